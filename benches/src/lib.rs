@@ -1,0 +1,1 @@
+//! Micro-benches beside the hot code; each asserts its answer.

@@ -1,0 +1,2 @@
+//! ravelin
+fn main() {}

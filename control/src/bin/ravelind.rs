@@ -1,0 +1,2 @@
+//! ravelind
+fn main() {}

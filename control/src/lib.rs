@@ -1,0 +1,1 @@
+//! The roof: configuration, tunnels, the control loop, the socket, the daemon.

@@ -1,0 +1,1 @@
+//! AES-GCM over bursts of packets, each under its own key.

@@ -1,0 +1,1 @@
+//! Prefetch, TSC, cache-line arenas and wiping: what safe Rust cannot say.

@@ -1,0 +1,1 @@
+//! The packet path: graph, nodes, security associations, policy, workers.

@@ -1,0 +1,1 @@
+//! Safe DPDK: EAL, pools, mbufs, bursts, ports. Knows nothing of IPsec.

@@ -1,0 +1,2 @@
+//! Scenarios and figures.
+fn main() {}

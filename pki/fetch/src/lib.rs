@@ -1,0 +1,1 @@
+//! Fetches what the PKI needs over the network, with caps and deadlines.
