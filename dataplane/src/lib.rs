@@ -1,1 +1,6 @@
 //! The packet path: graph, nodes, security associations, policy, workers.
+//!
+//! One burst in, a verdict for each packet out. Nothing here allocates after start, waits, locks or logs;
+//! nothing here knows DPDK except `io::dpdk`. See `docs/design.md` §2 for how packets flow.
+
+pub mod io;
