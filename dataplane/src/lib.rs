@@ -4,3 +4,5 @@
 //! nothing here knows DPDK except `io::dpdk`. See `docs/design.md` §2 for how packets flow.
 
 pub mod io;
+
+pub mod net;

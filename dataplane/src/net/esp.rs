@@ -1,0 +1,196 @@
+//! ESP (RFC 4303): the header in clear, the trailer after decryption, the lengths between.
+//!
+//! Layout of what this gateway sends and takes (RFC 4106): SPI, sequence number, 8-octet IV,
+//! ciphertext of (payload, padding, pad length, next header), ICV.
+
+use super::{Layer, Malformed, fill, room, split};
+
+/// Octets of the explicit IV of AES-GCM (RFC 4106 §3.1).
+pub const IV_LEN: usize = 8;
+/// Octets of pad length and next header.
+pub const TRAILER_LEN: usize = 2;
+/// Ciphertext ends on a 4-octet boundary (RFC 4303 §2.4).
+pub const ALIGNMENT: usize = 4;
+
+/// A checked ESP header and what follows it (IV, ciphertext, ICV).
+#[derive(Clone, Copy, Debug)]
+pub struct Header<'a> {
+    fixed: &'a [u8; Repr::LEN],
+    payload: &'a [u8],
+}
+
+impl<'a> Header<'a> {
+    /// Reads the header; SPI values below 256 are left to the caller's lookup.
+    pub fn parse(bytes: &'a [u8]) -> Result<Header<'a>, Malformed> {
+        let (fixed, payload) = split(Layer::Esp, bytes)?;
+        Ok(Header { fixed, payload })
+    }
+
+    /// Security parameters index.
+    pub const fn spi(&self) -> u32 {
+        u32::from_be_bytes([self.fixed[0], self.fixed[1], self.fixed[2], self.fixed[3]])
+    }
+
+    /// Low 32 bits of the sequence number.
+    pub const fn sequence(&self) -> u32 {
+        u32::from_be_bytes([self.fixed[4], self.fixed[5], self.fixed[6], self.fixed[7]])
+    }
+
+    /// IV, ciphertext and ICV.
+    pub const fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+}
+
+/// The ESP header by value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repr {
+    /// Security parameters index.
+    pub spi: u32,
+    /// Low 32 bits of the sequence number.
+    pub sequence: u32,
+}
+
+impl Repr {
+    /// Octets of the header.
+    pub const LEN: usize = 8;
+
+    /// Reads the header.
+    pub fn parse(bytes: &[u8]) -> Result<Repr, Malformed> {
+        let header = Header::parse(bytes)?;
+        Ok(Repr { spi: header.spi(), sequence: header.sequence() })
+    }
+
+    /// Writes the header to the start of `out`.
+    pub fn emit(&self, out: &mut [u8]) -> Result<(), Malformed> {
+        let out = room::<{ Repr::LEN }>(Layer::Esp, out)?;
+        fill(out, &[&self.spi.to_be_bytes(), &self.sequence.to_be_bytes()]);
+        Ok(())
+    }
+}
+
+/// What the end of a decrypted payload says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trailer {
+    /// Protocol of the payload: 4 or 41 in tunnel mode, 59 for a dummy packet.
+    pub next_header: u8,
+    /// Octets of padding.
+    pub pad_length: u8,
+    /// Octets of payload before the padding.
+    pub payload_length: usize,
+}
+
+impl Trailer {
+    /// Reads the trailer of decrypted text (without IV and ICV). An authenticated peer may still
+    /// be wrong or hostile: the pad length is bounded by the text, and the padding is compared
+    /// with 1, 2, 3… (RFC 4303 §2.4, "the receiver SHOULD inspect the Padding field").
+    pub fn parse(text: &[u8]) -> Result<Trailer, Malformed> {
+        let Some((rest, [pad_length, next_header])) = text.split_last_chunk::<TRAILER_LEN>() else {
+            return Err(Malformed::truncated(Layer::Esp, TRAILER_LEN, text.len()));
+        };
+        let pad = usize::from(*pad_length);
+        let Some(payload_length) = rest.len().checked_sub(pad) else {
+            return Err(Malformed::Length { layer: Layer::Esp, field: "pad length", found: pad });
+        };
+        let padding = rest.get(payload_length..).unwrap_or_default();
+        if let Some(found) = padding.iter().zip(1u8..=255).find(|(octet, wanted)| **octet != *wanted) {
+            return Err(Malformed::Field { layer: Layer::Esp, field: "padding", found: u32::from(*found.0) });
+        }
+        Ok(Trailer { next_header: *next_header, pad_length: *pad_length, payload_length })
+    }
+
+    /// The trailer of a payload of `payload_length` octets, with the least padding that aligns it.
+    pub const fn aligned(payload_length: usize, next_header: u8) -> Trailer {
+        Trailer { next_header, pad_length: pad_length(payload_length), payload_length }
+    }
+
+    /// Octets of padding, pad length and next header.
+    pub const fn length(&self) -> usize {
+        self.pad_length as usize + TRAILER_LEN
+    }
+
+    /// Writes padding, pad length and next header to the start of `out`.
+    pub fn emit(&self, out: &mut [u8]) -> Result<(), Malformed> {
+        let have = out.len();
+        let out = out.get_mut(..self.length()).ok_or(Malformed::truncated(Layer::Esp, self.length(), have))?;
+        let padding = 1..=self.pad_length;
+        let octets = padding.chain([self.pad_length, self.next_header]);
+        out.iter_mut().zip(octets).for_each(|(to, octet)| *to = octet);
+        Ok(())
+    }
+}
+
+/// The least padding that makes payload and trailer end on [`ALIGNMENT`].
+pub const fn pad_length(payload_length: usize) -> u8 {
+    let over = (payload_length % ALIGNMENT + TRAILER_LEN) % ALIGNMENT;
+    ((ALIGNMENT - over) % ALIGNMENT) as u8
+}
+
+/// Octets that ESP adds around a payload of `payload_length` octets with an ICV of `icv` octets:
+/// header, IV, padding, trailer, ICV (no outer IP or UDP header).
+pub const fn overhead(payload_length: usize, icv: usize) -> usize {
+    Repr::LEN + IV_LEN + pad_length(payload_length) as usize + TRAILER_LEN + icv
+}
+
+/// The largest payload whose ESP packet (header to ICV) fits into `room` octets; zero if none does.
+pub const fn largest_payload(room: usize, icv: usize) -> usize {
+    let text = room.saturating_sub(Repr::LEN + IV_LEN + icv);
+    (text - text % ALIGNMENT).saturating_sub(TRAILER_LEN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::testing::refuses_truncation;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn round_trip(spi: u32, sequence: u32) {
+            let repr = Repr { spi, sequence };
+            let mut bytes = [0; Repr::LEN];
+            repr.emit(&mut bytes).unwrap();
+            prop_assert_eq!(Repr::parse(&bytes), Ok(repr));
+            refuses_truncation(&bytes, Repr::LEN, Repr::parse);
+        }
+
+        #[test]
+        fn trailer_round_trip(payload in 0usize..64, next_header: u8, extra in 0u8..60) {
+            let trailer = Trailer { pad_length: pad_length(payload) + extra * 4, ..Trailer::aligned(payload, next_header) };
+            let mut text = vec![0xee; payload + trailer.length()];
+            trailer.emit(&mut text[payload..]).unwrap();
+            prop_assert_eq!(text.len() % ALIGNMENT, 0);
+            prop_assert_eq!(Trailer::parse(&text), Ok(trailer));
+            prop_assert!(trailer.emit(&mut text[payload + 1..]).is_err());
+        }
+
+        #[test]
+        fn hostile_trailers_never_reach_outside_the_text(text in proptest::collection::vec(any::<u8>(), 0..80)) {
+            if let Ok(trailer) = Trailer::parse(&text) {
+                prop_assert_eq!(trailer.payload_length + trailer.length(), text.len());
+            }
+        }
+
+        #[test]
+        fn the_largest_payload_fits_and_one_more_does_not(room in 40usize..9000, icv in prop_oneof![Just(8usize), Just(12), Just(16)]) {
+            let payload = largest_payload(room, icv);
+            prop_assert!(payload + overhead(payload, icv) <= room);
+            prop_assert!(payload + 1 + overhead(payload + 1, icv) > room);
+        }
+    }
+
+    #[test]
+    fn each_wrong_padding_octet_is_found() {
+        let trailer = Trailer { next_header: 4, pad_length: 6, payload_length: 0 };
+        let mut text = vec![0; trailer.length()];
+        trailer.emit(&mut text).unwrap();
+        for at in 0..6 {
+            let mut bad = text.clone();
+            bad[at] ^= 1;
+            assert!(Trailer::parse(&bad).is_err(), "octet {at}");
+        }
+        for length in 0..text.len() {
+            assert!(Trailer::parse(&text[..length]).is_err() || length >= 2);
+        }
+    }
+}
