@@ -35,7 +35,8 @@ impl Sum {
     /// Adds octets; an odd last one counts as the high half of a word (RFC 1071 §1).
     pub fn add(&mut self, bytes: &[u8]) {
         let (words, rest) = bytes.as_chunks::<4>();
-        let mut sum = words.iter().fold(self.0, |sum, word| sum.wrapping_add(u64::from(u32::from_be_bytes(*word))));
+        let mut sum =
+            words.iter().fold(self.0, |sum, word| sum.wrapping_add(u64::from(u32::from_be_bytes(*word))));
         let (pairs, last) = rest.as_chunks::<2>();
         for pair in pairs {
             sum = sum.wrapping_add(u64::from(u16::from_be_bytes(*pair)));

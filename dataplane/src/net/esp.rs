@@ -112,7 +112,8 @@ impl Trailer {
     /// Writes padding, pad length and next header to the start of `out`.
     pub fn emit(&self, out: &mut [u8]) -> Result<(), Malformed> {
         let have = out.len();
-        let out = out.get_mut(..self.length()).ok_or(Malformed::truncated(Layer::Esp, self.length(), have))?;
+        let out =
+            out.get_mut(..self.length()).ok_or(Malformed::truncated(Layer::Esp, self.length(), have))?;
         let padding = 1..=self.pad_length;
         let octets = padding.chain([self.pad_length, self.next_header]);
         out.iter_mut().zip(octets).for_each(|(to, octet)| *to = octet);

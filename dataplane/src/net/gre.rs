@@ -93,7 +93,8 @@ impl Repr {
     /// Octets of this header: 4..=16.
     #[expect(clippy::len_without_is_empty, reason = "a header is never empty")]
     pub const fn len(&self) -> usize {
-        let words = self.checksum.is_some() as usize + self.key.is_some() as usize + self.sequence.is_some() as usize;
+        let words =
+            self.checksum.is_some() as usize + self.key.is_some() as usize + self.sequence.is_some() as usize;
         Repr::LEN + 4 * words
     }
 

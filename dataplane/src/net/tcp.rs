@@ -36,8 +36,11 @@ impl<'a> Header<'a> {
             field: "data offset",
             found: length,
         })?;
-        let (options, payload) =
-            rest.split_at_checked(options_length).ok_or(Malformed::truncated(Layer::Tcp, length, bytes.len()))?;
+        let (options, payload) = rest.split_at_checked(options_length).ok_or(Malformed::truncated(
+            Layer::Tcp,
+            length,
+            bytes.len(),
+        ))?;
         Ok(Header { fixed, options, payload })
     }
 
@@ -181,12 +184,20 @@ mod tests {
     use proptest::prelude::*;
 
     fn with_options(flags: u8, options: &[u8]) -> Vec<u8> {
-        let repr = Repr { source: 1, destination: 2, sequence: 3, acknowledgement: 4, flags, window: 5, checksum: 0 };
+        let repr = Repr {
+            source: 1,
+            destination: 2,
+            sequence: 3,
+            acknowledgement: 4,
+            flags,
+            window: 5,
+            checksum: 0,
+        };
         let mut bytes = vec![0; Repr::LEN];
         repr.emit(&mut bytes).unwrap();
         bytes.extend(options);
         bytes.resize(bytes.len().next_multiple_of(4), 0);
-        bytes[12] = (bytes.len() / 4 << 4) as u8;
+        bytes[12] = ((bytes.len() / 4) << 4) as u8;
         bytes
     }
 

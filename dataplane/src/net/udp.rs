@@ -51,8 +51,7 @@ impl<'a> Header<'a> {
 
     /// Whether the datagram agrees with its checksum, or has none.
     pub fn checksum_ok(&self, source: IpAddr, destination: IpAddr) -> bool {
-        self.checksum() == 0
-            || checksum::transport_ok(source, destination, protocol::UDP, self.datagram)
+        self.checksum() == 0 || checksum::transport_ok(source, destination, protocol::UDP, self.datagram)
     }
 }
 
