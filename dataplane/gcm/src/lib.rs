@@ -114,3 +114,8 @@ pub fn seal_burst(lanes: &mut [Seal<'_>]) {
 pub fn open_burst(lanes: &mut [Open<'_>]) {
     schedule::for_each_run(lanes, |class, run| class.open(run));
 }
+
+/// Compiles and runs the example of the crate's page.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

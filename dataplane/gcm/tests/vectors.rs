@@ -2,6 +2,8 @@
 //!
 //! They protect against agreeing with ourselves: each kernel must produce what others published.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
+
 mod common;
 
 use common::{hex, on_all_kernels, open_one, seal_one};

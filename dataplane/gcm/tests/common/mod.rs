@@ -1,6 +1,8 @@
 //! What the tests of this crate share: octets from hexadecimal, one-lane bursts, all kernels.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod model;
+
 use ravelin_gcm::{BadTag, Kernel, Key, Open, Seal, open_burst, seal_burst};
 
 /// Octets written in hexadecimal.
