@@ -1,0 +1,243 @@
+//! The algorithms a connection may offer or accept (IANA "IKEv2 Parameters", RFC 8247, RFC 8221).
+//!
+//! Only algorithms that the engine and the data plane can carry out have a name here, so an offer can
+//! never promise what we cannot keep. What the peer offers beyond these is ignored, not an error.
+
+/// Encryption for an IKE SA or a CHILD_SA; key lengths in bits are part of the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Encryption {
+    /// ENCR_AES_GCM_16 (20), 128-bit key (RFC 4106, RFC 5282).
+    AesGcm128,
+    /// ENCR_AES_GCM_16 (20), 192-bit key.
+    AesGcm192,
+    /// ENCR_AES_GCM_16 (20), 256-bit key.
+    AesGcm256,
+    /// ENCR_AES_CBC (12), 128-bit key (RFC 3602). Needs an integrity algorithm.
+    AesCbc128,
+    /// ENCR_AES_CBC (12), 256-bit key. Needs an integrity algorithm.
+    AesCbc256,
+}
+
+impl Encryption {
+    /// The transform ID of type 1 (ENCR).
+    pub fn transform_id(self) -> u16 {
+        if self.is_aead() { 20 } else { 12 }
+    }
+
+    /// The key length attribute, in bits.
+    pub fn key_bits(self) -> u16 {
+        match self {
+            Encryption::AesGcm128 | Encryption::AesCbc128 => 128,
+            Encryption::AesGcm192 => 192,
+            Encryption::AesGcm256 | Encryption::AesCbc256 => 256,
+        }
+    }
+
+    /// Whether the cipher authenticates by itself, so that no integrity transform goes with it.
+    pub fn is_aead(self) -> bool {
+        matches!(self, Encryption::AesGcm128 | Encryption::AesGcm192 | Encryption::AesGcm256)
+    }
+
+    /// Octets of keying material taken per direction: the key and, for GCM, the 4-octet salt (RFC 4106 §8.1).
+    pub fn keymat_len(self) -> usize {
+        usize::from(self.key_bits() / 8) + if self.is_aead() { 4 } else { 0 }
+    }
+}
+
+/// Integrity for an IKE SA or a CHILD_SA whose cipher does not authenticate (RFC 4868).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Integrity {
+    /// AUTH_HMAC_SHA2_256_128 (12).
+    HmacSha256,
+    /// AUTH_HMAC_SHA2_384_192 (13).
+    HmacSha384,
+    /// AUTH_HMAC_SHA2_512_256 (14).
+    HmacSha512,
+}
+
+impl Integrity {
+    /// The transform ID of type 3 (INTEG).
+    pub fn transform_id(self) -> u16 {
+        match self {
+            Integrity::HmacSha256 => 12,
+            Integrity::HmacSha384 => 13,
+            Integrity::HmacSha512 => 14,
+        }
+    }
+
+    /// Octets of key, equal to the hash output (RFC 4868 §2.1.1).
+    pub fn key_len(self) -> usize {
+        match self {
+            Integrity::HmacSha256 => 32,
+            Integrity::HmacSha384 => 48,
+            Integrity::HmacSha512 => 64,
+        }
+    }
+}
+
+/// Pseudo-random function of an IKE SA (RFC 4868 §2.1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Prf {
+    /// PRF_HMAC_SHA2_256 (5).
+    HmacSha256,
+    /// PRF_HMAC_SHA2_384 (6).
+    HmacSha384,
+    /// PRF_HMAC_SHA2_512 (7).
+    HmacSha512,
+}
+
+impl Prf {
+    /// The transform ID of type 2 (PRF).
+    pub fn transform_id(self) -> u16 {
+        match self {
+            Prf::HmacSha256 => 5,
+            Prf::HmacSha384 => 6,
+            Prf::HmacSha512 => 7,
+        }
+    }
+}
+
+/// Key exchange method ("Diffie-Hellman group", transform type 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Group {
+    /// 2048-bit MODP (14, RFC 3526).
+    Modp2048,
+    /// 256-bit random ECP (19, RFC 5903).
+    EcpP256,
+    /// 384-bit random ECP (20).
+    EcpP384,
+    /// 521-bit random ECP (21).
+    EcpP521,
+    /// Curve25519 (31, RFC 8031).
+    X25519,
+}
+
+impl Group {
+    /// The transform ID of type 4 (KE), as it also stands in a KE payload.
+    pub fn transform_id(self) -> u16 {
+        match self {
+            Group::Modp2048 => 14,
+            Group::EcpP256 => 19,
+            Group::EcpP384 => 20,
+            Group::EcpP521 => 21,
+            Group::X25519 => 31,
+        }
+    }
+
+    /// The group with this transform ID, if we know it.
+    pub fn from_transform_id(id: u16) -> Option<Group> {
+        [Group::Modp2048, Group::EcpP256, Group::EcpP384, Group::EcpP521, Group::X25519]
+            .into_iter()
+            .find(|group| group.transform_id() == id)
+    }
+}
+
+/// Hash of a digital signature, as announced in SIGNATURE_HASH_ALGORITHMS (RFC 7427 §4, RFC 8420).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HashAlgorithm {
+    /// SHA2-256 (2).
+    Sha256,
+    /// SHA2-384 (3).
+    Sha384,
+    /// SHA2-512 (4).
+    Sha512,
+    /// Identity (5), the message itself is signed (RFC 8420).
+    Identity,
+}
+
+impl HashAlgorithm {
+    /// All we can verify, in the order we announce them.
+    pub const ALL: [HashAlgorithm; 4] =
+        [HashAlgorithm::Sha256, HashAlgorithm::Sha384, HashAlgorithm::Sha512, HashAlgorithm::Identity];
+
+    /// The number in the notification.
+    pub fn number(self) -> u16 {
+        match self {
+            HashAlgorithm::Sha256 => 2,
+            HashAlgorithm::Sha384 => 3,
+            HashAlgorithm::Sha512 => 4,
+            HashAlgorithm::Identity => 5,
+        }
+    }
+}
+
+/// A digital signature scheme, sent as an AlgorithmIdentifier in an AUTH payload of method 14 (RFC 7427).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SignatureScheme {
+    /// sha256WithRSAEncryption.
+    RsaPkcs1Sha256,
+    /// sha384WithRSAEncryption.
+    RsaPkcs1Sha384,
+    /// sha512WithRSAEncryption.
+    RsaPkcs1Sha512,
+    /// RSASSA-PSS with SHA-256 and a 32-octet salt.
+    RsaPssSha256,
+    /// RSASSA-PSS with SHA-384 and a 48-octet salt.
+    RsaPssSha384,
+    /// RSASSA-PSS with SHA-512 and a 64-octet salt.
+    RsaPssSha512,
+    /// ecdsa-with-SHA256 (any curve the key has; we sign with P-256).
+    EcdsaP256Sha256,
+    /// ecdsa-with-SHA384 (we sign with P-384).
+    EcdsaP384Sha384,
+    /// ecdsa-with-SHA512 (we sign with P-521).
+    EcdsaP521Sha512,
+    /// Ed25519 (RFC 8420).
+    Ed25519,
+}
+
+impl SignatureScheme {
+    /// Every scheme, strongest habit first; the order breaks no tie, configuration does.
+    pub const ALL: [SignatureScheme; 10] = [
+        SignatureScheme::Ed25519,
+        SignatureScheme::EcdsaP256Sha256,
+        SignatureScheme::EcdsaP384Sha384,
+        SignatureScheme::EcdsaP521Sha512,
+        SignatureScheme::RsaPssSha256,
+        SignatureScheme::RsaPssSha384,
+        SignatureScheme::RsaPssSha512,
+        SignatureScheme::RsaPkcs1Sha256,
+        SignatureScheme::RsaPkcs1Sha384,
+        SignatureScheme::RsaPkcs1Sha512,
+    ];
+
+    /// The hash the peer must have announced before we may sign with this (RFC 7427 §4).
+    pub fn hash(self) -> HashAlgorithm {
+        use SignatureScheme as S;
+        match self {
+            S::RsaPkcs1Sha256 | S::RsaPssSha256 | S::EcdsaP256Sha256 => HashAlgorithm::Sha256,
+            S::RsaPkcs1Sha384 | S::RsaPssSha384 | S::EcdsaP384Sha384 => HashAlgorithm::Sha384,
+            S::RsaPkcs1Sha512 | S::RsaPssSha512 | S::EcdsaP521Sha512 => HashAlgorithm::Sha512,
+            S::Ed25519 => HashAlgorithm::Identity,
+        }
+    }
+}
+
+/// One proposal for an IKE SA: in each list, any one of the entries, first preferred.
+///
+/// AEAD ciphers and ciphers that need `integrity` must not share a proposal (RFC 7296 §3.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IkeProposal {
+    /// Ciphers.
+    pub encryption: Vec<Encryption>,
+    /// Integrity algorithms; empty with AEAD ciphers.
+    pub integrity: Vec<Integrity>,
+    /// Pseudo-random functions; never empty.
+    pub prf: Vec<Prf>,
+    /// Key exchange methods; never empty. The first of the first proposal is the one we send a KE for.
+    pub groups: Vec<Group>,
+}
+
+/// One proposal for a CHILD_SA protected by ESP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EspProposal {
+    /// Ciphers.
+    pub encryption: Vec<Encryption>,
+    /// Integrity algorithms; empty with AEAD ciphers.
+    pub integrity: Vec<Integrity>,
+    /// Groups for perfect forward secrecy in CREATE_CHILD_SA; empty means none. Never part of the offer in
+    /// IKE_AUTH, which has no KE payload (RFC 7296 §1.2).
+    pub groups: Vec<Group>,
+    /// Extended sequence numbers we accept, preferred first; `[false]` means 32-bit numbers only.
+    pub extended_sequence: Vec<bool>,
+}

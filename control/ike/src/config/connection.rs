@@ -1,0 +1,323 @@
+//! A connection: one peer we may speak IKE with, how each side proves itself, and what may be negotiated.
+
+use super::{ChildConfig, ChildId, IkeProposal, SignatureScheme};
+use core::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// Names a connection; the caller's number, stable across configuration changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u32);
+
+/// Everything the engine may do with one peer, or with any peer of a gateway (`RemoteAddress::Any`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// The routing instance (VRF) its IKE packets live in.
+    pub instance: u16,
+    /// Our own outer address.
+    pub local: IpAddr,
+    /// The peer's outer address.
+    pub remote: RemoteAddress,
+    /// Who we say we are (IDi as initiator, IDr as responder).
+    pub local_identity: Identity,
+    /// Who the peer must say it is.
+    pub remote_identity: IdentityMatch,
+    /// How we prove ourselves.
+    pub local_auth: Auth,
+    /// How the peer must prove itself; need not mirror `local_auth`.
+    pub remote_auth: RemoteAuth,
+    /// Proposals for the IKE SA, preferred first.
+    pub proposals: Vec<IkeProposal>,
+    /// The children it may have. The first is negotiated in IKE_AUTH when we initiate without naming one.
+    pub children: Vec<ChildConfig>,
+    /// How many CHILD_SAs one IKE SA may hold, not counting those being replaced; beyond it the peer is told
+    /// NO_ADDITIONAL_SAS (RFC 7296 §1.3). Five is usual.
+    pub max_children: usize,
+    /// Time limits of the IKE SA.
+    pub lifetime: IkeLifetime,
+    /// Dead peer detection; `None` answers the peer's probes and sends none.
+    pub dead_peer: Option<DeadPeer>,
+    /// NAT traversal.
+    pub nat: NatTraversal,
+    /// IKE message fragmentation (RFC 7383); `None` neither announces nor uses it.
+    pub fragmentation: Option<Fragmentation>,
+    /// What to do with older IKE SAs of the same pair of identities.
+    pub initial_contact: InitialContact,
+}
+
+impl Connection {
+    /// The configuration of one of its children.
+    pub fn child(&self, id: ChildId) -> Option<&ChildConfig> {
+        self.children.iter().find(|child| child.id == id)
+    }
+}
+
+/// The peer's outer address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemoteAddress {
+    /// Any address: we only respond.
+    Any,
+    /// This address.
+    One(IpAddr),
+}
+
+/// Kind of an identification payload (RFC 7296 §3.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IdKind {
+    /// ID_IPV4_ADDR (1): four octets.
+    Ipv4,
+    /// ID_FQDN (2): ASCII name without terminator.
+    Fqdn,
+    /// ID_RFC822_ADDR (3): ASCII mail address.
+    Email,
+    /// ID_IPV6_ADDR (5): sixteen octets.
+    Ipv6,
+    /// ID_DER_ASN1_DN (9): DER Distinguished Name.
+    DistinguishedName,
+    /// ID_DER_ASN1_GN (10): DER GeneralName.
+    GeneralName,
+    /// ID_KEY_ID (11): opaque octets.
+    KeyId,
+    /// A type we have no name for; carried as it came.
+    Other(u8),
+}
+
+impl IdKind {
+    /// The number on the wire.
+    pub fn number(self) -> u8 {
+        match self {
+            IdKind::Ipv4 => 1,
+            IdKind::Fqdn => 2,
+            IdKind::Email => 3,
+            IdKind::Ipv6 => 5,
+            IdKind::DistinguishedName => 9,
+            IdKind::GeneralName => 10,
+            IdKind::KeyId => 11,
+            IdKind::Other(number) => number,
+        }
+    }
+
+    /// The kind for a number on the wire.
+    pub fn from_number(number: u8) -> IdKind {
+        match number {
+            1 => IdKind::Ipv4,
+            2 => IdKind::Fqdn,
+            3 => IdKind::Email,
+            5 => IdKind::Ipv6,
+            9 => IdKind::DistinguishedName,
+            10 => IdKind::GeneralName,
+            11 => IdKind::KeyId,
+            other => IdKind::Other(other),
+        }
+    }
+}
+
+/// Who somebody claims to be: the body of an IDi or IDr payload.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity {
+    /// What the octets mean.
+    pub kind: IdKind,
+    /// The octets as on the wire.
+    pub data: Vec<u8>,
+}
+
+impl Identity {
+    /// An address as identity.
+    pub fn address(address: IpAddr) -> Identity {
+        match address {
+            IpAddr::V4(v4) => Identity { kind: IdKind::Ipv4, data: v4.octets().to_vec() },
+            IpAddr::V6(v6) => Identity { kind: IdKind::Ipv6, data: v6.octets().to_vec() },
+        }
+    }
+
+    /// A host name as identity.
+    pub fn fqdn(name: &str) -> Identity {
+        Identity { kind: IdKind::Fqdn, data: name.as_bytes().to_vec() }
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            IdKind::Fqdn | IdKind::Email => write!(f, "{}", self.data.escape_ascii()),
+            IdKind::Ipv4 => match <[u8; 4]>::try_from(self.data.as_slice()) {
+                Ok(octets) => write!(f, "{}", IpAddr::from(octets)),
+                Err(_) => write!(f, "malformed IPv4 ({} octets)", self.data.len()),
+            },
+            IdKind::Ipv6 => match <[u8; 16]>::try_from(self.data.as_slice()) {
+                Ok(octets) => write!(f, "{}", IpAddr::from(octets)),
+                Err(_) => write!(f, "malformed IPv6 ({} octets)", self.data.len()),
+            },
+            kind => {
+                write!(f, "{kind:?}:")?;
+                self.data.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}({self})", self.kind)
+    }
+}
+
+/// Which identities of the peer are accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentityMatch {
+    /// Whatever it proves; sensible with certificates, where the verdict judges the name.
+    Any,
+    /// This one only.
+    Exact(Identity),
+}
+
+impl IdentityMatch {
+    /// Whether `identity` is accepted. Names of hosts and the domain part of mail addresses are compared
+    /// without regard to ASCII case.
+    pub fn accepts(&self, identity: &Identity) -> bool {
+        match self {
+            IdentityMatch::Any => true,
+            IdentityMatch::Exact(wanted) => match wanted.kind {
+                IdKind::Fqdn => {
+                    identity.kind == IdKind::Fqdn && wanted.data.eq_ignore_ascii_case(&identity.data)
+                }
+                _ => wanted == identity,
+            },
+        }
+    }
+}
+
+/// How we prove ourselves.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Auth {
+    /// A pre-shared key (RFC 7296 §2.15), wiped on drop.
+    Psk(Zeroizing<Vec<u8>>),
+    /// A certificate; the private key stays with whoever answers [`crate::want::WantKind::Sign`].
+    Certificate(CertificateAuth),
+}
+
+/// Our certificate and what its key can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateAuth {
+    /// DER certificates for CERT payloads of encoding 4: end entity first, then the chain without the anchor.
+    pub chain: Vec<Vec<u8>>,
+    /// Schemes the key can sign with, preferred first; the first whose hash the peer announced is used.
+    pub schemes: Vec<SignatureScheme>,
+}
+
+/// How the peer must prove itself.
+#[derive(Clone, PartialEq, Eq)]
+pub enum RemoteAuth {
+    /// A pre-shared key, wiped on drop.
+    Psk(Zeroizing<Vec<u8>>),
+    /// A certificate, judged by whoever answers [`crate::want::WantKind::Verdict`].
+    Certificate {
+        /// SHA-1 hashes of the public keys of acceptable authorities, for our CERTREQ (RFC 7296 §3.7).
+        authorities: Vec<[u8; 20]>,
+        /// Schemes we accept a signature in; empty accepts every scheme we know.
+        schemes: Vec<SignatureScheme>,
+    },
+}
+
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Auth::Psk(_) => f.write_str("Psk(..)"),
+            Auth::Certificate(certificate) => {
+                f.debug_tuple("Certificate").field(&certificate.schemes).finish()
+            }
+        }
+    }
+}
+
+impl fmt::Debug for RemoteAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RemoteAuth::Psk(_) => f.write_str("Psk(..)"),
+            RemoteAuth::Certificate { authorities, schemes } => f
+                .debug_struct("Certificate")
+                .field("authorities", &authorities.len())
+                .field("schemes", schemes)
+                .finish(),
+        }
+    }
+}
+
+/// Time limits of an IKE SA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IkeLifetime {
+    /// Age at which we rekey, before jitter.
+    pub soft: Duration,
+    /// Age at which the IKE SA and its children are deleted if no rekey has replaced it.
+    pub hard: Duration,
+    /// Up to this share of `soft`, in percent, is taken off at random. At most 50 is used.
+    pub jitter_percent: u8,
+}
+
+impl Default for IkeLifetime {
+    fn default() -> Self {
+        IkeLifetime {
+            soft: Duration::from_secs(77_760),
+            hard: Duration::from_secs(86_400),
+            jitter_percent: 10,
+        }
+    }
+}
+
+/// Dead peer detection (RFC 7296 §2.4): an empty INFORMATIONAL request when nothing authenticated was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeadPeer {
+    /// Silence, of IKE and of ESP, after which we probe.
+    pub interval: Duration,
+    /// Retransmissions of a probe before the peer is declared dead.
+    pub retries: u32,
+    /// Time between those retransmissions.
+    pub retry_interval: Duration,
+}
+
+impl Default for DeadPeer {
+    fn default() -> Self {
+        DeadPeer { interval: Duration::from_secs(30), retries: 3, retry_interval: Duration::from_secs(10) }
+    }
+}
+
+/// NAT traversal (RFC 7296 §2.23, RFC 3948).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NatTraversal {
+    /// Pretend to be behind a NAT, so that both sides always encapsulate ESP in UDP.
+    pub force: bool,
+    /// Time between keepalives while we are behind a NAT.
+    pub keepalive: Duration,
+}
+
+impl Default for NatTraversal {
+    fn default() -> Self {
+        NatTraversal { force: false, keepalive: Duration::from_secs(20) }
+    }
+}
+
+/// IKE message fragmentation (RFC 7383).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fragmentation {
+    /// Largest IP packet, in octets, an IKE message may make; larger ones are sent in fragments.
+    pub mtu: u16,
+}
+
+impl Default for Fragmentation {
+    fn default() -> Self {
+        Fragmentation { mtu: 1280 }
+    }
+}
+
+/// What to do when a peer authenticates with the identities of an older IKE SA (RFC 7296 §2.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InitialContact {
+    /// Send the notification on a first contact; obey the peer's.
+    #[default]
+    Honour,
+    /// A newly authenticated IKE SA always replaces older ones, notification or not.
+    Replace,
+    /// Neither send it nor obey it.
+    Never,
+}

@@ -1,0 +1,21 @@
+//! What the operator decided, as the engine needs it: connections, children, algorithms, limits.
+//!
+//! These are plain values, already validated by the caller's planner; the engine compares and obeys them.
+//! A changed connection applies to SAs and rekeys negotiated after the change, never to established ones.
+
+pub mod algorithm;
+pub mod child;
+pub mod connection;
+pub mod engine;
+pub mod selector;
+
+pub use algorithm::{
+    Encryption, EspProposal, Group, HashAlgorithm, IkeProposal, Integrity, Prf, SignatureScheme,
+};
+pub use child::{ChildConfig, ChildId, ChildLifetime};
+pub use connection::{
+    Auth, CertificateAuth, Connection, ConnectionId, DeadPeer, Fragmentation, IdKind, Identity,
+    IdentityMatch, IkeLifetime, InitialContact, NatTraversal, RemoteAddress, RemoteAuth,
+};
+pub use engine::{EngineConfig, HalfOpenLimits, Retransmission};
+pub use selector::Selector;

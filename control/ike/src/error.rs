@@ -1,0 +1,313 @@
+//! Why something failed, whose fault it is, and what to do about it.
+//!
+//! One value serves logs, the CLI and the flight recorder. What the peer is told is derived from it in one
+//! place, [`Failure::notify`], and says less.
+
+use crate::want::AnswerError;
+use std::time::Duration;
+
+/// Whose fault a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Blame {
+    /// The peer broke the protocol or could not prove itself.
+    PeerMisbehaved,
+    /// Both are right and do not fit: configurations differ.
+    Incompatible,
+    /// Nothing was heard.
+    Network,
+    /// Somebody on our side asked for it.
+    Operator,
+    /// Our machine could not do its part.
+    Us,
+}
+
+/// Why an IKE SA, a CHILD_SA or an attempt at one ended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// No reply to a request, after all retransmissions.
+    #[error(
+        "no reply from the peer after {tries} transmissions in {waited:?}; check reachability of UDP 500 and 4500"
+    )]
+    NoReply {
+        /// Transmissions.
+        tries: u32,
+        /// From the first to giving up.
+        waited: Duration,
+    },
+    /// A half-open IKE SA whose initiator did not go on.
+    #[error("the initiator did not go on to IKE_AUTH within {0:?}")]
+    HalfOpenTimeout(Duration),
+    /// Dead peer detection got no reply.
+    #[error("the peer is dead: silent for {0:?}, probes unanswered")]
+    PeerDead(Duration),
+
+    /// No connection for this pair of addresses.
+    #[error("no connection is configured between these addresses")]
+    NoConnection,
+    /// The peer refused every proposal.
+    #[error("the peer chose none of our {0} proposals; compare the algorithms of both sides")]
+    ProposalRefused(Subject),
+    /// We refused every proposal.
+    #[error("no {0} proposal of the peer is configured here; see offered and configured")]
+    NoProposalChosen(Subject),
+    /// The peer chose something we had not offered.
+    #[error("the peer chose a {0} proposal that we had not offered")]
+    ProposalNotOffered(Subject),
+    /// The peer wants a group for key exchange that we had not offered, or keeps changing its mind.
+    #[error("the peer asks for key exchange group {0}, which we did not offer")]
+    InvalidKeGroup(u16),
+    /// A key exchange value that RFC 6989 forbids.
+    #[error("the peer's key exchange value is not valid for its group")]
+    BadKeValue,
+    /// The peer answered with an error we have no special treatment for.
+    #[error("the peer answered with error notification {0}")]
+    PeerError(u16),
+
+    /// The peer does not believe our proof.
+    #[error("the peer answered AUTHENTICATION_FAILED: it does not accept our identity or our proof")]
+    AuthRefused,
+    /// Pre-shared keys differ.
+    #[error("the peer's AUTH does not fit our pre-shared key; compare the keys of both sides")]
+    PskMismatch,
+    /// The signature is wrong.
+    #[error("the peer's signature is wrong ({0})")]
+    BadSignature(AnswerError),
+    /// No connection accepts this identity.
+    #[error("no connection here accepts the peer's identity {0}")]
+    IdentityRefused(String),
+    /// The certificate or its chain was refused.
+    #[error("the peer's certificate was refused ({0})")]
+    CertificateRefused(AnswerError),
+    /// The peer used another method than configured.
+    #[error("the peer authenticates by method {offered}, configured is {configured}")]
+    AuthMethod {
+        /// The peer's AUTH method number.
+        offered: u8,
+        /// What we are configured for, in words.
+        configured: &'static str,
+    },
+    /// The peer did not send a certificate.
+    #[error("the peer sent no X.509 certificate of encoding 4")]
+    NoCertificate,
+    /// Signature scheme unknown or not allowed.
+    #[error("the peer signed with a scheme that is unknown or not allowed here")]
+    SchemeRefused,
+    /// We have no signature scheme whose hash the peer announced.
+    #[error("the peer announced no signature hash that our key can use (RFC 7427)")]
+    NoCommonHash,
+
+    /// No common traffic selectors, found by us.
+    #[error("the traffic selectors of both sides have nothing in common; see offered and configured")]
+    TsUnacceptable,
+    /// No common traffic selectors, found by the peer.
+    #[error("the peer accepts none of our traffic selectors (TS_UNACCEPTABLE)")]
+    TsRefused,
+    /// The peer narrowed to something we had not offered, or on rekey to less than was in use.
+    #[error("the peer answered with traffic selectors outside of what we offered")]
+    TsNotOffered,
+    /// The limit of CHILD_SAs is reached.
+    #[error("the limit of CHILD_SAs is reached ({0})")]
+    NoAdditionalSas(Side),
+    /// The peer does not know the CHILD_SA to be rekeyed.
+    #[error("the peer does not know this CHILD_SA (CHILD_SA_NOT_FOUND)")]
+    ChildNotFound,
+    /// The peer is busy with a conflicting exchange.
+    #[error("the peer is busy with a conflicting exchange (TEMPORARY_FAILURE)")]
+    TemporaryFailure,
+
+    /// A message that breaks the protocol.
+    #[error("the peer sent a message that breaks the protocol: {0}")]
+    Syntax(&'static str),
+    /// A critical payload we do not know.
+    #[error("the peer sent critical payload {0}, which is unknown here")]
+    CriticalPayload(u8),
+    /// An IKE version we do not speak.
+    #[error("the peer speaks another major version of IKE")]
+    MajorVersion,
+
+    /// A want was not answered in time.
+    #[error("{what} was not answered within {waited:?}")]
+    AnswerTimeout {
+        /// Which want.
+        what: &'static str,
+        /// How long we waited.
+        waited: Duration,
+    },
+    /// A want was answered with no.
+    #[error("{what} failed ({error})")]
+    AnswerRefused {
+        /// Which want.
+        what: &'static str,
+        /// Why.
+        error: AnswerError,
+    },
+    /// An answer of the wrong kind.
+    #[error("{0} was answered with something else: a defect of this program, please report it")]
+    AnswerMismatch(&'static str),
+    /// A cryptographic operation of ours failed.
+    #[error("a cryptographic operation failed: {0}; a defect of this program, please report it")]
+    Crypto(&'static str),
+    /// The connection or child asked for is not configured, or has no address to call.
+    #[error("nothing can be initiated: {0}")]
+    NotConfigured(&'static str),
+
+    /// An operator closed it.
+    #[error("closed by command")]
+    Terminated,
+    /// The daemon stops.
+    #[error("closed because the gateway shuts down")]
+    Shutdown,
+    /// The connection was removed from the configuration.
+    #[error("closed because its connection was removed from the configuration")]
+    Unconfigured,
+    /// The peer closed it.
+    #[error("closed by the peer")]
+    PeerDeleted,
+    /// Its hard lifetime ended before a rekey succeeded.
+    #[error("its lifetime ended before a rekey succeeded")]
+    Expired,
+    /// The same peer came with a new IKE SA.
+    #[error("replaced by a newer IKE SA of the same peer")]
+    Superseded,
+}
+
+/// What was negotiated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// An IKE SA.
+    Ike,
+    /// A CHILD_SA.
+    Child,
+}
+
+impl core::fmt::Display for Subject {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Subject::Ike => "IKE",
+            Subject::Child => "ESP",
+        })
+    }
+}
+
+/// Whose limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// Ours.
+    Ours,
+    /// The peer's.
+    Peers,
+}
+
+impl core::fmt::Display for Side {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Side::Ours => "ours",
+            Side::Peers => "the peer's",
+        })
+    }
+}
+
+impl Failure {
+    /// A code that never changes its meaning, for logs, manuals and searches.
+    pub fn code(&self) -> &'static str {
+        use Failure as F;
+        match self {
+            F::NoReply { .. } => "RV-NET-001",
+            F::HalfOpenTimeout(_) => "RV-NET-002",
+            F::PeerDead(_) => "RV-NET-003",
+            F::NoConnection => "RV-INIT-001",
+            F::ProposalRefused(Subject::Ike) => "RV-INIT-002",
+            F::NoProposalChosen(Subject::Ike) => "RV-INIT-003",
+            F::ProposalNotOffered(Subject::Ike) => "RV-INIT-004",
+            F::InvalidKeGroup(_) => "RV-INIT-005",
+            F::BadKeValue => "RV-INIT-006",
+            F::PeerError(_) => "RV-INIT-007",
+            F::AuthRefused => "RV-AUTH-001",
+            F::PskMismatch => "RV-AUTH-002",
+            F::BadSignature(_) => "RV-AUTH-003",
+            F::IdentityRefused(_) => "RV-AUTH-004",
+            F::CertificateRefused(_) => "RV-AUTH-005",
+            F::AuthMethod { .. } => "RV-AUTH-006",
+            F::NoCertificate => "RV-AUTH-007",
+            F::SchemeRefused => "RV-AUTH-008",
+            F::NoCommonHash => "RV-AUTH-009",
+            F::TsUnacceptable => "RV-CHILD-001",
+            F::TsRefused => "RV-CHILD-002",
+            F::TsNotOffered => "RV-CHILD-003",
+            F::ProposalRefused(Subject::Child) => "RV-CHILD-004",
+            F::NoProposalChosen(Subject::Child) => "RV-CHILD-005",
+            F::ProposalNotOffered(Subject::Child) => "RV-CHILD-006",
+            F::NoAdditionalSas(_) => "RV-CHILD-007",
+            F::ChildNotFound => "RV-CHILD-008",
+            F::TemporaryFailure => "RV-CHILD-009",
+            F::Syntax(_) => "RV-PROTO-001",
+            F::CriticalPayload(_) => "RV-PROTO-002",
+            F::MajorVersion => "RV-PROTO-003",
+            F::AnswerTimeout { .. } => "RV-LOCAL-001",
+            F::AnswerRefused { .. } => "RV-LOCAL-002",
+            F::AnswerMismatch(_) => "RV-LOCAL-003",
+            F::Crypto(_) => "RV-LOCAL-004",
+            F::NotConfigured(_) => "RV-LOCAL-005",
+            F::Terminated => "RV-END-001",
+            F::Shutdown => "RV-END-002",
+            F::Unconfigured => "RV-END-003",
+            F::PeerDeleted => "RV-END-004",
+            F::Expired => "RV-END-005",
+            F::Superseded => "RV-END-006",
+        }
+    }
+
+    /// Whose fault it is.
+    pub fn blame(&self) -> Blame {
+        use Failure as F;
+        match self {
+            F::NoReply { .. } | F::HalfOpenTimeout(_) | F::PeerDead(_) | F::Expired => Blame::Network,
+            F::NoConnection
+            | F::ProposalRefused(_)
+            | F::NoProposalChosen(_)
+            | F::InvalidKeGroup(_)
+            | F::PeerError(_)
+            | F::AuthRefused
+            | F::PskMismatch
+            | F::IdentityRefused(_)
+            | F::AuthMethod { .. }
+            | F::NoCertificate
+            | F::SchemeRefused
+            | F::NoCommonHash
+            | F::TsUnacceptable
+            | F::TsRefused
+            | F::NoAdditionalSas(_)
+            | F::ChildNotFound
+            | F::TemporaryFailure
+            | F::MajorVersion => Blame::Incompatible,
+            F::ProposalNotOffered(_)
+            | F::BadKeValue
+            | F::BadSignature(_)
+            | F::CertificateRefused(_)
+            | F::TsNotOffered
+            | F::Syntax(_)
+            | F::CriticalPayload(_) => Blame::PeerMisbehaved,
+            F::AnswerTimeout { .. } | F::AnswerRefused { .. } | F::AnswerMismatch(_) | F::Crypto(_) => {
+                Blame::Us
+            }
+            F::NotConfigured(_)
+            | F::Terminated
+            | F::Shutdown
+            | F::Unconfigured
+            | F::PeerDeleted
+            | F::Superseded => Blame::Operator,
+        }
+    }
+
+    /// Whether somebody wanted this end, so that nothing needs repair.
+    pub fn is_orderly(&self) -> bool {
+        matches!(
+            self,
+            Failure::Terminated
+                | Failure::Shutdown
+                | Failure::Unconfigured
+                | Failure::PeerDeleted
+                | Failure::Superseded
+        )
+    }
+}

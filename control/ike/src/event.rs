@@ -1,0 +1,173 @@
+//! What the engine tells its caller: outgoing datagrams, and what became of IKE and CHILD_SAs.
+//!
+//! Events inform (status, routes, logs, retries). The data plane is not steered by them but by
+//! [`crate::want::Want`]s.
+
+use crate::config::{ChildId, ConnectionId, Encryption, Group, Identity, Integrity, Prf, Selector};
+use crate::error::Failure;
+use crate::id::{ChildSaId, IkeId};
+use crate::recorder::Attempt;
+use crate::want::{EspSuite, Path, Role};
+use std::net::SocketAddr;
+
+/// A UDP payload to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// Instance of both addresses.
+    pub instance: u16,
+    /// Source address and port.
+    pub local: SocketAddr,
+    /// Destination address and port.
+    pub remote: SocketAddr,
+    /// The payload, without non-ESP marker.
+    pub bytes: Vec<u8>,
+    /// Whether four zero octets go before it (RFC 3948 §2.2): an IKE message on the NAT port. Keepalives have
+    /// none.
+    pub marker: bool,
+}
+
+/// Algorithms of an IKE SA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IkeSuite {
+    /// Cipher.
+    pub encryption: Encryption,
+    /// Integrity; `None` with AEAD ciphers.
+    pub integrity: Option<Integrity>,
+    /// Pseudo-random function.
+    pub prf: Prf,
+    /// Key exchange.
+    pub group: Group,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A peer proved itself and so did we.
+    IkeUp(Box<IkeUp>),
+    /// New keys and SPIs for an IKE SA; its children were inherited.
+    IkeRekeyed {
+        /// Which.
+        ike: IkeId,
+        /// New SPI of its initiator.
+        initiator_spi: u64,
+        /// New SPI of its responder.
+        responder_spi: u64,
+        /// Its algorithms.
+        suite: IkeSuite,
+    },
+    /// An IKE SA that was up is gone. Each of its children got its own `ChildDown` before.
+    IkeDown {
+        /// Which.
+        ike: IkeId,
+        /// Its connection.
+        connection: ConnectionId,
+        /// Why; [`Failure::is_orderly`] tells a wish from a mishap.
+        reason: Failure,
+    },
+    /// An attempt to set up an IKE SA failed before it was up.
+    AttemptFailed {
+        /// Its connection, as far as one was found.
+        connection: Option<ConnectionId>,
+        /// Everything known about it.
+        attempt: Box<Attempt>,
+    },
+    /// A CHILD_SA is installed and may carry traffic.
+    ChildUp(Box<ChildUp>),
+    /// A CHILD_SA took over from another, which is only drained now.
+    ChildRekeyed {
+        /// The one replaced.
+        old: ChildSaId,
+        /// The one that replaces it.
+        new: Box<ChildUp>,
+    },
+    /// A CHILD_SA is gone (not: was replaced).
+    ChildDown {
+        /// Which.
+        child: ChildSaId,
+        /// Its tunnel.
+        ike: IkeId,
+        /// Its connection.
+        connection: ConnectionId,
+        /// Its configuration.
+        config: ChildId,
+        /// Why.
+        reason: Failure,
+    },
+    /// A CHILD_SA could not be made or rekeyed; the IKE SA stays up.
+    ChildFailed {
+        /// The tunnel.
+        ike: IkeId,
+        /// The connection.
+        connection: ConnectionId,
+        /// The configuration, as far as one was found.
+        config: Option<ChildId>,
+        /// The SA that was to be replaced and lives on, if it was a rekey.
+        rekey_of: Option<ChildSaId>,
+        /// Why.
+        reason: Failure,
+    },
+    /// The peer's address or port changed; its children were told.
+    PeerMoved {
+        /// The tunnel.
+        ike: IkeId,
+        /// From here.
+        old: SocketAddr,
+        /// To here.
+        new: SocketAddr,
+    },
+    /// Cookies are demanded from now on, or no longer.
+    Cookies {
+        /// Whether they are.
+        demanded: bool,
+        /// Half-open IKE SAs.
+        half_open: usize,
+    },
+}
+
+/// An IKE SA that came up.
+#[derive(Clone, Debug)]
+pub struct IkeUp {
+    /// Its name.
+    pub ike: IkeId,
+    /// Its connection.
+    pub connection: ConnectionId,
+    /// Who asked for it.
+    pub role: Role,
+    /// SPI of its initiator.
+    pub initiator_spi: u64,
+    /// SPI of its responder.
+    pub responder_spi: u64,
+    /// Its algorithms.
+    pub suite: IkeSuite,
+    /// Outer addresses.
+    pub path: Path,
+    /// Whether we are behind a NAT ourselves.
+    pub local_behind_nat: bool,
+    /// Who we said we are.
+    pub local_identity: Identity,
+    /// Who the peer proved to be.
+    pub remote_identity: Identity,
+}
+
+/// A CHILD_SA that came up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChildUp {
+    /// Its name.
+    pub child: ChildSaId,
+    /// Its tunnel.
+    pub ike: IkeId,
+    /// Its connection.
+    pub connection: ConnectionId,
+    /// Its configuration.
+    pub config: ChildId,
+    /// Inbound SPI.
+    pub spi_in: u32,
+    /// Outbound SPI.
+    pub spi_out: u32,
+    /// Algorithms.
+    pub suite: EspSuite,
+    /// Traffic of our side.
+    pub local: Vec<Selector>,
+    /// Traffic of the peer's side.
+    pub remote: Vec<Selector>,
+}

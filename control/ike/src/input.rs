@@ -1,0 +1,89 @@
+//! What the engine is fed besides answers: datagrams, the operator's commands, facts from the workers.
+
+use crate::config::{ChildId, ConnectionId};
+use crate::id::{ChildSaId, IkeId};
+use crate::time::Instant;
+use std::net::SocketAddr;
+
+/// A UDP payload that carries an IKE message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Datagram {
+    /// Instance of both addresses.
+    pub instance: u16,
+    /// Our address and port; on the NAT port the non-ESP marker is already removed.
+    pub local: SocketAddr,
+    /// The sender.
+    pub remote: SocketAddr,
+    /// The IKE message.
+    pub bytes: Vec<u8>,
+}
+
+/// What an operator or the tunnel planner may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Bring a child up, and the IKE SA it needs. Without a child: the connection's first. Does nothing if it is
+    /// up or on its way.
+    Initiate {
+        /// The connection; its remote address must be known.
+        connection: ConnectionId,
+        /// The child.
+        child: Option<ChildId>,
+    },
+    /// Close every IKE SA of a connection, finished or not.
+    Terminate {
+        /// The connection.
+        connection: ConnectionId,
+    },
+    /// Close one IKE SA and its children.
+    TerminateIke {
+        /// Which.
+        ike: IkeId,
+    },
+    /// Close one CHILD_SA.
+    TerminateChild {
+        /// Which.
+        child: ChildSaId,
+    },
+    /// Replace a CHILD_SA now.
+    RekeyChild {
+        /// Which.
+        child: ChildSaId,
+    },
+    /// Replace the keys of an IKE SA now.
+    RekeyIke {
+        /// Which.
+        ike: IkeId,
+    },
+    /// Close everything and accept nothing new. Finished when `Engine::is_idle`.
+    Shutdown,
+}
+
+/// What a worker noticed about an SA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChildFact {
+    /// The SA pair.
+    pub child: ChildSaId,
+    /// What happened.
+    pub kind: ChildFactKind,
+}
+
+/// What a worker noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChildFactKind {
+    /// A soft limit of packets, octets or sequence numbers was reached: rekey.
+    SoftExpiry,
+    /// A hard limit was reached, the SA carries nothing any more: delete.
+    HardExpiry,
+    /// The first authenticated packet arrived; the worker now sends on this SA too.
+    FirstInbound,
+    /// Authenticated ESP came from another address or port than the path's (RFC 7296 §2.23).
+    PeerMoved {
+        /// The new source.
+        remote: SocketAddr,
+    },
+    /// Authenticated ESP was last received at this time: proof of liveness.
+    TrafficSeen {
+        /// When.
+        at: Instant,
+    },
+}
