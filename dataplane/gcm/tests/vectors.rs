@@ -1,4 +1,5 @@
-//! Published answers: the GCM specification's test cases, and Wycheproof.
+//! Published answers: the GCM specification's test cases, the ESP ones of draft-mcgrew-gcm-test-01, and
+//! Wycheproof.
 //!
 //! They protect against agreeing with ourselves: each kernel must produce what others published.
 
@@ -151,14 +152,33 @@ const CASES: [Case; 12] = [
 #[test]
 fn the_specification_s_test_cases_both_ways() {
     for case in &CASES {
-        let nonce = hex(case.nonce).try_into().unwrap();
-        let (aad, plain, cipher) = (hex(case.aad), hex(case.plain), hex(case.cipher));
-        let tag: [u8; 16] = hex(case.tag).try_into().unwrap();
-        for key in on_all_kernels(&hex(case.key)) {
-            let what = format!("case {} with {key:?}", case.number);
-            assert_eq!(seal_one(&key, nonce, &aad, &plain), (cipher.clone(), tag), "{what}");
-            assert_eq!(open_one(&key, nonce, &aad, &cipher, tag), (plain.clone(), Ok(())), "{what}");
-        }
+        check(
+            &format!("case {}", case.number),
+            [case.key, case.nonce, case.aad, case.plain, case.cipher, case.tag],
+        );
+    }
+}
+
+/// Whole ESP packets as others seal them: the figures an interoperating gateway must produce.
+#[test]
+fn esp_packets_of_draft_mcgrew_gcm_test() {
+    let lines = include_str!("data/draft-mcgrew-gcm-test-01.txt").lines();
+    let cases: Vec<&str> = lines.filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(cases.len(), 14);
+    for (index, case) in cases.into_iter().enumerate() {
+        let fields: Vec<&str> = case.split(' ').collect();
+        check(&format!("line {index}"), fields.try_into().unwrap());
+    }
+}
+
+/// Both directions on all kernels; `fields` are key, nonce, aad, plaintext, ciphertext, tag.
+fn check(name: &str, fields: [&str; 6]) {
+    let [key, nonce, aad, plain, cipher, tag] = fields.map(hex);
+    let (nonce, tag): ([u8; 12], [u8; 16]) = (nonce.try_into().unwrap(), tag.try_into().unwrap());
+    for key in on_all_kernels(&key) {
+        let what = format!("{name} with {key:?}");
+        assert_eq!(seal_one(&key, nonce, &aad, &plain), (cipher.clone(), tag), "{what}");
+        assert_eq!(open_one(&key, nonce, &aad, &cipher, tag), (plain.clone(), Ok(())), "{what}");
     }
 }
 
