@@ -1,0 +1,48 @@
+//! How much a stranger may make us hold, one number per repeated element, each with its reason.
+//!
+//! All of these are checked while reading, before the element is stored.
+
+/// Octets of one IKE message, header included: what one UDP datagram can carry, and the most a
+/// reassembled RFC 7383 message may grow to.
+pub const MESSAGE_OCTETS: usize = 65_535;
+
+/// Payloads in one message. A long IKE_AUTH carries about 10 certificates, 10 certificate
+/// requests and 20 notifies; three times that is generous.
+pub const PAYLOADS: usize = 128;
+
+/// Proposals in one SA payload. Windows offers 18 at most, strongSwan's defaults are 2; the number
+/// field would allow 255.
+pub const PROPOSALS: usize = 64;
+
+/// Transforms in one proposal. strongSwan's largest default offer holds about 40.
+pub const TRANSFORMS: usize = 128;
+
+/// Attributes in one transform. One is defined (key length); more would be unknown ones.
+pub const ATTRIBUTES: usize = 8;
+
+/// Selectors in one TS payload: all that the 8-bit count can announce, about 10 KiB.
+pub const SELECTORS: usize = 255;
+
+/// CERT payloads in one message. Chains deeper than 10 are not validated, some peers send
+/// cross-certificates as well.
+pub const CERTIFICATES: usize = 16;
+
+/// CERTREQ payloads in one message: peers put all hashes into one, or one each.
+pub const CERTIFICATE_REQUESTS: usize = 64;
+
+/// Authority hashes in one CERTREQ payload (20 octets each): Windows lists every root it trusts,
+/// some 200.
+pub const AUTHORITIES: usize = 512;
+
+/// Notify payloads in one message: the richest IKE_AUTH known to us has 14.
+pub const NOTIFIES: usize = 64;
+
+/// Vendor ID payloads in one message: Cisco and Windows send 6 to 8.
+pub const VENDOR_IDS: usize = 32;
+
+/// SPIs in one Delete payload: more children than one IKE SA may own with us.
+pub const DELETED_SPIS: usize = 1024;
+
+/// Fragments of one message (RFC 7383): 65535 octets at the smallest fragment we would still
+/// accept, about 256 octets of content.
+pub const FRAGMENTS: u16 = 256;

@@ -1,0 +1,60 @@
+//! The Notify payload (RFC 7296 §3.10). Data are kept raw; the shapes that several exchanges share
+//! have a constructor and a reader here.
+
+use super::codec::Reader;
+use super::error::{EmitError, ParseError};
+use super::registry::{KeyExchangeId, NotifyType, Protocol};
+use super::spi::Spi;
+
+/// One notification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notify {
+    /// The SA it is about, by protocol; `None` if about the IKE SA itself or none.
+    pub protocol: Option<Protocol>,
+    /// The SPI of that SA.
+    pub spi: Spi,
+    /// What it says.
+    pub notify_type: NotifyType,
+    /// Notification Data.
+    pub data: Vec<u8>,
+}
+
+impl Notify {
+    /// A notify about no SA in particular, with data.
+    pub fn new(notify_type: NotifyType, data: Vec<u8>) -> Self {
+        Self { protocol: None, spi: Spi::None, notify_type, data }
+    }
+
+    /// A notify about an ESP SA: REKEY_SA, CHILD_SA_NOT_FOUND, INVALID_SELECTORS.
+    pub fn about_esp(notify_type: NotifyType, spi: u32, data: Vec<u8>) -> Self {
+        Self { protocol: Some(Protocol::Esp), spi: Spi::Child(spi), notify_type, data }
+    }
+
+    /// INVALID_KE_PAYLOAD naming the method to use instead (RFC 7296 §1.3).
+    pub fn invalid_ke(method: KeyExchangeId) -> Self {
+        Self::new(NotifyType::InvalidKePayload, u16::from(method).to_be_bytes().to_vec())
+    }
+
+    /// The data as one 16-bit number: the method named by INVALID_KE_PAYLOAD.
+    pub fn data_u16(&self) -> Option<u16> {
+        <[u8; 2]>::try_from(self.data.as_slice()).ok().map(u16::from_be_bytes)
+    }
+
+    pub(super) fn parse(mut reader: Reader<'_>) -> Result<Self, ParseError> {
+        let protocol = Some(reader.u8()?).filter(|octet| *octet != 0).map(Protocol::from);
+        let spi_size = reader.u8()?;
+        let notify_type = NotifyType::from(reader.u16()?);
+        let spi = Spi::parse(&mut reader, spi_size)?;
+        // "If the SPI field is empty ... [Protocol ID] MUST be ignored on receipt."
+        let protocol = protocol.filter(|_| spi != Spi::None);
+        Ok(Self { protocol, spi, notify_type, data: reader.remainder().to_vec() })
+    }
+
+    pub(super) fn emit(&self, out: &mut Vec<u8>) -> Result<(), EmitError> {
+        out.extend([self.protocol.map_or(0, u8::from), self.spi.length()]);
+        out.extend(u16::from(self.notify_type).to_be_bytes());
+        self.spi.emit(out);
+        out.extend_from_slice(&self.data);
+        Ok(())
+    }
+}
