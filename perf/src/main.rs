@@ -1,2 +1,91 @@
-//! Scenarios and figures.
-fn main() {}
+//! Scenarios and figures: what a packet costs, on which machine, measured how.
+//!
+//! `ravelin-perf gcm` times the crypto kernels alone, `ravelin-perf esp` the real graph between
+//! in-memory ports. Each scenario proves its answer right before its first measured burst. What the
+//! figures promise and what they leave out is in `perf/SPEC.md`; runs worth keeping are written to
+//! `perf/records/<machine>/<date>.csv` by `--record`.
+
+mod gcm;
+mod machine;
+mod measure;
+mod report;
+mod traffic;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+
+use machine::Machine;
+use measure::Effort;
+use report::Report;
+use traffic::Mix;
+
+#[derive(Parser)]
+#[command(name = "ravelin-perf", about = "Measures what a packet costs, in cycles of the time stamp counter")]
+struct CommandLine {
+    #[command(subcommand)]
+    scenario: Scenario,
+}
+
+#[derive(Subcommand)]
+enum Scenario {
+    /// Sealing and opening bursts, crypto kernels alone
+    Gcm(Options),
+}
+
+/// What every scenario can be told.
+#[derive(Args)]
+struct Options {
+    /// Packet sizes: octets of the inner IP packet, or `imix`
+    #[arg(long, value_delimiter = ',', default_value = "64,256,576,1420,imix")]
+    sizes: Vec<Mix>,
+    /// Only this crypto kernel (default: each that this processor runs)
+    #[arg(long)]
+    kernel: Option<String>,
+    /// Only this key size in bits
+    #[arg(long, value_parser = ["128", "192", "256"])]
+    bits: Option<String>,
+    /// Repetitions, of which the best and the median are reported
+    #[arg(long, default_value_t = 50)]
+    repeats: usize,
+    /// Bursts of 64 packets in one repetition
+    #[arg(long, default_value_t = 200)]
+    bursts: usize,
+    /// Core to run on (default: the last one there is)
+    #[arg(long)]
+    core: Option<usize>,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+    /// Also write perf/records/<machine>/<date>.csv
+    #[arg(long)]
+    record: bool,
+}
+
+fn main() -> anyhow::Result<()> {
+    let (options, run): (Options, Runner) = match CommandLine::parse().scenario {
+        Scenario::Gcm(options) => (options, gcm::run),
+    };
+    let pinned = machine::pin(options.core)?;
+    let effort = Effort { repeats: options.repeats.max(1), bursts: options.bursts.max(1) };
+    let plan = traffic::Plan::new(options.sizes, options.kernel.as_deref(), options.bits.as_deref())?;
+    let report = Report { machine: Machine::here(pinned), effort, rows: run(&plan, effort)? };
+    print!("{}", if options.json { report.json()? } else { report.table() });
+    if options.record {
+        let path = record(&report)?;
+        eprintln!("recorded in {}", path.display());
+    }
+    Ok(())
+}
+
+type Runner = fn(&traffic::Plan, Effort) -> anyhow::Result<Vec<report::Row>>;
+
+/// Keeps the run beside the sources, under the machine it was seen on.
+fn record(report: &Report) -> anyhow::Result<PathBuf> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("records").join(report.machine.slug());
+    std::fs::create_dir_all(&folder).with_context(|| format!("could not create {}", folder.display()))?;
+    let path = folder.join(format!("{}.csv", report.machine.date));
+    std::fs::write(&path, report.csv()).with_context(|| format!("could not write {}", path.display()))?;
+    Ok(path)
+}
