@@ -1,1 +1,24 @@
-//! X.509 for IKE: parsing, stores, path validation, identities, signatures. Pure.
+//! X.509 for IKE: certificates, keys, stores, path validation, identities and what became of them.
+//!
+//! The crate is pure: bytes and the current time come in as arguments, verdicts go out as values. It opens no
+//! file and no socket, reads no clock and starts no thread. Reading files is left to the keeper, the choice of
+//! anchors to the trust service, and everything an IKE message looks like to the IKE engine.
+//!
+//! Room by room: [`der`], [`oid`], [`pem`] and [`time`] are the ground; [`x509`] parses a certificate once into an
+//! owned type; [`key`] signs and verifies and knows the RFC 7427 names of algorithms; [`store`] holds anchors and
+//! intermediates; [`path`] builds and validates a certification path (RFC 5280 §6); [`identity`] compares an IKE
+//! identity with a certificate (RFC 4945 §3.1); [`certreq`] speaks the hashes of a CERTREQ payload (RFC 7296
+//! §3.7); [`verdict`] is what all of it amounts to, including what was *not* checked.
+
+#![forbid(unsafe_code)]
+
+pub mod der;
+pub mod key;
+pub mod oid;
+pub mod pem;
+pub mod time;
+pub mod x509;
+
+pub use key::{PrivateKey, PublicKey, SignatureScheme};
+pub use time::UnixTime;
+pub use x509::Certificate;

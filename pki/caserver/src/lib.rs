@@ -1,1 +1,1 @@
-//! The Ravelin certificate authority.
+//! The Ravelin certificate authority. Holds no code yet: no certificate is issued.

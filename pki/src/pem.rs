@@ -1,0 +1,208 @@
+//! PEM (RFC 7468): labelled base64 blocks in text files, certificates and keys alike.
+//!
+//! Text around the blocks is ignored, as RFC 7468 §2 wishes; inside a block nothing is: a bad character, a wrong
+//! label at the end or a missing end is an error with its line. Decoded bytes are wiped on drop, because a block
+//! may be a private key.
+
+use zeroize::Zeroizing;
+
+/// Largest text accepted: a bundle of some thousand certificates.
+pub const MAX_TEXT: usize = 4 << 20;
+
+/// One block.
+pub struct Block {
+    /// The label, such as `CERTIFICATE` or `EC PRIVATE KEY`.
+    pub label: String,
+    /// The decoded octets.
+    pub der: Zeroizing<Vec<u8>>,
+    /// Whether RFC 1421 headers say the octets are encrypted (the old OpenSSL key files).
+    pub encrypted: bool,
+    /// Line of the file on which the block begins, from 1.
+    pub line: usize,
+}
+
+/// Why a text is not PEM. The fault of whoever wrote the file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PemError {
+    /// The text is larger than [`MAX_TEXT`].
+    #[error("{0} bytes of PEM are more than the {MAX_TEXT} accepted")]
+    TooLarge(usize),
+    /// A block begins and does not end with its label.
+    #[error("line {line}: the block '{label}' has no matching END line")]
+    Unended {
+        /// Line of its BEGIN.
+        line: usize,
+        /// Its label.
+        label: String,
+    },
+    /// Something in a block is not base64.
+    #[error("line {line}: not base64")]
+    Base64 {
+        /// The line.
+        line: usize,
+    },
+    /// There is no block at all.
+    #[error("no '-----BEGIN ...-----' block found")]
+    Empty,
+}
+
+/// Whether these bytes look like PEM rather than DER.
+pub fn looks_like_pem(bytes: &[u8]) -> bool {
+    bytes.windows(11).any(|window| window == b"-----BEGIN ")
+}
+
+/// Every block of a text, in order; at least one.
+pub fn blocks(text: &[u8]) -> Result<Vec<Block>, PemError> {
+    if text.len() > MAX_TEXT {
+        return Err(PemError::TooLarge(text.len()));
+    }
+    let mut lines = text.split(|&octet| octet == b'\n').map(<[u8]>::trim_ascii).zip(1usize..);
+    let mut found = Vec::new();
+    while let Some((line, number)) = lines.next() {
+        if let Some(label) = boundary(line, b"-----BEGIN ") {
+            found.push(block(label, number, &mut lines)?);
+        }
+    }
+    if found.is_empty() { Err(PemError::Empty) } else { Ok(found) }
+}
+
+/// The label of a boundary line.
+fn boundary<'a>(line: &'a [u8], prefix: &[u8]) -> Option<&'a str> {
+    let label = line.strip_prefix(prefix)?.strip_suffix(b"-----")?;
+    str::from_utf8(label).ok()
+}
+
+/// The rest of a block whose BEGIN line has been read.
+fn block<'a>(
+    label: &str,
+    line: usize,
+    lines: &mut impl Iterator<Item = (&'a [u8], usize)>,
+) -> Result<Block, PemError> {
+    let mut decoder = Decoder::default();
+    let mut encrypted = false;
+    for (text, number) in lines {
+        if let Some(end) = boundary(text, b"-----END ") {
+            let der = decoder.finish().filter(|_| end == label);
+            let der = der.ok_or_else(|| PemError::Unended { line, label: label.to_owned() })?;
+            return Ok(Block { label: label.to_owned(), der, encrypted, line });
+        }
+        if text.contains(&b':') {
+            encrypted |= text.starts_with(b"Proc-Type:") && text.ends_with(b"ENCRYPTED");
+        } else if decoder.line(text).is_none() {
+            return Err(PemError::Base64 { line: number });
+        }
+    }
+    Err(PemError::Unended { line, label: label.to_owned() })
+}
+
+/// Base64 (RFC 4648 §4) over several lines, padding only at the end.
+#[derive(Default)]
+struct Decoder {
+    out: Zeroizing<Vec<u8>>,
+    accumulator: u32,
+    bits: u32,
+    symbols: usize,
+    padding: usize,
+}
+
+impl Decoder {
+    fn line(&mut self, text: &[u8]) -> Option<()> {
+        // Growing a vector copies it; a reservation leaves no copy of a key behind.
+        let wanted = if self.out.capacity() == 0 { 16 << 10 } else { text.len() };
+        self.out.reserve(wanted);
+        text.iter().try_for_each(|&octet| self.symbol(octet))
+    }
+
+    fn symbol(&mut self, octet: u8) -> Option<()> {
+        self.symbols = self.symbols.checked_add(1)?;
+        if octet == b'=' {
+            self.padding = self.padding.checked_add(1)?;
+            return Some(());
+        }
+        if self.padding > 0 {
+            return None;
+        }
+        self.accumulator = (self.accumulator << 6) | sextet(octet)?;
+        self.bits += 6;
+        if self.bits >= 8 {
+            self.bits -= 8;
+            self.out.push((self.accumulator >> self.bits & 0xff) as u8);
+            self.accumulator &= (1 << self.bits) - 1;
+        }
+        Some(())
+    }
+
+    /// The octets, if the symbols came in fours and the unused bits are zero.
+    fn finish(self) -> Option<Zeroizing<Vec<u8>>> {
+        let whole =
+            self.symbols.is_multiple_of(4) && self.padding <= 2 && self.padding * 2 == self.bits as usize;
+        (whole && self.accumulator == 0).then_some(self.out)
+    }
+}
+
+fn sextet(octet: u8) -> Option<u32> {
+    let value = match octet {
+        b'A'..=b'Z' => octet - b'A',
+        b'a'..=b'z' => octet - b'a' + 26,
+        b'0'..=b'9' => octet - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        _ => return None,
+    };
+    Some(u32::from(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn one(body: &str) -> Result<Vec<u8>, PemError> {
+        let text = format!("junk\n-----BEGIN X-----\r\n{body}\r\n-----END X-----\n");
+        blocks(text.as_bytes()).map(|blocks| blocks[0].der.to_vec())
+    }
+
+    #[test]
+    fn decodes_the_rfc_4648_vectors() {
+        for (encoded, plain) in [
+            ("", ""),
+            ("Zg==", "f"),
+            ("Zm8=", "fo"),
+            ("Zm9v", "foo"),
+            ("Zm9v\nYg==", "foob"),
+            ("Zm9vYmFy", "foobar"),
+        ] {
+            assert_eq!(one(encoded).unwrap(), plain.as_bytes(), "{encoded}");
+        }
+    }
+
+    #[test]
+    fn refuses_sloppy_base64_with_its_line() {
+        assert_eq!(one("Zm9v\nZ*=="), Err(PemError::Base64 { line: 4 }));
+        for bad in ["Zg=", "Zg", "Zh==", "Zg==Zg==", "====", "Zm9v="] {
+            assert!(one(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn finds_several_blocks_and_where_they_begin() {
+        let text = b"a\n-----BEGIN A-----\nZg==\n-----END A-----\n\n-----BEGIN B C-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: x\n\nZg==\n-----END B C-----";
+        let blocks = blocks(text).unwrap();
+        assert_eq!((blocks[0].label.as_str(), blocks[0].line, blocks[0].encrypted), ("A", 2, false));
+        assert_eq!((blocks[1].label.as_str(), blocks[1].line, blocks[1].encrypted), ("B C", 6, true));
+        assert!(matches!(
+            super::blocks(b"-----BEGIN A-----\nZg==\n-----END B-----"),
+            Err(PemError::Unended { line: 1, .. })
+        ));
+        assert!(matches!(super::blocks(b"-----BEGIN A-----\nZg=="), Err(PemError::Unended { .. })));
+        assert!(matches!(super::blocks(b"nothing"), Err(PemError::Empty)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_ends_in_blocks_or_an_error(text in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let wrapped = [b"-----BEGIN X-----\n", text.as_slice(), b"\n-----END X-----"].concat();
+            let _ = (blocks(&text), blocks(&wrapped));
+        }
+    }
+}
