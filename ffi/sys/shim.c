@@ -1,0 +1,66 @@
+#define _GNU_SOURCE
+#include <rte_config.h>
+
+#include <stdio.h>
+#include <sys/types.h>
+
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_lcore.h>
+#include <rte_log.h>
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
+#include <rte_version.h>
+
+#include "shim.h"
+/* Written by build.rs from src/bindings.rs: one _Static_assert for each size and
+ * offset the committed bindings rely on. */
+#include "layout_asserts.h"
+
+int shim_errno(void) { return rte_errno; }
+unsigned int shim_lcore_id(void) { return rte_lcore_id(); }
+
+struct rte_mbuf *shim_pktmbuf_alloc(struct rte_mempool *pool) { return rte_pktmbuf_alloc(pool); }
+
+int shim_pktmbuf_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **out, unsigned int n)
+{
+	return rte_pktmbuf_alloc_bulk(pool, out, n);
+}
+
+void shim_pktmbuf_free(struct rte_mbuf *m) { rte_pktmbuf_free(m); }
+int shim_pktmbuf_linearize(struct rte_mbuf *m) { return rte_pktmbuf_linearize(m); }
+uint16_t shim_pktmbuf_data_room(struct rte_mempool *pool) { return rte_pktmbuf_data_room_size(pool); }
+
+uint16_t shim_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **out, uint16_t n)
+{
+	return rte_eth_rx_burst(port, queue, out, n);
+}
+
+uint16_t shim_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **in, uint16_t n)
+{
+	return rte_eth_tx_burst(port, queue, in, n);
+}
+
+unsigned int shim_compiled_release(void) { return RTE_VER_YEAR * 100 + RTE_VER_MONTH; }
+
+static void (*log_sink)(const char *, size_t);
+
+static ssize_t log_write(void *cookie, const char *bytes, size_t length)
+{
+	(void)cookie;
+	log_sink(bytes, length);
+	return (ssize_t)length;
+}
+
+int shim_log_to(void (*sink)(const char *, size_t))
+{
+	cookie_io_functions_t io = { .write = log_write };
+	FILE *stream;
+
+	log_sink = sink;
+	stream = fopencookie(NULL, "w", io);
+	if (stream == NULL)
+		return -1;
+	setvbuf(stream, NULL, _IOLBF, BUFSIZ);
+	return rte_openlog_stream(stream);
+}
