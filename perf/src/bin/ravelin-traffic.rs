@@ -1,0 +1,170 @@
+//! Numbered UDP between two hosts, and what became of each packet: the judge of "nothing
+//! was lost" in the demo and the interop scenarios. One side runs it on each host; both
+//! send and receive. A packet carries its number and the time it was sent (both hosts are
+//! namespaces of one machine and share its monotonic clock), so loss, duplicates, order and
+//! lateness are counted exactly. Prints one JSON object.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use hdrhistogram::Histogram;
+use nix::time::{ClockId, clock_gettime};
+use serde::Serialize;
+
+/// Sends numbered UDP to a peer and counts what comes from it.
+#[derive(Parser)]
+struct Options {
+    /// Address and port of this host.
+    #[arg(long)]
+    bind: SocketAddr,
+    /// Address and port of the other.
+    #[arg(long)]
+    peer: SocketAddr,
+    /// Packets a second.
+    #[arg(long, default_value_t = 5000)]
+    rate: u64,
+    /// Seconds to send.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Payload bytes; at least 16.
+    #[arg(long, default_value_t = 200)]
+    size: usize,
+    /// Milliseconds after which a packet counts as late.
+    #[arg(long, default_value_t = 50)]
+    late: u64,
+    /// Milliseconds to wait for stragglers after the last packet sent.
+    #[arg(long, default_value_t = 1500)]
+    grace: u64,
+}
+
+/// What became of the packets.
+#[derive(Default, Serialize)]
+struct Report {
+    sent: u64,
+    received: u64,
+    duplicates: u64,
+    reordered: u64,
+    late: u64,
+    foreign: u64,
+    highest: u64,
+    latency_p50_us: u64,
+    latency_p99_us: u64,
+    latency_max_us: u64,
+}
+
+fn main() -> Result<()> {
+    let options = Arc::new(Options::parse());
+    let socket = UdpSocket::bind(options.bind).with_context(|| format!("binding {}", options.bind))?;
+    let done = Arc::new(AtomicBool::new(false));
+    let receiver = {
+        let (socket, options, done) = (socket.try_clone()?, Arc::clone(&options), Arc::clone(&done));
+        thread::spawn(move || receive(&socket, &options, &done))
+    };
+    rendezvous(&socket, &options)?;
+    let sent = send(&socket, &options)?;
+    thread::sleep(Duration::from_millis(options.grace));
+    done.store(true, Ordering::Relaxed);
+    let mut report = receiver.join().map_err(|_| anyhow::anyhow!("the receiver panicked"))??;
+    report.sent = sent;
+    println!("{}", serde_json::to_string(&report)?);
+    Ok(())
+}
+
+/// Microseconds of the machine's monotonic clock, the same in every namespace.
+fn now() -> u64 {
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
+    time.as_micros() as u64
+}
+
+/// Nothing counts until the peer has been heard: sends number 0 until a packet comes.
+fn rendezvous(socket: &UdpSocket, options: &Options) -> Result<()> {
+    let until = now() + 20_000_000;
+    while !HEARD.load(Ordering::Relaxed) {
+        anyhow::ensure!(now() < until, "the peer {} was not heard for 20 s", options.peer);
+        // Refused or unreachable: it is not there yet.
+        let _ = socket.send_to(&packet(0, options.size), options.peer);
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+static HEARD: AtomicBool = AtomicBool::new(false);
+
+fn packet(number: u64, size: usize) -> Vec<u8> {
+    let mut bytes = number.to_be_bytes().to_vec();
+    bytes.extend(now().to_be_bytes());
+    bytes.resize(size.max(16), 0x5a);
+    bytes
+}
+
+/// Sends in slices of a millisecond, so that the rate holds without spinning.
+fn send(socket: &UdpSocket, options: &Options) -> Result<u64> {
+    let (start, total) = (now(), options.rate * options.seconds);
+    let mut sent = 0;
+    while sent < total {
+        let due = (now().saturating_sub(start)) * options.rate / 1_000_000;
+        while sent < due.min(total) {
+            sent += 1;
+            match socket.send_to(&packet(sent, options.size), options.peer) {
+                Ok(_) => {}
+                // An ICMP error of the rendezvous may still be pending on the socket.
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => sent -= 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        thread::sleep(Duration::from_micros(500));
+    }
+    Ok(sent)
+}
+
+fn receive(socket: &UdpSocket, options: &Options, done: &AtomicBool) -> Result<Report> {
+    socket.set_read_timeout(Some(Duration::from_millis(100)))?;
+    let mut seen = vec![false; (options.rate * options.seconds + 1) as usize];
+    let mut latency = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3)?;
+    let mut report = Report::default();
+    let mut bytes = [0; 65536];
+    while !done.load(Ordering::Relaxed) {
+        let Ok((length, from)) = socket.recv_from(&mut bytes) else { continue };
+        if from != options.peer || length < 16 {
+            report.foreign += 1;
+            continue;
+        }
+        HEARD.store(true, Ordering::Relaxed);
+        account(&bytes, options, &mut seen, &mut latency, &mut report);
+    }
+    report.latency_p50_us = latency.value_at_quantile(0.5);
+    report.latency_p99_us = latency.value_at_quantile(0.99);
+    report.latency_max_us = latency.max();
+    Ok(report)
+}
+
+fn account(
+    bytes: &[u8],
+    options: &Options,
+    seen: &mut [bool],
+    latency: &mut Histogram<u64>,
+    report: &mut Report,
+) {
+    let mut words =
+        bytes.chunks_exact(8).map(|word| word.iter().fold(0, |sum: u64, byte| sum << 8 | u64::from(*byte)));
+    let (number, sent) = (words.next().unwrap_or(0), words.next().unwrap_or(0));
+    let age = now().saturating_sub(sent);
+    match seen.get_mut(number as usize) {
+        _ if number == 0 => return,
+        None => report.foreign += 1,
+        Some(true) => report.duplicates += 1,
+        Some(first) => {
+            *first = true;
+            report.received += 1;
+            report.reordered += u64::from(number < report.highest);
+            report.highest = report.highest.max(number);
+            report.late += u64::from(age > options.late * 1000);
+            latency.saturating_record(age.max(1));
+        }
+    }
+}

@@ -1,0 +1,175 @@
+# A network in namespaces for the demo and the interop scenarios. Source it; do not run it.
+#
+#   host A --- gateway A === public segment === gateway B --- host B
+#   10.1.0.2   10.1.0.1  192.0.2.1       192.0.2.2  10.2.0.1   10.2.0.2
+#   fd00:1::2  fd00:1::1 2001:db8::1   2001:db8::2  fd00:2::1  fd00:2::2
+#
+# Gateway B is always ravelind; gateway A is the peer. The public segment is a bridge in a
+# namespace of its own, so that what passes is captured by neither gateway.
+
+NET_ID=$$
+PUB=rvp$NET_ID GWA=rvga$NET_ID GWB=rvgb$NET_ID HA=rvha$NET_ID HB=rvhb$NET_ID
+WORK=$(mktemp -d /tmp/ravelin.XXXXXX)
+PIDS=()
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+TARGET=${CARGO_TARGET_DIR:-$ROOT/target}/release
+
+in_ns() { local ns=$1; shift; ip netns exec "$ns" "$@"; }
+say() { printf '%s\n' "$*" >&2; }
+die() { say "FAILED: $*"; exit 1; }
+
+net_cleanup() {
+  local pid
+  for pid in "${PIDS[@]}"; do kill "$pid" 2>/dev/null || :; done
+  for pid in "${PIDS[@]}"; do wait "$pid" 2>/dev/null || :; done
+  local ns
+  for ns in "$PUB" "$GWA" "$GWB" "$HA" "$HB"; do ip netns del "$ns" 2>/dev/null || :; done
+  if [[ -n ${KEEP_FILES:-} ]]; then say "kept $WORK"; else rm -rf "$WORK"; fi
+}
+
+# net_up: the five namespaces and their links. Frames between veths carry unfinished
+# checksums and may be far larger than the MTU, because the kernel leaves that work to a
+# device that is not there; a packet socket sees them as they are. A gateway that forwards
+# them would send broken packets, so every end has these offloads off.
+net_up() {
+  local ns dev
+  for ns in "$PUB" "$GWA" "$GWB" "$HA" "$HB"; do
+    ip netns add "$ns"
+    ip -n "$ns" link set lo up
+  done
+  ip -n "$PUB" link add br0 type bridge
+  in_ns "$PUB" sysctl -qw net.ipv6.conf.all.disable_ipv6=1
+  ip -n "$PUB" link set br0 up
+  ip link add wan0 netns "$GWA" type veth peer name to-a netns "$PUB"
+  ip link add wan0 netns "$GWB" type veth peer name to-b netns "$PUB"
+  ip link add eth0 netns "$HA" type veth peer name lan0 netns "$GWA"
+  ip link add eth0 netns "$HB" type veth peer name lan0 netns "$GWB"
+  for dev in to-a to-b; do ip -n "$PUB" link set "$dev" master br0 up; done
+  for ns in "$GWA" "$GWB"; do ip -n "$ns" link set wan0 up; ip -n "$ns" link set lan0 up; done
+  for ns in "$HA" "$HB"; do ip -n "$ns" link set eth0 up; done
+  for ns in "$GWA" "$GWB" "$HA" "$HB"; do
+    for dev in wan0 lan0 eth0; do
+      in_ns "$ns" ethtool -K "$dev" tx off rx off tso off gso off gro off >/dev/null 2>&1 || :
+    done
+  done
+  for dev in to-a to-b; do in_ns "$PUB" ethtool -K "$dev" tx off tso off gso off gro off >/dev/null 2>&1 || :; done
+  host_up "$HA" 10.1.0.2/24 10.1.0.1 fd00:1::2/64 fd00:1::1
+  host_up "$HB" 10.2.0.2/24 10.2.0.1 fd00:2::2/64 fd00:2::1
+}
+
+host_up() { # namespace, address, gateway, address6, gateway6
+  ip -n "$1" addr add "$2" dev eth0
+  ip -n "$1" route add default via "$3"
+  ip -n "$1" addr add "$4" dev eth0 nodad
+  ip -n "$1" -6 route add default via "$5"
+}
+
+# make_pki DIR ec|rsa: a root, an intermediate, and leaves a.example and b.example.
+make_pki() {
+  local dir=$1 kind=$2 name
+  mkdir -p "$dir"
+  newkey() {
+    case $kind in
+      ec) openssl ecparam -name prime256v1 -genkey -noout -out "$dir/$1.key" 2>/dev/null ;;
+      rsa) openssl genrsa -out "$dir/$1.key" 2048 2>/dev/null ;;
+    esac
+    openssl pkcs8 -topk8 -nocrypt -in "$dir/$1.key" -out "$dir/$1.p8" && mv "$dir/$1.p8" "$dir/$1.key"
+    chmod 600 "$dir/$1.key"
+  }
+  newkey root
+  openssl req -x509 -new -key "$dir/root.key" -subj "/O=Ravelin Demo/CN=Root" -days 30 -out "$dir/root.pem" \
+    -addext basicConstraints=critical,CA:true -addext keyUsage=critical,keyCertSign,cRLSign 2>/dev/null
+  sign() { # name, subject, issuer, extensions
+    newkey "$1"
+    openssl req -new -key "$dir/$1.key" -subj "$2" -out "$dir/$1.csr" 2>/dev/null
+    openssl x509 -req -in "$dir/$1.csr" -CA "$dir/$3.pem" -CAkey "$dir/$3.key" -CAcreateserial -days 20 \
+      -extfile <(printf '%b' "$4") -out "$dir/$1.pem" 2>/dev/null
+  }
+  sign sub "/O=Ravelin Demo/CN=Intermediate" root \
+    'basicConstraints=critical,CA:true,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n'
+  for name in a b; do
+    sign $name "/O=Ravelin Demo/CN=$name.example" sub \
+      "basicConstraints=CA:false\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth,clientAuth\nsubjectAltName=DNS:$name.example\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
+  done
+}
+
+# wait_for SECONDS COMMAND...: until the command succeeds; no fixed sleeps anywhere.
+wait_for() {
+  local until=$((SECONDS + $1)); shift
+  until "$@" >/dev/null 2>&1; do
+    ((SECONDS < until)) || return 1
+    sleep 0.1
+  done
+}
+
+# start_ravelind NS NAME: runs ravelind on $WORK/NAME.toml; its socket is $WORK/NAME.sock.
+start_ravelind() {
+  local ns=$1 name=$2
+  in_ns "$ns" "$TARGET/ravelind" --config "$WORK/$name.toml" --socket "$WORK/$name.sock" > "$WORK/$name.log" 2>&1 &
+  PIDS+=($!)
+  eval "PID_$name=$!"
+  wait_for 20 rv "$name" show version || { tail -n 20 "$WORK/$name.log" >&2; die "ravelind $name did not start"; }
+}
+
+# rv NAME ARGS...: the CLI against that ravelind.
+rv() { local name=$1; shift; "$TARGET/ravelin" --socket "$WORK/$name.sock" "$@"; }
+
+# tunnel_up NAME TUNNEL: whether that ravelind says the tunnel is up.
+tunnel_up() { rv "$1" --json show tunnels | jq -e --arg t "$2" '.tunnels[] | select(.name == $t) | .state == "up"'; }
+
+# start_strongswan NS NAME [LINE...]: charon with $WORK/NAME/swanctl.conf; extra lines go to strongswan.conf.
+start_strongswan() {
+  local ns=$1 name=$2 dir=$WORK/$2; shift 2
+  mkdir -p "$dir"/{x509,x509ca,private}
+  {
+    echo "charon-systemd {"
+    # kernel-libipsec carries ESP in user space; it must come before kernel-netlink.
+    echo "  load = random nonce openssl pem pkcs1 pkcs8 x509 revocation constraints pubkey curve25519 hmac kdf gmp sha1 sha2 aes gcm drbg socket-default kernel-libipsec kernel-netlink updown vici counters"
+    echo "  port = 500"
+    echo "  port_nat_t = 4500"
+    echo "  journal { default = -1 }"
+    echo "  filelog { f { path = $dir/log"
+    echo "    default = 1"
+    echo "    ike = 2"
+    echo "    flush_line = yes } }"
+    echo "  plugins { vici { socket = unix://$dir/vici } }"
+    printf '  %s\n' "$@"
+    echo "}"
+  } > "$dir/strongswan.conf"
+  STRONGSWAN_CONF=$dir/strongswan.conf SWANCTL_DIR=$dir in_ns "$ns" /usr/sbin/charon-systemd > "$dir/out" 2>&1 &
+  PIDS+=($!)
+  wait_for 10 test -S "$dir/vici" || { tail -n 5 "$dir/out" >&2; die "strongSwan did not start"; }
+  swan "$name" --load-all > "$dir/load" 2>&1 || { cat "$dir/load" >&2; die "strongSwan refused its configuration"; }
+}
+
+# swan NAME ARGS...: swanctl against that charon.
+swan() {
+  local name=$1 dir=$WORK/$1 verb=$2; shift 2
+  STRONGSWAN_CONF=$dir/strongswan.conf SWANCTL_DIR=$dir timeout 30 swanctl "$verb" --uri "unix://$dir/vici" "$@"
+}
+
+# gateway_a_addresses: what the kernel of a strongSwan gateway A needs; ravelind brings its own.
+gateway_a_addresses() {
+  ip -n "$GWA" addr add 192.0.2.1/24 dev wan0
+  ip -n "$GWA" addr add 2001:db8::1/64 dev wan0 nodad
+  ip -n "$GWA" addr add 10.1.0.1/24 dev lan0
+  ip -n "$GWA" addr add fd00:1::1/64 dev lan0 nodad
+  in_ns "$GWA" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+}
+
+# capture_start FILE / capture_stop: the public segment, whole; stop prints the packets that were lost.
+capture_start() {
+  in_ns "$PUB" tcpdump -i br0 -s 160 -B 65536 -w "$1" -Z root > "$1.out" 2>&1 &
+  CAPTURE=$!
+  PIDS+=("$CAPTURE")
+  wait_for 5 grep -q 'listening on' "$1.out" || die "tcpdump did not start"
+}
+capture_stop() { # FILE
+  kill -INT "$CAPTURE"
+  wait "$CAPTURE" || :
+  awk '/dropped by (kernel|interface)/ { lost += $1 } END { print lost + 0 }' "$1.out"
+}
+# Packets of the capture that are ESP, raw or in UDP; and those between the inner networks.
+count_packets() { tcpdump -r "$1" -nn "$2" 2>/dev/null | wc -l; }
+ESP_FILTER='ip proto 50 or ip6 proto 50 or (udp port 4500 and udp[8:4] != 0)'
+CLEAR_FILTER='net 10.1.0.0/16 or net 10.2.0.0/16 or net fd00::/16'
