@@ -1,3 +1,6 @@
 //! The roof: configuration, tunnels, the control loop, the socket, the daemon.
 
-pub mod instance;
+pub mod api;
+pub mod config;
+pub mod observe;
+pub mod pool;

@@ -6,5 +6,3 @@
 pub mod io;
 
 pub mod net;
-pub mod policy;
-pub mod sa;

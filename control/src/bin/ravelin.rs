@@ -1,2 +1,200 @@
-//! ravelin
-fn main() {}
+//! `ravelin`: the operator's command line over the control socket. Every command takes
+//! `--json`; exit codes are 0 up or done, 1 down or failed, 2 degraded, 3 not found,
+//! 4 daemon unreachable, 64 usage.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use ravelin_control::api::client::{self, CallError};
+use ravelin_control::api::request::{self, TunnelName};
+use ravelin_control::api::{Reply, Request, SCHEMA, render};
+use ravelin_control::config;
+
+/// Operates a running ravelind.
+#[derive(Parser)]
+#[command(name = "ravelin", version)]
+struct Cli {
+    /// Control socket of the daemon.
+    #[arg(long, global = true, env = "RAVELIN_SOCKET", default_value = "/run/ravelin/control.sock")]
+    socket: PathBuf,
+    /// Print JSON, one object, instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Show a part of the gateway.
+    #[command(subcommand)]
+    Show(Show),
+    /// Say why a tunnel is as it is.
+    Explain(Tunnel),
+    /// Bring a tunnel up.
+    Initiate(Tunnel),
+    /// Take a tunnel down.
+    Terminate(Tunnel),
+    /// Negotiate new keys for a tunnel's children, or for its IKE SA.
+    Rekey(Rekey),
+    /// Print what happened.
+    Events(Events),
+    /// Look for what is wrong with the machine.
+    Doctor,
+    /// Work with configuration files.
+    #[command(subcommand)]
+    Config(Config),
+}
+
+#[derive(Subcommand)]
+enum Show {
+    /// Version and uptime.
+    Version,
+    /// Ports and their counters.
+    Ports,
+    /// Workers and their load.
+    Workers,
+    /// Configured tunnels and their state.
+    Tunnels,
+    /// Security associations.
+    Sa,
+    /// Counters, drops by reason among them.
+    Counters,
+}
+
+#[derive(Args)]
+struct Tunnel {
+    /// Name in the configuration.
+    tunnel: String,
+}
+
+#[derive(Args)]
+struct Rekey {
+    /// Name in the configuration.
+    tunnel: String,
+    /// The IKE SA rather than its children.
+    #[arg(long)]
+    ike: bool,
+}
+
+#[derive(Args)]
+struct Events {
+    /// Go on until interrupted.
+    #[arg(long, short)]
+    follow: bool,
+    /// Only events with a higher number.
+    #[arg(long, default_value_t = 0)]
+    after: u64,
+}
+
+#[derive(Subcommand)]
+enum Config {
+    /// Judge a file as the daemon would; starts nothing.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let request = match &cli.verb {
+        Verb::Config(Config::Check { file }) => return check(file, cli.json),
+        Verb::Events(events) if events.follow => return follow(&cli, events.after),
+        verb => request(verb),
+    };
+    report(&cli, &request)
+}
+
+/// `--help` and `--version` are answers; everything else clap says is a usage error.
+fn usage(error: &clap::Error) -> ExitCode {
+    // Nothing can be done when the terminal is gone.
+    let _ = error.print();
+    ExitCode::from(if error.use_stderr() { 64 } else { 0 })
+}
+
+fn request(verb: &Verb) -> Request {
+    let name = |tunnel: &Tunnel| TunnelName { tunnel: tunnel.tunnel.clone() };
+    match verb {
+        Verb::Show(Show::Ports) => Request::ShowPorts,
+        Verb::Show(Show::Workers) => Request::ShowWorkers,
+        Verb::Show(Show::Tunnels) => Request::ShowTunnels,
+        Verb::Show(Show::Sa) => Request::ShowSa,
+        Verb::Show(Show::Counters) => Request::ShowCounters,
+        Verb::Show(Show::Version) | Verb::Config(_) => Request::ShowVersion,
+        Verb::Explain(tunnel) => Request::Explain(name(tunnel)),
+        Verb::Initiate(tunnel) => Request::Initiate(name(tunnel)),
+        Verb::Terminate(tunnel) => Request::Terminate(name(tunnel)),
+        Verb::Rekey(rekey) => Request::Rekey(request::Rekey { tunnel: rekey.tunnel.clone(), ike: rekey.ike }),
+        Verb::Events(events) => Request::Events(request::Events { after: events.after, wait_ms: 0 }),
+        Verb::Doctor => Request::Doctor,
+    }
+}
+
+fn report(cli: &Cli, request: &Request) -> ExitCode {
+    match client::call(&cli.socket, request) {
+        Ok(reply) => {
+            show(&reply, cli.json);
+            ExitCode::from(render::exit_code(&reply))
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &CallError) -> ExitCode {
+    eprintln!("ravelin: {error}");
+    ExitCode::from(match error {
+        CallError::Unreachable { .. } => 4,
+        CallError::Api(error) => error.exit_code(),
+    })
+}
+
+fn show(reply: &Reply, json: bool) {
+    if !json {
+        return println!("{}", render::text(reply));
+    }
+    let mut value = serde_json::to_value(reply).unwrap_or_default();
+    if let Some(object) = value.as_object_mut() {
+        object.insert("schema".into(), SCHEMA.into());
+    }
+    println!("{value}");
+}
+
+fn follow(cli: &Cli, mut after: u64) -> ExitCode {
+    loop {
+        let request = Request::Events(request::Events { after, wait_ms: 30_000 });
+        match client::call(&cli.socket, &request) {
+            Ok(Reply::Events { events }) if events.is_empty() => {}
+            Ok(reply) => {
+                if let Reply::Events { events } = &reply {
+                    after = events.last().map_or(after, |event| event.number);
+                }
+                show(&reply, cli.json);
+            }
+            Err(error) => return failed(&error),
+        }
+    }
+}
+
+fn check(file: &std::path::Path, json: bool) -> ExitCode {
+    let refusals = match config::load(file, &|path| std::fs::read(path)) {
+        Ok(_) => Vec::new(),
+        Err(refusals) => refusals.iter().map(ToString::to_string).collect(),
+    };
+    if json {
+        println!(
+            "{}",
+            serde_json::json!({ "schema": SCHEMA, "kind": "config-check", "ok": refusals.is_empty(), "refusals": refusals })
+        );
+    } else if refusals.is_empty() {
+        println!("{}: ok", file.display());
+    }
+    for refusal in &refusals {
+        eprintln!("ravelin: {refusal}");
+    }
+    ExitCode::from(u8::from(!refusals.is_empty()))
+}

@@ -1,0 +1,21 @@
+//! What an operator may ask and what is answered: one enum of requests, one of replies,
+//! one of errors, shared by the daemon and the CLI. On the wire it is JSON-RPC 2.0, one
+//! object a line, on a unix socket. Reads are answered from a snapshot and never wait on
+//! IKE; actions are one message to the control loop with a deadline.
+
+pub mod client;
+pub mod error;
+pub mod render;
+pub mod reply;
+pub mod request;
+pub mod rpc;
+pub mod server;
+
+pub use error::ApiError;
+pub use reply::Reply;
+pub use request::Request;
+
+/// Version of the JSON schema: it only grows within one number.
+pub const SCHEMA: u32 = 1;
+/// Longest request line in bytes; a longer one ends the connection.
+pub const LONGEST_LINE: usize = 64 * 1024;

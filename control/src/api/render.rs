@@ -1,0 +1,244 @@
+//! Replies for people: tables and short paragraphs. JSON comes from the same values, so
+//! what one shows the other has.
+
+use comfy_table::{ContentArrangement, Table, TableStyle};
+
+use super::reply::{
+    Attempt, Counter, Event, Explain, Finding, Port, Reply, Rung, Sa, State, Tunnel, Version, Worker,
+};
+
+/// The text an operator sees; ends without a newline.
+pub fn text(reply: &Reply) -> String {
+    match reply {
+        Reply::Version(version) => self::version(version),
+        Reply::Ports { ports } => self::ports(ports),
+        Reply::Workers { workers } => self::workers(workers),
+        Reply::Tunnels { tunnels } => self::tunnels(tunnels),
+        Reply::Sas { sas } => self::sas(sas),
+        Reply::Counters { counters } => self::counters(counters),
+        Reply::Explain(explain) => self::explain(explain),
+        Reply::Done { message } => message.clone(),
+        Reply::Events { events } => lines(events, event),
+        Reply::Doctor { findings } => lines(findings, finding),
+    }
+}
+
+/// Exit code of the CLI for this reply: 0 up, 1 down, 2 degraded (docs/design.md §4).
+pub fn exit_code(reply: &Reply) -> u8 {
+    match reply {
+        Reply::Explain(explain) => match explain.state {
+            State::Up => 0,
+            State::Degraded => 2,
+            State::Connecting | State::Down => 1,
+        },
+        Reply::Doctor { findings } if findings.iter().any(|finding| finding.severity == "error") => 1,
+        _ => 0,
+    }
+}
+
+fn lines<T>(rows: &[T], line: impl Fn(&T) -> String) -> String {
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header.to_vec());
+    for row in rows {
+        table.add_row(row);
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+fn version(version: &Version) -> String {
+    let Version { version, schema, dpdk, gcm_kernel, uptime_seconds } = version;
+    format!("ravelin {version} (schema {schema}), {dpdk}, AES-GCM by {gcm_kernel}, up {uptime_seconds} s")
+}
+
+fn ports(ports: &[Port]) -> String {
+    let header = [
+        "PORT",
+        "DEVICE",
+        "MAC",
+        "QUEUES",
+        "RX PACKETS",
+        "RX BYTES",
+        "TX PACKETS",
+        "TX BYTES",
+        "TX FULL",
+        "RX MISSED",
+    ];
+    let row = |port: &Port| {
+        let mut row = vec![port.name.clone(), port.device.clone(), port.mac.clone(), port.queues.to_string()];
+        let counts =
+            [port.rx_packets, port.rx_bytes, port.tx_packets, port.tx_bytes, port.tx_full, port.rx_missed];
+        row.extend(counts.iter().map(u64::to_string));
+        row
+    };
+    table(&header, ports.iter().map(row))
+}
+
+fn workers(workers: &[Worker]) -> String {
+    let header =
+        ["WORKER", "CORE", "ALIVE", "BUSY", "SAS", "RECEIVED", "FORWARDED", "HANDED", "PUNTED", "DROPPED"];
+    let row = |worker: &Worker| {
+        vec![
+            worker.id.to_string(),
+            worker.core.to_string(),
+            if worker.alive { "yes" } else { "NO" }.to_owned(),
+            format!("{:.1} %", worker.busy_percent),
+            worker.inbound_sas.to_string(),
+            worker.received.to_string(),
+            worker.forwarded.to_string(),
+            worker.handed.to_string(),
+            worker.punted.to_string(),
+            worker.dropped.to_string(),
+        ]
+    };
+    table(&header, workers.iter().map(row))
+}
+
+fn tunnels(tunnels: &[Tunnel]) -> String {
+    let header = [
+        "TUNNEL",
+        "STATE",
+        "LOCAL",
+        "REMOTE",
+        "CHILD",
+        "CHILD STATE",
+        "SELECTORS",
+        "IN PACKETS",
+        "OUT PACKETS",
+        "REASON",
+    ];
+    let rows = tunnels.iter().flat_map(|tunnel| {
+        tunnel.children.iter().map(move |child| {
+            vec![
+                tunnel.name.clone(),
+                tunnel.state.word().to_owned(),
+                tunnel.local.clone(),
+                tunnel.remote.clone(),
+                child.name.clone(),
+                child.state.word().to_owned(),
+                format!("{} === {}", child.local_ts, child.remote_ts),
+                child.in_packets.to_string(),
+                child.out_packets.to_string(),
+                [tunnel.reason_code.as_str(), tunnel.reason.as_str()].join(" ").trim().to_owned(),
+            ]
+        })
+    });
+    table(&header, rows)
+}
+
+fn sas(sas: &[Sa]) -> String {
+    let header = [
+        "TUNNEL", "CHILD", "DIR", "SPI", "SUITE", "ENCAP", "ESN", "WORKER", "PACKETS", "BYTES", "AGE",
+        "STATE",
+    ];
+    let row = |sa: &Sa| {
+        vec![
+            sa.tunnel.clone(),
+            sa.child.clone(),
+            sa.direction.clone(),
+            sa.spi.clone(),
+            sa.suite.clone(),
+            sa.encapsulation.clone(),
+            if sa.extended_sequence_number { "yes" } else { "no" }.to_owned(),
+            sa.worker.to_string(),
+            sa.packets.to_string(),
+            sa.bytes.to_string(),
+            format!("{} s", sa.age_seconds),
+            sa.state.clone(),
+        ]
+    };
+    table(&header, sas.iter().map(row))
+}
+
+fn counters(counters: &[Counter]) -> String {
+    let row =
+        |counter: &Counter| vec![counter.name.clone(), counter.value.to_string(), counter.meaning.clone()];
+    table(&["COUNTER", "VALUE", "MEANING"], counters.iter().map(row))
+}
+
+fn explain(explain: &Explain) -> String {
+    let mut text = format!("{} is {}: {}", explain.tunnel, explain.state.word(), explain.verdict);
+    if !explain.code.is_empty() {
+        text += &format!(" [{}]", explain.code);
+    }
+    if !explain.fix.is_empty() {
+        text += &format!("\nto do: {}", explain.fix);
+    }
+    for part in [lines(&explain.rungs, rung), lines(&explain.attempts, attempt)] {
+        if !part.is_empty() {
+            text += &format!("\n{part}");
+        }
+    }
+    text
+}
+
+fn rung(rung: &Rung) -> String {
+    let mark = match rung.holds {
+        Some(true) => "yes",
+        Some(false) => "NO ",
+        None => " - ",
+    };
+    format!("  {mark}  {:<34} {}", rung.question, rung.seen).trim_end().to_owned()
+}
+
+fn attempt(attempt: &Attempt) -> String {
+    let Attempt { seconds_ago, role, stage, code, outcome, difference } = attempt;
+    let mut text = format!("  {seconds_ago} s ago as {role}, at {stage}: {outcome}");
+    if !code.is_empty() {
+        text += &format!(" [{code}]");
+    }
+    for line in difference {
+        text += &format!("\n      {line}");
+    }
+    text
+}
+
+fn event(event: &Event) -> String {
+    let Event { number, time, tunnel, what, text } = event;
+    format!("{number} {time:.3} {what} {tunnel} {text}").trim_end().to_owned()
+}
+
+fn finding(finding: &Finding) -> String {
+    let Finding { severity, subject, seen, fix } = finding;
+    let fix = if fix.is_empty() { String::new() } else { format!("\n         to do: {fix}") };
+    format!("{severity:<8} {subject}: {seen}{fix}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The reason a tunnel is down stands first, and the exit code says the same.
+    #[test]
+    fn explain_leads_with_the_verdict() {
+        let explain = Explain {
+            tunnel: "branch".into(),
+            state: State::Down,
+            verdict: "the peer does not answer IKE_SA_INIT".into(),
+            code: "RV-INIT-001".into(),
+            fix: "check the path to 192.0.2.1, UDP 500".into(),
+            rungs: vec![Rung { question: "peer answers".into(), holds: Some(false), seen: "8 sent".into() }],
+            attempts: vec![],
+        };
+        let reply = Reply::Explain(explain);
+        let text = text(&reply);
+        assert!(
+            text.starts_with("branch is down: the peer does not answer IKE_SA_INIT [RV-INIT-001]\nto do: ")
+        );
+        assert_eq!(exit_code(&reply), 1);
+    }
+
+    /// One row a child, whatever its state (a down child does not vanish).
+    #[test]
+    fn a_down_child_has_a_row() {
+        let children = vec![super::super::reply::Child { name: "net".into(), ..Default::default() }];
+        let tunnel = Tunnel { name: "branch".into(), children, ..Default::default() };
+        let text = text(&Reply::Tunnels { tunnels: vec![tunnel] });
+        assert_eq!(text.lines().count(), 2);
+        assert!(text.contains("down"));
+    }
+}

@@ -1,0 +1,317 @@
+//! Everything a running gateway answers: plain data, rendered as text or JSON from one
+//! value. Fields are only ever added.
+
+use serde::{Deserialize, Serialize};
+
+/// One reply.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Reply {
+    /// Version and uptime.
+    Version(Version),
+    /// Ports.
+    Ports {
+        /// One each.
+        ports: Vec<Port>,
+    },
+    /// Workers.
+    Workers {
+        /// One each.
+        workers: Vec<Worker>,
+    },
+    /// Tunnels.
+    Tunnels {
+        /// One each.
+        tunnels: Vec<Tunnel>,
+    },
+    /// Security associations.
+    Sas {
+        /// One each.
+        sas: Vec<Sa>,
+    },
+    /// Counters.
+    Counters {
+        /// One each.
+        counters: Vec<Counter>,
+    },
+    /// Why a tunnel is as it is.
+    Explain(Explain),
+    /// The action was begun.
+    Done {
+        /// What was begun.
+        message: String,
+    },
+    /// What happened.
+    Events {
+        /// One each.
+        events: Vec<Event>,
+    },
+    /// What is wrong with the machine around us.
+    Doctor {
+        /// One each.
+        findings: Vec<Finding>,
+    },
+}
+
+/// Version and uptime.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Version {
+    /// Of Ravelin.
+    pub version: String,
+    /// Of this schema.
+    pub schema: u32,
+    /// Of DPDK, empty without it.
+    pub dpdk: String,
+    /// The AES-GCM kernel in use.
+    pub gcm_kernel: String,
+    /// Seconds since the daemon started.
+    pub uptime_seconds: u64,
+}
+
+/// A port.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Port {
+    /// As in the configuration.
+    pub name: String,
+    /// Its device.
+    pub device: String,
+    /// MAC address.
+    pub mac: String,
+    /// Receive queues, one a worker.
+    pub queues: u16,
+    /// Frames received.
+    pub rx_packets: u64,
+    /// Bytes received.
+    pub rx_bytes: u64,
+    /// Frames sent.
+    pub tx_packets: u64,
+    /// Bytes sent.
+    pub tx_bytes: u64,
+    /// Frames the device could not take.
+    pub tx_full: u64,
+    /// Frames the device lost before we saw them.
+    pub rx_missed: u64,
+}
+
+/// A worker.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Worker {
+    /// From 0.
+    pub id: usize,
+    /// CPU it is pinned to.
+    pub core: usize,
+    /// Whether its heartbeat advances.
+    pub alive: bool,
+    /// Share of its cycles that did work, in percent, since the last look.
+    pub busy_percent: f64,
+    /// Inbound SAs it owns.
+    pub inbound_sas: usize,
+    /// Frames received.
+    pub received: u64,
+    /// Frames forwarded.
+    pub forwarded: u64,
+    /// Frames handed to another worker.
+    pub handed: u64,
+    /// Frames given to control or the kernel.
+    pub punted: u64,
+    /// Frames dropped, for all reasons.
+    pub dropped: u64,
+}
+
+/// How a tunnel or child is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// All its children carry traffic.
+    Up,
+    /// Some do not.
+    Degraded,
+    /// Negotiating.
+    Connecting,
+    /// Nothing there.
+    #[default]
+    Down,
+}
+
+impl State {
+    /// The word shown.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Degraded => "degraded",
+            Self::Connecting => "connecting",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// A configured tunnel.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tunnel {
+    /// As in the configuration.
+    pub name: String,
+    /// How it is.
+    pub state: State,
+    /// Stable code of the reason it is not up.
+    pub reason_code: String,
+    /// The reason in words.
+    pub reason: String,
+    /// Our outer address.
+    pub local: String,
+    /// The peer's.
+    pub remote: String,
+    /// `ike` or `manual`.
+    pub keying: String,
+    /// The peer's identity, once proven.
+    pub peer_identity: String,
+    /// IKE algorithms in use.
+    pub ike_suite: String,
+    /// IKE SPIs, initiator's first.
+    pub ike_spis: String,
+    /// Seconds since it came up or went down.
+    pub since_seconds: u64,
+    /// Times it came up.
+    pub ups: u64,
+    /// CHILD SA rekeys completed.
+    pub child_rekeys: u64,
+    /// IKE SA rekeys completed.
+    pub ike_rekeys: u64,
+    /// Its children.
+    pub children: Vec<Child>,
+}
+
+/// A configured child.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Child {
+    /// As in the configuration.
+    pub name: String,
+    /// How it is.
+    pub state: State,
+    /// Our selectors.
+    pub local_ts: String,
+    /// The peer's.
+    pub remote_ts: String,
+    /// Packets decapsulated; does not fall at a rekey.
+    pub in_packets: u64,
+    /// Inner bytes decapsulated.
+    pub in_bytes: u64,
+    /// Packets encapsulated.
+    pub out_packets: u64,
+    /// Inner bytes encapsulated.
+    pub out_bytes: u64,
+}
+
+/// One security association.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sa {
+    /// Its tunnel.
+    pub tunnel: String,
+    /// Its child.
+    pub child: String,
+    /// `in` or `out`.
+    pub direction: String,
+    /// SPI in hex.
+    pub spi: String,
+    /// Algorithms.
+    pub suite: String,
+    /// `esp` or `esp-in-udp`.
+    pub encapsulation: String,
+    /// Extended sequence numbers.
+    pub extended_sequence_number: bool,
+    /// Owner.
+    pub worker: usize,
+    /// Packets.
+    pub packets: u64,
+    /// Inner bytes.
+    pub bytes: u64,
+    /// Seconds since it was installed.
+    pub age_seconds: u64,
+    /// `active`, `draining` or `waiting`.
+    pub state: String,
+}
+
+/// One counter.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Counter {
+    /// Its name.
+    pub name: String,
+    /// Its value, over all workers.
+    pub value: u64,
+    /// What it counts, in a line.
+    pub meaning: String,
+}
+
+/// Why a tunnel is as it is: a ladder climbed until the first missing rung.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Explain {
+    /// The tunnel.
+    pub tunnel: String,
+    /// How it is.
+    pub state: State,
+    /// The one line.
+    pub verdict: String,
+    /// Stable code of the reason.
+    pub code: String,
+    /// What to do.
+    pub fix: String,
+    /// The ladder.
+    pub rungs: Vec<Rung>,
+    /// The last attempts, newest first, kept when no SA exists.
+    pub attempts: Vec<Attempt>,
+}
+
+/// One rung of the ladder.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rung {
+    /// What is asked.
+    pub question: String,
+    /// The answer; `None`: not reached.
+    pub holds: Option<bool>,
+    /// What was seen.
+    pub seen: String,
+}
+
+/// One attempt to bring a tunnel up.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Seconds ago.
+    pub seconds_ago: u64,
+    /// `initiator` or `responder`.
+    pub role: String,
+    /// The stage it ended at.
+    pub stage: String,
+    /// Stable code.
+    pub code: String,
+    /// What happened.
+    pub outcome: String,
+    /// Offered against configured, when that was the quarrel.
+    pub difference: Vec<String>,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Number, rising.
+    pub number: u64,
+    /// Seconds since 1970, with milliseconds.
+    pub time: f64,
+    /// The tunnel, empty when it concerns the gateway.
+    pub tunnel: String,
+    /// `tunnel-up`, `tunnel-down`, `child-rekeyed`, ...
+    pub what: String,
+    /// In words.
+    pub text: String,
+}
+
+/// One finding of the doctor.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// `ok`, `warning` or `error`.
+    pub severity: String,
+    /// What was looked at.
+    pub subject: String,
+    /// What was seen.
+    pub seen: String,
+    /// What to do.
+    pub fix: String,
+}

@@ -1,0 +1,74 @@
+//! Everything an operator may ask of a running gateway.
+
+use serde::{Deserialize, Serialize};
+
+/// One request: the JSON-RPC method and its parameters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "method", content = "params")]
+pub enum Request {
+    /// Version and uptime.
+    #[serde(rename = "show.version")]
+    ShowVersion,
+    /// Ports and their counters.
+    #[serde(rename = "show.ports")]
+    ShowPorts,
+    /// Workers and their load.
+    #[serde(rename = "show.workers")]
+    ShowWorkers,
+    /// Configured tunnels and their state.
+    #[serde(rename = "show.tunnels")]
+    ShowTunnels,
+    /// Security associations.
+    #[serde(rename = "show.sa")]
+    ShowSa,
+    /// Counters by name, drops by reason among them.
+    #[serde(rename = "show.counters")]
+    ShowCounters,
+    /// Why a tunnel is as it is.
+    #[serde(rename = "explain")]
+    Explain(TunnelName),
+    /// Bring a tunnel up.
+    #[serde(rename = "initiate")]
+    Initiate(TunnelName),
+    /// Take a tunnel down.
+    #[serde(rename = "terminate")]
+    Terminate(TunnelName),
+    /// New keys.
+    #[serde(rename = "rekey")]
+    Rekey(Rekey),
+    /// What happened since an event number; waits up to `wait_ms` when nothing did.
+    #[serde(rename = "events")]
+    Events(Events),
+    /// What is wrong with the machine around us.
+    #[serde(rename = "doctor")]
+    Doctor,
+}
+
+/// Names a tunnel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TunnelName {
+    /// As in the configuration.
+    pub tunnel: String,
+}
+
+/// What to rekey.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rekey {
+    /// As in the configuration.
+    pub tunnel: String,
+    /// The IKE SA rather than its children.
+    #[serde(default)]
+    pub ike: bool,
+}
+
+/// Which events.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Events {
+    /// Only those with a higher number.
+    pub after: u64,
+    /// How long to wait for one, in milliseconds; at most 30,000.
+    pub wait_ms: u64,
+}

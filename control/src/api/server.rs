@@ -1,0 +1,190 @@
+//! The daemon's end of the control socket. Each client has a thread, a bounded line, and
+//! deadlines for reading and writing; there are at most so many clients. Malformed, huge,
+//! slow and hostile clients get an error or are dropped, and nobody else notices. Who may
+//! connect is decided by the socket's mode and by peer credentials.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use nix::unistd::Group;
+
+use super::{ApiError, LONGEST_LINE, Reply, Request, rpc};
+
+/// More than this many clients at once are turned away: an operator has a handful.
+const CLIENTS: usize = 64;
+/// A client that does not take its answer for so long is dropped.
+const WRITE_DEADLINE: Duration = Duration::from_secs(5);
+/// A client that says nothing for so long is dropped.
+const IDLE: Duration = Duration::from_secs(120);
+
+/// Answers requests: the daemon's one entry for operators.
+pub trait Answer: Send + Sync + 'static {
+    /// Carries out or answers one request.
+    ///
+    /// # Errors
+    /// Whatever the operator is to be told.
+    fn answer(&self, request: Request) -> Result<Reply, ApiError>;
+}
+
+/// Who may use the socket besides root and the daemon's own user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    group: Option<u32>,
+}
+
+impl Access {
+    /// Root, the daemon's user, and the members of `group`.
+    ///
+    /// # Errors
+    /// When the group does not exist.
+    pub fn group(name: Option<&str>) -> std::io::Result<Self> {
+        let Some(name) = name else { return Ok(Self { group: None }) };
+        let group = Group::from_name(name)?.ok_or_else(|| {
+            std::io::Error::other(format!("[control] group {name:?} does not exist: create it"))
+        })?;
+        Ok(Self { group: Some(group.gid.as_raw()) })
+    }
+}
+
+/// Opens the socket and serves it on threads of its own until the process ends.
+///
+/// # Errors
+/// When the socket cannot be made there.
+pub fn serve(path: &Path, access: Access, answer: Arc<dyn Answer>) -> std::io::Result<()> {
+    let listener = bind(path, access)?;
+    let clients = Arc::new(AtomicUsize::new(0));
+    let accept = move || {
+        for stream in listener.incoming().flatten() {
+            admit(stream, access, &clients, &answer);
+        }
+    };
+    std::thread::Builder::new().name("api".into()).spawn(accept)?;
+    Ok(())
+}
+
+/// A socket left by a dead daemon is replaced; one that answers is not.
+fn bind(path: &Path, access: Access) -> std::io::Result<UnixListener> {
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    if UnixStream::connect(path).is_ok() {
+        let why = format!("another ravelind answers at {}: stop it or give --socket", path.display());
+        return Err(std::io::Error::new(std::io::ErrorKind::AddrInUse, why));
+    }
+    if std::fs::symlink_metadata(path).is_ok() {
+        std::fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+    std::os::unix::fs::chown(path, None, access.group)?;
+    Ok(listener)
+}
+
+fn admit(stream: UnixStream, access: Access, clients: &Arc<AtomicUsize>, answer: &Arc<dyn Answer>) {
+    if !allowed(&stream, access) || clients.load(Ordering::Relaxed) >= CLIENTS {
+        return;
+    }
+    let (clients, answer) = (Arc::clone(clients), Arc::clone(answer));
+    clients.fetch_add(1, Ordering::Relaxed);
+    let counter = Arc::clone(&clients);
+    let client = move || {
+        // A client that breaks off is its own affair.
+        let _ = converse(stream, answer.as_ref());
+        clients.fetch_sub(1, Ordering::Relaxed);
+    };
+    if std::thread::Builder::new().name("api-client".into()).spawn(client).is_err() {
+        counter.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The mode keeps strangers out; the credentials say the same once more, for sockets on
+/// file systems that forget modes.
+fn allowed(stream: &UnixStream, access: Access) -> bool {
+    let Ok(peer) = getsockopt(stream, PeerCredentials) else { return false };
+    let own = nix::unistd::geteuid().as_raw();
+    peer.uid() == 0 || peer.uid() == own || access.group.is_some()
+}
+
+fn converse(stream: UnixStream, answer: &dyn Answer) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(IDLE))?;
+    stream.set_write_timeout(Some(WRITE_DEADLINE))?;
+    let mut writer = stream.try_clone()?;
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut line = Vec::new();
+        let limit = LONGEST_LINE as u64 + 1;
+        if reader.by_ref().take(limit).read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        let complete = line.ends_with(b"\n");
+        let (id, request) =
+            if complete { rpc::read_call(&line) } else { (serde_json::Value::Null, Err(too_long())) };
+        let reply = request.and_then(|request| answer.answer(request));
+        writer.write_all(rpc::write_answer(&id, &reply).as_bytes())?;
+        if !complete {
+            return Ok(());
+        }
+    }
+}
+
+fn too_long() -> ApiError {
+    ApiError::BadRequest { why: format!("a request is one line of at most {LONGEST_LINE} bytes") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Echo;
+    impl Answer for Echo {
+        fn answer(&self, request: Request) -> Result<Reply, ApiError> {
+            Ok(Reply::Done { message: format!("{request:?}") })
+        }
+    }
+
+    fn served() -> (tempfile::TempDir, std::path::PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control.sock");
+        serve(&path, Access { group: None }, Arc::new(Echo)).unwrap();
+        (directory, path)
+    }
+
+    fn ask(path: &Path) -> Reply {
+        super::super::client::call(path, &Request::ShowSa).unwrap()
+    }
+
+    /// Garbage, an endless line, and a client that says nothing leave the next one served.
+    #[test]
+    fn hostile_clients_harm_nobody() {
+        let (_directory, path) = served();
+        let _silent = UnixStream::connect(&path).unwrap();
+        let mut garbage = UnixStream::connect(&path).unwrap();
+        garbage.write_all(b"\xff\xfe{}\n").unwrap();
+        let mut answer = String::new();
+        BufReader::new(&garbage).read_line(&mut answer).unwrap();
+        assert!(answer.contains("-32600"), "{answer}");
+        let mut endless = UnixStream::connect(&path).unwrap();
+        // The daemon may hang up while we still write: that is the point.
+        let _ = endless.write_all(&vec![b'x'; 4 * LONGEST_LINE]);
+        let mut rest = Vec::new();
+        let _ = endless.read_to_end(&mut rest);
+        assert!(rest.is_empty() || String::from_utf8_lossy(&rest).contains("one line of at most"));
+        assert!(matches!(ask(&path), Reply::Done { .. }));
+    }
+
+    /// The socket is not readable by strangers, and a second daemon does not take it over.
+    #[test]
+    fn one_owner() {
+        let (_directory, path) = served();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
+        let second = serve(&path, Access { group: None }, Arc::new(Echo)).unwrap_err();
+        assert_eq!(second.kind(), std::io::ErrorKind::AddrInUse);
+        assert!(matches!(ask(&path), Reply::Done { .. }));
+    }
+}

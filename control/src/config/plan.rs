@@ -1,0 +1,317 @@
+//! What the gateway is to be: every reference resolved, every value of a type that cannot
+//! be wrong. Applying a configuration is carrying out the difference of two plans
+//! (`diff`), so everything here compares by value. Secrets are held in `Secret`, which
+//! prints nothing and is wiped on drop.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use ravelin_ike::config::{EspProposal, IkeProposal};
+use ravelin_pki::SignatureScheme;
+use zeroize::Zeroizing;
+
+/// Number of an instance; 0 is `default`.
+pub type InstanceId = u16;
+
+/// Bytes that must not be printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub Zeroizing<Vec<u8>>);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Secret({} bytes)", self.0.len())
+    }
+}
+
+/// The whole gateway.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Worker threads.
+    pub workers: Workers,
+    /// Arguments for DPDK.
+    pub eal: Vec<String>,
+    /// Packet buffers; `None`: computed.
+    pub buffers: Option<u32>,
+    /// The control socket.
+    pub socket: PathBuf,
+    /// Group that may use it.
+    pub socket_group: Option<String>,
+    /// Log filter.
+    pub log: String,
+    /// Instances, by number.
+    pub instances: Vec<Instance>,
+    /// Ports, by DPDK's order.
+    pub ports: Vec<Port>,
+    /// Interfaces.
+    pub interfaces: Vec<Interface>,
+    /// Static routes.
+    pub routes: Vec<Route>,
+    /// Tunnels by name.
+    pub tunnels: BTreeMap<String, Tunnel>,
+    /// Our certificates by profile name.
+    pub cert_profiles: BTreeMap<String, CertProfile>,
+    /// Anchors by profile name.
+    pub trust: BTreeMap<String, TrustAnchorProfile>,
+}
+
+/// Worker threads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workers {
+    /// CPU of each worker, in order; as many as there are workers.
+    pub cores: Vec<usize>,
+    /// What a worker does when there is nothing to do.
+    pub idle: Idle,
+}
+
+/// What a worker does when there is nothing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Idle {
+    /// Keep polling.
+    Poll,
+    /// Sleep at most 50 microseconds after a thousand empty polls.
+    Adaptive,
+}
+
+/// A network namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// Its name.
+    pub name: String,
+    /// Its namespace; `None`: the one ravelind was started in.
+    pub namespace: Option<String>,
+}
+
+/// A DPDK port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// Its name.
+    pub name: String,
+    /// What it is made of.
+    pub device: Device,
+    /// Namespace of the device.
+    pub namespace: Option<String>,
+}
+
+/// What a port is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Device {
+    /// A kernel device under a packet socket; it is put in the cage.
+    AfPacket(String),
+    /// A PCI address.
+    Pci(String),
+    /// A virtual device, with DPDK's arguments.
+    Vdev(String),
+}
+
+/// An addressed interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name, and its twin's.
+    pub name: String,
+    /// Index in [`Plan::ports`].
+    pub port: usize,
+    /// VLAN tag.
+    pub vlan: Option<u16>,
+    /// Its instance.
+    pub instance: InstanceId,
+    /// Its addresses.
+    pub addresses: Vec<IpNet>,
+    /// Largest IP packet.
+    pub mtu: u16,
+}
+
+/// A static route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// The instance it is in.
+    pub instance: InstanceId,
+    /// Destination.
+    pub destination: IpNet,
+    /// Next hop.
+    pub via: IpAddr,
+}
+
+/// A tunnel: one peer, its children, and how their keys come.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tunnel {
+    /// Its name.
+    pub name: String,
+    /// Instance of the outer packets.
+    pub public: InstanceId,
+    /// Instance of the inner packets.
+    pub private: InstanceId,
+    /// Our outer address.
+    pub local: IpAddr,
+    /// The peer's, or `None` for any.
+    pub remote: Option<IpAddr>,
+    /// Where its keys come from.
+    pub keying: Keying,
+    /// Its children, first the one that IKE_AUTH makes.
+    pub children: Vec<Child>,
+}
+
+/// Where keys come from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Keying {
+    /// IKEv2.
+    Ike(Box<Ike>),
+    /// By hand (RFC 4301 §4.5.1).
+    Manual(Manual),
+}
+
+/// How a tunnel speaks IKEv2.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ike {
+    /// Our identity; `None`: our address, or our certificate's subject.
+    pub local_id: Option<Identity>,
+    /// The peer's; `None`: its address with a PSK, any its certificate proves otherwise.
+    pub remote_id: Option<Identity>,
+    /// How we prove ourselves.
+    pub own: OwnAuthentication,
+    /// How the peer does.
+    pub peer: PeerAuthentication,
+    /// The policy.
+    pub policy: IkePolicy,
+    /// Bring it up without being asked.
+    pub auto_establish: bool,
+}
+
+/// An identity as written; turned into its wire form where certificates are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// ID_IPV4_ADDR or ID_IPV6_ADDR.
+    Address(IpAddr),
+    /// ID_FQDN.
+    Fqdn(String),
+    /// ID_RFC822_ADDR.
+    Email(String),
+    /// ID_DER_ASN1_DN, in RFC 4514 form.
+    DistinguishedName(String),
+    /// ID_KEY_ID.
+    KeyId(Vec<u8>),
+}
+
+/// How we prove ourselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OwnAuthentication {
+    /// Pre-shared key.
+    Psk(Secret),
+    /// Name of a cert-profile.
+    Certificate(String),
+}
+
+/// How the peer proves itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeerAuthentication {
+    /// Pre-shared key.
+    Psk(Secret),
+    /// Name of a trust-anchor-profile.
+    Certificate(String),
+}
+
+/// An IKE policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IkePolicy {
+    /// Proposals, best first.
+    pub proposals: Vec<IkeProposal>,
+    /// Lifetime of the IKE SA.
+    pub lifetime: Duration,
+    /// Silence before the peer is asked.
+    pub dpd_interval: Duration,
+    /// Unanswered questions before it is dead.
+    pub dpd_retries: u32,
+    /// Largest IKE packet in bytes.
+    pub fragment_size: u16,
+    /// First retransmission.
+    pub retransmit: Duration,
+    /// Retransmissions before giving up.
+    pub retransmit_tries: u32,
+    /// Always encapsulate in UDP.
+    pub force_udp_encapsulation: bool,
+}
+
+/// A CHILD SA as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Child {
+    /// Its name.
+    pub name: String,
+    /// Our selectors.
+    pub local_ts: Vec<Selector>,
+    /// The peer's.
+    pub remote_ts: Vec<Selector>,
+    /// Its transform.
+    pub transform: IpsecTransform,
+}
+
+/// Addresses, a protocol, ports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selector {
+    /// Addresses.
+    pub network: IpNet,
+    /// IP protocol; 0: any.
+    pub protocol: u8,
+    /// Ports; all when the protocol has none.
+    pub ports: RangeInclusive<u16>,
+}
+
+/// An ESP transform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IpsecTransform {
+    /// Proposals, best first, with extended sequence numbers as configured.
+    pub proposals: Vec<EspProposal>,
+    /// Lifetime of a CHILD SA.
+    pub lifetime: Duration,
+    /// Bytes after which it is rekeyed.
+    pub lifetime_bytes: Option<u64>,
+    /// Packets after which it is rekeyed.
+    pub lifetime_packets: Option<u64>,
+    /// Anti-replay window in packets.
+    pub replay_window: u32,
+}
+
+/// Keys by hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manual {
+    /// Key length in bytes: 16, 24 or 32.
+    pub key_length: usize,
+    /// SPI of packets to us.
+    pub inbound_spi: u32,
+    /// Key and 4-byte salt.
+    pub inbound_key: Secret,
+    /// SPI of packets to the peer.
+    pub outbound_spi: u32,
+    /// Key and 4-byte salt.
+    pub outbound_key: Secret,
+    /// Extended sequence numbers.
+    pub extended_sequence_number: bool,
+    /// First sequence number.
+    pub first_sequence: u64,
+    /// Anti-replay window; `None`: off.
+    pub replay_window: Option<u32>,
+    /// Encapsulate in UDP port 4500.
+    pub udp_encapsulation: bool,
+}
+
+/// Our certificate, read and checked against its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertProfile {
+    /// File of the private key; the keeper reads it.
+    pub key_file: PathBuf,
+    /// Certificate first, intermediates after it, DER.
+    pub chain: Vec<Vec<u8>>,
+    /// Schemes its key can sign with, preferred first.
+    pub schemes: Vec<SignatureScheme>,
+}
+
+/// Roots and helpers, DER.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustAnchorProfile {
+    /// Trust anchors.
+    pub anchors: Vec<Vec<u8>>,
+    /// Intermediates a peer may omit.
+    pub intermediates: Vec<Vec<u8>>,
+}

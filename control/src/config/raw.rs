@@ -1,0 +1,268 @@
+//! The configuration file as it is written: one struct an object, every key with the name
+//! an operator types. Nothing is judged here beyond the shape; `resolve` turns it into a
+//! [`Plan`](super::plan::Plan). Values that can be wrong are `Spanned`, so that the refusal
+//! can name the line.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+/// A string and where it stands.
+pub type Text = Spanned<String>;
+
+/// A whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct File {
+    /// Worker threads.
+    pub workers: Workers,
+    /// DPDK's environment.
+    pub eal: Eal,
+    /// The control socket.
+    pub control: Control,
+    /// Instances (VRFs) by name.
+    pub instance: BTreeMap<String, Instance>,
+    /// DPDK ports by name.
+    pub port: BTreeMap<String, Port>,
+    /// Addressed interfaces by name.
+    pub interface: BTreeMap<String, Spanned<Interface>>,
+    /// Static routes.
+    pub route: Vec<Spanned<Route>>,
+    /// IKE policies by name.
+    pub ike_policy: BTreeMap<String, Spanned<IkePolicy>>,
+    /// ESP transforms by name.
+    pub ipsec_transform: BTreeMap<String, Spanned<IpsecTransform>>,
+    /// Certificates of ours by name.
+    pub cert_profile: BTreeMap<String, Spanned<CertProfile>>,
+    /// Trust anchors by name.
+    pub trust_anchor_profile: BTreeMap<String, Spanned<TrustAnchorProfile>>,
+    /// Tunnels by name.
+    pub tunnel: BTreeMap<String, Spanned<Tunnel>>,
+}
+
+/// `[workers]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Workers {
+    /// How many; default 1.
+    pub count: Option<Spanned<u64>>,
+    /// CPUs, one a worker; default: counted up from 0.
+    pub cores: Option<Spanned<Vec<usize>>>,
+    /// `poll` or `adaptive`.
+    pub idle: Option<Text>,
+}
+
+/// `[eal]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Eal {
+    /// Arguments handed to DPDK as they are.
+    pub arguments: Vec<String>,
+    /// Packet buffers in the pool; default is computed from rings and queues.
+    pub buffers: Option<u32>,
+}
+
+/// `[control]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Control {
+    /// Path of the control socket.
+    pub socket: Option<String>,
+    /// Group that may use it besides root.
+    pub group: Option<Text>,
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub log: Option<Text>,
+}
+
+/// `[instance.NAME]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Instance {
+    /// Network namespace; default: the one ravelind was started in.
+    pub namespace: Option<String>,
+}
+
+/// `[port.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Port {
+    /// `af_packet:IFACE`, `pci:ADDRESS` or `vdev:ARGUMENTS`.
+    pub device: Text,
+    /// Namespace the device lives in; default: the one ravelind was started in.
+    pub namespace: Option<String>,
+}
+
+/// `[interface.NAME]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Interface {
+    /// The port it lives on; or give `device` for a port of its own.
+    pub port: Option<Text>,
+    /// A port of its own, as in `[port.NAME]`.
+    pub device: Option<Text>,
+    /// VLAN tag.
+    pub vlan: Option<Spanned<u16>>,
+    /// The instance it belongs to.
+    pub instance: Option<Text>,
+    /// Addresses with prefix length.
+    pub addresses: Vec<Text>,
+    /// Largest IP packet; default 1500.
+    pub mtu: Option<Spanned<u16>>,
+}
+
+/// `[[route]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Route {
+    /// Destination prefix.
+    pub destination: Text,
+    /// Next hop.
+    pub via: Text,
+    /// The instance it is in.
+    pub instance: Option<Text>,
+}
+
+/// `[ike-policy.NAME]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct IkePolicy {
+    /// Proposals, best first.
+    pub proposals: Option<Spanned<Vec<Text>>>,
+    /// Lifetime of the IKE SA in seconds.
+    pub lifetime: Option<Spanned<u64>>,
+    /// Seconds of silence before the peer is asked.
+    pub dpd_interval: Option<Spanned<u64>>,
+    /// Unanswered questions before it is dead.
+    pub dpd_retries: Option<Spanned<u64>>,
+    /// Largest IKE packet in bytes before it is fragmented.
+    pub fragment_size: Option<Spanned<u64>>,
+    /// First retransmission after so many milliseconds.
+    pub retransmit_ms: Option<Spanned<u64>>,
+    /// Retransmissions before giving up.
+    pub retransmit_tries: Option<Spanned<u64>>,
+    /// `auto` or `force`.
+    pub udp_encapsulation: Option<Text>,
+}
+
+/// `[ipsec-transform.NAME]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct IpsecTransform {
+    /// Proposals, best first.
+    pub proposals: Option<Spanned<Vec<Text>>>,
+    /// Lifetime of a CHILD SA in seconds.
+    pub lifetime: Option<Spanned<u64>>,
+    /// Bytes after which it is rekeyed.
+    pub lifetime_bytes: Option<u64>,
+    /// Packets after which it is rekeyed.
+    pub lifetime_packets: Option<u64>,
+    /// Anti-replay window in packets.
+    pub replay_window: Option<Spanned<u64>>,
+    /// Offer extended sequence numbers.
+    pub extended_sequence_number: Option<bool>,
+}
+
+/// `[cert-profile.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CertProfile {
+    /// Our certificate, PEM; intermediates may follow in the same file.
+    pub certificate: Text,
+    /// Its private key, PEM.
+    pub key: Text,
+    /// More intermediates to send.
+    #[serde(default)]
+    pub chain: Vec<Text>,
+    /// `pkcs1` or `pss` for RSA keys; default `pkcs1`.
+    pub rsa_signature: Option<Text>,
+}
+
+/// `[trust-anchor-profile.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TrustAnchorProfile {
+    /// Root certificates, PEM.
+    pub anchors: Spanned<Vec<Text>>,
+    /// Intermediates a peer may omit.
+    #[serde(default)]
+    pub intermediates: Vec<Text>,
+}
+
+/// `[tunnel.NAME]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Tunnel {
+    /// Our outer address.
+    pub local: Option<Text>,
+    /// The peer's outer address, or `any`.
+    pub remote: Option<Text>,
+    /// Instance of the outer packets.
+    pub public_instance: Option<Text>,
+    /// Instance of the inner packets.
+    pub private_instance: Option<Text>,
+    /// Our identity.
+    pub local_id: Option<Text>,
+    /// The peer's identity.
+    pub remote_id: Option<Text>,
+    /// Pre-shared key.
+    pub psk: Option<Text>,
+    /// File that holds it.
+    pub psk_file: Option<Text>,
+    /// Name of a cert-profile.
+    pub certificate: Option<Text>,
+    /// Name of a trust-anchor-profile.
+    pub trust: Option<Text>,
+    /// Name of an ike-policy.
+    pub ike_policy: Option<Text>,
+    /// Name of an ipsec-transform.
+    pub ipsec_transform: Option<Text>,
+    /// Bring it up without being asked.
+    pub auto_establish: Option<bool>,
+    /// Our protected networks.
+    pub local_ts: Vec<Text>,
+    /// The peer's protected networks.
+    pub remote_ts: Vec<Text>,
+    /// Further children by name, each with selectors of its own.
+    pub child: BTreeMap<String, Spanned<Child>>,
+    /// Keys by hand instead of IKE.
+    pub manual: Option<Spanned<Manual>>,
+}
+
+/// `[tunnel.NAME.child.NAME]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Child {
+    /// Our protected networks.
+    pub local_ts: Vec<Text>,
+    /// The peer's protected networks.
+    pub remote_ts: Vec<Text>,
+    /// Name of an ipsec-transform.
+    pub ipsec_transform: Option<Text>,
+}
+
+/// `[tunnel.NAME.manual]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Manual {
+    /// `aes128gcm16`, `aes192gcm16` or `aes256gcm16`.
+    pub suite: Text,
+    /// SPI of packets to us.
+    pub inbound_spi: Spanned<u32>,
+    /// Key and salt in hex.
+    pub inbound_key: Text,
+    /// SPI of packets to the peer.
+    pub outbound_spi: Spanned<u32>,
+    /// Key and salt in hex.
+    pub outbound_key: Text,
+    /// Extended sequence numbers.
+    #[serde(default)]
+    pub extended_sequence_number: bool,
+    /// First sequence number to send, and the one expected: for tests of its end.
+    pub first_sequence: Option<u64>,
+    /// Anti-replay window in packets; default none.
+    pub replay_window: Option<Spanned<u64>>,
+    /// Encapsulate in UDP port 4500.
+    #[serde(default)]
+    pub udp_encapsulation: bool,
+}

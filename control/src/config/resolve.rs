@@ -1,0 +1,312 @@
+//! From the file's shape to the [`Plan`]: follows every reference, applies every default,
+//! and collects every refusal rather than the first. Tunnels are in `tunnel`, certificates
+//! in `material`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use toml::Spanned;
+
+use super::plan::{self, Plan};
+use super::raw::{self, Text};
+use super::value::{self, Expected};
+use super::{ReadFile, Refusal, error, material, tunnel};
+
+/// Where the text came from.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// The file's name as the operator gave it.
+    pub file: &'a str,
+    /// Its text, to turn offsets into lines.
+    pub text: &'a str,
+    /// Directory that relative names start from.
+    pub base: &'a Path,
+    /// Reads a file.
+    pub read: ReadFile<'a>,
+}
+
+/// Collects refusals; every judge gets one.
+pub struct Judge<'a> {
+    /// Where the text came from.
+    pub source: Source<'a>,
+    refusals: Vec<Refusal>,
+}
+
+impl<'a> Judge<'a> {
+    /// Notes a refusal at byte `offset`.
+    pub fn refuse(&mut self, offset: usize, object: &str, found: String, expected: impl Into<String>) {
+        self.refusals.push(Refusal {
+            file: self.source.file.to_owned(),
+            line: value::line_of(self.source.text, offset),
+            object: object.to_owned(),
+            found,
+            expected: expected.into(),
+        });
+    }
+
+    /// Reads one value, or notes why it cannot be.
+    pub fn value<T>(
+        &mut self,
+        object: &str,
+        key: &str,
+        text: &Text,
+        read: impl Fn(&str) -> Result<T, Expected>,
+    ) -> Option<T> {
+        match read(text.get_ref()) {
+            Ok(value) => Some(value),
+            Err(expected) => {
+                let found = format!("{key} = {:?} is not valid", text.get_ref());
+                self.refuse(text.span().start, object, found, expected);
+                None
+            }
+        }
+    }
+
+    /// As [`Judge::value`], for a value that must not be repeated in a message.
+    pub fn secret<T>(
+        &mut self,
+        object: &str,
+        key: &str,
+        text: &Text,
+        read: impl Fn(&str) -> Result<T, Expected>,
+    ) -> Option<T> {
+        let read = read(text.get_ref());
+        let refused =
+            |expected| self.refuse(text.span().start, object, format!("{key} is not valid"), expected);
+        read.map_err(refused).ok()
+    }
+
+    /// A number within a range, or the default when it is absent.
+    pub fn number(
+        &mut self,
+        object: &str,
+        key: &str,
+        value: Option<&Spanned<u64>>,
+        range: std::ops::RangeInclusive<u64>,
+        default: u64,
+    ) -> u64 {
+        let Some(value) = value else { return default };
+        if range.contains(value.get_ref()) {
+            return *value.get_ref();
+        }
+        let expected = format!("{} to {}", range.start(), range.end());
+        self.refuse(
+            value.span().start,
+            object,
+            format!("{key} = {} is out of range", value.get_ref()),
+            expected,
+        );
+        default
+    }
+
+    /// Follows a reference by name.
+    pub fn follow<'m, T>(
+        &mut self,
+        object: &str,
+        key: &str,
+        name: &Text,
+        known: &'m BTreeMap<String, T>,
+    ) -> Option<&'m T> {
+        let found = known.get(name.get_ref());
+        if found.is_none() {
+            let expected = error::one_of(name.get_ref(), known.keys().map(String::as_str));
+            let found = format!("{key} {:?} does not exist", name.get_ref());
+            self.refuse(name.span().start, object, found, expected);
+        }
+        found
+    }
+}
+
+/// Judges a whole file.
+pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>> {
+    let mut judge = Judge { source, refusals: Vec::new() };
+    let instances = instances(raw);
+    let mut ports = ports(&mut judge, raw);
+    let interfaces = interfaces(&mut judge, raw, &instances, &mut ports);
+    let cert_profiles = material::cert_profiles(&mut judge, raw);
+    let trust = material::trust_anchor_profiles(&mut judge, raw);
+    let plan = Plan {
+        workers: workers(&mut judge, &raw.workers),
+        eal: raw.eal.arguments.clone(),
+        buffers: raw.eal.buffers,
+        socket: raw.control.socket.as_deref().unwrap_or("/run/ravelin/control.sock").into(),
+        socket_group: raw.control.group.as_ref().map(|group| group.get_ref().clone()),
+        log: log(&mut judge, raw.control.log.as_ref()),
+        routes: routes(&mut judge, raw, &instances),
+        tunnels: tunnel::tunnels(&mut judge, raw, &instances, &interfaces),
+        instances,
+        ports,
+        interfaces,
+        cert_profiles,
+        trust,
+    };
+    if judge.refusals.is_empty() {
+        return Ok(plan);
+    }
+    judge.refusals.sort_by_key(|refusal| refusal.line);
+    Err(judge.refusals)
+}
+
+/// `default` comes first, as number 0, whether it is written or not.
+fn instances(raw: &raw::File) -> Vec<plan::Instance> {
+    let default = raw.instance.get("default").and_then(|instance| instance.namespace.clone());
+    let first = plan::Instance { name: "default".into(), namespace: default };
+    let others = raw
+        .instance
+        .iter()
+        .filter(|(name, _)| *name != "default")
+        .map(|(name, instance)| plan::Instance { name: name.clone(), namespace: instance.namespace.clone() });
+    std::iter::once(first).chain(others).collect()
+}
+
+/// The number of a named instance; 0 when none is named.
+pub fn instance_id(
+    judge: &mut Judge<'_>,
+    object: &str,
+    key: &str,
+    name: Option<&Text>,
+    instances: &[plan::Instance],
+) -> plan::InstanceId {
+    let Some(name) = name else { return 0 };
+    let known: BTreeMap<String, usize> =
+        instances.iter().enumerate().map(|(id, instance)| (instance.name.clone(), id)).collect();
+    judge.follow(object, key, name, &known).map_or(0, |id| u16::try_from(*id).unwrap_or(0))
+}
+
+fn workers(judge: &mut Judge<'_>, raw: &raw::Workers) -> plan::Workers {
+    let count = judge.number("workers", "count", raw.count.as_ref(), 1..=62, 1) as usize;
+    let cores = match &raw.cores {
+        None => (0..count).collect(),
+        Some(cores) if raw.count.is_none() || cores.get_ref().len() == count => cores.get_ref().clone(),
+        Some(cores) => {
+            let found = format!("cores names {} CPUs", cores.get_ref().len());
+            judge.refuse(cores.span().start, "workers", found, format!("count = {count} of them"));
+            Vec::new()
+        }
+    };
+    plan::Workers { cores, idle: idle(judge, raw.idle.as_ref()) }
+}
+
+fn idle(judge: &mut Judge<'_>, text: Option<&Text>) -> plan::Idle {
+    let read = |text: &str| match text {
+        "poll" => Ok(plan::Idle::Poll),
+        "adaptive" => Ok(plan::Idle::Adaptive),
+        _ => Err("poll or adaptive"),
+    };
+    text.and_then(|text| judge.value("workers", "idle", text, read)).unwrap_or(plan::Idle::Adaptive)
+}
+
+fn log(judge: &mut Judge<'_>, text: Option<&Text>) -> String {
+    let read = |text: &str| match text {
+        "error" | "warn" | "info" | "debug" | "trace" => Ok(text.to_owned()),
+        _ => Err("error, warn, info, debug or trace"),
+    };
+    text.and_then(|text| judge.value("control", "log", text, read)).unwrap_or_else(|| "info".to_owned())
+}
+
+fn ports(judge: &mut Judge<'_>, raw: &raw::File) -> Vec<plan::Port> {
+    let mut ports = Vec::new();
+    for (name, port) in &raw.port {
+        let device = judge.value(&format!("port.{name}"), "device", &port.device, value::device);
+        let device = device.unwrap_or(plan::Device::Vdev(String::new()));
+        ports.push(plan::Port { name: name.clone(), device, namespace: port.namespace.clone() });
+    }
+    ports
+}
+
+fn interfaces(
+    judge: &mut Judge<'_>,
+    raw: &raw::File,
+    instances: &[plan::Instance],
+    ports: &mut Vec<plan::Port>,
+) -> Vec<plan::Interface> {
+    let mut interfaces: Vec<plan::Interface> = Vec::new();
+    for (name, spanned) in &raw.interface {
+        let object = format!("interface.{name}");
+        let interface = spanned.get_ref();
+        if !(1..=15).contains(&name.len()) {
+            judge.refuse(
+                spanned.span().start,
+                &object,
+                format!("name {name:?} is too long"),
+                "1 to 15 characters",
+            );
+        }
+        let Some(port) = interface_port(judge, &object, name, spanned, ports) else { continue };
+        let vlan = interface.vlan.as_ref().map(|vlan| *vlan.get_ref());
+        if interfaces.iter().any(|other| other.port == port && other.vlan == vlan) {
+            let found = "another interface has this port and vlan".to_owned();
+            judge.refuse(spanned.span().start, &object, found, "one interface a port and vlan");
+        }
+        interfaces.push(plan::Interface {
+            name: name.clone(),
+            port,
+            vlan,
+            instance: instance_id(judge, &object, "instance", interface.instance.as_ref(), instances),
+            addresses: addresses(judge, &object, interface),
+            mtu: mtu(judge, &object, interface),
+        });
+    }
+    interfaces
+}
+
+fn addresses(judge: &mut Judge<'_>, object: &str, interface: &raw::Interface) -> Vec<ipnet::IpNet> {
+    let read = |text| judge.value(object, "addresses", text, value::interface_address);
+    interface.addresses.iter().filter_map(read).collect()
+}
+
+/// Below 1280 no IPv6 (RFC 8200 §5); above 9000 no frame of ours.
+fn mtu(judge: &mut Judge<'_>, object: &str, interface: &raw::Interface) -> u16 {
+    let Some(mtu) = &interface.mtu else { return 1500 };
+    if (1280..=9000).contains(mtu.get_ref()) {
+        return *mtu.get_ref();
+    }
+    judge.refuse(
+        mtu.span().start,
+        object,
+        format!("mtu = {} is out of range", mtu.get_ref()),
+        "1280 to 9000",
+    );
+    1500
+}
+
+/// The port an interface names, or a new one of its own when it names a device.
+fn interface_port(
+    judge: &mut Judge<'_>,
+    object: &str,
+    name: &str,
+    spanned: &Spanned<raw::Interface>,
+    ports: &mut Vec<plan::Port>,
+) -> Option<usize> {
+    let interface = spanned.get_ref();
+    match (&interface.port, &interface.device) {
+        (Some(port), None) => {
+            let known = ports.iter().enumerate().map(|(index, port)| (port.name.clone(), index)).collect();
+            judge.follow(object, "port", port, &known).copied()
+        }
+        (None, Some(device)) => {
+            let device = judge.value(object, "device", device, value::device)?;
+            ports.push(plan::Port { name: name.to_owned(), device, namespace: None });
+            Some(ports.len() - 1)
+        }
+        _ => {
+            let found = "names neither or both of port and device".to_owned();
+            judge.refuse(spanned.span().start, object, found, "port = \"NAME\" or device = \"...\"");
+            None
+        }
+    }
+}
+
+fn routes(judge: &mut Judge<'_>, raw: &raw::File, instances: &[plan::Instance]) -> Vec<plan::Route> {
+    let mut routes = Vec::new();
+    for route in &raw.route {
+        let route = route.get_ref();
+        let instance = instance_id(judge, "route", "instance", route.instance.as_ref(), instances);
+        let destination = judge.value("route", "destination", &route.destination, value::network);
+        let via = judge.value("route", "via", &route.via, value::address);
+        if let (Some(destination), Some(via)) = (destination, via) {
+            routes.push(plan::Route { instance, destination, via });
+        }
+    }
+    routes
+}

@@ -1,0 +1,114 @@
+//! What an operator writes and what is made of it: the README's five lines, and for every
+//! kind of mistake one file that is refused with the line and the remedy.
+
+use super::*;
+
+fn judge(text: &str) -> Result<Plan, Vec<String>> {
+    let read = |path: &Path| Err(std::io::Error::other(format!("no {}", path.display())));
+    parse("r.toml", text, Path::new("/etc/ravelin"), &read)
+        .map_err(|refusals| refusals.iter().map(ToString::to_string).collect())
+}
+
+const FIVE_LINES: &str = r#"
+interface.wan = { device = "af_packet:eth1", addresses = ["192.0.2.2/24"] }
+interface.lan = { device = "af_packet:eth2", addresses = ["10.2.0.1/24"] }
+[tunnel.branch]
+local = "192.0.2.2"
+remote = "192.0.2.1"
+psk = "correct horse"
+local-ts = ["10.2.0.0/24"]
+remote-ts = ["10.1.0.0/24"]
+"#;
+
+/// The configuration the README shows is accepted, with the promised defaults.
+#[test]
+fn the_short_configuration_works() {
+    let plan = judge(FIVE_LINES).unwrap();
+    assert_eq!(plan.ports.len(), 2);
+    assert_eq!(plan.workers.cores, [0]);
+    let tunnel = &plan.tunnels["branch"];
+    assert_eq!(tunnel.children[0].transform.replay_window, 1024);
+    assert!(matches!(&tunnel.keying, plan::Keying::Ike(ike) if ike.policy.proposals.len() == 3));
+    assert!(!format!("{plan:?}").contains("horse"), "a secret is never printed");
+}
+
+/// Each mistake names its line, what was found and what was expected.
+#[test]
+fn mistakes_are_refused_by_line() {
+    let with = |line: &str| format!("{FIVE_LINES}{line}\n");
+    for (text, wanted) in [
+        (with("auto-establich = true"), "r.toml:10: unknown field \"auto-establich\""),
+        (with("auto-establich = true"), "did you mean auto-establish?"),
+        (
+            with("ike-policy = \"fast\""),
+            "r.toml:10: tunnel.branch: ike-policy \"fast\" does not exist; expected nothing: none",
+        ),
+        (with("auto-establish = 3"), "r.toml:10: invalid type: integer"),
+        (with("certificate = \"none\""), "certificate \"none\" does not exist"),
+        (with("psk-file = \"x\""), "has both psk and psk-file"),
+        (with("[tunnel.branch.manual]\nsuite = \"aes128gcm16\""), "missing field"),
+        (
+            FIVE_LINES.replace("192.0.2.1\"", "192.0.2.300\""),
+            "r.toml:6: tunnel.branch: remote = \"192.0.2.300\" is not valid; expected an IPv4",
+        ),
+        (
+            FIVE_LINES.replace("local = \"192.0.2.2\"", "local = \"192.0.2.9\""),
+            "r.toml:5: tunnel.branch: local = 192.0.2.9 is on no interface",
+        ),
+        (FIVE_LINES.replace("10.1.0.0/24", "10.1.0.1/24"), "no bits set beyond its length"),
+        (
+            FIVE_LINES.replace("psk = \"correct horse\"", "psk-file = \"psk\""),
+            "cannot be read: no /etc/ravelin/psk",
+        ),
+        (FIVE_LINES.replace("af_packet:eth1", "eth1"), "expected af_packet:INTERFACE"),
+        (
+            with("[workers]\ncount = 2\ncores = [1]"),
+            "r.toml:12: workers: cores names 1 CPUs; expected count = 2",
+        ),
+        ("x = [".to_owned(), "r.toml:1: "),
+    ] {
+        let refusals = judge(&text).unwrap_err().join("\n");
+        assert!(refusals.contains(wanted), "wanted {wanted:?}, got:\n{refusals}");
+    }
+}
+
+/// All mistakes are told at once, in the order of the file.
+#[test]
+fn every_mistake_is_told() {
+    let text = FIVE_LINES.replace("192.0.2.1\"", "x\"").replace("[\"10.2.0.1/24\"]", "[\"10.2.0.1\"]");
+    let refusals = judge(&text).unwrap_err();
+    assert_eq!(refusals.len(), 2, "{refusals:?}");
+    assert!(refusals[0].starts_with("r.toml:3:") && refusals[1].starts_with("r.toml:6:"));
+}
+
+/// A key is never repeated in a refusal.
+#[test]
+fn secrets_stay_out_of_refusals() {
+    let refusals = judge(&FIVE_LINES.replace("correct horse", &"s3cret".repeat(30))).unwrap_err();
+    assert!(!refusals.join("").contains("s3cret"), "{refusals:?}");
+}
+
+/// Manual keys come with their salt, and SPIs below 256 and above 2^26 are not theirs.
+#[test]
+fn manual_keys() {
+    let manual = "[tunnel.branch.manual]\nsuite = \"aes128gcm16\"\ninbound-spi = 256\ninbound-key = \"KEY\"\n\
+                  outbound-spi = 5\noutbound-key = \"00\"\n";
+    let text = FIVE_LINES.replace("psk = \"correct horse\"\n", "") + &manual.replace("KEY", &"ab".repeat(20));
+    let refusals = judge(&text).unwrap_err().join("\n");
+    assert!(refusals.contains("outbound-spi = 5 is out of range; expected 256 to 67108863"), "{refusals}");
+    let right = text
+        .replace("outbound-spi = 5", "outbound-spi = 300")
+        .replace("\"00\"", &format!("{:?}", "cd".repeat(20)));
+    let plan = judge(&right).unwrap();
+    assert!(
+        matches!(&plan.tunnels["branch"].keying, plan::Keying::Manual(manual) if manual.key_length == 16)
+    );
+}
+
+/// No text, however broken, does more than be refused.
+#[test]
+fn truncation_never_panics() {
+    for end in 0..FIVE_LINES.len() {
+        let _ = judge(&FIVE_LINES[..end]);
+    }
+}

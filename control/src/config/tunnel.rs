@@ -1,0 +1,373 @@
+//! The tunnels of a configuration: addresses, authentication, children, and the two
+//! policies they refer to, each with the defaults of FEATURES IKE-03, IKE-18, DP-13.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::plan;
+use super::proposal;
+use super::raw::{self, Text};
+use super::resolve::{Judge, instance_id};
+use super::value;
+
+/// RFC 8247 and what common peers accept.
+const IKE_PROPOSALS: [&str; 3] =
+    ["aes256gcm16-prfsha384-ecp384", "aes128gcm16-prfsha256-x25519", "aes128-sha256-modp2048"];
+/// RFC 8221.
+const ESP_PROPOSALS: [&str; 2] = ["aes256gcm16", "aes128gcm16"];
+/// TS-05: entries a part of a selector list.
+const SELECTORS: usize = 32;
+/// IKE-13: children a tunnel.
+const CHILDREN: usize = 64;
+
+/// Judges all tunnels.
+pub fn tunnels(
+    judge: &mut Judge<'_>,
+    raw: &raw::File,
+    instances: &[plan::Instance],
+    interfaces: &[plan::Interface],
+) -> BTreeMap<String, plan::Tunnel> {
+    let mut tunnels = BTreeMap::new();
+    for (name, spanned) in &raw.tunnel {
+        let mut one = One { judge, raw, object: format!("tunnel.{name}"), at: spanned.span().start };
+        if let Some(tunnel) = one.tunnel(name, spanned.get_ref(), instances, interfaces) {
+            tunnels.insert(name.clone(), tunnel);
+        }
+    }
+    tunnels
+}
+
+/// One tunnel under judgement.
+struct One<'j, 's, 'r> {
+    judge: &'j mut Judge<'s>,
+    raw: &'r raw::File,
+    object: String,
+    at: usize,
+}
+
+impl One<'_, '_, '_> {
+    fn refuse(&mut self, found: &str, expected: &str) {
+        self.judge.refuse(self.at, &self.object, found.to_owned(), expected);
+    }
+
+    fn tunnel(
+        &mut self,
+        name: &str,
+        raw: &raw::Tunnel,
+        instances: &[plan::Instance],
+        interfaces: &[plan::Interface],
+    ) -> Option<plan::Tunnel> {
+        let mut instance =
+            |key, text: &Option<Text>| instance_id(self.judge, &self.object, key, text.as_ref(), instances);
+        let public = instance("public-instance", &raw.public_instance);
+        let private = instance("private-instance", &raw.private_instance);
+        let local = self.local(raw, public, interfaces)?;
+        let remote = self.remote(raw, local)?;
+        let keying = match &raw.manual {
+            Some(manual) => plan::Keying::Manual(self.manual(raw, remote, manual)?),
+            None => plan::Keying::Ike(Box::new(self.ike(raw, remote)?)),
+        };
+        let children = self.children(name, raw)?;
+        Some(plan::Tunnel { name: name.to_owned(), public, private, local, remote, keying, children })
+    }
+
+    /// The outer address must be ours: nothing else could be answered for.
+    fn local(
+        &mut self,
+        raw: &raw::Tunnel,
+        public: plan::InstanceId,
+        interfaces: &[plan::Interface],
+    ) -> Option<IpAddr> {
+        let Some(text) = &raw.local else {
+            self.refuse("has no local address", "local = \"ADDRESS\" of an interface");
+            return None;
+        };
+        let local = self.judge.value(&self.object, "local", text, value::address)?;
+        let ours =
+            || interfaces.iter().filter(|interface| interface.instance == public).flat_map(|i| &i.addresses);
+        if !ours().any(|net| net.addr() == local) {
+            let known = ours().map(|net| net.addr().to_string()).collect::<Vec<_>>().join(", ");
+            let found = format!("local = {local} is on no interface of its public instance");
+            self.judge.refuse(text.span().start, &self.object, found, format!("one of {known}"));
+        }
+        Some(local)
+    }
+
+    fn remote(&mut self, raw: &raw::Tunnel, local: IpAddr) -> Option<Option<IpAddr>> {
+        let Some(text) = &raw.remote else {
+            self.refuse("has no remote address", "remote = \"ADDRESS\" or \"any\"");
+            return None;
+        };
+        if text.get_ref() == "any" {
+            return Some(None);
+        }
+        let remote = self.judge.value(&self.object, "remote", text, value::address)?;
+        if remote.is_ipv4() != local.is_ipv4() {
+            let found = format!("local {local} and remote {remote} are of different families");
+            self.judge.refuse(text.span().start, &self.object, found, "both IPv4 or both IPv6");
+        }
+        Some(Some(remote))
+    }
+
+    fn ike(&mut self, raw: &raw::Tunnel, remote: Option<IpAddr>) -> Option<plan::Ike> {
+        let (own, peer) = self.authentication(raw)?;
+        let mut identity = |key, text: &Option<Text>| {
+            text.as_ref().and_then(|text| self.judge.value(&self.object, key, text, value::identity))
+        };
+        let local_id = identity("local-id", &raw.local_id);
+        let remote_id = identity("remote-id", &raw.remote_id);
+        let auto_establish = raw.auto_establish.unwrap_or(false);
+        if auto_establish && remote.is_none() {
+            self.refuse("auto-establish needs a peer to call", "remote = \"ADDRESS\"");
+        }
+        let policy = self.ike_policy(raw.ike_policy.as_ref());
+        Some(plan::Ike { local_id, remote_id, own, peer, policy, auto_establish })
+    }
+
+    /// A PSK or a certificate on our side, a PSK or anchors on the peer's (IKE-09: they may differ).
+    fn authentication(
+        &mut self,
+        raw: &raw::Tunnel,
+    ) -> Option<(plan::OwnAuthentication, plan::PeerAuthentication)> {
+        let psk = self.psk(raw)?;
+        let own = match (&raw.certificate, &psk) {
+            (Some(name), _) => {
+                self.judge.follow(&self.object, "certificate", name, &self.raw.cert_profile)?;
+                plan::OwnAuthentication::Certificate(name.get_ref().clone())
+            }
+            (None, Some(psk)) => plan::OwnAuthentication::Psk(psk.clone()),
+            (None, None) => {
+                self.refuse("has no way to prove itself", "psk, psk-file or certificate");
+                return None;
+            }
+        };
+        let peer = match (&raw.trust, psk) {
+            (Some(name), _) => {
+                self.judge.follow(&self.object, "trust", name, &self.raw.trust_anchor_profile)?;
+                plan::PeerAuthentication::Certificate(name.get_ref().clone())
+            }
+            (None, Some(psk)) => plan::PeerAuthentication::Psk(psk),
+            (None, None) => {
+                self.refuse("has no way to judge its peer", "psk, psk-file or trust");
+                return None;
+            }
+        };
+        Some((own, peer))
+    }
+
+    fn psk(&mut self, raw: &raw::Tunnel) -> Option<Option<plan::Secret>> {
+        match (&raw.psk, &raw.psk_file) {
+            (None, None) => Some(None),
+            (Some(text), None) => self.judge.secret(&self.object, "psk", text, value::psk).map(Some),
+            (None, Some(file)) => self.psk_file(file).map(Some),
+            (Some(_), Some(_)) => {
+                self.refuse("has both psk and psk-file", "one of them");
+                None
+            }
+        }
+    }
+
+    fn psk_file(&mut self, file: &Text) -> Option<plan::Secret> {
+        let text = super::material::read_text(self.judge, &self.object, "psk-file", file)?;
+        match value::psk(text.trim_end()) {
+            Ok(psk) => Some(psk),
+            Err(expected) => {
+                let found = format!("psk-file {:?} does not hold a key", file.get_ref());
+                self.judge.refuse(file.span().start, &self.object, found, expected);
+                None
+            }
+        }
+    }
+
+    fn ike_policy(&mut self, name: Option<&Text>) -> plan::IkePolicy {
+        let default = raw::IkePolicy::default();
+        let named =
+            name.and_then(|name| self.judge.follow(&self.object, "ike-policy", name, &self.raw.ike_policy));
+        let raw = named.map_or(&default, Spanned::get_ref);
+        let object =
+            name.map_or_else(|| self.object.clone(), |name| format!("ike-policy.{}", name.get_ref()));
+        let judge = &mut *self.judge;
+        let mut number = |key, value: &Option<Spanned<u64>>, range, default| {
+            judge.number(&object, key, value.as_ref(), range, default)
+        };
+        let lifetime = number("lifetime", &raw.lifetime, 1..=31_536_000, 86_400);
+        let dpd_interval = number("dpd-interval", &raw.dpd_interval, 1..=300, 30);
+        let dpd_retries = number("dpd-retries", &raw.dpd_retries, 1..=10, 3) as u32;
+        let fragment_size = number("fragment-size", &raw.fragment_size, 576..=9000, 1280) as u16;
+        let retransmit = number("retransmit-ms", &raw.retransmit_ms, 50..=10_000, 500);
+        let retransmit_tries = number("retransmit-tries", &raw.retransmit_tries, 1..=12, 7) as u32;
+        let read = |text: &str| match text {
+            "auto" => Ok(false),
+            "force" => Ok(true),
+            _ => Err("auto or force"),
+        };
+        let encapsulation = raw.udp_encapsulation.as_ref();
+        let force = encapsulation.and_then(|text| judge.value(&object, "udp-encapsulation", text, read));
+        plan::IkePolicy {
+            proposals: proposals(judge, &object, raw.proposals.as_ref(), &IKE_PROPOSALS, proposal::ike),
+            lifetime: Duration::from_secs(lifetime),
+            dpd_interval: Duration::from_secs(dpd_interval),
+            dpd_retries,
+            fragment_size,
+            retransmit: Duration::from_millis(retransmit),
+            retransmit_tries,
+            force_udp_encapsulation: force.unwrap_or(false),
+        }
+    }
+
+    fn transform(&mut self, name: Option<&Text>) -> plan::IpsecTransform {
+        let default = raw::IpsecTransform::default();
+        let named = name.and_then(|name| {
+            self.judge.follow(&self.object, "ipsec-transform", name, &self.raw.ipsec_transform)
+        });
+        let raw = named.map_or(&default, Spanned::get_ref);
+        let object =
+            name.map_or_else(|| self.object.clone(), |name| format!("ipsec-transform.{}", name.get_ref()));
+        let judge = &mut *self.judge;
+        let lifetime = judge.number(&object, "lifetime", raw.lifetime.as_ref(), 1..=31_536_000, 3600);
+        let window = replay_window(judge, &object, raw.replay_window.as_ref()).unwrap_or(1024);
+        let esn = raw.extended_sequence_number.unwrap_or(true);
+        let esp = |text: &str| proposal::esp(text, esn);
+        plan::IpsecTransform {
+            proposals: proposals(judge, &object, raw.proposals.as_ref(), &ESP_PROPOSALS, esp),
+            lifetime: Duration::from_secs(lifetime),
+            lifetime_bytes: raw.lifetime_bytes,
+            lifetime_packets: raw.lifetime_packets,
+            replay_window: window,
+        }
+    }
+
+    fn children(&mut self, name: &str, raw: &raw::Tunnel) -> Option<Vec<plan::Child>> {
+        let mut children = Vec::new();
+        if !raw.local_ts.is_empty() || !raw.remote_ts.is_empty() {
+            let transform = raw.ipsec_transform.as_ref();
+            children.push(self.child(name, &raw.local_ts, &raw.remote_ts, transform)?);
+        }
+        for (name, spanned) in &raw.child {
+            let child = spanned.get_ref();
+            let transform = child.ipsec_transform.as_ref().or(raw.ipsec_transform.as_ref());
+            children.push(self.child(name, &child.local_ts, &child.remote_ts, transform)?);
+        }
+        if children.is_empty() || children.len() > CHILDREN {
+            self.refuse("has no child, or too many", "local-ts and remote-ts, or 1 to 64 child tables");
+        }
+        Some(children)
+    }
+
+    fn child(
+        &mut self,
+        name: &str,
+        local: &[Text],
+        remote: &[Text],
+        transform: Option<&Text>,
+    ) -> Option<plan::Child> {
+        let local_ts = self.selectors("local-ts", local)?;
+        let remote_ts = self.selectors("remote-ts", remote)?;
+        Some(plan::Child { name: name.to_owned(), local_ts, remote_ts, transform: self.transform(transform) })
+    }
+
+    fn selectors(&mut self, key: &str, texts: &[Text]) -> Option<Vec<plan::Selector>> {
+        if texts.is_empty() || texts.len() > SELECTORS {
+            self.refuse(&format!("{key} has {} entries", texts.len()), "1 to 32 of them");
+            return None;
+        }
+        texts.iter().map(|text| self.judge.value(&self.object, key, text, value::selector)).collect()
+    }
+
+    fn manual(
+        &mut self,
+        raw: &raw::Tunnel,
+        remote: Option<IpAddr>,
+        manual: &Spanned<raw::Manual>,
+    ) -> Option<plan::Manual> {
+        if raw.psk.is_some() || raw.psk_file.is_some() || raw.certificate.is_some() || remote.is_none() {
+            self.refuse(
+                "manual keys do not go with IKE authentication or remote = \"any\"",
+                "one or the other",
+            );
+            return None;
+        }
+        let raw = manual.get_ref();
+        let key_length = self.judge.value(&self.object, "suite", &raw.suite, manual_suite)?;
+        Some(plan::Manual {
+            key_length,
+            inbound_spi: self.manual_spi("inbound-spi", &raw.inbound_spi)?,
+            inbound_key: self.manual_key("inbound-key", &raw.inbound_key, key_length)?,
+            outbound_spi: self.manual_spi("outbound-spi", &raw.outbound_spi)?,
+            outbound_key: self.manual_key("outbound-key", &raw.outbound_key, key_length)?,
+            extended_sequence_number: raw.extended_sequence_number,
+            first_sequence: raw.first_sequence.unwrap_or(1).max(1),
+            replay_window: replay_window(self.judge, &self.object, raw.replay_window.as_ref()),
+            udp_encapsulation: raw.udp_encapsulation,
+        })
+    }
+
+    /// Below 256 SPIs are reserved (RFC 4303 §2.1); from 2^26 they are ours to allocate.
+    fn manual_spi(&mut self, key: &str, spi: &Spanned<u32>) -> Option<u32> {
+        if (256..1 << 26).contains(spi.get_ref()) {
+            return Some(*spi.get_ref());
+        }
+        let found = format!("{key} = {} is out of range", spi.get_ref());
+        self.judge.refuse(spi.span().start, &self.object, found, "256 to 67108863");
+        None
+    }
+
+    /// The key with the 4-byte salt behind it (RFC 4106 §8.1).
+    fn manual_key(&mut self, key: &str, text: &Text, key_length: usize) -> Option<plan::Secret> {
+        let bytes = self.judge.secret(&self.object, key, text, value::hex)?;
+        if bytes.len() == key_length + 4 {
+            return Some(plan::Secret(bytes));
+        }
+        let found = format!("{key} has {} bytes", bytes.len());
+        let expected = format!("{} of key and 4 of salt", key_length);
+        self.judge.refuse(text.span().start, &self.object, found, expected);
+        None
+    }
+}
+
+fn manual_suite(text: &str) -> Result<usize, value::Expected> {
+    match text {
+        "aes128gcm16" => Ok(16),
+        "aes192gcm16" => Ok(24),
+        "aes256gcm16" => Ok(32),
+        _ => Err("aes128gcm16, aes192gcm16 or aes256gcm16"),
+    }
+}
+
+fn replay_window(judge: &mut Judge<'_>, object: &str, value: Option<&Spanned<u64>>) -> Option<u32> {
+    let value = value?;
+    if value.get_ref().is_power_of_two() && (64..=8192).contains(value.get_ref()) {
+        return u32::try_from(*value.get_ref()).ok();
+    }
+    let found = format!("replay-window = {} is not valid", value.get_ref());
+    judge.refuse(value.span().start, object, found, "64, 128, 256, 512, 1024, 2048, 4096 or 8192");
+    None
+}
+
+/// Each written proposal parsed, or the defaults, which always parse.
+fn proposals<T>(
+    judge: &mut Judge<'_>,
+    object: &str,
+    written: Option<&Spanned<Vec<Text>>>,
+    default: &[&str],
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Vec<T> {
+    let Some(written) = written else { return default.iter().filter_map(|text| parse(text).ok()).collect() };
+    if written.get_ref().is_empty() {
+        judge.refuse(written.span().start, object, "proposals is empty".to_owned(), "at least one");
+    }
+    let mut parsed = Vec::new();
+    for text in written.get_ref() {
+        match parse(text.get_ref()) {
+            Ok(proposal) => parsed.push(proposal),
+            Err(expected) => {
+                let found = format!("proposal {:?} is not valid", text.get_ref());
+                judge.refuse(text.span().start, object, found, expected);
+            }
+        }
+    }
+    parsed
+}
