@@ -46,11 +46,11 @@ impl<M: Private> RxQueue<M> {
         RxQueue { port, queue, cut_at, jumbo, drops: RxDrops::default(), not_sync: PhantomData }
     }
 
-    /// Adds what has arrived to `burst`, as far as there is room, and returns how many. Never waits.
-    /// Private values are whatever they last were.
-    pub fn receive(&mut self, burst: &mut Burst<M>) -> usize {
+    /// Adds what has arrived to `burst`, `at_most` so many and as far as there is room, and
+    /// returns how many. Never waits. Private values are whatever they last were.
+    pub fn receive(&mut self, burst: &mut Burst<M>, at_most: usize) -> usize {
         let spare = burst.spare();
-        let room = u16::try_from(spare.len()).unwrap_or(0);
+        let room = u16::try_from(spare.len().min(at_most)).unwrap_or(0);
         // SAFETY: `spare` has room for `room` pointers; the port is started and has this
         // queue (Running), and we are its only poller.
         let arrived =

@@ -99,8 +99,8 @@ fn the_null_device_receives_without_end_and_swallows_what_is_sent() {
     let device = harness().eal.probe(&Vdev::null("n", 100).unwrap()).unwrap();
     let mut up = set_up(device, 1, pool, None);
     let mut burst = Burst::new();
-    assert_eq!(up.rx[0].receive(&mut burst), 64);
-    assert_eq!(up.rx[0].receive(&mut burst), 0, "a full burst asks for nothing");
+    assert_eq!(up.rx[0].receive(&mut burst, 64), 64);
+    assert_eq!(up.rx[0].receive(&mut burst, 64), 0, "a full burst asks for nothing");
     assert!(burst.iter().all(|mbuf| mbuf.len() == 100 && mbuf.port() == up.port.id()));
     assert_eq!(up.tx[0].send(&mut burst), 64);
     assert!(burst.is_empty());
@@ -123,10 +123,10 @@ fn the_ring_device_brings_mbufs_back_in_order_and_leaves_what_does_not_fit() {
     }
     assert_eq!(rest.iter().next().map(|mbuf| *mbuf.private()), Some(sent), "the rest keeps its order");
     let mut burst = Burst::new();
-    assert_eq!(up.rx[0].receive(&mut burst), 0, "queues are apart");
+    assert_eq!(up.rx[0].receive(&mut burst, 64), 0, "queues are apart");
     for expected in 0..sent {
         if burst.is_empty() {
-            up.rx[1].receive(&mut burst);
+            up.rx[1].receive(&mut burst, 64);
             burst = reversed(burst);
         }
         let mbuf = burst.pop().unwrap();
@@ -154,7 +154,7 @@ fn the_pcap_device_reads_frames_and_writes_them() {
     let device = harness().eal.probe(&Vdev::pcap("p", Some(&rx), Some(&tx)).unwrap()).unwrap();
     let mut up = set_up(device, 1, pool, None);
     let mut burst = Burst::new();
-    while up.rx[0].receive(&mut burst) > 0 {}
+    while up.rx[0].receive(&mut burst, 64) > 0 {}
     assert_eq!(bytes(&burst), frames);
     assert_eq!(up.tx[0].send(&mut burst), frames.len());
     drop((up, burst));
@@ -174,7 +174,7 @@ fn a_chained_frame_is_made_linear_or_dropped_and_counted() {
     let device = harness().eal.probe(&Vdev::pcap("j1", Some(&file), None).unwrap()).unwrap();
     let mut up = set_up(device, 1, small, Some(large));
     let mut burst = Burst::new();
-    while up.rx[0].receive(&mut burst) > 0 {}
+    while up.rx[0].receive(&mut burst, 64) > 0 {}
     assert_eq!(bytes(&burst), [vec![1; 60], jumbo, vec![2; 60]]);
     assert_eq!(up.rx[0].drops().unlinear, 0);
     drop((up, burst));
@@ -182,7 +182,7 @@ fn a_chained_frame_is_made_linear_or_dropped_and_counted() {
     let device = harness().eal.probe(&Vdev::pcap("j2", Some(&file), None).unwrap()).unwrap();
     let mut up = set_up(device, 1, small, None);
     let mut burst = Burst::new();
-    up.rx[0].receive(&mut burst);
+    up.rx[0].receive(&mut burst, 64);
     assert_eq!(bytes(&burst), [vec![1; 60], vec![2; 60]]);
     assert_eq!(up.rx[0].drops().unlinear, 1);
     drop((up, burst));

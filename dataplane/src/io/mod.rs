@@ -9,6 +9,8 @@
 //! Left to the caller: which port is polled by whom, and what to do with frames a full queue refused.
 
 mod burst;
+#[cfg(feature = "dpdk")]
+pub mod dpdk;
 pub mod pcap;
 pub mod ram;
 
