@@ -2,5 +2,6 @@
 
 pub mod api;
 pub mod config;
+pub mod instance;
 pub mod observe;
 pub mod pool;

@@ -6,3 +6,5 @@
 pub mod io;
 
 pub mod net;
+pub mod policy;
+pub mod sa;

@@ -1,0 +1,156 @@
+//! The thread of an instance: enters the namespace once, raises the instance, serves requests and
+//! notifications until the handle is dropped or stopped, and undoes everything.
+
+use std::fs::File;
+use std::io;
+use std::time::Duration;
+
+use crossbeam::channel::Sender;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use nix::sched::{CloneFlags, setns};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc::Receiver;
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
+
+use super::alarm::Alarm;
+use super::error::InstanceError;
+use super::event::{Event, Request};
+use super::machine::Machine;
+use super::netlink::{self, Heard};
+use super::outlet::Outlet;
+use super::spec::{InstanceSpec, Namespace};
+
+/// Between looks at what the kernel does not tell of: well below the 30 s after which a neighbour goes stale.
+const TICK: Duration = Duration::from_secs(5);
+
+/// A request with the caller's ticket.
+pub(super) type Ticketed = (u64, Request);
+
+/// Sockets that tell of changes.
+struct Watch {
+    kernel: BoxStream<'static, Heard>,
+    forwarding: Alarm,
+    nftables: Alarm,
+}
+
+enum Wake {
+    Request(Option<Ticketed>),
+    Heard(Option<Heard>),
+    Forwarding,
+    Nftables,
+    Tick,
+    Due,
+}
+
+/// Body of the thread. `started` gets exactly one message. Returns what could not be undone.
+pub(super) fn run(
+    spec: &InstanceSpec,
+    requests: Receiver<Ticketed>,
+    events: Sender<Event>,
+    started: &Sender<Result<(), InstanceError>>,
+) -> Vec<InstanceError> {
+    let prepared = spec.check().and_then(|()| enter(&spec.namespace)).and_then(|()| runtime());
+    match prepared {
+        Ok(runtime) => runtime.block_on(live(spec, requests, events, started)),
+        Err(error) => {
+            let _ = started.send(Err(error));
+            Vec::new()
+        }
+    }
+}
+
+/// Enters the namespace, for good.
+fn enter(namespace: &Namespace) -> Result<(), InstanceError> {
+    let (Namespace::Named(name), Some(path)) = (namespace, namespace.path()) else { return Ok(()) };
+    let shown = path.display().to_string();
+    let file = File::open(&path).map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => {
+            InstanceError::NamespaceMissing { name: name.clone(), path: shown.clone() }
+        }
+        _ => InstanceError::io(format!("open {shown}"), e),
+    })?;
+    setns(file, CloneFlags::CLONE_NEWNET).map_err(|e| InstanceError::io(format!("enter {shown}"), e.into()))
+}
+
+fn runtime() -> Result<Runtime, InstanceError> {
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| InstanceError::io("start the instance's runtime", e))
+}
+
+async fn live(
+    spec: &InstanceSpec,
+    mut requests: Receiver<Ticketed>,
+    events: Sender<Event>,
+    started: &Sender<Result<(), InstanceError>>,
+) -> Vec<InstanceError> {
+    let opened = netlink::open_requests().and_then(|handle| Ok((handle, Watch::open(spec)?)));
+    let (handle, mut watch) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            let _ = started.send(Err(error));
+            return Vec::new();
+        }
+    };
+    let mut machine = Machine::new(spec.id, handle, Outlet::new(events));
+    let raised = machine.raise(spec).await;
+    let is_raised = raised.is_ok();
+    if !is_raised {
+        // Before the answer, so that whoever sees the refusal finds the machine as it was.
+        let _ = machine.undo().await;
+    }
+    let _ = started.send(raised);
+    if !is_raised {
+        return Vec::new();
+    }
+    serve(&mut machine, &mut requests, &mut watch).await;
+    machine.undo().await
+}
+
+impl Watch {
+    /// Opened before the first dump, so that no change falls between.
+    fn open(spec: &InstanceSpec) -> Result<Self, InstanceError> {
+        Ok(Self {
+            kernel: netlink::open_watch(spec.receive_buffer)?,
+            forwarding: Alarm::forwarding()?,
+            nftables: Alarm::nftables()?,
+        })
+    }
+}
+
+async fn serve(machine: &mut Machine, requests: &mut Receiver<Ticketed>, watch: &mut Watch) {
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let due = machine.wake_at();
+        let wake = tokio::select! {
+            request = requests.recv(), if machine.outlet.takes_requests() => Wake::Request(request),
+            heard = watch.kernel.next() => Wake::Heard(heard),
+            () = watch.forwarding.rings() => Wake::Forwarding,
+            () = watch.nftables.rings() => Wake::Nftables,
+            _ = tick.tick() => Wake::Tick,
+            () = async { sleep_until(due.unwrap_or_else(tokio::time::Instant::now)).await }, if due.is_some() => Wake::Due,
+        };
+        match wake {
+            Wake::Request(Some(request)) => answer(machine, request).await,
+            Wake::Request(None) => return,
+            Wake::Heard(Some(heard)) => machine.observe(&heard).await,
+            Wake::Heard(None) => return machine.outlet.must(Event::Fault(deaf())),
+            Wake::Forwarding => machine.hold_forwarding(),
+            Wake::Nftables => machine.hold_cage(),
+            Wake::Tick => machine.tick().await,
+            Wake::Due => machine.compare_if_due().await,
+        }
+    }
+}
+
+async fn answer(machine: &mut Machine, (ticket, request): Ticketed) {
+    let outcome = machine.carry_out(request).await;
+    machine.outlet.must(Event::Answer { ticket, outcome });
+}
+
+fn deaf() -> InstanceError {
+    InstanceError::ThreadEnded { reason: "the netlink socket failed".to_owned() }
+}

@@ -1,0 +1,488 @@
+//! Instances against the real kernel: every test makes network namespaces of its own and removes them. They
+//! hold the walls of an instance: what the kernel may answer, what it may forward, and that we are told what
+//! it knows. They need root; without it each says that it was skipped.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::AsFd;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use ravelin_control::instance::{
+    Change, Event, Handle, Instance, InstanceError, InstanceSpec, InterfaceSpec, KernelDevice, Namespace,
+    PrivateSpec, Request, Role, RouteAction, SyncCause, TunnelRoute,
+};
+
+const DEADLINE: Duration = Duration::from_secs(10);
+const TWIN_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
+const PEER_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x02];
+const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+
+macro_rules! needs_root {
+    () => {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("skipped: needs root for network namespaces");
+            return;
+        }
+    };
+}
+
+/// A namespace that goes away with the test.
+struct Netns(String);
+
+impl Netns {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("rvt{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        run(&["ip", "netns", "add", &name]);
+        Self(name)
+    }
+
+    /// Output of a command in here, which must succeed.
+    fn run(&self, command: &str) -> String {
+        run(&self.words(command))
+    }
+
+    fn words<'a>(&'a self, command: &'a str) -> Vec<&'a str> {
+        ["ip", "netns", "exec", &self.0].into_iter().chain(command.split_whitespace()).collect()
+    }
+
+    fn succeeds(&self, command: &str) -> bool {
+        output(&self.words(command)).status.success()
+    }
+
+    /// Waits until a command's output satisfies.
+    fn until(&self, command: &str, holds: impl Fn(&str) -> bool) {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let out = output(&self.words(command));
+            let text = String::from_utf8_lossy(&out.stdout).into_owned();
+            if holds(&text) {
+                return;
+            }
+            assert!(Instant::now() < end, "`{command}` still says: {text}");
+        }
+    }
+}
+
+impl Drop for Netns {
+    fn drop(&mut self) {
+        output(&["ip", "netns", "del", &self.0]);
+    }
+}
+
+fn output(words: &[&str]) -> std::process::Output {
+    Command::new(words[0]).args(&words[1..]).output().unwrap()
+}
+
+fn run(words: &[&str]) -> String {
+    let out = output(words);
+    assert!(out.status.success(), "{words:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+fn public(namespace: &Netns) -> InstanceSpec {
+    InstanceSpec {
+        id: 7,
+        name: "pub".into(),
+        namespace: Namespace::Named(namespace.0.clone()),
+        interfaces: vec![InterfaceSpec {
+            id: 3,
+            name: "wan0".into(),
+            mac: TWIN_MAC,
+            mtu: 1400,
+            addresses: vec!["192.0.2.1/24".parse().unwrap(), "2001:db8::1/64".parse().unwrap()],
+        }],
+        private: None,
+        caged: Vec::new(),
+        receive_buffer: InstanceSpec::RECEIVE_BUFFER,
+    }
+}
+
+fn private(namespace: &Netns) -> InstanceSpec {
+    InstanceSpec {
+        name: "red".into(),
+        interfaces: Vec::new(),
+        private: Some(PrivateSpec { mtu: 1380, addresses: vec!["10.0.0.1/32".parse().unwrap()] }),
+        ..public(namespace)
+    }
+}
+
+/// Waits for the event that `pick` wants, dropping those before it.
+fn wait<T>(handle: &Handle, what: &str, mut pick: impl FnMut(Event) -> Option<T>) -> T {
+    let end = Instant::now() + DEADLINE;
+    loop {
+        let event = handle.events().recv_deadline(end).unwrap_or_else(|e| panic!("no {what}: {e}"));
+        if let Some(found) = pick(event) {
+            return found;
+        }
+    }
+}
+
+fn device(handle: &Handle) -> KernelDevice {
+    wait(handle, "device", |event| match event {
+        Event::Device(device) => Some(device),
+        _ => None,
+    })
+}
+
+fn synced(handle: &Handle, wanted: SyncCause) -> usize {
+    wait(handle, "sync", |event| match event {
+        Event::Synced { cause, changes } if cause == wanted => Some(changes),
+        _ => None,
+    })
+}
+
+fn change(handle: &Handle, what: &str, wanted: impl Fn(&Change) -> bool) -> Change {
+    wait(handle, what, |event| match event {
+        Event::Changed(change) if wanted(&change) => Some(change),
+        _ => None,
+    })
+}
+
+/// Sends a request and waits for its answer.
+fn ask(handle: &Handle, request: Request) -> Result<(), InstanceError> {
+    static TICKET: AtomicU32 = AtomicU32::new(1);
+    let mine = u64::from(TICKET.fetch_add(1, Ordering::Relaxed));
+    handle.request(mine, request).unwrap();
+    wait(handle, "answer", |event| match event {
+        Event::Answer { ticket, outcome } if ticket == mine => Some(outcome),
+        _ => None,
+    })
+}
+
+/// Next frame of a device that satisfies, or `None` at the deadline.
+fn frame(device: &KernelDevice, deadline: Duration, wanted: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
+    let end = Instant::now() + deadline;
+    let mut buffer = [0u8; 2048];
+    loop {
+        let left = end.checked_duration_since(Instant::now())?;
+        let mut fds = [PollFd::new(device.device.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::try_from(left).unwrap()).unwrap();
+        while let Ok(length) = device.device.recv(&mut buffer) {
+            if wanted(&buffer[..length]) {
+                return Some(buffer[..length].to_vec());
+            }
+        }
+    }
+}
+
+/// Plays the peer: waits for an ARP request for `PEER` (RFC 826) and answers it.
+fn answer_arp(device: &KernelDevice) {
+    let is_request =
+        |f: &[u8]| f.len() >= 42 && f[12..14] == [8, 6] && f[21] == 1 && f[38..42] == PEER.octets();
+    let request = frame(device, DEADLINE, is_request).expect("an ARP request for the peer");
+    assert_eq!(request[6..12], TWIN_MAC);
+    let mut reply = Vec::new();
+    reply.extend(TWIN_MAC);
+    reply.extend(PEER_MAC);
+    reply.extend([8, 6, 0, 1, 8, 0, 6, 4, 0, 2]);
+    reply.extend(PEER_MAC);
+    reply.extend(PEER.octets());
+    reply.extend(TWIN_MAC);
+    reply.extend(GATEWAY.octets());
+    device.device.send(&reply).unwrap();
+}
+
+fn peer_resolved(handle: &Handle) {
+    let found = change(handle, "resolved neighbour", |change| matches!(change, Change::Neighbour { .. }));
+    let expected = Change::Neighbour { interface: "wan0".into(), address: IpAddr::V4(PEER), mac: PEER_MAC };
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_twin_has_the_ports_mac_mtu_and_addresses_and_is_told() {
+    needs_root!();
+    let namespace = Netns::new();
+    let handle = Instance::start(public(&namespace)).unwrap();
+    let twin = device(&handle);
+    assert_eq!((twin.role, &*twin.name), (Role::Twin(3), "wan0"));
+    let shown = namespace.run("ip -d addr show dev wan0");
+    for expected in ["02:00:00:00:00:01", "mtu 1400", "192.0.2.1/24", "2001:db8::1/64", "tap", "UP"] {
+        assert!(shown.contains(expected), "{expected} is missing in {shown}");
+    }
+    change(
+        &handle,
+        "our address",
+        |change| matches!(change, Change::Address { network, .. } if network.to_string() == "192.0.2.1/24"),
+    );
+    change(
+        &handle,
+        "the connected route",
+        |change| matches!(change, Change::Route(route) if route.destination.to_string() == "192.0.2.0/24"),
+    );
+    synced(&handle, SyncCause::Start);
+    let v6 = change(
+        &handle,
+        "our IPv6 address, after duplicate detection",
+        |change| matches!(change, Change::Address { network, .. } if network.to_string() == "2001:db8::1/64"),
+    );
+    assert!(matches!(v6, Change::Address { interface, .. } if &*interface == "wan0"));
+    handle.stop().unwrap();
+}
+
+#[test]
+fn addresses_and_carrier_follow_requests() {
+    needs_root!();
+    let namespace = Netns::new();
+    let handle = Instance::start(public(&namespace)).unwrap();
+    let _twin = device(&handle);
+    let addresses = vec!["192.0.2.9/24".parse().unwrap()];
+    ask(&handle, Request::SetAddresses { interface: "wan0".into(), addresses }).unwrap();
+    let shown = namespace.run("ip addr show dev wan0");
+    assert!(shown.contains("192.0.2.9/24") && !shown.contains("192.0.2.1/24"), "{shown}");
+    ask(&handle, Request::SetCarrier { interface: "wan0".into(), up: false }).unwrap();
+    namespace.until("ip link show dev wan0", |text| text.contains("NO-CARRIER"));
+    ask(&handle, Request::RemoveInterface("wan0".into())).unwrap();
+    assert!(!namespace.succeeds("ip link show dev wan0"));
+    let unknown = ask(&handle, Request::RemoveInterface("wan0".into()));
+    assert!(matches!(unknown, Err(InstanceError::UnknownInterface { .. })));
+    handle.stop().unwrap();
+}
+
+#[test]
+fn a_peer_that_answers_arp_is_told_as_neighbour() {
+    needs_root!();
+    let namespace = Netns::new();
+    let handle = Instance::start(public(&namespace)).unwrap();
+    let twin = device(&handle);
+    let mut ping = Command::new("ip")
+        .args(["netns", "exec", &namespace.0, "ping", "-c1", "-W1", "192.0.2.2"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    answer_arp(&twin);
+    peer_resolved(&handle);
+    namespace.run("ip neigh del 192.0.2.2 dev wan0");
+    change(&handle, "the neighbour's end", |change| matches!(change, Change::NeighbourGone { .. }));
+    ping.wait().unwrap();
+    handle.stop().unwrap();
+}
+
+/// Workers forward past the kernel, so nothing else would ever ask for this next hop.
+#[test]
+fn a_next_hop_in_use_is_resolved_without_traffic_and_resolved_again_after_a_flush() {
+    needs_root!();
+    let namespace = Netns::new();
+    let handle = Instance::start(public(&namespace)).unwrap();
+    let twin = device(&handle);
+    let keep = || Request::KeepNeighbour { interface: "wan0".into(), address: PEER.into() };
+    ask(&handle, keep()).unwrap();
+    answer_arp(&twin);
+    peer_resolved(&handle);
+    let shown = namespace.run("ip neigh show dev wan0");
+    assert!(shown.contains("managed"), "{shown}");
+    namespace.run("ip link set wan0 down");
+    change(&handle, "the flushed neighbour", |change| matches!(change, Change::NeighbourGone { .. }));
+    namespace.run("ip link set wan0 up");
+    answer_arp(&twin);
+    peer_resolved(&handle);
+    ask(&handle, Request::ReleaseNeighbour { interface: "wan0".into(), address: PEER.into() }).unwrap();
+    assert!(!namespace.run("ip neigh show dev wan0").contains("managed"));
+    handle.stop().unwrap();
+}
+
+#[test]
+fn routes_of_the_main_table_are_mirrored_but_not_ours() {
+    needs_root!();
+    let namespace = Netns::new();
+    let mut spec = public(&namespace);
+    spec.private = Some(PrivateSpec { mtu: 1380, addresses: Vec::new() });
+    let handle = Instance::start(spec).unwrap();
+    let _devices = (device(&handle), device(&handle));
+    synced(&handle, SyncCause::Start);
+    let tunnel = TunnelRoute { destination: "10.0.0.0/8".parse().unwrap(), metric: 0, source: None };
+    ask(&handle, Request::AddRoute(tunnel)).unwrap();
+    ask(&handle, Request::AddRoute(tunnel)).unwrap();
+    let shown = namespace.run("ip route show 10.0.0.0/8");
+    assert!(shown.contains("dev rv-pub proto 82"), "{shown}");
+    namespace.run("ip route add 198.51.100.0/24 via 192.0.2.2 metric 5");
+    let is_v4 = |route: &ravelin_control::instance::Route| route.destination.addr().is_ipv4();
+    let told = change(&handle, "the route", |change| matches!(change, Change::Route(r) if is_v4(r)));
+    let Change::Route(route) = told else { panic!() };
+    assert_eq!((route.destination.to_string().as_str(), route.metric), ("198.51.100.0/24", 5));
+    let RouteAction::Forward(hops) = route.action else { panic!("{:?}", route.action) };
+    assert_eq!((&*hops[0].interface, hops[0].gateway), ("wan0", Some(IpAddr::V4(PEER))));
+    namespace.run("ip -6 route add 2001:db8:1::/48 via 2001:db8::2 dev wan0");
+    change(
+        &handle,
+        "the IPv6 route",
+        |change| matches!(change, Change::Route(route) if route.destination.to_string() == "2001:db8:1::/48"),
+    );
+    namespace.run("ip route add blackhole 203.0.113.0/24");
+    change(
+        &handle,
+        "the blackhole",
+        |change| matches!(change, Change::Route(route) if route.action == RouteAction::Blackhole),
+    );
+    namespace.run("ip route del 198.51.100.0/24");
+    change(
+        &handle,
+        "the removal",
+        |change| matches!(change, Change::RouteGone { destination, metric: 5 } if destination.to_string() == "198.51.100.0/24"),
+    );
+    ask(&handle, Request::RemoveRoute(tunnel)).unwrap();
+    assert_eq!(namespace.run("ip route show 10.0.0.0/8"), "");
+    handle.stop().unwrap();
+}
+
+/// The kernel removes IPv4 routes without a word when their link goes down.
+#[test]
+fn routes_that_vanish_silently_with_their_link_are_told() {
+    needs_root!();
+    let namespace = Netns::new();
+    let handle = Instance::start(public(&namespace)).unwrap();
+    let _twin = device(&handle);
+    namespace.run("ip route add 198.51.100.0/24 via 192.0.2.2");
+    change(
+        &handle,
+        "the route",
+        |change| matches!(change, Change::Route(route) if route.destination.to_string() == "198.51.100.0/24"),
+    );
+    namespace.run("ip link set wan0 down");
+    change(
+        &handle,
+        "the removal",
+        |change| matches!(change, Change::RouteGone { destination, .. } if destination.to_string() == "198.51.100.0/24"),
+    );
+    handle.stop().unwrap();
+}
+
+#[test]
+fn another_ones_route_is_never_replaced_nor_removed() {
+    needs_root!();
+    let namespace = Netns::new();
+    let handle = Instance::start(private(&namespace)).unwrap();
+    let _tun = device(&handle);
+    namespace.run("ip route add blackhole 10.0.0.0/8");
+    let tunnel = TunnelRoute { destination: "10.0.0.0/8".parse().unwrap(), metric: 0, source: None };
+    let refused = ask(&handle, Request::AddRoute(tunnel));
+    assert!(matches!(refused, Err(InstanceError::RouteTaken { .. })), "{refused:?}");
+    ask(&handle, Request::RemoveRoute(tunnel)).unwrap();
+    assert!(namespace.run("ip route show 10.0.0.0/8").contains("blackhole"));
+    handle.stop().unwrap();
+}
+
+/// DP-50: two instances with the same private addresses share nothing.
+#[test]
+fn two_private_instances_with_the_same_network_do_not_leak_into_each_other() {
+    needs_root!();
+    let (red, blue) = (Netns::new(), Netns::new());
+    let handles = [Instance::start(private(&red)).unwrap(), Instance::start(private(&blue)).unwrap()];
+    let tuns = [device(&handles[0]), device(&handles[1])];
+    let tunnel = TunnelRoute { destination: "10.0.0.0/8".parse().unwrap(), metric: 0, source: None };
+    for handle in &handles {
+        ask(handle, Request::AddRoute(tunnel)).unwrap();
+    }
+    assert!(!red.succeeds("ping -c1 -W1 10.1.1.1"));
+    let is_ping = |p: &[u8]| p.len() >= 28 && p[0] >> 4 == 4 && p[9] == 1;
+    let packet = frame(&tuns[0], DEADLINE, is_ping).expect("the ping in its own tunnel device");
+    assert_eq!((&packet[12..16], &packet[16..20]), (&[10, 0, 0, 1][..], &[10, 1, 1, 1][..]));
+    let none = frame(&tuns[1], Duration::from_millis(100), |_| true);
+    assert_eq!(none, None, "the other instance saw something");
+    for (mine, other) in [(0, 1), (1, 0)] {
+        // The same ping comes back through a tunnel: swapped addresses, an echo request for the box.
+        let mut request = packet.clone();
+        request[12..16].copy_from_slice(&[10, 1, 1, 1]);
+        request[16..20].copy_from_slice(&[10, 0, 0, 1]);
+        tuns[mine].device.send(&request).unwrap();
+        let reply = frame(&tuns[mine], DEADLINE, |p| is_ping(p) && p[20] == 0).expect("an echo reply");
+        assert_eq!(reply[16..20], [10, 1, 1, 1]);
+        assert_eq!(frame(&tuns[other], Duration::from_millis(100), |_| true), None);
+    }
+    handles.into_iter().for_each(|handle| handle.stop().unwrap());
+}
+
+#[test]
+fn forwarding_is_switched_off_and_held_off() {
+    needs_root!();
+    let namespace = Netns::new();
+    let settings = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", "net.ipv4.conf.lo.forwarding"];
+    for setting in settings {
+        namespace.run(&format!("sysctl -qw {setting}=1"));
+    }
+    let handle = Instance::start(public(&namespace)).unwrap();
+    for setting in settings {
+        assert_eq!(namespace.run(&format!("sysctl -n {setting}")).trim(), "0", "{setting}");
+        namespace.run(&format!("sysctl -qw {setting}=1"));
+        namespace.until(&format!("sysctl -n {setting}"), |value| value.trim() == "0");
+    }
+    namespace.run("sysctl -qw net.ipv4.conf.wan0.forwarding=1");
+    namespace.until("sysctl -n net.ipv4.conf.wan0.forwarding", |value| value.trim() == "0");
+    handle.stop().unwrap();
+}
+
+/// The kernel drops notifications when we are slower than its changes; nothing may stay unknown.
+#[test]
+fn an_overflow_of_notifications_leads_to_a_full_comparison() {
+    needs_root!();
+    const ROUTES: usize = 3000;
+    let namespace = Netns::new();
+    let handle = Instance::start(InstanceSpec { receive_buffer: 4096, ..public(&namespace) }).unwrap();
+    let _twin = device(&handle);
+    synced(&handle, SyncCause::Start);
+    // The flood runs on the instance's own thread, so that nobody reads notifications meanwhile.
+    let flood = || {
+        let mut batch = Command::new("ip").args(["-batch", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+        let mut lines = String::new();
+        for n in 0..ROUTES {
+            lines += &format!("route add 10.{}.{}.0/24 via 192.0.2.2\n", n / 250, n % 250);
+        }
+        batch.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+        batch.wait().unwrap().success()
+    };
+    let done = handle.run_inside(1, flood).unwrap();
+    assert!(done.recv_timeout(DEADLINE).unwrap());
+    let mut told = 0;
+    let changes = wait(&handle, "sync after the overflow", |event| match event {
+        Event::Changed(Change::Route(_)) => {
+            told += 1;
+            None
+        }
+        Event::Synced { cause: SyncCause::Overflow, changes } => Some(changes),
+        _ => None,
+    });
+    assert!(told >= ROUTES && changes > 0, "{told} of {ROUTES} routes told, {changes} by the comparison");
+    handle.stop().unwrap();
+}
+
+#[test]
+fn a_namespace_that_is_missing_and_a_device_that_exists_are_refused_by_name() {
+    needs_root!();
+    let namespace = Netns::new();
+    namespace.run("ip tuntap add dev wan0 mode tap");
+    let exists = Instance::start(public(&namespace)).unwrap_err();
+    assert!(matches!(exists, InstanceError::DeviceExists { .. }), "{exists}");
+    assert!(namespace.succeeds("ip link show dev wan0"), "somebody else's device was removed");
+    let mut spec = public(&namespace);
+    spec.namespace = Namespace::Named("rvt-no-such".into());
+    let missing = Instance::start(spec).unwrap_err();
+    assert!(missing.to_string().contains("ip netns add rvt-no-such"), "{missing}");
+}
+
+#[test]
+fn a_stopped_instance_leaves_nothing_behind() {
+    needs_root!();
+    let namespace = Netns::new();
+    namespace.run("ip link add under type veth peer name other");
+    namespace.run("ip link set lo up");
+    let state = "ip -o link; ip route; ip -6 route; ip neigh; nft list ruleset; sysctl net.ipv6.conf.under.disable_ipv6";
+    let script = |all: &str| -> String { all.split("; ").map(|one| namespace.run(one)).collect() };
+    let before = script(state);
+    let mut spec = public(&namespace);
+    spec.private = Some(PrivateSpec { mtu: 1380, addresses: vec!["10.0.0.1/32".parse().unwrap()] });
+    spec.caged = vec!["under".into()];
+    let handle = Instance::start(spec).unwrap();
+    let devices = [device(&handle), device(&handle)];
+    let tunnel = TunnelRoute { destination: "10.0.0.0/8".parse().unwrap(), metric: 0, source: None };
+    ask(&handle, Request::AddRoute(tunnel)).unwrap();
+    ask(&handle, Request::KeepNeighbour { interface: "wan0".into(), address: PEER.into() }).unwrap();
+    assert_ne!(script(state), before);
+    handle.stop().unwrap();
+    assert_eq!(script(state), before);
+    drop(devices);
+}

@@ -1,0 +1,307 @@
+//! An inbound SA: the hot half that every packet touches, the cold half that few do.
+//!
+//! The order of checks (RFC 4303 §3.4, DP-04) is the graph's: [`Hot::arrival`],
+//! [`super::replay::Window::check`], the ICV, [`Hot::accept`], the trailer, [`Hot::admits`].
+
+use super::Endpoint;
+use super::fact::{Fact, Facts};
+use super::lifetime::{HardExpired, Lifetime, Limits};
+use super::replay::{Guess, Replayed, Window};
+use super::spi::Spi;
+use super::suite::{Aad, SALT_LEN, Suite};
+use crate::net::flow::Flow;
+use crate::policy::selector::SelectorSet;
+use ravelin_gcm::Key;
+use zeroize::Zeroizing;
+
+/// Everything about an inbound SA except its key, as control sends it.
+#[derive(Debug)]
+pub struct Parts {
+    /// What the peer writes into its packets.
+    pub spi: Spi,
+    /// Transform.
+    pub suite: Suite,
+    /// Replay window, which also says whether numbers are extended.
+    pub window: Window,
+    /// Instance the ESP packets arrive in.
+    pub outer_instance: u16,
+    /// Instance the inner packets go to.
+    pub inner_instance: u16,
+    /// Our end; port 0 for ESP over IP.
+    pub local: Endpoint,
+    /// The peer's end; port 0 for ESP over IP.
+    pub peer: Endpoint,
+    /// The peer sits behind a NAT: its address and port may change, and we follow verified packets
+    /// (RFC 7296 §2.23).
+    pub peer_may_move: bool,
+    /// Copy the outer traffic class inwards (DP-35), not only ECN.
+    pub copy_traffic_class: bool,
+    /// Lower the MSS of SYNs that leave the tunnel to this.
+    pub tcp_mss: Option<u16>,
+    /// What inner packets may be; source is remote, destination is local.
+    pub selectors: Box<SelectorSet>,
+    /// Limits in packets and octets.
+    pub limits: Limits,
+    /// Control's name for the child SA, repeated in facts.
+    pub child: u32,
+    /// The outbound slot to switch to its standby SA when the first packet verifies here: the
+    /// responder's half of a rekey (RFC 7296 §2.8).
+    pub activates: Option<u32>,
+}
+
+/// The half that every packet touches, its expanded key last.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub struct Hot {
+    spi: Spi,
+    salt: Zeroizing<[u8; SALT_LEN]>,
+    outer_instance: u16,
+    /// Instance the inner packets go to.
+    pub inner_instance: u16,
+    /// Lower the MSS of SYNs that leave the tunnel to this.
+    pub tcp_mss: Option<u16>,
+    suite: Suite,
+    peer_may_move: bool,
+    /// Copy the outer traffic class inwards.
+    pub copy_traffic_class: bool,
+    heard: bool,
+    local: Endpoint,
+    peer: Endpoint,
+    window: Window,
+    selectors: Box<SelectorSet>,
+    lifetime: Lifetime,
+    key: Key,
+}
+
+/// The half that few packets touch.
+#[derive(Debug)]
+pub struct Cold {
+    /// Control's name for the child SA.
+    pub child: u32,
+    /// Outbound slot to activate at the first verified packet.
+    pub activates: Option<u32>,
+    /// Facts control has not taken yet.
+    pub facts: Facts,
+}
+
+/// Both halves, on their way into a table or out of it.
+#[derive(Debug)]
+pub struct Inbound {
+    /// The hot half.
+    pub hot: Hot,
+    /// The cold half.
+    pub cold: Cold,
+}
+
+/// How the outer addresses of a packet compare with its SA's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// From where the peer was last.
+    Expected,
+    /// From another address or port of a peer that may move: believe it once the ICV has verified.
+    Moved,
+}
+
+/// The outer addresses are not this SA's (DP-17).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the packet came from {from:?} to {to:?}, which is not this SA's tunnel")]
+pub struct WrongAddress {
+    /// Outer source.
+    pub from: Endpoint,
+    /// Outer destination.
+    pub to: Endpoint,
+}
+
+/// Why a verified packet is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Its number was taken meanwhile.
+    #[error(transparent)]
+    Replayed(#[from] Replayed),
+    /// The SA is at its end.
+    #[error(transparent)]
+    HardExpired(#[from] HardExpired),
+}
+
+impl Inbound {
+    /// Joins what control sent with the key the worker expanded.
+    pub fn new(parts: Parts, key: Key, salt: [u8; SALT_LEN]) -> Inbound {
+        let hot = Hot {
+            spi: parts.spi,
+            salt: Zeroizing::new(salt),
+            outer_instance: parts.outer_instance,
+            inner_instance: parts.inner_instance,
+            tcp_mss: parts.tcp_mss,
+            suite: parts.suite,
+            peer_may_move: parts.peer_may_move,
+            copy_traffic_class: parts.copy_traffic_class,
+            heard: false,
+            local: parts.local,
+            peer: parts.peer,
+            window: parts.window,
+            selectors: parts.selectors,
+            lifetime: Lifetime::new(parts.limits),
+            key,
+        };
+        Inbound { hot, cold: Cold { child: parts.child, activates: parts.activates, facts: Facts::NONE } }
+    }
+}
+
+impl Hot {
+    /// Its SPI.
+    pub const fn spi(&self) -> Spi {
+        self.spi
+    }
+
+    /// Its transform.
+    pub const fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// Its expanded key.
+    pub const fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// The implicit part of the nonce.
+    pub fn salt(&self) -> [u8; SALT_LEN] {
+        *self.salt
+    }
+
+    /// Its replay window.
+    pub const fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// Where the peer was last.
+    pub const fn peer(&self) -> Endpoint {
+        self.peer
+    }
+
+    /// Our end.
+    pub const fn local(&self) -> Endpoint {
+        self.local
+    }
+
+    /// What it has carried.
+    pub const fn lifetime(&self) -> &Lifetime {
+        &self.lifetime
+    }
+
+    /// The associated data of a packet whose number has been guessed.
+    pub const fn aad(&self, guess: &Guess) -> Aad {
+        Aad::new(self.spi, guess.sequence(), self.window.esn())
+    }
+
+    /// Compares outer instance and addresses with the SA's (RFC 4301 §4.1, DP-17). Encapsulation
+    /// counts: an SA over UDP takes no bare ESP, and the other way round.
+    pub fn arrival(&self, instance: u16, from: Endpoint, to: Endpoint) -> Result<Arrival, WrongAddress> {
+        if instance != self.outer_instance || to != self.local {
+            return Err(WrongAddress { from, to });
+        }
+        if from == self.peer {
+            return Ok(Arrival::Expected);
+        }
+        let same_kind = (from.port == 0) == (self.peer.port == 0)
+            && from.address.is_ipv4() == self.peer.address.is_ipv4();
+        if self.peer_may_move && same_kind { Ok(Arrival::Moved) } else { Err(WrongAddress { from, to }) }
+    }
+
+    /// After the ICV has verified: commits the number and counts the packet. The facts this makes
+    /// true are for [`Cold::facts`].
+    pub fn accept(&mut self, guess: Guess, octets: usize) -> Result<Facts, Refused> {
+        self.window.commit(guess)?;
+        let mut facts = Facts::NONE;
+        if self.lifetime.spend(octets)? {
+            facts.raise(Fact::SoftExpiry);
+        }
+        if !std::mem::replace(&mut self.heard, true) {
+            facts.raise(Fact::FirstInbound);
+        }
+        Ok(facts)
+    }
+
+    /// Follows the peer to where a verified packet came from; also on control's order (MOBIKE).
+    pub const fn move_peer(&mut self, to: Endpoint) {
+        self.peer = to;
+    }
+
+    /// Changes our own end on control's order (MOBIKE).
+    pub const fn move_local(&mut self, to: Endpoint) {
+        self.local = to;
+    }
+
+    /// Whether a decrypted packet lies within the SA's selectors (RFC 4301 §5.2 step 4).
+    pub fn admits(&self, flow: &Flow) -> bool {
+        self.selectors.admits_inbound(flow)
+    }
+}
+
+const _: () = assert!(std::mem::offset_of!(Hot, key) <= 192, "the hot half outgrew three cache lines");
+const _: () = assert!(size_of::<Cold>() <= 64);
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::sa::shard::Shard;
+    use crate::sa::spi::{Place, Slot};
+    use ravelin_gcm::Kernel;
+
+    /// A place in shard 1.
+    pub fn place(slot: u32) -> Place {
+        Place { shard: Shard::new(1).unwrap(), slot: Slot::new(slot).unwrap() }
+    }
+
+    pub fn parts(spi: Spi) -> Parts {
+        Parts {
+            spi,
+            suite: Suite::AesGcm128,
+            window: Window::new(64, true).unwrap(),
+            outer_instance: 1,
+            inner_instance: 2,
+            local: Endpoint { address: [192, 0, 2, 1].into(), port: 4500 },
+            peer: Endpoint { address: [192, 0, 2, 2].into(), port: 4500 },
+            peer_may_move: true,
+            copy_traffic_class: false,
+            tcp_mss: None,
+            selectors: Box::new(SelectorSet::any()),
+            limits: Limits { soft_packets: 2, ..Limits::NONE },
+            child: 7,
+            activates: None,
+        }
+    }
+
+    pub fn inbound(spi: Spi) -> Inbound {
+        Inbound::new(parts(spi), Key::new(Kernel::portable(), &[0; 16]).unwrap(), [1; 4])
+    }
+
+    #[test]
+    fn facts_come_with_the_packet_that_makes_them_true() {
+        let mut hot = inbound(Spi(1 << 26)).hot;
+        let facts: Vec<_> = (1..4)
+            .map(|n| {
+                let guess = hot.window().check(n).unwrap();
+                hot.accept(guess, 100).unwrap()
+            })
+            .collect();
+        assert!(facts[0].iter().eq([Fact::FirstInbound]));
+        assert!(facts[1].iter().eq([Fact::SoftExpiry]));
+        assert!(facts[2].is_empty());
+    }
+
+    #[test]
+    fn outer_addresses_are_compared_whole() {
+        let mut hot = inbound(Spi(1 << 26)).hot;
+        let (local, peer) = (hot.local(), hot.peer());
+        let elsewhere = Endpoint { port: 1024, ..peer };
+        assert_eq!(hot.arrival(1, peer, local), Ok(Arrival::Expected));
+        assert_eq!(hot.arrival(1, elsewhere, local), Ok(Arrival::Moved));
+        assert!(hot.arrival(2, peer, local).is_err());
+        assert!(hot.arrival(1, peer, elsewhere).is_err());
+        assert!(hot.arrival(1, Endpoint { port: 0, ..peer }, local).is_err());
+        hot.move_peer(elsewhere);
+        assert_eq!(hot.arrival(1, elsewhere, local), Ok(Arrival::Expected));
+        hot.peer_may_move = false;
+        assert!(hot.arrival(1, peer, local).is_err());
+    }
+}

@@ -1,0 +1,208 @@
+//! The anti-replay window (RFC 4303 §3.4.3) with extended sequence numbers (RFC 4303 App. A2),
+//! kept as a ring of words that is never shifted (RFC 6479).
+//!
+//! A packet is checked before decryption and committed after its ICV has verified; between the two
+//! travels a [`Guess`], which carries the full 64-bit number the decryption uses. The window moves
+//! in [`Window::commit`] only: RFC 4303 §3.4.3, "the receive window is updated only if the
+//! integrity verification succeeds".
+
+/// Smallest window.
+pub const SMALLEST: u32 = 32;
+/// Largest window: 1 KiB of bits.
+pub const LARGEST: u32 = 8192;
+/// Window unless configured otherwise.
+pub const DEFAULT: u32 = 1024;
+
+const WORD: u64 = u64::BITS as u64;
+
+/// The window of one inbound SA. One owner. Its words are allocated by control, never by a worker.
+#[derive(Debug)]
+pub struct Window {
+    /// Highest number committed, 0 before the first.
+    top: u64,
+    /// Window size in packets; 0 means anti-replay is off.
+    size: u64,
+    esn: bool,
+    /// A power of two of words; bit `n % WORD` of word `n / WORD % len` is number `n`.
+    words: Box<[u64]>,
+}
+
+/// A number that may be new, to be decrypted with and then committed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Guess(u64);
+
+/// Why a number is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Replayed {
+    /// Seen before.
+    #[error("sequence number {sequence} has been received before")]
+    Duplicate {
+        /// The number, with its high half as guessed.
+        sequence: u64,
+    },
+    /// Left of the window, or of the first number there is.
+    #[error("sequence number ...{low:#010x} lies left of the window, which ends at {top}")]
+    TooOld {
+        /// What the packet showed.
+        low: u32,
+        /// Right edge of the window.
+        top: u64,
+    },
+}
+
+/// A window that cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a replay window holds {SMALLEST} to {LARGEST} packets, not {size}")]
+pub struct BadSize {
+    /// What was asked for.
+    pub size: u32,
+}
+
+impl Guess {
+    /// The full sequence number, for the associated data.
+    pub const fn sequence(&self) -> u64 {
+        self.0
+    }
+}
+
+impl Window {
+    /// An empty window of `size` packets.
+    pub fn new(size: u32, esn: bool) -> Result<Window, BadSize> {
+        if !(SMALLEST..=LARGEST).contains(&size) {
+            return Err(BadSize { size });
+        }
+        // One word more than the size, so that clearing the word ahead never clears one inside
+        // the window (RFC 6479 §2); rounded up, so that a mask finds the word.
+        let words = (u64::from(size).div_ceil(WORD) + 1).next_power_of_two();
+        Ok(Window { top: 0, size: u64::from(size), esn, words: vec![0; words as usize].into() })
+    }
+
+    /// No anti-replay service: every 32-bit number is accepted. Manual keys only (RFC 4303 §3.4.3
+    /// forbids it with IKE unless both sides agreed, App. A with ESN).
+    pub fn off() -> Window {
+        Window { top: 0, size: 0, esn: false, words: Box::default() }
+    }
+
+    /// A window taken over at `top`: everything up to and including it counts as seen, so nothing
+    /// the former owner accepted is accepted again.
+    pub fn resume(size: u32, esn: bool, top: u64) -> Result<Window, BadSize> {
+        let mut window = Window::new(size, esn)?;
+        window.top = top;
+        window.words.fill(u64::MAX);
+        // The right edge's own word also holds numbers still to come.
+        window.set(top / WORD, u64::MAX >> (WORD - 1 - top % WORD));
+        Ok(window)
+    }
+
+    /// Highest number committed.
+    pub const fn top(&self) -> u64 {
+        self.top
+    }
+
+    /// Window size in packets, 0 if anti-replay is off.
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Whether numbers have 64 bits.
+    pub const fn esn(&self) -> bool {
+        self.esn
+    }
+
+    /// Before decryption: the full number, unless it can be refused already.
+    pub fn check(&self, low: u32) -> Result<Guess, Replayed> {
+        let Some(sequence) = self.extend(low) else {
+            return Err(Replayed::TooOld { low, top: self.top });
+        };
+        self.judge(sequence)?;
+        Ok(Guess(sequence))
+    }
+
+    /// After the ICV has verified: marks the number as seen and moves the window. Judges again,
+    /// because a burst checks all its packets before it commits the first.
+    pub fn commit(&mut self, guess: Guess) -> Result<(), Replayed> {
+        let Guess(sequence) = guess;
+        self.judge(sequence)?;
+        if self.size > 0 {
+            self.advance(sequence);
+            self.mark(sequence);
+        }
+        self.top = self.top.max(sequence);
+        Ok(())
+    }
+
+    /// The 64-bit number that `low` stands for (RFC 4303 App. A2.2), or `None` where that number
+    /// would lie before the first or behind the last there is.
+    const fn extend(&self, low: u32) -> Option<u64> {
+        if !self.esn {
+            return Some(low as u64);
+        }
+        let (top_low, top_high) = (self.top as u32, self.top >> 32);
+        let bottom_low = top_low.wrapping_sub(self.size as u32).wrapping_add(1);
+        // Case A: the window lies within one subspace; below its bottom can only be the next.
+        // Case B: the window spans two; at or above its bottom is the earlier one.
+        let within_one = top_low >= self.size as u32 - 1;
+        let high = match (within_one, low >= bottom_low) {
+            (true, true) | (false, false) => top_high,
+            (true, false) => top_high + 1,
+            (false, true) => match top_high.checked_sub(1) {
+                Some(high) => high,
+                None => return None,
+            },
+        };
+        if high > u32::MAX as u64 {
+            return None;
+        }
+        Some(high << 32 | low as u64)
+    }
+
+    fn judge(&self, sequence: u64) -> Result<(), Replayed> {
+        if self.size == 0 || sequence > self.top {
+            return Ok(());
+        }
+        // RFC 4303 §3.3.3: the first number sent is 1, so 0 is older than any.
+        if sequence == 0 || self.top - sequence >= self.size {
+            return Err(Replayed::TooOld { low: sequence as u32, top: self.top });
+        }
+        let seen = self.word(sequence) & bit(sequence) != 0;
+        if seen { Err(Replayed::Duplicate { sequence }) } else { Ok(()) }
+    }
+
+    /// Clears the words between the old right edge and the new one.
+    fn advance(&mut self, sequence: u64) {
+        let (from, to) = (self.top / WORD, sequence / WORD);
+        let ahead = to.saturating_sub(from).min(self.words.len() as u64);
+        for index in (to + 1 - ahead)..=to {
+            if ahead > 0 {
+                self.set(index, 0);
+            }
+        }
+    }
+
+    fn mark(&mut self, sequence: u64) {
+        let word = self.word(sequence) | bit(sequence);
+        self.set(sequence / WORD, word);
+    }
+
+    fn word(&self, sequence: u64) -> u64 {
+        self.words.get(self.index(sequence / WORD)).copied().unwrap_or_default()
+    }
+
+    fn set(&mut self, index: u64, word: u64) {
+        let index = self.index(index);
+        if let Some(place) = self.words.get_mut(index) {
+            *place = word;
+        }
+    }
+
+    fn index(&self, word: u64) -> usize {
+        word as usize & self.words.len().wrapping_sub(1)
+    }
+}
+
+const fn bit(sequence: u64) -> u64 {
+    1 << (sequence % WORD)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,375 @@
+//! Where SAs lie: inbound ones by shard and slot, outbound ones by slot, manual SPIs by exact match.
+//!
+//! Inbound and outbound tables belong to one worker and never allocate after start. An inbound
+//! SPI names its slot; the whole SPI is compared, so packets for a slot's former owner miss.
+//! An outbound slot belongs to a child SA for as long as policy names it: rekeying puts the new SA
+//! beside the old one ([`OutboundTable::stand_by`]) and [`OutboundTable::activate`] switches,
+//! without policy noticing. What leaves a table is given back to the caller, so that memory
+//! allocated by control is freed by control.
+
+use super::counters::{InboundCounters, OutboundCounters, slab};
+use super::inbound::{self, Inbound};
+use super::outbound::{self, Outbound};
+use super::shard::{SHARDS, Shard};
+use super::spi::{Place, Spi};
+use ravelin_mem::arena::{Slab, SlabError};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The inbound SAs of one shard, with their counters. Moves whole when its shard moves.
+#[derive(Debug)]
+pub struct ShardTable {
+    shard: Shard,
+    hot: Slab<Option<inbound::Hot>>,
+    cold: Slab<Option<inbound::Cold>>,
+    counters: Arc<[InboundCounters]>,
+}
+
+/// Something does not fit where it was sent: our own fault. The value comes back.
+#[derive(Debug)]
+pub enum Misplaced<T> {
+    /// The shard or the slot is not in this worker's table.
+    NoSuchSlot(T),
+    /// Another SA is in the slot.
+    Occupied(T),
+}
+
+impl ShardTable {
+    /// An empty table of `capacity` slots; allocates all it will ever need.
+    pub fn new(shard: Shard, capacity: usize) -> Result<ShardTable, SlabError> {
+        Ok(ShardTable {
+            shard,
+            hot: Slab::new(capacity, |_| None)?,
+            cold: Slab::new(capacity, |_| None)?,
+            counters: slab(capacity),
+        })
+    }
+
+    /// Which shard it is.
+    pub const fn shard(&self) -> Shard {
+        self.shard
+    }
+
+    /// The counters, for control to read; index by slot.
+    pub fn counters(&self) -> Arc<[InboundCounters]> {
+        Arc::clone(&self.counters)
+    }
+}
+
+/// A worker's inbound SAs. One owner.
+#[derive(Debug)]
+pub struct InboundTable {
+    shards: [Option<Box<ShardTable>>; SHARDS],
+}
+
+impl InboundTable {
+    /// A table without shards.
+    pub fn new() -> InboundTable {
+        InboundTable { shards: [const { None }; SHARDS] }
+    }
+
+    /// Takes a shard in; the former table of that shard, if any, comes back.
+    pub fn attach(&mut self, table: Box<ShardTable>) -> Option<Box<ShardTable>> {
+        let index = usize::from(table.shard.get());
+        self.shards.get_mut(index).and_then(|place| place.replace(table))
+    }
+
+    /// Gives a shard away with everything in it.
+    pub fn detach(&mut self, shard: Shard) -> Option<Box<ShardTable>> {
+        self.shards.get_mut(usize::from(shard.get()))?.take()
+    }
+
+    fn shard(&self, place: Place) -> Option<&ShardTable> {
+        self.shards.get(usize::from(place.shard.get()))?.as_deref()
+    }
+
+    fn shard_mut(&mut self, place: Place) -> Option<&mut ShardTable> {
+        self.shards.get_mut(usize::from(place.shard.get()))?.as_deref_mut()
+    }
+
+    /// The hot half of the SA at `place` whose SPI is `spi`.
+    pub fn hot(&self, place: Place, spi: Spi) -> Option<&inbound::Hot> {
+        let hot = self.shard(place)?.hot.get(place.slot.index())?.as_ref()?;
+        (hot.spi() == spi).then_some(hot)
+    }
+
+    /// The same, to be changed.
+    pub fn hot_mut(&mut self, place: Place, spi: Spi) -> Option<&mut inbound::Hot> {
+        let hot = self.shard_mut(place)?.hot.get_mut(place.slot.index())?.as_mut()?;
+        (hot.spi() == spi).then_some(hot)
+    }
+
+    /// The slot itself, occupied or not, as something to prefetch.
+    pub fn slot(&self, place: Place) -> Option<&Option<inbound::Hot>> {
+        self.shard(place)?.hot.get(place.slot.index())
+    }
+
+    /// The cold half of the SA at `place`.
+    pub fn cold_mut(&mut self, place: Place) -> Option<&mut inbound::Cold> {
+        self.shard_mut(place)?.cold.get_mut(place.slot.index())?.as_mut()
+    }
+
+    /// The counters of a slot.
+    pub fn counters(&self, place: Place) -> Option<&InboundCounters> {
+        self.shard(place)?.counters.get(place.slot.index())
+    }
+
+    /// Puts an SA into an empty slot and zeroes the slot's counters.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the refused SA goes back whole; this is not the packet path"
+    )]
+    pub fn install(&mut self, place: Place, sa: Inbound) -> Result<(), Misplaced<Inbound>> {
+        let index = place.slot.index();
+        let Some(table) = self.shard_mut(place) else { return Err(Misplaced::NoSuchSlot(sa)) };
+        let slots = (table.hot.get_mut(index), table.cold.get_mut(index), table.counters.get(index));
+        let (Some(hot), Some(cold), Some(counters)) = slots else { return Err(Misplaced::NoSuchSlot(sa)) };
+        if hot.is_some() {
+            return Err(Misplaced::Occupied(sa));
+        }
+        counters.reset();
+        (*hot, *cold) = (Some(sa.hot), Some(sa.cold));
+        Ok(())
+    }
+
+    /// Takes the SA with `spi` out of its slot.
+    pub fn remove(&mut self, place: Place, spi: Spi) -> Option<Inbound> {
+        let table = self.shard_mut(place)?;
+        let hot = table.hot.get_mut(place.slot.index())?;
+        let cold = table.cold.get_mut(place.slot.index())?;
+        let hot = hot.take_if(|hot| hot.spi() == spi)?;
+        Some(Inbound { hot, cold: cold.take()? })
+    }
+}
+
+impl Default for InboundTable {
+    fn default() -> InboundTable {
+        InboundTable::new()
+    }
+}
+
+/// What is in an outbound slot besides the hot half.
+#[derive(Debug, Default)]
+struct OutboundRest {
+    cold: Option<outbound::Cold>,
+    standby: Option<Outbound>,
+    /// Facts about the slot when no SA is in it.
+    vacant: super::fact::Facts,
+}
+
+/// A worker's outbound SAs. One owner.
+#[derive(Debug)]
+pub struct OutboundTable {
+    hot: Slab<Option<outbound::Hot>>,
+    rest: Slab<OutboundRest>,
+    counters: Arc<[OutboundCounters]>,
+}
+
+impl OutboundTable {
+    /// An empty table of `capacity` slots; allocates all it will ever need.
+    pub fn new(capacity: usize) -> Result<OutboundTable, SlabError> {
+        Ok(OutboundTable {
+            hot: Slab::new(capacity, |_| None)?,
+            rest: Slab::new(capacity, |_| OutboundRest::default())?,
+            counters: slab(capacity),
+        })
+    }
+
+    /// The counters, for control to read; index by slot.
+    pub fn shared_counters(&self) -> Arc<[OutboundCounters]> {
+        Arc::clone(&self.counters)
+    }
+
+    /// The counters of a slot.
+    pub fn counters(&self, slot: u32) -> Option<&OutboundCounters> {
+        self.counters.get(slot as usize)
+    }
+
+    /// The SA that sends for a slot.
+    pub fn hot(&self, slot: u32) -> Option<&outbound::Hot> {
+        self.hot.get(slot as usize)?.as_ref()
+    }
+
+    /// The same, to be changed.
+    pub fn hot_mut(&mut self, slot: u32) -> Option<&mut outbound::Hot> {
+        self.hot.get_mut(slot as usize)?.as_mut()
+    }
+
+    /// The slot itself, occupied or not, as something to prefetch.
+    pub fn slot(&self, slot: u32) -> Option<&Option<outbound::Hot>> {
+        self.hot.get(slot as usize)
+    }
+
+    /// The cold half of the SA that sends for a slot.
+    pub fn cold_mut(&mut self, slot: u32) -> Option<&mut outbound::Cold> {
+        self.rest.get_mut(slot as usize)?.cold.as_mut()
+    }
+
+    /// The facts of a slot that has no SA ([`super::fact::Fact::Wanted`]).
+    pub fn vacant_facts(&mut self, slot: u32) -> Option<&mut super::fact::Facts> {
+        Some(&mut self.rest.get_mut(slot as usize)?.vacant)
+    }
+
+    /// Makes `sa` send from now on; the SA it replaces comes back.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the refused SA goes back whole; this is not the packet path"
+    )]
+    pub fn install(&mut self, slot: u32, sa: Outbound) -> Result<Option<Outbound>, Misplaced<Outbound>> {
+        let slots = (self.hot.get_mut(slot as usize), self.rest.get_mut(slot as usize));
+        let (Some(hot), Some(rest)) = slots else { return Err(Misplaced::NoSuchSlot(sa)) };
+        let former = hot.replace(sa.hot).zip(rest.cold.replace(sa.cold));
+        rest.vacant = super::fact::Facts::NONE;
+        Ok(former.map(|(hot, cold)| Outbound { hot, cold }))
+    }
+
+    /// Lays `sa` beside the one that sends, to be activated later; a former standby comes back.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the refused SA goes back whole; this is not the packet path"
+    )]
+    pub fn stand_by(&mut self, slot: u32, sa: Outbound) -> Result<Option<Outbound>, Misplaced<Outbound>> {
+        match self.rest.get_mut(slot as usize) {
+            Some(rest) => Ok(rest.standby.replace(sa)),
+            None => Err(Misplaced::NoSuchSlot(sa)),
+        }
+    }
+
+    /// Makes the standby send; the SA it replaces comes back. Without a standby nothing changes:
+    /// a second activation of the same rekey is no event.
+    pub fn activate(&mut self, slot: u32) -> Option<Outbound> {
+        let standby = self.rest.get_mut(slot as usize)?.standby.take()?;
+        self.install(slot, standby).ok().flatten()
+    }
+
+    /// The SPI that waits beside the one that sends.
+    pub fn standby_spi(&self, slot: u32) -> Option<Spi> {
+        Some(self.rest.get(slot as usize)?.standby.as_ref()?.hot.spi())
+    }
+
+    /// Takes the SA with `spi` out, whether it sends or stands by. If it was sending, its standby
+    /// takes over, so that a Delete of the old SA is also the switch (RFC 7296 §2.8).
+    pub fn remove(&mut self, slot: u32, spi: Spi) -> Option<Outbound> {
+        let rest = self.rest.get_mut(slot as usize)?;
+        if let Some(standby) = rest.standby.take_if(|standby| standby.hot.spi() == spi) {
+            return Some(standby);
+        }
+        let hot = self.hot.get_mut(slot as usize)?.take_if(|hot| hot.spi() == spi)?;
+        let cold = rest.cold.take()?;
+        self.activate(slot);
+        Some(Outbound { hot, cold })
+    }
+
+    /// Empties a slot whose child is gone and zeroes its counters; sender and standby come back.
+    pub fn clear(&mut self, slot: u32) -> [Option<Outbound>; 2] {
+        let slots = (self.hot.get_mut(slot as usize), self.rest.get_mut(slot as usize));
+        let (Some(hot), Some(rest)) = slots else { return [None, None] };
+        let rest = std::mem::take(rest);
+        let sender = hot.take().zip(rest.cold).map(|(hot, cold)| Outbound { hot, cold });
+        if let Some(counters) = self.counters.get(slot as usize) {
+            counters.reset();
+        }
+        [sender, rest.standby]
+    }
+}
+
+/// Manual and imported SPIs: (instance, destination, SPI) to place. Immutable; control publishes
+/// a new one when it changes, which is rare.
+#[derive(Clone, Debug, Default)]
+pub struct ExactTable {
+    entries: Arc<[(ExactKey, Place)]>,
+}
+
+type ExactKey = (u16, IpAddr, Spi);
+
+impl ExactTable {
+    /// A table of these entries; of two with one key the last counts.
+    pub fn new(entries: impl IntoIterator<Item = ((u16, IpAddr, Spi), Place)>) -> ExactTable {
+        let by_key: std::collections::BTreeMap<_, _> = entries.into_iter().collect();
+        ExactTable { entries: by_key.into_iter().collect() }
+    }
+
+    /// The place of an SA.
+    pub fn find(&self, instance: u16, destination: IpAddr, spi: Spi) -> Option<Place> {
+        let key = (instance, destination, spi);
+        let at = self.entries.binary_search_by_key(&key, |(key, _)| *key).ok()?;
+        self.entries.get(at).map(|(_, place)| *place)
+    }
+
+    /// Where the SA of a packet lies: sharded SPIs say so themselves (RFC 4301 §4.1: the receiver
+    /// may look up by SPI alone), others are looked for here.
+    pub fn locate(&self, instance: u16, destination: IpAddr, spi: Spi) -> Option<Place> {
+        spi.place().or_else(|| self.find(instance, destination, spi))
+    }
+
+    /// Its entries.
+    pub fn iter(&self) -> impl Iterator<Item = &((u16, IpAddr, Spi), Place)> {
+        self.entries.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sa::inbound::tests::{inbound, place};
+    use crate::sa::outbound::tests::{outbound, parts};
+
+    #[test]
+    fn a_slot_answers_to_the_whole_spi() {
+        let mut table = InboundTable::new();
+        let (old, new) = (Spi::new(place(2), 1), Spi::new(place(2), 2));
+        assert!(matches!(table.install(place(2), inbound(old)), Err(Misplaced::NoSuchSlot(_))));
+        table.attach(Box::new(ShardTable::new(place(0).shard, 4).unwrap()));
+        table.install(place(2), inbound(old)).unwrap();
+        assert!(matches!(table.install(place(2), inbound(new)), Err(Misplaced::Occupied(_))));
+        assert!(table.hot(place(2), old).is_some() && table.hot(place(2), new).is_none());
+        assert!(table.remove(place(2), new).is_none());
+        assert_eq!(table.remove(place(2), old).unwrap().hot.spi(), old);
+        table.install(place(2), inbound(new)).unwrap();
+        assert!(table.hot(place(2), old).is_none() && table.hot(place(3), new).is_none());
+        assert!(table.hot(place(4), new).is_none());
+    }
+
+    #[test]
+    fn a_shard_moves_with_its_state() {
+        let (mut from, mut to) = (InboundTable::new(), InboundTable::new());
+        let spi = Spi::new(place(0), 1);
+        from.attach(Box::new(ShardTable::new(place(0).shard, 1).unwrap()));
+        from.install(place(0), inbound(spi)).unwrap();
+        let guess = from.hot(place(0), spi).unwrap().window().check(5).unwrap();
+        from.hot_mut(place(0), spi).unwrap().accept(guess, 1).unwrap();
+        to.attach(from.detach(place(0).shard).unwrap());
+        assert!(from.hot(place(0), spi).is_none());
+        assert!(to.hot(place(0), spi).unwrap().window().check(5).is_err());
+    }
+
+    #[test]
+    fn a_standby_takes_over_by_activation_or_by_the_old_ones_removal() {
+        let mut table = OutboundTable::new(1).unwrap();
+        let sa = |spi| outbound(parts(spi));
+        let spi = |sa: Option<Outbound>| sa.map(|sa| sa.hot.spi());
+        assert!(table.install(0, sa(256)).unwrap().is_none());
+        assert!(table.stand_by(0, sa(257)).unwrap().is_none());
+        assert_eq!(spi(table.activate(0)), Some(Spi(256)));
+        assert_eq!(spi(table.activate(0)), None);
+        assert_eq!(table.hot(0).unwrap().spi(), Spi(257));
+        table.stand_by(0, sa(258)).unwrap();
+        assert_eq!(spi(table.remove(0, Spi(257))), Some(Spi(257)));
+        assert_eq!(table.hot(0).unwrap().spi(), Spi(258));
+        table.stand_by(0, sa(259)).unwrap();
+        assert_eq!(spi(table.remove(0, Spi(259))), Some(Spi(259)));
+        assert_eq!(table.clear(0).map(spi), [Some(Spi(258)), None]);
+        assert!(table.hot(0).is_none() && table.install(1, sa(1)).is_err());
+    }
+
+    #[test]
+    fn manual_spis_are_told_apart_by_instance_and_destination() {
+        let (a, b): (IpAddr, IpAddr) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+        let table = ExactTable::new([((0, a, Spi(300)), place(1)), ((0, b, Spi(300)), place(2))]);
+        assert_eq!(table.locate(0, a, Spi(300)), Some(place(1)));
+        assert_eq!(table.locate(0, b, Spi(300)), Some(place(2)));
+        assert_eq!(table.locate(1, a, Spi(300)), None);
+        let sharded = Spi::new(place(9), 3);
+        assert_eq!(table.locate(7, a, sharded), Some(place(9)));
+    }
+}
