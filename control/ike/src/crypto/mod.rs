@@ -1,5 +1,41 @@
 //! The cryptography of IKEv2: what turns octets into keys and keys into protected octets.
+//!
+//! Everything here is a function of its arguments: random octets come from a [`Random`], private
+//! signature keys stay with the caller (which is asked to sign the octets of [`auth`]), and there is
+//! no X.509. Primitives are aws-lc's, except MODP exponentiation (crypto-bigint) and AES-GCM
+//! (`ravelin-gcm`). What the algorithms are called is said in [`crate::config`].
+//!
+//! Order of use in an exchange: [`negotiate`] a suite, [`PrivateKey::agree`], [`IkeKeys::derive`],
+//! [`Protection::new`], then [`auth`]; [`EspKeyPair::derive`] for each Child SA.
 
+pub mod auth;
+mod cookie;
+mod drbg;
+mod fragment;
+mod key_exchange;
+mod keys;
+mod keyword;
+mod modp;
+mod nat;
+pub mod negotiate;
+mod prf;
+mod protection;
 mod random;
+mod seal;
+pub mod signature;
+mod suite;
 
+pub use cookie::{CookieJar, CookieRefused, Initiator};
+pub use drbg::Drbg;
+pub use fragment::{Fragment, Progress, Reassembly, Unwanted};
+pub use key_exchange::{BadPublicValue, NoPrivateKey, PrivateKey, SharedSecret};
+pub use keys::{EspKeyPair, IkeKeys, Nonces};
+pub use keyword::BadProposal;
+pub use nat::nat_detection_hash;
+pub use prf::PrfPlus;
+pub use protection::{BadKeys, OpenError, Protection, SealError};
 pub use random::Random;
+pub use suite::IkeSuite;
+
+/// Octets of key material, wiped when dropped.
+pub type Secret = zeroize::Zeroizing<Vec<u8>>;

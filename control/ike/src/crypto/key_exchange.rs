@@ -1,0 +1,205 @@
+//! Key exchange: private keys from the caller's randomness, public values as they stand in KE
+//! payloads (RFC 7296 §3.4, RFC 5903 §7, RFC 8031 §3), and agreement with the peer's value checked
+//! as RFC 6989 demands.
+
+use std::fmt;
+
+use aws_lc_rs::agreement::{self, ECDH_P256, ECDH_P384, ECDH_P521, UnparsedPublicKey, X25519};
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::random::Random;
+use super::{Secret, modp};
+use crate::config::Group;
+
+/// First octet of an uncompressed point (SEC 1 §2.3.3), which RFC 5903 leaves away.
+const UNCOMPRESSED: u8 = 4;
+
+/// Draws of a scalar before the randomness is called broken: each fails with probability below
+/// 2^-32 on P-256, P-384 and P-521.
+const DRAWS: usize = 16;
+
+/// g^ir of RFC 7296 §2.14, wiped on drop.
+pub struct SharedSecret(Secret);
+
+/// A private key of one exchange. `Send`: agreement can be carried to another thread.
+pub struct PrivateKey {
+    group: Group,
+    inner: Inner,
+}
+
+enum Inner {
+    Curve(agreement::PrivateKey),
+    Modp(modp::Exponent),
+}
+
+/// The peer's public value is not one of its method: the peer's fault, answered with INVALID_SYNTAX
+/// (RFC 6989 §2.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadPublicValue {
+    /// It does not have the length the method fixes.
+    #[error("{group:?} public value has {length} octets instead of {expected}")]
+    Length {
+        /// The method.
+        group: Group,
+        /// Octets received.
+        length: usize,
+        /// Octets the method has.
+        expected: usize,
+    },
+    /// It is no element of the group, or one that forces the secret.
+    #[error("{group:?} public value is outside the group, or of small order")]
+    OutsideGroup {
+        /// The method.
+        group: Group,
+    },
+}
+
+/// No private key could be made: the random source repeats itself or yields only zeros or ones. Our
+/// machine's fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{draws} draws gave no private key for {group:?}: the random source is broken")]
+pub struct NoPrivateKey {
+    /// The method.
+    pub group: Group,
+    /// Draws made.
+    pub draws: usize,
+}
+
+impl Group {
+    /// Octets of a public value in a KE payload.
+    pub fn public_length(self) -> usize {
+        match self {
+            Self::Modp2048 => modp::LENGTH,
+            Self::EcpP256 => 64,
+            Self::EcpP384 => 96,
+            Self::EcpP521 => 132,
+            Self::X25519 => 32,
+        }
+    }
+
+    fn curve(self) -> Option<Curve> {
+        let (algorithm, scalar, mask) = match self {
+            Self::EcpP256 => (&ECDH_P256, 32, 0xff),
+            Self::EcpP384 => (&ECDH_P384, 48, 0xff),
+            // 521 bits: one bit of the first of 66 octets.
+            Self::EcpP521 => (&ECDH_P521, 66, 0x01),
+            Self::X25519 => (&X25519, 32, 0xff),
+            Self::Modp2048 => return None,
+        };
+        Some(Curve { algorithm, scalar, mask })
+    }
+}
+
+/// What aws-lc needs to know of a curve: octets of a scalar, and the bits of its first one.
+struct Curve {
+    algorithm: &'static agreement::Algorithm,
+    scalar: usize,
+    mask: u8,
+}
+
+impl Curve {
+    /// A scalar drawn uniformly: draws outside 1 ..= order-1 are thrown away (RFC 5903 §7).
+    fn generate(&self, random: &mut dyn Random) -> Option<agreement::PrivateKey> {
+        (0..DRAWS).find_map(|_| {
+            let mut scalar = Zeroizing::new(vec![0; self.scalar]);
+            random.fill(&mut scalar);
+            scalar.first_mut().into_iter().for_each(|octet| *octet &= self.mask);
+            agreement::PrivateKey::from_private_key(self.algorithm, &scalar).ok()
+        })
+    }
+}
+
+impl PrivateKey {
+    /// A fresh private key. The same random octets give the same key.
+    pub fn generate(group: Group, random: &mut dyn Random) -> Result<Self, NoPrivateKey> {
+        let inner = match group.curve() {
+            None => Inner::Modp(modp::Exponent::generate(random)),
+            Some(curve) => Inner::Curve(curve.generate(random).ok_or(NoPrivateKey { group, draws: DRAWS })?),
+        };
+        Ok(Self { group, inner })
+    }
+
+    /// The method this key is for.
+    pub fn group(&self) -> Group {
+        self.group
+    }
+
+    /// The public value, [`Group::public_length`] octets for a KE payload.
+    pub fn public(&self) -> Result<Vec<u8>, NoPrivateKey> {
+        match &self.inner {
+            Inner::Modp(exponent) => Ok(exponent.public()),
+            Inner::Curve(key) => {
+                let public =
+                    key.compute_public_key().map_err(|_| NoPrivateKey { group: self.group, draws: 1 })?;
+                let octets = public.as_ref();
+                let point = match self.group {
+                    Group::X25519 => octets,
+                    // "the key exchange data ... is the concatenation of x and y" (RFC 5903 §7).
+                    _ => octets.strip_prefix(&[UNCOMPRESSED]).unwrap_or(octets),
+                };
+                Ok(point.to_vec())
+            }
+        }
+    }
+
+    /// The secret shared with whoever sent this public value; refuses values RFC 6989 §2 and RFC
+    /// 8031 §5 do not let pass.
+    pub fn agree(&self, peer: &[u8]) -> Result<SharedSecret, BadPublicValue> {
+        let (group, length, expected) = (self.group, peer.len(), self.group.public_length());
+        if length != expected {
+            return Err(BadPublicValue::Length { group, length, expected });
+        }
+        let secret = match &self.inner {
+            Inner::Modp(exponent) => peer.try_into().ok().and_then(|value| exponent.agree(value)),
+            Inner::Curve(key) => agree_on_curve(group, key, peer),
+        };
+        secret.map(SharedSecret).ok_or(BadPublicValue::OutsideGroup { group })
+    }
+}
+
+/// aws-lc checks that a point lies on its curve and is not the one at infinity. The secret is the x
+/// coordinate for NIST curves (RFC 5903 §7), the function's output for X25519.
+fn agree_on_curve(group: Group, key: &agreement::PrivateKey, peer: &[u8]) -> Option<Secret> {
+    let prefix: &[u8] = if group == Group::X25519 { &[] } else { &[UNCOMPRESSED] };
+    let public = UnparsedPublicKey::new(key.algorithm(), [prefix, peer].concat());
+    let secret = agreement::agree(key, &public, (), |secret| Ok(Zeroizing::new(secret.to_vec()))).ok()?;
+    // "check whether the shared secret is the all-zero value" (RFC 8031 §5): a point of small order.
+    let zero = Zeroizing::new(vec![0; secret.len()]);
+    (!bool::from(secret.ct_eq(&zero))).then_some(secret)
+}
+
+impl SharedSecret {
+    /// A secret that was agreed upon elsewhere, as by a worker thread.
+    pub fn from_bytes(octets: Secret) -> Self {
+        Self(octets)
+    }
+
+    /// The octets, for [`super::IkeKeys::derive`] and its siblings.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The octets, still wiped on drop.
+    pub fn into_bytes(mut self) -> Secret {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl Drop for SharedSecret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "PrivateKey({:?})", self.group)
+    }
+}
+
+impl fmt::Debug for SharedSecret {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "SharedSecret({} octets)", self.0.len())
+    }
+}

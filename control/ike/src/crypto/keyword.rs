@@ -1,0 +1,312 @@
+//! Proposals as the operator writes them: keywords joined by dashes, as "aes256gcm16-prfsha384-ecp384"
+//! or "aes128-sha256-modp2048". Several keywords of a kind are alternatives, the first preferred.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::config::{Encryption, EspProposal, Group, IkeProposal, Integrity, Prf};
+
+/// The operator's slip in a proposal, and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadProposal {
+    /// A word that means nothing here.
+    #[error("\"{keyword}\" is no algorithm known here; known are {known}")]
+    Unknown {
+        /// The word.
+        keyword: String,
+        /// Every word that could stand there.
+        known: String,
+    },
+    /// A word is there twice.
+    #[error("\"{keyword}\" is there twice")]
+    Repeated {
+        /// The word.
+        keyword: String,
+    },
+    /// Nothing of a kind that has to be there.
+    #[error("no {missing} in the proposal: add one of {known}")]
+    Missing {
+        /// The kind.
+        missing: &'static str,
+        /// The words for it.
+        known: String,
+    },
+    /// AES-GCM and AES-CBC in one proposal (RFC 7296 §3.3 forbids it).
+    #[error("AES-GCM and AES-CBC cannot share a proposal: write two")]
+    Mixed,
+    /// An integrity algorithm beside AES-GCM.
+    #[error("AES-GCM authenticates by itself: drop \"{keyword}\"{hint}")]
+    NeedlessIntegrity {
+        /// The integrity algorithm.
+        keyword: &'static str,
+        /// What may have been meant.
+        hint: String,
+    },
+}
+
+/// One word, understood.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Encryption(Encryption),
+    Integrity(Integrity),
+    Prf(Prf),
+    Group(Group),
+    ExtendedSequence(bool),
+}
+
+/// Every word, its canonical spelling first, with other spellings accepted.
+const WORDS: &[(Word, &str, &[&str])] = &[
+    (Word::Encryption(Encryption::AesGcm256), "aes256gcm16", &["aes256gcm", "aes256gcm128"]),
+    (Word::Encryption(Encryption::AesGcm192), "aes192gcm16", &["aes192gcm", "aes192gcm128"]),
+    (Word::Encryption(Encryption::AesGcm128), "aes128gcm16", &["aes128gcm", "aes128gcm128"]),
+    (Word::Encryption(Encryption::AesCbc256), "aes256", &["aes256cbc"]),
+    (Word::Encryption(Encryption::AesCbc128), "aes128", &["aes128cbc"]),
+    (Word::Integrity(Integrity::HmacSha256), "sha256", &["sha2_256"]),
+    (Word::Integrity(Integrity::HmacSha384), "sha384", &["sha2_384"]),
+    (Word::Integrity(Integrity::HmacSha512), "sha512", &["sha2_512"]),
+    (Word::Prf(Prf::HmacSha256), "prfsha256", &[]),
+    (Word::Prf(Prf::HmacSha384), "prfsha384", &[]),
+    (Word::Prf(Prf::HmacSha512), "prfsha512", &[]),
+    (Word::Group(Group::X25519), "x25519", &["curve25519"]),
+    (Word::Group(Group::EcpP256), "ecp256", &[]),
+    (Word::Group(Group::EcpP384), "ecp384", &[]),
+    (Word::Group(Group::EcpP521), "ecp521", &[]),
+    (Word::Group(Group::Modp2048), "modp2048", &[]),
+    (Word::ExtendedSequence(true), "esn", &[]),
+    (Word::ExtendedSequence(false), "noesn", &[]),
+];
+
+const IKE: fn(&Word) -> bool = |word| !matches!(word, Word::ExtendedSequence(_));
+const ESP: fn(&Word) -> bool = |word| !matches!(word, Word::Prf(_));
+
+impl FromStr for IkeProposal {
+    type Err = BadProposal;
+
+    /// Ciphers, groups, then with AES-CBC integrity algorithms, with AES-GCM pseudorandom functions.
+    /// With AES-CBC the PRF is that of the integrity algorithm unless named.
+    fn from_str(text: &str) -> Result<Self, BadProposal> {
+        let words = words(text, IKE)?;
+        let (encryption, integrity) = ciphers(&words)?;
+        let mut prf: Vec<Prf> = words.iter().filter_map(Word::prf).collect();
+        if prf.is_empty() {
+            prf = integrity.iter().map(|integrity| prf_like(*integrity)).collect();
+        }
+        let groups: Vec<Group> = words.iter().filter_map(Word::group).collect();
+        require(!prf.is_empty(), "pseudorandom function", |word| word.prf().is_some())?;
+        require(!groups.is_empty(), "key exchange method", |word| word.group().is_some())?;
+        Ok(Self { encryption, integrity, prf, groups })
+    }
+}
+
+impl FromStr for EspProposal {
+    type Err = BadProposal;
+
+    /// Ciphers, with AES-CBC integrity algorithms; groups for perfect forward secrecy if any; "esn",
+    /// "noesn" or both in order of preference, "noesn" alone if neither is there.
+    fn from_str(text: &str) -> Result<Self, BadProposal> {
+        let words = words(text, ESP)?;
+        let (encryption, integrity) = ciphers(&words)?;
+        let groups = words.iter().filter_map(Word::group).collect();
+        let mut extended_sequence: Vec<bool> = words.iter().filter_map(Word::extended_sequence).collect();
+        if extended_sequence.is_empty() {
+            extended_sequence.push(false);
+        }
+        Ok(Self { encryption, integrity, groups, extended_sequence })
+    }
+}
+
+impl fmt::Display for IkeProposal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let implied: Vec<Prf> = self.integrity.iter().map(|integrity| prf_like(*integrity)).collect();
+        let prf = Some(&self.prf).filter(|prf| **prf != implied).into_iter().flatten();
+        let words = self.encryption.iter().map(|e| Word::Encryption(*e));
+        let words = words.chain(self.integrity.iter().map(|i| Word::Integrity(*i)));
+        let words = words.chain(prf.map(|prf| Word::Prf(*prf)));
+        write_words(out, words.chain(self.groups.iter().map(|group| Word::Group(*group))))
+    }
+}
+
+impl fmt::Display for EspProposal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let esn = Some(&self.extended_sequence).filter(|esn| ***esn != [false]).into_iter().flatten();
+        let words = self.encryption.iter().map(|e| Word::Encryption(*e));
+        let words = words.chain(self.integrity.iter().map(|i| Word::Integrity(*i)));
+        let words = words.chain(self.groups.iter().map(|group| Word::Group(*group)));
+        write_words(out, words.chain(esn.map(|esn| Word::ExtendedSequence(*esn))))
+    }
+}
+
+impl Word {
+    fn encryption(&self) -> Option<Encryption> {
+        if let Self::Encryption(encryption) = self { Some(*encryption) } else { None }
+    }
+
+    fn integrity(&self) -> Option<Integrity> {
+        if let Self::Integrity(integrity) = self { Some(*integrity) } else { None }
+    }
+
+    fn prf(&self) -> Option<Prf> {
+        if let Self::Prf(prf) = self { Some(*prf) } else { None }
+    }
+
+    fn group(&self) -> Option<Group> {
+        if let Self::Group(group) = self { Some(*group) } else { None }
+    }
+
+    fn extended_sequence(&self) -> Option<bool> {
+        if let Self::ExtendedSequence(extended) = self { Some(*extended) } else { None }
+    }
+
+    fn keyword(self) -> &'static str {
+        WORDS.iter().find(|(word, ..)| *word == self).map_or("?", |(_, keyword, _)| keyword)
+    }
+}
+
+/// The words of a proposal, none of them twice, all of them `allowed`.
+fn words(text: &str, allowed: fn(&Word) -> bool) -> Result<Vec<Word>, BadProposal> {
+    let mut words = Vec::new();
+    for keyword in text.split('-').map(str::trim) {
+        let spelled = |(_, canonical, others): &&(Word, &str, &[&str])| {
+            canonical.eq_ignore_ascii_case(keyword)
+                || others.iter().any(|other| other.eq_ignore_ascii_case(keyword))
+        };
+        let found = WORDS.iter().find(spelled).map(|(word, ..)| *word).filter(allowed);
+        let unknown = || BadProposal::Unknown { keyword: keyword.to_owned(), known: known(allowed) };
+        let word = found.ok_or_else(unknown)?;
+        if words.contains(&word) {
+            return Err(BadProposal::Repeated { keyword: keyword.to_owned() });
+        }
+        words.push(word);
+    }
+    Ok(words)
+}
+
+fn ciphers(words: &[Word]) -> Result<(Vec<Encryption>, Vec<Integrity>), BadProposal> {
+    let encryption: Vec<Encryption> = words.iter().filter_map(Word::encryption).collect();
+    let integrity: Vec<Integrity> = words.iter().filter_map(Word::integrity).collect();
+    require(!encryption.is_empty(), "cipher", |word| word.encryption().is_some())?;
+    let aead = encryption.iter().filter(|encryption| encryption.is_aead()).count();
+    if aead != 0 && aead != encryption.len() {
+        return Err(BadProposal::Mixed);
+    }
+    match integrity.first() {
+        None if aead == 0 => require(false, "integrity algorithm", |word| word.integrity().is_some())?,
+        Some(needless) if aead != 0 => return Err(needless_integrity(words, *needless)),
+        _ => {}
+    }
+    Ok((encryption, integrity))
+}
+
+fn needless_integrity(words: &[Word], integrity: Integrity) -> BadProposal {
+    let prf = Word::Prf(prf_like(integrity)).keyword();
+    let named = words.iter().any(|word| word.prf().is_some());
+    let hint = if named { String::new() } else { format!(", or for an IKE SA write \"{prf}\"") };
+    BadProposal::NeedlessIntegrity { keyword: Word::Integrity(integrity).keyword(), hint }
+}
+
+fn require(there: bool, missing: &'static str, kind: fn(&Word) -> bool) -> Result<(), BadProposal> {
+    if there { Ok(()) } else { Err(BadProposal::Missing { missing, known: known(kind) }) }
+}
+
+fn known(kind: fn(&Word) -> bool) -> String {
+    let keywords = WORDS.iter().filter(|(word, ..)| kind(word)).map(|(_, keyword, _)| *keyword);
+    keywords.collect::<Vec<_>>().join(", ")
+}
+
+fn prf_like(integrity: Integrity) -> Prf {
+    match integrity {
+        Integrity::HmacSha256 => Prf::HmacSha256,
+        Integrity::HmacSha384 => Prf::HmacSha384,
+        Integrity::HmacSha512 => Prf::HmacSha512,
+    }
+}
+
+fn write_words(out: &mut fmt::Formatter<'_>, words: impl Iterator<Item = Word>) -> fmt::Result {
+    let keywords: Vec<&str> = words.map(Word::keyword).collect();
+    out.write_str(&keywords.join("-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ike(text: &str) -> Result<IkeProposal, BadProposal> {
+        text.parse()
+    }
+
+    fn esp(text: &str) -> Result<EspProposal, BadProposal> {
+        text.parse()
+    }
+
+    #[test]
+    fn proposals_read_as_meant() {
+        assert_eq!(
+            ike("aes256gcm16-aes128gcm16-prfsha384-ecp384-x25519").unwrap(),
+            IkeProposal {
+                encryption: vec![Encryption::AesGcm256, Encryption::AesGcm128],
+                integrity: vec![],
+                prf: vec![Prf::HmacSha384],
+                groups: vec![Group::EcpP384, Group::X25519],
+            }
+        );
+        assert_eq!(
+            ike("aes128-sha256-modp2048").unwrap(),
+            IkeProposal {
+                encryption: vec![Encryption::AesCbc128],
+                integrity: vec![Integrity::HmacSha256],
+                prf: vec![Prf::HmacSha256],
+                groups: vec![Group::Modp2048],
+            }
+        );
+        assert_eq!(
+            esp("AES256GCM16-ecp256-esn-noesn").unwrap(),
+            EspProposal {
+                encryption: vec![Encryption::AesGcm256],
+                integrity: vec![],
+                groups: vec![Group::EcpP256],
+                extended_sequence: vec![true, false],
+            }
+        );
+        assert_eq!(esp("aes128gcm16").unwrap().extended_sequence, [false]);
+    }
+
+    #[test]
+    fn slips_are_named_with_the_way_out() {
+        let text = |result: Result<IkeProposal, BadProposal>| result.unwrap_err().to_string();
+        assert!(text(ike("aes256gcm16-prfsha384-ecp999")).contains("\"ecp999\""));
+        assert!(text(ike("aes256gcm16-ecp384")).contains("add one of prfsha256, prfsha384, prfsha512"));
+        assert!(text(ike("aes256gcm16-sha384-ecp384")).contains("write \"prfsha384\""));
+        assert!(text(ike("aes256-modp2048")).contains("no integrity algorithm"));
+        assert!(text(ike("aes256-sha256")).contains("no key exchange method"));
+        assert!(text(ike("sha256-modp2048")).contains("no cipher"));
+        assert_eq!(ike("aes256-aes128gcm16-sha256-ecp256"), Err(BadProposal::Mixed));
+        assert_eq!(
+            ike("aes256-sha256-sha256-ecp256"),
+            Err(BadProposal::Repeated { keyword: "sha256".into() })
+        );
+        for bad in ["", "-", "aes256gcm16-", "aes128gcm16-prfsha256", "aes128"] {
+            assert!(esp(bad).is_err(), "{bad}");
+        }
+        assert!(ike("aes128-sha256-ecp256-esn").is_err());
+    }
+
+    #[test]
+    fn what_is_written_reads_the_same() {
+        for text in ["aes256gcm16-prfsha384-ecp384", "aes256-aes128-sha512-sha256-modp2048-x25519"] {
+            assert_eq!(ike(text).unwrap().to_string(), text);
+        }
+        assert_eq!(ike("aes128-sha256-prfsha256-ecp521").unwrap().to_string(), "aes128-sha256-ecp521");
+        assert_eq!(
+            ike("aes128-sha256-prfsha512-ecp521").unwrap().to_string(),
+            "aes128-sha256-prfsha512-ecp521"
+        );
+        for text in ["aes128gcm16", "aes256-sha384-ecp256-esn", "aes256gcm16-esn-noesn"] {
+            assert_eq!(esp(text).unwrap().to_string(), text);
+        }
+        for (word, canonical, others) in WORDS {
+            for keyword in std::iter::once(canonical).chain(*others) {
+                assert!(words(keyword, |_| true).is_ok_and(|found| found == [*word]), "{keyword}");
+            }
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! Negotiating algorithms (RFC 7296 §2.7, §3.3): our offer, our choice among the peer's, and the check
+//! of the peer's choice among ours.
+//!
+//! The responder takes the first proposal of *its own* order that any of the peer's meets, and within
+//! it the first algorithm of its own order. Nothing is negotiated that was not configured.
+
+use std::fmt;
+
+use super::suite::IkeSuite;
+use crate::config::{Encryption, EspProposal, Group, IkeProposal, Integrity, Prf};
+use crate::want::EspSuite;
+use crate::wire::{
+    KeyExchangeId, Proposal, Protocol, SecurityAssociation, SequenceNumbersId, Spi, Transform, TransformType,
+};
+
+/// NONE, where a transform of a type may also be left out (RFC 7296 §3.3.2).
+const NONE: u16 = 0;
+
+/// A suite both sides agree on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen<S> {
+    /// The algorithms.
+    pub suite: S,
+    /// The SPI in the peer's proposal.
+    pub peer_spi: Spi,
+    number: u8,
+    protocol: Protocol,
+    transforms: Vec<Transform>,
+}
+
+/// Which exchange a Child SA is negotiated in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChildExchange {
+    /// IKE_AUTH: no KE payload, so groups are neither offered nor looked at (RFC 7296 §1.2).
+    IkeAuth,
+    /// CREATE_CHILD_SA: configured groups are demanded.
+    CreateChildSa,
+}
+
+/// Nothing offered meets anything configured: NO_PROPOSAL_CHOSEN. Which side is to change, the lines
+/// let the operators see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoProposalChosen {
+    /// What stood between each offered proposal and the configured one nearest to it.
+    pub differences: Vec<Difference>,
+}
+
+/// One kind of algorithm in which an offered proposal misses a configured one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Number of the proposal offered.
+    pub offered_number: u8,
+    /// Which of ours it came nearest to, counted from 1.
+    pub configured_number: usize,
+    /// The kind of algorithm.
+    pub kind: TransformType,
+    /// What the peer offers of that kind.
+    pub offered: Vec<Transform>,
+    /// What is configured of that kind.
+    pub configured: Vec<Transform>,
+}
+
+/// The peer's answer is not a choice among what we offered. The peer's fault.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadAnswer {
+    /// Not exactly one proposal.
+    #[error("the answer has {count} proposals instead of one")]
+    Count {
+        /// Proposals it has.
+        count: usize,
+    },
+    /// Its number is none of ours.
+    #[error("the answer accepts proposal {number}, which we did not offer")]
+    Number {
+        /// The number.
+        number: u8,
+    },
+    /// More than one transform of a type.
+    #[error("the answer has several {kind} transforms")]
+    Several {
+        /// The type.
+        kind: TransformType,
+    },
+    /// A transform we did not offer, or a type left out.
+    #[error("the answer is not what we offered: {0}")]
+    NotOffered(NoProposalChosen),
+}
+
+/// The offer for an IKE SA; `spi` is [`Spi::None`] in IKE_SA_INIT, our new SPI when rekeying.
+pub fn offer_ike(proposals: &[IkeProposal], spi: Spi) -> SecurityAssociation {
+    offer(&wishes(proposals, ike_wish), spi)
+}
+
+/// The offer for a Child SA that we will receive on `spi`.
+pub fn offer_esp(proposals: &[EspProposal], exchange: ChildExchange, spi: u32) -> SecurityAssociation {
+    offer(&wishes(proposals, |proposal| esp_wish(proposal, exchange)), Spi::Child(spi))
+}
+
+/// As responder: the first of ours that the offer meets.
+pub fn select_ike(
+    ours: &[IkeProposal],
+    offered: &SecurityAssociation,
+) -> Result<Chosen<IkeSuite>, NoProposalChosen> {
+    select(&wishes(ours, ike_wish), offered, ike_suite)
+}
+
+/// As responder: the first of ours that the offer meets.
+pub fn select_esp(
+    ours: &[EspProposal],
+    exchange: ChildExchange,
+    offered: &SecurityAssociation,
+) -> Result<Chosen<EspSuite>, NoProposalChosen> {
+    select(&wishes(ours, |proposal| esp_wish(proposal, exchange)), offered, esp_suite)
+}
+
+/// As initiator: the peer's choice among what [`offer_ike`] offered.
+pub fn accept_ike(ours: &[IkeProposal], answer: &SecurityAssociation) -> Result<Chosen<IkeSuite>, BadAnswer> {
+    accept(&wishes(ours, ike_wish), answer, ike_suite)
+}
+
+/// As initiator: the peer's choice among what [`offer_esp`] offered.
+pub fn accept_esp(
+    ours: &[EspProposal],
+    exchange: ChildExchange,
+    answer: &SecurityAssociation,
+) -> Result<Chosen<EspSuite>, BadAnswer> {
+    accept(&wishes(ours, |proposal| esp_wish(proposal, exchange)), answer, esp_suite)
+}
+
+impl<S> Chosen<S> {
+    /// The answer: "a single proposal" of the accepted number with one transform per type offered
+    /// (RFC 7296 §2.7), and our SPI.
+    pub fn answer(&self, own_spi: Spi) -> SecurityAssociation {
+        SecurityAssociation::new(vec![Proposal {
+            number: self.number,
+            protocol: self.protocol,
+            spi: own_spi,
+            transforms: self.transforms.clone(),
+        }])
+    }
+}
+
+impl Chosen<IkeSuite> {
+    /// The group to name in INVALID_KE_PAYLOAD, if the peer sent its KE for another (RFC 7296 §1.2).
+    pub fn invalid_ke(&self, sent: KeyExchangeId) -> Option<Group> {
+        Some(self.suite.group).filter(|group| group.transform_id() != u16::from(sent))
+    }
+}
+
+impl Chosen<EspSuite> {
+    /// The group to name in INVALID_KE_PAYLOAD, if the peer sent no KE for it (RFC 7296 §1.3.1). A KE
+    /// sent where no group was chosen is ignored.
+    pub fn invalid_ke(&self, sent: Option<KeyExchangeId>) -> Option<Group> {
+        self.suite.group.filter(|group| sent.map(u16::from) != Some(group.transform_id()))
+    }
+}
+
+/// One configured proposal as transforms: what is wanted of each type.
+struct Wish {
+    protocol: Protocol,
+    needs: Vec<Need>,
+}
+
+/// The acceptable transforms of one type, in our order.
+struct Need {
+    kind: TransformType,
+    choices: Vec<Transform>,
+    /// Whether the peer's transforms of this type are passed over.
+    ignored: bool,
+}
+
+impl Need {
+    fn new(kind: TransformType, choices: impl IntoIterator<Item = Transform>) -> Self {
+        Self { kind, choices: choices.into_iter().collect(), ignored: false }
+    }
+
+    /// Our first choice among what is offered; `Some(None)` if this type is to stay out.
+    fn meet(&self, offered: &Proposal) -> Option<Option<Transform>> {
+        let of_kind = || offered.transforms.iter().filter(|transform| transform.transform_type == self.kind);
+        if self.ignored {
+            return Some(None);
+        }
+        if self.choices.is_empty() {
+            // A type we want none of is absent, or has NONE among its transforms.
+            let none = of_kind().find(|transform| transform.id == NONE && transform.understood);
+            return (none.is_some() || of_kind().next().is_none()).then(|| none.copied());
+        }
+        self.choices.iter().find(|choice| of_kind().any(|transform| transform == *choice)).copied().map(Some)
+    }
+}
+
+fn wishes<P>(proposals: &[P], wish: impl Fn(&P) -> Wish) -> Vec<Wish> {
+    proposals.iter().map(wish).collect()
+}
+
+fn ike_wish(proposal: &IkeProposal) -> Wish {
+    let needs = vec![
+        Need::new(TransformType::Encryption, proposal.encryption.iter().map(|e| e.transform())),
+        Need::new(TransformType::Integrity, proposal.integrity.iter().map(|i| i.transform())),
+        Need::new(TransformType::PseudoRandomFunction, proposal.prf.iter().map(|prf| prf.transform())),
+        Need::new(TransformType::KeyExchange, proposal.groups.iter().map(|group| group.transform())),
+    ];
+    Wish { protocol: Protocol::Ike, needs }
+}
+
+fn esp_wish(proposal: &EspProposal, exchange: ChildExchange) -> Wish {
+    let mut groups = Need::new(TransformType::KeyExchange, proposal.groups.iter().map(|g| g.transform()));
+    if exchange == ChildExchange::IkeAuth {
+        groups = Need { choices: Vec::new(), ignored: true, ..groups };
+    }
+    let sequence = proposal.extended_sequence.iter().map(|extended| sequence_transform(*extended));
+    let needs = vec![
+        Need::new(TransformType::Encryption, proposal.encryption.iter().map(|e| e.transform())),
+        Need::new(TransformType::Integrity, proposal.integrity.iter().map(|i| i.transform())),
+        groups,
+        Need::new(TransformType::SequenceNumbers, sequence),
+    ];
+    Wish { protocol: Protocol::Esp, needs }
+}
+
+fn sequence_transform(extended: bool) -> Transform {
+    let id = if extended { SequenceNumbersId::Extended } else { SequenceNumbersId::ThirtyTwoBit };
+    Transform::sequence_numbers(id)
+}
+
+fn offer(wishes: &[Wish], spi: Spi) -> SecurityAssociation {
+    let proposal = |(number, wish): (u8, &Wish)| Proposal {
+        number,
+        protocol: wish.protocol,
+        spi,
+        transforms: wish.needs.iter().flat_map(|need| need.choices.iter().copied()).collect(),
+    };
+    SecurityAssociation::new((1u8..=u8::MAX).zip(wishes).map(proposal).collect())
+}
+
+fn select<S>(
+    wishes: &[Wish],
+    offered: &SecurityAssociation,
+    suite: fn(&[Transform]) -> Option<S>,
+) -> Result<Chosen<S>, NoProposalChosen> {
+    let pairs = wishes.iter().flat_map(|wish| offered.proposals.iter().map(move |proposal| (wish, proposal)));
+    let mut chosen = pairs.filter_map(|(wish, proposal)| {
+        let transforms = meet(wish, proposal).ok()?;
+        Some(choose(proposal, suite(&transforms)?, transforms))
+    });
+    chosen.next().ok_or_else(|| NoProposalChosen::explain(wishes, offered))
+}
+
+fn accept<S>(
+    wishes: &[Wish],
+    answer: &SecurityAssociation,
+    suite: fn(&[Transform]) -> Option<S>,
+) -> Result<Chosen<S>, BadAnswer> {
+    let [proposal] = answer.proposals.as_slice() else {
+        return Err(BadAnswer::Count { count: answer.proposals.len() });
+    };
+    let number = proposal.number;
+    let offered = usize::from(number).checked_sub(1).and_then(|index| wishes.get(index));
+    let wish = offered.ok_or(BadAnswer::Number { number })?;
+    one_each(proposal)?;
+    let transforms = meet(wish, proposal).map_err(|differences| {
+        BadAnswer::NotOffered(NoProposalChosen::of(number.into(), proposal, differences))
+    })?;
+    let suite = suite(&transforms).ok_or(BadAnswer::Number { number })?;
+    Ok(choose(proposal, suite, transforms))
+}
+
+fn choose<S>(proposal: &Proposal, suite: S, transforms: Vec<Transform>) -> Chosen<S> {
+    let (number, protocol) = (proposal.number, proposal.protocol);
+    Chosen { suite, peer_spi: proposal.spi, number, protocol, transforms }
+}
+
+fn one_each(proposal: &Proposal) -> Result<(), BadAnswer> {
+    let mut kinds: Vec<TransformType> = proposal.transforms.iter().map(|t| t.transform_type).collect();
+    kinds.sort_unstable();
+    match kinds.windows(2).find(|pair| pair.first() == pair.last()).and_then(|pair| pair.first()) {
+        None => Ok(()),
+        Some(kind) => Err(BadAnswer::Several { kind: *kind }),
+    }
+}
+
+/// One transform of each type, or in which types the proposal misses the wish.
+fn meet(wish: &Wish, proposal: &Proposal) -> Result<Vec<Transform>, Vec<Missed>> {
+    let mut missed: Vec<Missed> = unknown_kinds(wish, proposal);
+    let mut transforms = Vec::new();
+    for need in &wish.needs {
+        match need.meet(proposal) {
+            Some(found) => transforms.extend(found),
+            None => missed.push((need.kind, need.choices.clone())),
+        }
+    }
+    match missed.is_empty() && wish.protocol == proposal.protocol {
+        true => Ok(transforms),
+        false => Err(missed),
+    }
+}
+
+/// A type of algorithm, and what is configured of it.
+type Missed = (TransformType, Vec<Transform>);
+
+/// "If the proposal contains a Transform Type [we] do not understand, the proposal MUST be rejected"
+/// (RFC 7296 §3.3.6), unless it may also be NONE, as the further key exchanges of RFC 9370.
+fn unknown_kinds(wish: &Wish, proposal: &Proposal) -> Vec<Missed> {
+    let known = |kind| wish.needs.iter().any(|need| need.kind == kind);
+    let mut kinds: Vec<TransformType> =
+        proposal.transforms.iter().map(|t| t.transform_type).filter(|kind| !known(*kind)).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds.into_iter().map(|kind| (kind, Vec::new())).collect()
+}
+
+fn ike_suite(transforms: &[Transform]) -> Option<IkeSuite> {
+    let encryption = encryption(transforms)?;
+    let prf = [Prf::HmacSha256, Prf::HmacSha384, Prf::HmacSha512];
+    let prf = prf.into_iter().find(|prf| transforms.contains(&prf.transform()))?;
+    Some(IkeSuite { encryption, integrity: integrity(transforms), prf, group: group(transforms)? })
+}
+
+fn esp_suite(transforms: &[Transform]) -> Option<EspSuite> {
+    let extended_sequence = transforms.contains(&sequence_transform(true));
+    let (encryption, integrity) = (encryption(transforms)?, integrity(transforms));
+    Some(EspSuite { encryption, integrity, group: group(transforms), extended_sequence })
+}
+
+fn encryption(transforms: &[Transform]) -> Option<Encryption> {
+    use Encryption as E;
+    let all = [E::AesGcm128, E::AesGcm192, E::AesGcm256, E::AesCbc128, E::AesCbc256];
+    all.into_iter().find(|encryption| transforms.contains(&encryption.transform()))
+}
+
+fn integrity(transforms: &[Transform]) -> Option<Integrity> {
+    let all = [Integrity::HmacSha256, Integrity::HmacSha384, Integrity::HmacSha512];
+    all.into_iter().find(|integrity| transforms.contains(&integrity.transform()))
+}
+
+fn group(transforms: &[Transform]) -> Option<Group> {
+    let mut ids = transforms.iter().filter(|t| t.transform_type == TransformType::KeyExchange);
+    ids.find_map(|transform| Group::from_transform_id(transform.id))
+}
+
+impl NoProposalChosen {
+    /// For each proposal offered, how it misses the configured one that it misses least.
+    fn explain(wishes: &[Wish], offered: &SecurityAssociation) -> Self {
+        let nearest = |proposal: &Proposal| {
+            let missed = (1usize..).zip(wishes).filter(|(_, wish)| wish.protocol == proposal.protocol);
+            let missed = missed.filter_map(|(number, wish)| Some((number, meet(wish, proposal).err()?)));
+            missed.min_by_key(|(_, missed)| missed.len())
+        };
+        let differences = offered.proposals.iter().flat_map(|proposal| {
+            let (number, missed) = nearest(proposal).unwrap_or_default();
+            Self::of(number, proposal, missed).differences
+        });
+        Self { differences: differences.collect() }
+    }
+
+    fn of(configured_number: usize, proposal: &Proposal, missed: Vec<Missed>) -> Self {
+        let difference = |(kind, configured): Missed| Difference {
+            offered_number: proposal.number,
+            configured_number,
+            kind,
+            offered: proposal.transforms.iter().filter(|t| t.transform_type == kind).copied().collect(),
+            configured,
+        };
+        Self { differences: missed.into_iter().map(difference).collect() }
+    }
+}
+
+impl fmt::Display for NoProposalChosen {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.differences.iter().map(Difference::to_string).collect();
+        match lines.is_empty() {
+            true => out.write_str("nothing was offered that is configured"),
+            false => out.write_str(&lines.join("; ")),
+        }
+    }
+}
+
+impl std::error::Error for NoProposalChosen {}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |transforms: &[Transform]| match transforms {
+            [] => "none".to_owned(),
+            some => some.iter().map(Transform::to_string).collect::<Vec<_>>().join(", "),
+        };
+        let (offered, configured) = (list(&self.offered), list(&self.configured));
+        write!(out, "proposal {}, {}: offered {offered}; ", self.offered_number, self.kind)?;
+        write!(out, "configured (proposal {}) {configured}", self.configured_number)
+    }
+}

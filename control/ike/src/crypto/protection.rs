@@ -1,0 +1,233 @@
+//! The protection of an IKE SA: whole messages sealed into SK payloads (RFC 7296 §3.14) or, where
+//! they are too long for one datagram, into SKF fragments (RFC 7383), and opened again.
+//!
+//! When a message is sealed, retransmitted or fragmented anew is the engine's decision; sealing the
+//! same message twice makes two different datagrams, so retransmissions must repeat octets.
+
+use super::fragment::Fragment;
+use super::keys::IkeKeys;
+use super::random::Random;
+use super::seal::{Direction, NotSealed};
+use super::{IkeSuite, Secret};
+use crate::want::Role;
+use crate::wire::{
+    Chain, EmitError, HEADER_LENGTH, Header, Message, ParseError, PayloadType, Sealed, SealedFragment,
+    emit_chain, limits, parse_chain,
+};
+
+/// Octets of the SK payload header, which is the generic one.
+const SK_HEADER: usize = 4;
+
+/// Octets of the SKF payload header: the generic one, Fragment Number, Total Fragments.
+const SKF_HEADER: usize = 8;
+
+/// Both directions of an IKE SA's encryption. One owner: the SA; sealing advances its counter.
+pub struct Protection {
+    outbound: Direction,
+    inbound: Direction,
+}
+
+/// Keys that do not fit their algorithms: a slip of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadKeys {
+    /// A key has another length than its algorithm takes.
+    #[error("{key} has {length} octets, its algorithm takes {expected}")]
+    Length {
+        /// Which key.
+        key: &'static str,
+        /// Octets it has.
+        length: usize,
+        /// Octets it should have.
+        expected: usize,
+    },
+    /// A cipher that does not authenticate came without an integrity algorithm.
+    #[error("AES-CBC without an integrity algorithm")]
+    NoIntegrity,
+    /// The cipher refused the key.
+    #[error("the cipher refused the key")]
+    Cipher,
+}
+
+/// Why a message of ours was not sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// It does not fit the format.
+    #[error(transparent)]
+    Emit(#[from] EmitError),
+    /// Every nonce of this direction is used up; the IKE SA must be replaced.
+    #[error("all nonces of this IKE SA are used up: rekey it")]
+    Exhausted,
+    /// The cipher library failed.
+    #[error("the cipher failed")]
+    Cipher,
+    /// No content fits a fragment of the size asked for.
+    #[error("a datagram of {limit} octets leaves no room for content: raise the fragment size")]
+    NoRoom {
+        /// The limit asked for, in octets of one IKE message.
+        limit: usize,
+    },
+}
+
+/// Why a received message was not opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// The check value is wrong: not sent by the peer, or altered. To be dropped in silence.
+    #[error("the integrity check value is wrong")]
+    NotAuthentic,
+    /// The peer sent this and it is malformed. To be answered with [`ParseError::notify`].
+    #[error("authentic, but malformed: {0}")]
+    Malformed(#[from] ParseError),
+}
+
+impl From<NotSealed> for SealError {
+    fn from(cause: NotSealed) -> Self {
+        match cause {
+            NotSealed::Exhausted => Self::Exhausted,
+            NotSealed::Cipher => Self::Cipher,
+        }
+    }
+}
+
+/// What stands in front of an encrypted body, but its length.
+struct Envelope<'a> {
+    header: &'a Header,
+    payload_type: PayloadType,
+    first: PayloadType,
+    /// Fragment Number and Total Fragments of an SKF payload.
+    fragment: Option<(u16, u16)>,
+}
+
+impl Protection {
+    /// Takes the keys of an IKE SA in which we are the original `role`.
+    pub fn new(suite: &IkeSuite, keys: &IkeKeys, role: Role) -> Result<Self, BadKeys> {
+        let direction = |e: &[u8], a: &[u8]| Direction::new(suite.encryption, suite.integrity, e, a);
+        let initiator = direction(&keys.sk_ei, &keys.sk_ai)?;
+        let responder = direction(&keys.sk_er, &keys.sk_ar)?;
+        let (outbound, inbound) = match role {
+            Role::Initiator => (initiator, responder),
+            Role::Responder => (responder, initiator),
+        };
+        Ok(Self { outbound, inbound })
+    }
+
+    /// The message as one datagram with an SK payload. `random` is drawn from for CBC only.
+    pub fn seal(&mut self, message: &Message, random: &mut dyn Random) -> Result<Vec<u8>, SealError> {
+        let chain = emit_chain(&message.payloads)?;
+        self.seal_whole(&message.header, &chain, random)
+    }
+
+    /// The message as datagrams of at most `limit` octets each, counted from the IKE header: one with
+    /// an SK payload if that suffices ("if the message is small enough ... it SHOULD NOT be
+    /// fragmented", RFC 7383 §2.5.1), else SKF fragments in order.
+    pub fn seal_fragments(
+        &mut self,
+        message: &Message,
+        limit: usize,
+        random: &mut dyn Random,
+    ) -> Result<Vec<Vec<u8>>, SealError> {
+        let chain = emit_chain(&message.payloads)?;
+        let whole = self.outbound.body_length(chain.octets.len()).saturating_add(HEADER_LENGTH + SK_HEADER);
+        if whole <= limit {
+            return self.seal_whole(&message.header, &chain, random).map(|datagram| vec![datagram]);
+        }
+        let capacity = self.outbound.capacity(limit.saturating_sub(HEADER_LENGTH + SKF_HEADER));
+        if capacity == 0 {
+            return Err(SealError::NoRoom { limit });
+        }
+        let total = count_fragments(chain.octets.len(), capacity)?;
+        let pieces = (1..=total).zip(chain.octets.chunks(capacity));
+        pieces
+            .map(|(number, piece)| {
+                // "Next Payload ... for the Fragments other than the first MUST be zero" (RFC 7383 §2.5).
+                let first = if number == 1 { chain.first } else { PayloadType::None };
+                let payload_type = PayloadType::EncryptedFragment;
+                let fragment = Some((number, total));
+                let envelope = Envelope { header: &message.header, payload_type, first, fragment };
+                self.seal_envelope(&envelope, piece, random)
+            })
+            .collect()
+    }
+
+    /// The message in an SK payload, once its check value has proved right.
+    pub fn open(&self, sealed: &Sealed) -> Result<Message, OpenError> {
+        let content = self.content(sealed)?;
+        let (payloads, skipped) = parse_chain(sealed.first(), &content)?;
+        Ok(Message { header: *sealed.header(), payloads, skipped })
+    }
+
+    /// The piece in an SKF payload, once its check value has proved right, for [`super::Reassembly`].
+    pub fn open_fragment(&self, fragment: &SealedFragment) -> Result<Fragment, OpenError> {
+        let content = self.content(fragment.sealed())?;
+        let (header, first) = (*fragment.sealed().header(), fragment.sealed().first());
+        Ok(Fragment { header, first, number: fragment.number(), total: fragment.total(), content })
+    }
+
+    fn seal_whole(
+        &mut self,
+        header: &Header,
+        chain: &Chain,
+        random: &mut dyn Random,
+    ) -> Result<Vec<u8>, SealError> {
+        let payload_type = PayloadType::Encrypted;
+        let envelope = Envelope { header, payload_type, first: chain.first, fragment: None };
+        self.seal_envelope(&envelope, &chain.octets, random)
+    }
+
+    fn seal_envelope(
+        &mut self,
+        envelope: &Envelope<'_>,
+        content: &[u8],
+        random: &mut dyn Random,
+    ) -> Result<Vec<u8>, SealError> {
+        let mut out = envelope.emit(self.outbound.body_length(content.len()))?;
+        self.outbound.seal(&mut out, content, random)?;
+        Ok(out)
+    }
+
+    fn content(&self, sealed: &Sealed) -> Result<Secret, OpenError> {
+        let text = self.inbound.open(sealed.associated(), sealed.body()).ok_or(OpenError::NotAuthentic)?;
+        strip_padding(text).map_err(OpenError::Malformed)
+    }
+}
+
+impl Envelope<'_> {
+    /// Header and payload header, with their final lengths for a body of `body` octets.
+    fn emit(&self, body: usize) -> Result<Vec<u8>, EmitError> {
+        let own = if self.fragment.is_some() { SKF_HEADER } else { SK_HEADER };
+        let payload = body.saturating_add(own);
+        let length = payload.saturating_add(HEADER_LENGTH);
+        let too_long = EmitError::TooLong { what: "IKE message", length, limit: limits::MESSAGE_OCTETS };
+        if length > limits::MESSAGE_OCTETS {
+            return Err(too_long);
+        }
+        let field = u16::try_from(payload).map_err(|_| too_long)?;
+        let mut out = Vec::with_capacity(length);
+        self.header.emit(self.payload_type, u32::try_from(length).map_err(|_| too_long)?, &mut out);
+        out.extend([self.first.into(), 0]);
+        out.extend(field.to_be_bytes());
+        if let Some((number, total)) = self.fragment {
+            out.extend(number.to_be_bytes());
+            out.extend(total.to_be_bytes());
+        }
+        Ok(out)
+    }
+}
+
+fn count_fragments(content: usize, capacity: usize) -> Result<u16, EmitError> {
+    let (count, limit) = (content.div_ceil(capacity), usize::from(limits::FRAGMENTS));
+    match u16::try_from(count) {
+        Ok(total) if total <= limits::FRAGMENTS => Ok(total),
+        _ => Err(EmitError::TooMany { what: "fragments", count, limit }),
+    }
+}
+
+/// Takes away Pad Length and that much padding: "The recipient MUST accept any length that results
+/// in proper alignment", whatever its octets are (RFC 7296 §3.14).
+fn strip_padding(mut text: Secret) -> Result<Secret, ParseError> {
+    let length = text.len();
+    let padding = usize::from(text.pop().ok_or(ParseError::BadLength { what: "encrypted text", length })?);
+    let content =
+        text.len().checked_sub(padding).ok_or(ParseError::BadLength { what: "padding", length: padding })?;
+    text.truncate(content);
+    Ok(text)
+}

@@ -1,0 +1,246 @@
+//! One direction of an IKE SA's encryption: the body of an SK or SKF payload, initialization vector
+//! through integrity check value (RFC 7296 §3.14; RFC 5282 for AES-GCM).
+//!
+//! Knows neither messages nor roles; those are put together in [`super::protection`].
+
+use aws_lc_rs::cipher::{AES_128, AES_256, DecryptingKey, EncryptingKey, UnboundCipherKey};
+use aws_lc_rs::cipher::{Algorithm, DecryptionContext, EncryptionContext};
+use aws_lc_rs::hmac;
+use aws_lc_rs::iv::FixedLength;
+use ravelin_gcm as gcm;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use super::random::Random;
+use super::{BadKeys, Secret};
+use crate::config::{Encryption, Integrity};
+
+const SALT: usize = 4;
+const COUNTER: usize = 8;
+const BLOCK: usize = 16;
+
+/// The Pad Length octet.
+const PAD_LENGTH: usize = 1;
+
+/// Why a body could not be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotSealed {
+    /// The GCM counter has reached its end.
+    Exhausted,
+    /// The library refused; cannot happen with keys and lengths made here.
+    Cipher,
+}
+
+/// Cipher and key of one direction.
+pub(super) enum Direction {
+    Gcm(Box<Gcm>),
+    Cbc(Box<Cbc>),
+}
+
+/// AES-GCM with a 16-octet check value (RFC 5282). The nonce is the salt and a counter sent as the
+/// IV: a counter cannot repeat, where random octets could.
+pub(super) struct Gcm {
+    key: gcm::Key,
+    salt: [u8; SALT],
+    next: Option<u64>,
+}
+
+/// AES-CBC with HMAC-SHA2 over the whole message (RFC 7296 §3.14).
+pub(super) struct Cbc {
+    algorithm: &'static Algorithm,
+    key: Secret,
+    integrity: Integrity,
+    mac: hmac::Key,
+}
+
+impl Direction {
+    /// Takes SK_e and SK_a of one direction, of exactly the lengths the algorithms have.
+    pub(super) fn new(
+        encryption: Encryption,
+        integrity: Option<Integrity>,
+        sk_e: &[u8],
+        sk_a: &[u8],
+    ) -> Result<Self, BadKeys> {
+        let expected = encryption.keymat_len();
+        if sk_e.len() != expected {
+            return Err(BadKeys::Length { key: "SK_e", length: sk_e.len(), expected });
+        }
+        let cbc =
+            |algorithm, integrity| Cbc::new(algorithm, integrity, sk_e, sk_a).map(Box::new).map(Self::Cbc);
+        match (encryption, integrity) {
+            (Encryption::AesCbc128, Some(integrity)) => cbc(&AES_128, integrity),
+            (Encryption::AesCbc256, Some(integrity)) => cbc(&AES_256, integrity),
+            (Encryption::AesCbc128 | Encryption::AesCbc256, None) => Err(BadKeys::NoIntegrity),
+            (Encryption::AesGcm128 | Encryption::AesGcm192 | Encryption::AesGcm256, _) => {
+                Gcm::new(sk_e).map(Box::new).map(Self::Gcm)
+            }
+        }
+    }
+
+    /// Octets of the body around `content` octets of payloads.
+    pub(super) fn body_length(&self, content: usize) -> usize {
+        match self {
+            Self::Gcm(_) => content.saturating_add(COUNTER + PAD_LENGTH + gcm::TAG_LENGTH),
+            Self::Cbc(cbc) => padded(content).saturating_add(BLOCK).saturating_add(cbc.icv()),
+        }
+    }
+
+    /// The most octets of payloads whose body has at most `body` octets.
+    pub(super) fn capacity(&self, body: usize) -> usize {
+        match self {
+            Self::Gcm(_) => body.saturating_sub(COUNTER + PAD_LENGTH + gcm::TAG_LENGTH),
+            Self::Cbc(cbc) => {
+                let text = body.saturating_sub(BLOCK).saturating_sub(cbc.icv());
+                (text / BLOCK).saturating_mul(BLOCK).saturating_sub(PAD_LENGTH)
+            }
+        }
+    }
+
+    /// Appends the body to `message`, which so far holds what the check value covers and the cipher
+    /// does not: everything through the SK payload header, lengths final.
+    pub(super) fn seal(
+        &mut self,
+        message: &mut Vec<u8>,
+        content: &[u8],
+        random: &mut dyn Random,
+    ) -> Result<(), NotSealed> {
+        match self {
+            Self::Gcm(gcm) => gcm.seal(message, content),
+            Self::Cbc(cbc) => cbc.seal(message, content, random),
+        }
+    }
+
+    /// The payloads in `body`, with their padding; `None` if the check value is wrong.
+    pub(super) fn open(&self, associated: &[u8], body: &[u8]) -> Option<Secret> {
+        match self {
+            Self::Gcm(gcm) => gcm.open(associated, body),
+            Self::Cbc(cbc) => cbc.open(associated, body),
+        }
+    }
+}
+
+impl Gcm {
+    fn new(sk_e: &[u8]) -> Result<Self, BadKeys> {
+        let (key, salt) = sk_e.split_last_chunk::<SALT>().ok_or(BadKeys::Cipher)?;
+        let key = gcm::Key::new(gcm::Kernel::detect(), key).map_err(|_| BadKeys::Cipher)?;
+        Ok(Self { key, salt: *salt, next: Some(0) })
+    }
+
+    fn nonce(&self, counter: [u8; COUNTER]) -> [u8; gcm::NONCE_LENGTH] {
+        let mut nonce = [0; gcm::NONCE_LENGTH];
+        let octets = self.salt.into_iter().chain(counter);
+        nonce.iter_mut().zip(octets).for_each(|(to, from)| *to = from);
+        nonce
+    }
+
+    /// "the sender SHOULD pad with zero octets" only as far as needed, which with a stream cipher is
+    /// not at all: the Pad Length octet is always 0 (RFC 5282 §3).
+    fn seal(&mut self, message: &mut Vec<u8>, content: &[u8]) -> Result<(), NotSealed> {
+        let counter = self.next.ok_or(NotSealed::Exhausted)?;
+        self.next = counter.checked_add(1);
+        let counter = counter.to_be_bytes();
+        let mut text = Zeroizing::new([content, &[0]].concat());
+        let mut tag = [0; gcm::TAG_LENGTH];
+        let nonce = self.nonce(counter);
+        gcm::seal_burst(&mut [gcm::Seal {
+            key: &self.key,
+            nonce,
+            aad: message,
+            text: &mut text,
+            tag: &mut tag,
+        }]);
+        message.extend(counter);
+        message.extend_from_slice(&text);
+        message.extend(tag);
+        Ok(())
+    }
+
+    fn open(&self, associated: &[u8], body: &[u8]) -> Option<Secret> {
+        let (counter, rest) = body.split_first_chunk::<COUNTER>()?;
+        let (text, tag) = rest.split_last_chunk::<{ gcm::TAG_LENGTH }>()?;
+        let mut text = Zeroizing::new(text.to_vec());
+        let mut lane = [gcm::Open::new(&self.key, self.nonce(*counter), associated, &mut text, *tag)];
+        gcm::open_burst(&mut lane);
+        let [lane] = lane;
+        lane.verdict.ok()?;
+        Some(text)
+    }
+}
+
+impl Cbc {
+    fn new(
+        algorithm: &'static Algorithm,
+        integrity: Integrity,
+        sk_e: &[u8],
+        sk_a: &[u8],
+    ) -> Result<Self, BadKeys> {
+        let expected = integrity.key_len();
+        if sk_a.len() != expected {
+            return Err(BadKeys::Length { key: "SK_a", length: sk_a.len(), expected });
+        }
+        let hash = match integrity {
+            Integrity::HmacSha256 => hmac::HMAC_SHA256,
+            Integrity::HmacSha384 => hmac::HMAC_SHA384,
+            Integrity::HmacSha512 => hmac::HMAC_SHA512,
+        };
+        let (key, mac) = (Zeroizing::new(sk_e.to_vec()), hmac::Key::new(hash, sk_a));
+        Ok(Self { algorithm, key, integrity, mac })
+    }
+
+    fn icv(&self) -> usize {
+        self.integrity.icv_length()
+    }
+
+    fn cipher_key(&self) -> Option<UnboundCipherKey> {
+        UnboundCipherKey::new(self.algorithm, &self.key).ok()
+    }
+
+    /// "The Initialization Vector ... MUST be randomly chosen", the check value covers "the entire
+    /// message ... up to but not including" itself (RFC 7296 §3.14, §3.15).
+    fn seal(&self, message: &mut Vec<u8>, content: &[u8], random: &mut dyn Random) -> Result<(), NotSealed> {
+        let mut iv = [0; BLOCK];
+        random.fill(&mut iv);
+        let text = self.encrypt(content, iv).ok_or(NotSealed::Cipher)?;
+        message.extend(iv);
+        message.extend_from_slice(&text);
+        let tag = hmac::sign(&self.mac, message);
+        message.extend(tag.as_ref().iter().take(self.icv()));
+        Ok(())
+    }
+
+    fn encrypt(&self, content: &[u8], iv: [u8; BLOCK]) -> Option<Secret> {
+        // Room for the padding from the start: growing would leave a copy behind.
+        let whole = padded(content.len());
+        let padding = whole.saturating_sub(content.len()).saturating_sub(PAD_LENGTH);
+        let mut text = Zeroizing::new(Vec::with_capacity(whole));
+        text.extend_from_slice(content);
+        text.extend(std::iter::repeat_n(0, padding));
+        text.push(u8::try_from(padding).ok()?);
+        let context = EncryptionContext::Iv128(FixedLength::from(&iv));
+        EncryptingKey::cbc(self.cipher_key()?).ok()?.less_safe_encrypt(&mut text, context).ok()?;
+        Some(text)
+    }
+
+    /// Checks before it decrypts, so that padding says nothing to a forger.
+    fn open(&self, associated: &[u8], body: &[u8]) -> Option<Secret> {
+        let (covered, icv) = body.split_at_checked(body.len().checked_sub(self.icv())?)?;
+        let mut context = hmac::Context::with_key(&self.mac);
+        context.update(associated);
+        context.update(covered);
+        let tag = context.sign();
+        let expected = tag.as_ref().get(..self.icv())?;
+        if !bool::from(expected.ct_eq(icv)) {
+            return None;
+        }
+        let (iv, text) = covered.split_first_chunk::<BLOCK>()?;
+        let mut text = Zeroizing::new(text.to_vec());
+        let context = DecryptionContext::Iv128(FixedLength::from(iv));
+        DecryptingKey::cbc(self.cipher_key()?).ok()?.decrypt(&mut text, context).ok()?;
+        Some(text)
+    }
+}
+
+/// Content, padding and Pad Length octet: the next multiple of the block.
+fn padded(content: usize) -> usize {
+    content.saturating_add(PAD_LENGTH).next_multiple_of(BLOCK)
+}
