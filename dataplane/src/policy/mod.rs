@@ -5,4 +5,10 @@
 //! persistent ([`array`], [`trie`]): a change copies the path to what changed, so an update costs
 //! O(prefixes changed), and what readers still hold stays valid until they hand it back.
 
+pub mod array;
+pub mod publish;
+pub mod route;
 pub mod selector;
+pub mod spd;
+pub mod table;
+pub mod trie;
