@@ -12,11 +12,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod certreq;
 pub mod der;
+pub mod identity;
 pub mod key;
 pub mod oid;
+pub mod path;
 pub mod pem;
+pub mod store;
 pub mod time;
+pub mod verdict;
 pub mod x509;
 
 pub use key::{PrivateKey, PublicKey, SignatureScheme};

@@ -9,6 +9,7 @@ mod extension;
 mod frame;
 mod general_name;
 mod name;
+mod name_text;
 
 use std::fmt;
 use std::ops::Deref;

@@ -167,6 +167,9 @@ impl fmt::Display for Name {
             f.write_str(if index == 0 { "" } else { "," })?;
             for (index, attribute) in part.iter().enumerate() {
                 write!(f, "{}{}=", if index == 0 { "" } else { "+" }, attribute.kind)?;
+                // A '#' introduces octets; a text that begins with one is escaped.
+                let text = matches!(attribute.canonical, Canonical::Text(_));
+                f.write_str(if text && attribute.text.starts_with('#') { "\\" } else { "" })?;
                 write_escaped(&attribute.text, f)?;
             }
         }

@@ -1,0 +1,178 @@
+//! What is finally known about a peer's certificate: the path, the identity, and what was not checked.
+//!
+//! A [`Verdict`] cannot be had without a [`VerifiedPath`], and it says in its type what it does not rest on: no
+//! field is optional in silence. [`reach`] goes from the octets of a peer's CERT payloads to the verdict in one
+//! step.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::identity::{Identity, Match, Mismatch};
+use crate::path::{self, Budget, PathError, Request, Rules, VerifiedPath};
+use crate::store::{Anchors, Intermediates};
+use crate::time::UnixTime;
+use crate::x509::{Certificate, CertificateError};
+
+/// Certificates read from one peer. A path has seven; cross-certificates may double that.
+pub const MAX_PRESENTED: usize = 16;
+
+/// A believed certificate.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Verdict {
+    /// The proof that it chains to an anchor.
+    pub path: VerifiedPath,
+    /// What the identity check says.
+    pub identity: IdentityCheck,
+    /// What is known about revocation.
+    pub revocation: Revocation,
+    /// How many presented certificates could not be read and were passed over.
+    pub unreadable: usize,
+}
+
+/// Whether the peer is who its certificate says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentityCheck {
+    /// The identity it claimed is in the certificate.
+    Matches(Match),
+    /// The operator turned the comparison off for this connection: any certificate below the anchors may claim any
+    /// identity.
+    NotCompared,
+}
+
+/// What is known about the revocation of the certificates of the path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Revocation {
+    /// Nothing: a revoked certificate would have passed.
+    NotChecked {
+        /// Why it was not.
+        why: NotChecked,
+    },
+}
+
+/// Why revocation was not checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotChecked {
+    /// This crate consults neither CRLs nor OCSP.
+    Unsupported,
+}
+
+/// Why a peer's certificate is not believed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It presented none.
+    #[error("the peer presented no certificate")]
+    NoCertificate,
+    /// It presented more than [`MAX_PRESENTED`].
+    #[error("the peer presented {0} certificates; {MAX_PRESENTED} are accepted")]
+    TooMany(usize),
+    /// The first one, its own, is not a certificate.
+    #[error("the peer's certificate cannot be read: {0}")]
+    Unreadable(CertificateError),
+    /// It does not chain to an anchor.
+    #[error(transparent)]
+    Path(Box<PathError>),
+    /// It does not carry the identity the peer claims.
+    #[error(transparent)]
+    Identity(Mismatch),
+}
+
+/// All that [`reach`] needs besides the peer's octets.
+#[derive(Clone, Copy, Debug)]
+pub struct Basis<'a> {
+    /// Whom to believe.
+    pub anchors: &'a Anchors,
+    /// What else we hold.
+    pub intermediates: &'a Intermediates,
+    /// What is acceptable.
+    pub rules: &'a Rules,
+    /// How much work may be done.
+    pub budget: Budget,
+    /// The current time.
+    pub time: UnixTime,
+    /// Whether the claimed identity must be in the certificate. Turning it off makes every holder of a certificate
+    /// below the anchors able to pose as any other.
+    pub match_identity: bool,
+}
+
+/// From the contents of CERT payloads (encoding 4; the end entity's first) and a claimed identity to a verdict.
+pub fn reach(
+    presented: &[impl AsRef<[u8]>],
+    claimed: &Identity,
+    basis: &Basis<'_>,
+) -> Result<Verdict, Refusal> {
+    let (first, others) = presented.split_first().ok_or(Refusal::NoCertificate)?;
+    if presented.len() > MAX_PRESENTED {
+        return Err(Refusal::TooMany(presented.len()));
+    }
+    let end_entity = Certificate::from_der(first.as_ref()).map(Arc::new).map_err(Refusal::Unreadable)?;
+    let readable: Vec<Arc<Certificate>> =
+        others.iter().filter_map(|der| Certificate::from_der(der.as_ref()).ok()).map(Arc::new).collect();
+    let request = Request {
+        end_entity: &end_entity,
+        presented: &readable,
+        intermediates: basis.intermediates,
+        anchors: basis.anchors,
+        time: basis.time,
+        rules: basis.rules,
+        budget: basis.budget,
+    };
+    let path = path::validate(&request).map_err(|error| Refusal::Path(Box::new(error)))?;
+    let identity = if basis.match_identity {
+        IdentityCheck::Matches(claimed.matches(&end_entity).map_err(Refusal::Identity)?)
+    } else {
+        IdentityCheck::NotCompared
+    };
+    let unreadable = others.len().saturating_sub(readable.len());
+    Ok(Verdict {
+        path,
+        identity,
+        revocation: Revocation::NotChecked { why: NotChecked::Unsupported },
+        unreadable,
+    })
+}
+
+impl Verdict {
+    /// What the verdict does not rest on, one line each, for the operator.
+    pub fn not_checked(&self) -> Vec<String> {
+        let identity = match self.identity {
+            IdentityCheck::Matches(_) => None,
+            IdentityCheck::NotCompared => {
+                Some("identity: not compared with the certificate, by configuration".to_owned())
+            }
+        };
+        let Revocation::NotChecked { why } = &self.revocation;
+        [Some(format!("revocation: not checked, {why}")), identity].into_iter().flatten().collect()
+    }
+}
+
+impl Refusal {
+    /// A short stable word for counters and scripts.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NoCertificate => "no-certificate",
+            Self::TooMany(_) => "too-many-certificates",
+            Self::Unreadable(_) => "unreadable-certificate",
+            Self::Path(error) => error.cause.code(),
+            Self::Identity(_) => "identity-mismatch",
+        }
+    }
+
+    /// What the search for a path tried, if it came to that.
+    pub const fn explanation(&self) -> Option<&path::Explanation> {
+        match self {
+            Self::Path(error) => Some(&error.explanation),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for NotChecked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsupported => f.write_str("neither CRLs nor OCSP are consulted"),
+        }
+    }
+}
