@@ -14,6 +14,7 @@
 use std::ffi::{CString, c_char, c_int};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::affinity::Affinity;
 use crate::error::Errno;
 use crate::lcore::Lcore;
 use crate::log;
@@ -169,7 +170,7 @@ impl Eal {
             said: log::take_recent(),
         })?;
         config.vdevs.iter().for_each(vdev::remember);
-        Ok(Started { eal: Eal(()), lcores: Lcore::all() })
+        Ok(Started { eal: Eal(()), lcores: Lcore::all(&config.worker_cpus) })
     }
 
     /// Lets `dpdk-dumpcap` and `dpdk-pdump` attach. Needs [`Memory::HugeFiles`] and [`Config::shared`].
@@ -345,38 +346,6 @@ fn advice(reason: Errno) -> &'static str {
         libc::EINVAL => "an argument was not understood",
         libc::EAGAIN => "another process holds the same file prefix, or VFIO is not ready",
         _ => "see what EAL said",
-    }
-}
-
-/// A set of CPUs.
-struct Affinity(libc::cpu_set_t);
-
-impl Affinity {
-    fn of(process: libc::pid_t) -> Self {
-        // SAFETY: cpu_set_t is a bit array for which all zero is the empty set.
-        let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-        // SAFETY: writes at most size_of::<cpu_set_t>() octets to `set`. On failure the set stays empty.
-        unsafe { libc::sched_getaffinity(process, size_of::<libc::cpu_set_t>(), &raw mut set) };
-        Affinity(set)
-    }
-
-    fn of_this_thread() -> Self {
-        Self::of(0)
-    }
-
-    /// The main thread's, which threads inherit unless they change it.
-    fn of_process() -> Self {
-        Self::of(libc::pid_t::try_from(std::process::id()).unwrap_or(0))
-    }
-
-    fn contains(&self, cpu: usize) -> bool {
-        // SAFETY: reads a bit of the set; the bound is checked first.
-        cpu < libc::CPU_SETSIZE as usize && unsafe { libc::CPU_ISSET(cpu, &self.0) }
-    }
-
-    fn restore(&self) {
-        // SAFETY: reads `set`. A failure leaves the thread where EAL put it, which is among its own CPUs.
-        let _ = unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const self.0) };
     }
 }
 

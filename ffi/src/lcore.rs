@@ -18,6 +18,7 @@ use crate::error::Errno;
 #[derive(Debug)]
 pub struct Lcore {
     id: c_uint,
+    cpu: usize,
 }
 
 /// A closure running on an lcore. Dropping it leaves the closure running.
@@ -41,14 +42,10 @@ pub struct LaunchError {
 type Job = Box<dyn FnOnce() + Send>;
 
 impl Lcore {
-    /// The workers of a started EAL. Called once, by [`crate::Eal::start`].
-    pub(crate) fn all() -> Vec<Lcore> {
-        let next = |id| {
-            // SAFETY: reads EAL's lcore table; skip_main = 1, wrap = 0. u32::MAX asks for the first.
-            let id = unsafe { dpdk_sys::rte_get_next_lcore(id, 1, 0) };
-            (id < dpdk_sys::RTE_MAX_LCORE).then_some(id)
-        };
-        std::iter::successors(next(c_uint::MAX), |id| next(*id)).map(|id| Lcore { id }).collect()
+    /// The workers of a started EAL: lcore n + 1 runs on the nth of `cpus` (see
+    /// `eal::Config::lcores`). Called once, by [`crate::Eal::start`].
+    pub(crate) fn all(cpus: &[usize]) -> Vec<Lcore> {
+        (1..).zip(cpus).map(|(id, cpu)| Lcore { id, cpu: *cpu }).collect()
     }
 
     /// DPDK's number of the thread.
@@ -56,17 +53,16 @@ impl Lcore {
         self.id
     }
 
-    /// The CPU it is pinned to.
-    pub fn cpu(&self) -> Option<usize> {
-        let id = c_int::try_from(self.id).ok()?;
-        // SAFETY: reads EAL's lcore table; the id came from it.
-        usize::try_from(unsafe { dpdk_sys::rte_lcore_to_cpu_id(id) }).ok()
+    /// The CPU it is pinned to. (Not `rte_lcore_to_cpu_id`, which knows nothing of `--lcores`.)
+    pub fn cpu(&self) -> usize {
+        self.cpu
     }
 
-    /// The NUMA node of that CPU.
-    pub fn numa(&self) -> u32 {
-        // SAFETY: reads EAL's lcore table; the id came from it.
-        unsafe { dpdk_sys::rte_lcore_to_socket_id(self.id) }
+    /// The NUMA node of that CPU, when the machine has such.
+    pub fn numa(&self) -> Option<u32> {
+        let entries = std::fs::read_dir(format!("/sys/devices/system/cpu/cpu{}", self.cpu)).ok()?;
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        names.filter_map(|name| name.strip_prefix("node")?.parse().ok()).next()
     }
 
     /// Starts `work` on the thread. A panic in it is caught and given to [`Running::join`].

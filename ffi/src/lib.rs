@@ -24,6 +24,7 @@
 //!
 //! Left to the caller: which CPUs, which pools, which queue is polled by whom.
 
+mod affinity;
 pub mod burst;
 pub mod eal;
 pub mod error;

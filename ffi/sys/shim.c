@@ -22,14 +22,8 @@ unsigned int shim_lcore_id(void) { return rte_lcore_id(); }
 
 struct rte_mbuf *shim_pktmbuf_alloc(struct rte_mempool *pool) { return rte_pktmbuf_alloc(pool); }
 
-int shim_pktmbuf_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **out, unsigned int n)
-{
-	return rte_pktmbuf_alloc_bulk(pool, out, n);
-}
-
 void shim_pktmbuf_free(struct rte_mbuf *m) { rte_pktmbuf_free(m); }
 int shim_pktmbuf_linearize(struct rte_mbuf *m) { return rte_pktmbuf_linearize(m); }
-uint16_t shim_pktmbuf_data_room(struct rte_mempool *pool) { return rte_pktmbuf_data_room_size(pool); }
 
 uint16_t shim_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **out, uint16_t n)
 {

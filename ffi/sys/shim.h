@@ -15,13 +15,9 @@ int shim_errno(void);
 unsigned int shim_lcore_id(void);
 
 struct rte_mbuf *shim_pktmbuf_alloc(struct rte_mempool *pool);
-/* 0, or -ENOENT and nothing allocated. */
-int shim_pktmbuf_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **out, unsigned int n);
 void shim_pktmbuf_free(struct rte_mbuf *m);
 /* 0, or -1 when the first segment lacks the tailroom. */
 int shim_pktmbuf_linearize(struct rte_mbuf *m);
-/* Bytes of data room (headroom included) of a pool's mbufs. */
-uint16_t shim_pktmbuf_data_room(struct rte_mempool *pool);
 
 uint16_t shim_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **out, uint16_t n);
 uint16_t shim_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **in, uint16_t n);

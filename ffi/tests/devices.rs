@@ -23,7 +23,7 @@ fn mbufs_come_from_any_thread_and_go_home_on_any_thread() {
     let (lcore, result) = running.join();
     let (sum, current, made) = result.unwrap();
     assert_eq!((sum, current, made.len()), ((0..64).sum(), Some(lcore.id()), 40));
-    assert_eq!(lcore.cpu(), Some(0));
+    assert_eq!(lcore.cpu(), 0);
     assert_eq!(pool.available(), 256 - 40);
     drop(made);
     assert!(pool.is_full());
@@ -106,6 +106,8 @@ fn the_null_device_receives_without_end_and_swallows_what_is_sent() {
     assert!(burst.is_empty());
     assert!(up.port.link().is_ok());
     assert_eq!(up.port.counters().unwrap().rx_packets, 64);
+    let all = up.port.all_counters().unwrap();
+    assert!(all.contains(&("rx_good_packets".to_owned(), 64)), "{all:?}");
     assert!(pool.is_full());
 }
 

@@ -6,8 +6,9 @@
 use std::ffi::{CStr, CString, c_char};
 use std::sync::Arc;
 
+use super::fallback::Fallback;
 use super::info::Info;
-use super::plan::{Fallback, Plan};
+use super::plan::Plan;
 use super::running::{Claim, Port, Running, promiscuous, table};
 use crate::eal::Eal;
 use crate::error::Errno;

@@ -15,12 +15,15 @@
 //! [`Fallback`]s.
 
 mod device;
+mod fallback;
 mod info;
 pub mod plan;
 mod running;
+mod xstats;
 
 pub use device::{Device, Error, SetUp};
+pub use fallback::{Fallback, Refusal};
 pub use info::{Descriptors, Info};
-pub use plan::{Fallback, Plan, Refusal, Wish, plan};
+pub use plan::{Plan, Rss, Wish, plan};
 pub(crate) use running::Running;
 pub use running::{Counters, Link, Port};

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::plan::Fallback;
+use super::fallback::Fallback;
+use super::xstats;
 use crate::error::Errno;
 use crate::vdev;
 
@@ -177,6 +178,14 @@ impl Port {
             rx_no_buffer: raw.rx_nombuf,
             tx_errors: raw.oerrors,
         })
+    }
+
+    /// Everything the driver counts, by the driver's own names.
+    ///
+    /// # Errors
+    /// What the driver answered.
+    pub fn all_counters(&mut self) -> Result<Vec<(String, u64)>, Errno> {
+        xstats::read(self.id())
     }
 
     /// The MTU the driver knows; on a kernel interface see [`crate::vdev::kernel_mtu`].

@@ -491,47 +491,18 @@ impl<T: Copy + Default, const N: usize> Default for __BindgenOpaqueArray64<[T; N
 }
 pub const RTE_MAX_ETHPORTS: u32 = 32;
 pub const RTE_MAX_LCORE: u32 = 128;
-pub const RTE_VER_MINOR: u32 = 11;
-pub const RTE_VER_MONTH: u32 = 11;
-pub const RTE_VER_RELEASE: u32 = 99;
-pub const RTE_VER_SUFFIX: &[u8; 1] = b"\0";
-pub const RTE_VER_YEAR: u32 = 22;
-pub const RTE_VER_PREFIX: &[u8; 5] = b"DPDK\0";
 pub const RTE_PKTMBUF_HEADROOM: u32 = 128;
-pub const RTE_LOG_EMERG: u32 = 1;
-pub const RTE_LOG_ALERT: u32 = 2;
-pub const RTE_LOG_CRIT: u32 = 3;
-pub const RTE_LOG_ERR: u32 = 4;
-pub const RTE_LOG_WARNING: u32 = 5;
-pub const RTE_LOG_NOTICE: u32 = 6;
-pub const RTE_LOG_INFO: u32 = 7;
-pub const RTE_LOG_DEBUG: u32 = 8;
-pub const RTE_LOG_MAX: u32 = 8;
 pub const LCORE_ID_ANY: u32 = 4294967295;
-pub const RTE_ETH_LINK_SPEED_AUTONEG: u32 = 0;
-pub const RTE_ETH_LINK_HALF_DUPLEX: u32 = 0;
 pub const RTE_ETH_LINK_FULL_DUPLEX: u32 = 1;
-pub const RTE_ETH_LINK_DOWN: u32 = 0;
 pub const RTE_ETH_LINK_UP: u32 = 1;
-pub const RTE_ETH_LINK_FIXED: u32 = 0;
-pub const RTE_ETH_LINK_AUTONEG: u32 = 1;
-pub const RTE_ETH_LINK_MAX_STR_LEN: u32 = 40;
 pub const SOCKET_ID_ANY: i32 = -1;
 pub const RTE_ETHER_CRC_LEN: u32 = 4;
 pub const RTE_ETHER_HDR_LEN: u32 = 14;
-pub const RTE_ETHER_MIN_LEN: u32 = 64;
-pub const RTE_ETHER_MAX_LEN: u32 = 1518;
 pub const RTE_ETHER_MTU: u32 = 1500;
 pub const RTE_ETH_NAME_MAX_LEN: u32 = 64;
 pub type rte_iova_t = u64;
 pub type RTE_MARKER = [*mut ::core::ffi::c_void; 0usize];
 pub type RTE_MARKER64 = [u64; 0usize];
-unsafe extern "C" {
-    pub fn rte_log_set_global_level(level: u32);
-}
-unsafe extern "C" {
-    pub fn rte_log_set_level(logtype: u32, level: u32) -> ::core::ffi::c_int;
-}
 #[repr(C)]
 #[derive(Debug)]
 pub struct rte_device {
@@ -553,13 +524,6 @@ unsafe extern "C" {
 unsafe extern "C" {
     pub fn rte_eal_init(argc: ::core::ffi::c_int, argv: *mut *mut ::core::ffi::c_char) -> ::core::ffi::c_int;
 }
-pub mod rte_lcore_state_t {
-    #[allow(unused_imports)]
-    use super::*;
-    pub type Type = ::core::ffi::c_uint;
-    pub const WAIT: Type = 0;
-    pub const RUNNING: Type = 1;
-}
 pub type lcore_function_t =
     ::core::option::Option<unsafe extern "C" fn(arg1: *mut ::core::ffi::c_void) -> ::core::ffi::c_int>;
 unsafe extern "C" {
@@ -570,29 +534,7 @@ unsafe extern "C" {
     ) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
-    pub fn rte_eal_get_lcore_state(worker_id: ::core::ffi::c_uint) -> rte_lcore_state_t::Type;
-}
-unsafe extern "C" {
     pub fn rte_eal_wait_lcore(worker_id: ::core::ffi::c_uint) -> ::core::ffi::c_int;
-}
-unsafe extern "C" {
-    pub fn rte_get_main_lcore() -> ::core::ffi::c_uint;
-}
-unsafe extern "C" {
-    pub fn rte_lcore_count() -> ::core::ffi::c_uint;
-}
-unsafe extern "C" {
-    pub fn rte_lcore_to_socket_id(lcore_id: ::core::ffi::c_uint) -> ::core::ffi::c_uint;
-}
-unsafe extern "C" {
-    pub fn rte_lcore_to_cpu_id(lcore_id: ::core::ffi::c_int) -> ::core::ffi::c_int;
-}
-unsafe extern "C" {
-    pub fn rte_get_next_lcore(
-        i: ::core::ffi::c_uint,
-        skip_main: ::core::ffi::c_int,
-        wrap: ::core::ffi::c_int,
-    ) -> ::core::ffi::c_uint;
 }
 #[repr(C)]
 #[derive(Default, Copy, Clone)]
@@ -1277,9 +1219,6 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     pub fn rte_mempool_avail_count(mp: *const rte_mempool) -> ::core::ffi::c_uint;
-}
-unsafe extern "C" {
-    pub fn rte_mempool_in_use_count(mp: *const rte_mempool) -> ::core::ffi::c_uint;
 }
 #[repr(C)]
 #[repr(align(64))]
@@ -1968,9 +1907,6 @@ unsafe extern "C" {
     pub fn rte_eth_promiscuous_disable(port_id: u16) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
-    pub fn rte_eth_promiscuous_get(port_id: u16) -> ::core::ffi::c_int;
-}
-unsafe extern "C" {
     pub fn rte_eth_allmulticast_enable(port_id: u16) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
@@ -1978,9 +1914,6 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     pub fn rte_eth_stats_get(port_id: u16, stats: *mut rte_eth_stats) -> ::core::ffi::c_int;
-}
-unsafe extern "C" {
-    pub fn rte_eth_stats_reset(port_id: u16) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
     pub fn rte_eth_xstats_get_names(
@@ -2006,17 +1939,10 @@ unsafe extern "C" {
     pub fn rte_eth_dev_get_mtu(port_id: u16, mtu: *mut u16) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
-    pub fn rte_eth_dev_set_mtu(port_id: u16, mtu: u16) -> ::core::ffi::c_int;
-}
-unsafe extern "C" {
     pub fn rte_eth_dev_default_mac_addr_set(
         port_id: u16,
         mac_addr: *mut rte_ether_addr,
     ) -> ::core::ffi::c_int;
-}
-unsafe extern "C" {
-    pub fn rte_eth_dev_rss_hash_conf_get(port_id: u16, rss_conf: *mut rte_eth_rss_conf)
-    -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
     pub fn rte_eth_dev_get_port_by_name(
@@ -2026,13 +1952,6 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     pub fn rte_eth_dev_get_name_by_port(port_id: u16, name: *mut ::core::ffi::c_char) -> ::core::ffi::c_int;
-}
-unsafe extern "C" {
-    pub fn rte_eth_dev_adjust_nb_rx_tx_desc(
-        port_id: u16,
-        nb_rx_desc: *mut u16,
-        nb_tx_desc: *mut u16,
-    ) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
     pub fn rte_pdump_init() -> ::core::ffi::c_int;
@@ -2050,20 +1969,10 @@ unsafe extern "C" {
     pub fn shim_pktmbuf_alloc(pool: *mut rte_mempool) -> *mut rte_mbuf;
 }
 unsafe extern "C" {
-    pub fn shim_pktmbuf_alloc_bulk(
-        pool: *mut rte_mempool,
-        out: *mut *mut rte_mbuf,
-        n: ::core::ffi::c_uint,
-    ) -> ::core::ffi::c_int;
-}
-unsafe extern "C" {
     pub fn shim_pktmbuf_free(m: *mut rte_mbuf);
 }
 unsafe extern "C" {
     pub fn shim_pktmbuf_linearize(m: *mut rte_mbuf) -> ::core::ffi::c_int;
-}
-unsafe extern "C" {
-    pub fn shim_pktmbuf_data_room(pool: *mut rte_mempool) -> u16;
 }
 unsafe extern "C" {
     pub fn shim_rx_burst(port: u16, queue: u16, out: *mut *mut rte_mbuf, n: u16) -> u16;
@@ -2090,8 +1999,3 @@ pub const DPDK_RSS_NONFRAG_IPV6_TCP: u64 = 1024;
 pub const DPDK_RSS_NONFRAG_IPV6_UDP: u64 = 2048;
 pub const DPDK_RSS_NONFRAG_IPV6_OTHER: u64 = 8192;
 pub const DPDK_RX_SCATTER: u64 = 8192;
-pub const DPDK_RX_VLAN_STRIP: u64 = 1;
-pub const DPDK_RX_KEEP_CRC: u64 = 65536;
-pub const DPDK_TX_MULTI_SEGS: u64 = 32768;
-pub const DPDK_MBUF_RX_VLAN_STRIPPED: u64 = 64;
-pub const DPDK_MBUF_RX_RSS_HASH: u64 = 2;
