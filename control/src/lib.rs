@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod config;
+pub mod exception;
 pub mod instance;
 pub mod observe;
 pub mod pool;

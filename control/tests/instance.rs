@@ -5,12 +5,15 @@
 
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use crossbeam::channel::{Receiver, Sender, unbounded};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
+use ravelin_control::exception::{Exception, FromWorkers, Rate, ToWorkers};
 use ravelin_control::instance::{
     Change, Event, Handle, Instance, InstanceError, InstanceSpec, InterfaceSpec, KernelDevice, Namespace,
     PrivateSpec, Request, Role, RouteAction, SyncCause, TunnelRoute,
@@ -91,7 +94,8 @@ fn public(namespace: &Netns) -> InstanceSpec {
         name: "pub".into(),
         namespace: Namespace::Named(namespace.0.clone()),
         interfaces: vec![InterfaceSpec {
-            id: 3,
+            port: 3,
+            vlan: 0,
             name: "wan0".into(),
             mac: TWIN_MAC,
             mtu: 1400,
@@ -200,7 +204,7 @@ fn a_twin_has_the_ports_mac_mtu_and_addresses_and_is_told() {
     let namespace = Netns::new();
     let handle = Instance::start(public(&namespace)).unwrap();
     let twin = device(&handle);
-    assert_eq!((twin.role, &*twin.name), (Role::Twin(3), "wan0"));
+    assert_eq!((twin.role, &*twin.name), (Role::Twin { port: 3, vlan: 0 }, "wan0"));
     let shown = namespace.run("ip -d addr show dev wan0");
     for expected in ["02:00:00:00:00:01", "mtu 1400", "192.0.2.1/24", "2001:db8::1/64", "tap", "UP"] {
         assert!(shown.contains(expected), "{expected} is missing in {shown}");
@@ -485,4 +489,182 @@ fn a_stopped_instance_leaves_nothing_behind() {
     handle.stop().unwrap();
     assert_eq!(script(state), before);
     drop(devices);
+}
+
+/// An IPv4 ICMP message of this type between these hosts, in an Ethernet frame.
+fn is_icmp(frame: &[u8], kind: u8, from: Ipv4Addr, to: Ipv4Addr) -> bool {
+    frame.len() >= 42
+        && frame[12..14] == [8, 0]
+        && frame[23] == 1
+        && frame[34] == kind
+        && frame[26..30] == from.octets()
+        && frame[30..34] == to.octets()
+}
+
+const ECHO_REPLY: u8 = 0;
+const ECHO_REQUEST: u8 = 8;
+
+/// The next frame a packet socket sees that satisfies, or `None` at the deadline.
+fn sees(socket: &OwnedFd, deadline: Duration, wanted: impl Fn(&[u8]) -> bool) -> bool {
+    let (end, mut buffer) = (Instant::now() + deadline, [0u8; 2048]);
+    while let Some(left) = end.checked_duration_since(Instant::now()) {
+        let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::try_from(left).unwrap()).unwrap();
+        while let Ok(length) = nix::unistd::read(socket, &mut buffer) {
+            if wanted(&buffer[..length]) {
+                return true;
+            }
+        }
+    }
+    false
+}
+
+/// A gateway's namespace whose device `under` is wired to `host` in another, which holds the address `PEER`
+/// and believes `GATEWAY` to be at the MAC of `under`.
+fn wired() -> (Netns, Netns) {
+    let (gateway, host) = (Netns::new(), Netns::new());
+    gateway.run(&format!(
+        "ip link add under address 02:00:00:00:00:77 type veth peer name host netns {}",
+        host.0
+    ));
+    gateway.run("ip link set under up");
+    host.run("ip addr add 192.0.2.2/24 dev host");
+    host.run("ip link set host up");
+    host.run("ip neigh replace 192.0.2.1 lladdr 02:00:00:00:00:77 dev host");
+    (gateway, host)
+}
+
+/// Linux answers on any device for any of its addresses. Under a port it must not, while the port sees all;
+/// and a firewall reload must not open the cage.
+#[test]
+fn the_kernel_does_not_speak_through_a_caged_device_and_packet_sockets_still_see() {
+    needs_root!();
+    let (gateway, host) = wired();
+    let handle = Instance::start(public(&gateway)).unwrap();
+    let twin = device(&handle);
+    let open = || {
+        let (kind, flags) = (SockType::Raw, SockFlag::SOCK_NONBLOCK);
+        socket(AddressFamily::Packet, kind, flags, SockProtocol::EthAll).unwrap()
+    };
+    let watcher = handle.run_inside(1, open).unwrap().recv_timeout(DEADLINE).unwrap();
+    let is_request = |f: &[u8]| is_icmp(f, ECHO_REQUEST, PEER, GATEWAY);
+    let is_reply = |f: &[u8]| is_icmp(f, ECHO_REPLY, GATEWAY, PEER);
+    let ping = || host.succeeds("ping -c1 -W1 192.0.2.1");
+
+    // Without the cage the kernel does answer: it routes the reply to the twin.
+    ping();
+    answer_arp(&twin);
+    assert!(frame(&twin, DEADLINE, is_reply).is_some(), "this test would prove nothing");
+    assert!(sees(&watcher, DEADLINE, is_request));
+
+    ask(&handle, Request::SetCaged(vec!["under".into()])).unwrap();
+    assert_eq!(gateway.run("ip -6 addr show dev under"), "");
+    assert!(!ping());
+    assert!(sees(&watcher, DEADLINE, is_request), "the port must see the frame");
+    assert!(frame(&twin, Duration::from_millis(200), is_reply).is_none(), "the kernel answered");
+
+    gateway.run("nft flush ruleset");
+    gateway.until("nft list ruleset", |rules| rules.contains("under") && rules.contains("policy drop"));
+    assert!(!ping());
+    assert!(frame(&twin, Duration::from_millis(200), is_reply).is_none(), "the cage stayed open");
+
+    ask(&handle, Request::SetCaged(Vec::new())).unwrap();
+    assert_eq!(gateway.run("nft list ruleset"), "");
+    gateway.until("ip -6 addr show dev under", |text| text.contains("fe80::"));
+    handle.stop().unwrap();
+}
+
+#[test]
+fn a_device_with_an_address_or_in_another_namespace_is_not_caged_and_stays_as_it_was() {
+    needs_root!();
+    let (gateway, _host) = wired();
+    gateway.run("ip addr add 198.51.100.1/24 dev under");
+    let mut spec = public(&gateway);
+    spec.caged = vec!["under".into()];
+    let refused = Instance::start(spec.clone()).unwrap_err();
+    assert!(refused.to_string().contains("198.51.100.1/24"), "{refused}");
+    assert_eq!(gateway.run("sysctl -n net.ipv6.conf.under.disable_ipv6").trim(), "0");
+    assert!(!gateway.succeeds("ip link show dev wan0"));
+    spec.caged = vec!["elsewhere".into()];
+    assert!(matches!(Instance::start(spec), Err(InstanceError::CagedDeviceMissing { .. })));
+}
+
+/// What the workers would be: channels.
+struct Rings(Receiver<(Role, Vec<u8>)>);
+struct Out(Sender<(Role, u16, Vec<u8>)>);
+
+impl FromWorkers for Rings {
+    fn drain(&mut self, limit: usize, deliver: &mut dyn FnMut(Role, &[u8])) -> usize {
+        self.0.try_iter().take(limit).map(|(role, bytes)| deliver(role, &bytes)).count()
+    }
+}
+
+impl ToWorkers for Out {
+    fn offer(&mut self, role: Role, instance: u16, bytes: &[u8]) -> bool {
+        self.0.send((role, instance, bytes.to_vec())).is_ok()
+    }
+}
+
+/// RFC 1071.
+fn checksum(bytes: &[u8]) -> [u8; 2] {
+    let sum: u32 =
+        bytes.chunks(2).map(|c| u32::from(u16::from_be_bytes([c[0], *c.get(1).unwrap_or(&0)]))).sum();
+    let sum = (sum & 0xffff) + (sum >> 16);
+    (!(((sum & 0xffff) + (sum >> 16)) as u16)).to_be_bytes()
+}
+
+fn echo_request() -> Vec<u8> {
+    let mut ip = vec![0x45, 0, 0, 28, 0, 1, 0, 0, 64, 1, 0, 0];
+    ip.extend(PEER.octets());
+    ip.extend(GATEWAY.octets());
+    let sum = checksum(&ip);
+    ip[10..12].copy_from_slice(&sum);
+    let mut icmp = vec![ECHO_REQUEST, 0, 0, 0, 0, 7, 0, 1];
+    let sum = checksum(&icmp);
+    icmp[2..4].copy_from_slice(&sum);
+    [&TWIN_MAC[..], &PEER_MAC, &[8, 0], &ip, &icmp].concat()
+}
+
+/// DESIGN: exactly one echo reply. Through the exception thread, with everything in place at once.
+#[test]
+fn a_punted_echo_request_is_answered_exactly_once_through_the_exception_thread() {
+    needs_root!();
+    let (gateway, _host) = wired();
+    let mut spec = public(&gateway);
+    spec.caged = vec!["under".into()];
+    let handle = Instance::start(spec).unwrap();
+    let ((punt, rings), (out, inject)) = (unbounded(), unbounded());
+    let exception = Exception::start(Rings(rings), Out(out)).unwrap();
+    let twin = device(&handle);
+    let role = twin.role;
+    let counters = exception.attach(twin, Rate::default());
+    let next = |wanted: &dyn Fn(&[u8]) -> bool| {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let (from, instance, bytes): (Role, u16, Vec<u8>) = inject.recv_deadline(end).unwrap();
+            assert_eq!((from, instance), (role, 7));
+            if wanted(&bytes) {
+                return bytes;
+            }
+        }
+    };
+    // The peer asks for the gateway, as it would before a ping (RFC 826).
+    let mut arp = [&[0xff; 6][..], &PEER_MAC, &[8, 6, 0, 1, 8, 0, 6, 4, 0, 1], &PEER_MAC].concat();
+    arp.extend(PEER.octets());
+    arp.extend([0; 6]);
+    arp.extend(GATEWAY.octets());
+    punt.send((role, arp)).unwrap();
+    let reply = next(&|f| f[12..14] == [8, 6] && f[21] == 2);
+    assert_eq!(reply[22..28], TWIN_MAC);
+    let is_reply = |f: &[u8]| is_icmp(f, ECHO_REPLY, GATEWAY, PEER);
+    punt.send((role, echo_request())).unwrap();
+    assert_eq!(next(&is_reply)[..6], PEER_MAC);
+    let end = Instant::now() + Duration::from_millis(200);
+    while let Ok((_, _, bytes)) = inject.recv_deadline(end) {
+        assert!(!is_reply(&bytes), "a second echo reply");
+    }
+    assert!(counters.to_kernel.read().frames >= 2 && counters.from_kernel.read().frames >= 2);
+    // The device vanishes under the thread; it must not mind.
+    handle.stop().unwrap();
+    assert!(exception.stop());
 }

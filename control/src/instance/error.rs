@@ -162,7 +162,7 @@ impl InstanceError {
     }
 
     /// From a failed system call.
-    pub(super) fn io(action: impl Into<String>, source: io::Error) -> Self {
+    pub(crate) fn io(action: impl Into<String>, source: io::Error) -> Self {
         let action = action.into();
         match source.kind() {
             io::ErrorKind::PermissionDenied => Self::NotPermitted { action },

@@ -144,8 +144,10 @@ pub enum SyncCause {
 
 /// A TAP or TUN, open.
 pub struct KernelDevice {
-    /// Which.
+    /// What it is to us.
     pub role: Role,
+    /// The daemon's number of the instance.
+    pub instance: u16,
     /// Its name.
     pub name: DeviceName,
     /// Non-blocking; one frame or packet a read and a write, without packet information.
@@ -161,8 +163,13 @@ impl std::fmt::Debug for KernelDevice {
 /// What a kernel device is to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// Twin of the interface with this number: Ethernet frames.
-    Twin(u16),
+    /// Twin of an interface: Ethernet frames without a tag.
+    Twin {
+        /// The daemon's number of the port.
+        port: u16,
+        /// VLAN id, 0 when untagged.
+        vlan: u16,
+    },
     /// `rv-` of the instance with this number: IP packets.
     Private(u16),
 }

@@ -12,10 +12,11 @@ use tun_rs::SyncDevice;
 use super::error::InstanceError;
 use super::event::{Event, KernelDevice, Request, Role, SyncCause};
 use super::mirror::Snapshot;
-use super::netlink::{self, Names};
+use super::netlink;
 use super::outlet::Outlet;
 use super::spec::{InstanceSpec, InterfaceSpec, Namespace, PrivateSpec, check_device_name};
 use super::sysctl::ForwardingGuard;
+use super::translate::Names;
 use super::{cage, device, sysctl};
 
 /// Corrections of forwarding in one tick after which somebody is fighting us.
@@ -196,7 +197,7 @@ impl Machine {
         check_device_name(&spec.name)?;
         let twin = device::create_twin(&self.handle, spec).await?;
         self.twins.insert(spec.name.clone());
-        self.hand_over(Role::Twin(spec.id), &spec.name, twin);
+        self.hand_over(Role::Twin { port: spec.port, vlan: spec.vlan }, &spec.name, twin);
         self.bring_up(&spec.name, &spec.addresses).await
     }
 
@@ -208,7 +209,7 @@ impl Machine {
     }
 
     fn hand_over(&mut self, role: Role, name: &str, device: SyncDevice) {
-        self.outlet.must(Event::Device(KernelDevice { role, name: name.into(), device }));
+        self.outlet.must(Event::Device(KernelDevice { role, instance: self.id, name: name.into(), device }));
     }
 
     async fn bring_up(&mut self, name: &str, addresses: &[IpNet]) -> Result<(), InstanceError> {

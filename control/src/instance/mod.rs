@@ -22,6 +22,7 @@ mod spec;
 mod sync;
 mod sysctl;
 mod thread;
+mod translate;
 
 use std::thread::JoinHandle;
 

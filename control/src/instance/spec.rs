@@ -40,8 +40,10 @@ impl Namespace {
 /// One interface (a port, or a port and VLAN): its twin TAP carries the name, MAC, MTU and addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InterfaceSpec {
-    /// The daemon's number for this interface; comes back with the device.
-    pub id: u16,
+    /// The daemon's number of the port.
+    pub port: u16,
+    /// VLAN id, 0 when untagged; frames of the twin carry no tag.
+    pub vlan: u16,
     /// Name of the twin, at most [`DEVICE_NAME_LIMIT`] bytes.
     pub name: String,
     /// The port's own address, so that a reply to the twin arrives at the port.

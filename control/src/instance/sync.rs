@@ -10,6 +10,7 @@ use super::event::{Change, Event, SyncCause};
 use super::machine::Machine;
 use super::mirror::{Verdict, differences, hides_route_removals};
 use super::netlink::{self, Heard};
+use super::translate;
 
 /// How long to let related changes arrive before a comparison.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -21,8 +22,10 @@ impl Machine {
             Heard::Overflow => return self.ask_comparison(SyncCause::Overflow),
             Heard::Message(message) => message,
         };
-        netlink::learn(message, &mut self.names);
-        let Some(notice) = netlink::notice(message, &self.names, |name| self.twins.contains(name)) else {
+        if translate::learn(message, &mut self.names).is_some() {
+            self.ask_comparison(SyncCause::Unclear);
+        }
+        let Some(notice) = translate::notice(message, &self.names, |name| self.twins.contains(name)) else {
             return;
         };
         match self.told.judge(notice) {
