@@ -182,3 +182,7 @@ impl Partial {
         Ok(Message { header: self.header, payloads, skipped })
     }
 }
+
+#[cfg(test)]
+#[path = "fragment_tests.rs"]
+mod tests;

@@ -203,3 +203,7 @@ impl fmt::Debug for SharedSecret {
         write!(out, "SharedSecret({} octets)", self.0.len())
     }
 }
+
+#[cfg(test)]
+#[path = "key_exchange_tests.rs"]
+mod tests;

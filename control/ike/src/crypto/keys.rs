@@ -149,3 +149,7 @@ impl fmt::Debug for IkeKeys {
         out.write_str("IkeKeys(..)")
     }
 }
+
+#[cfg(test)]
+#[path = "keys_tests.rs"]
+mod tests;

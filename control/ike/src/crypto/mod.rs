@@ -35,7 +35,8 @@ pub use nat::nat_detection_hash;
 pub use prf::PrfPlus;
 pub use protection::{BadKeys, OpenError, Protection, SealError};
 pub use random::Random;
-pub use suite::IkeSuite;
+
+pub use crate::event::IkeSuite;
 
 /// Octets of key material, wiped when dropped.
 pub type Secret = zeroize::Zeroizing<Vec<u8>>;

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::suite::IkeSuite;
+use super::IkeSuite;
 use crate::config::{Encryption, EspProposal, Group, IkeProposal, Integrity, Prf};
 use crate::want::EspSuite;
 use crate::wire::{
@@ -388,3 +388,7 @@ impl fmt::Display for Difference {
         write!(out, "configured (proposal {}) {configured}", self.configured_number)
     }
 }
+
+#[cfg(test)]
+#[path = "negotiate_tests.rs"]
+mod tests;

@@ -231,3 +231,7 @@ fn strip_padding(mut text: Secret) -> Result<Secret, ParseError> {
     text.truncate(content);
     Ok(text)
 }
+
+#[cfg(test)]
+#[path = "protection_tests.rs"]
+mod tests;

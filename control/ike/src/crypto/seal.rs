@@ -126,6 +126,12 @@ impl Gcm {
         Ok(Self { key, salt: *salt, next: Some(0) })
     }
 
+    /// Moves the counter, so that a test reaches its end.
+    #[cfg(test)]
+    pub(super) fn set_next(&mut self, next: u64) {
+        self.next = Some(next);
+    }
+
     fn nonce(&self, counter: [u8; COUNTER]) -> [u8; gcm::NONCE_LENGTH] {
         let mut nonce = [0; gcm::NONCE_LENGTH];
         let octets = self.salt.into_iter().chain(counter);

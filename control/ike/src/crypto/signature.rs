@@ -204,3 +204,7 @@ fn left_padded(integer: &[u8], width: usize) -> Option<Vec<u8>> {
 fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
+
+#[cfg(test)]
+#[path = "signature_tests.rs"]
+mod tests;

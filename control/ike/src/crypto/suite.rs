@@ -1,20 +1,7 @@
-//! The algorithms one SA ended up with, and how configured names stand in transforms.
+//! How configured algorithms stand in transforms (RFC 7296 §3.3.2).
 
 use crate::config::{Encryption, Group, Integrity, Prf};
 use crate::wire::{EncryptionId, Transform};
-
-/// The algorithms of an IKE SA.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IkeSuite {
-    /// Cipher of the SK payload.
-    pub encryption: Encryption,
-    /// Integrity of the SK payload; `None` with AEAD ciphers.
-    pub integrity: Option<Integrity>,
-    /// Pseudorandom function for keys and AUTH.
-    pub prf: Prf,
-    /// Key exchange method.
-    pub group: Group,
-}
 
 impl Encryption {
     /// This cipher as a transform.

@@ -1,0 +1,137 @@
+//! What protects key derivation: an oracle that does HMAC and the formulas of RFC 7296 by hand, proved
+//! itself on a published NIST vector, and then compared with every suite.
+
+use aws_lc_rs::digest;
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::config::{Encryption, Group, Integrity};
+use crate::crypto::prf::tests::hex;
+
+/// HMAC straight from RFC 2104.
+fn hmac(hash: &'static digest::Algorithm, key: &[u8], data: &[u8]) -> Vec<u8> {
+    let sum = |data: &[u8]| digest::digest(hash, data).as_ref().to_vec();
+    let mut block = if key.len() > hash.block_len() { sum(key) } else { key.to_vec() };
+    block.resize(hash.block_len(), 0);
+    let pad = |with: u8| block.iter().map(|octet| octet ^ with).collect::<Vec<u8>>();
+    sum(&[pad(0x5c), sum(&[pad(0x36), data.to_vec()].concat())].concat())
+}
+
+fn prf_plus(hash: &'static digest::Algorithm, key: &[u8], seed: &[u8], length: usize) -> Vec<u8> {
+    let (mut out, mut previous) = (Vec::new(), Vec::new());
+    for n in 1u8.. {
+        previous = hmac(hash, key, &[previous, seed.to_vec(), vec![n]].concat());
+        out.extend_from_slice(&previous);
+        if out.len() >= length {
+            break;
+        }
+    }
+    out.truncate(length);
+    out
+}
+
+/// The oracle against NIST CAVP's IKEv2 vectors, HMAC-SHA-1, first of its file: SKEYSEED, the keying
+/// material, and SKEYSEED of a rekey.
+#[test]
+fn the_oracle_gives_the_published_values() {
+    let hash = &digest::SHA1_FOR_LEGACY_USE_ONLY;
+    let nonces = hex("32b50d5f4a3763f3 9206a04b26564cb1");
+    let g_ir = hex("4b2c1f971981a8ad8d0abeafabf38cf7 5fc8349c148142465ed9c8b516b8be52");
+    let g_ir_new = hex("863f3c9d06efd39d2b907b97f8699e5d d5251ef64a2a176f36ee40c87d4f9330");
+    let spis = hex("34c9e7c188868785 3ff77d760d2b2199");
+    let seed = hmac(hash, &nonces, &g_ir);
+    assert_eq!(seed, hex("a9a7b222b59f8f48645f28a1db5b5f5d7479cba7"));
+    let material = prf_plus(hash, &seed, &[nonces.clone(), spis].concat(), 132);
+    assert_eq!(
+        material,
+        hex("a14293677cc80ff8f9cc0eee30d895da9d8f405666e30ef0dfcb63c634a46002
+             a2a63080e514a062768b76606f9fa5e992204fc5a670bde3f10d6b027113936a
+             5c55b648a194ae587b0088d52204b702c979fa280870d2ed41efa9c549fd1119
+             8af1670b143d384bd275c5f594cf266b05ebadca855e4249520a441a81157435
+             a7a56cc4")
+    );
+    let rekey = hmac(hash, &material[..20], &[g_ir_new, nonces].concat());
+    assert_eq!(rekey, hex("63e81194946ebd05df7df5ebf5d8750056bf1f1d"));
+}
+
+fn hash_of(prf: Prf) -> &'static digest::Algorithm {
+    match prf {
+        Prf::HmacSha256 => &digest::SHA256,
+        Prf::HmacSha384 => &digest::SHA384,
+        Prf::HmacSha512 => &digest::SHA512,
+    }
+}
+
+fn suites() -> Vec<IkeSuite> {
+    let mut suites = Vec::new();
+    for prf in crate::crypto::prf::tests::ALL {
+        for (encryption, integrity) in [
+            (Encryption::AesGcm128, None),
+            (Encryption::AesGcm256, None),
+            (Encryption::AesCbc128, Some(Integrity::HmacSha256)),
+            (Encryption::AesCbc256, Some(Integrity::HmacSha512)),
+        ] {
+            suites.push(IkeSuite { encryption, integrity, prf, group: Group::X25519 });
+        }
+    }
+    suites
+}
+
+fn flat(keys: &IkeKeys) -> Vec<u8> {
+    [&keys.sk_d, &keys.sk_ai, &keys.sk_ar, &keys.sk_ei, &keys.sk_er, &keys.sk_pi, &keys.sk_pr]
+        .iter()
+        .flat_map(|key| key.to_vec())
+        .collect()
+}
+
+fn secret(octet: u8) -> SharedSecret {
+    SharedSecret::from_bytes(Zeroizing::new(vec![octet; 32]))
+}
+
+#[test]
+fn ike_keys_and_their_successors_are_the_formulas() {
+    let (ni, nr) = (Nonce::new(vec![1; 32]).unwrap(), Nonce::new((2..40).collect()).unwrap());
+    let (spi_i, spi_r) = (IkeSpi(0x1122_3344_5566_7788), IkeSpi(0x99aa_bbcc_ddee_ff00));
+    let nonces = [ni.as_bytes(), nr.as_bytes()].concat();
+    let seed_of_keys = [nonces.clone(), spi_i.to_be_bytes().to_vec(), spi_r.to_be_bytes().to_vec()].concat();
+    for suite in suites() {
+        let hash = hash_of(suite.prf);
+        let keys = IkeKeys::derive(&suite, &secret(7), Nonces::new(&ni, &nr), spi_i, spi_r);
+        let expected = prf_plus(hash, &hmac(hash, &nonces, &[7; 32]), &seed_of_keys, flat(&keys).len());
+        assert_eq!(flat(&keys), expected, "{suite:?}");
+        assert_eq!(keys.sk_d.len(), hash.output_len());
+        assert_eq!(keys.sk_ei.len(), suite.encryption.keymat_len());
+        // A successor with another PRF: the seed comes from the old one's, the keys from the new one's.
+        for new in suites() {
+            let old = (suite.prf, &keys);
+            let next = IkeKeys::rekey(&new, old, &secret(8), Nonces::new(&ni, &nr), spi_i, spi_r);
+            let seed = hmac(hash, &keys.sk_d, &[vec![8; 32], nonces.clone()].concat());
+            let expected = prf_plus(hash_of(new.prf), &seed, &seed_of_keys, flat(&next).len());
+            assert_eq!(flat(&next), expected, "{suite:?} to {new:?}");
+        }
+    }
+}
+
+#[test]
+fn child_keys_go_initiator_first_and_encryption_first() {
+    let (ni, nr) = (Nonce::new(vec![1; 16]).unwrap(), Nonce::new(vec![2; 16]).unwrap());
+    let nonces = [ni.as_bytes(), nr.as_bytes()].concat();
+    let suite = EspSuite {
+        encryption: Encryption::AesCbc128,
+        integrity: Some(Integrity::HmacSha384),
+        group: None,
+        extended_sequence: false,
+    };
+    for prf in crate::crypto::prf::tests::ALL {
+        for fresh in [None, Some(secret(9))] {
+            let seed = [fresh.as_ref().map_or(vec![], |_| vec![9; 32]), nonces.clone()].concat();
+            let expected = prf_plus(hash_of(prf), &[3; 32], &seed, 128);
+            let pair = EspKeyPair::derive(&suite, prf, &[3; 32], fresh.as_ref(), Nonces::new(&ni, &nr));
+            let (there, back) = (&pair.initiator_to_responder, &pair.responder_to_initiator);
+            let flat = [&there.encryption, &there.integrity, &back.encryption, &back.integrity]
+                .map(|key| key.to_vec());
+            assert_eq!(flat.concat(), expected);
+            assert_eq!(flat.map(|key| key.len()), [16, 48, 16, 48]);
+        }
+    }
+}
