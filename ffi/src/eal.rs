@@ -173,7 +173,8 @@ impl Eal {
         Ok(Started { eal: Eal(()), lcores: Lcore::all(&config.worker_cpus) })
     }
 
-    /// Lets `dpdk-dumpcap` and `dpdk-pdump` attach. Needs [`Memory::HugeFiles`] and [`Config::shared`].
+    /// Lets `dpdk-dumpcap --file-prefix=<prefix>` and `dpdk-pdump` attach. Needs
+    /// [`Memory::HugeFiles`] (a hugetlbfs mount) and [`Config::shared`].
     ///
     /// # Errors
     /// The errno, when the server socket could not be made.
@@ -195,7 +196,8 @@ impl Config {
             main_cpus,
             worker_cpus,
             memory: Memory::Ordinary(megabytes),
-            file_prefix: format!("p{}", std::process::id()),
+            // Nothing is kept under it, so processes may share it; EAL makes its directory all the same.
+            file_prefix: "unshared".to_owned(),
             shared: false,
             pci: Pci::None,
             vdevs: Vec::new(),
@@ -343,7 +345,7 @@ fn advice(reason: Errno) -> &'static str {
         libc::ENOTSUP => {
             "a device could not be probed: check that it is bound to vfio-pci (dpdk-devbind.py -s) and its arguments"
         }
-        libc::EINVAL => "an argument was not understood",
+        libc::EINVAL => "an argument was not understood (EAL names it on stderr)",
         libc::EAGAIN => "another process holds the same file prefix, or VFIO is not ready",
         _ => "see what EAL said",
     }
