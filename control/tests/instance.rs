@@ -568,6 +568,12 @@ fn the_kernel_does_not_speak_through_a_caged_device_and_packet_sockets_still_see
     assert!(!ping());
     assert!(frame(&twin, Duration::from_millis(200), is_reply).is_none(), "the cage stayed open");
 
+    gateway.run("ip addr add 198.51.100.1/24 dev under");
+    wait(&handle, "fault", |event| {
+        matches!(event, Event::Fault(InstanceError::CagedDeviceHasAddress { .. })).then_some(())
+    });
+    gateway.run("ip addr del 198.51.100.1/24 dev under");
+
     ask(&handle, Request::SetCaged(Vec::new())).unwrap();
     assert_eq!(gateway.run("nft list ruleset"), "");
     gateway.until("ip -6 addr show dev under", |text| text.contains("fe80::"));

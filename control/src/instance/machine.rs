@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tun_rs::SyncDevice;
 
 use super::error::InstanceError;
-use super::event::{Event, KernelDevice, Request, Role, SyncCause};
+use super::event::{Change, Event, KernelDevice, Request, Role, SyncCause};
 use super::mirror::Snapshot;
 use super::netlink;
 use super::outlet::Outlet;
@@ -21,6 +21,13 @@ use super::{cage, device, sysctl};
 
 /// Corrections of forwarding in one tick after which somebody is fighting us.
 const FIGHT: u32 = 16;
+
+/// What an instance stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Wall {
+    Forwarding,
+    Cage,
+}
 
 /// State of one raised instance.
 pub(super) struct Machine {
@@ -51,8 +58,8 @@ pub(super) struct Machine {
     forwarding: ForwardingGuard,
     /// Corrections of forwarding since the last tick.
     corrections: u32,
-    /// Forwarding or the cage was reported and does not hold yet.
-    faulty: bool,
+    /// Kinds of fault that were reported and are not mended yet.
+    faulty: BTreeSet<Wall>,
 }
 
 impl Machine {
@@ -75,7 +82,7 @@ impl Machine {
             ipv6_before: BTreeMap::new(),
             forwarding: ForwardingGuard::default(),
             corrections: 0,
-            faulty: false,
+            faulty: BTreeSet::new(),
         }
     }
 
@@ -142,9 +149,11 @@ impl Machine {
     /// Looks at the forwarding switches and turns off what is on.
     pub(super) fn hold_forwarding(&mut self) {
         match self.forwarding.hold() {
-            Ok(0) => self.faulty = false,
+            Ok(0) => {
+                self.faulty.remove(&Wall::Forwarding);
+            }
             Ok(corrected) => self.note_corrections(corrected),
-            Err(error) => self.report(error),
+            Err(error) => self.report(Wall::Forwarding, error),
         }
     }
 
@@ -156,13 +165,13 @@ impl Machine {
         );
         self.corrections = self.corrections.saturating_add(corrected);
         if self.corrections > FIGHT {
-            self.report(self.forwarding.fought());
+            self.report(Wall::Forwarding, self.forwarding.fought());
         }
     }
 
     /// Tells of a fault once until it is mended.
-    fn report(&mut self, error: InstanceError) {
-        if !std::mem::replace(&mut self.faulty, true) {
+    fn report(&mut self, wall: Wall, error: InstanceError) {
+        if self.faulty.insert(wall) {
             self.outlet.must(Event::Fault(error));
         }
     }
@@ -172,8 +181,24 @@ impl Machine {
         if self.caged.is_empty() {
             return;
         }
-        if let Err(error) = self.mend_cage() {
-            self.report(error);
+        match self.mend_cage() {
+            Ok(()) => {
+                self.faulty.remove(&Wall::Cage);
+            }
+            Err(error) => self.report(Wall::Cage, error),
+        }
+    }
+
+    /// An address that appeared on a caged device: the cage still drops what comes in, but the kernel now
+    /// sends out of the port's device beside us.
+    pub(super) fn check_caged_address(&mut self, change: &Change) {
+        let Change::Address { interface, network } = change else { return };
+        if self.caged.iter().any(|device| **device == **interface) {
+            let error = InstanceError::CagedDeviceHasAddress {
+                device: interface.to_string(),
+                addresses: vec![*network],
+            };
+            self.outlet.must(Event::Fault(error));
         }
     }
 

@@ -119,6 +119,8 @@ impl Handle {
     /// Stops the instance in order, waits, and returns what could not be undone.
     pub fn stop(self) -> Result<(), Vec<InstanceError>> {
         drop(self.requests);
+        // Nobody reads any more: what waits to be told must not hold the thread.
+        drop(self.events);
         let failures = self.thread.join().unwrap_or_else(|_| vec![ended()]);
         if failures.is_empty() { Ok(()) } else { Err(failures) }
     }

@@ -1,6 +1,6 @@
-//! The way from an instance's thread to the reader of its events: one bounded channel. Answers, devices and
-//! faults wait their turn behind a full channel; changes are not kept, since a comparison with the kernel will
-//! find them again.
+//! The way from an instance's thread to the reader of its events: one bounded channel with a bounded backlog
+//! behind it, in order. Answers, devices and faults are never lost; changes that find the backlog full are
+//! refused, since a comparison with the kernel will find them again.
 
 use std::collections::VecDeque;
 
@@ -8,33 +8,40 @@ use crossbeam::channel::{Sender, TrySendError};
 
 use super::event::Event;
 
-/// Events that may wait behind a full channel before we stop taking requests. Each request makes at most two.
-const BACKLOG_LIMIT: usize = 256;
+/// Events that may wait behind a full channel (about 20 MB): a full BGP table passes in a few comparisons.
+/// Beyond it changes are refused, and requests are not taken.
+const BACKLOG_LIMIT: usize = 1 << 17;
+/// What an emptied backlog keeps allocated.
+const BACKLOG_KEPT: usize = 1 << 10;
 
 /// Sole owner of the sending side.
 pub(super) struct Outlet {
     sender: Sender<Event>,
     backlog: VecDeque<Event>,
+    limit: usize,
 }
 
 impl Outlet {
     pub(super) fn new(sender: Sender<Event>) -> Self {
-        Self { sender, backlog: VecDeque::new() }
+        Self { sender, backlog: VecDeque::new(), limit: BACKLOG_LIMIT }
     }
 
-    /// Sends now or as soon as there is room, in order.
+    /// Sends now or as soon as there is room.
     pub(super) fn must(&mut self, event: Event) {
         self.backlog.push_back(event);
         self.flush();
     }
 
-    /// Sends now; false if there is no room. A reader that went away takes everything.
+    /// The same, but false without sending if too much waits already.
     pub(super) fn may(&mut self, event: Event) -> bool {
-        self.flush();
-        self.backlog.is_empty() && !matches!(self.sender.try_send(event), Err(TrySendError::Full(_)))
+        if !self.has_room() {
+            return false;
+        }
+        self.must(event);
+        true
     }
 
-    /// Sends what waits, as far as there is room.
+    /// Sends what waits, as far as there is room. A reader that went away takes everything.
     pub(super) fn flush(&mut self) {
         while let Some(event) = self.backlog.pop_front() {
             if let Err(TrySendError::Full(event)) = self.sender.try_send(event) {
@@ -42,6 +49,7 @@ impl Outlet {
                 return;
             }
         }
+        self.backlog.shrink_to(BACKLOG_KEPT);
     }
 
     /// Something waits.
@@ -49,9 +57,9 @@ impl Outlet {
         !self.backlog.is_empty()
     }
 
-    /// Whether another request's answer can wait.
-    pub(super) fn takes_requests(&self) -> bool {
-        self.backlog.len() < BACKLOG_LIMIT
+    /// Whether more may wait.
+    pub(super) fn has_room(&self) -> bool {
+        self.backlog.len() < self.limit
     }
 }
 
@@ -64,21 +72,35 @@ mod tests {
         Event::Synced { cause: SyncCause::Asked, changes }
     }
 
-    /// A slow reader loses changes (they are found again) but never an answer, and sees those in order.
+    fn gone() -> Event {
+        Event::Changed(Change::LinkGone { interface: "a".into() })
+    }
+
+    /// A slow reader loses changes (they are found again) but never an answer, and sees all in order.
     #[test]
-    fn a_full_channel_keeps_answers_and_refuses_changes() {
+    fn a_full_backlog_keeps_answers_and_refuses_changes() {
         let (sender, reader) = crossbeam::channel::bounded(2);
-        let mut outlet = Outlet::new(sender);
-        (0..4).for_each(|n| outlet.must(synced(n)));
-        assert!(outlet.is_blocked());
-        let gone = || Event::Changed(Change::LinkGone { interface: "a".into() });
-        assert!(!outlet.may(gone()));
+        let mut outlet = Outlet { limit: 3, ..Outlet::new(sender) };
+        (0..6).for_each(|n| outlet.must(synced(n)));
+        assert!(outlet.is_blocked() && !outlet.has_room() && !outlet.may(gone()));
         let mut seen = Vec::new();
         while let Ok(Event::Synced { changes, .. }) = reader.try_recv() {
             seen.push(changes);
             outlet.flush();
         }
-        assert_eq!(seen, [0, 1, 2, 3]);
+        assert_eq!(seen, [0, 1, 2, 3, 4, 5]);
         assert!(!outlet.is_blocked() && outlet.may(gone()));
+    }
+
+    /// Else an instance could not be stopped by a caller that has stopped reading.
+    #[test]
+    fn a_reader_that_went_away_blocks_nothing() {
+        let (sender, reader) = crossbeam::channel::bounded(1);
+        let mut outlet = Outlet::new(sender);
+        (0..3).for_each(|n| outlet.must(synced(n)));
+        assert!(outlet.is_blocked());
+        drop(reader);
+        outlet.flush();
+        assert!(!outlet.is_blocked());
     }
 }

@@ -39,6 +39,7 @@ impl Machine {
         if hides_route_removals(&change) {
             self.ask_comparison(SyncCause::Unclear);
         }
+        self.check_caged_address(&change);
         let came_up = matches!(&change, Change::Link(link) if link.up && link.carrier);
         if !self.tell(change) {
             self.ask_comparison(SyncCause::SlowReader);

@@ -126,7 +126,7 @@ async fn serve(machine: &mut Machine, requests: &mut Receiver<Ticketed>, watch: 
     loop {
         let due = machine.wake_at();
         let wake = tokio::select! {
-            request = requests.recv(), if machine.outlet.takes_requests() => Wake::Request(request),
+            request = requests.recv(), if machine.outlet.has_room() => Wake::Request(request),
             heard = watch.kernel.next() => Wake::Heard(heard),
             () = watch.forwarding.rings() => Wake::Forwarding,
             () = watch.nftables.rings() => Wake::Nftables,
