@@ -4,7 +4,9 @@
 //! nothing here knows DPDK except `io::dpdk`. See `docs/design.md` §2 for how packets flow.
 
 pub mod io;
-
+pub mod link;
 pub mod net;
+pub mod node;
 pub mod policy;
 pub mod sa;
+pub mod verdict;

@@ -35,6 +35,8 @@ pub enum Origin {
     Tunnel,
     /// Built by a worker itself (ICMP errors): a complete IP packet.
     Worker,
+    /// An ESP packet a worker built: a complete outer IP packet.
+    Sealed,
 }
 
 /// What travels with a frame besides its bytes. Small: it moves with the handle through every ring.

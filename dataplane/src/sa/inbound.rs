@@ -147,6 +147,23 @@ impl Inbound {
     }
 }
 
+/// What is left of a removed SA: memory that control allocated and frees. The key is gone.
+#[derive(Debug)]
+pub struct Remains {
+    /// Its window, which says how far it got.
+    pub window: Window,
+    /// Its selectors.
+    pub selectors: Box<SelectorSet>,
+}
+
+impl From<Inbound> for Remains {
+    /// Wipes key and salt here, on the worker that owned them.
+    fn from(sa: Inbound) -> Remains {
+        let Hot { window, selectors, .. } = sa.hot;
+        Remains { window, selectors }
+    }
+}
+
 impl Hot {
     /// Its SPI.
     pub const fn spi(&self) -> Spi {

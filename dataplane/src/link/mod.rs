@@ -1,0 +1,215 @@
+//! Every type that crosses between control, the exception thread and the workers, and the rings they
+//! cross by.
+//!
+//! [`build`] makes one [`ControlEnd`], one [`ExceptionEnd`] and a [`WorkerEnd`] per worker. All rings are
+//! single-producer, single-consumer and bounded; a full one never makes a worker wait:
+//!
+//! | ring | when full |
+//! | --- | --- |
+//! | commands | control keeps the command ([`ControlEnd::send`] gives it back) |
+//! | reports | the worker keeps the fact, or leaves the command unapplied |
+//! | IKE, IKE_SA_INIT, kernel | the packet is dropped under a counter of its own |
+//! | injected packets | the sender keeps the packet |
+//! | handoff between workers | the packet is dropped under `handoff-full` |
+//!
+//! Acknowledgement is not a message: [`ControlEnd::applied`] reads a number the worker publishes.
+
+pub mod command;
+pub mod counter;
+pub mod key;
+pub mod packet;
+pub mod report;
+pub mod snapshot;
+
+mod control;
+mod worker;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use ravelin_mem::arena::SlabError;
+use rtrb::{Consumer, Producer, RingBuffer};
+
+use crate::sa::shard::{Map, Shard, WorkerId};
+use crate::sa::table::{InboundTable, OutboundTable, ShardTable};
+use command::{Command, Sequence};
+use counter::Counters;
+use key::KeyCells;
+use packet::{Handoff, IkePunt, KernelPunt};
+use report::Report;
+
+pub use control::{ControlEnd, ExceptionEnd};
+pub use worker::WorkerEnd;
+
+/// Sizes, all fixed at start. What is not said otherwise is per worker and in items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Workers, at least 1 and at most 63 (shards are numbered 1 to 63, one per worker at start).
+    pub workers: u8,
+    /// Ports of the machine; port numbers lie below.
+    pub ports: usize,
+    /// Slots in the inbound table of each shard.
+    pub inbound_slots: usize,
+    /// Outbound slots.
+    pub outbound_slots: usize,
+    /// Commands on their way.
+    pub commands: usize,
+    /// Reports on their way.
+    pub reports: usize,
+    /// Keys on their way.
+    pub keys: usize,
+    /// IKE messages with a responder SPI.
+    pub ike: usize,
+    /// IKE_SA_INIT requests.
+    pub ike_init: usize,
+    /// Packets to the kernel.
+    pub kernel: usize,
+    /// Packets from control, and as many from the kernel.
+    pub injected: usize,
+    /// Packets from one worker to one other.
+    pub handoff: usize,
+}
+
+impl Shape {
+    /// Sizes for `workers` workers and `ports` ports that suit a few thousand tunnels.
+    pub fn usual(workers: u8, ports: usize) -> Self {
+        Shape {
+            workers,
+            ports,
+            inbound_slots: 16_384,
+            outbound_slots: 8_192,
+            commands: 1024,
+            reports: 4096,
+            keys: 256,
+            ike: 1024,
+            ike_init: 512,
+            kernel: 1024,
+            injected: 1024,
+            handoff: 1024,
+        }
+    }
+}
+
+/// The last command a worker has applied, in a cache line of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Applied(AtomicU64);
+
+/// The three ends of the link.
+#[derive(Debug)]
+pub struct Link<F> {
+    /// For the control loop.
+    pub control: ControlEnd<F>,
+    /// For the exception thread.
+    pub exception: ExceptionEnd<F>,
+    /// One for each worker, in order.
+    pub workers: Vec<WorkerEnd<F>>,
+}
+
+/// Makes the rings, the SA tables and the key cells. Worker `n` starts with shard `n + 1`.
+pub fn build<F>(shape: &Shape) -> Result<Link<F>, SlabError> {
+    let shards = Arc::new(Map::one_each(shape.workers));
+    let mut control = ControlEnd::new(Arc::clone(&shards));
+    let mut exception = ExceptionEnd::new();
+    let mut workers = Vec::new();
+    for number in 0..shape.workers {
+        workers.push(worker(shape, WorkerId(number), &shards, &mut control, &mut exception)?);
+    }
+    join(&mut workers, shape.handoff);
+    Ok(Link { control, exception, workers })
+}
+
+/// Makes one worker's end and adds the opposite ends to the others'.
+fn worker<F>(
+    shape: &Shape,
+    id: WorkerId,
+    shards: &Arc<Map>,
+    control: &mut ControlEnd<F>,
+    exception: &mut ExceptionEnd<F>,
+) -> Result<WorkerEnd<F>, SlabError> {
+    let applied = Arc::new(Applied::default());
+    let counters = Arc::new(Counters::new(shape.ports));
+    let keys = Arc::new(KeyCells::new(shape.keys)?);
+    let mut inbound = InboundTable::new();
+    let mut inbound_counters = None;
+    if let Some(shard) = Shard::new(id.0 + 1) {
+        let table = ShardTable::new(shard, shape.inbound_slots)?;
+        inbound_counters = Some((shard, table.counters()));
+        inbound.attach(Box::new(table));
+    }
+    let outbound = OutboundTable::new(shape.outbound_slots)?;
+    let (command_in, commands) = RingBuffer::new(shape.commands);
+    let (reports, report_out) = RingBuffer::new(shape.reports);
+    let (ike, ike_out) = RingBuffer::new(shape.ike);
+    let (ike_init, ike_init_out) = RingBuffer::new(shape.ike_init);
+    let (kernel, kernel_out) = RingBuffer::new(shape.kernel);
+    let (from_control_in, from_control) = RingBuffer::new(shape.injected);
+    let (from_kernel_in, from_kernel) = RingBuffer::new(shape.injected);
+    control.add(
+        control::ToWorker {
+            commands: command_in,
+            sent: Sequence(0),
+            applied: Arc::clone(&applied),
+            reports: report_out,
+            keys: Arc::clone(&keys),
+            ike: ike_out,
+            ike_init: ike_init_out,
+            inject: from_control_in,
+            counters: Arc::clone(&counters),
+            outbound: outbound.shared_counters(),
+        },
+        inbound_counters,
+    );
+    exception.add(kernel_out, from_kernel_in);
+    Ok(WorkerEnd {
+        id,
+        shards: Arc::clone(shards),
+        commands,
+        taken: Sequence(0),
+        applied,
+        reports,
+        keys,
+        ike,
+        ike_init,
+        kernel,
+        from_control,
+        from_kernel,
+        handoff_out: Vec::new(),
+        handoff_in: Vec::new(),
+        counters,
+        inbound,
+        outbound,
+        untold: worker::Untold::new(shape.inbound_slots + shape.outbound_slots),
+    })
+}
+
+/// Joins every worker with every other by two handoff rings.
+fn join<F>(workers: &mut [WorkerEnd<F>], depth: usize) {
+    let count = workers.len();
+    for from in 0..count {
+        for to in 0..count {
+            let (producer, consumer) = match from == to {
+                true => (None, None),
+                false => {
+                    let (producer, consumer) = RingBuffer::new(depth);
+                    (Some(producer), Some(consumer))
+                }
+            };
+            if let Some(worker) = workers.get_mut(from) {
+                worker.handoff_out.push(producer);
+            }
+            if let (Some(worker), Some(consumer)) = (workers.get_mut(to), consumer) {
+                worker.handoff_in.push(consumer);
+            }
+        }
+    }
+}
+
+type Out<T> = Producer<T>;
+type In<T> = Consumer<T>;
+type HandoffOut<F> = Option<Out<Handoff<F>>>;
+type HandoffIn<F> = In<Handoff<F>>;
+type KernelOut<F> = Out<KernelPunt<F>>;
+type IkeOut<F> = Out<IkePunt<F>>;
+type CommandIn = In<Command>;
+type ReportOut = Out<Report>;

@@ -1,0 +1,72 @@
+//! Packets that cross between a worker and everybody else, as handles.
+//!
+//! Up: three bounded rings, so that a flood of one kind does not fill another. Only these may lose
+//! anything, under a counter each. Down: packets of control and of the kernel; a full ring gives the frame
+//! back. Across: packets another worker owns.
+
+use std::net::SocketAddr;
+
+use crate::node::Packet;
+
+/// An IKE message on its way to control: the frame's data is the message, from the IKE header on, without
+/// non-ESP marker.
+#[derive(Debug)]
+pub struct IkePunt<F> {
+    /// The message.
+    pub frame: F,
+    /// The (public) instance it arrived in.
+    pub instance: u16,
+    /// Our address and port; port 4500 says that answers need the marker.
+    pub local: SocketAddr,
+    /// The peer's address and port.
+    pub remote: SocketAddr,
+}
+
+/// Where in the kernel a packet belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kernel {
+    /// The twin of an interface: an Ethernet frame without VLAN tag.
+    Twin {
+        /// Number of the device.
+        port: u16,
+        /// VLAN id, 0 for untagged.
+        vlan: u16,
+    },
+    /// The `rv-` device of an instance: an IP packet that came out of a tunnel.
+    Tun {
+        /// The private instance.
+        instance: u16,
+    },
+}
+
+/// A packet on its way to the kernel.
+#[derive(Debug)]
+pub struct KernelPunt<F> {
+    /// An Ethernet frame or an IP packet, as `to` says.
+    pub frame: F,
+    /// Which device.
+    pub to: Kernel,
+}
+
+/// What the owner is to do with a packet another worker hands over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Put the datagram together that this is a fragment of.
+    Reassemble,
+    /// Decrypt: the SA of its SPI is yours.
+    Open,
+    /// Encrypt with the SA in this outbound slot of yours.
+    Seal {
+        /// The slot.
+        slot: u32,
+    },
+}
+
+/// A packet on its way to the worker that owns it.
+#[derive(Debug)]
+pub struct Handoff<F> {
+    /// The packet.
+    pub packet: Packet<F>,
+    /// Why it goes there.
+    pub work: Work,
+}

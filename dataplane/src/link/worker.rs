@@ -1,0 +1,251 @@
+//! A worker's end of the link: commands in, reports out, packets both ways, and the tables it owns.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Release;
+
+use super::command::{Command, Sequence};
+use super::counter::Counters;
+use super::key::KeyCells;
+use super::packet::{Handoff, IkePunt, KernelPunt};
+use super::report::Report;
+use super::{Applied, CommandIn, HandoffIn, HandoffOut, IkeOut, In, KernelOut, ReportOut};
+use crate::sa::fact::{Fact, Facts};
+use crate::sa::shard::{Map, WorkerId};
+use crate::sa::spi::{Place, Spi};
+use crate::sa::table::{InboundTable, OutboundTable};
+use crate::verdict::Drop;
+
+/// Most reports the answer to one command can need: a removal and a refusal.
+const ANSWERS: usize = 2;
+
+/// What one worker holds of the link, and the SAs it owns. One owner: the worker.
+#[derive(Debug)]
+pub struct WorkerEnd<F> {
+    pub(super) id: WorkerId,
+    pub(super) shards: Arc<Map>,
+    pub(super) commands: CommandIn,
+    pub(super) taken: Sequence,
+    pub(super) applied: Arc<Applied>,
+    pub(super) reports: ReportOut,
+    pub(super) keys: Arc<KeyCells>,
+    pub(super) ike: IkeOut<F>,
+    pub(super) ike_init: IkeOut<F>,
+    pub(super) kernel: KernelOut<F>,
+    pub(super) from_control: In<F>,
+    pub(super) from_kernel: In<F>,
+    pub(super) handoff_out: Vec<HandoffOut<F>>,
+    pub(super) handoff_in: Vec<HandoffIn<F>>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) untold: Untold,
+    /// The inbound SAs.
+    pub inbound: InboundTable,
+    /// The outbound SAs.
+    pub outbound: OutboundTable,
+}
+
+/// Whose facts control has not been told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Inbound(Place, Spi),
+    Outbound(u32),
+}
+
+/// The SAs with facts to tell, each once, oldest first.
+#[derive(Debug)]
+pub(super) struct Untold {
+    list: VecDeque<Whose>,
+    limit: usize,
+}
+
+impl Untold {
+    /// Room for every SA there can be.
+    pub fn new(limit: usize) -> Self {
+        Untold { list: VecDeque::with_capacity(limit), limit }
+    }
+
+    fn add(&mut self, whose: Whose) {
+        if self.list.len() < self.limit {
+            self.list.push_back(whose);
+        }
+    }
+
+    fn forget(&mut self, whose: Whose) {
+        self.list.retain(|entry| *entry != whose);
+    }
+}
+
+impl<F> WorkerEnd<F> {
+    /// Which worker this is.
+    pub fn id(&self) -> WorkerId {
+        self.id
+    }
+
+    /// Which worker owns which shard.
+    pub fn shards(&self) -> &Map {
+        &self.shards
+    }
+
+    /// What this worker counts.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// The keys on their way to this worker.
+    pub fn keys(&self) -> &KeyCells {
+        &self.keys
+    }
+
+    /// The next command, if whatever it has to answer finds room.
+    pub(crate) fn next_command(&mut self) -> Option<(Sequence, Command)> {
+        if self.reports.slots() < ANSWERS {
+            return None;
+        }
+        let command = self.commands.pop().ok()?;
+        self.taken.0 += 1;
+        self.counters.commands.add(1);
+        Some((self.taken, command))
+    }
+
+    /// Tells control how far commands are applied.
+    pub(crate) fn publish_applied(&self) {
+        self.applied.0.store(self.taken.0, Release);
+    }
+
+    /// Sends a report for which there is room by [`Self::next_command`].
+    pub(crate) fn answer(&mut self, report: Report) {
+        // There is room: commands are taken only when all their answers fit.
+        let _ = self.reports.push(report);
+    }
+
+    /// Sends a report that will come again if it is lost; leaves room for answers.
+    pub(crate) fn mention(&mut self, report: Report) {
+        if self.reports.slots() > ANSWERS {
+            let _ = self.reports.push(report);
+        }
+    }
+
+    /// Notes facts about an inbound SA.
+    pub(crate) fn raise_inbound(&mut self, place: Place, spi: Spi, facts: Facts) {
+        let Some(cold) = self.inbound.cold_mut(place) else { return };
+        for fact in facts.iter() {
+            if cold.facts.raise(fact) {
+                self.untold.add(Whose::Inbound(place, spi));
+            }
+        }
+    }
+
+    /// Notes facts about the SA that sends for an outbound slot.
+    pub(crate) fn raise_outbound(&mut self, slot: u32, facts: Facts) {
+        let Some(cold) = self.outbound.cold_mut(slot) else { return };
+        for fact in facts.iter() {
+            if cold.facts.raise(fact) {
+                self.untold.add(Whose::Outbound(slot));
+            }
+        }
+    }
+
+    /// Notes that a packet wanted an outbound slot in which no SA is.
+    pub(crate) fn raise_vacant(&mut self, slot: u32) {
+        let Some(facts) = self.outbound.vacant_facts(slot) else { return };
+        if facts.raise(Fact::Wanted) {
+            self.untold.add(Whose::Outbound(slot));
+        }
+    }
+
+    /// Forgets what was not told about an inbound SA that is gone.
+    pub(crate) fn forget_inbound(&mut self, place: Place, spi: Spi) {
+        self.untold.forget(Whose::Inbound(place, spi));
+    }
+
+    /// Tells control the facts there are, as far as the ring has room; the rest stays raised.
+    pub(crate) fn tell(&mut self) {
+        while self.reports.slots() > 2 * ANSWERS {
+            let Some(whose) = self.untold.list.pop_front() else { return };
+            for report in self.reports_of(whose).into_iter().flatten() {
+                let _ = self.reports.push(report);
+            }
+        }
+    }
+
+    /// What is to be told of an SA that is still there; the facts are lowered by it.
+    fn reports_of(&mut self, whose: Whose) -> [Option<Report>; 2] {
+        match whose {
+            Whose::Inbound(place, spi) => [self.report_inbound(place, spi), None],
+            Whose::Outbound(slot) => [self.report_outbound(slot), self.report_vacant(slot)],
+        }
+    }
+
+    fn report_inbound(&mut self, place: Place, spi: Spi) -> Option<Report> {
+        let peer = self.inbound.hot(place, spi)?.peer();
+        let cold = self.inbound.cold_mut(place)?;
+        let facts = cold.facts.take();
+        (!facts.is_empty()).then_some(Report::Inbound { place, spi, child: cold.child, facts, peer })
+    }
+
+    fn report_outbound(&mut self, slot: u32) -> Option<Report> {
+        let spi = self.outbound.hot(slot)?.spi();
+        let cold = self.outbound.cold_mut(slot)?;
+        let facts = cold.facts.take();
+        (!facts.is_empty()).then_some(Report::Outbound { slot, spi, child: cold.child, facts })
+    }
+
+    fn report_vacant(&mut self, slot: u32) -> Option<Report> {
+        let facts = self.outbound.vacant_facts(slot)?.take();
+        facts.has(Fact::Wanted).then_some(Report::Vacant { slot })
+    }
+
+    /// Sends an IKE message to control, or drops it when its ring is full.
+    pub(crate) fn punt_ike(&mut self, punt: IkePunt<F>, initial: bool) {
+        let (ring, full) = match initial {
+            true => (&mut self.ike_init, Drop::PuntInitFull),
+            false => (&mut self.ike, Drop::PuntIkeFull),
+        };
+        match ring.push(punt) {
+            Ok(()) => self.counters.punted.add(1),
+            Err(_) => self.counters.dropped(full),
+        }
+    }
+
+    /// Sends a packet to the kernel, or drops it when the ring is full.
+    pub(crate) fn punt_kernel(&mut self, punt: KernelPunt<F>) {
+        match self.kernel.push(punt) {
+            Ok(()) => self.counters.punted.add(1),
+            Err(_) => self.counters.dropped(Drop::PuntRestFull),
+        }
+    }
+
+    /// Hands a packet to the worker that owns it, or drops it when that worker cannot keep up.
+    pub(crate) fn hand(&mut self, to: WorkerId, handoff: Handoff<F>) {
+        let ring = self.handoff_out.get_mut(to.index()).and_then(Option::as_mut);
+        match ring.map(|ring| ring.push(handoff)) {
+            Some(Ok(())) => self.counters.handed_out.add(1),
+            _ => self.counters.dropped(Drop::HandoffFull),
+        }
+    }
+
+    /// The next packet that another worker handed over; `from` counts the other workers.
+    pub(crate) fn next_handoff(&mut self, from: usize) -> Option<Handoff<F>> {
+        self.handoff_in.get_mut(from)?.pop().ok()
+    }
+
+    /// Number of other workers.
+    pub(crate) fn others(&self) -> usize {
+        self.handoff_in.len()
+    }
+
+    /// Workers there are, this one included.
+    pub(crate) fn workers(&self) -> usize {
+        self.handoff_out.len()
+    }
+
+    /// The next packet from control, or `None`.
+    pub(crate) fn next_from_control(&mut self) -> Option<F> {
+        self.from_control.pop().ok()
+    }
+
+    /// The next packet from the kernel, or `None`.
+    pub(crate) fn next_from_kernel(&mut self) -> Option<F> {
+        self.from_kernel.pop().ok()
+    }
+}

@@ -1,0 +1,122 @@
+//! What a packet for this machine is: ESP, IKE, keepalive, a fragment to put together, or the kernel's.
+//!
+//! RFC 4303 (protocol 50), RFC 3948 §2 (UDP 4500: one octet 0xFF is a keepalive, four zero octets mark IKE,
+//! anything else is an SPI), RFC 7296 §2.23, §3.1. Reassembly comes first, because only a first fragment
+//! carries ports or SPI. Left to the caller: whose worker the SPI is, and the rings.
+
+use std::net::SocketAddr;
+
+use crate::io::Frame;
+use crate::net::flow::Summary;
+use crate::net::{protocol, udp};
+use crate::node::Packet;
+use crate::sa::spi::Spi;
+use crate::verdict::Drop;
+
+/// UDP port of IKE (RFC 7296 §2).
+pub const IKE_PORT: u16 = 500;
+/// UDP port of IKE and ESP behind NATs (RFC 7296 §2.23).
+pub const NAT_PORT: u16 = 4500;
+
+/// Octets of an IKE header (RFC 7296 §3.1).
+const IKE_HEADER: usize = 28;
+/// Octets of the non-ESP marker (RFC 3948 §2.2).
+const MARKER: usize = 4;
+
+/// Where the ESP header of a packet is, and what leads to its SA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EspAt {
+    /// Octets from the start of the IP packet to the SPI.
+    pub offset: usize,
+    /// The SPI.
+    pub spi: Spi,
+    /// Octets from the start of the IP packet to the end of the ICV.
+    pub end: usize,
+    /// UDP source and destination port; zeros for ESP directly over IP.
+    pub ports: (u16, u16),
+}
+
+/// An IKE message and who exchanges it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IkeAt {
+    /// Octets from the start of the IP packet to the IKE header.
+    pub offset: usize,
+    /// Where the IKE message ends.
+    pub end: usize,
+    /// Our end.
+    pub local: SocketAddr,
+    /// The peer's end.
+    pub remote: SocketAddr,
+    /// Whether it is a request that begins an IKE SA: its responder SPI is zero.
+    pub initial: bool,
+}
+
+/// What a packet for a local address is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// A piece of a datagram that may be ESP or IKE.
+    Fragment,
+    /// An ESP packet.
+    Esp(EspAt),
+    /// An IKE message.
+    Ike(IkeAt),
+    /// A NAT keepalive.
+    Keepalive,
+    /// Anything else.
+    Kernel,
+    /// Not what its ports claim.
+    Refused(Drop),
+}
+
+/// Reads a packet whose destination is an address of this machine.
+pub fn class<F: Frame>(packet: &Packet<F>) -> Class {
+    let summary = &packet.summary;
+    let ours = matches!(summary.flow.protocol, protocol::ESP | protocol::UDP);
+    match (summary.fragment, summary.flow.protocol) {
+        (true, _) if ours => Class::Fragment,
+        (true, _) => Class::Kernel,
+        (false, protocol::ESP) => esp(packet.frame.data(), summary.upper_at, summary.length, (0, 0)),
+        (false, protocol::UDP) => datagram(packet.frame.data(), summary),
+        (false, _) => Class::Kernel,
+    }
+}
+
+fn esp(packet: &[u8], offset: usize, end: usize, ports: (u16, u16)) -> Class {
+    match packet.get(offset..).and_then(<[u8]>::first_chunk) {
+        Some(spi) => Class::Esp(EspAt { offset, spi: Spi(u32::from_be_bytes(*spi)), end, ports }),
+        None => Class::Refused(Drop::EspLength),
+    }
+}
+
+fn datagram(packet: &[u8], summary: &Summary) -> Class {
+    let Ok(header) = udp::Header::parse(packet.get(summary.upper_at..).unwrap_or_default()) else {
+        return Class::Refused(Drop::MalformedUdp);
+    };
+    let payload_at = summary.upper_at + udp::Repr::LEN;
+    match (header.destination(), header.payload()) {
+        (IKE_PORT, _) => ike(&header, summary, payload_at, 0),
+        (NAT_PORT, [0xff]) => Class::Keepalive,
+        (NAT_PORT, [0, 0, 0, 0, ..]) => ike(&header, summary, payload_at, MARKER),
+        (NAT_PORT, payload) if payload.len() < MARKER => Class::Refused(Drop::MalformedUdp),
+        (NAT_PORT, payload) => {
+            esp(packet, payload_at, payload_at + payload.len(), (header.source(), header.destination()))
+        }
+        _ => Class::Kernel,
+    }
+}
+
+/// The IKE message behind `marker` octets of the UDP payload, which starts at `payload_at`.
+fn ike(header: &udp::Header<'_>, summary: &Summary, payload_at: usize, marker: usize) -> Class {
+    let flow = &summary.flow;
+    let message = header.payload().get(marker..).unwrap_or_default();
+    if message.len() < IKE_HEADER || !header.checksum_ok(flow.source, flow.destination) {
+        return Class::Refused(Drop::MalformedUdp);
+    }
+    Class::Ike(IkeAt {
+        offset: payload_at + marker,
+        end: payload_at + header.payload().len(),
+        local: SocketAddr::new(flow.destination, header.destination()),
+        remote: SocketAddr::new(flow.source, header.source()),
+        initial: message.get(8..16).is_some_and(|spi| spi.iter().all(|octet| *octet == 0)),
+    })
+}

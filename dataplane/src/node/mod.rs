@@ -1,0 +1,96 @@
+//! The stations of the packet path, one per file: a burst in, a verdict for each packet out.
+//!
+//! A node decides about packets and changes their bytes; what calls what, and in which order, is said in
+//! [`crate::graph`]. Nodes that keep frames (reassembly) or make them (fragmentation, ICMP) say so.
+
+pub mod classify;
+pub mod ingress;
+
+use crate::io::{Frame, Meta};
+use crate::net::eth;
+use crate::net::flow::Summary;
+
+/// An IP packet on its way through the graph.
+///
+/// The frame's data begins with the IP header and ends with the packet (link padding is cut off).
+/// `summary` describes exactly those bytes; whoever changes them keeps it true.
+#[derive(Debug)]
+pub struct Packet<F> {
+    /// The bytes, and where they came from.
+    pub frame: F,
+    /// What the first look at them told.
+    pub summary: Summary,
+    /// The Ethernet header it arrived with, for frames that may still go to the kernel as they came.
+    pub link: Option<eth::Repr>,
+}
+
+impl<F: Frame> Packet<F> {
+    /// Reads the IP packet in `frame` and cuts off what follows it; gives the frame back when there is none.
+    pub fn parse(mut frame: F) -> Result<Self, F> {
+        match Summary::parse(frame.data()) {
+            Ok(summary) => {
+                frame.truncate(summary.length);
+                Ok(Packet { frame, summary, link: None })
+            }
+            Err(_) => Err(frame),
+        }
+    }
+
+    /// Where it came from and where it belongs.
+    pub fn meta(&self) -> &Meta {
+        self.frame.meta()
+    }
+}
+
+/// A bounded list between two nodes; its memory is taken when it is made.
+#[derive(Debug)]
+pub struct Queue<T> {
+    items: Vec<T>,
+    limit: usize,
+}
+
+impl<T> Queue<T> {
+    /// An empty queue for at most `limit` items.
+    pub fn new(limit: usize) -> Self {
+        Queue { items: Vec::with_capacity(limit), limit }
+    }
+
+    /// Appends `item`, or gives it back when the queue is full.
+    pub fn push(&mut self, item: T) -> Result<(), T> {
+        if self.items.len() >= self.limit {
+            return Err(item);
+        }
+        self.items.push(item);
+        Ok(())
+    }
+
+    /// Takes every item, oldest first.
+    pub fn drain(&mut self) -> std::vec::Drain<'_, T> {
+        self.items.drain(..)
+    }
+
+    /// Items in it.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// True when it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The items, oldest first, to be changed.
+    pub fn as_mut_slice(&mut self) -> &mut [T] {
+        &mut self.items
+    }
+
+    /// The items, oldest first.
+    pub fn as_slice(&self) -> &[T] {
+        &self.items
+    }
+
+    /// Keeps the items for which `keep` says so, in order.
+    pub fn retain_mut(&mut self, keep: impl FnMut(&mut T) -> bool) {
+        self.items.retain_mut(keep);
+    }
+}
