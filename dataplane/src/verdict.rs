@@ -157,7 +157,9 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), Drop::COUNT);
-        assert!(names.iter().all(|name| name.bytes().all(|octet| octet.is_ascii_lowercase() || octet == b'-')));
+        assert!(
+            names.iter().all(|name| name.bytes().all(|octet| octet.is_ascii_lowercase() || octet == b'-'))
+        );
         assert!(Drop::ALL.iter().all(|reason| reason.manual().len() > 20));
     }
 

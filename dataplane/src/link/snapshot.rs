@@ -74,7 +74,8 @@ impl Snapshot {
     pub fn source(&self, instance: u16, interface: (u16, u16), peer: IpAddr) -> Option<IpAddr> {
         let start = self.locals.partition_point(|local| local.instance < instance);
         let ours = self.locals.get(start..)?.iter().take_while(|local| local.instance == instance);
-        let usable = |local: &&Local| local.address.is_ipv4() == peer.is_ipv4() && !is_link_scope(local.address);
+        let usable =
+            |local: &&Local| local.address.is_ipv4() == peer.is_ipv4() && !is_link_scope(local.address);
         let mut fallback = None;
         for local in ours.filter(usable) {
             if local.interface == Some(interface) {

@@ -82,7 +82,12 @@ fn sort<F: Frame>(mut frame: F, interface: &Interface, link: eth::Repr, snapshot
     judge(packet, interface, link, snapshot)
 }
 
-fn judge<F: Frame>(packet: Packet<F>, interface: &Interface, link: eth::Repr, snapshot: &Snapshot) -> Arrival<F> {
+fn judge<F: Frame>(
+    packet: Packet<F>,
+    interface: &Interface,
+    link: eth::Repr,
+    snapshot: &Snapshot,
+) -> Arrival<F> {
     let flow = packet.summary.flow;
     let group = link.destination.is_multicast();
     if is_impossible(flow.source) || snapshot.is_local(interface.instance, flow.source) {
