@@ -356,6 +356,53 @@ fn routes_that_vanish_silently_with_their_link_are_told() {
     handle.stop().unwrap();
 }
 
+/// Every way the kernel tells parts of a multipath route must end in the whole of it: what is told is folded
+/// as a reader would, and compared with what the kernel holds.
+#[test]
+fn multipath_routes_and_next_hop_objects_end_as_the_kernel_has_them() {
+    needs_root!();
+    let namespace = Netns::new();
+    let handle = Instance::start(public(&namespace)).unwrap();
+    let _twin = device(&handle);
+    let mut told = std::collections::BTreeMap::new();
+    let mut expect = |command: &str, destination: &str, gateways: &[(&str, u16)]| {
+        namespace.run(command);
+        let wanted: Vec<(IpAddr, u16)> = gateways.iter().map(|(g, w)| (g.parse().unwrap(), *w)).collect();
+        wait(&handle, command, |event| {
+            match event {
+                Event::Changed(Change::Route(route)) => {
+                    told.insert(route.destination.to_string(), route.action);
+                }
+                Event::Changed(Change::RouteGone { destination, .. }) => {
+                    told.remove(&destination.to_string());
+                }
+                _ => return None,
+            }
+            let hops = match told.get(destination) {
+                Some(RouteAction::Forward(hops)) => hops.as_slice(),
+                _ => &[],
+            };
+            let found: Vec<_> = hops.iter().map(|hop| (hop.gateway.unwrap(), hop.weight)).collect();
+            (found == wanted).then_some(())
+        });
+    };
+    let (v4, v6, by_id) = ("198.51.100.0/24", "2001:db8:1::/48", "203.0.113.0/24");
+    let (a, b) = ("192.0.2.2", "192.0.2.3");
+    let add = format!("ip route add {v4} nexthop via {a} nexthop via {b} weight 3");
+    expect(&add, v4, &[(a, 1), (b, 3)]);
+    expect(&format!("ip route replace {v4} via {b}"), v4, &[(b, 1)]);
+    expect(&format!("ip route del {v4}"), v4, &[]);
+    let (c, d) = ("2001:db8::2", "2001:db8::3");
+    expect(&format!("ip -6 route add {v6} via {c} dev wan0"), v6, &[(c, 1)]);
+    expect(&format!("ip -6 route append {v6} via {d} dev wan0"), v6, &[(c, 1), (d, 1)]);
+    expect(&format!("ip -6 route del {v6} via {c} dev wan0"), v6, &[(d, 1)]);
+    namespace.run(&format!("ip nexthop add id 10 via {a} dev wan0"));
+    expect(&format!("ip route add {by_id} nhid 10"), by_id, &[(a, 1)]);
+    expect(&format!("ip nexthop replace id 10 via {b} dev wan0"), by_id, &[(b, 1)]);
+    expect("ip nexthop del id 10", by_id, &[]);
+    handle.stop().unwrap();
+}
+
 #[test]
 fn another_ones_route_is_never_replaced_nor_removed() {
     needs_root!();

@@ -218,12 +218,17 @@ impl Machine {
         device::set_up(&self.handle, index, "lo").await
     }
 
+    /// A twin that cannot be addressed is taken away again.
     async fn add_interface(&mut self, spec: &InterfaceSpec) -> Result<(), InstanceError> {
         check_device_name(&spec.name)?;
         let twin = device::create_twin(&self.handle, spec).await?;
         self.twins.insert(spec.name.clone());
-        self.hand_over(Role::Twin { port: spec.port, vlan: spec.vlan }, &spec.name, twin);
-        self.bring_up(&spec.name, &spec.addresses).await
+        let raised = self.bring_up(&spec.name, &spec.addresses).await;
+        match raised {
+            Ok(()) => self.hand_over(Role::Twin { port: spec.port, vlan: spec.vlan }, &spec.name, twin),
+            Err(_) => self.remove_interface(&spec.name).await?,
+        }
+        raised
     }
 
     async fn add_private(&mut self, name: String, spec: &PrivateSpec) -> Result<(), InstanceError> {
@@ -287,13 +292,12 @@ impl Machine {
                 self.ipv6_before.entry(device.clone()).or_insert(before);
             }
         }
-        if !wanted.is_empty() || !self.caged.is_empty() {
-            cage::apply(&wanted)?;
+        let idle = wanted.is_empty() && self.caged.is_empty();
+        let applied = if idle { Ok(()) } else { cage::apply(&wanted) };
+        if applied.is_ok() {
+            self.caged = wanted;
         }
-        let freed: Vec<String> =
-            self.caged.iter().filter(|device| !wanted.contains(device)).cloned().collect();
-        self.caged = wanted;
-        freed.iter().try_for_each(|device| self.restore(device))
+        self.restore_uncaged().and(applied)
     }
 
     async fn check_cageable(&self, name: &str) -> Result<(), InstanceError> {
@@ -309,10 +313,10 @@ impl Machine {
         Err(InstanceError::CagedDeviceHasAddress { device: name.to_owned(), addresses })
     }
 
-    fn restore(&mut self, device: &str) -> Result<(), InstanceError> {
-        match self.ipv6_before.remove(device) {
-            Some(before) => sysctl::restore_ipv6(device, &before),
-            None => Ok(()),
-        }
+    /// Puts IPv6 back as it was on devices that are not in the cage.
+    fn restore_uncaged(&mut self) -> Result<(), InstanceError> {
+        let caged = &self.caged;
+        let freed: Vec<_> = self.ipv6_before.extract_if(.., |device, _| !caged.contains(device)).collect();
+        freed.iter().try_for_each(|(device, before)| sysctl::restore_ipv6(device, before))
     }
 }

@@ -58,8 +58,8 @@ impl Machine {
         told
     }
 
-    /// The first cause is kept; an overflow is the one worth knowing.
-    fn ask_comparison(&mut self, cause: SyncCause) {
+    /// Compares soon. The first cause is kept; an overflow is the one worth knowing.
+    pub(super) fn ask_comparison(&mut self, cause: SyncCause) {
         let (at, first) = self.resync.unwrap_or((Instant::now() + SETTLE, cause));
         let cause = if cause == SyncCause::Overflow { cause } else { first };
         self.resync = Some((at, cause));

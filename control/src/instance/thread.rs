@@ -15,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use super::alarm::Alarm;
 use super::error::InstanceError;
-use super::event::{Event, Request};
+use super::event::{Event, Request, SyncCause};
 use super::machine::Machine;
 use super::netlink::{self, Heard};
 use super::outlet::Outlet;
@@ -32,6 +32,7 @@ struct Watch {
     kernel: BoxStream<'static, Heard>,
     forwarding: Alarm,
     nftables: Alarm,
+    next_hops: Alarm,
 }
 
 enum Wake {
@@ -39,6 +40,7 @@ enum Wake {
     Heard(Option<Heard>),
     Forwarding,
     Nftables,
+    NextHops,
     Tick,
     Due,
 }
@@ -116,6 +118,7 @@ impl Watch {
             kernel: netlink::open_watch(spec.receive_buffer)?,
             forwarding: Alarm::forwarding()?,
             nftables: Alarm::nftables()?,
+            next_hops: Alarm::next_hops()?,
         })
     }
 }
@@ -130,6 +133,7 @@ async fn serve(machine: &mut Machine, requests: &mut Receiver<Ticketed>, watch: 
             heard = watch.kernel.next() => Wake::Heard(heard),
             () = watch.forwarding.rings() => Wake::Forwarding,
             () = watch.nftables.rings() => Wake::Nftables,
+            () = watch.next_hops.rings() => Wake::NextHops,
             _ = tick.tick() => Wake::Tick,
             () = async { sleep_until(due.unwrap_or_else(tokio::time::Instant::now)).await }, if due.is_some() => Wake::Due,
         };
@@ -140,6 +144,7 @@ async fn serve(machine: &mut Machine, requests: &mut Receiver<Ticketed>, watch: 
             Wake::Heard(None) => return machine.outlet.must(Event::Fault(deaf())),
             Wake::Forwarding => machine.hold_forwarding(),
             Wake::Nftables => machine.hold_cage(),
+            Wake::NextHops => machine.ask_comparison(SyncCause::Unclear),
             Wake::Tick => machine.tick().await,
             Wake::Due => machine.compare_if_due().await,
         }
