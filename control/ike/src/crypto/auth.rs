@@ -7,7 +7,7 @@ use super::Secret;
 use crate::config::Prf;
 use crate::wire::{Identification, Nonce};
 
-/// "The shared secret is ... padded with this string" (RFC 7296 §2.15), without its null.
+/// "17 ASCII characters without null termination" (RFC 7296 §2.15).
 const KEY_PAD: &[u8] = b"Key Pad for IKEv2";
 
 /// InitiatorSignedOctets = RealMessage1 | NonceRData | MACedIDForI, and likewise for the responder.

@@ -101,9 +101,8 @@ impl Reassembly {
         }
         let mut partial = match self.partial.take() {
             Some(partial) if partial.continues(&fragment) => partial,
-            // Another message, or "Total Fragments ... greater than the one in already received
-            // fragments": the peer has sent it anew in smaller pieces, "the receiver MUST discard
-            // all received fragments" (RFC 7383 §2.6).
+            // Another message; or more fragments in total than before: the peer has sent it anew in
+            // smaller pieces, and those received so far are to be discarded (RFC 7383 §2.6).
             _ => Partial::new(&fragment),
         };
         partial.add(fragment)?;

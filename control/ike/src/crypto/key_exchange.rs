@@ -1,5 +1,5 @@
 //! Key exchange: private keys from the caller's randomness, public values as they stand in KE
-//! payloads (RFC 7296 §3.4, RFC 5903 §7, RFC 8031 §3), and agreement with the peer's value checked
+//! payloads (RFC 7296 §3.4, RFC 5903 §7, RFC 8031 §3.1), and agreement with the peer's value checked
 //! as RFC 6989 demands.
 
 use std::fmt;
@@ -135,7 +135,7 @@ impl PrivateKey {
                 let octets = public.as_ref();
                 let point = match self.group {
                     Group::X25519 => octets,
-                    // "the key exchange data ... is the concatenation of x and y" (RFC 5903 §7).
+                    // Key Exchange Data is x followed by y (RFC 5903 §7).
                     _ => octets.strip_prefix(&[UNCOMPRESSED]).unwrap_or(octets),
                 };
                 Ok(point.to_vec())
@@ -144,7 +144,7 @@ impl PrivateKey {
     }
 
     /// The secret shared with whoever sent this public value; refuses values RFC 6989 §2 and RFC
-    /// 8031 §5 do not let pass.
+    /// 8031 §3.2 do not let pass.
     pub fn agree(&self, peer: &[u8]) -> Result<SharedSecret, BadPublicValue> {
         let (group, length, expected) = (self.group, peer.len(), self.group.public_length());
         if length != expected {
@@ -164,7 +164,7 @@ fn agree_on_curve(group: Group, key: &agreement::PrivateKey, peer: &[u8]) -> Opt
     let prefix: &[u8] = if group == Group::X25519 { &[] } else { &[UNCOMPRESSED] };
     let public = UnparsedPublicKey::new(key.algorithm(), [prefix, peer].concat());
     let secret = agreement::agree(key, &public, (), |secret| Ok(Zeroizing::new(secret.to_vec()))).ok()?;
-    // "check whether the shared secret is the all-zero value" (RFC 8031 §5): a point of small order.
+    // A point of small order gives the all-zero value (RFC 7748 §6.1, RFC 8031 §3.2).
     let zero = Zeroizing::new(vec![0; secret.len()]);
     (!bool::from(secret.ct_eq(&zero))).then_some(secret)
 }

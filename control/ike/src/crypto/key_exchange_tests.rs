@@ -135,7 +135,7 @@ fn points_off_the_curve_are_refused() {
     }
 }
 
-/// RFC 7748 §6.1, RFC 8031 §5: the points of small order, all of which give the zero secret.
+/// RFC 7748 §6.1, RFC 8031 §3.2: the points of small order, all of which give the zero secret.
 #[test]
 fn x25519_points_of_small_order_are_refused() {
     let key = PrivateKey::generate(Group::X25519, &mut Drbg::new(b"seed")).unwrap();

@@ -21,6 +21,7 @@ pub mod negotiate;
 mod prf;
 mod protection;
 mod random;
+mod refusal;
 mod seal;
 pub mod signature;
 mod suite;

@@ -4,9 +4,9 @@
 //! The responder takes the first proposal of *its own* order that any of the peer's meets, and within
 //! it the first algorithm of its own order. Nothing is negotiated that was not configured.
 
-use std::fmt;
-
 use super::IkeSuite;
+pub use super::refusal::{Difference, NoProposalChosen};
+use super::refusal::{Missed, Nearest};
 use crate::config::{Encryption, EspProposal, Group, IkeProposal, Integrity, Prf};
 use crate::want::EspSuite;
 use crate::wire::{
@@ -35,29 +35,6 @@ pub enum ChildExchange {
     IkeAuth,
     /// CREATE_CHILD_SA: configured groups are demanded.
     CreateChildSa,
-}
-
-/// Nothing offered meets anything configured: NO_PROPOSAL_CHOSEN. Which side is to change, the lines
-/// let the operators see.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NoProposalChosen {
-    /// What stood between each offered proposal and the configured one nearest to it.
-    pub differences: Vec<Difference>,
-}
-
-/// One kind of algorithm in which an offered proposal misses a configured one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
-    /// Number of the proposal offered.
-    pub offered_number: u8,
-    /// Which of ours it came nearest to, counted from 1.
-    pub configured_number: usize,
-    /// The kind of algorithm.
-    pub kind: TransformType,
-    /// What the peer offers of that kind.
-    pub offered: Vec<Transform>,
-    /// What is configured of that kind.
-    pub configured: Vec<Transform>,
 }
 
 /// The peer's answer is not a choice among what we offered. The peer's fault.
@@ -128,8 +105,8 @@ pub fn accept_esp(
 }
 
 impl<S> Chosen<S> {
-    /// The answer: "a single proposal" of the accepted number with one transform per type offered
-    /// (RFC 7296 §2.7), and our SPI.
+    /// The answer: one proposal, of the accepted number, with one transform of each type offered (RFC
+    /// 7296 §2.7, §3.3.6), and our SPI.
     pub fn answer(&self, own_spi: Spi) -> SecurityAssociation {
         SecurityAssociation::new(vec![Proposal {
             number: self.number,
@@ -243,7 +220,7 @@ fn select<S>(
         let transforms = meet(wish, proposal).ok()?;
         Some(choose(proposal, suite(&transforms)?, transforms))
     });
-    chosen.next().ok_or_else(|| NoProposalChosen::explain(wishes, offered))
+    chosen.next().ok_or_else(|| explain(wishes, offered))
 }
 
 fn accept<S>(
@@ -258,9 +235,8 @@ fn accept<S>(
     let offered = usize::from(number).checked_sub(1).and_then(|index| wishes.get(index));
     let wish = offered.ok_or(BadAnswer::Number { number })?;
     one_each(proposal)?;
-    let transforms = meet(wish, proposal).map_err(|differences| {
-        BadAnswer::NotOffered(NoProposalChosen::of(number.into(), proposal, differences))
-    })?;
+    let refused = |missed| NoProposalChosen::new([(proposal, usize::from(number), missed)]);
+    let transforms = meet(wish, proposal).map_err(|missed| BadAnswer::NotOffered(refused(missed)))?;
     let suite = suite(&transforms).ok_or(BadAnswer::Number { number })?;
     Ok(choose(proposal, suite, transforms))
 }
@@ -295,11 +271,8 @@ fn meet(wish: &Wish, proposal: &Proposal) -> Result<Vec<Transform>, Vec<Missed>>
     }
 }
 
-/// A type of algorithm, and what is configured of it.
-type Missed = (TransformType, Vec<Transform>);
-
-/// "If the proposal contains a Transform Type [we] do not understand, the proposal MUST be rejected"
-/// (RFC 7296 §3.3.6), unless it may also be NONE, as the further key exchanges of RFC 9370.
+/// A proposal "that contains a Transform Type it does not understand ... it MUST consider ...
+/// unacceptable" (RFC 7296 §3.3.6): the types of `proposal` that `wish` knows nothing of.
 fn unknown_kinds(wish: &Wish, proposal: &Proposal) -> Vec<Missed> {
     let known = |kind| wish.needs.iter().any(|need| need.kind == kind);
     let mut kinds: Vec<TransformType> =
@@ -309,17 +282,37 @@ fn unknown_kinds(wish: &Wish, proposal: &Proposal) -> Vec<Missed> {
     kinds.into_iter().map(|kind| (kind, Vec::new())).collect()
 }
 
+/// For each proposal offered, how it misses the configured one that it misses least.
+fn explain(wishes: &[Wish], offered: &SecurityAssociation) -> NoProposalChosen {
+    NoProposalChosen::new(offered.proposals.iter().map(|proposal| nearest(wishes, proposal)))
+}
+
+fn nearest<'a>(wishes: &[Wish], proposal: &'a Proposal) -> Nearest<'a> {
+    let comparable = (1usize..).zip(wishes).filter(|(_, wish)| wish.protocol == proposal.protocol);
+    let missed = comparable.filter_map(|(number, wish)| Some((number, meet(wish, proposal).err()?)));
+    let (number, missed) = missed.min_by_key(|(_, missed)| missed.len()).unwrap_or_default();
+    (proposal, number, missed)
+}
+
 fn ike_suite(transforms: &[Transform]) -> Option<IkeSuite> {
     let encryption = encryption(transforms)?;
     let prf = [Prf::HmacSha256, Prf::HmacSha384, Prf::HmacSha512];
     let prf = prf.into_iter().find(|prf| transforms.contains(&prf.transform()))?;
-    Some(IkeSuite { encryption, integrity: integrity(transforms), prf, group: group(transforms)? })
+    let integrity = authenticated(encryption, integrity(transforms))?;
+    Some(IkeSuite { encryption, integrity, prf, group: group(transforms)? })
 }
 
 fn esp_suite(transforms: &[Transform]) -> Option<EspSuite> {
     let extended_sequence = transforms.contains(&sequence_transform(true));
-    let (encryption, integrity) = (encryption(transforms)?, integrity(transforms));
+    let encryption = encryption(transforms)?;
+    let integrity = authenticated(encryption, integrity(transforms))?;
     Some(EspSuite { encryption, integrity, group: group(transforms), extended_sequence })
+}
+
+/// The integrity algorithm, if it is there exactly where the cipher needs one: whatever was configured,
+/// no suite leaves this room that encrypts without authenticating (RFC 8221 §4).
+fn authenticated(encryption: Encryption, integrity: Option<Integrity>) -> Option<Option<Integrity>> {
+    (encryption.is_aead() != integrity.is_some()).then_some(integrity)
 }
 
 fn encryption(transforms: &[Transform]) -> Option<Encryption> {
@@ -336,57 +329,6 @@ fn integrity(transforms: &[Transform]) -> Option<Integrity> {
 fn group(transforms: &[Transform]) -> Option<Group> {
     let mut ids = transforms.iter().filter(|t| t.transform_type == TransformType::KeyExchange);
     ids.find_map(|transform| Group::from_transform_id(transform.id))
-}
-
-impl NoProposalChosen {
-    /// For each proposal offered, how it misses the configured one that it misses least.
-    fn explain(wishes: &[Wish], offered: &SecurityAssociation) -> Self {
-        let nearest = |proposal: &Proposal| {
-            let missed = (1usize..).zip(wishes).filter(|(_, wish)| wish.protocol == proposal.protocol);
-            let missed = missed.filter_map(|(number, wish)| Some((number, meet(wish, proposal).err()?)));
-            missed.min_by_key(|(_, missed)| missed.len())
-        };
-        let differences = offered.proposals.iter().flat_map(|proposal| {
-            let (number, missed) = nearest(proposal).unwrap_or_default();
-            Self::of(number, proposal, missed).differences
-        });
-        Self { differences: differences.collect() }
-    }
-
-    fn of(configured_number: usize, proposal: &Proposal, missed: Vec<Missed>) -> Self {
-        let difference = |(kind, configured): Missed| Difference {
-            offered_number: proposal.number,
-            configured_number,
-            kind,
-            offered: proposal.transforms.iter().filter(|t| t.transform_type == kind).copied().collect(),
-            configured,
-        };
-        Self { differences: missed.into_iter().map(difference).collect() }
-    }
-}
-
-impl fmt::Display for NoProposalChosen {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> = self.differences.iter().map(Difference::to_string).collect();
-        match lines.is_empty() {
-            true => out.write_str("nothing was offered that is configured"),
-            false => out.write_str(&lines.join("; ")),
-        }
-    }
-}
-
-impl std::error::Error for NoProposalChosen {}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |transforms: &[Transform]| match transforms {
-            [] => "none".to_owned(),
-            some => some.iter().map(Transform::to_string).collect::<Vec<_>>().join(", "),
-        };
-        let (offered, configured) = (list(&self.offered), list(&self.configured));
-        write!(out, "proposal {}, {}: offered {offered}; ", self.offered_number, self.kind)?;
-        write!(out, "configured (proposal {}) {configured}", self.configured_number)
-    }
 }
 
 #[cfg(test)]

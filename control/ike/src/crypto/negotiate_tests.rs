@@ -157,6 +157,31 @@ fn a_refusal_says_what_differed_from_the_nearest() {
     assert_eq!(select_ike(&ours, &empty).unwrap_err().to_string(), "nothing was offered that is configured");
 }
 
+/// The offer is a stranger's: what a refusal keeps of it stays small.
+#[test]
+fn a_refusal_is_bounded() {
+    let transform = Transform::encryption(EncryptionId::Other(9), Some(1));
+    let proposal = |number| Proposal {
+        number,
+        protocol: Protocol::Ike,
+        spi: Spi::None,
+        transforms: vec![transform; 128],
+    };
+    let offer = SecurityAssociation::new((1..65).map(proposal).collect());
+    let refused = select_ike(&ike(&["aes256gcm16-prfsha384-ecp384"]), &offer).unwrap_err();
+    assert!(refused.to_string().len() < 5000, "{}", refused.to_string().len());
+}
+
+/// A proposal put together by hand, past the keywords, must not lead to encryption alone.
+#[test]
+fn no_suite_encrypts_without_authenticating() {
+    let mut ours = esp(&["aes256-sha256"]);
+    ours[0].integrity.clear();
+    let offer = offer_esp(&ours, CREATE, 9);
+    assert!(select_esp(&ours, CREATE, &offer).is_err());
+    assert!(accept_esp(&ours, CREATE, &offer).is_err());
+}
+
 /// Every configured pair of lists that share a proposal ends in agreement, whatever their order.
 #[test]
 fn shared_proposals_always_meet() {

@@ -117,8 +117,7 @@ impl Protection {
     }
 
     /// The message as datagrams of at most `limit` octets each, counted from the IKE header: one with
-    /// an SK payload if that suffices ("if the message is small enough ... it SHOULD NOT be
-    /// fragmented", RFC 7383 §2.5.1), else SKF fragments in order.
+    /// an SK payload if that suffices, else SKF fragments in order (RFC 7383 §2.5).
     pub fn seal_fragments(
         &mut self,
         message: &Message,
@@ -138,7 +137,7 @@ impl Protection {
         let pieces = (1..=total).zip(chain.octets.chunks(capacity));
         pieces
             .map(|(number, piece)| {
-                // "Next Payload ... for the Fragments other than the first MUST be zero" (RFC 7383 §2.5).
+                // Only the first fragment names the type inside, the others have zero (RFC 7383 §2.5).
                 let first = if number == 1 { chain.first } else { PayloadType::None };
                 let payload_type = PayloadType::EncryptedFragment;
                 let fragment = Some((number, total));

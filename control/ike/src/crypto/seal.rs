@@ -139,8 +139,7 @@ impl Gcm {
         nonce
     }
 
-    /// "the sender SHOULD pad with zero octets" only as far as needed, which with a stream cipher is
-    /// not at all: the Pad Length octet is always 0 (RFC 5282 §3).
+    /// GCM needs no alignment, so there is no padding and Pad Length is always 0 (RFC 5282 §3).
     fn seal(&mut self, message: &mut Vec<u8>, content: &[u8]) -> Result<(), NotSealed> {
         let counter = self.next.ok_or(NotSealed::Exhausted)?;
         self.next = counter.checked_add(1);
@@ -201,8 +200,9 @@ impl Cbc {
         UnboundCipherKey::new(self.algorithm, &self.key).ok()
     }
 
-    /// "The Initialization Vector ... MUST be randomly chosen", the check value covers "the entire
-    /// message ... up to but not including" itself (RFC 7296 §3.14, §3.15).
+    /// "Senders MUST select a new unpredictable IV for every message"; the check value covers "the
+    /// entire message starting with the Fixed IKE header through the Pad Length", encrypted (RFC 7296
+    /// §3.14).
     fn seal(&self, message: &mut Vec<u8>, content: &[u8], random: &mut dyn Random) -> Result<(), NotSealed> {
         let mut iv = [0; BLOCK];
         random.fill(&mut iv);

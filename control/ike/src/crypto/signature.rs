@@ -56,7 +56,7 @@ pub fn encode(scheme: SignatureScheme, signature: &[u8]) -> Vec<u8> {
 
 /// The scheme and the signature in Authentication Data of method 14.
 ///
-/// Hash parameters may be NULL or absent: "implementations ... MUST accept both" (RFC 4055 §2.1).
+/// Hash parameters may be NULL or absent, "legal and equivalent encodings" (RFC 4055 §2.1).
 pub fn decode(data: &[u8]) -> Result<(SignatureScheme, &[u8]), BadSignatureData> {
     let truncated = BadSignatureData::Truncated { length: data.len() };
     let (length, rest) = data.split_first().ok_or(truncated.clone())?;

@@ -14,7 +14,7 @@ pub enum Delete {
     Child {
         /// ESP or AH.
         protocol: Protocol,
-        /// The SPIs "the sending endpoint would expect in inbound ESP or AH packets" (RFC 7296 §3.11).
+        /// The SPIs "as they would be expected in the headers of inbound packets" (RFC 7296 §1.4.1).
         spis: Vec<u32>,
     },
 }

@@ -79,7 +79,7 @@ impl ParseError {
     /// the caller's decision, RFC 7296 §2.21.
     pub fn notify(&self) -> (NotifyType, Vec<u8>) {
         match self {
-            // "The Notification Data contains the one-octet payload type."
+            // "Notification Data contains the one-octet payload type."
             Self::UnsupportedCriticalPayload { payload } => {
                 (NotifyType::UnsupportedCriticalPayload, vec![*payload])
             }

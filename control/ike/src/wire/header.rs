@@ -19,7 +19,7 @@ const RESPONSE: u8 = 0x20;
 pub struct Version {
     /// Upper four bits of the version octet.
     pub major: u8,
-    /// Lower four bits. "MUST be ignored on receipt" (RFC 7296 §3.1).
+    /// Lower four bits; ignored when received (RFC 7296 §3.1).
     pub minor: u8,
 }
 

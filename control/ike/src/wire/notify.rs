@@ -45,7 +45,7 @@ impl Notify {
         let spi_size = reader.u8()?;
         let notify_type = NotifyType::from(reader.u16()?);
         let spi = Spi::parse(&mut reader, spi_size)?;
-        // "If the SPI field is empty ... [Protocol ID] MUST be ignored on receipt."
+        // "If the SPI field is empty, this field MUST be sent as zero and MUST be ignored on receipt."
         let protocol = protocol.filter(|_| spi != Spi::None);
         Ok(Self { protocol, spi, notify_type, data: reader.remainder().to_vec() })
     }

@@ -88,7 +88,7 @@ impl Sealed {
     }
 
     /// What the integrity check covers but the cipher does not: from the first octet of the IKE
-    /// header to the last of the SK or SKF payload header (RFC 5282 §5.1, RFC 7383 §2.5.1).
+    /// header to the last of the SK or SKF payload header (RFC 5282 §5.1, RFC 7383 §2.5).
     pub fn associated(&self) -> &[u8] {
         self.octets.get(..self.body).unwrap_or_default()
     }
@@ -128,7 +128,7 @@ impl SealedFragment {
         if total > limits::FRAGMENTS {
             return Err(ParseError::TooMany { what: "fragments", limit });
         }
-        // Fragment Number starts from 1 and "MUST be less than or equal to Total Fragments".
+        // Numbers start from 1 and do not pass Total Fragments (RFC 7383 §2.5).
         if number == 0 || number > total {
             return Err(ParseError::BadValue { what: "fragment number", value: u32::from(number) });
         }

@@ -102,8 +102,8 @@ pub fn parse_chain(first: PayloadType, octets: &[u8]) -> Result<(Vec<Payload>, u
     Ok((payloads, skipped))
 }
 
-/// Writes payloads as a chain; the critical bit is zero, since "all payload types defined in this
-/// document" must be understood by everyone (RFC 7296 §3.2).
+/// Writes payloads as a chain; the critical bit is zero, as for all payload types that every
+/// implementation understands (RFC 7296 §3.2).
 pub fn emit_chain(payloads: &[Payload]) -> Result<Chain, EmitError> {
     if payloads.len() > limits::PAYLOADS {
         let (count, limit) = (payloads.len(), limits::PAYLOADS);

@@ -118,9 +118,9 @@ fn parse_transforms(mut reader: Reader<'_>, count: u8) -> Result<Vec<Transform>,
     Ok(transforms)
 }
 
-/// "the first proposal ... MUST be 1, and each subsequent proposal one greater" (RFC 7296 §3.3.1).
-/// An answer holds one proposal with any number, and peers were seen to leave gaps, so we insist
-/// on the order only: two of one number would be an IKEv1-style bundle.
+/// In an offer the first number "MUST be 1, and subsequent proposals MUST be one more than the previous
+/// proposal"; an answer holds one proposal of any number (RFC 7296 §3.3.1). Which of the two is read
+/// is not known here, so only the order is insisted on: two of one number would be an IKEv1 bundle.
 fn check_number(previous: u8, mut body: Reader<'_>) -> Result<u8, ParseError> {
     match body.u8()? {
         number if number > previous => Ok(number),

@@ -316,7 +316,7 @@ registry! {
 }
 
 impl NotifyType {
-    /// Whether this type reports an error: "Types in the range 0-16383 are intended for reporting
+    /// Whether this type reports an error: "Types in the range 0 - 16383 are intended for reporting
     /// errors" (RFC 7296 §3.10.1). An unknown error type means the request failed entirely.
     pub fn is_error(self) -> bool {
         u16::from(self) < 16384

@@ -20,8 +20,8 @@ pub struct Transform {
     pub id: u16,
     /// Key Length attribute, in bits.
     pub key_length: Option<u16>,
-    /// False if it carries an attribute we do not know: such a transform never matches (RFC 7296
-    /// §3.3.6: "If an attribute is not understood, all transforms that contain it MUST be rejected").
+    /// False if it carries an attribute we do not know: we "MUST consider this transform
+    /// unacceptable" (RFC 7296 §3.3.6), so it never matches.
     pub understood: bool,
 }
 
