@@ -60,6 +60,8 @@ pub struct Summary {
     pub upper_at: usize,
     /// A piece of a datagram (IPv6 atomic fragments count as whole).
     pub fragment: bool,
+    /// A piece other than the first, which shows no upper-layer header.
+    pub later_fragment: bool,
     /// IPv4 Don't Fragment; always true of IPv6.
     pub dont_fragment: bool,
 }
@@ -103,13 +105,14 @@ impl Summary {
             length: usize::from(header.total_length()),
             upper_at: header.header_length(),
             fragment: header.is_fragment(),
+            later_fragment: header.fragment_offset() > 0,
             dont_fragment: header.dont_fragment(),
         })
     }
 
     fn from_v6(header: &ipv6::Header<'_>) -> Result<Summary, Malformed> {
         let chain = header.chain()?;
-        let fragment = chain.fragment.map(|(_, fragment)| fragment);
+        let fragment = chain.fragment.map(|fragment| fragment.header);
         let upper = match fragment.map_or(0, |fragment| fragment.offset) {
             0 => upper(chain.protocol, header.payload().get(chain.offset..).unwrap_or_default())?,
             _ => hidden(chain.protocol),
@@ -126,6 +129,7 @@ impl Summary {
             length: ipv6::Repr::LEN + usize::from(header.payload_length()),
             upper_at: ipv6::Repr::LEN + chain.offset,
             fragment: fragment.is_some_and(|fragment| !fragment.is_atomic()),
+            later_fragment: fragment.is_some_and(|fragment| fragment.offset > 0),
             dont_fragment: true,
         })
     }

@@ -105,8 +105,19 @@ pub struct Chain {
     pub offset: usize,
     /// Where the octet that names it lies (for ICMPv6 parameter problems and rewriting).
     pub next_header_at: Option<usize>,
-    /// The fragment header, and where it starts.
-    pub fragment: Option<(usize, Fragment)>,
+    /// The fragment header, if there is one.
+    pub fragment: Option<FragmentAt>,
+}
+
+/// A fragment header found on a walk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FragmentAt {
+    /// Where it starts: the length of the per-fragment extension headers before it.
+    pub offset: usize,
+    /// Where the octet that names it lies; `None` is the fixed header's Next Header.
+    pub next_header_at: Option<usize>,
+    /// What it says.
+    pub header: Fragment,
 }
 
 impl Chain {
@@ -130,7 +141,7 @@ impl Chain {
 
     /// The chain one extension further, or `None` where it ends.
     fn step(&self, payload: &[u8]) -> Result<Option<Chain>, Malformed> {
-        let behind_fragment = self.fragment.is_some_and(|(_, fragment)| fragment.offset > 0);
+        let behind_fragment = self.fragment.is_some_and(|fragment| fragment.header.offset > 0);
         if behind_fragment || !is_extension(self.protocol) {
             return Ok(None);
         }
@@ -161,7 +172,7 @@ impl Chain {
         Ok(Chain { protocol: head[0], offset, next_header_at: Some(self.offset), fragment })
     }
 
-    fn fragment_here(&self, head: &[u8; 8]) -> Result<Option<(usize, Fragment)>, Malformed> {
+    fn fragment_here(&self, head: &[u8; 8]) -> Result<Option<FragmentAt>, Malformed> {
         if self.protocol != protocol::FRAGMENT {
             return Ok(None);
         }
@@ -173,7 +184,8 @@ impl Chain {
                 found,
             });
         }
-        Ok(Some((self.offset, Fragment::parse(head)?)))
+        let header = Fragment::parse(head)?;
+        Ok(Some(FragmentAt { offset: self.offset, next_header_at: self.next_header_at, header }))
     }
 }
 
@@ -384,7 +396,7 @@ pub(crate) mod tests {
         bytes.extend([0xff; 8]);
         let chain = Chain::walk(protocol::FRAGMENT, &bytes).unwrap();
         assert_eq!((chain.protocol, chain.offset), (protocol::DESTINATION, 8));
-        assert_eq!(chain.fragment.unwrap().1.offset, 8);
+        assert_eq!(chain.fragment.unwrap().header.offset, 8);
     }
 
     #[test]

@@ -4,7 +4,10 @@
 //! [`crate::graph`]. Nodes that keep frames (reassembly) or make them (fragmentation, ICMP) say so.
 
 pub mod classify;
+pub mod fragment;
+pub mod icmp;
 pub mod ingress;
+pub mod reassemble;
 
 use crate::io::{Frame, Meta};
 use crate::net::eth;
