@@ -643,8 +643,7 @@ fn a_device_with_an_address_or_in_another_namespace_is_not_caged_and_stays_as_it
 }
 
 /// What the workers would be: channels.
-struct Rings(Receiver<(Role, Vec<u8>)>);
-struct Out(Sender<(Role, u16, Vec<u8>)>);
+struct Rings(Receiver<(Role, Vec<u8>)>, Sender<(Role, Vec<u8>)>);
 
 impl FromWorkers for Rings {
     fn drain(&mut self, limit: usize, deliver: &mut dyn FnMut(Role, &[u8])) -> usize {
@@ -652,9 +651,9 @@ impl FromWorkers for Rings {
     }
 }
 
-impl ToWorkers for Out {
-    fn offer(&mut self, role: Role, instance: u16, bytes: &[u8]) -> bool {
-        self.0.send((role, instance, bytes.to_vec())).is_ok()
+impl ToWorkers for Rings {
+    fn offer(&mut self, role: Role, bytes: &[u8]) -> bool {
+        self.1.send((role, bytes.to_vec())).is_ok()
     }
 }
 
@@ -687,15 +686,15 @@ fn a_punted_echo_request_is_answered_exactly_once_through_the_exception_thread()
     spec.caged = vec!["under".into()];
     let handle = Instance::start(spec).unwrap();
     let ((punt, rings), (out, inject)) = (unbounded(), unbounded());
-    let exception = Exception::start(Rings(rings), Out(out)).unwrap();
+    let exception = Exception::start(Rings(rings, out)).unwrap();
     let twin = device(&handle);
     let role = twin.role;
     let counters = exception.attach(twin, Rate::default());
     let next = |wanted: &dyn Fn(&[u8]) -> bool| {
         let end = Instant::now() + DEADLINE;
         loop {
-            let (from, instance, bytes): (Role, u16, Vec<u8>) = inject.recv_deadline(end).unwrap();
-            assert_eq!((from, instance), (role, 7));
+            let (from, bytes): (Role, Vec<u8>) = inject.recv_deadline(end).unwrap();
+            assert_eq!(from, role);
             if wanted(&bytes) {
                 return bytes;
             }
@@ -713,7 +712,7 @@ fn a_punted_echo_request_is_answered_exactly_once_through_the_exception_thread()
     punt.send((role, echo_request())).unwrap();
     assert_eq!(next(&is_reply)[..6], PEER_MAC);
     let end = Instant::now() + Duration::from_millis(200);
-    while let Ok((_, _, bytes)) = inject.recv_deadline(end) {
+    while let Ok((_, bytes)) = inject.recv_deadline(end) {
         assert!(!is_reply(&bytes), "a second echo reply");
     }
     assert!(counters.to_kernel.read().frames >= 2 && counters.from_kernel.read().frames >= 2);

@@ -37,12 +37,9 @@ pub trait FromWorkers: Send {
 
 /// Where frames of the kernel go.
 pub trait ToWorkers: Send {
-    /// Offers one frame that the kernel sent on `role`, a device of `instance`. False if it was not taken
-    /// (ring full, no buffer). Never waits.
-    fn offer(&mut self, role: Role, instance: u16, bytes: &[u8]) -> bool;
-
-    /// Called after each round, for a sink that collects.
-    fn flush(&mut self) {}
+    /// Offers one frame that the kernel sent on `role`. False if it was not taken (ring full, no buffer).
+    /// Never waits.
+    fn offer(&mut self, role: Role, bytes: &[u8]) -> bool;
 }
 
 /// The caller's end. Dropping it ends the thread.
@@ -54,34 +51,29 @@ pub struct Exception {
 
 impl Exception {
     /// Starts the thread, without devices.
-    pub fn start<S, T>(source: S, sink: T) -> Result<Self, InstanceError>
-    where
-        S: FromWorkers + 'static,
-        T: ToWorkers + 'static,
-    {
+    pub fn start<W: FromWorkers + ToWorkers + 'static>(workers: W) -> Result<Self, InstanceError> {
         let (commands, inbox) = channel::unbounded();
         let thread = std::thread::Builder::new()
             .name("exception".to_owned())
-            .spawn(move || Mover::new(source, sink, inbox).run())
+            .spawn(move || Mover::new(workers, inbox).run())
             .map_err(|e| InstanceError::io("start the exception thread", e))?;
         Ok(Self { commands, thread })
     }
 
     /// Takes a device into service, in the place of one with the same role.
     pub fn attach(&self, device: KernelDevice, rate: Rate) -> Arc<Counters> {
-        self.attach_descriptor(device.role, device.instance, Box::new(device.device), rate)
+        self.attach_descriptor(device.role, Box::new(device.device), rate)
     }
 
     /// The same for any non-blocking descriptor with one frame a read.
     pub fn attach_descriptor(
         &self,
         role: Role,
-        instance: u16,
         descriptor: Box<dyn AsFd + Send>,
         rate: Rate,
     ) -> Arc<Counters> {
         let counters = Arc::new(Counters::default());
-        let attach = Command::Attach { role, instance, descriptor, rate, counters: Arc::clone(&counters) };
+        let attach = Command::Attach { role, descriptor, rate, counters: Arc::clone(&counters) };
         // A thread that is gone moves nothing; its end shows in `stop`.
         let _ = self.commands.send(attach);
         counters

@@ -24,31 +24,23 @@ const LARGEST_FRAME: usize = (64 << 10) + 18;
 
 /// What the thread is told.
 pub(super) enum Command {
-    Attach {
-        role: Role,
-        instance: u16,
-        descriptor: Box<dyn AsFd + Send>,
-        rate: Rate,
-        counters: Arc<Counters>,
-    },
+    Attach { role: Role, descriptor: Box<dyn AsFd + Send>, rate: Rate, counters: Arc<Counters> },
     Detach(Role),
 }
 
 /// State of the thread.
-pub(super) struct Mover<S, T> {
-    source: S,
-    sink: T,
+pub(super) struct Mover<W> {
+    workers: W,
     inbox: Receiver<Command>,
     stations: BTreeMap<Role, Station>,
     buffer: Vec<u8>,
     started: Instant,
 }
 
-impl<S: FromWorkers, T: ToWorkers> Mover<S, T> {
-    pub(super) fn new(source: S, sink: T, inbox: Receiver<Command>) -> Self {
+impl<W: FromWorkers + ToWorkers> Mover<W> {
+    pub(super) fn new(workers: W, inbox: Receiver<Command>) -> Self {
         Self {
-            source,
-            sink,
+            workers,
             inbox,
             stations: BTreeMap::new(),
             buffer: vec![0; LARGEST_FRAME],
@@ -82,8 +74,8 @@ impl<S: FromWorkers, T: ToWorkers> Mover<S, T> {
 
     fn carry_out(&mut self, command: Command) {
         match command {
-            Command::Attach { role, instance, descriptor, rate, counters } => {
-                let station = Station::new(descriptor, instance, rate, counters, self.now());
+            Command::Attach { role, descriptor, rate, counters } => {
+                let station = Station::new(descriptor, rate, counters, self.now());
                 self.stations.insert(role, station);
             }
             Command::Detach(role) => drop(self.stations.remove(&role)),
@@ -94,7 +86,7 @@ impl<S: FromWorkers, T: ToWorkers> Mover<S, T> {
     fn round(&mut self) -> usize {
         let now = self.now();
         let stations = &mut self.stations;
-        let drained = self.source.drain(DRAIN, &mut |role, bytes| {
+        let drained = self.workers.drain(DRAIN, &mut |role, bytes| {
             if let Some(station) = stations.get_mut(&role) {
                 station.deliver(bytes, now);
             }
@@ -104,10 +96,10 @@ impl<S: FromWorkers, T: ToWorkers> Mover<S, T> {
 
     /// One turn for each device; a device that is gone leaves.
     fn collect(&mut self, now: u64) -> usize {
-        let (sink, buffer) = (&mut self.sink, &mut self.buffer);
+        let (workers, buffer) = (&mut self.workers, &mut self.buffer);
         let mut moved = 0usize;
         self.stations.retain(|role, station| {
-            match station.collect(buffer, now, |instance, bytes| sink.offer(*role, instance, bytes)) {
+            match station.collect(buffer, now, |bytes| workers.offer(*role, bytes)) {
                 Turn::Moved(frames) => {
                     moved = moved.saturating_add(frames);
                     true
@@ -118,7 +110,6 @@ impl<S: FromWorkers, T: ToWorkers> Mover<S, T> {
                 }
             }
         });
-        self.sink.flush();
         moved
     }
 
@@ -156,19 +147,18 @@ mod tests {
     const OTHER: Role = Role::Private(2);
     const OPEN: Rate = Rate { frames_per_second: 1_000_000, burst: 100_000 };
 
-    struct Source(Receiver<(Role, Vec<u8>)>);
+    /// What the workers would be: channels.
+    struct Rings(Receiver<(Role, Vec<u8>)>, Sender<(Role, Vec<u8>)>);
 
-    impl FromWorkers for Source {
+    impl FromWorkers for Rings {
         fn drain(&mut self, limit: usize, deliver: &mut dyn FnMut(Role, &[u8])) -> usize {
             self.0.try_iter().take(limit).map(|(role, bytes)| deliver(role, &bytes)).count()
         }
     }
 
-    struct Sink(Sender<(Role, u16, Vec<u8>)>);
-
-    impl ToWorkers for Sink {
-        fn offer(&mut self, role: Role, instance: u16, bytes: &[u8]) -> bool {
-            self.0.try_send((role, instance, bytes.to_vec())).is_ok()
+    impl ToWorkers for Rings {
+        fn offer(&mut self, role: Role, bytes: &[u8]) -> bool {
+            self.1.try_send((role, bytes.to_vec())).is_ok()
         }
     }
 
@@ -179,12 +169,12 @@ mod tests {
         (Box::new(ours), kernel)
     }
 
-    type Workers = (Sender<(Role, Vec<u8>)>, Receiver<(Role, u16, Vec<u8>)>);
+    type Workers = (Sender<(Role, Vec<u8>)>, Receiver<(Role, Vec<u8>)>);
 
     fn start(ring: usize) -> (Exception, Workers) {
         let (to_kernel, source) = bounded(65536);
         let (sink, from_kernel) = bounded(ring);
-        (Exception::start(Source(source), Sink(sink)).unwrap(), (to_kernel, from_kernel))
+        (Exception::start(Rings(source, sink)).unwrap(), (to_kernel, from_kernel))
     }
 
     /// Reads of the kernel's end until it has seen `wanted` frames.
@@ -208,17 +198,17 @@ mod tests {
     }
 
     #[test]
-    fn frames_reach_the_device_they_are_for_and_come_back_with_their_instance() {
+    fn frames_reach_the_device_they_are_for_and_come_back_with_its_role() {
         let (exception, (to_kernel, from_kernel)) = start(16);
         let ((tap, tap_kernel), (tun, tun_kernel)) = (device(), device());
-        let counters = exception.attach_descriptor(TWIN, 4, tap, OPEN);
-        exception.attach_descriptor(OTHER, 2, tun, OPEN);
+        let counters = exception.attach_descriptor(TWIN, tap, OPEN);
+        exception.attach_descriptor(OTHER, tun, OPEN);
         to_kernel.send((OTHER, b"packet".to_vec())).unwrap();
         to_kernel.send((TWIN, b"frame".to_vec())).unwrap();
         assert_eq!(frames(&tap_kernel, 1), [b"frame"]);
         assert_eq!(frames(&tun_kernel, 1), [b"packet"]);
         write(&tap_kernel, b"answer").unwrap();
-        assert_eq!(from_kernel.recv_timeout(DEADLINE).unwrap(), (TWIN, 4, b"answer".to_vec()));
+        assert_eq!(from_kernel.recv_timeout(DEADLINE).unwrap(), (TWIN, b"answer".to_vec()));
         until("counted", || counters.from_kernel.read().frames == 1);
         let down = counters.to_kernel.read();
         assert_eq!((down.frames, down.octets, down.policed, down.refused), (1, 5, 0, 0));
@@ -230,8 +220,8 @@ mod tests {
     fn a_flood_on_one_device_does_not_starve_another() {
         let (exception, (to_kernel, from_kernel)) = start(1024);
         let ((tap, tap_kernel), (tun, tun_kernel)) = (device(), device());
-        let flooded = exception.attach_descriptor(TWIN, 4, tap, Rate { frames_per_second: 1, burst: 10 });
-        exception.attach_descriptor(OTHER, 2, tun, OPEN);
+        let flooded = exception.attach_descriptor(TWIN, tap, Rate { frames_per_second: 1, burst: 10 });
+        exception.attach_descriptor(OTHER, tun, OPEN);
         for _ in 0..20_000 {
             to_kernel.send((TWIN, vec![0; 64])).unwrap();
         }
@@ -240,7 +230,7 @@ mod tests {
         write(&tun_kernel, b"calm").unwrap();
         assert_eq!(frames(&tun_kernel, 1), [b"calm"]);
         let calm = || loop {
-            let (role, _, bytes) = from_kernel.recv_timeout(DEADLINE).unwrap();
+            let (role, bytes) = from_kernel.recv_timeout(DEADLINE).unwrap();
             if role == OTHER {
                 return bytes;
             }
@@ -257,12 +247,12 @@ mod tests {
     fn a_full_ring_and_an_unknown_device_drop_and_a_dead_device_leaves() {
         let (exception, (to_kernel, from_kernel)) = start(1);
         let (tap, kernel) = device();
-        let counters = exception.attach_descriptor(TWIN, 4, tap, OPEN);
+        let counters = exception.attach_descriptor(TWIN, tap, OPEN);
         to_kernel.send((OTHER, b"nobody".to_vec())).unwrap();
         write(&kernel, b"first").unwrap();
         write(&kernel, b"second").unwrap();
         until("refused", || counters.from_kernel.read().refused == 1);
-        assert_eq!(from_kernel.recv_timeout(DEADLINE).unwrap().2, b"first");
+        assert_eq!(from_kernel.recv_timeout(DEADLINE).unwrap().1, b"first");
         drop(kernel);
         let after = from_kernel.recv_timeout(Duration::from_millis(10));
         assert_eq!(after, Err(RecvTimeoutError::Timeout));

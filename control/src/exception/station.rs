@@ -18,8 +18,6 @@ const TURN: usize = 32;
 /// A device in service.
 pub(super) struct Station {
     descriptor: Descriptor,
-    /// Stamped on what comes from it.
-    pub(super) instance: u16,
     to_kernel: Police,
     from_kernel: Police,
     counters: Arc<Counters>,
@@ -35,15 +33,9 @@ pub(super) enum Turn {
 }
 
 impl Station {
-    pub(super) fn new(
-        descriptor: Descriptor,
-        instance: u16,
-        rate: Rate,
-        counters: Arc<Counters>,
-        now: u64,
-    ) -> Self {
+    pub(super) fn new(descriptor: Descriptor, rate: Rate, counters: Arc<Counters>, now: u64) -> Self {
         let police = || Police::new(rate, now);
-        Self { descriptor, instance, to_kernel: police(), from_kernel: police(), counters }
+        Self { descriptor, to_kernel: police(), from_kernel: police(), counters }
     }
 
     /// Gives one frame to the kernel, if its rate allows.
@@ -63,7 +55,7 @@ impl Station {
         &mut self,
         buffer: &mut [u8],
         now: u64,
-        mut offer: impl FnMut(u16, &[u8]) -> bool,
+        mut offer: impl FnMut(&[u8]) -> bool,
     ) -> Turn {
         for moved in 0..TURN {
             if !self.from_kernel.has_tokens(now) {
@@ -78,7 +70,7 @@ impl Station {
             };
             self.from_kernel.take(now);
             let bytes = buffer.get(..length).unwrap_or_default();
-            match offer(self.instance, bytes) {
+            match offer(bytes) {
                 true => self.counters.from_kernel.pass(length),
                 false => self.counters.from_kernel.refuse(),
             }
