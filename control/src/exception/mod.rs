@@ -8,6 +8,7 @@
 //! [`LONGEST_SLEEP`].
 
 mod counters;
+mod link;
 mod mover;
 mod police;
 mod station;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use crossbeam::channel::{self, Sender};
 
 pub use counters::{Counters, Direction, DirectionCount};
+pub use link::Workers;
 pub use police::Rate;
 
 use crate::instance::{InstanceError, KernelDevice, Role};
