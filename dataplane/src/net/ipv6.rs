@@ -189,17 +189,17 @@ impl Chain {
     }
 }
 
+/// The headers to skip on the way to the next layer protocol, as RFC 4301 §4.4.1.1 lists them:
+/// AH and ESP are not among them, policy sees those as protocols.
 const fn is_extension(next_header: u8) -> bool {
-    use protocol::{AH, DESTINATION, FRAGMENT, HIP, HOP_BY_HOP, ROUTING, SHIM6};
-    matches!(next_header, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION | AH | HIP | SHIM6)
+    use protocol::{DESTINATION, FRAGMENT, HOP_BY_HOP, ROUTING};
+    matches!(next_header, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION)
 }
 
 const fn extension_length(protocol: u8, field: u8) -> usize {
     match protocol {
         // RFC 8200 §4.5: the second octet of a fragment header is reserved.
         protocol::FRAGMENT => Fragment::LEN,
-        // RFC 4302 §2.2: AH counts 32-bit words minus two.
-        protocol::AH => (field as usize + 2) * 4,
         _ => (field as usize + 1) * 8,
     }
 }
@@ -382,12 +382,19 @@ pub(crate) mod tests {
     #[test]
     fn a_walk_finds_the_upper_layer_behind_every_extension() {
         let mut bytes = extension(protocol::ROUTING, 0);
-        bytes.extend(extension(protocol::DESTINATION, 2));
-        bytes.extend(extension(protocol::AH, 0));
-        bytes.extend(extension(protocol::UDP, 4)); // AH: (4 + 2) * 4 = 24 octets of the 40
+        bytes.extend(extension(protocol::FRAGMENT, 2));
+        bytes.extend([protocol::DESTINATION, 0, 0, 1, 0, 0, 0, 1]);
+        bytes.extend(extension(protocol::UDP, 1));
         let chain = Chain::walk(protocol::HOP_BY_HOP, &bytes).unwrap();
-        assert_eq!((chain.protocol, chain.offset), (protocol::UDP, 8 + 24 + 8 + 24));
-        refuses_truncation(&bytes, 8 + 24 + 8 + 24, |cut| Chain::walk(protocol::HOP_BY_HOP, cut));
+        assert_eq!((chain.protocol, chain.offset), (protocol::UDP, 8 + 24 + 8 + 16));
+        assert_eq!(chain.fragment.map(|at| (at.offset, at.next_header_at)), Some((32, Some(8))));
+        refuses_truncation(&bytes, 8 + 24 + 8 + 16, |cut| Chain::walk(protocol::HOP_BY_HOP, cut));
+    }
+
+    #[test]
+    fn a_walk_stops_at_ah_which_policy_sees_as_a_protocol() {
+        let chain = Chain::walk(protocol::AH, &extension(protocol::UDP, 4)).unwrap();
+        assert_eq!((chain.protocol, chain.offset), (protocol::AH, 0));
     }
 
     #[test]

@@ -123,10 +123,6 @@ pub mod protocol {
     pub const SCTP: u8 = 132;
     /// IPv6 mobility header.
     pub const MOBILITY: u8 = 135;
-    /// Host identity protocol (an extension header, RFC 7045).
-    pub const HIP: u8 = 139;
-    /// Shim6 (an extension header, RFC 7045).
-    pub const SHIM6: u8 = 140;
 }
 
 /// The first `N` octets as an array and the rest, or `Truncated`.

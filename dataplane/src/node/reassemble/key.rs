@@ -119,7 +119,7 @@ impl Fragment {
     /// Refuses what cannot be part of any datagram.
     fn plausible(self) -> Result<Fragment, Why> {
         let length = self.payload.len();
-        let ragged = self.more && length % 8 != 0;
+        let ragged = self.more && !length.is_multiple_of(8);
         if length == 0 || ragged {
             return Err(Why::BadLength { length, offset: self.offset });
         }
