@@ -62,7 +62,8 @@ pub(super) fn end_entity(request: &Request<'_>, pinned: bool) -> Result<(), Caus
     dates(request, certificate)?;
     key(request.rules, certificate)?;
     let extensions = &certificate.extensions;
-    if !pinned && extensions.basic_constraints.is_some_and(|constraints| constraints.ca) {
+    let is_ca = extensions.basic_constraints.is_some_and(|constraints| constraints.ca);
+    if is_ca && !pinned && !request.rules.ca_end_entity {
         return Err(Cause::EndEntityIsCa);
     }
     // RFC 4945 §5.1.3.2: with keyUsage, digitalSignature or nonRepudiation must be set for use with IKE.

@@ -56,6 +56,9 @@ pub struct Rules {
     pub min_rsa_bits: u32,
     /// Most certificates from the end entity up to, and without, the anchor: 1 to 7.
     pub max_chain: usize,
+    /// Accept a CA's certificate as an end entity's even where it is not pinned. RFC 5280 does not forbid it; the
+    /// key of a CA has no business in a gateway.
+    pub ca_end_entity: bool,
     /// The policies to insist on.
     pub policies: PolicyRules,
 }
@@ -66,6 +69,7 @@ impl Default for Rules {
             purposes: KeyPurposes::default(),
             min_rsa_bits: MIN_RSA_BITS,
             max_chain: 7,
+            ca_end_entity: false,
             policies: PolicyRules::default(),
         }
     }
