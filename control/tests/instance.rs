@@ -657,6 +657,18 @@ impl ToWorkers for Rings {
     }
 }
 
+/// The cage outlives a daemon that dies, on purpose; the next start must take it over.
+#[test]
+fn the_cage_of_a_daemon_that_died_is_taken_over() {
+    needs_root!();
+    let (gateway, _host) = wired();
+    gateway.run("nft add table netdev ravelin-cage");
+    gateway.run("nft add chain netdev ravelin-cage old { type filter hook ingress device lo priority 0 ; policy drop ; }");
+    let handle = Instance::start(public(&gateway)).unwrap();
+    assert_eq!(gateway.run("nft list ruleset"), "");
+    handle.stop().unwrap();
+}
+
 /// RFC 1071.
 fn checksum(bytes: &[u8]) -> [u8; 2] {
     let sum: u32 =

@@ -76,16 +76,22 @@ impl Machine {
 
     async fn resolve(&mut self, interface: &str, address: IpAddr) -> Result<(), InstanceError> {
         let index = device::index(&self.handle, interface).await?;
-        if self.manages != Some(false) {
-            self.request_neighbour(index, address, true).await?;
-        }
         if self.manages.is_none() {
-            self.manages = Some(netlink::is_managed(&self.handle, index, address).await?);
+            self.manages = self.try_managed(index, address).await?;
         }
-        if self.manages == Some(false) {
-            self.request_neighbour(index, address, false).await?;
+        let managed = self.manages != Some(false);
+        let done = self.request_neighbour(index, address, managed).await;
+        done.map_err(|e| InstanceError::netlink(format!("resolve the neighbour {address}"), &e))
+    }
+
+    /// Whether the kernel manages neighbours: it may refuse the flag, or ignore it. `None` if another error
+    /// leaves that open.
+    async fn try_managed(&self, index: u32, address: IpAddr) -> Result<Option<bool>, InstanceError> {
+        match self.request_neighbour(index, address, true).await {
+            Ok(()) => netlink::is_managed(&self.handle, index, address).await.map(Some),
+            Err(e) if matches!(errno(&e), Some(Errno::EINVAL | Errno::EOPNOTSUPP)) => Ok(Some(false)),
+            Err(_) => Ok(None),
         }
-        Ok(())
     }
 
     /// `managed`: NTF_EXT_MANAGED, the kernel keeps it resolved itself; else NTF_USE, it resolves once.
@@ -94,7 +100,7 @@ impl Machine {
         index: u32,
         address: IpAddr,
         managed: bool,
-    ) -> Result<(), InstanceError> {
+    ) -> Result<(), rtnetlink::Error> {
         let mut entry = self.handle.neighbours().add(index, address).state(NeighbourState::None).replace();
         if managed {
             let flags = NeighbourAttribute::ExtFlags(NeighbourExtFlags::Managed);
@@ -102,8 +108,7 @@ impl Machine {
         } else {
             entry = entry.flags(NeighbourFlags::Use);
         }
-        let done = entry.execute().await;
-        done.map_err(|e| InstanceError::netlink(format!("resolve the neighbour {address}"), &e))
+        entry.execute().await
     }
 
     /// Never replaces: the kernel would put our route in the place of anybody's with this key.

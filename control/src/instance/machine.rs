@@ -89,6 +89,7 @@ impl Machine {
     /// Puts everything in place: forwarding off first, the cage before anything can answer, devices last.
     pub(super) async fn raise(&mut self, spec: &InstanceSpec) -> Result<(), InstanceError> {
         self.forwarding.hold()?;
+        self.clear_cage();
         self.set_caged(spec.caged.clone()).await?;
         if spec.namespace != Namespace::Own {
             self.raise_loopback().await?;
@@ -211,6 +212,14 @@ impl Machine {
         }
         tracing::warn!(instance = self.id, "the nft cage was taken down; put back");
         cage::apply(&self.caged)
+    }
+
+    /// Takes down what a daemon that died left standing for devices that may not be ports any more. Without
+    /// nft there is nothing to take down.
+    fn clear_cage(&self) {
+        if let Err(error) = cage::apply(&[]) {
+            tracing::debug!(instance = self.id, %error, "no former cage to take down");
+        }
     }
 
     async fn raise_loopback(&self) -> Result<(), InstanceError> {
