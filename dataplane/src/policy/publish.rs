@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Versions a reader may hold unread or unreturned; a slower reader gets the latest later.
+/// Versions that may wait for a reader; a slower one gets the latest later.
 const DEPTH: usize = 4;
 
 /// Counts publications, from 0 for what readers start with.
@@ -45,8 +45,6 @@ struct Outlet<T> {
     adopted: Arc<Adopted>,
     /// Latest version put into the ring.
     delivered: Version,
-    /// Versions delivered and not yet returned.
-    lent: usize,
 }
 
 /// One reader's end. One owner; `Send`, so that control can build it and a worker keep it.
@@ -67,11 +65,10 @@ pub fn channel<T: Clone>(tables: T, readers: usize) -> (Writer<T>, Vec<Reader<T>
 
 fn outlet<T>(latest: &Arc<Published<T>>) -> (Outlet<T>, Reader<T>) {
     let (deliver, arriving) = rtrb::RingBuffer::new(DEPTH);
-    // Room for everything lent and for what the reader started with: returning never fails.
+    // Room for all that can return between two deliveries ([`Outlet::deliver`]).
     let (leaving, returned) = rtrb::RingBuffer::new(DEPTH + 1);
     let adopted = Arc::new(Adopted::default());
-    let outlet =
-        Outlet { deliver, returned, adopted: Arc::clone(&adopted), delivered: latest.version, lent: 0 };
+    let outlet = Outlet { deliver, returned, adopted: Arc::clone(&adopted), delivered: latest.version };
     (outlet, Reader { current: Arc::clone(latest), arriving, leaving, adopted })
 }
 
@@ -109,17 +106,12 @@ impl<T: Clone> Writer<T> {
 }
 
 impl<T> Outlet<T> {
+    /// Empties the returning ring, then delivers at most one version: so at most `DEPTH` in the
+    /// arriving ring, one current and this one are the reader's, and `DEPTH + 1` of them can return.
     fn deliver(&mut self, latest: &Arc<Published<T>>) -> bool {
-        while let Ok(old) = self.returned.pop() {
-            // What the reader started with was never lent.
-            self.lent -= usize::from(old.version > Version(0));
-        }
-        if self.delivered < latest.version
-            && self.lent < DEPTH
-            && self.deliver.push(Arc::clone(latest)).is_ok()
-        {
+        while self.returned.pop().is_ok() {}
+        if self.delivered < latest.version && self.deliver.push(Arc::clone(latest)).is_ok() {
             self.delivered = latest.version;
-            self.lent += 1;
         }
         self.delivered == latest.version
     }
@@ -132,7 +124,7 @@ impl<T> Reader<T> {
         let mut changed = false;
         while let Ok(next) = self.arriving.pop() {
             let old = std::mem::replace(&mut self.current, next);
-            // Cannot fail: the ring has room for every version there can be (`outlet`).
+            // Cannot fail: the ring has room for all that can return ([`Outlet::deliver`]).
             let returned = self.leaving.push(old);
             debug_assert!(returned.is_ok());
             changed = true;

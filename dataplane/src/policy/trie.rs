@@ -219,11 +219,20 @@ mod tests {
         covering.max_by_key(|(key, _)| key.length).map(|(_, value)| *value)
     }
 
+    /// Every node has a value or two children, so that memory follows the number of prefixes.
+    fn compact(link: &Link<u32>) -> bool {
+        link.as_deref().is_none_or(|node| {
+            let needed = node.value.is_some() || (node.zero.is_some() && node.one.is_some());
+            needed && compact(&node.zero) && compact(&node.one)
+        })
+    }
+
     fn agree(trie: &Trie<u32>, model: &BTreeMap<Bits, u32>) -> Result<(), TestCaseError> {
         let mut all = BTreeMap::new();
         trie.for_each(|key, value| assert!(all.insert(key, *value).is_none()));
         prop_assert_eq!(&all, model);
         prop_assert_eq!(trie.len(), model.len());
+        prop_assert!(compact(&trie.root));
         for high in (0u128..=255).step_by(3) {
             let bits = high << 120;
             prop_assert_eq!(trie.longest(bits).copied(), longest(model, bits));

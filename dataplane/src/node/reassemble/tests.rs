@@ -179,6 +179,21 @@ fn an_overlapped_datagram_stays_refused_until_its_time_is_up() {
 }
 
 #[test]
+fn the_smallest_overlap_on_either_side_is_seen_at_once() {
+    let (mut pool, mut table) = (pool(), table(Limits::default()));
+    let mut ask =
+        |offset, more, length, id| offer(&mut table, &mut pool, 0, &raw(false, offset, more, length, id));
+    for (id, offset, length) in [(1, 40, 32), (2, 120, 32), (3, 64, 8), (4, 0, 200)] {
+        assert!(matches!(ask(64, true, 64, id), Offered::Held));
+        assert_eq!(why(ask(offset, true, length, id)), (Why::Overlap, 2), "{offset}+{length}");
+    }
+    // Touching is no overlap.
+    for (offset, length) in [(64, 64), (32, 32), (128, 32)] {
+        assert!(matches!(ask(offset, true, length, 5), Offered::Held));
+    }
+}
+
+#[test]
 fn two_different_ends_are_an_overlap() {
     let (mut pool, mut table) = (pool(), table(Limits::default()));
     let mut ask =
