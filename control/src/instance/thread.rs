@@ -31,8 +31,10 @@ pub(super) type Ticketed = (u64, Request);
 struct Watch {
     kernel: BoxStream<'static, Heard>,
     forwarding: Alarm,
-    nftables: Alarm,
-    next_hops: Alarm,
+    /// Absent on a kernel without nf_tables; the tick still looks at the cage.
+    nftables: Option<Alarm>,
+    /// Absent on a kernel before 5.3, which has no next hop objects.
+    next_hops: Option<Alarm>,
 }
 
 enum Wake {
@@ -117,9 +119,21 @@ impl Watch {
         Ok(Self {
             kernel: netlink::open_watch(spec.receive_buffer)?,
             forwarding: Alarm::forwarding()?,
-            nftables: Alarm::nftables()?,
-            next_hops: Alarm::next_hops()?,
+            nftables: optional(Alarm::nftables()),
+            next_hops: optional(Alarm::next_hops()),
         })
+    }
+}
+
+fn optional(alarm: Result<Alarm, InstanceError>) -> Option<Alarm> {
+    alarm.inspect_err(|error| tracing::warn!(%error, "doing without")).ok()
+}
+
+/// What is not there never rings.
+async fn rings(alarm: &mut Option<Alarm>) {
+    match alarm {
+        Some(alarm) => alarm.rings().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -132,8 +146,8 @@ async fn serve(machine: &mut Machine, requests: &mut Receiver<Ticketed>, watch: 
             request = requests.recv(), if machine.outlet.has_room() => Wake::Request(request),
             heard = watch.kernel.next() => Wake::Heard(heard),
             () = watch.forwarding.rings() => Wake::Forwarding,
-            () = watch.nftables.rings() => Wake::Nftables,
-            () = watch.next_hops.rings() => Wake::NextHops,
+            () = rings(&mut watch.nftables) => Wake::Nftables,
+            () = rings(&mut watch.next_hops) => Wake::NextHops,
             _ = tick.tick() => Wake::Tick,
             () = async { sleep_until(due.unwrap_or_else(tokio::time::Instant::now)).await }, if due.is_some() => Wake::Due,
         };
