@@ -2,7 +2,11 @@
 
 pub mod api;
 pub mod config;
+pub mod daemon;
 pub mod exception;
 pub mod instance;
 pub mod observe;
 pub mod pool;
+pub mod routing;
+pub mod tunnel;
+pub mod workers;
