@@ -4,7 +4,8 @@
 use ravelin_dataplane::io::dpdk::eal::{self, Pci};
 use ravelin_dataplane::io::dpdk::port::{self, Port, Wish};
 use ravelin_dataplane::io::dpdk::{
-    AttachError, Attached, BufferSizes, Buffers, Device as DpdkDevice, Eal, Lcore, QueuePair, Vdev, pool, vdev,
+    AttachError, Attached, BufferSizes, Buffers, Device as DpdkDevice, Eal, Lcore, QueuePair, Vdev, pool,
+    vdev,
 };
 use ravelin_dataplane::link::Shape;
 
@@ -57,7 +58,9 @@ pub enum PortsError {
         reason: AttachError,
     },
     /// A kernel device that cannot be asked.
-    #[error("port {port}: kernel device {device} cannot be used: {reason}; does it exist in this namespace, and is it up?")]
+    #[error(
+        "port {port}: kernel device {device} cannot be used: {reason}; does it exist in this namespace, and is it up?"
+    )]
     Kernel {
         /// The port.
         port: String,
@@ -67,7 +70,9 @@ pub enum PortsError {
         reason: String,
     },
     /// The namespace of a port.
-    #[error("port {port}: namespace {namespace} cannot be entered: {reason}; create it with `ip netns add {namespace}`")]
+    #[error(
+        "port {port}: namespace {namespace} cannot be entered: {reason}; create it with `ip netns add {namespace}`"
+    )]
     Namespace {
         /// The port.
         port: String,
@@ -136,7 +141,8 @@ fn card(device: &Device) -> Option<String> {
 
 /// CPUs that no worker has; all of them where that leaves none.
 fn spare_cpus(workers: &[usize]) -> Vec<usize> {
-    let all: Vec<usize> = core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();
+    let all: Vec<usize> =
+        core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();
     let spare: Vec<usize> = all.iter().copied().filter(|cpu| !workers.contains(cpu)).collect();
     match (spare.is_empty(), all.is_empty()) {
         (false, _) => spare,
@@ -178,7 +184,8 @@ fn attach_port(plan: &Plan, index: usize, eal: Eal, buffers: Buffers) -> Result<
     };
     inside(&name, port.namespace.as_deref(), || {
         let device = device(&name, index, &port.device, &wish, eal)?;
-        attach(device, index, &wish, buffers).map_err(|reason| PortsError::Attach { port: name.clone(), reason })
+        attach(device, index, &wish, buffers)
+            .map_err(|reason| PortsError::Attach { port: name.clone(), reason })
     })
 }
 
@@ -187,10 +194,20 @@ fn attach(device: DpdkDevice, index: usize, wish: &Wish, buffers: Buffers) -> Re
 }
 
 fn unknown(index: usize) -> PortsError {
-    PortsError::Kernel { port: index.to_string(), device: String::new(), reason: "no such port in the plan".into() }
+    PortsError::Kernel {
+        port: index.to_string(),
+        device: String::new(),
+        reason: "no such port in the plan".into(),
+    }
 }
 
-fn device(name: &str, index: usize, device: &Device, wish: &Wish, eal: Eal) -> Result<DpdkDevice, PortsError> {
+fn device(
+    name: &str,
+    index: usize,
+    device: &Device,
+    wish: &Wish,
+    eal: Eal,
+) -> Result<DpdkDevice, PortsError> {
     let bad_vdev = |reason| PortsError::Vdev { port: name.to_owned(), reason };
     let failed = |reason| PortsError::Device { port: name.to_owned(), reason };
     match device {
@@ -238,8 +255,10 @@ fn inside<T: Send>(
     };
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
-            let file = std::fs::File::open(format!("/run/netns/{namespace}")).map_err(|e| refused(e.to_string()))?;
-            nix::sched::setns(file, nix::sched::CloneFlags::CLONE_NEWNET).map_err(|e| refused(e.to_string()))?;
+            let file =
+                std::fs::File::open(format!("/run/netns/{namespace}")).map_err(|e| refused(e.to_string()))?;
+            nix::sched::setns(file, nix::sched::CloneFlags::CLONE_NEWNET)
+                .map_err(|e| refused(e.to_string()))?;
             work()
         });
         thread.join().unwrap_or_else(|_| Err(refused("the thread in it panicked".into())))
