@@ -55,6 +55,15 @@ pub enum Event {
         /// Its algorithms.
         suite: IkeSuite,
     },
+    /// An IKE SA could not be rekeyed; it lives on and the rekey is tried again.
+    IkeRekeyFailed {
+        /// Which.
+        ike: IkeId,
+        /// Its connection.
+        connection: ConnectionId,
+        /// Why.
+        reason: Failure,
+    },
     /// An IKE SA that was up is gone. Each of its children got its own `ChildDown` before.
     IkeDown {
         /// Which.

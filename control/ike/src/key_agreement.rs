@@ -1,56 +1,68 @@
 //! Key agreement as a job that can be carried to another thread: a value in, a value out.
 //!
 //! The randomness of a private key is drawn by the engine and travels with the job, so that performing it is
-//! a pure function and a simulation replays exactly.
+//! a pure function and a simulation replays exactly. The private key is made from its seed again where it is
+//! needed: one kind of secret to keep and to wipe.
 
 use crate::config::Group;
+use crate::crypto::{BadPublicValue, Drbg, PrivateKey, SharedSecret};
+use crate::want::AnswerError;
 use core::fmt;
 use zeroize::Zeroizing;
 
+/// The seed of a private key.
+pub(crate) type Seed = Zeroizing<[u8; 32]>;
+
 /// One public-key operation.
 pub struct KeyAgreement {
-    /// The method.
     pub(crate) group: Group,
-    /// What to compute.
+    pub(crate) seed: Seed,
     pub(crate) task: Task,
 }
 
-/// What to compute. Private keys are made from their seed again where they are needed, which costs less than
-/// keeping secrets of many kinds.
+/// What to compute.
 pub(crate) enum Task {
     /// Our public value.
-    Generate {
-        /// Makes the private key.
-        seed: Zeroizing<[u8; 32]>,
-    },
+    Generate,
     /// The shared secret with the peer's value.
-    Agree {
-        /// Made the private key.
-        seed: Zeroizing<[u8; 32]>,
-        /// The peer's public value.
-        peer: Vec<u8>,
-    },
+    Agree { peer: Vec<u8> },
     /// Both at once, as a responder.
-    Respond {
-        /// Makes the private key.
-        seed: Zeroizing<[u8; 32]>,
-        /// The peer's public value.
-        peer: Vec<u8>,
-    },
+    Respond { peer: Vec<u8> },
 }
 
 /// What a key agreement yields.
 pub struct KeyAgreed {
     /// Our public value; empty after `Agree`.
     pub(crate) public: Vec<u8>,
-    /// The shared secret; empty after `Generate`.
-    pub(crate) shared: Zeroizing<Vec<u8>>,
+    /// The shared secret, or that the peer's value is none; `None` after `Generate`.
+    pub(crate) shared: Option<Result<SharedSecret, BadPublicValue>>,
+}
+
+impl KeyAgreement {
+    /// Computes it: some ten microseconds for Curve25519, a millisecond for MODP. A bad value of the peer is
+    /// an answer, not an error; errors are a broken machine.
+    pub fn perform(self) -> Result<KeyAgreed, AnswerError> {
+        let mut random = Drbg::new(self.seed.as_slice());
+        let private = PrivateKey::generate(self.group, &mut random).map_err(broken)?;
+        match self.task {
+            Task::Generate => Ok(KeyAgreed { public: private.public().map_err(broken)?, shared: None }),
+            Task::Agree { peer } => Ok(KeyAgreed { public: Vec::new(), shared: Some(private.agree(&peer)) }),
+            Task::Respond { peer } => Ok(KeyAgreed {
+                public: private.public().map_err(broken)?,
+                shared: Some(private.agree(&peer)),
+            }),
+        }
+    }
+}
+
+fn broken(error: crate::crypto::NoPrivateKey) -> AnswerError {
+    AnswerError { code: "RV-LOCAL-006".into(), text: error.to_string() }
 }
 
 impl fmt::Debug for KeyAgreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let task = match self.task {
-            Task::Generate { .. } => "generate",
+            Task::Generate => "generate",
             Task::Agree { .. } => "agree",
             Task::Respond { .. } => "respond",
         };

@@ -1,13 +1,26 @@
 //! IKEv2 (RFC 7296) as arithmetic: datagrams, instants and answers in; datagrams, wants and events out.
+//!
+//! [`Engine`] is the whole of it. Its caller owns sockets, the clock, private keys, certificates and the data plane,
+//! and is asked for what needs them by [`want::Want`].
 
+mod collision;
 pub mod config;
+mod context;
 pub mod crypto;
+pub mod engine;
 pub mod error;
+mod error_notify;
 pub mod event;
 pub mod id;
 pub mod input;
 pub mod key_agreement;
+mod narrow;
+mod negotiate;
 pub mod recorder;
+mod sa;
 pub mod time;
 pub mod want;
+mod window;
 pub mod wire;
+
+pub use engine::Engine;

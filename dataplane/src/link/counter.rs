@@ -105,14 +105,9 @@ counters! {
 impl Counters {
     /// Counts one packet dropped for `reason`.
     pub fn dropped(&self, reason: Drop) {
-        self.dropped_many(reason, 1);
-    }
-
-    /// Counts `n` packets dropped for `reason`.
-    pub fn dropped_many(&self, reason: Drop, n: u64) {
-        self.dropped.add(n);
+        self.dropped.add(1);
         if let Some(counter) = self.drops.get(reason.index()) {
-            counter.add(n);
+            counter.add(1);
         }
     }
 

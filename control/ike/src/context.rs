@@ -1,0 +1,158 @@
+//! What every step of the engine may use: the time, the configuration, randomness, and the outgoing queues.
+//!
+//! Effects go out as values: nothing here acts.
+
+use crate::config::{Connection, ConnectionId, EngineConfig};
+use crate::crypto::{Drbg, Random};
+use crate::event::{Event, Transmit};
+use crate::id::{ChildSaId, IkeId, Ticket};
+use crate::recorder::Recorder;
+use crate::time::Instant;
+use crate::want::{Path, Want, WantKind};
+use crate::window::Packets;
+use crate::wire::{IkeSpi, Nonce};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// A question under way: its ticket, and when we stop waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pending {
+    pub(crate) ticket: Ticket,
+    pub(crate) until: Instant,
+}
+
+/// Something one tunnel's step asks to happen to other tunnels.
+#[derive(Debug)]
+pub(crate) enum Aside {
+    /// Close the other tunnels of this connection whose peer has this identity.
+    Supersede { by: IkeId, connection: ConnectionId, identity: crate::config::Identity },
+}
+
+/// Queues the caller polls, and the counters that name things.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    pub(crate) transmits: VecDeque<Transmit>,
+    pub(crate) wants: VecDeque<Want>,
+    pub(crate) events: VecDeque<Event>,
+    pub(crate) asides: Vec<Aside>,
+    pub(crate) recorder: Recorder,
+    /// Simultaneous rekeys that had to be decided.
+    pub(crate) collisions: u64,
+    /// Who waits for which answer.
+    pub(crate) tickets: BTreeMap<Ticket, IkeId>,
+    last_ticket: u64,
+    last_child: u64,
+    last_ike: u64,
+}
+
+impl Outbox {
+    pub(crate) fn order(&mut self, kind: WantKind) {
+        let ticket = self.next_ticket();
+        self.wants.push_back(Want { ticket, kind });
+    }
+
+    pub(crate) fn next_ike(&mut self) -> IkeId {
+        self.last_ike = self.last_ike.saturating_add(1);
+        IkeId(self.last_ike)
+    }
+
+    fn next_ticket(&mut self) -> Ticket {
+        self.last_ticket = self.last_ticket.saturating_add(1);
+        Ticket(self.last_ticket)
+    }
+}
+
+/// The means of one step.
+pub(crate) struct Context<'a> {
+    pub(crate) now: Instant,
+    pub(crate) config: &'a EngineConfig,
+    pub(crate) connections: &'a BTreeMap<ConnectionId, Arc<Connection>>,
+    pub(crate) random: &'a mut Drbg,
+    pub(crate) out: &'a mut Outbox,
+}
+
+impl Context<'_> {
+    /// Asks a question for a tunnel.
+    pub(crate) fn ask(&mut self, ike: IkeId, kind: WantKind) -> Pending {
+        let ticket = self.out.next_ticket();
+        self.out.tickets.insert(ticket, ike);
+        self.out.wants.push_back(Want { ticket, kind });
+        Pending { ticket, until: self.now + self.config.answer_timeout }
+    }
+
+    /// Gives an order.
+    pub(crate) fn order(&mut self, kind: WantKind) {
+        self.out.order(kind);
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        self.out.events.push_back(event);
+    }
+
+    /// Sends finished packets along a path.
+    pub(crate) fn send(&mut self, path: &Path, packets: &Packets) {
+        for bytes in packets {
+            self.out.transmits.push_back(Transmit {
+                instance: path.instance,
+                local: path.local,
+                remote: path.remote,
+                bytes: bytes.clone(),
+                marker: path.local.port() == self.config.nat_port,
+            });
+        }
+    }
+
+    /// Sends a NAT keepalive: "a one-octet-long payload with the value 0xFF" (RFC 3948 §2.3).
+    pub(crate) fn keep_alive(&mut self, path: &Path) {
+        self.out.transmits.push_back(Transmit {
+            instance: path.instance,
+            local: path.local,
+            remote: path.remote,
+            bytes: vec![0xff],
+            marker: false,
+        });
+    }
+
+    pub(crate) fn child_id(&mut self) -> ChildSaId {
+        self.out.last_child = self.out.last_child.saturating_add(1);
+        ChildSaId(self.out.last_child)
+    }
+
+    pub(crate) fn nonce(&mut self) -> Nonce {
+        Nonce::generate(self.random)
+    }
+
+    /// A fresh IKE SPI; zero means "not yet known" and is not one.
+    pub(crate) fn ike_spi(&mut self) -> IkeSpi {
+        IkeSpi(self.number().max(1))
+    }
+
+    pub(crate) fn seed(&mut self) -> Zeroizing<[u8; 32]> {
+        let mut seed = Zeroizing::new([0; 32]);
+        self.random.fill(seed.as_mut_slice());
+        seed
+    }
+
+    /// `soft` less up to `percent` of it, at random.
+    pub(crate) fn jittered(&mut self, soft: Duration, percent: u8) -> Duration {
+        let micros = u64::try_from(soft.as_micros()).unwrap_or(u64::MAX);
+        let span = (micros / 100).saturating_mul(u64::from(percent.min(50)));
+        let less = self.number().checked_rem(span.saturating_add(1)).unwrap_or(0);
+        Duration::from_micros(micros.saturating_sub(less))
+    }
+
+    /// When to try again after the peer was busy: up to twice the configured wait, so that two peers that
+    /// disturbed each other do not do so again.
+    pub(crate) fn retry_at(&mut self) -> Instant {
+        let wait = self.config.retry;
+        self.now + self.jittered(wait.saturating_mul(2), 50)
+    }
+
+    fn number(&mut self) -> u64 {
+        let mut octets = [0; 8];
+        self.random.fill(&mut octets);
+        u64::from_be_bytes(octets)
+    }
+}

@@ -1,0 +1,234 @@
+//! IKE_SA_INIT requests: who comes in, and what strangers are told without keeping anything of them.
+
+use super::{Engine, admission};
+use crate::config::{Connection, ConnectionId, IkeProposal, RemoteAddress};
+use crate::crypto::{IkeSuite, Initiator};
+use crate::error::{Failure, Subject};
+use crate::input::Datagram;
+use crate::negotiate::{self, Chosen};
+use crate::recorder::Attempt;
+use crate::sa::called::Caller;
+use crate::sa::common::Common;
+use crate::sa::handshake::PeerTraits;
+use crate::sa::parts::{Parts, needed};
+use crate::sa::tunnel::Tunnel;
+use crate::time::Instant;
+use crate::want::Role;
+use crate::wire::{
+    ExchangeType, Flags, Header, IkeSpi, KeyExchangeId, Message, Nonce, Notify, NotifyType, Outer,
+    ParseError, Payload, SecurityAssociation,
+};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// What an IKE_SA_INIT request must have.
+struct Request {
+    header: Header,
+    sa: SecurityAssociation,
+    method: KeyExchangeId,
+    public: Vec<u8>,
+    nonce: Nonce,
+    parts: Parts,
+}
+
+type Candidates = Vec<(ConnectionId, Arc<Connection>)>;
+
+impl Engine {
+    /// A message without responder SPI.
+    pub(super) fn stranger(&mut self, now: Instant, datagram: Datagram, outer: Outer) {
+        let header = *outer.header();
+        let Outer::Clear(message) = outer else { return };
+        if header.exchange != ExchangeType::IkeSaInit || header.flags.response || header.message_id != 0 {
+            return;
+        }
+        self.count(|counters| &mut counters.init_requests);
+        let caller = admission::Caller {
+            instance: datagram.instance,
+            remote: datagram.remote,
+            spi: header.initiator_spi,
+        };
+        if let Some(id) = self.admission.find(&caller) {
+            self.count(|counters| &mut counters.init_repeated);
+            return self.with_tunnel(now, id, |tunnel, ctx| tunnel.repeated_init(ctx, &datagram));
+        }
+        let Ok(request) = Request::of(header, message) else {
+            return self.count(|counters| &mut counters.malformed);
+        };
+        if header.initiator_spi.is_zero() || self.shut_down {
+            return;
+        }
+        self.consider(now, &caller, datagram, request);
+    }
+
+    /// In the order of what each step costs us.
+    fn consider(&mut self, now: Instant, caller: &admission::Caller, datagram: Datagram, request: Request) {
+        let candidates = self.candidates(&datagram);
+        if candidates.is_empty() {
+            return self.refuse(now, &datagram, &request, None, Failure::NoConnection);
+        }
+        if self.admission.demands_cookie(&self.config) && !self.shows_cookie(&datagram, &request) {
+            return self.demand_cookie(&datagram, &request);
+        }
+        if self.admission.is_full_for(caller, &self.config) || self.tunnels.len() >= self.config.max_ike_sas {
+            return self.count(|counters| &mut counters.init_dropped);
+        }
+        let Some((chosen, candidates)) = choose(&request.sa, &candidates) else {
+            let first = candidates.first().map(|(id, config)| (*id, config.clone()));
+            return self.refuse(now, &datagram, &request, first, Failure::NoProposalChosen(Subject::Ike));
+        };
+        let group = chosen.suite.group.transform_id();
+        if u16::from(request.method) != group {
+            // Nothing is kept of the caller: it comes again with the group named (RFC 7296 §1.2).
+            return self.tell(
+                now,
+                &datagram,
+                &request.header,
+                Notify::invalid_ke(KeyExchangeId::from(group)),
+            );
+        }
+        self.let_in(now, caller, datagram, request, chosen, candidates);
+    }
+
+    fn let_in(
+        &mut self,
+        now: Instant,
+        caller: &admission::Caller,
+        datagram: Datagram,
+        request: Request,
+        chosen: Chosen<IkeSuite>,
+        candidates: Candidates,
+    ) {
+        let Some(first) = candidates.first().map(|(id, config)| (*id, config.clone())) else { return };
+        let addresses = (datagram.local, datagram.remote);
+        let spis = (request.header.initiator_spi, IkeSpi::ZERO);
+        let caller_of = Caller {
+            initiator_spi: spis.0,
+            nonce: request.nonce,
+            public: request.public,
+            chosen,
+            traits: PeerTraits::of(&request.parts, spis, addresses),
+            request: datagram.bytes,
+            candidates,
+        };
+        let common = Common::new(self.out.next_ike(), Role::Responder, first, addresses, now);
+        self.make_tunnel(now, Some(caller.clone()), |ctx| Tunnel::called(ctx, common, caller_of));
+    }
+
+    /// The connections between these addresses, those that name the peer's address first.
+    fn candidates(&self, datagram: &Datagram) -> Candidates {
+        let (local, remote) = (datagram.local.ip(), datagram.remote.ip());
+        let here = |config: &Connection| config.instance == datagram.instance && config.local == local;
+        let of = |wanted: RemoteAddress| {
+            let fits =
+                self.connections.iter().filter(move |(_, config)| here(config) && config.remote == wanted);
+            fits.map(|(id, config)| (*id, config.clone()))
+        };
+        of(RemoteAddress::One(remote)).chain(of(RemoteAddress::Any)).collect()
+    }
+
+    fn shows_cookie(&self, datagram: &Datagram, request: &Request) -> bool {
+        let cookie = request.parts.notify(NotifyType::Cookie);
+        cookie.is_some_and(|notify| {
+            self.admission.jar.check(&notify.data, &initiator(datagram, request)).is_ok()
+        })
+    }
+
+    /// A cookie costs a hash and no memory, and its reply is smaller than the request: no rate limit.
+    fn demand_cookie(&mut self, datagram: &Datagram, request: &Request) {
+        self.count(|counters| &mut counters.cookies_demanded);
+        let cookie = self.admission.jar.cookie(&initiator(datagram, request));
+        self.reply_unprotected(datagram, &request.header, Notify::new(NotifyType::Cookie, cookie));
+    }
+
+    fn refuse(
+        &mut self,
+        now: Instant,
+        datagram: &Datagram,
+        request: &Request,
+        connection: Option<(ConnectionId, Arc<Connection>)>,
+        failure: Failure,
+    ) {
+        self.count(|counters| &mut counters.init_refused);
+        let mut attempt = Attempt::new(Role::Responder, datagram.local, datagram.remote, now);
+        attempt.ended = Some(now);
+        attempt.offered = negotiate::describe(&request.sa);
+        if let Some((_, config)) = &connection {
+            attempt.configured = describe(&config.proposals);
+        }
+        self.tell(now, datagram, &request.header, Notify::new(failure.notify(), Vec::new()));
+        attempt.failure = Some(failure);
+        self.out.recorder.keep(connection.map(|(id, _)| id), attempt);
+    }
+
+    /// An unprotected error reply, if the rate limit allows one.
+    fn tell(&mut self, now: Instant, datagram: &Datagram, header: &Header, notify: Notify) {
+        if self.admission.may_reply(now, &self.config) {
+            self.reply_unprotected(datagram, header, notify);
+        }
+    }
+
+    fn reply_unprotected(&mut self, datagram: &Datagram, header: &Header, notify: Notify) {
+        let flags = Flags { initiator: false, version: false, response: true };
+        let header = Header::new(
+            header.initiator_spi,
+            header.responder_spi,
+            header.exchange,
+            flags,
+            header.message_id,
+        );
+        if let Ok(bytes) = Message::new(header, vec![Payload::Notify(notify)]).emit() {
+            self.send_to(datagram.instance, datagram.local, datagram.remote, bytes);
+        }
+    }
+
+    fn send_to(&mut self, instance: u16, local: SocketAddr, remote: SocketAddr, bytes: Vec<u8>) {
+        let marker = local.port() == self.config.nat_port;
+        self.out.transmits.push_back(crate::event::Transmit { instance, local, remote, bytes, marker });
+    }
+
+    /// "If an endpoint receives a message with a higher major version number, it MUST drop the message and SHOULD
+    /// send an unauthenticated Notify message of type INVALID_MAJOR_VERSION" (RFC 7296 §2.5). All else is silence.
+    pub(super) fn unreadable(&mut self, now: Instant, datagram: &Datagram, error: ParseError) {
+        self.count(|counters| &mut counters.malformed);
+        if let ParseError::InvalidMajorVersion { major: 3.., .. } = error
+            && let Ok((header, ..)) = Header::parse(&datagram.bytes)
+            && !header.flags.response
+        {
+            self.tell(now, datagram, &header, Notify::new(NotifyType::InvalidMajorVersion, Vec::new()));
+        }
+    }
+
+    fn count(&mut self, which: impl Fn(&mut super::Counters) -> &mut u64) {
+        let counter = which(&mut self.admission.counters);
+        *counter = counter.saturating_add(1);
+    }
+}
+
+impl Request {
+    fn of(header: Header, message: Message) -> Result<Request, Failure> {
+        let mut parts = Parts::of(message)?;
+        let sa = needed(parts.sa.take(), "an IKE_SA_INIT request without SA")?;
+        let ke = needed(parts.ke.take(), "an IKE_SA_INIT request without KE")?;
+        let nonce = needed(parts.nonce.take(), "an IKE_SA_INIT request without nonce")?;
+        Ok(Request { header, sa, method: ke.method, public: ke.data, nonce, parts })
+    }
+}
+
+fn initiator<'a>(datagram: &Datagram, request: &'a Request) -> Initiator<'a> {
+    Initiator { nonce: &request.nonce, address: datagram.remote.ip(), spi: request.header.initiator_spi }
+}
+
+/// The first candidate's choice, and all candidates that would accept it: which of them is meant, IKE_AUTH says.
+fn choose(offered: &SecurityAssociation, candidates: &Candidates) -> Option<(Chosen<IkeSuite>, Candidates)> {
+    let mut choices =
+        candidates.iter().filter_map(|(_, config)| negotiate::choose_ike(offered, &config.proposals));
+    let chosen = choices.next()?;
+    let answer = chosen.answer(crate::wire::Spi::None);
+    let accepts = |config: &Connection| negotiate::check_ike(&answer, &config.proposals).is_some();
+    let candidates = candidates.iter().filter(|(_, config)| accepts(config)).cloned().collect();
+    Some((chosen, candidates))
+}
+
+fn describe(proposals: &[IkeProposal]) -> String {
+    negotiate::describe(&negotiate::offer_ike(proposals, crate::wire::Spi::None))
+}

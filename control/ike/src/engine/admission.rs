@@ -1,0 +1,159 @@
+//! What strangers may cost us (RFC 7296 §2.6): half-open tunnels are counted, per address too; past a threshold
+//! callers must first prove their address by a cookie; past a limit they are not heard.
+
+use crate::config::EngineConfig;
+use crate::crypto::{CookieJar, Drbg};
+use crate::event::Event;
+use crate::id::IkeId;
+use crate::time::Instant;
+use crate::wire::IkeSpi;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// What the network and strangers did, in numbers that only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Datagrams received.
+    pub datagrams: u64,
+    /// Datagrams that are no IKE message.
+    pub malformed: u64,
+    /// Messages for SPIs that are not ours.
+    pub unknown_spi: u64,
+    /// IKE_SA_INIT requests from strangers.
+    pub init_requests: u64,
+    /// Of these, repetitions of one that is being served.
+    pub init_repeated: u64,
+    /// Of these, answered with a demand for a cookie.
+    pub cookies_demanded: u64,
+    /// Of these, dropped because of a limit.
+    pub init_dropped: u64,
+    /// Of these, refused: no connection or no proposal.
+    pub init_refused: u64,
+    /// Unprotected error replies not sent because of the rate limit.
+    pub errors_suppressed: u64,
+    /// Simultaneous rekeys of one SA that were decided by their nonces.
+    pub collisions: u64,
+}
+
+/// Who made a half-open tunnel.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Caller {
+    pub(super) instance: u16,
+    pub(super) remote: SocketAddr,
+    pub(super) spi: IkeSpi,
+}
+
+/// Accounts of half-open tunnels.
+pub(super) struct Admission {
+    pub(super) jar: CookieJar,
+    pub(super) counters: Counters,
+    half_open: BTreeMap<Caller, IkeId>,
+    per_address: BTreeMap<(u16, IpAddr), usize>,
+    rotate_at: Option<Instant>,
+    demanding: bool,
+    /// Unprotected error replies that may still be sent in the second that began then.
+    replies: (Instant, u32),
+}
+
+impl Admission {
+    pub(super) fn new(config: &EngineConfig, random: &mut Drbg) -> Admission {
+        Admission {
+            jar: CookieJar::new(random),
+            counters: Counters::default(),
+            half_open: BTreeMap::new(),
+            per_address: BTreeMap::new(),
+            rotate_at: None,
+            demanding: false,
+            replies: (Instant(0), config.error_replies_per_second),
+        }
+    }
+
+    /// The half-open tunnel of this caller.
+    pub(super) fn find(&self, caller: &Caller) -> Option<IkeId> {
+        self.half_open.get(caller).copied()
+    }
+
+    /// Half-open tunnels.
+    pub(super) fn half_open(&self) -> usize {
+        self.half_open.len()
+    }
+
+    /// Whether callers must show a cookie.
+    pub(super) fn demands_cookie(&self, config: &EngineConfig) -> bool {
+        self.half_open.len() >= config.half_open.cookie_threshold
+    }
+
+    /// Whether there is no room for this caller.
+    pub(super) fn is_full_for(&self, caller: &Caller, config: &EngineConfig) -> bool {
+        let same = self.per_address.get(&(caller.instance, caller.remote.ip())).copied().unwrap_or(0);
+        self.half_open.len() >= config.half_open.limit || same >= config.half_open.per_address
+    }
+
+    /// How long a half-open tunnel may take (IKE-20: less under pressure).
+    pub(super) fn patience(&self, config: &EngineConfig) -> Duration {
+        if self.demands_cookie(config) { config.half_open.reduced_timeout } else { config.half_open.timeout }
+    }
+
+    pub(super) fn enter(
+        &mut self,
+        caller: &Caller,
+        id: IkeId,
+        events: &mut VecDeque<Event>,
+        config: &EngineConfig,
+    ) {
+        self.half_open.insert(caller.clone(), id);
+        let count = self.per_address.entry((caller.instance, caller.remote.ip())).or_default();
+        *count = count.saturating_add(1);
+        self.tell(events, config);
+    }
+
+    pub(super) fn leave(&mut self, caller: &Caller, events: &mut VecDeque<Event>, config: &EngineConfig) {
+        self.half_open.remove(caller);
+        let key = (caller.instance, caller.remote.ip());
+        if let Some(count) = self.per_address.get_mut(&key) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.per_address.remove(&key);
+            }
+        }
+        self.tell(events, config);
+    }
+
+    /// Tells when cookies begin and when they end; the end comes at half the threshold, so that it does not flap.
+    fn tell(&mut self, events: &mut VecDeque<Event>, config: &EngineConfig) {
+        let half_open = self.half_open.len();
+        let threshold = config.half_open.cookie_threshold;
+        let demanded = if self.demanding { half_open > threshold / 2 } else { half_open >= threshold };
+        if demanded != self.demanding {
+            self.demanding = demanded;
+            events.push_back(Event::Cookies { demanded, half_open });
+        }
+    }
+
+    /// Changes the cookie secret when its time has come.
+    pub(super) fn tick(&mut self, config: &EngineConfig, now: Instant, random: &mut Drbg) {
+        let due = *self.rotate_at.get_or_insert(now + config.half_open.cookie_rotation);
+        if due <= now {
+            self.jar.rotate(random);
+            self.rotate_at = Some(now + config.half_open.cookie_rotation);
+        }
+    }
+
+    /// Whether one more unprotected error reply may leave now.
+    pub(super) fn may_reply(&mut self, now: Instant, config: &EngineConfig) -> bool {
+        if now.since(self.replies.0) >= Duration::from_secs(1) {
+            self.replies = (now, config.error_replies_per_second);
+        }
+        match self.replies.1.checked_sub(1) {
+            Some(left) => {
+                self.replies.1 = left;
+                true
+            }
+            None => {
+                self.counters.errors_suppressed = self.counters.errors_suppressed.saturating_add(1);
+                false
+            }
+        }
+    }
+}

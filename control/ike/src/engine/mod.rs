@@ -1,0 +1,353 @@
+//! The engine: routes inputs to tunnels and keeps their deadlines. It decides who may come in
+//! ([`admission`], [`accept`]); what tunnels do is [`crate::sa`]'s.
+//!
+//! Pure: no socket, clock, thread or operating system randomness. One owner: the control loop.
+
+mod accept;
+mod admission;
+mod show;
+
+use crate::config::{ChildId, Connection, ConnectionId, EngineConfig, RemoteAddress};
+use crate::context::{Aside, Context, Outbox};
+use crate::crypto::Drbg;
+use crate::error::Failure;
+use crate::event::{Event, Transmit};
+use crate::id::{ChildSaId, IkeId, Ticket};
+use crate::input::{ChildFact, Command, Datagram};
+use crate::recorder::Recorder;
+use crate::sa::common::Common;
+use crate::sa::tunnel::Tunnel;
+use crate::sa::up::Task;
+use crate::time::Instant;
+use crate::want::{Answer, Role, Want, WantKind};
+use crate::wire::{IkeSpi, Outer};
+use admission::Admission;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+pub use admission::Counters;
+pub use show::{ChildSnapshot, IkePhase, IkeSnapshot};
+
+/// IKEv2 for any number of connections.
+///
+/// Inputs: [`Engine::set_connection`] and the `handle_*` methods. After each input, drain [`Engine::poll_transmit`],
+/// [`Engine::poll_want`] and [`Engine::poll_event`] until all three are empty (in any order; within each queue the
+/// order counts), then sleep until the next input or [`Engine::next_deadline`].
+pub struct Engine {
+    config: EngineConfig,
+    connections: BTreeMap<ConnectionId, Arc<Connection>>,
+    random: Drbg,
+    out: Outbox,
+    tunnels: BTreeMap<IkeId, Entry>,
+    /// Our SPIs: where messages go.
+    spis: BTreeMap<IkeSpi, IkeId>,
+    deadlines: BTreeSet<(Instant, IkeId)>,
+    admission: Admission,
+    shut_down: bool,
+}
+
+/// A tunnel with what the indexes know of it.
+struct Entry {
+    tunnel: Tunnel,
+    spis: Vec<IkeSpi>,
+    deadline: Option<Instant>,
+    half_open: Option<admission::Caller>,
+}
+
+impl Engine {
+    /// An engine without connections. `seed`: 32 octets of full entropy, never used before.
+    pub fn new(config: EngineConfig, seed: [u8; 32]) -> Engine {
+        let mut random = Drbg::new(&seed);
+        let admission = Admission::new(&config, &mut random);
+        Engine {
+            config,
+            connections: BTreeMap::new(),
+            random,
+            out: Outbox::default(),
+            tunnels: BTreeMap::new(),
+            spis: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            admission,
+            shut_down: false,
+        }
+    }
+
+    /// Adds, replaces or (`None`) removes a connection. A changed one applies to what is negotiated from now on; the
+    /// tunnels of a removed one are closed.
+    pub fn set_connection(&mut self, now: Instant, id: ConnectionId, connection: Option<Connection>) {
+        match connection {
+            Some(connection) => {
+                self.connections.insert(id, Arc::new(connection));
+            }
+            None => {
+                self.connections.remove(&id);
+                self.close_where(now, &Failure::Unconfigured, |tunnel| tunnel.common.connection == id);
+                self.out.recorder.forget(id);
+            }
+        }
+    }
+
+    /// Takes a UDP payload from the IKE ports.
+    pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram) {
+        self.admission.counters.datagrams = self.admission.counters.datagrams.saturating_add(1);
+        let outer = match Outer::parse(&datagram.bytes) {
+            Ok(outer) => outer,
+            Err(error) => return self.unreadable(now, &datagram, error),
+        };
+        let header = *outer.header();
+        let ours = if header.flags.initiator { header.responder_spi } else { header.initiator_spi };
+        if header.flags.initiator && ours.is_zero() {
+            return self.stranger(now, datagram, outer);
+        }
+        match self.spis.get(&ours).copied() {
+            Some(id) => self.with_tunnel(now, id, |tunnel, ctx| {
+                if tunnel.common.path.instance == datagram.instance {
+                    tunnel.datagram(ctx, datagram, outer);
+                }
+            }),
+            None => {
+                self.admission.counters.unknown_spi = self.admission.counters.unknown_spi.saturating_add(1)
+            }
+        }
+    }
+
+    /// Carries out what an operator or the planner asked for.
+    pub fn handle_command(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Initiate { connection, child } => self.initiate(now, connection, child),
+            Command::Terminate { connection } => {
+                self.close_where(now, &Failure::Terminated, |tunnel| tunnel.common.connection == connection);
+            }
+            Command::TerminateIke { ike } => {
+                self.close_where(now, &Failure::Terminated, |tunnel| tunnel.common.id == ike);
+            }
+            Command::TerminateChild { child } => {
+                self.child_task(now, child, Task::DeleteChild { child, reason: Failure::Terminated });
+            }
+            Command::RekeyChild { child } => self.child_task(now, child, Task::RekeyChild(child)),
+            Command::RekeyIke { ike } => {
+                self.with_tunnel(now, ike, |tunnel, ctx| tunnel.task(ctx, Task::RekeyIke))
+            }
+            Command::Shutdown => {
+                self.shut_down = true;
+                self.close_where(now, &Failure::Shutdown, |_| true);
+            }
+        }
+    }
+
+    /// Takes the answer to a question. An answer nobody waits for any more is ignored, but an SPI it brings is given
+    /// back.
+    pub fn handle_answer(&mut self, now: Instant, ticket: Ticket, answer: Answer) {
+        let mut left = Some(answer);
+        if let Some(id) = self.out.tickets.remove(&ticket) {
+            self.with_tunnel(now, id, |tunnel, ctx| {
+                left = left.take().and_then(|answer| tunnel.answer(ctx, ticket, answer));
+            });
+        }
+        if let Some(Answer::AllocateSpi(Ok(spi))) = left {
+            self.out.order(WantKind::ReleaseSpi(spi));
+        }
+    }
+
+    /// Takes what a worker noticed.
+    pub fn handle_fact(&mut self, now: Instant, fact: ChildFact) {
+        if let Some(id) = self.owner(fact.child) {
+            self.with_tunnel(now, id, |tunnel, ctx| tunnel.fact(ctx, fact.child, fact.kind));
+        }
+    }
+
+    /// Does everything that is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.admission.tick(&self.config, now, &mut self.random);
+        while let Some((due, id)) = self.deadlines.first().copied() {
+            if due > now {
+                return;
+            }
+            let half_open = self.admission.patience(&self.config);
+            self.with_tunnel(now, id, |tunnel, ctx| tunnel.timeout(ctx, half_open));
+            // A tunnel that has done all it can and still calls itself due is looked at again a moment later, not
+            // at once: the loop must end.
+            if self.deadlines.first().is_some_and(|first| *first == (due, id)) {
+                self.put_off(now, id);
+            }
+        }
+    }
+
+    /// When [`Self::handle_timeout`] has something to do.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(due, _)| *due)
+    }
+
+    /// The next UDP payload to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.out.transmits.pop_front()
+    }
+
+    /// The next thing to be done for the engine.
+    pub fn poll_want(&mut self) -> Option<Want> {
+        self.out.wants.pop_front()
+    }
+
+    /// The next thing that happened.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.out.events.pop_front()
+    }
+
+    /// Whether nothing is up, on its way up, or waiting for the peer's word about its end: after
+    /// [`Command::Shutdown`], that the daemon may exit.
+    pub fn is_idle(&self) -> bool {
+        self.tunnels.values().all(|entry| entry.tunnel.is_over())
+    }
+
+    /// The last attempts of every connection.
+    pub fn recorder(&self) -> &Recorder {
+        &self.out.recorder
+    }
+
+    /// What strangers and the network did.
+    pub fn counters(&self) -> Counters {
+        Counters { collisions: self.out.collisions, ..self.admission.counters }
+    }
+
+    fn initiate(&mut self, now: Instant, connection: ConnectionId, child: Option<ChildId>) {
+        if self.shut_down {
+            return;
+        }
+        let Some(config) = self.connections.get(&connection).cloned() else { return };
+        let Some(child) = child.or_else(|| config.children.first().map(|child| child.id)) else { return };
+        let existing = self.tunnels.values().find(|entry| {
+            let tunnel = &entry.tunnel;
+            tunnel.common.connection == connection
+                && (tunnel.is_established()
+                    || (!tunnel.is_over() && tunnel.common.role == Role::Initiator && tunnel.up().is_none()))
+        });
+        if let Some(id) = existing.map(|entry| entry.tunnel.common.id) {
+            return self.with_tunnel(now, id, |tunnel, ctx| tunnel.want_child(ctx, child));
+        }
+        let RemoteAddress::One(remote) = config.remote else { return };
+        let local = SocketAddr::new(config.local, self.config.port);
+        let remote = SocketAddr::new(remote, self.config.port);
+        let id = self.out.next_ike();
+        let common = Common::new(id, Role::Initiator, (connection, config), (local, remote), now);
+        self.make_tunnel(now, None, |ctx| Tunnel::call(ctx, common, child));
+    }
+
+    fn child_task(&mut self, now: Instant, child: ChildSaId, task: Task) {
+        if let Some(id) = self.owner(child) {
+            self.with_tunnel(now, id, |tunnel, ctx| tunnel.task(ctx, task));
+        }
+    }
+
+    fn owner(&self, child: ChildSaId) -> Option<IkeId> {
+        self.children_owner(child)
+    }
+
+    fn children_owner(&self, child: ChildSaId) -> Option<IkeId> {
+        let owner = self.tunnels.iter().find(|(_, entry)| entry.tunnel.has_child(child));
+        owner.map(|(id, _)| *id)
+    }
+
+    fn close_where(&mut self, now: Instant, reason: &Failure, which: impl Fn(&Tunnel) -> bool) {
+        let chosen: Vec<IkeId> =
+            self.tunnels.iter().filter(|(_, entry)| which(&entry.tunnel)).map(|(id, _)| *id).collect();
+        for id in chosen {
+            self.with_tunnel(now, id, |tunnel, ctx| tunnel.close(ctx, reason.clone()));
+        }
+    }
+
+    /// Makes a tunnel and puts it into the indexes.
+    fn make_tunnel(
+        &mut self,
+        now: Instant,
+        half_open: Option<admission::Caller>,
+        make: impl FnOnce(&mut Context<'_>) -> Tunnel,
+    ) {
+        let mut ctx = Context {
+            now,
+            config: &self.config,
+            connections: &self.connections,
+            random: &mut self.random,
+            out: &mut self.out,
+        };
+        let tunnel = make(&mut ctx);
+        if let Some(caller) = &half_open {
+            self.admission.enter(caller, tunnel.common.id, &mut self.out.events, &self.config);
+        }
+        let entry = Entry { tunnel, spis: Vec::new(), deadline: None, half_open };
+        self.put_back(entry);
+    }
+
+    /// Runs a step of a tunnel and brings the indexes up to date.
+    fn with_tunnel(&mut self, now: Instant, id: IkeId, step: impl FnOnce(&mut Tunnel, &mut Context<'_>)) {
+        let Some(mut entry) = self.tunnels.remove(&id) else { return };
+        let mut ctx = Context {
+            now,
+            config: &self.config,
+            connections: &self.connections,
+            random: &mut self.random,
+            out: &mut self.out,
+        };
+        step(&mut entry.tunnel, &mut ctx);
+        self.put_back(entry);
+        self.asides(now);
+    }
+
+    fn put_back(&mut self, mut entry: Entry) {
+        let id = entry.tunnel.common.id;
+        if !entry.tunnel.is_half_open()
+            && let Some(caller) = entry.half_open.take()
+        {
+            self.admission.leave(&caller, &mut self.out.events, &self.config);
+        }
+        let spis = entry.tunnel.local_spis();
+        if spis != entry.spis {
+            entry.spis.iter().for_each(|spi| {
+                self.spis.remove(spi);
+            });
+            self.spis.extend(spis.iter().map(|spi| (*spi, id)));
+            entry.spis = spis;
+        }
+        let deadline = entry.tunnel.deadline(self.admission.patience(&self.config));
+        if deadline != entry.deadline {
+            entry.deadline.into_iter().for_each(|due| {
+                self.deadlines.remove(&(due, id));
+            });
+            self.deadlines.extend(deadline.map(|due| (due, id)));
+            entry.deadline = deadline;
+        }
+        if entry.tunnel.phase.is_some() {
+            self.tunnels.insert(id, entry);
+        } else {
+            entry.deadline.into_iter().for_each(|due| {
+                self.deadlines.remove(&(due, id));
+            });
+        }
+    }
+
+    fn put_off(&mut self, now: Instant, id: IkeId) {
+        let Some(entry) = self.tunnels.get_mut(&id) else { return };
+        if let Some(due) = entry.deadline.take() {
+            self.deadlines.remove(&(due, id));
+        }
+        let due = now + std::time::Duration::from_millis(10);
+        entry.deadline = Some(due);
+        self.deadlines.insert((due, id));
+    }
+
+    /// What one tunnel's step asked to happen to others.
+    fn asides(&mut self, now: Instant) {
+        for aside in std::mem::take(&mut self.out.asides) {
+            match aside {
+                Aside::Supersede { by, connection, identity } => {
+                    self.close_where(now, &Failure::Superseded, |tunnel| {
+                        tunnel.common.id != by
+                            && tunnel.common.connection == connection
+                            && tunnel.is_established()
+                            && tunnel.peer() == Some(&identity)
+                    });
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! What the peer is told of a failure: one place, and less than the operator learns.
+
+use crate::error::Failure;
+use crate::wire::NotifyType;
+
+impl Failure {
+    /// The error notification that tells the peer (RFC 7296 §3.10.1). Everything that is wrong with a proof of
+    /// identity looks the same from outside.
+    pub fn notify(&self) -> NotifyType {
+        use Failure as F;
+        match self {
+            F::ProposalRefused(_) | F::NoProposalChosen(_) | F::ProposalNotOffered(_) | F::NoConnection => {
+                NotifyType::NoProposalChosen
+            }
+            F::TsUnacceptable | F::TsRefused | F::TsNotOffered => NotifyType::TsUnacceptable,
+            F::NoAdditionalSas(_) => NotifyType::NoAdditionalSas,
+            F::ChildNotFound => NotifyType::ChildSaNotFound,
+            F::InvalidKeGroup(_) => NotifyType::InvalidKePayload,
+            F::BadKeValue | F::Syntax(_) => NotifyType::InvalidSyntax,
+            F::CriticalPayload(_) => NotifyType::UnsupportedCriticalPayload,
+            F::MajorVersion => NotifyType::InvalidMajorVersion,
+            F::AuthRefused
+            | F::PskMismatch
+            | F::BadSignature(_)
+            | F::IdentityRefused(_)
+            | F::CertificateRefused(_)
+            | F::AuthMethod { .. }
+            | F::NoCertificate
+            | F::SchemeRefused
+            | F::NoCommonHash => NotifyType::AuthenticationFailed,
+            F::TemporaryFailure
+            | F::AnswerTimeout { .. }
+            | F::AnswerRefused { .. }
+            | F::AnswerMismatch(_)
+            | F::Crypto(_)
+            | F::NotConfigured(_)
+            | F::NoReply { .. }
+            | F::HalfOpenTimeout(_)
+            | F::PeerDead(_)
+            | F::PeerError(_)
+            | F::Terminated
+            | F::Shutdown
+            | F::Unconfigured
+            | F::PeerDeleted
+            | F::Expired
+            | F::Superseded => NotifyType::TemporaryFailure,
+        }
+    }
+}

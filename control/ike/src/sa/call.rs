@@ -1,0 +1,342 @@
+//! We initiate: IKE_SA_INIT (RFC 7296 §1.2), one struct per thing awaited.
+//!
+//! [`ExpectPublicValue`] -> [`ExpectInitReply`] -> [`ExpectSharedSecret`], then [`super::call_auth`].
+
+use super::call_auth;
+use super::common::Common;
+use super::handshake::{Abort, Handshake, PeerTraits, own_notifies};
+use super::ike_sa::IkeSa;
+use super::parts::{Parts, needed};
+use super::phase::{Calling, Next, Phase};
+use crate::config::{ChildId, Group};
+use crate::context::{Context, Pending};
+use crate::crypto::{IkeKeys, IkeSuite, Nonces};
+use crate::error::{Failure, Subject};
+use crate::input::Datagram;
+use crate::key_agreement::{KeyAgreement, Seed, Task};
+use crate::negotiate;
+use crate::recorder::Stage;
+use crate::time::Instant;
+use crate::want::{Answer, Role, WantKind};
+use crate::window::{Due, Schedule, Window};
+use crate::wire::{
+    ExchangeType, Flags, Header, IkeSpi, KeyExchange, KeyExchangeId, Message, Nonce, Notify, NotifyType,
+    Outer, Payload, Spi,
+};
+
+/// Fresh starts a peer may talk us into by COOKIE and INVALID_KE_PAYLOAD: one of each, once repeated.
+const RESTARTS: u8 = 4;
+
+/// What stays the same over all IKE_SA_INIT requests of one attempt.
+pub(crate) struct Call {
+    spi: IkeSpi,
+    nonce: Nonce,
+    cookie: Option<Vec<u8>>,
+    restarts: u8,
+    /// The child to be made in IKE_AUTH.
+    pub(crate) child: ChildId,
+}
+
+/// Our public value is being computed.
+pub(crate) struct ExpectPublicValue {
+    call: Call,
+    group: Group,
+    seed: Seed,
+    pub(crate) pending: Pending,
+}
+
+/// The request is out.
+pub(crate) struct ExpectInitReply {
+    call: Call,
+    group: Group,
+    seed: Seed,
+    public: Vec<u8>,
+    request: Vec<u8>,
+    pub(crate) window: Window,
+    /// An unprotected error was received: believed at this time if nothing better has come.
+    pub(crate) doubt: Option<(Instant, Failure)>,
+}
+
+/// The reply is here and the shared secret is being computed.
+pub(crate) struct ExpectSharedSecret {
+    call: Call,
+    request: Vec<u8>,
+    reply: Vec<u8>,
+    suite: IkeSuite,
+    responder_spi: IkeSpi,
+    responder_nonce: Nonce,
+    peer_hashes: Vec<u16>,
+    pub(crate) pending: Pending,
+}
+
+impl Call {
+    /// Begins an attempt.
+    pub(crate) fn begin(ctx: &mut Context<'_>, common: &mut Common, child: ChildId) -> Next {
+        let groups = common.config.proposals.first().and_then(|proposal| proposal.groups.first());
+        let group =
+            *groups.ok_or(Failure::NotConfigured("the connection has no IKE proposal with a group"))?;
+        let call = Call { spi: ctx.ike_spi(), nonce: ctx.nonce(), cookie: None, restarts: 0, child };
+        call.generate(ctx, common, group)
+    }
+
+    fn generate(self, ctx: &mut Context<'_>, common: &Common, group: Group) -> Next {
+        let seed = ctx.seed();
+        let job = KeyAgreement { group, seed: seed.clone(), task: Task::Generate };
+        let pending = ctx.ask(common.id, WantKind::KeyAgreement(job));
+        let state = ExpectPublicValue { call: self, group, seed, pending };
+        Ok(Phase::Calling(Calling::PublicValue(Box::new(state))))
+    }
+
+    fn request(
+        &self,
+        ctx: &mut Context<'_>,
+        common: &Common,
+        group: Group,
+        public: &[u8],
+    ) -> Result<Vec<u8>, Failure> {
+        let mut payloads = Vec::new();
+        if let Some(cookie) = &self.cookie {
+            payloads.push(Payload::Notify(Notify::new(NotifyType::Cookie, cookie.clone())));
+        }
+        payloads
+            .push(Payload::SecurityAssociation(negotiate::offer_ike(&common.config.proposals, Spi::None)));
+        let method = KeyExchangeId::from(group.transform_id());
+        payloads.push(Payload::KeyExchange(KeyExchange { method, data: public.to_vec() }));
+        payloads.push(Payload::Nonce(self.nonce.clone()));
+        payloads.extend(own_notifies(ctx, common, (self.spi, IkeSpi::ZERO)));
+        let flags = Flags { initiator: true, version: false, response: false };
+        let header = Header::new(self.spi, IkeSpi::ZERO, ExchangeType::IkeSaInit, flags, 0);
+        Message::new(header, payloads)
+            .emit()
+            .map_err(|_| Failure::Crypto("an IKE_SA_INIT request does not fit"))
+    }
+
+    /// Sends the request, under message ID 0 like every earlier one of this attempt.
+    fn send(self, ctx: &mut Context<'_>, common: &Common, group: Group, seed: Seed, public: Vec<u8>) -> Next {
+        let request = self.request(ctx, common, group, &public)?;
+        let packets = vec![request.clone()];
+        ctx.send(&common.path, &packets);
+        let mut window = Window::default();
+        window.request_sent(ctx.now, packets, Schedule::Doubling(ctx.config.retransmission));
+        let state = ExpectInitReply { call: self, group, seed, public, request, window, doubt: None };
+        Ok(Phase::Calling(Calling::InitReply(Box::new(state))))
+    }
+}
+
+impl Call {
+    /// The SPI we chose.
+    pub(crate) fn spi(&self) -> IkeSpi {
+        self.spi
+    }
+}
+
+impl ExpectPublicValue {
+    pub(crate) fn answer(self, ctx: &mut Context<'_>, common: &mut Common, answer: Answer) -> Next {
+        let Answer::KeyAgreement(agreed) = answer else {
+            return Err(Failure::AnswerMismatch("key agreement").into());
+        };
+        let agreed = agreed.map_err(|error| Failure::AnswerRefused { what: "key agreement", error })?;
+        self.call.send(ctx, common, self.group, self.seed, agreed.public)
+    }
+
+    pub(crate) fn spi(&self) -> IkeSpi {
+        self.call.spi()
+    }
+}
+
+impl ExpectInitReply {
+    pub(crate) fn spi(&self) -> IkeSpi {
+        self.call.spi()
+    }
+
+    /// Takes a datagram. Whatever is not a plausible reply leaves us waiting: anybody can send to us here.
+    pub(crate) fn datagram(
+        mut self,
+        ctx: &mut Context<'_>,
+        common: &mut Common,
+        datagram: Datagram,
+        outer: Outer,
+    ) -> Next {
+        let header = *outer.header();
+        let plausible = header.exchange == ExchangeType::IkeSaInit
+            && header.flags.response
+            && !header.flags.initiator
+            && header.message_id == 0
+            && header.initiator_spi == self.call.spi;
+        let Outer::Clear(message) = outer else { return Ok(self.wait()) };
+        if !plausible {
+            return Ok(self.wait());
+        }
+        let Ok(parts) = Parts::of(message) else { return Ok(self.wait()) };
+        if let Some(notify) = parts.notify(NotifyType::Cookie) {
+            return self.restart_with_cookie(ctx, common, notify.data.clone());
+        }
+        if let Some(error) = parts.error() {
+            return self.error(ctx, common, error);
+        }
+        if header.responder_spi.is_zero() {
+            return Ok(self.wait());
+        }
+        match self.accept(ctx, common, &datagram, header.responder_spi, parts) {
+            Ok((suite, responder_nonce, peer_hashes, pending)) => {
+                let Self { call, request, .. } = self;
+                let (reply, responder_spi) = (datagram.bytes, header.responder_spi);
+                let state = ExpectSharedSecret {
+                    call,
+                    request,
+                    reply,
+                    suite,
+                    responder_spi,
+                    responder_nonce,
+                    peer_hashes,
+                    pending,
+                };
+                Ok(Phase::Calling(Calling::SharedSecret(Box::new(state))))
+            }
+            // A reply that makes no sense may be a stranger's; the peer's own may follow.
+            Err(failure) => {
+                self.doubt_with(ctx, failure);
+                Ok(self.wait())
+            }
+        }
+    }
+
+    fn wait(self) -> Phase {
+        Phase::Calling(Calling::InitReply(Box::new(self)))
+    }
+
+    /// "the initiator MUST repeat the IKE_SA_INIT request, and include the COOKIE notification ... as the first
+    /// payload, and all other payloads unchanged" (RFC 7296 §2.6).
+    fn restart_with_cookie(mut self, ctx: &mut Context<'_>, common: &Common, cookie: Vec<u8>) -> Next {
+        if self.call.restarts >= RESTARTS
+            || !(1..=64).contains(&cookie.len())
+            || self.call.cookie.as_ref() == Some(&cookie)
+        {
+            return Ok(self.wait());
+        }
+        self.call.restarts = self.call.restarts.saturating_add(1);
+        self.call.cookie = Some(cookie);
+        self.call.send(ctx, common, self.group, self.seed, self.public)
+    }
+
+    fn error(mut self, ctx: &mut Context<'_>, common: &mut Common, error: &Notify) -> Next {
+        common.attempt.peer_notify = Some(error.notify_type.into());
+        let failure = match error.notify_type {
+            NotifyType::InvalidKePayload => return self.restart_with_group(ctx, common, error.data_u16()),
+            NotifyType::NoProposalChosen => Failure::ProposalRefused(Subject::Ike),
+            NotifyType::InvalidMajorVersion => Failure::MajorVersion,
+            other => Failure::PeerError(other.into()),
+        };
+        self.doubt_with(ctx, failure);
+        Ok(self.wait())
+    }
+
+    /// "the initiator MUST retry the IKE_SA_INIT with the corrected Diffie-Hellman group" (RFC 7296 §1.2), if it
+    /// is one we offer.
+    fn restart_with_group(mut self, ctx: &mut Context<'_>, common: &Common, wanted: Option<u16>) -> Next {
+        let offered =
+            |group: &Group| common.config.proposals.iter().any(|proposal| proposal.groups.contains(group));
+        let group = wanted.and_then(Group::from_transform_id).filter(offered);
+        match group {
+            Some(group) if group != self.group && self.call.restarts < RESTARTS => {
+                self.call.restarts = self.call.restarts.saturating_add(1);
+                self.call.generate(ctx, common, group)
+            }
+            _ => {
+                self.doubt_with(ctx, Failure::InvalidKeGroup(wanted.unwrap_or(0)));
+                Ok(self.wait())
+            }
+        }
+    }
+
+    /// Remembers an error nobody vouches for. "the initiator ... SHOULD NOT act on it immediately": it may be
+    /// forged, and a proper reply still come (RFC 7296 §2.21.1).
+    fn doubt_with(&mut self, ctx: &Context<'_>, failure: Failure) {
+        self.doubt.get_or_insert((ctx.now + ctx.config.unprotected_patience, failure));
+    }
+
+    fn accept(
+        &mut self,
+        ctx: &mut Context<'_>,
+        common: &mut Common,
+        datagram: &Datagram,
+        responder_spi: IkeSpi,
+        parts: Parts,
+    ) -> Result<(IkeSuite, Nonce, Vec<u16>, Pending), Failure> {
+        let traits =
+            PeerTraits::of(&parts, (self.call.spi, responder_spi), (datagram.local, datagram.remote));
+        let sa = needed(parts.sa, "an IKE_SA_INIT reply without SA")?;
+        let ke = needed(parts.ke, "an IKE_SA_INIT reply without KE")?;
+        let nonce = needed(parts.nonce, "an IKE_SA_INIT reply without nonce")?;
+        let (suite, _) = negotiate::check_ike(&sa, &common.config.proposals)
+            .ok_or(Failure::ProposalNotOffered(Subject::Ike))?;
+        if suite.group != self.group || u16::from(ke.method) != self.group.transform_id() {
+            return Err(Failure::Syntax("the KE payload is of another group than the chosen proposal"));
+        }
+        traits.apply(common);
+        let job =
+            KeyAgreement { group: self.group, seed: self.seed.clone(), task: Task::Agree { peer: ke.data } };
+        Ok((suite, nonce, traits.hashes, ctx.ask(common.id, WantKind::KeyAgreement(job))))
+    }
+
+    /// When [`Self::timeout`] has something to do.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.window.deadline().into_iter().chain(self.doubt.as_ref().map(|(until, _)| *until)).min()
+    }
+
+    pub(crate) fn timeout(mut self, ctx: &mut Context<'_>, common: &Common) -> Next {
+        if let Some((_, failure)) = self.doubt.take_if(|(until, _)| *until <= ctx.now) {
+            return Err(failure.into());
+        }
+        match self.window.resend(ctx.now) {
+            Due::Resend(packets) => ctx.send(&common.path, packets),
+            Due::GiveUp { tries, waited } => return Err(Failure::NoReply { tries, waited }.into()),
+            Due::Nothing => {}
+        }
+        Ok(self.wait())
+    }
+}
+
+impl ExpectSharedSecret {
+    pub(crate) fn spi(&self) -> IkeSpi {
+        self.call.spi()
+    }
+
+    pub(crate) fn answer(self, ctx: &mut Context<'_>, common: &mut Common, answer: Answer) -> Next {
+        let Answer::KeyAgreement(agreed) = answer else {
+            return Err(Failure::AnswerMismatch("key agreement").into());
+        };
+        let agreed = agreed.map_err(|error| Failure::AnswerRefused { what: "key agreement", error })?;
+        let shared = match agreed.shared {
+            Some(Ok(shared)) => shared,
+            Some(Err(_)) => return Err(Failure::BadKeValue.into()),
+            None => return Err(Failure::AnswerMismatch("key agreement").into()),
+        };
+        let spis = (self.call.spi, self.responder_spi);
+        let nonces = Nonces::new(&self.call.nonce, &self.responder_nonce);
+        let keys = IkeKeys::derive(&self.suite, &shared, nonces, spis.0, spis.1);
+        float_to_nat_port(ctx, common);
+        let mut sa = IkeSa::new(ctx, common, Role::Initiator, spis, self.suite, keys)?;
+        // IKE_SA_INIT was message 0 of this SA.
+        sa.window.reply_accepted();
+        common.reached(Stage::Auth);
+        let handshake = Handshake {
+            sa,
+            request: self.request,
+            reply: self.reply,
+            initiator_nonce: self.call.nonce,
+            responder_nonce: self.responder_nonce,
+            peer_hashes: self.peer_hashes,
+        };
+        call_auth::begin(ctx, common, handshake, self.call.child).map_err(Abort::from)
+    }
+}
+
+/// "if they do not match ... the IKE initiator MUST change to UDP port 4500" for everything that follows
+/// (RFC 7296 §2.23).
+fn float_to_nat_port(ctx: &Context<'_>, common: &mut Common) {
+    if common.path.udp_encapsulation {
+        common.path.local.set_port(ctx.config.nat_port);
+        common.path.remote.set_port(ctx.config.nat_port);
+    }
+}

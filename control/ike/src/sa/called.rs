@@ -1,0 +1,135 @@
+//! We are called: IKE_SA_INIT (RFC 7296 §1.2) after the stranger was let in by [`crate::engine::accept`].
+//!
+//! One wait, [`ExpectSharedSecret`]; then the reply, and [`super::called_auth::ExpectAuthRequest`].
+
+use super::called_auth::ExpectAuthRequest;
+use super::common::Common;
+use super::handshake::{Handshake, PeerTraits, own_notifies};
+use super::ike_sa::IkeSa;
+use super::phase::{Called, Next, Phase};
+use super::proof;
+use crate::config::{Connection, ConnectionId};
+use crate::context::{Context, Pending};
+use crate::crypto::{IkeKeys, IkeSuite, Nonces};
+use crate::error::Failure;
+use crate::key_agreement::{KeyAgreement, Task};
+use crate::negotiate::Chosen;
+use crate::recorder::Stage;
+use crate::want::{Answer, Role, WantKind};
+use crate::wire::{
+    ExchangeType, Flags, Header, IkeSpi, KeyExchange, KeyExchangeId, Message, Nonce, Notify, NotifyType,
+    Payload, Spi,
+};
+use std::sync::Arc;
+
+/// A stranger's request that was let in.
+pub(crate) struct Caller {
+    pub(crate) initiator_spi: IkeSpi,
+    pub(crate) nonce: Nonce,
+    pub(crate) public: Vec<u8>,
+    pub(crate) chosen: Chosen<IkeSuite>,
+    pub(crate) traits: PeerTraits,
+    /// The request, octet for octet.
+    pub(crate) request: Vec<u8>,
+    /// Connections between these addresses that accept the chosen proposal; IKE_AUTH says which one it is.
+    pub(crate) candidates: Vec<(ConnectionId, Arc<Connection>)>,
+}
+
+/// Our public value and the shared secret are being computed.
+pub(crate) struct ExpectSharedSecret {
+    caller: Caller,
+    responder_spi: IkeSpi,
+    responder_nonce: Nonce,
+    pub(crate) pending: Pending,
+}
+
+impl ExpectSharedSecret {
+    /// Begins with a caller.
+    pub(crate) fn begin(ctx: &mut Context<'_>, common: &mut Common, mut caller: Caller) -> Phase {
+        caller.traits.apply(common);
+        let (responder_spi, responder_nonce) = (ctx.ike_spi(), ctx.nonce());
+        let peer = std::mem::take(&mut caller.public);
+        let job =
+            KeyAgreement { group: caller.chosen.suite.group, seed: ctx.seed(), task: Task::Respond { peer } };
+        let pending = ctx.ask(common.id, WantKind::KeyAgreement(job));
+        Phase::Called(Called::SharedSecret(Box::new(Self {
+            caller,
+            responder_spi,
+            responder_nonce,
+            pending,
+        })))
+    }
+
+    pub(crate) fn spi(&self) -> IkeSpi {
+        self.responder_spi
+    }
+
+    pub(crate) fn answer(self, ctx: &mut Context<'_>, common: &mut Common, answer: Answer) -> Next {
+        let Answer::KeyAgreement(agreed) = answer else {
+            return Err(Failure::AnswerMismatch("key agreement").into());
+        };
+        let agreed = agreed.map_err(|error| Failure::AnswerRefused { what: "key agreement", error })?;
+        let shared = match agreed.shared {
+            Some(Ok(shared)) => shared,
+            Some(Err(_)) => return Err(Failure::BadKeValue.into()),
+            None => return Err(Failure::AnswerMismatch("key agreement").into()),
+        };
+        let reply = self.reply(ctx, common, agreed.public)?;
+        let Self { caller, responder_spi, responder_nonce, .. } = self;
+        let spis = (caller.initiator_spi, responder_spi);
+        let suite = caller.chosen.suite;
+        let keys =
+            IkeKeys::derive(&suite, &shared, Nonces::new(&caller.nonce, &responder_nonce), spis.0, spis.1);
+        let mut sa = IkeSa::new(ctx, common, Role::Responder, spis, suite, keys)?;
+        let packets = vec![reply.clone()];
+        ctx.send(&common.path, &packets);
+        sa.window.take_up();
+        sa.window.answered(packets);
+        common.reached(Stage::Auth);
+        let handshake = Handshake {
+            sa,
+            request: caller.request,
+            reply,
+            initiator_nonce: caller.nonce,
+            responder_nonce,
+            peer_hashes: caller.traits.hashes,
+        };
+        let state = ExpectAuthRequest { handshake, candidates: caller.candidates };
+        Ok(Phase::Called(Called::AuthRequest(Box::new(state))))
+    }
+
+    /// SA, KE, Nr, notifications, CERTREQ.
+    fn reply(&self, ctx: &mut Context<'_>, common: &Common, public: Vec<u8>) -> Result<Vec<u8>, Failure> {
+        let spis = (self.caller.initiator_spi, self.responder_spi);
+        let method = KeyExchangeId::from(self.caller.chosen.suite.group.transform_id());
+        let mut payloads = vec![
+            Payload::SecurityAssociation(self.caller.chosen.answer(Spi::None)),
+            Payload::KeyExchange(KeyExchange { method, data: public }),
+            Payload::Nonce(self.responder_nonce.clone()),
+        ];
+        payloads
+            .extend(own_notifies(ctx, common, spis).into_iter().filter(|payload| self.is_wanted(payload)));
+        payloads
+            .extend(self.caller.candidates.iter().find_map(|(_, config)| proof::certificate_request(config)));
+        let flags = Flags { initiator: false, version: false, response: true };
+        let header = Header::new(spis.0, spis.1, ExchangeType::IkeSaInit, flags, 0);
+        Message::new(header, payloads)
+            .emit()
+            .map_err(|_| Failure::Crypto("an IKE_SA_INIT reply does not fit"))
+    }
+
+    /// Nothing is announced to a peer that did not announce it itself.
+    fn is_wanted(&self, payload: &Payload) -> bool {
+        let traits = &self.caller.traits;
+        match payload {
+            Payload::Notify(Notify { notify_type: NotifyType::FragmentationSupported, .. }) => {
+                traits.fragmentation
+            }
+            Payload::Notify(Notify { notify_type: NotifyType::SignatureHashAlgorithms, .. }) => {
+                !traits.hashes.is_empty()
+            }
+            Payload::Notify(_) => traits.nat.is_some(),
+            _ => true,
+        }
+    }
+}

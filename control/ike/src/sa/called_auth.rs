@@ -1,0 +1,272 @@
+//! We are called: IKE_AUTH (RFC 7296 §1.2).
+//!
+//! [`ExpectAuthRequest`] -> ([`ExpectVerdict`] -> [`ExpectVerification`]) -> ([`ExpectSignature`]) -> up, where the
+//! CHILD_SA is made and the reply sent.
+
+use super::common::Common;
+use super::handshake::{Abort, Handshake};
+use super::ike_sa::Opened;
+use super::parts::Parts;
+use super::phase::{Called, Next, Phase};
+use super::proof::{self, Claim, Judged, OwnProof, Proven, SignedClaim, VerifyingClaim};
+use super::up::Up;
+use crate::config::{Connection, ConnectionId, SignatureScheme};
+use crate::context::{Context, Pending};
+use crate::error::Failure;
+use crate::input::Datagram;
+use crate::recorder::Stage;
+use crate::want::{Answer, Sign, WantKind};
+use crate::window::Incoming;
+use crate::wire::{
+    Authentication, ExchangeType, Header, Identification, Message, Notify, NotifyType, Outer, ParseError,
+    Payload,
+};
+use std::sync::Arc;
+
+/// Keys exist; the request that proves the caller is awaited.
+pub(crate) struct ExpectAuthRequest {
+    pub(crate) handshake: Handshake,
+    pub(crate) candidates: Vec<(ConnectionId, Arc<Connection>)>,
+}
+
+/// The caller's certificate is being judged.
+pub(crate) struct ExpectVerdict {
+    pub(crate) handshake: Handshake,
+    request: Parts,
+    claim: SignedClaim,
+    pub(crate) pending: Pending,
+}
+
+/// The caller's signature is being verified.
+pub(crate) struct ExpectVerification {
+    pub(crate) handshake: Handshake,
+    request: Parts,
+    claim: VerifyingClaim,
+    pub(crate) pending: Pending,
+}
+
+/// Our signature is being made.
+pub(crate) struct ExpectSignature {
+    pub(crate) handshake: Handshake,
+    request: Parts,
+    proven: Proven,
+    scheme: SignatureScheme,
+    pub(crate) pending: Pending,
+}
+
+impl ExpectAuthRequest {
+    fn wait(self) -> Phase {
+        Phase::Called(Called::AuthRequest(Box::new(self)))
+    }
+
+    pub(crate) fn datagram(
+        mut self,
+        ctx: &mut Context<'_>,
+        common: &mut Common,
+        datagram: &Datagram,
+        outer: Outer,
+    ) -> Next {
+        match self.handshake.sa.open(ctx, outer) {
+            Opened::Message(message) if self.is_next_request(&message.header) => {
+                self.arrived(ctx, common, datagram);
+                self.request(ctx, common, message)
+            }
+            Opened::Malformed(header, error) if self.is_next_request(&header) => {
+                self.arrived(ctx, common, datagram);
+                Err(self.malformed(ctx, common, error))
+            }
+            _ => Ok(self.wait()),
+        }
+    }
+
+    fn is_next_request(&self, header: &Header) -> bool {
+        header.exchange == ExchangeType::IkeAuth
+            && !header.flags.response
+            && header.flags.initiator
+            && self.handshake.sa.window.classify(header.message_id) == Incoming::New
+    }
+
+    /// The message is authentic: from here on the peer is where it came from, on port 4500 if it moved there
+    /// (RFC 7296 §2.23).
+    fn arrived(&mut self, ctx: &Context<'_>, common: &mut Common, datagram: &Datagram) {
+        self.handshake.sa.window.take_up();
+        common.path.local = datagram.local;
+        common.path.remote = datagram.remote;
+        common.heard = ctx.now;
+        common.reached(Stage::Proof);
+    }
+
+    fn malformed(self, ctx: &mut Context<'_>, common: &Common, error: ParseError) -> Abort {
+        let failure = match error {
+            ParseError::UnsupportedCriticalPayload { payload } => Failure::CriticalPayload(payload),
+            _ => Failure::Syntax("the IKE_AUTH request does not parse"),
+        };
+        let (kind, data) = error.notify();
+        refuse_with(ctx, common, self.handshake, Notify::new(kind, data), failure)
+    }
+
+    fn request(self, ctx: &mut Context<'_>, common: &mut Common, message: Message) -> Next {
+        let Self { handshake, candidates } = self;
+        let claimed = Parts::of(message).and_then(|mut parts| {
+            let identification = parts.initiator_id.take();
+            let identification = identification.ok_or(Failure::Syntax("an IKE_AUTH request without IDi"))?;
+            // Without AUTH the caller wants EAP, which no connection here has.
+            let auth = parts
+                .auth
+                .take()
+                .ok_or(Failure::AuthMethod { offered: 0, configured: "PSK or signature" })?;
+            let certificates = std::mem::take(&mut parts.certificates);
+            Ok((parts, Claim { identification, auth, certificates }))
+        });
+        let judged = claimed.and_then(|(parts, claim)| {
+            let (id, config) = select(&candidates, &claim.identification, parts.responder_id.as_ref())?;
+            (common.connection, common.config) = (id, config);
+            let config = common.config.clone();
+            Ok((parts, proof::judge(&handshake, (common.connection, &config), claim)?))
+        });
+        match judged {
+            Ok((parts, Judged::Proven(proven))) => prove_ourselves(ctx, common, handshake, parts, proven),
+            Ok((request, Judged::Certificate(verdict, claim))) => {
+                let pending = ctx.ask(common.id, WantKind::Verdict(verdict));
+                let state = ExpectVerdict { handshake, request, claim, pending };
+                Ok(Phase::Called(Called::Verdict(Box::new(state))))
+            }
+            Err(failure) => Err(refuse(ctx, common, handshake, failure)),
+        }
+    }
+}
+
+/// The connection that accepts this IDi, and that is who IDr asks for, if the caller said.
+fn select(
+    candidates: &[(ConnectionId, Arc<Connection>)],
+    initiator: &Identification,
+    responder: Option<&Identification>,
+) -> Result<(ConnectionId, Arc<Connection>), Failure> {
+    let claimed = proof::identity(initiator);
+    let asked = responder.map(proof::identity);
+    let fits = |config: &Connection, asked: bool| config.remote_identity.accepts(&claimed) && asked;
+    let is_asked = |config: &Connection| asked.as_ref().is_none_or(|asked| *asked == config.local_identity);
+    // "the responder is free to use another identity" than the IDr asked for (RFC 7296 §1.2): one that fits first.
+    let exact = candidates.iter().find(|(_, config)| fits(config, is_asked(config)));
+    let chosen = exact.or_else(|| candidates.iter().find(|(_, config)| fits(config, true)));
+    chosen.cloned().ok_or_else(|| Failure::IdentityRefused(claimed.to_string()))
+}
+
+/// Refuses inside the exchange. The reply is kept for repetitions while the SA lingers.
+fn refuse(ctx: &mut Context<'_>, common: &Common, handshake: Handshake, failure: Failure) -> Abort {
+    let notify = Notify::new(failure.notify(), Vec::new());
+    refuse_with(ctx, common, handshake, notify, failure)
+}
+
+fn refuse_with(
+    ctx: &mut Context<'_>,
+    common: &Common,
+    mut handshake: Handshake,
+    notify: Notify,
+    failure: Failure,
+) -> Abort {
+    let payloads = vec![Payload::Notify(notify)];
+    match handshake.sa.reply(ctx, common, &common.path, ExchangeType::IkeAuth, payloads) {
+        Ok(()) => Abort { failure, sa: Some(Box::new(handshake.sa)) },
+        Err(_) => failure.into(),
+    }
+}
+
+impl ExpectVerdict {
+    pub(crate) fn answer(self, ctx: &mut Context<'_>, common: &mut Common, answer: Answer) -> Next {
+        let vouched = match answer {
+            Answer::Verdict(verdict) => self.claim.vouched(verdict),
+            _ => Err(Failure::AnswerMismatch("certificate verdict")),
+        };
+        let Self { handshake, request, .. } = self;
+        match vouched {
+            Ok((verify, claim)) => {
+                let pending = ctx.ask(common.id, WantKind::Verify(verify));
+                let state = ExpectVerification { handshake, request, claim, pending };
+                Ok(Phase::Called(Called::Verification(Box::new(state))))
+            }
+            Err(failure) => Err(refuse(ctx, common, handshake, failure)),
+        }
+    }
+}
+
+impl ExpectVerification {
+    pub(crate) fn answer(self, ctx: &mut Context<'_>, common: &mut Common, answer: Answer) -> Next {
+        let proven = match answer {
+            Answer::Verify(verified) => self.claim.verified(verified),
+            _ => Err(Failure::AnswerMismatch("signature verification")),
+        };
+        let Self { handshake, request, .. } = self;
+        match proven {
+            Ok(proven) => prove_ourselves(ctx, common, handshake, request, proven),
+            Err(failure) => Err(refuse(ctx, common, handshake, failure)),
+        }
+    }
+}
+
+impl ExpectSignature {
+    pub(crate) fn answer(self, ctx: &mut Context<'_>, common: &mut Common, answer: Answer) -> Next {
+        let Self { handshake, request, proven, scheme, .. } = self;
+        match answer {
+            Answer::Sign(Ok(octets)) => {
+                let auth = proof::signature_auth(scheme, &octets);
+                Ok(finish(ctx, common, handshake, request, proven, auth))
+            }
+            Answer::Sign(Err(error)) => {
+                Err(refuse(ctx, common, handshake, Failure::AnswerRefused { what: "signing", error }))
+            }
+            _ => Err(refuse(ctx, common, handshake, Failure::AnswerMismatch("signing"))),
+        }
+    }
+}
+
+/// The wait for an answer is over.
+pub(crate) fn give_up(
+    ctx: &mut Context<'_>,
+    common: &Common,
+    handshake: Handshake,
+    failure: Failure,
+) -> Abort {
+    refuse(ctx, common, handshake, failure)
+}
+
+/// The caller is proven; now we.
+fn prove_ourselves(
+    ctx: &mut Context<'_>,
+    common: &mut Common,
+    handshake: Handshake,
+    request: Parts,
+    proven: Proven,
+) -> Next {
+    let config = common.config.clone();
+    match proof::own(&handshake, &config) {
+        Ok(OwnProof::Made(auth)) => Ok(finish(ctx, common, handshake, request, proven, auth)),
+        Ok(OwnProof::ToSign(scheme, octets)) => {
+            let pending =
+                ctx.ask(common.id, WantKind::Sign(Sign { connection: common.connection, scheme, octets }));
+            let state = ExpectSignature { handshake, request, proven, scheme, pending };
+            Ok(Phase::Called(Called::Signature(Box::new(state))))
+        }
+        Err(failure) => Err(refuse(ctx, common, handshake, failure)),
+    }
+}
+
+/// IDr, CERT, AUTH; what follows them is about the CHILD_SA, and the reply leaves when that is installed.
+fn finish(
+    ctx: &mut Context<'_>,
+    common: &mut Common,
+    handshake: Handshake,
+    request: Parts,
+    proven: Proven,
+    auth: Authentication,
+) -> Phase {
+    let config = common.config.clone();
+    let mut front = vec![Payload::IdentificationResponder(proof::identification(&config.local_identity))];
+    front.extend(proof::own_certificates(&config));
+    front.push(Payload::Authentication(auth));
+    let nonces = (handshake.initiator_nonce, handshake.responder_nonce);
+    let mut up = Up::begin(ctx, common, handshake.sa, proven);
+    up.supersede_others(ctx, common, request.has(NotifyType::InitialContact));
+    up.turn(ctx, common, 0, |turn| turn.peer_first_child(request, front, nonces));
+    Phase::Up(Box::new(up))
+}

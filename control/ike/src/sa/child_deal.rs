@@ -1,0 +1,174 @@
+//! Agreeing on a CHILD_SA, as payloads and without state: what we offer, what we accept of the peer's answer,
+//! what we choose from the peer's offer (RFC 7296 §1.2, §1.3, §2.9).
+
+use super::parts::Parts;
+use crate::config::{ChildConfig, ChildId, Selector};
+use crate::error::{Failure, Side, Subject};
+use crate::id::ChildSaId;
+use crate::narrow::{self, LIMIT};
+use crate::negotiate::{self, Chosen};
+use crate::want::EspSuite;
+use crate::wire::{NotifyType, Payload};
+
+/// A CHILD_SA we want.
+#[derive(Clone)]
+pub(crate) struct Intent {
+    pub(crate) config: ChildConfig,
+    /// The SA it is to replace.
+    pub(crate) rekey: Option<ChildSaId>,
+    /// Our side of the traffic: as configured, or as in use when rekeying.
+    local: Vec<Selector>,
+    remote: Vec<Selector>,
+}
+
+/// What the peer's answer makes of an [`Intent`].
+pub(crate) struct Accepted {
+    pub(crate) suite: EspSuite,
+    pub(crate) spi_out: u32,
+    pub(crate) local: Vec<Selector>,
+    pub(crate) remote: Vec<Selector>,
+}
+
+/// What we make of the peer's offer.
+pub(crate) struct Choice {
+    pub(crate) config: ChildConfig,
+    pub(crate) chosen: Chosen<EspSuite>,
+    pub(crate) spi_out: u32,
+    pub(crate) local: Vec<Selector>,
+    pub(crate) remote: Vec<Selector>,
+}
+
+/// Why we make nothing of it, with both sides in words.
+pub(crate) struct Refusal {
+    pub(crate) failure: Failure,
+    pub(crate) offered: String,
+    pub(crate) configured: String,
+}
+
+impl Intent {
+    /// A new child.
+    pub(crate) fn new_child(config: ChildConfig) -> Intent {
+        let (local, remote) = (config.local.clone(), config.remote.clone());
+        Intent { config, rekey: None, local, remote }
+    }
+
+    /// A successor: "the initiator ... proposes the traffic selectors in use" (RFC 7296 §2.9.2).
+    pub(crate) fn rekey(
+        config: ChildConfig,
+        old: ChildSaId,
+        local: Vec<Selector>,
+        remote: Vec<Selector>,
+    ) -> Intent {
+        Intent { config, rekey: Some(old), local, remote }
+    }
+
+    /// SA, TSi, TSr.
+    pub(crate) fn offer(&self, spi: u32, with_groups: bool) -> [Payload; 3] {
+        [
+            Payload::SecurityAssociation(negotiate::offer_esp(&self.config.proposals, with_groups, spi)),
+            Payload::TrafficSelectorsInitiator(narrow::to_wire(&self.local)),
+            Payload::TrafficSelectorsResponder(narrow::to_wire(&self.remote)),
+        ]
+    }
+}
+
+/// Reads the peer's answer to our offer.
+pub(crate) fn accept(intent: &Intent, reply: &Parts, with_groups: bool) -> Result<Accepted, Failure> {
+    let (Some(sa), Some(tsi), Some(tsr)) = (&reply.sa, &reply.initiator_ts, &reply.responder_ts) else {
+        return Err(match reply.error() {
+            Some(error) => refused(error.notify_type),
+            None => Failure::Syntax("an answer without SA, TSi and TSr"),
+        });
+    };
+    let (suite, spi_out) = negotiate::check_esp(sa, &intent.config.proposals, with_groups)
+        .ok_or(Failure::ProposalNotOffered(Subject::Child))?;
+    let (local, remote) = (narrow::from_wire(tsi), narrow::from_wire(tsr));
+    let within = |ours: &[Selector], answer: &[Selector]| {
+        !answer.is_empty() && answer.len() <= LIMIT && narrow::all_within(answer, ours)
+    };
+    if !within(&intent.local, &local) || !within(&intent.remote, &remote) {
+        return Err(Failure::TsNotOffered);
+    }
+    // A successor that carries less would cut off traffic in flight: the old SA is kept instead.
+    let covers = narrow::all_within(&intent.local, &local) && narrow::all_within(&intent.remote, &remote);
+    if intent.rekey.is_some() && !covers {
+        return Err(Failure::TsNotOffered);
+    }
+    Ok(Accepted { suite, spi_out, local, remote })
+}
+
+/// The failure an error notification of the peer means, for a CHILD_SA.
+pub(crate) fn refused(error: NotifyType) -> Failure {
+    match error {
+        NotifyType::NoProposalChosen => Failure::ProposalRefused(Subject::Child),
+        NotifyType::TsUnacceptable => Failure::TsRefused,
+        NotifyType::NoAdditionalSas => Failure::NoAdditionalSas(Side::Peers),
+        NotifyType::ChildSaNotFound => Failure::ChildNotFound,
+        NotifyType::TemporaryFailure => Failure::TemporaryFailure,
+        other => Failure::PeerError(other.into()),
+    }
+}
+
+/// Chooses from the peer's offer: the first child configuration whose selectors and proposals both fit.
+/// `preferred` comes first: the configuration of the SA being replaced, or one that is not up.
+pub(crate) fn choose(
+    children: &[ChildConfig],
+    preferred: impl Fn(&ChildId) -> bool,
+    offer: &Parts,
+    with_groups: bool,
+) -> Result<Choice, Refusal> {
+    let (Some(sa), Some(tsi), Some(tsr)) = (&offer.sa, &offer.initiator_ts, &offer.responder_ts) else {
+        return Err(Failure::Syntax("an offer without SA, TSi and TSr").into());
+    };
+    // "As responder local=TSr, remote=TSi".
+    let (theirs, ours) = (narrow::from_wire(tsi), narrow::from_wire(tsr));
+    let (first, rest): (Vec<_>, Vec<_>) = children.iter().partition(|child| preferred(&child.id));
+    let mut best: Refusal = Failure::TsUnacceptable.into();
+    for config in first.into_iter().chain(rest) {
+        let selectors = (narrow::narrow(&ours, &config.local), narrow::narrow(&theirs, &config.remote));
+        let (Some(local), Some(remote)) = selectors else { continue };
+        match negotiate::choose_esp(sa, &config.proposals, with_groups) {
+            Some(chosen) => match chosen.peer_spi {
+                crate::wire::Spi::Child(spi_out) if spi_out > 255 => {
+                    return Ok(Choice { config: config.clone(), chosen, spi_out, local, remote });
+                }
+                _ => return Err(Failure::Syntax("an ESP proposal without a usable SPI").into()),
+            },
+            // Selectors fitted: the more specific cause is the proposal.
+            None => best.failure = Failure::NoProposalChosen(Subject::Child),
+        }
+    }
+    best.explain(children, offer);
+    Err(best)
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Refusal {
+        Refusal { failure, offered: String::new(), configured: String::new() }
+    }
+}
+
+impl Refusal {
+    fn explain(&mut self, children: &[ChildConfig], offer: &Parts) {
+        let list =
+            |selectors: &[Selector]| selectors.iter().map(Selector::to_string).collect::<Vec<_>>().join(", ");
+        match self.failure {
+            Failure::TsUnacceptable => {
+                let side =
+                    |ts: &Option<_>| ts.as_ref().map(|ts| list(&narrow::from_wire(ts))).unwrap_or_default();
+                self.offered = format!("{} === {}", side(&offer.responder_ts), side(&offer.initiator_ts));
+                let ours = children
+                    .iter()
+                    .map(|child| format!("{} === {}", list(&child.local), list(&child.remote)));
+                self.configured = ours.collect::<Vec<_>>().join("; ");
+            }
+            _ => {
+                self.offered = offer.sa.as_ref().map(negotiate::describe).unwrap_or_default();
+                let ours = children
+                    .iter()
+                    .map(|child| negotiate::describe(&negotiate::offer_esp(&child.proposals, true, 0)));
+                self.configured = ours.collect::<Vec<_>>().join("; ");
+            }
+        }
+    }
+}

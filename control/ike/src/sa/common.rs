@@ -1,0 +1,82 @@
+//! What every stage of a tunnel knows: its name, its connection, where the peer is, what the peer can do.
+
+use crate::config::{Connection, ConnectionId};
+use crate::id::IkeId;
+use crate::recorder::{Attempt, Stage};
+use crate::time::Instant;
+use crate::want::{Path, Role};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// The constant part of a tunnel, in the sense that no exchange owns it.
+pub(crate) struct Common {
+    pub(crate) id: IkeId,
+    /// Whether we called or were called.
+    pub(crate) role: Role,
+    pub(crate) connection: ConnectionId,
+    /// The connection as configured when the IKE SA was negotiated.
+    pub(crate) config: Arc<Connection>,
+    pub(crate) path: Path,
+    pub(crate) local_behind_nat: bool,
+    /// Whether both sides do IKE message fragmentation.
+    pub(crate) fragmentation: bool,
+    /// When something authentic was last heard of the peer, by IKE or by ESP.
+    pub(crate) heard: Instant,
+    /// When the next NAT keepalive is due, if we are behind a NAT.
+    pub(crate) keepalive_at: Option<Instant>,
+    pub(crate) attempt: Attempt,
+}
+
+/// Octets of UDP header and of the non-ESP marker.
+const UDP: usize = 8;
+const MARKER: usize = 4;
+
+impl Common {
+    /// The beginning of a tunnel.
+    pub(crate) fn new(
+        id: IkeId,
+        role: Role,
+        connection: (ConnectionId, Arc<Connection>),
+        addresses: (SocketAddr, SocketAddr),
+        now: Instant,
+    ) -> Common {
+        let (connection, config) = connection;
+        let (local, remote) = addresses;
+        Common {
+            id,
+            role,
+            connection,
+            path: Path {
+                instance: config.instance,
+                local,
+                remote,
+                udp_encapsulation: false,
+                remote_behind_nat: false,
+            },
+            config,
+            local_behind_nat: false,
+            fragmentation: false,
+            heard: now,
+            keepalive_at: None,
+            attempt: Attempt::new(role, local, remote, now),
+        }
+    }
+
+    /// Notes how far the attempt came.
+    pub(crate) fn reached(&mut self, stage: Stage) {
+        self.attempt.stage = stage;
+    }
+
+    /// The largest IKE message that needs no fragments on this path, or `None` if there shall be none.
+    pub(crate) fn fragment_limit(&self, path: &Path, nat_port: u16) -> Option<usize> {
+        let mtu = self.config.fragmentation.filter(|_| self.fragmentation)?.mtu;
+        let ip = if path.remote.is_ipv4() { 20 } else { 40 };
+        let marker = if path.local.port() == nat_port { MARKER } else { 0 };
+        Some(usize::from(mtu).saturating_sub(ip + UDP + marker))
+    }
+
+    /// The path for an answer to a datagram between these addresses.
+    pub(crate) fn path_to(&self, local: SocketAddr, remote: SocketAddr) -> Path {
+        Path { local, remote, ..self.path }
+    }
+}

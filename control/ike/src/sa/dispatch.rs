@@ -1,0 +1,403 @@
+//! Where messages, answers and due times go in a tunnel that is up, and what is begun when the window is free.
+
+use super::child_deal::Intent;
+use super::children::ChildState;
+use super::common::Common;
+use super::ike_sa::Opened;
+use super::line::{Line, Own, Peer, Standing};
+use super::parts::Parts;
+use super::turn::Turn;
+use super::up::{Task, Up};
+use crate::collision::Rival;
+use crate::config::NatTraversal;
+use crate::context::{Context, Pending};
+use crate::error::Failure;
+use crate::want::{Answer, AnswerError, Role};
+use crate::window::{Due, Incoming};
+use crate::wire::{ExchangeType, Header, Message, Notify, Outer, ParseError, Payload, Protocol};
+use std::net::SocketAddr;
+
+impl Turn<'_, '_> {
+    /// A datagram for this IKE SA, from these addresses.
+    pub(crate) fn datagram(&mut self, outer: Outer, local: SocketAddr, remote: SocketAddr) {
+        match self.line.sa.open(self.ctx, outer) {
+            Opened::Message(message) if self.is_from_peer(&message.header) => {
+                self.message(message, local, remote)
+            }
+            Opened::Malformed(header, error) if self.is_from_peer(&header) => {
+                self.malformed(&header, error, local, remote)
+            }
+            Opened::Repetition => {
+                let last = self.line.sa.window.answering().wrapping_sub(1);
+                self.repeat_reply(last, local, remote);
+            }
+            _ => {}
+        }
+    }
+
+    /// The I flag tells who the sender was originally; what we sent ourselves must not come back to us.
+    fn is_from_peer(&self, header: &Header) -> bool {
+        header.flags.initiator == (self.line.sa.role == Role::Responder)
+    }
+
+    fn message(&mut self, message: Message, local: SocketAddr, remote: SocketAddr) {
+        self.common.heard = self.ctx.now;
+        let (id, exchange) = (message.header.message_id, message.header.exchange);
+        if message.header.flags.response {
+            if self.line.sa.window.awaits_reply(id) && self.expects(exchange) && !self.must_settle_first() {
+                self.line.sa.window.reply_accepted();
+                self.response(message);
+            }
+            return;
+        }
+        match self.line.sa.window.classify(id) {
+            Incoming::New => {
+                self.line.sa.window.take_up();
+                self.follow_peer(local, remote);
+                self.line.reply_path = self.common.path_to(local, remote);
+                self.peer_request(exchange, message);
+            }
+            Incoming::Answered(_) => self.repeat_reply(id, local, remote),
+            Incoming::InProgress | Incoming::OutOfWindow => {}
+        }
+    }
+
+    fn repeat_reply(&mut self, id: u32, local: SocketAddr, remote: SocketAddr) {
+        let path = self.common.path_to(local, remote);
+        if let Incoming::Answered(packets) = self.line.sa.window.classify(id) {
+            self.ctx.send(&path, packets);
+        }
+    }
+
+    /// An authentic message that does not parse (RFC 7296 §2.21.3).
+    fn malformed(&mut self, header: &Header, error: ParseError, local: SocketAddr, remote: SocketAddr) {
+        let (id, is_critical) =
+            (header.message_id, matches!(error, ParseError::UnsupportedCriticalPayload { .. }));
+        let failure = match error {
+            ParseError::UnsupportedCriticalPayload { payload } => Failure::CriticalPayload(payload),
+            _ => Failure::Syntax("a protected message does not parse"),
+        };
+        if header.flags.response {
+            if self.line.sa.window.awaits_reply(id) {
+                self.up.ended = Some(failure);
+            }
+        } else if self.line.sa.window.classify(id) == Incoming::New {
+            let (kind, data) = error.notify();
+            self.line.sa.window.take_up();
+            self.line.reply_path = self.common.path_to(local, remote);
+            self.reply(header.exchange, vec![Payload::Notify(Notify::new(kind, data))]);
+            if !is_critical {
+                self.up.ended = Some(failure);
+            }
+        }
+    }
+
+    /// "implementations ... SHOULD send ... to the IP address and port from the last valid packet received", if the
+    /// peer is behind a NAT and we are not (RFC 7296 §2.23).
+    fn follow_peer(&mut self, local: SocketAddr, remote: SocketAddr) {
+        let path = &self.common.path;
+        if path.remote_behind_nat
+            && !self.common.local_behind_nat
+            && path.remote != remote
+            && path.local == local
+        {
+            self.up.peer_moved(self.ctx, self.common, remote);
+        }
+    }
+
+    /// The exchange type our outstanding request has.
+    fn expects(&self, exchange: ExchangeType) -> bool {
+        match &self.line.own {
+            Some(Own::ChildReply(_) | Own::IkeReply(_)) => exchange == ExchangeType::CreateChildSa,
+            Some(Own::ChildDeleted(_) | Own::IkeDeleted | Own::Alive) => {
+                exchange == ExchangeType::Informational
+            }
+            Some(Own::Nothing) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the reply is left to its repetition: the peer's simultaneous rekey is still being answered, and who
+    /// wins can only be decided after that.
+    fn must_settle_first(&self) -> bool {
+        self.line.peer.is_some()
+            && match &self.line.own {
+                Some(Own::ChildReply(own)) => matches!(own.rival, Rival::Answered { made: None, .. }),
+                Some(Own::IkeReply(own)) => matches!(own.rival, Rival::Answered { made: None, .. }),
+                _ => false,
+            }
+    }
+
+    fn response(&mut self, message: Message) {
+        let own = self.line.own.take();
+        let parts = match Parts::of(message) {
+            Ok(parts) => parts,
+            Err(failure) => return self.up.ended = Some(failure),
+        };
+        match own {
+            Some(Own::ChildReply(state)) => self.own_child_reply(*state, parts),
+            Some(Own::IkeReply(state)) => self.own_ike_reply(*state, parts),
+            Some(Own::ChildDeleted(state)) => self.own_child_deleted(state),
+            Some(Own::IkeDeleted) => self.own_ike_deleted(),
+            _ => {}
+        }
+    }
+
+    fn peer_request(&mut self, exchange: ExchangeType, message: Message) {
+        if self.line.is_closed() {
+            return self.reply(exchange, Vec::new());
+        }
+        let parts = match Parts::of(message) {
+            Ok(parts) => parts,
+            Err(failure) => {
+                self.reply(exchange, vec![Payload::Notify(Notify::new(failure.notify(), Vec::new()))]);
+                return self.up.ended = Some(failure);
+            }
+        };
+        match exchange {
+            ExchangeType::CreateChildSa => {
+                let about_ike = parts.sa.as_ref().is_some_and(|sa| {
+                    sa.proposals.first().is_some_and(|proposal| proposal.protocol == Protocol::Ike)
+                });
+                if about_ike { self.peer_ike_request(parts) } else { self.peer_child_request(parts) }
+            }
+            ExchangeType::Informational => {
+                // Anything but its end on a candidate says that the peer has decided for it.
+                if matches!(self.line.standing, Standing::Candidate { .. }) && !parts.deletes_ike() {
+                    self.adopt_candidate();
+                }
+                self.peer_informational(parts);
+            }
+            other => {
+                let failure = Failure::Syntax("an exchange that has no place here");
+                self.reply(other, vec![Payload::Notify(Notify::new(failure.notify(), Vec::new()))]);
+            }
+        }
+    }
+
+    /// An answer to one of this line's questions; given back if it is to none.
+    pub(crate) fn answer(&mut self, pending: Pending, answer: Answer) -> Option<Answer> {
+        if self.line.own.as_ref().and_then(Own::pending) == Some(pending) {
+            match self.line.own.take() {
+                Some(Own::ChildSpi(state)) => self.own_child_spi(*state, answer),
+                Some(Own::ChildPublic(state)) => self.own_child_public(*state, answer),
+                Some(Own::ChildSecret(state)) => self.own_child_secret(*state, answer),
+                Some(Own::ChildInstall(state)) => self.own_child_installed(state, answer),
+                Some(Own::IkePublic(state)) => self.own_ike_public(*state, answer),
+                Some(Own::IkeSecret(state)) => self.own_ike_secret(*state, answer),
+                other => self.line.own = other,
+            }
+            return None;
+        }
+        if self.line.peer.as_ref().map(Peer::pending) == Some(pending) {
+            match self.line.peer.take() {
+                Some(Peer::ChildSpi(state)) => self.peer_child_spi(*state, answer),
+                Some(Peer::ChildSecret(state)) => self.peer_child_secret(*state, answer),
+                Some(Peer::ChildInstall(state)) => self.peer_child_installed(*state, answer),
+                Some(Peer::IkeSecret(state)) => self.peer_ike_secret(*state, answer),
+                None => {}
+            }
+            return None;
+        }
+        Some(answer)
+    }
+
+    /// Everything of this line that is due.
+    pub(crate) fn timeout(&mut self) {
+        let now = self.ctx.now;
+        self.line.sa.expire_fragments(now);
+        // A question that is not answered in time is one answered with an error.
+        for pending in
+            [self.line.own.as_ref().and_then(Own::pending), self.line.peer.as_ref().map(Peer::pending)]
+        {
+            if let Some(pending) = pending.filter(|pending| pending.until <= now) {
+                let late = self.late_answer(pending);
+                self.answer(pending, late);
+            }
+        }
+        match self.line.sa.window.resend(now) {
+            Due::Resend(packets) => self.ctx.send(&self.common.path, packets),
+            Due::GiveUp { tries, waited } => self.unanswered(tries, waited),
+            Due::Nothing => {}
+        }
+        self.standing_due();
+    }
+
+    fn late_answer(&self, pending: Pending) -> Answer {
+        let waited = self.ctx.config.answer_timeout;
+        let text = format!("no answer to want {} within {waited:?}", pending.ticket.0);
+        let error = AnswerError { code: "RV-LOCAL-001".into(), text };
+        let own = self.line.own.as_ref().filter(|own| own.pending() == Some(pending));
+        match (own, &self.line.peer) {
+            (Some(Own::ChildSpi(_)), _) => Answer::AllocateSpi(Err(error)),
+            (Some(Own::ChildInstall(_)), _) => Answer::Install(Err(error)),
+            (Some(_), _) => Answer::KeyAgreement(Err(error)),
+            (None, Some(Peer::ChildSpi(_))) => Answer::AllocateSpi(Err(error)),
+            (None, Some(Peer::ChildInstall(_))) => Answer::Install(Err(error)),
+            (None, _) => Answer::KeyAgreement(Err(error)),
+        }
+    }
+
+    /// The peer did not answer our request after all repetitions.
+    fn unanswered(&mut self, tries: u32, waited: std::time::Duration) {
+        let probing = matches!(self.line.own, Some(Own::Alive));
+        if !self.line.is_current() || self.up.is_closing() {
+            return self.close_line();
+        }
+        let silence = self.ctx.now.since(self.common.heard);
+        self.up.ended = Some(match probing {
+            true => Failure::PeerDead(silence),
+            false => Failure::NoReply { tries, waited },
+        });
+    }
+
+    fn standing_due(&mut self) {
+        let now = self.ctx.now;
+        match self.line.standing {
+            Standing::Current => {
+                if self.line.sa.hard_at <= now {
+                    self.line.sa.hard_at = crate::time::Instant(u64::MAX);
+                    self.line.sa.soft_at = self.line.sa.hard_at;
+                    let reason = Failure::Expired;
+                    self.line.abandon(self.ctx);
+                    self.line.delete = true;
+                    self.up.close(self.ctx, self.common, reason);
+                } else if self.line.sa.soft_at <= now {
+                    self.line.sa.soft_at = crate::time::Instant(u64::MAX);
+                    self.up.tasks.push_back(Task::RekeyIke);
+                }
+            }
+            Standing::Candidate { until } if until <= now => self.close_line(),
+            // The peer did not delete what it had to.
+            Standing::Retiring { until } if until <= now => {
+                if self.line.delete {
+                    self.close_line()
+                } else {
+                    self.line.delete = true
+                }
+                if let Standing::Retiring { until } = &mut self.line.standing {
+                    *until = now + super::up::PEERS_DELETE;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Begins what can be begun on this line.
+    pub(crate) fn pump(&mut self) {
+        if self.line.own.is_some()
+            || self.line.sa.window.is_waiting()
+            || !self.up.settled
+            || self.line.is_closed()
+        {
+            return;
+        }
+        if self.line.delete {
+            return self.start_ike_delete();
+        }
+        if !self.line.is_current()
+            || self.up.is_closing()
+            || matches!(self.line.peer, Some(Peer::IkeSecret(_)))
+        {
+            return;
+        }
+        let mut put_off = Vec::new();
+        while self.line.own.is_none() && self.up.ended.is_none() {
+            let Some(task) = self.up.tasks.pop_front() else { break };
+            put_off.extend(self.begin(task));
+        }
+        put_off.into_iter().rev().for_each(|task| self.up.tasks.push_front(task));
+    }
+
+    /// Begins a task; yields it if its time has not come.
+    fn begin(&mut self, task: Task) -> Option<Task> {
+        match task {
+            Task::CreateChild(id) => {
+                let config = self.current_config();
+                if let Some(child) = config.child(id).filter(|_| !self.up.children.has(id)) {
+                    self.start_child(Intent::new_child(child.clone()));
+                }
+            }
+            Task::RekeyChild(id) => {
+                let config = self.current_config();
+                let old = self.up.children.get(id).filter(|child| child.state == ChildState::Live)?;
+                // A child no longer configured is not renewed.
+                if let Some(child) = config.child(old.config) {
+                    let (local, remote) = (old.local.clone(), old.remote.clone());
+                    self.start_child(Intent::rekey(child.clone(), id, local, remote));
+                }
+            }
+            Task::DeleteChild { child, reason } => self.start_child_delete(child, reason),
+            Task::DeleteForeign { spi_in } => self.start_foreign_delete(spi_in),
+            Task::RekeyIke if self.line.peer.is_some() => return Some(Task::RekeyIke),
+            Task::RekeyIke => self.start_ike_rekey(),
+            Task::Probe => self.start_probe(),
+        }
+        None
+    }
+}
+
+impl Up {
+    /// The peer's address changed.
+    pub(crate) fn peer_moved(&mut self, ctx: &mut Context<'_>, common: &mut Common, remote: SocketAddr) {
+        let old = std::mem::replace(&mut common.path.remote, remote);
+        for child in self.children.iter() {
+            ctx.order(crate::want::WantKind::UpdateAddresses { child: child.id, path: common.path });
+        }
+        ctx.event(crate::event::Event::PeerMoved { ike: common.id, old, new: remote });
+    }
+
+    /// When something of this tunnel is due.
+    pub(crate) fn deadline(&self, common: &Common) -> Option<crate::time::Instant> {
+        let lines = self.lines.iter().filter_map(Line::deadline);
+        let later = self.later.iter().map(|(at, _)| *at);
+        let own = [self.children.deadline(), self.probe_at(common), common.keepalive_at];
+        lines.chain(later).chain(own.into_iter().flatten()).min()
+    }
+
+    /// When the peer has been silent long enough to be probed; any request of ours under way is a probe too.
+    fn probe_at(&self, common: &Common) -> Option<crate::time::Instant> {
+        let current = self.lines.iter().find(|line| line.is_current())?;
+        let idle = !self.closing_or_unsettled() && current.own.is_none() && !current.sa.window.is_waiting();
+        common.config.dead_peer.filter(|_| idle).map(|policy| common.heard + policy.interval)
+    }
+
+    fn closing_or_unsettled(&self) -> bool {
+        self.is_closing() || !self.settled
+    }
+
+    /// What is due at the tunnel itself.
+    pub(crate) fn timeout(&mut self, ctx: &mut Context<'_>, common: &mut Common) {
+        let now = ctx.now;
+        let (due, later) = std::mem::take(&mut self.later).into_iter().partition(|(at, _)| *at <= now);
+        self.later = later;
+        let due: Vec<(crate::time::Instant, Task)> = due;
+        self.tasks.extend(due.into_iter().map(|(_, task)| task));
+        if self.probe_at(common).is_some_and(|at| at <= now) && !self.tasks.contains(&Task::Probe) {
+            self.tasks.push_back(Task::Probe);
+        }
+        if common.keepalive_at.is_some_and(|at| at <= now) {
+            let NatTraversal { keepalive, .. } = common.config.nat;
+            ctx.keep_alive(&common.path);
+            common.keepalive_at = Some(now + keepalive.max(std::time::Duration::from_secs(1)));
+        }
+        for index in 0..self.lines.len() {
+            self.turn(ctx, common, index, |turn| turn.timeout());
+        }
+        if let Some(index) = self.lines.iter().position(Line::is_current) {
+            for id in self.children.due(now) {
+                self.turn(ctx, common, index, |turn| turn.child_due(id));
+            }
+        }
+        self.lines.retain(
+            |line| !matches!(line.standing, Standing::Closed { until } if until <= now && line.own.is_none()),
+        );
+    }
+
+    /// Begins what can be begun, on every line.
+    pub(crate) fn pump(&mut self, ctx: &mut Context<'_>, common: &mut Common) {
+        for index in 0..self.lines.len() {
+            self.turn(ctx, common, index, |turn| turn.pump());
+        }
+    }
+}

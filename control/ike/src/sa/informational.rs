@@ -1,0 +1,246 @@
+//! INFORMATIONAL: deletes and probes, ours and the peer's (RFC 7296 §1.4, §2.4, §2.25).
+
+use super::children::ChildState;
+use super::line::{Own, Standing};
+use super::parts::Parts;
+use super::turn::Turn;
+use super::up::{PEERS_DELETE, Task};
+use crate::collision::{Rival, Winner};
+use crate::error::Failure;
+use crate::id::ChildSaId;
+use crate::want::WantKind;
+use crate::window::Schedule;
+use crate::wire::{Delete, ExchangeType, NotifyType, Payload, Protocol};
+
+/// The reply to our Delete of a CHILD_SA.
+pub(crate) struct ExpectChildDeleted {
+    deleted: Deleted,
+}
+
+/// What was deleted.
+enum Deleted {
+    /// One of ours.
+    Child { child: ChildSaId, reason: Failure },
+    /// One that only the peer had; its inbound SPI is still reserved.
+    Foreign { spi_in: u32 },
+}
+
+impl ExpectChildDeleted {
+    /// The SPI still reserved, if any.
+    pub(crate) fn foreign(&self) -> Option<u32> {
+        match self.deleted {
+            Deleted::Foreign { spi_in } => Some(spi_in),
+            Deleted::Child { .. } => None,
+        }
+    }
+}
+
+impl Turn<'_, '_> {
+    /// Asks the peer to delete a CHILD_SA: one Delete payload with the SPI we receive on.
+    pub(crate) fn start_child_delete(&mut self, child: ChildSaId, reason: Failure) {
+        let Some(found) = self.up.children.get_mut(child) else { return };
+        let replaced = match found.state {
+            ChildState::Draining { .. } => return,
+            ChildState::Closing { replaced } => replaced,
+            // An answer to the peer, who is rekeying it, is in the works; its new SA makes this one obsolete.
+            ChildState::Replaced { .. } => true,
+            ChildState::Installing | ChildState::Live | ChildState::Redundant => false,
+        };
+        found.state = ChildState::Closing { replaced };
+        let spi = found.spi_in;
+        self.send_child_delete(spi, Deleted::Child { child, reason });
+    }
+
+    pub(crate) fn start_foreign_delete(&mut self, spi_in: u32) {
+        self.send_child_delete(spi_in, Deleted::Foreign { spi_in });
+    }
+
+    fn send_child_delete(&mut self, spi: u32, deleted: Deleted) {
+        let payloads = vec![Payload::Delete(Delete::Child { protocol: Protocol::Esp, spis: vec![spi] })];
+        match self.request(ExchangeType::Informational, payloads) {
+            Ok(()) => self.line.own = Some(Own::ChildDeleted(ExpectChildDeleted { deleted })),
+            Err(failure) => self.up.ended = Some(failure),
+        }
+    }
+
+    /// The peer has deleted it, or had already: now it goes here, at once or after its drain time.
+    pub(crate) fn own_child_deleted(&mut self, state: ExpectChildDeleted) {
+        let (child, reason) = match state.deleted {
+            Deleted::Foreign { spi_in } => return self.ctx.order(WantKind::ReleaseSpi(spi_in)),
+            Deleted::Child { child, reason } => (child, reason),
+        };
+        let until = self.ctx.now + self.ctx.config.drain;
+        match self.up.children.get_mut(child) {
+            Some(old) if old.state == (ChildState::Closing { replaced: true }) => {
+                old.state = ChildState::Draining { until };
+            }
+            _ => {
+                self.up.drop_child(self.ctx, self.common, child, reason);
+            }
+        }
+    }
+
+    /// Deletes this IKE SA.
+    pub(crate) fn start_ike_delete(&mut self) {
+        match self.request(ExchangeType::Informational, vec![Payload::Delete(Delete::Ike)]) {
+            Ok(()) => self.line.own = Some(Own::IkeDeleted),
+            Err(_) => self.close_line(),
+        }
+    }
+
+    /// Asks whether the peer is alive: an empty request (RFC 7296 §2.4).
+    pub(crate) fn start_probe(&mut self) {
+        let Some(policy) = self.current_config().dead_peer else { return };
+        let schedule = Schedule::Steady { interval: policy.retry_interval, tries: policy.retries };
+        if self.request_by(ExchangeType::Informational, Vec::new(), schedule).is_ok() {
+            self.line.own = Some(Own::Alive);
+        }
+    }
+
+    /// This IKE SA is gone, but for repetitions.
+    pub(crate) fn close_line(&mut self) {
+        self.line.abandon(self.ctx);
+        self.line.own = None;
+        self.line.delete = false;
+        self.line.standing = Standing::Closed { until: self.ctx.now + self.ctx.config.linger };
+    }
+
+    /// The peer's INFORMATIONAL request.
+    pub(crate) fn peer_informational(&mut self, parts: Parts) {
+        if parts.deletes_ike() {
+            return self.peer_deletes_ike(&parts);
+        }
+        let spis: Vec<u32> = parts.deleted_spis().collect();
+        let deleted: Vec<u32> = spis.into_iter().filter_map(|spi| self.peer_deletes_child(spi)).collect();
+        let mut payloads = Vec::new();
+        if !deleted.is_empty() {
+            payloads.push(Payload::Delete(Delete::Child { protocol: Protocol::Esp, spis: deleted }));
+        }
+        self.reply(ExchangeType::Informational, payloads);
+    }
+
+    /// Yields our inbound SPI for the reply, unless our own Delete of it is under way: "If a peer receives a
+    /// request to delete a Child SA that it is currently trying to close, it SHOULD reply without a Delete payload"
+    /// (RFC 7296 §2.25.1).
+    fn peer_deletes_child(&mut self, spi: u32) -> Option<u32> {
+        let Some(id) = self.up.children.by_peer_spi(spi) else {
+            self.peer_deletes_unknown(spi);
+            return None;
+        };
+        let child = self.up.children.get_mut(id)?;
+        let spi_in = child.spi_in;
+        match child.state {
+            ChildState::Closing { .. } | ChildState::Draining { .. } => return None,
+            ChildState::Replaced { by } => {
+                child.state = ChildState::Draining { until: self.ctx.now + self.ctx.config.drain };
+                self.peer_rekey_done(id, by);
+            }
+            ChildState::Installing | ChildState::Live | ChildState::Redundant => {
+                self.successor_withdrawn(id);
+                self.up.drop_child(self.ctx, self.common, id, Failure::PeerDeleted);
+            }
+        }
+        Some(spi_in)
+    }
+
+    /// The SA may be the one that our request, unanswered here, made there.
+    fn peer_deletes_unknown(&mut self, spi: u32) {
+        match self.line.own.take() {
+            Some(Own::ChildReply(mut state)) => {
+                state.note_deleted(spi);
+                self.line.own = Some(Own::ChildReply(state));
+            }
+            Some(Own::ChildSecret(state)) if state.makes(spi) => self.own_child_withdrawn(state.draft),
+            other => self.line.own = other,
+        }
+    }
+
+    /// The peer deleted the SA it had rekeyed: its new one is in use. "the responder ... the old SA's Delete" is the
+    /// latest moment to send on the new one.
+    fn peer_rekey_done(&mut self, old: ChildSaId, new: ChildSaId) {
+        self.ctx.order(WantKind::Activate(new));
+        self.up.announce(self.ctx, self.common, new);
+        if let Some(Own::ChildReply(own)) = &mut self.line.own
+            && own.draft.intent.rekey == Some(old)
+        {
+            own.rival = Rival::Done;
+        }
+    }
+
+    /// The peer takes back a CHILD_SA that was to replace another one, which so lives on.
+    fn successor_withdrawn(&mut self, successor: ChildSaId) {
+        let replaced =
+            self.up.children.iter().find(|child| child.state == ChildState::Replaced { by: successor });
+        let Some(old) = replaced.map(|child| child.id) else { return };
+        if let Some(child) = self.up.children.get_mut(old) {
+            child.state = ChildState::Live;
+        }
+        let own_rekey = match &mut self.line.own {
+            Some(Own::ChildReply(own)) if own.draft.intent.rekey == Some(old) => {
+                own.rival = Rival::None;
+                true
+            }
+            _ => false,
+        };
+        if !own_rekey {
+            self.rekey_later(Some(old));
+        }
+    }
+
+    fn peer_deletes_ike(&mut self, parts: &Parts) {
+        self.reply(ExchangeType::Informational, Vec::new());
+        let reason = match parts.error().map(|notify| notify.notify_type) {
+            Some(NotifyType::AuthenticationFailed) => Failure::AuthRefused,
+            _ => Failure::PeerDeleted,
+        };
+        let was_current = self.line.is_current();
+        let own = self.line.own.take();
+        if was_current && !self.up.is_closing() {
+            match own {
+                // The peer uses the IKE SA that our rekey makes; all that is missing is our half of its keys.
+                Some(Own::IkeSecret(state)) => {
+                    self.close_line();
+                    self.line.own = Some(Own::IkeSecret(state));
+                    return;
+                }
+                own => {
+                    self.line.own = own;
+                    self.close_line();
+                    if self.up.lines.iter().any(|line| matches!(line.standing, Standing::Candidate { .. })) {
+                        return self.settle_candidate(Winner::Theirs);
+                    }
+                    return self.up.report_end(self.ctx, self.common, reason);
+                }
+            }
+        }
+        self.line.own = own;
+        self.close_line();
+    }
+
+    /// The reply to our Delete of this IKE SA came, or will not come.
+    pub(crate) fn own_ike_deleted(&mut self) {
+        self.close_line();
+    }
+
+    /// What is due for a CHILD_SA at this time.
+    pub(crate) fn child_due(&mut self, id: ChildSaId) {
+        let now = self.ctx.now;
+        let Some(child) = self.up.children.get_mut(id) else { return };
+        let (state, hard) = (child.state, child.hard_at <= now);
+        match state {
+            ChildState::Draining { until } if until <= now => {
+                self.up.drop_child(self.ctx, self.common, id, Failure::Superseded);
+            }
+            ChildState::Live | ChildState::Replaced { .. } | ChildState::Redundant if hard => {
+                child.hard_at = now + PEERS_DELETE;
+                self.up.tasks.push_back(Task::DeleteChild { child: id, reason: Failure::Expired });
+            }
+            ChildState::Installing | ChildState::Closing { .. } if hard => child.hard_at = now + PEERS_DELETE,
+            ChildState::Live if child.soft_at.is_some_and(|soft| soft <= now) => {
+                child.soft_at = None;
+                self.up.tasks.push_back(Task::RekeyChild(id));
+            }
+            _ => {}
+        }
+    }
+}

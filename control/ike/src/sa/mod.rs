@@ -1,0 +1,30 @@
+//! One tunnel with one peer: the states of its IKE SAs and CHILD_SAs, one struct per thing awaited, consumed to
+//! advance.
+//!
+//! [`tunnel`] is the entry. [`call`] and [`call_auth`] set up as initiator, [`called`] and [`called_auth`] as responder;
+//! [`up`] is what they lead to, where [`dispatch`] hands each input to an exchange: [`own_child`], [`peer_child`],
+//! [`own_ike`], [`peer_ike`], [`informational`]. Routing between tunnels is left to [`crate::engine`].
+
+pub(crate) mod call;
+pub(crate) mod call_auth;
+pub(crate) mod called;
+pub(crate) mod called_auth;
+pub(crate) mod child_deal;
+pub(crate) mod children;
+pub(crate) mod common;
+pub(crate) mod dispatch;
+pub(crate) mod handshake;
+pub(crate) mod ike_sa;
+pub(crate) mod informational;
+pub(crate) mod line;
+pub(crate) mod nat;
+pub(crate) mod own_child;
+pub(crate) mod own_ike;
+pub(crate) mod parts;
+pub(crate) mod peer_child;
+pub(crate) mod peer_ike;
+pub(crate) mod phase;
+pub(crate) mod proof;
+pub(crate) mod tunnel;
+pub(crate) mod turn;
+pub(crate) mod up;

@@ -1,0 +1,388 @@
+//! We ask for a CHILD_SA, new or as successor of another (RFC 7296 §1.3.1, §1.3.3, §2.8).
+//!
+//! [`ExpectSpi`] -> ([`ExpectPublicValue`]) -> [`ExpectReply`] -> ([`ExpectSharedSecret`]) -> [`ExpectInstall`]. Only
+//! then is the old SA deleted: make before break.
+
+use super::child_deal::{self, Accepted, Intent};
+use super::children::ChildState;
+use super::line::Own;
+use super::parts::Parts;
+use super::turn::{Made, Turn};
+use super::up::Task;
+use crate::collision::{Rival, Winner};
+use crate::config::{ChildId, Group};
+use crate::context::Pending;
+use crate::crypto::{EspKeyPair, Nonces, SharedSecret};
+use crate::error::Failure;
+use crate::event::Event;
+use crate::id::ChildSaId;
+use crate::key_agreement::{KeyAgreement, Seed, Task as KeyTask};
+use crate::negotiate;
+use crate::want::{AllocateSpi, Answer, OutboundStart, Role, WantKind};
+use crate::wire::{ExchangeType, KeyExchange, KeyExchangeId, Nonce, Notify, NotifyType, Payload};
+
+/// An SPI is being reserved.
+pub(crate) struct ExpectSpi {
+    pub(crate) intent: Intent,
+    pub(crate) pending: Pending,
+}
+
+/// Our public value is being computed.
+pub(crate) struct ExpectPublicValue {
+    pub(crate) draft: Draft,
+    group: Group,
+    seed: Seed,
+    pub(crate) pending: Pending,
+}
+
+/// The request is out.
+pub(crate) struct ExpectReply {
+    pub(crate) draft: Draft,
+    nonce: Nonce,
+    key: Option<(Group, Seed)>,
+    pub(crate) rival: Rival<ChildSaId>,
+    deleted: Deleted,
+}
+
+/// SPIs the peer deleted while our request was unanswered and that we did not know: one of them may be the one its
+/// answer, still under way, makes.
+#[derive(Default)]
+struct Deleted(Vec<u32>);
+
+/// More are not worth remembering: the peer makes one SA for one request.
+const DELETED_KEPT: usize = 16;
+
+/// The shared secret is being computed.
+pub(crate) struct ExpectSharedSecret {
+    pub(crate) draft: Draft,
+    agreed: Agreed,
+    pub(crate) pending: Pending,
+}
+
+/// The new SA is being installed.
+pub(crate) struct ExpectInstall {
+    pub(crate) child: ChildSaId,
+    pub(crate) config: ChildId,
+    pub(crate) rekey: Option<ChildSaId>,
+    pub(crate) pending: Pending,
+}
+
+/// What we want, with its SPI.
+pub(crate) struct Draft {
+    pub(crate) intent: Intent,
+    pub(crate) spi: u32,
+    /// Whether INVALID_KE_PAYLOAD was followed once.
+    regrouped: bool,
+}
+
+/// What both sides said.
+struct Agreed {
+    accepted: Accepted,
+    nonce: Nonce,
+    peer_nonce: Nonce,
+    rival: Rival<ChildSaId>,
+}
+
+impl ExpectReply {
+    /// Notes that the peer deleted an SA we do not know.
+    pub(crate) fn note_deleted(&mut self, spi: u32) {
+        if self.deleted.0.len() < DELETED_KEPT {
+            self.deleted.0.push(spi);
+        }
+    }
+}
+
+impl ExpectSharedSecret {
+    /// Whether this is the peer's SPI of the SA being made.
+    pub(crate) fn makes(&self, spi: u32) -> bool {
+        self.agreed.accepted.spi_out == spi
+    }
+}
+
+impl Turn<'_, '_> {
+    pub(crate) fn start_child(&mut self, intent: Intent) {
+        let want = AllocateSpi {
+            instance: self.common.path.instance,
+            ike: self.common.id,
+            connection: self.common.connection,
+            config: intent.config.id,
+            replaces: intent.rekey,
+        };
+        let pending = self.ctx.ask(self.common.id, WantKind::AllocateSpi(want));
+        self.line.own = Some(Own::ChildSpi(Box::new(ExpectSpi { intent, pending })));
+    }
+
+    pub(crate) fn own_child_spi(&mut self, state: ExpectSpi, answer: Answer) {
+        let spi = match answer {
+            Answer::AllocateSpi(Ok(spi)) => spi,
+            Answer::AllocateSpi(Err(error)) => {
+                let failure = Failure::AnswerRefused { what: "SPI allocation", error };
+                return self.own_child_failed(&state.intent, failure);
+            }
+            _ => return self.own_child_failed(&state.intent, Failure::AnswerMismatch("SPI allocation")),
+        };
+        let group = negotiate::first_group(&state.intent.config.proposals);
+        let draft = Draft { intent: state.intent, spi, regrouped: false };
+        match group {
+            Some(group) => self.own_child_generate(draft, group),
+            None => self.own_child_send(draft, None),
+        }
+    }
+
+    fn own_child_generate(&mut self, draft: Draft, group: Group) {
+        let seed = self.ctx.seed();
+        let job = KeyAgreement { group, seed: seed.clone(), task: KeyTask::Generate };
+        let pending = self.ctx.ask(self.common.id, WantKind::KeyAgreement(job));
+        self.line.own = Some(Own::ChildPublic(Box::new(ExpectPublicValue { draft, group, seed, pending })));
+    }
+
+    pub(crate) fn own_child_public(&mut self, state: ExpectPublicValue, answer: Answer) {
+        let failure = match answer {
+            Answer::KeyAgreement(Ok(agreed)) => {
+                return self.own_child_send(state.draft, Some((state.group, state.seed, agreed.public)));
+            }
+            Answer::KeyAgreement(Err(error)) => Failure::AnswerRefused { what: "key agreement", error },
+            _ => Failure::AnswerMismatch("key agreement"),
+        };
+        self.ctx.order(WantKind::ReleaseSpi(state.draft.spi));
+        self.own_child_failed(&state.draft.intent, failure);
+    }
+
+    /// N(REKEY_SA), SA, Ni, KEi, TSi, TSr.
+    fn own_child_send(&mut self, draft: Draft, key: Option<(Group, Seed, Vec<u8>)>) {
+        let mut payloads = Vec::with_capacity(6);
+        if let Some(old) = draft.intent.rekey {
+            match self.up.children.get(old).filter(|child| child.state == ChildState::Live) {
+                Some(old) => {
+                    let notify = Notify::about_esp(NotifyType::RekeySa, old.spi_in, Vec::new());
+                    payloads.push(Payload::Notify(notify));
+                }
+                // Deleted or replaced by the peer while we prepared.
+                None => return self.ctx.order(WantKind::ReleaseSpi(draft.spi)),
+            }
+        }
+        let [sa, tsi, tsr] = draft.intent.offer(draft.spi, true);
+        let nonce = self.ctx.nonce();
+        payloads.extend([sa, Payload::Nonce(nonce.clone())]);
+        let key = key.map(|(group, seed, public)| {
+            let method = KeyExchangeId::from(group.transform_id());
+            payloads.push(Payload::KeyExchange(KeyExchange { method, data: public }));
+            (group, seed)
+        });
+        payloads.extend([tsi, tsr]);
+        match self.request(ExchangeType::CreateChildSa, payloads) {
+            Ok(()) => {
+                let state =
+                    ExpectReply { draft, nonce, key, rival: Rival::None, deleted: Deleted::default() };
+                self.line.own = Some(Own::ChildReply(Box::new(state)));
+            }
+            Err(failure) => {
+                self.ctx.order(WantKind::ReleaseSpi(draft.spi));
+                self.own_child_failed(&draft.intent, failure);
+            }
+        }
+    }
+
+    pub(crate) fn own_child_reply(&mut self, state: ExpectReply, mut parts: Parts) {
+        if parts.sa.is_none() {
+            return self.own_child_refused(state, &parts);
+        }
+        let accepted = child_deal::accept(&state.draft.intent, &parts, true).and_then(|accepted| {
+            let nonce = parts.nonce.take().ok_or(Failure::Syntax("a CREATE_CHILD_SA reply without nonce"))?;
+            Ok((accepted, nonce))
+        });
+        let (accepted, peer_nonce) = match accepted {
+            Ok(accepted) => accepted,
+            Err(failure) => return self.own_child_unusable(state.draft, failure),
+        };
+        if state.deleted.0.contains(&accepted.spi_out) {
+            // Made and deleted again before we heard of it.
+            return self.own_child_withdrawn(state.draft);
+        }
+        let agreed = Agreed { accepted, nonce: state.nonce, peer_nonce, rival: state.rival };
+        match (state.key, agreed.accepted.suite.group, parts.ke) {
+            (None, None, _) => self.own_child_complete(state.draft, agreed, None),
+            (Some((group, seed)), Some(chosen), Some(ke))
+                if group == chosen && u16::from(ke.method) == group.transform_id() =>
+            {
+                let job = KeyAgreement { group, seed, task: KeyTask::Agree { peer: ke.data } };
+                let pending = self.ctx.ask(self.common.id, WantKind::KeyAgreement(job));
+                let state = ExpectSharedSecret { draft: state.draft, agreed, pending };
+                self.line.own = Some(Own::ChildSecret(Box::new(state)));
+            }
+            _ => self
+                .own_child_unusable(state.draft, Failure::Syntax("KE payload and chosen group do not fit")),
+        }
+    }
+
+    pub(crate) fn own_child_secret(&mut self, state: ExpectSharedSecret, answer: Answer) {
+        let failure = match answer {
+            Answer::KeyAgreement(Ok(agreed)) => match agreed.shared {
+                Some(Ok(shared)) => return self.own_child_complete(state.draft, state.agreed, Some(shared)),
+                _ => Failure::BadKeValue,
+            },
+            Answer::KeyAgreement(Err(error)) => Failure::AnswerRefused { what: "key agreement", error },
+            _ => Failure::AnswerMismatch("key agreement"),
+        };
+        self.own_child_unusable(state.draft, failure);
+    }
+
+    /// Both sides have agreed; if the peer rekeyed the same SA, one of the two successors lives.
+    fn own_child_complete(&mut self, draft: Draft, agreed: Agreed, shared: Option<SharedSecret>) {
+        let Agreed { accepted, nonce, peer_nonce, rival } = agreed;
+        if draft.intent.rekey.is_some() && rival.is_some() {
+            self.ctx.out.collisions = self.ctx.out.collisions.saturating_add(1);
+            if rival.decide(&nonce, &peer_nonce) == Winner::Theirs {
+                // The peer has installed ours, and waits for us, who made it, to delete it.
+                return self.up.tasks.push_front(Task::DeleteForeign { spi_in: draft.spi });
+            }
+            if let Rival::Answered { made: Some(loser), .. } = rival {
+                self.up.make_redundant(self.ctx, loser);
+            }
+        }
+        let nonces = Nonces::new(&nonce, &peer_nonce);
+        let keys = EspKeyPair::derive(
+            &accepted.suite,
+            self.line.sa.suite.prf,
+            &self.line.sa.keys.sk_d,
+            shared.as_ref(),
+            nonces,
+        );
+        self.own_child_install(draft.intent, draft.spi, accepted, keys);
+    }
+
+    /// Installs what we asked for, in CREATE_CHILD_SA or in IKE_AUTH. The peer installed its inbound SA before it
+    /// answered, so we may send at once.
+    pub(crate) fn own_child_install(
+        &mut self,
+        intent: Intent,
+        spi_in: u32,
+        accepted: Accepted,
+        keys: EspKeyPair,
+    ) {
+        let Accepted { suite, spi_out, local, remote } = accepted;
+        let replaces = intent.rekey.filter(|old| self.up.children.get(*old).is_some());
+        let config = intent.config.id;
+        let made = Made { config: intent.config, spi_in, spi_out, suite, local, remote };
+        let (child, pending) = self.install(
+            made,
+            (keys.responder_to_initiator, keys.initiator_to_responder),
+            Role::Initiator,
+            replaces,
+            OutboundStart::Now,
+        );
+        self.line.own =
+            Some(Own::ChildInstall(ExpectInstall { child, config, rekey: intent.rekey, pending }));
+    }
+
+    pub(crate) fn own_child_installed(&mut self, state: ExpectInstall, answer: Answer) {
+        // The peer may have deleted it meanwhile; then nothing is left to do.
+        let Some(child) = self.up.children.get_mut(state.child) else { return };
+        let failure = match answer {
+            Answer::Install(Ok(())) => {
+                child.state = ChildState::Live;
+                return self.own_child_up(&state);
+            }
+            Answer::Install(Err(error)) => Failure::AnswerRefused { what: "installation", error },
+            _ => Failure::AnswerMismatch("installation"),
+        };
+        self.own_child_not_installed(&state, failure);
+    }
+
+    fn own_child_up(&mut self, state: &ExpectInstall) {
+        self.up.announce(self.ctx, self.common, state.child);
+        if let Some(old) = state.rekey.and_then(|old| self.up.children.get_mut(old)) {
+            old.state = ChildState::Closing { replaced: true };
+            let old = old.id;
+            self.up.tasks.push_front(Task::DeleteChild { child: old, reason: Failure::Superseded });
+        }
+    }
+
+    /// The peer has it and we do not: it has to go there too.
+    pub(crate) fn own_child_not_installed(&mut self, state: &ExpectInstall, failure: Failure) {
+        if let Some(child) = self.up.children.get_mut(state.child) {
+            child.state = ChildState::Closing { replaced: false };
+            self.up.tasks.push_front(Task::DeleteChild { child: state.child, reason: failure.clone() });
+        }
+        self.rekey_later(state.rekey);
+        self.report_child_failure(Some(state.config), state.rekey, failure);
+    }
+
+    /// The peer took back the CHILD_SA it agreed to, before it was installed here.
+    pub(crate) fn own_child_withdrawn(&mut self, draft: Draft) {
+        self.ctx.order(WantKind::ReleaseSpi(draft.spi));
+        self.own_child_failed(&draft.intent, Failure::PeerDeleted);
+    }
+
+    /// The peer believes it made a CHILD_SA that we cannot use.
+    fn own_child_unusable(&mut self, draft: Draft, failure: Failure) {
+        self.up.tasks.push_front(Task::DeleteForeign { spi_in: draft.spi });
+        self.own_child_failed(&draft.intent, failure);
+    }
+
+    fn own_child_refused(&mut self, state: ExpectReply, parts: &Parts) {
+        let Some(error) = parts.error() else {
+            return self
+                .own_child_unusable(state.draft, Failure::Syntax("a CREATE_CHILD_SA reply without SA"));
+        };
+        if error.notify_type == NotifyType::InvalidKePayload
+            && !state.draft.regrouped
+            && let Some(group) = self.offered_group(&state.draft.intent, error.data_u16())
+        {
+            return self.own_child_generate(Draft { regrouped: true, ..state.draft }, group);
+        }
+        self.ctx.order(WantKind::ReleaseSpi(state.draft.spi));
+        let intent = state.draft.intent;
+        match (error.notify_type, intent.rekey) {
+            (NotifyType::TemporaryFailure, Some(old)) => self.rekey_later(Some(old)),
+            (NotifyType::TemporaryFailure, None) => {
+                let at = self.ctx.retry_at();
+                self.up.later.push((at, Task::CreateChild(intent.config.id)));
+            }
+            (NotifyType::ChildSaNotFound, Some(old)) if !state.rival.is_some() => {
+                self.child_unknown_to_peer(old)
+            }
+            (NotifyType::ChildSaNotFound, Some(_)) => {}
+            (other, _) => self.own_child_failed(&intent, child_deal::refused(other)),
+        }
+    }
+
+    fn offered_group(&self, intent: &Intent, wanted: Option<u16>) -> Option<Group> {
+        let group = wanted.and_then(Group::from_transform_id)?;
+        intent.config.proposals.iter().any(|proposal| proposal.groups.contains(&group)).then_some(group)
+    }
+
+    /// "the initiator of the exchange ... SHOULD silently delete the Child SA and ... request to create a new
+    /// Child SA from scratch" (RFC 7296 §2.25). Unless the peer said before that it deleted it.
+    fn child_unknown_to_peer(&mut self, old: ChildSaId) {
+        if self.up.children.get(old).is_some_and(|child| child.state == ChildState::Live) {
+            let config = self.up.drop_child(self.ctx, self.common, old, Failure::ChildNotFound);
+            self.up.tasks.extend(config.map(Task::CreateChild));
+        }
+    }
+
+    /// It did not work out; the IKE SA stays up, and so does the SA that was to be replaced.
+    pub(crate) fn own_child_failed(&mut self, intent: &Intent, failure: Failure) {
+        self.rekey_later(intent.rekey);
+        self.report_child_failure(Some(intent.config.id), intent.rekey, failure);
+    }
+
+    /// Tries the rekey of this SA again after a while, if it is still ours to rekey.
+    pub(crate) fn rekey_later(&mut self, old: Option<ChildSaId>) {
+        let at = self.ctx.retry_at();
+        let old = old.and_then(|old| self.up.children.get_mut(old));
+        if let Some(old) = old.filter(|old| old.state == ChildState::Live) {
+            old.soft_at = Some(at);
+        }
+    }
+
+    pub(crate) fn report_child_failure(
+        &mut self,
+        config: Option<ChildId>,
+        rekey_of: Option<ChildSaId>,
+        reason: Failure,
+    ) {
+        let (ike, connection) = (self.common.id, self.common.connection);
+        self.ctx.event(Event::ChildFailed { ike, connection, config, rekey_of, reason });
+    }
+}

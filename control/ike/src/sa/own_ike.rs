@@ -1,0 +1,255 @@
+//! We rekey the IKE SA (RFC 7296 §1.3.2, §2.18, §2.8.2).
+//!
+//! [`ExpectPublicValue`] -> [`ExpectReply`] -> [`ExpectSharedSecret`]; then the new IKE SA is current and the old one
+//! deleted. CHILD_SAs belong to the tunnel and need no moving.
+
+use super::ike_sa::IkeSa;
+use super::line::{Line, Own, Standing};
+use super::parts::Parts;
+use super::turn::Turn;
+use super::up::{PEERS_DELETE, Task};
+use crate::collision::{Rival, Winner};
+use crate::config::Group;
+use crate::context::Pending;
+use crate::crypto::{IkeKeys, IkeSuite, Nonces, SharedSecret};
+use crate::error::{Failure, Subject};
+use crate::event::Event;
+use crate::key_agreement::{KeyAgreement, Seed, Task as KeyTask};
+use crate::negotiate;
+use crate::want::{Answer, Role, WantKind};
+use crate::wire::{ExchangeType, IkeSpi, KeyExchange, KeyExchangeId, Nonce, NotifyType, Payload, Spi};
+
+/// Our public value is being computed.
+pub(crate) struct ExpectPublicValue {
+    group: Group,
+    seed: Seed,
+    regrouped: bool,
+    pub(crate) pending: Pending,
+}
+
+/// The request is out.
+pub(crate) struct ExpectReply {
+    spi: IkeSpi,
+    nonce: Nonce,
+    group: Group,
+    seed: Seed,
+    regrouped: bool,
+    /// The peer's rekey of the same IKE SA, by our SPI in it.
+    pub(crate) rival: Rival<IkeSpi>,
+}
+
+/// The shared secret is being computed.
+pub(crate) struct ExpectSharedSecret {
+    spi: IkeSpi,
+    peer_spi: IkeSpi,
+    suite: IkeSuite,
+    nonce: Nonce,
+    peer_nonce: Nonce,
+    rival: Rival<IkeSpi>,
+    pub(crate) pending: Pending,
+}
+
+impl Turn<'_, '_> {
+    pub(crate) fn start_ike_rekey(&mut self) {
+        // The group in use is most likely still the right one.
+        let config = self.current_config();
+        let in_use = self.line.sa.suite.group;
+        let offered = |group: &Group| config.proposals.iter().any(|proposal| proposal.groups.contains(group));
+        let first = config.proposals.first().and_then(|proposal| proposal.groups.first()).copied();
+        if let Some(group) = Some(in_use).filter(offered).or(first) {
+            self.own_ike_generate(group, false);
+        }
+    }
+
+    fn own_ike_generate(&mut self, group: Group, regrouped: bool) {
+        let seed = self.ctx.seed();
+        let job = KeyAgreement { group, seed: seed.clone(), task: KeyTask::Generate };
+        let pending = self.ctx.ask(self.common.id, WantKind::KeyAgreement(job));
+        self.line.own = Some(Own::IkePublic(Box::new(ExpectPublicValue { group, seed, regrouped, pending })));
+    }
+
+    pub(crate) fn own_ike_public(&mut self, state: ExpectPublicValue, answer: Answer) {
+        let public = match answer {
+            Answer::KeyAgreement(Ok(agreed)) => agreed.public,
+            Answer::KeyAgreement(Err(error)) => {
+                return self.own_ike_failed(Failure::AnswerRefused { what: "key agreement", error });
+            }
+            _ => return self.own_ike_failed(Failure::AnswerMismatch("key agreement")),
+        };
+        if self.line.peer.is_some() {
+            // The peer would have to refuse while its own exchange is under way (RFC 7296 §2.25.2).
+            return self.rekey_ike_later();
+        }
+        let (spi, nonce) = (self.ctx.ike_spi(), self.ctx.nonce());
+        let config = self.current_config();
+        let payloads = vec![
+            Payload::SecurityAssociation(negotiate::offer_ike(&config.proposals, Spi::Ike(spi))),
+            Payload::Nonce(nonce.clone()),
+            Payload::KeyExchange(KeyExchange {
+                method: KeyExchangeId::from(state.group.transform_id()),
+                data: public,
+            }),
+        ];
+        match self.request(ExchangeType::CreateChildSa, payloads) {
+            Ok(()) => {
+                let ExpectPublicValue { group, seed, regrouped, .. } = state;
+                let state = ExpectReply { spi, nonce, group, seed, regrouped, rival: Rival::None };
+                self.line.own = Some(Own::IkeReply(Box::new(state)));
+            }
+            Err(failure) => self.own_ike_failed(failure),
+        }
+    }
+
+    pub(crate) fn own_ike_reply(&mut self, state: ExpectReply, mut parts: Parts) {
+        let (Some(sa), Some(peer_nonce), Some(ke)) = (parts.sa.take(), parts.nonce.take(), parts.ke.take())
+        else {
+            return self.own_ike_refused(state, &parts);
+        };
+        let config = self.current_config();
+        let (suite, peer_spi) = match negotiate::check_ike(&sa, &config.proposals) {
+            Some((suite, Spi::Ike(spi))) if !spi.is_zero() => (suite, spi),
+            _ => return self.up.ended = Some(Failure::ProposalNotOffered(Subject::Ike)),
+        };
+        if suite.group != state.group || u16::from(ke.method) != state.group.transform_id() {
+            return self.up.ended = Some(Failure::Syntax("KE payload and chosen group do not fit"));
+        }
+        let job =
+            KeyAgreement { group: state.group, seed: state.seed, task: KeyTask::Agree { peer: ke.data } };
+        let pending = self.ctx.ask(self.common.id, WantKind::KeyAgreement(job));
+        let ExpectReply { spi, nonce, rival, .. } = state;
+        let state = ExpectSharedSecret { spi, peer_spi, suite, nonce, peer_nonce, rival, pending };
+        self.line.own = Some(Own::IkeSecret(Box::new(state)));
+    }
+
+    fn own_ike_refused(&mut self, state: ExpectReply, parts: &Parts) {
+        let Some(error) = parts.error() else {
+            return self.up.ended = Some(Failure::Syntax("an IKE rekey reply without SA, nonce and KE"));
+        };
+        match (error.notify_type, error.data_u16().and_then(Group::from_transform_id)) {
+            (NotifyType::InvalidKePayload, Some(group)) if !state.regrouped && !state.rival.is_some() => {
+                let config = self.current_config();
+                if config.proposals.iter().any(|proposal| proposal.groups.contains(&group)) {
+                    return self.own_ike_generate(group, true);
+                }
+                self.own_ike_failed(Failure::InvalidKeGroup(group.transform_id()));
+            }
+            // The peer did it itself; then there is nothing to try again.
+            _ if state.rival.is_some() => self.settle_candidate(Winner::Theirs),
+            (NotifyType::TemporaryFailure, _) => self.rekey_ike_later(),
+            (NotifyType::NoProposalChosen, _) => self.own_ike_failed(Failure::ProposalRefused(Subject::Ike)),
+            (other, _) => self.own_ike_failed(Failure::PeerError(other.into())),
+        }
+    }
+
+    pub(crate) fn own_ike_secret(&mut self, state: ExpectSharedSecret, answer: Answer) {
+        let failure = match answer {
+            Answer::KeyAgreement(Ok(agreed)) => match agreed.shared {
+                Some(Ok(shared)) => match self.own_ike_derive(&state, &shared) {
+                    Ok(sa) => return self.own_ike_made(state, sa),
+                    Err(failure) => failure,
+                },
+                _ => Failure::BadKeValue,
+            },
+            Answer::KeyAgreement(Err(error)) => Failure::AnswerRefused { what: "key agreement", error },
+            _ => Failure::AnswerMismatch("key agreement"),
+        };
+        // The peer has a new IKE SA whose keys we lack: nothing can be said on it, and the old one is about to go.
+        self.up.ended = Some(failure);
+    }
+
+    fn own_ike_derive(
+        &mut self,
+        state: &ExpectSharedSecret,
+        shared: &SharedSecret,
+    ) -> Result<IkeSa, Failure> {
+        let spis = (state.spi, state.peer_spi);
+        let nonces = Nonces::new(&state.nonce, &state.peer_nonce);
+        let old = (self.line.sa.suite.prf, &self.line.sa.keys);
+        let keys = IkeKeys::rekey(&state.suite, old, shared, nonces, spis.0, spis.1);
+        IkeSa::new(self.ctx, self.common, Role::Initiator, spis, state.suite, keys)
+    }
+
+    fn own_ike_made(&mut self, state: ExpectSharedSecret, sa: IkeSa) {
+        let winner = state.rival.decide(&state.nonce, &state.peer_nonce);
+        if state.rival.is_some() {
+            self.ctx.out.collisions = self.ctx.out.collisions.saturating_add(1);
+        }
+        let mut line = Line::new(sa, Standing::Current, self.common.path);
+        if winner == Winner::Theirs {
+            // "closed by the endpoint that created it"
+            line.standing = Standing::Retiring { until: self.ctx.now + PEERS_DELETE };
+            line.delete = true;
+            self.up.lines.push(line);
+            return self.settle_candidate(winner);
+        }
+        self.settle_candidate(winner);
+        self.ike_rekeyed(&line.sa);
+        self.up.lines.push(line);
+        if !self.line.is_closed() {
+            self.retire();
+            self.line.delete = true;
+        }
+    }
+
+    /// The peer's new IKE SA lives or dies.
+    pub(crate) fn settle_candidate(&mut self, winner: Winner) {
+        let until = self.ctx.now + PEERS_DELETE;
+        let candidate =
+            self.up.lines.iter().position(|line| matches!(line.standing, Standing::Candidate { .. }));
+        let Some(index) = candidate else { return };
+        let Some(line) = self.up.lines.get_mut(index) else { return };
+        match winner {
+            Winner::Ours => line.standing = Standing::Retiring { until },
+            Winner::Theirs => {
+                line.standing = Standing::Current;
+                let (initiator_spi, responder_spi, suite) =
+                    (line.sa.initiator_spi.0, line.sa.responder_spi.0, line.sa.suite);
+                self.ctx.event(Event::IkeRekeyed {
+                    ike: self.common.id,
+                    initiator_spi,
+                    responder_spi,
+                    suite,
+                });
+                if !self.line.is_closed() {
+                    self.retire();
+                }
+            }
+        }
+    }
+
+    /// This line is the candidate and the peer uses it: it won.
+    pub(crate) fn adopt_candidate(&mut self) {
+        self.line.standing = Standing::Current;
+        let sa = &self.line.sa;
+        let (initiator_spi, responder_spi, suite) = (sa.initiator_spi.0, sa.responder_spi.0, sa.suite);
+        self.ctx.event(Event::IkeRekeyed { ike: self.common.id, initiator_spi, responder_spi, suite });
+        let until = self.ctx.now + PEERS_DELETE;
+        for line in self.up.lines.iter_mut().filter(|line| line.is_current()) {
+            line.standing = Standing::Retiring { until };
+            if let Some(Own::IkeReply(state)) = &mut line.own {
+                state.rival = Rival::Done;
+            }
+        }
+    }
+
+    pub(crate) fn ike_rekeyed(&mut self, sa: &IkeSa) {
+        let (initiator_spi, responder_spi) = (sa.initiator_spi.0, sa.responder_spi.0);
+        self.ctx.event(Event::IkeRekeyed {
+            ike: self.common.id,
+            initiator_spi,
+            responder_spi,
+            suite: sa.suite,
+        });
+    }
+
+    fn own_ike_failed(&mut self, reason: Failure) {
+        let (ike, connection) = (self.common.id, self.common.connection);
+        self.ctx.event(Event::IkeRekeyFailed { ike, connection, reason });
+        self.rekey_ike_later();
+    }
+
+    pub(crate) fn rekey_ike_later(&mut self) {
+        let at = self.ctx.retry_at();
+        self.up.later.push((at, Task::RekeyIke));
+    }
+}

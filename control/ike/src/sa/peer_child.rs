@@ -1,0 +1,392 @@
+//! The peer asks for a CHILD_SA, in CREATE_CHILD_SA or in IKE_AUTH (RFC 7296 §1.2, §1.3).
+//!
+//! [`ExpectSpi`] -> ([`ExpectSharedSecret`]) -> [`ExpectInstall`] -> reply. The inbound SA is installed before the
+//! reply that lets the peer use it.
+
+use super::child_deal::{self, Choice};
+use super::children::ChildState;
+use super::line::{Own, Peer, Standing};
+use super::parts::Parts;
+use super::turn::{Made, Turn};
+use crate::collision::{Rival, lowest};
+use crate::config::ChildId;
+use crate::context::Pending;
+use crate::crypto::{EspKeyPair, Nonces, SharedSecret};
+use crate::error::{Failure, Side};
+use crate::id::ChildSaId;
+use crate::key_agreement::{KeyAgreement, Task as KeyTask};
+use crate::narrow;
+use crate::want::{AllocateSpi, Answer, OutboundStart, Role, WantKind};
+use crate::wire::{
+    ExchangeType, KeyExchange, KeyExchangeId, Nonce, Notify, NotifyType, Payload, SecurityAssociation, Spi,
+};
+
+/// An SPI is being reserved.
+pub(crate) struct ExpectSpi {
+    deal: Deal,
+    pub(crate) pending: Pending,
+}
+
+/// Our public value and the shared secret are being computed.
+pub(crate) struct ExpectSharedSecret {
+    deal: Deal,
+    spi: u32,
+    pub(crate) pending: Pending,
+}
+
+/// The new SA is being installed.
+pub(crate) struct ExpectInstall {
+    envelope: Envelope,
+    child: ChildSaId,
+    config: ChildId,
+    rekey: Option<ChildSaId>,
+    payloads: Vec<Payload>,
+    pub(crate) pending: Pending,
+}
+
+/// The exchange the answer travels in.
+pub(crate) enum Envelope {
+    /// CREATE_CHILD_SA.
+    CreateChild,
+    /// IKE_AUTH, with IDr, CERT and AUTH in front.
+    Auth(Vec<Payload>),
+}
+
+/// What was agreed on.
+struct Deal {
+    envelope: Envelope,
+    choice: Choice,
+    rekey: Option<ChildSaId>,
+    initiator_nonce: Nonce,
+    responder_nonce: Nonce,
+    /// The peer's public value, if the CHILD_SA has its own key exchange.
+    ke: Option<Vec<u8>>,
+}
+
+impl ExpectSharedSecret {
+    /// The reserved SPI.
+    pub(crate) fn spi(&self) -> u32 {
+        self.spi
+    }
+}
+
+impl Turn<'_, '_> {
+    /// A CREATE_CHILD_SA request for a CHILD_SA.
+    pub(crate) fn peer_child_request(&mut self, parts: Parts) {
+        if let Err(refusal) = self.peer_child_begin(parts) {
+            self.peer_child_refuse(Envelope::CreateChild, None, refusal);
+        }
+    }
+
+    fn peer_child_begin(&mut self, mut parts: Parts) -> Result<(), Refused> {
+        self.peer_child_admit()?;
+        let rekey = self.peer_child_rekeys(&parts)?;
+        if rekey.is_none() && self.up.children.counted() >= self.common.config.max_children {
+            return Err(Failure::NoAdditionalSas(Side::Ours).into());
+        }
+        let initiator_nonce =
+            parts.nonce.take().ok_or(Failure::Syntax("a CREATE_CHILD_SA request without nonce"))?;
+        let choice = self.peer_child_choose(&parts, rekey, true)?;
+        let ke = match (choice.chosen.suite.group, parts.ke) {
+            (None, _) => None,
+            (Some(group), Some(ke)) if u16::from(ke.method) == group.transform_id() => Some(ke.data),
+            // "INVALID_KE_PAYLOAD ... the responder's preferred group" (RFC 7296 §1.3).
+            (Some(group), _) => return Err(Refused::WrongGroup(KeyExchangeId::from(group.transform_id()))),
+        };
+        let responder_nonce = self.ctx.nonce();
+        self.peer_child_meets_ours(rekey, &initiator_nonce, &responder_nonce);
+        let envelope = Envelope::CreateChild;
+        self.peer_child_ask_spi(Deal { envelope, choice, rekey, initiator_nonce, responder_nonce, ke });
+        Ok(())
+    }
+
+    /// "If a peer receives a request to create or rekey a Child SA when it is currently rekeying the IKE SA, it
+    /// SHOULD reply with TEMPORARY_FAILURE." (RFC 7296 §2.25.2)
+    fn peer_child_admit(&mut self) -> Result<(), Failure> {
+        if matches!(self.line.standing, Standing::Candidate { .. }) {
+            self.adopt_candidate();
+        }
+        let rekeying = matches!(self.line.own, Some(Own::IkeReply(_) | Own::IkeSecret(_)));
+        match self.line.is_current() && !self.up.is_closing() && !rekeying {
+            true => Ok(()),
+            false => Err(Failure::TemporaryFailure),
+        }
+    }
+
+    /// The CHILD_SA that N(REKEY_SA) names, judged by RFC 7296 §2.25.1.
+    fn peer_child_rekeys(&mut self, parts: &Parts) -> Result<Option<ChildSaId>, Refused> {
+        let Some(notify) = parts.notify(NotifyType::RekeySa) else { return Ok(None) };
+        let Spi::Child(spi) = notify.spi else { return Err(Failure::Syntax("REKEY_SA without SPI").into()) };
+        let Some(old) = self.up.children.by_peer_spi(spi) else {
+            // It may be the one that the reply we wait for makes: the peer, who sent it, has it already.
+            let expecting = matches!(self.line.own, Some(Own::ChildReply(_) | Own::ChildSecret(_)));
+            return Err(if expecting { Failure::TemporaryFailure.into() } else { Refused::NotFound(spi) });
+        };
+        let is_live = self.up.children.get(old).is_some_and(|child| child.state == ChildState::Live);
+        let own_is_done = match &self.line.own {
+            Some(Own::ChildSecret(state)) => state.draft.intent.rekey == Some(old),
+            Some(Own::ChildInstall(state)) => state.rekey == Some(old),
+            _ => false,
+        };
+        // "If a peer receives a request to rekey a Child SA that it is currently trying to close, it SHOULD reply
+        // with TEMPORARY_FAILURE."
+        if !is_live || own_is_done { Err(Failure::TemporaryFailure.into()) } else { Ok(Some(old)) }
+    }
+
+    fn peer_child_choose(
+        &self,
+        parts: &Parts,
+        rekey: Option<ChildSaId>,
+        with_groups: bool,
+    ) -> Result<Choice, Refused> {
+        // The connection as configured now: changed selectors apply to rekeys (TS-09).
+        let config = self.current_config();
+        let old = rekey.and_then(|old| self.up.children.get(old)).map(|old| old.config);
+        let preferred = |id: &ChildId| match old {
+            Some(old) => *id == old,
+            None => !self.up.children.has(*id),
+        };
+        child_deal::choose(&config.children, preferred, parts, with_groups).map_err(Refused::Deal)
+    }
+
+    /// Our own rekey of the same SA meets the peer's: one not yet sent is dropped, one sent will be decided by
+    /// the nonces when it is answered.
+    fn peer_child_meets_ours(&mut self, rekey: Option<ChildSaId>, ni: &Nonce, nr: &Nonce) {
+        let Some(old) = rekey else { return };
+        match &mut self.line.own {
+            Some(Own::ChildSpi(state)) if state.intent.rekey == Some(old) => self.line.own = None,
+            Some(Own::ChildPublic(state)) if state.draft.intent.rekey == Some(old) => {
+                self.ctx.order(WantKind::ReleaseSpi(state.draft.spi));
+                self.line.own = None;
+            }
+            Some(Own::ChildReply(state)) if state.draft.intent.rekey == Some(old) => {
+                state.rival = Rival::Answered { made: None, lowest: lowest(ni, nr).clone() };
+            }
+            _ => {}
+        }
+    }
+
+    /// The CHILD_SA of IKE_AUTH, whose nonces are those of IKE_SA_INIT and which has no key exchange.
+    pub(crate) fn peer_first_child(&mut self, parts: Parts, front: Vec<Payload>, nonces: (Nonce, Nonce)) {
+        let envelope = Envelope::Auth(front);
+        match self.peer_child_choose(&parts, None, false) {
+            Ok(choice) => {
+                let (initiator_nonce, responder_nonce) = nonces;
+                self.peer_child_ask_spi(Deal {
+                    envelope,
+                    choice,
+                    rekey: None,
+                    initiator_nonce,
+                    responder_nonce,
+                    ke: None,
+                });
+            }
+            Err(refused) => self.peer_child_refuse(envelope, None, refused),
+        }
+    }
+
+    fn peer_child_ask_spi(&mut self, deal: Deal) {
+        let want = AllocateSpi {
+            instance: self.common.path.instance,
+            ike: self.common.id,
+            connection: self.common.connection,
+            config: deal.choice.config.id,
+            replaces: deal.rekey,
+        };
+        let pending = self.ctx.ask(self.common.id, WantKind::AllocateSpi(want));
+        self.line.peer = Some(Peer::ChildSpi(Box::new(ExpectSpi { deal, pending })));
+    }
+
+    pub(crate) fn peer_child_spi(&mut self, state: ExpectSpi, answer: Answer) {
+        let mut deal = state.deal;
+        let failure = match answer {
+            Answer::AllocateSpi(Ok(spi)) => match (deal.choice.chosen.suite.group, deal.ke.take()) {
+                (Some(group), Some(peer)) => {
+                    let job = KeyAgreement { group, seed: self.ctx.seed(), task: KeyTask::Respond { peer } };
+                    let pending = self.ctx.ask(self.common.id, WantKind::KeyAgreement(job));
+                    let state = ExpectSharedSecret { deal, spi, pending };
+                    return self.line.peer = Some(Peer::ChildSecret(Box::new(state)));
+                }
+                _ => return self.peer_child_install(deal, spi, None),
+            },
+            Answer::AllocateSpi(Err(error)) => Failure::AnswerRefused { what: "SPI allocation", error },
+            _ => Failure::AnswerMismatch("SPI allocation"),
+        };
+        self.peer_child_refuse(deal.envelope, Some(deal.choice.config.id), failure.into());
+    }
+
+    pub(crate) fn peer_child_secret(&mut self, state: ExpectSharedSecret, answer: Answer) {
+        let failure = match answer {
+            Answer::KeyAgreement(Ok(agreed)) => match agreed.shared {
+                Some(Ok(shared)) => {
+                    return self.peer_child_install(state.deal, state.spi, Some((shared, agreed.public)));
+                }
+                _ => Failure::BadKeValue,
+            },
+            Answer::KeyAgreement(Err(error)) => Failure::AnswerRefused { what: "key agreement", error },
+            _ => Failure::AnswerMismatch("key agreement"),
+        };
+        self.ctx.order(WantKind::ReleaseSpi(state.spi));
+        self.peer_child_refuse(state.deal.envelope, Some(state.deal.choice.config.id), failure.into());
+    }
+
+    fn peer_child_install(&mut self, deal: Deal, spi_in: u32, key: Option<(SharedSecret, Vec<u8>)>) {
+        let Deal { envelope, choice, rekey, initiator_nonce, responder_nonce, .. } = deal;
+        let Choice { config, chosen, spi_out, local, remote } = choice;
+        let (shared, public) = key.unzip();
+        let nonces = Nonces::new(&initiator_nonce, &responder_nonce);
+        let sa = &self.line.sa;
+        let keys = EspKeyPair::derive(&chosen.suite, sa.suite.prf, &sa.keys.sk_d, shared.as_ref(), nonces);
+        let with_nonce = matches!(envelope, Envelope::CreateChild).then_some(responder_nonce);
+        let payloads = answer(
+            chosen.answer(Spi::Child(spi_in)),
+            with_nonce,
+            chosen.suite.group.zip(public),
+            &remote,
+            &local,
+        );
+        let config_id = config.id;
+        let made = Made { config, spi_in, spi_out, suite: chosen.suite, local, remote };
+        let rekey = rekey.filter(|old| self.up.children.get(*old).is_some());
+        let start = if rekey.is_some() { OutboundStart::OnFirstInbound } else { OutboundStart::OnActivate };
+        let keys = (keys.initiator_to_responder, keys.responder_to_initiator);
+        let (child, pending) = self.install(made, keys, Role::Responder, rekey, start);
+        let state = ExpectInstall { envelope, child, config: config_id, rekey, payloads, pending };
+        self.line.peer = Some(Peer::ChildInstall(Box::new(state)));
+    }
+
+    pub(crate) fn peer_child_installed(&mut self, state: ExpectInstall, answer: Answer) {
+        let failure = match answer {
+            Answer::Install(Ok(())) if self.up.children.get(state.child).is_some() => {
+                return self.peer_child_up(state);
+            }
+            Answer::Install(Ok(())) => Failure::TemporaryFailure,
+            Answer::Install(Err(error)) => Failure::AnswerRefused { what: "installation", error },
+            _ => Failure::AnswerMismatch("installation"),
+        };
+        self.peer_child_not_installed(state, failure);
+    }
+
+    /// It is not to be: the worker may or may not have it.
+    pub(crate) fn peer_child_not_installed(&mut self, state: ExpectInstall, failure: Failure) {
+        if let Some(child) = self.up.children.remove(state.child) {
+            self.ctx.order(WantKind::Remove { child: child.id, spi_in: child.spi_in });
+        }
+        self.peer_child_refuse(state.envelope, Some(state.config), failure.into());
+    }
+
+    /// The inbound SA is in place: now the peer may know.
+    fn peer_child_up(&mut self, state: ExpectInstall) {
+        let (exchange, mut payloads) = match state.envelope {
+            Envelope::CreateChild => (ExchangeType::CreateChildSa, Vec::new()),
+            Envelope::Auth(front) => (ExchangeType::IkeAuth, front),
+        };
+        payloads.extend(state.payloads);
+        if let Some(child) = self.up.children.get_mut(state.child) {
+            child.state = ChildState::Live;
+        }
+        self.reply(exchange, payloads);
+        let old = state.rekey.and_then(|old| self.up.children.get_mut(old));
+        match old.filter(|old| old.state == ChildState::Live) {
+            Some(old) => {
+                old.state = ChildState::Replaced { by: state.child };
+                let old = old.id;
+                self.peer_child_rival_made(old, state.child);
+            }
+            None => {
+                self.ctx.order(WantKind::Activate(state.child));
+                self.up.announce(self.ctx, self.common, state.child);
+            }
+        }
+    }
+
+    /// Our own unanswered rekey of `old` learns of the SA that the peer's made.
+    fn peer_child_rival_made(&mut self, old: ChildSaId, new: ChildSaId) {
+        if let Some(Own::ChildReply(own)) = &mut self.line.own
+            && own.draft.intent.rekey == Some(old)
+            && let Rival::Answered { made, .. } = &mut own.rival
+        {
+            *made = Some(new);
+        }
+    }
+
+    /// Answers that there will be no CHILD_SA. In IKE_AUTH the IKE SA comes up all the same.
+    fn peer_child_refuse(&mut self, envelope: Envelope, config: Option<ChildId>, refused: Refused) {
+        // A rival that came to nothing does not count in a collision.
+        if let Some(Own::ChildReply(own)) = &mut self.line.own
+            && matches!(own.rival, Rival::Answered { made: None, .. })
+        {
+            own.rival = Rival::None;
+        }
+        let notify = refused.notify();
+        match envelope {
+            Envelope::CreateChild => self.reply(ExchangeType::CreateChildSa, vec![notify]),
+            Envelope::Auth(mut front) => {
+                front.push(notify);
+                self.reply(ExchangeType::IkeAuth, front);
+            }
+        }
+        if let Some(failure) = refused.reported(&mut self.common.attempt) {
+            self.end_if_misbehaved(&failure);
+            self.report_child_failure(config, None, failure);
+        }
+    }
+}
+
+/// SA, Nr, KEr, TSi, TSr.
+fn answer(
+    sa: SecurityAssociation,
+    nonce: Option<Nonce>,
+    key: Option<(crate::config::Group, Vec<u8>)>,
+    theirs: &[crate::config::Selector],
+    ours: &[crate::config::Selector],
+) -> Vec<Payload> {
+    let mut payloads = vec![Payload::SecurityAssociation(sa)];
+    payloads.extend(nonce.map(Payload::Nonce));
+    payloads.extend(key.map(|(group, data)| {
+        Payload::KeyExchange(KeyExchange { method: KeyExchangeId::from(group.transform_id()), data })
+    }));
+    payloads.push(Payload::TrafficSelectorsInitiator(narrow::to_wire(theirs)));
+    payloads.push(Payload::TrafficSelectorsResponder(narrow::to_wire(ours)));
+    payloads
+}
+
+/// Why a request is refused.
+enum Refused {
+    Failure(Failure),
+    Deal(child_deal::Refusal),
+    WrongGroup(KeyExchangeId),
+    NotFound(u32),
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Refused {
+        Refused::Failure(failure)
+    }
+}
+
+impl Refused {
+    fn notify(&self) -> Payload {
+        Payload::Notify(match self {
+            Refused::Failure(failure) => Notify::new(failure.notify(), Vec::new()),
+            Refused::Deal(refusal) => Notify::new(refusal.failure.notify(), Vec::new()),
+            Refused::WrongGroup(group) => Notify::invalid_ke(*group),
+            Refused::NotFound(spi) => Notify::about_esp(NotifyType::ChildSaNotFound, *spi, Vec::new()),
+        })
+    }
+
+    /// What the operator should hear of it; conflicts that resolve themselves are none of it.
+    fn reported(self, attempt: &mut crate::recorder::Attempt) -> Option<Failure> {
+        match self {
+            Refused::Failure(Failure::TemporaryFailure) | Refused::WrongGroup(_) | Refused::NotFound(_) => {
+                None
+            }
+            Refused::Failure(failure) => Some(failure),
+            Refused::Deal(refusal) => {
+                attempt.offered = refusal.offered;
+                attempt.configured = refusal.configured;
+                Some(refusal.failure)
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The peer rekeys the IKE SA (RFC 7296 §1.3.2, §2.18, §2.8.2, §2.25.2).
+//!
+//! One wait, [`ExpectSharedSecret`]; then the reply, and the new IKE SA is current, unless our own rekey of the same
+//! SA is unanswered: then it is a candidate until the nonces decide.
+
+use super::ike_sa::IkeSa;
+use super::line::{Line, Own, Peer, Standing};
+use super::parts::Parts;
+use super::turn::Turn;
+use super::up::PEERS_DELETE;
+use crate::collision::{Rival, lowest};
+use crate::context::Pending;
+use crate::crypto::{IkeKeys, IkeSuite, Nonces, SharedSecret};
+use crate::error::{Failure, Subject};
+use crate::key_agreement::{KeyAgreement, Task as KeyTask};
+use crate::negotiate::{self, Chosen};
+use crate::want::{Answer, Role, WantKind};
+use crate::wire::{ExchangeType, IkeSpi, KeyExchange, KeyExchangeId, Nonce, Notify, Payload, Spi};
+
+/// Our public value and the shared secret are being computed.
+pub(crate) struct ExpectSharedSecret {
+    chosen: Chosen<IkeSuite>,
+    initiator_spi: IkeSpi,
+    responder_spi: IkeSpi,
+    initiator_nonce: Nonce,
+    responder_nonce: Nonce,
+    pub(crate) pending: Pending,
+}
+
+impl Turn<'_, '_> {
+    /// A CREATE_CHILD_SA request whose SA payload is for IKE.
+    pub(crate) fn peer_ike_request(&mut self, parts: Parts) {
+        if let Err(refusal) = self.peer_ike_begin(parts) {
+            self.reply(ExchangeType::CreateChildSa, vec![refusal.notify]);
+            if let Some(failure) = refusal.failure {
+                self.end_if_misbehaved(&failure);
+            }
+        }
+    }
+
+    fn peer_ike_begin(&mut self, parts: Parts) -> Result<(), Refusal> {
+        self.peer_ike_admit()?;
+        let (Some(sa), Some(initiator_nonce), Some(ke)) = (parts.sa, parts.nonce, parts.ke) else {
+            return Err(Failure::Syntax("an IKE rekey request without SA, nonce and KE").into());
+        };
+        let config = self.current_config();
+        let chosen =
+            negotiate::choose_ike(&sa, &config.proposals).ok_or(Failure::NoProposalChosen(Subject::Ike))?;
+        let Spi::Ike(initiator_spi) = chosen.peer_spi else {
+            return Err(Failure::Syntax("an IKE rekey proposal without SPI").into());
+        };
+        let group = chosen.suite.group;
+        if u16::from(ke.method) != group.transform_id() {
+            let notify = Notify::invalid_ke(KeyExchangeId::from(group.transform_id()));
+            return Err(Refusal { notify: Payload::Notify(notify), failure: None });
+        }
+        let (responder_spi, responder_nonce) = (self.ctx.ike_spi(), self.ctx.nonce());
+        if let Some(Own::IkeReply(own)) = &mut self.line.own {
+            let lowest = lowest(&initiator_nonce, &responder_nonce).clone();
+            own.rival = Rival::Answered { made: None, lowest };
+        }
+        let job = KeyAgreement { group, seed: self.ctx.seed(), task: KeyTask::Respond { peer: ke.data } };
+        let pending = self.ctx.ask(self.common.id, WantKind::KeyAgreement(job));
+        let state = ExpectSharedSecret {
+            chosen,
+            initiator_spi,
+            responder_spi,
+            initiator_nonce,
+            responder_nonce,
+            pending,
+        };
+        self.line.peer = Some(Peer::IkeSecret(Box::new(state)));
+        Ok(())
+    }
+
+    /// RFC 7296 §2.25.2: not while a CHILD_SA is being made, rekeyed or closed by us, nor while we close the IKE SA.
+    fn peer_ike_admit(&mut self) -> Result<(), Failure> {
+        if matches!(self.line.standing, Standing::Candidate { .. }) {
+            self.adopt_candidate();
+        }
+        if matches!(self.line.own, Some(Own::IkePublic(_))) {
+            // Ours is not sent yet: the peer's does.
+            self.line.own = None;
+        }
+        let conflict = match &self.line.own {
+            Some(Own::IkeSecret(_) | Own::IkeDeleted) => true,
+            Some(own) => own.is_about_child(),
+            None => false,
+        };
+        let free = self.line.is_current() && !self.line.delete && !self.up.is_closing() && !conflict;
+        if free { Ok(()) } else { Err(Failure::TemporaryFailure) }
+    }
+
+    pub(crate) fn peer_ike_secret(&mut self, state: ExpectSharedSecret, answer: Answer) {
+        let failure = match answer {
+            Answer::KeyAgreement(Ok(agreed)) => match agreed.shared {
+                Some(Ok(shared)) => match self.peer_ike_derive(&state, &shared) {
+                    Ok(sa) => return self.peer_ike_made(state, sa, agreed.public),
+                    Err(failure) => failure,
+                },
+                _ => Failure::BadKeValue,
+            },
+            _ => Failure::TemporaryFailure,
+        };
+        if let Some(Own::IkeReply(own)) = &mut self.line.own {
+            own.rival = Rival::None;
+        }
+        let refusal = Refusal::from(failure);
+        self.reply(ExchangeType::CreateChildSa, vec![refusal.notify]);
+        refusal.failure.iter().for_each(|failure| self.end_if_misbehaved(failure));
+    }
+
+    fn peer_ike_derive(
+        &mut self,
+        state: &ExpectSharedSecret,
+        shared: &SharedSecret,
+    ) -> Result<IkeSa, Failure> {
+        let spis = (state.initiator_spi, state.responder_spi);
+        let nonces = Nonces::new(&state.initiator_nonce, &state.responder_nonce);
+        let old = (self.line.sa.suite.prf, &self.line.sa.keys);
+        let keys = IkeKeys::rekey(&state.chosen.suite, old, shared, nonces, spis.0, spis.1);
+        IkeSa::new(self.ctx, self.common, Role::Responder, spis, state.chosen.suite, keys)
+    }
+
+    fn peer_ike_made(&mut self, state: ExpectSharedSecret, sa: IkeSa, public: Vec<u8>) {
+        let method = KeyExchangeId::from(state.chosen.suite.group.transform_id());
+        let payloads = vec![
+            Payload::SecurityAssociation(state.chosen.answer(Spi::Ike(state.responder_spi))),
+            Payload::Nonce(state.responder_nonce),
+            Payload::KeyExchange(KeyExchange { method, data: public }),
+        ];
+        self.reply(ExchangeType::CreateChildSa, payloads);
+        let until = self.ctx.now + PEERS_DELETE;
+        if let Some(Own::IkeReply(own)) = &mut self.line.own {
+            if let Rival::Answered { made, .. } = &mut own.rival {
+                *made = Some(state.responder_spi);
+            }
+            return self.up.lines.push(Line::new(sa, Standing::Candidate { until }, self.common.path));
+        }
+        self.ike_rekeyed(&sa);
+        self.up.lines.push(Line::new(sa, Standing::Current, self.common.path));
+        if !self.line.is_closed() {
+            self.retire();
+        }
+    }
+}
+
+/// Why the peer may not rekey now.
+struct Refusal {
+    notify: Payload,
+    failure: Option<Failure>,
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Refusal {
+        Refusal { notify: Payload::Notify(Notify::new(failure.notify(), Vec::new())), failure: Some(failure) }
+    }
+}

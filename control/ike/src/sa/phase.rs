@@ -1,0 +1,174 @@
+//! The stages of a tunnel: calling or called, up, and lingering after its end.
+
+use super::call::{ExpectInitReply, ExpectPublicValue, ExpectSharedSecret};
+use super::call_auth::{ExpectAuthReply, ExpectSignature, ExpectSpi, ExpectVerdict, ExpectVerification};
+use super::called;
+use super::called_auth;
+use super::handshake::Abort;
+use super::ike_sa::{IkeSa, Opened};
+use super::up::Up;
+use crate::context::{Context, Pending};
+use crate::time::Instant;
+use crate::want::Path;
+use crate::window::{Due, Incoming};
+use crate::wire::{IkeSpi, Outer};
+
+/// Where a tunnel is.
+pub(crate) enum Phase {
+    /// We called and are not up.
+    Calling(Calling),
+    /// We were called and are not up.
+    Called(Called),
+    /// Both sides are proven.
+    Up(Box<Up>),
+    /// Over; one IKE SA still repeats its last words.
+    Lingering(Lingering),
+}
+
+/// What the initiator awaits.
+pub(crate) enum Calling {
+    PublicValue(Box<ExpectPublicValue>),
+    InitReply(Box<ExpectInitReply>),
+    SharedSecret(Box<ExpectSharedSecret>),
+    Spi(Box<ExpectSpi>),
+    Signature(Box<ExpectSignature>),
+    AuthReply(Box<ExpectAuthReply>),
+    Verdict(Box<ExpectVerdict>),
+    Verification(Box<ExpectVerification>),
+}
+
+/// What the responder awaits.
+pub(crate) enum Called {
+    SharedSecret(Box<called::ExpectSharedSecret>),
+    AuthRequest(Box<called_auth::ExpectAuthRequest>),
+    Verdict(Box<called_auth::ExpectVerdict>),
+    Verification(Box<called_auth::ExpectVerification>),
+    Signature(Box<called_auth::ExpectSignature>),
+}
+
+/// What a step of an unfinished tunnel leads to.
+pub(crate) type Next = Result<Phase, Abort>;
+
+/// An IKE SA after its end: it answers repetitions of the last request and repeats its own last request, until
+/// that is answered or time is up.
+pub(crate) struct Lingering {
+    pub(crate) sa: Box<IkeSa>,
+    pub(crate) until: Instant,
+}
+
+impl Calling {
+    /// The SPI by which messages find this tunnel.
+    pub(crate) fn local_spi(&self) -> IkeSpi {
+        match self {
+            Calling::PublicValue(state) => state.spi(),
+            Calling::InitReply(state) => state.spi(),
+            Calling::SharedSecret(state) => state.spi(),
+            Calling::Spi(state) => state.handshake.sa.local_spi(),
+            Calling::Signature(state) => state.handshake.sa.local_spi(),
+            Calling::AuthReply(state) => state.handshake.sa.local_spi(),
+            Calling::Verdict(state) => state.handshake.sa.local_spi(),
+            Calling::Verification(state) => state.handshake.sa.local_spi(),
+        }
+    }
+
+    /// The question under way.
+    pub(crate) fn pending(&self) -> Option<Pending> {
+        match self {
+            Calling::PublicValue(state) => Some(state.pending),
+            Calling::SharedSecret(state) => Some(state.pending),
+            Calling::Spi(state) => Some(state.pending),
+            Calling::Signature(state) => Some(state.pending),
+            Calling::Verdict(state) => Some(state.pending),
+            Calling::Verification(state) => Some(state.pending),
+            Calling::InitReply(_) | Calling::AuthReply(_) => None,
+        }
+    }
+
+    /// When it has something to do by itself.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self {
+            Calling::InitReply(state) => state.deadline(),
+            Calling::AuthReply(state) => {
+                let sa = &state.handshake.sa;
+                sa.window.deadline().into_iter().chain(sa.fragments_until()).min()
+            }
+            other => other.pending().map(|pending| pending.until),
+        }
+    }
+}
+
+impl Called {
+    /// The SPI by which messages find this tunnel.
+    pub(crate) fn local_spi(&self) -> IkeSpi {
+        match self {
+            Called::SharedSecret(state) => state.spi(),
+            Called::AuthRequest(state) => state.handshake.sa.local_spi(),
+            Called::Verdict(state) => state.handshake.sa.local_spi(),
+            Called::Verification(state) => state.handshake.sa.local_spi(),
+            Called::Signature(state) => state.handshake.sa.local_spi(),
+        }
+    }
+
+    /// The question under way.
+    pub(crate) fn pending(&self) -> Option<Pending> {
+        match self {
+            Called::SharedSecret(state) => Some(state.pending),
+            Called::AuthRequest(_) => None,
+            Called::Verdict(state) => Some(state.pending),
+            Called::Verification(state) => Some(state.pending),
+            Called::Signature(state) => Some(state.pending),
+        }
+    }
+
+    /// When it has something to do by itself.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self {
+            Called::AuthRequest(state) => state.handshake.sa.fragments_until(),
+            other => other.pending().map(|pending| pending.until),
+        }
+    }
+}
+
+impl Lingering {
+    /// Answers repetitions; true once our own last request was answered.
+    pub(crate) fn datagram(&mut self, ctx: &mut Context<'_>, path: &Path, outer: Outer) -> bool {
+        let message = match self.sa.open(ctx, outer) {
+            Opened::Message(message) => message.header,
+            Opened::Repetition => {
+                self.repeat(ctx, path);
+                return false;
+            }
+            _ => return false,
+        };
+        if message.flags.response {
+            if self.sa.window.awaits_reply(message.message_id) {
+                self.sa.window.reply_accepted();
+                return true;
+            }
+        } else if let Incoming::Answered(packets) = self.sa.window.classify(message.message_id) {
+            ctx.send(path, packets);
+        }
+        false
+    }
+
+    fn repeat(&self, ctx: &mut Context<'_>, path: &Path) {
+        let last = self.sa.window.answering().wrapping_sub(1);
+        if let Incoming::Answered(packets) = self.sa.window.classify(last) {
+            ctx.send(path, packets);
+        }
+    }
+
+    pub(crate) fn deadline(&self) -> Instant {
+        self.sa.window.deadline().map_or(self.until, |due| due.min(self.until))
+    }
+
+    /// True once there is nothing left to linger for.
+    pub(crate) fn timeout(&mut self, ctx: &mut Context<'_>, path: &Path) -> bool {
+        match self.sa.window.resend(ctx.now) {
+            Due::Resend(packets) => ctx.send(path, packets),
+            Due::GiveUp { .. } => return true,
+            Due::Nothing => {}
+        }
+        self.until <= ctx.now
+    }
+}

@@ -1,0 +1,227 @@
+//! Proof of identity (RFC 7296 §2.15, RFC 7427): the types that say an AUTH payload was checked.
+//!
+//! A [`Proven`] can only be made here, from a pre-shared key that fits or a signature somebody verified; an IKE
+//! SA comes up with a [`Proven`] or not at all.
+
+use super::handshake::Handshake;
+use crate::config::{
+    Auth, CertificateAuth, Connection, HashAlgorithm, IdKind, Identity, RemoteAuth, SignatureScheme,
+};
+use crate::crypto::auth::SignedOctets;
+use crate::crypto::signature;
+use crate::error::Failure;
+use crate::want::{AnswerError, PeerKey, Role, Verdict, Verify};
+use crate::wire::{
+    Authentication, AuthenticationMethod, Certificate, CertificateEncoding, Identification,
+    IdentificationType, Payload,
+};
+
+/// A peer whose identity was proven.
+#[derive(Clone, Debug)]
+pub(crate) struct Proven {
+    identity: Identity,
+}
+
+impl Proven {
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+}
+
+/// A peer's claim as its message made it.
+pub(crate) struct Claim {
+    pub(crate) identification: Identification,
+    pub(crate) auth: Authentication,
+    pub(crate) certificates: Vec<Vec<u8>>,
+}
+
+/// What a claim comes to at once.
+pub(crate) enum Judged {
+    /// A pre-shared key proved it.
+    Proven(Proven),
+    /// A certificate and a signature have to be checked.
+    Certificate(Verdict, SignedClaim),
+}
+
+/// A claim by signature, waiting for the key of its certificate.
+pub(crate) struct SignedClaim {
+    identity: Identity,
+    verify: Verify,
+}
+
+/// A claim whose signature is being verified.
+pub(crate) struct VerifyingClaim {
+    identity: Identity,
+}
+
+/// The other side's role.
+pub(crate) fn other(role: Role) -> Role {
+    match role {
+        Role::Initiator => Role::Responder,
+        Role::Responder => Role::Initiator,
+    }
+}
+
+/// The identity of a payload.
+pub(crate) fn identity(payload: &Identification) -> Identity {
+    Identity { kind: IdKind::from_number(payload.id_type.into()), data: payload.data.clone() }
+}
+
+/// An identity as payload body.
+pub(crate) fn identification(identity: &Identity) -> Identification {
+    Identification::new(IdentificationType::from(identity.kind.number()), identity.data.clone())
+}
+
+/// What the side of this role signs.
+fn signed<'a>(handshake: &'a Handshake, role: Role, identification: &'a Identification) -> SignedOctets<'a> {
+    let keys = &handshake.sa.keys;
+    let (sk_p, message, peer_nonce) = match role {
+        Role::Initiator => (&keys.sk_pi, &handshake.request, &handshake.responder_nonce),
+        Role::Responder => (&keys.sk_pr, &handshake.reply, &handshake.initiator_nonce),
+    };
+    SignedOctets { prf: handshake.sa.suite.prf, sk_p, message, peer_nonce, identification }
+}
+
+/// Judges the peer's claim by what the connection demands.
+pub(crate) fn judge(
+    handshake: &Handshake,
+    connection: (crate::config::ConnectionId, &Connection),
+    claim: Claim,
+) -> Result<Judged, Failure> {
+    let (id, config) = connection;
+    let identity = identity(&claim.identification);
+    if !config.remote_identity.accepts(&identity) {
+        return Err(Failure::IdentityRefused(identity.to_string()));
+    }
+    let octets = signed(handshake, other(handshake.sa.role), &claim.identification);
+    match (&config.remote_auth, claim.auth.method) {
+        (RemoteAuth::Psk(key), AuthenticationMethod::SharedKey) => {
+            if octets.shared_key_proves(key, &claim.auth.data) {
+                Ok(Judged::Proven(Proven { identity }))
+            } else {
+                Err(Failure::PskMismatch)
+            }
+        }
+        (RemoteAuth::Certificate { schemes, .. }, AuthenticationMethod::DigitalSignature) => {
+            let octets = octets.octets();
+            let (verdict, claim) = signed_claim(id, config, identity, schemes, claim, octets)?;
+            Ok(Judged::Certificate(verdict, claim))
+        }
+        (RemoteAuth::Psk(_), method) => Err(method_mismatch(method, "pre-shared key (2)")),
+        (RemoteAuth::Certificate { .. }, method) => Err(method_mismatch(method, "digital signature (14)")),
+    }
+}
+
+fn method_mismatch(method: AuthenticationMethod, configured: &'static str) -> Failure {
+    Failure::AuthMethod { offered: method.into(), configured }
+}
+
+fn signed_claim(
+    connection: crate::config::ConnectionId,
+    config: &Connection,
+    identity: Identity,
+    allowed: &[SignatureScheme],
+    claim: Claim,
+    octets: Vec<u8>,
+) -> Result<(Verdict, SignedClaim), Failure> {
+    if claim.certificates.is_empty() {
+        return Err(Failure::NoCertificate);
+    }
+    let (scheme, signature) = signature::decode(&claim.auth.data).map_err(|_| Failure::SchemeRefused)?;
+    if !allowed.is_empty() && !allowed.contains(&scheme) {
+        return Err(Failure::SchemeRefused);
+    }
+    let verdict = Verdict {
+        connection,
+        instance: config.instance,
+        identity: identity.clone(),
+        chain: claim.certificates,
+    };
+    let verify = Verify { public_key: Vec::new(), scheme, octets, signature: signature.to_vec() };
+    Ok((verdict, SignedClaim { identity, verify }))
+}
+
+impl SignedClaim {
+    /// With the verdict, what is left is to verify the signature.
+    pub(crate) fn vouched(
+        self,
+        verdict: Result<PeerKey, AnswerError>,
+    ) -> Result<(Verify, VerifyingClaim), Failure> {
+        let key = verdict.map_err(Failure::CertificateRefused)?;
+        let verify = Verify { public_key: key.public_key, ..self.verify };
+        Ok((verify, VerifyingClaim { identity: self.identity }))
+    }
+}
+
+impl VerifyingClaim {
+    /// With the verification, the identity is proven.
+    pub(crate) fn verified(self, answer: Result<(), AnswerError>) -> Result<Proven, Failure> {
+        answer.map_err(Failure::BadSignature)?;
+        Ok(Proven { identity: self.identity })
+    }
+}
+
+/// Our own proof: made at once with a pre-shared key, or to be signed.
+pub(crate) enum OwnProof {
+    /// The AUTH payload.
+    Made(Authentication),
+    /// Octets to be signed, and how.
+    ToSign(SignatureScheme, Vec<u8>),
+}
+
+/// Begins our own proof.
+pub(crate) fn own(handshake: &Handshake, config: &Connection) -> Result<OwnProof, Failure> {
+    let identification = identification(&config.local_identity);
+    let octets = signed(handshake, handshake.sa.role, &identification);
+    match &config.local_auth {
+        Auth::Psk(key) => {
+            let data = octets.shared_key_proof(key).to_vec();
+            Ok(OwnProof::Made(Authentication { method: AuthenticationMethod::SharedKey, data }))
+        }
+        Auth::Certificate(certificate) => {
+            Ok(OwnProof::ToSign(choose_scheme(certificate, &handshake.peer_hashes)?, octets.octets()))
+        }
+    }
+}
+
+/// "signature algorithm ... MUST be one of the hash functions the peer announced" (RFC 7427 §4).
+fn choose_scheme(certificate: &CertificateAuth, peer_hashes: &[u16]) -> Result<SignatureScheme, Failure> {
+    let usable = |scheme: &&SignatureScheme| peer_hashes.contains(&scheme.hash().number());
+    certificate.schemes.iter().find(usable).copied().ok_or(Failure::NoCommonHash)
+}
+
+/// The AUTH payload of a signature.
+pub(crate) fn signature_auth(scheme: SignatureScheme, octets: &[u8]) -> Authentication {
+    Authentication { method: AuthenticationMethod::DigitalSignature, data: signature::encode(scheme, octets) }
+}
+
+/// Our CERT payloads.
+pub(crate) fn own_certificates(config: &Connection) -> impl Iterator<Item = Payload> {
+    let chain = match &config.local_auth {
+        Auth::Certificate(certificate) => certificate.chain.as_slice(),
+        Auth::Psk(_) => &[],
+    };
+    chain.iter().map(|der| {
+        Payload::Certificate(Certificate { encoding: CertificateEncoding::X509Signature, data: der.clone() })
+    })
+}
+
+/// Our CERTREQ payload, if the peer has to show a certificate.
+pub(crate) fn certificate_request(config: &Connection) -> Option<Payload> {
+    match &config.remote_auth {
+        RemoteAuth::Certificate { authorities, .. } => {
+            Some(Payload::CertificateRequest(crate::wire::CertificateRequest::x509(authorities)))
+        }
+        RemoteAuth::Psk(_) => None,
+    }
+}
+
+/// The data of SIGNATURE_HASH_ALGORITHMS: what we can verify.
+pub(crate) fn hash_announcement() -> Vec<u8> {
+    HashAlgorithm::ALL.iter().flat_map(|hash| hash.number().to_be_bytes()).collect()
+}
+
+/// The peer's announcement.
+pub(crate) fn announced_hashes(data: &[u8]) -> Vec<u16> {
+    data.as_chunks::<2>().0.iter().map(|octets| u16::from_be_bytes(*octets)).take(64).collect()
+}

@@ -1,0 +1,448 @@
+//! A tunnel: one IKE relationship from the first message to the last repetition, whatever its phase.
+//!
+//! Sends inputs to the phase, and deals with the end of phases: failed attempts, ended tunnels.
+
+use super::call::Call;
+use super::called::{Caller, ExpectSharedSecret};
+use super::called_auth;
+use super::common::Common;
+use super::handshake::Abort;
+use super::line::Line;
+use super::phase::{Called, Calling, Lingering, Next, Phase};
+use super::up::{Task, Up};
+use crate::config::{ChildId, Identity};
+use crate::context::{Context, Pending};
+use crate::error::Failure;
+use crate::event::Event;
+use crate::id::{ChildSaId, Ticket};
+use crate::input::{ChildFactKind, Datagram};
+use crate::recorder::Stage;
+use crate::time::Instant;
+use crate::want::{Answer, Role, WantKind};
+use crate::wire::{IkeSpi, Outer};
+
+/// A tunnel of any phase. Owned by the engine.
+pub(crate) struct Tunnel {
+    pub(crate) common: Common,
+    /// `None` once it is to be forgotten.
+    pub(crate) phase: Option<Phase>,
+    /// Children wanted while it is not up.
+    wanted: Vec<ChildId>,
+}
+
+impl Tunnel {
+    /// We call.
+    pub(crate) fn call(ctx: &mut Context<'_>, mut common: Common, child: ChildId) -> Tunnel {
+        let next = Call::begin(ctx, &mut common, child);
+        let mut tunnel = Tunnel { common, phase: None, wanted: Vec::new() };
+        tunnel.enter(ctx, next);
+        tunnel
+    }
+
+    /// We are called.
+    pub(crate) fn called(ctx: &mut Context<'_>, mut common: Common, caller: Caller) -> Tunnel {
+        let phase = ExpectSharedSecret::begin(ctx, &mut common, caller);
+        Tunnel { common, phase: Some(phase), wanted: Vec::new() }
+    }
+
+    /// Whether it is a responder's that has not proven its peer.
+    pub(crate) fn is_half_open(&self) -> bool {
+        matches!(self.phase, Some(Phase::Called(_)))
+    }
+
+    pub(crate) fn up(&self) -> Option<&Up> {
+        match &self.phase {
+            Some(Phase::Up(up)) => Some(up),
+            _ => None,
+        }
+    }
+
+    /// Whether it serves the peer: up, and not being wound up.
+    pub(crate) fn is_established(&self) -> bool {
+        self.up().is_some_and(|up| !up.is_closing())
+    }
+
+    /// Whether it is over and only repeats its last words.
+    pub(crate) fn is_over(&self) -> bool {
+        match &self.phase {
+            None | Some(Phase::Lingering(_)) => true,
+            Some(Phase::Up(up)) => up.is_over(),
+            _ => false,
+        }
+    }
+
+    /// The peer, once proven.
+    pub(crate) fn peer(&self) -> Option<&Identity> {
+        self.up().map(|up| up.proven.identity())
+    }
+
+    /// The SPIs under which messages find this tunnel.
+    pub(crate) fn local_spis(&self) -> Vec<IkeSpi> {
+        match &self.phase {
+            None => Vec::new(),
+            Some(Phase::Calling(state)) => vec![state.local_spi()],
+            Some(Phase::Called(state)) => vec![state.local_spi()],
+            Some(Phase::Up(up)) => up.lines.iter().map(|line| line.sa.local_spi()).collect(),
+            Some(Phase::Lingering(state)) => vec![state.sa.local_spi()],
+        }
+    }
+
+    /// When it has something to do by itself.
+    pub(crate) fn deadline(&self, half_open: std::time::Duration) -> Option<Instant> {
+        match self.phase.as_ref()? {
+            Phase::Calling(state) => state.deadline(),
+            Phase::Called(state) => {
+                let end = self.common.attempt.began + half_open;
+                Some(state.deadline().map_or(end, |due| due.min(end)))
+            }
+            Phase::Up(up) => up.deadline(&self.common),
+            Phase::Lingering(state) => Some(state.deadline()),
+        }
+    }
+
+    /// A message for the SPI that is ours.
+    pub(crate) fn datagram(&mut self, ctx: &mut Context<'_>, datagram: Datagram, outer: Outer) {
+        let spi = match self.common.role_of(outer.header()) {
+            Role::Initiator => outer.header().initiator_spi,
+            Role::Responder => outer.header().responder_spi,
+        };
+        let path = self.common.path_to(datagram.local, datagram.remote);
+        let next = match self.phase.take() {
+            Some(Phase::Calling(Calling::InitReply(state))) => {
+                state.datagram(ctx, &mut self.common, datagram, outer)
+            }
+            Some(Phase::Calling(Calling::AuthReply(state))) => state.datagram(ctx, &mut self.common, outer),
+            Some(Phase::Called(Called::AuthRequest(state))) => {
+                state.datagram(ctx, &mut self.common, &datagram, outer)
+            }
+            Some(Phase::Up(mut up)) => {
+                let index = up.lines.iter().position(|line| line.sa.local_spi() == spi);
+                if let Some(index) = index {
+                    up.turn(ctx, &mut self.common, index, |turn| {
+                        turn.datagram(outer, datagram.local, datagram.remote)
+                    });
+                }
+                Ok(Phase::Up(up))
+            }
+            Some(Phase::Lingering(mut state)) => {
+                if state.datagram(ctx, &path, outer) {
+                    return;
+                }
+                Ok(Phase::Lingering(state))
+            }
+            Some(other) => Ok(other),
+            None => return,
+        };
+        self.enter(ctx, next);
+    }
+
+    /// A repetition of the IKE_SA_INIT request that made this half-open tunnel.
+    pub(crate) fn repeated_init(&mut self, ctx: &mut Context<'_>, datagram: &Datagram) {
+        if let Some(Phase::Called(Called::AuthRequest(state))) = &self.phase
+            && state.handshake.request == datagram.bytes
+        {
+            let path = self.common.path_to(datagram.local, datagram.remote);
+            ctx.send(&path, &vec![state.handshake.reply.clone()]);
+        }
+    }
+
+    /// An answer to a question of this tunnel; given back if nobody waits for it any more.
+    pub(crate) fn answer(&mut self, ctx: &mut Context<'_>, ticket: Ticket, answer: Answer) -> Option<Answer> {
+        if let Some(Phase::Up(up)) = &mut self.phase {
+            let Some(pending) = up.pending_of(ticket) else { return Some(answer) };
+            let left = up.answer(ctx, &mut self.common, pending, answer);
+            self.settle(ctx);
+            return left;
+        }
+        let waiting = match &self.phase {
+            Some(Phase::Calling(state)) => state.pending(),
+            Some(Phase::Called(state)) => state.pending(),
+            _ => None,
+        };
+        if waiting.map(|pending| pending.ticket) != Some(ticket) {
+            return Some(answer);
+        }
+        let next = match self.phase.take() {
+            Some(Phase::Calling(state)) => calling_answer(state, ctx, &mut self.common, answer),
+            Some(Phase::Called(state)) => called_answer(state, ctx, &mut self.common, answer),
+            Some(other) => Ok(other),
+            None => return Some(answer),
+        };
+        self.enter(ctx, next);
+        None
+    }
+
+    /// Everything that is due.
+    pub(crate) fn timeout(&mut self, ctx: &mut Context<'_>, half_open: std::time::Duration) {
+        let next = match self.phase.take() {
+            Some(Phase::Calling(Calling::InitReply(state))) => state.timeout(ctx, &self.common),
+            Some(Phase::Calling(Calling::AuthReply(state))) => state.timeout(ctx, &self.common),
+            Some(Phase::Calling(state)) => calling_timeout(state, ctx, &self.common),
+            Some(Phase::Called(state)) if self.common.attempt.began + half_open <= ctx.now => {
+                drop(state);
+                Err(Failure::HalfOpenTimeout(half_open).into())
+            }
+            Some(Phase::Called(state)) => called_timeout(state, ctx, &self.common),
+            Some(Phase::Up(mut up)) => {
+                up.timeout(ctx, &mut self.common);
+                Ok(Phase::Up(up))
+            }
+            Some(Phase::Lingering(mut state)) => {
+                if state.timeout(ctx, &self.common.path) {
+                    return;
+                }
+                Ok(Phase::Lingering(state))
+            }
+            None => return,
+        };
+        self.enter(ctx, next);
+    }
+
+    /// Takes the result of a step.
+    fn enter(&mut self, ctx: &mut Context<'_>, next: Next) {
+        match next {
+            Ok(phase) => {
+                self.phase = Some(phase);
+                self.settle(ctx);
+            }
+            Err(abort) => self.fail(ctx, abort),
+        }
+    }
+
+    /// The attempt failed: recorded, reported, and wound up with the peer where it has to be.
+    fn fail(&mut self, ctx: &mut Context<'_>, abort: Abort) {
+        let Abort { failure, sa } = abort;
+        let mut attempt = self.common.attempt.clone();
+        attempt.ended = Some(ctx.now);
+        attempt.failure = Some(failure);
+        ctx.out.recorder.keep(Some(self.common.connection), attempt.clone());
+        ctx.event(Event::AttemptFailed {
+            connection: Some(self.common.connection),
+            attempt: Box::new(attempt),
+        });
+        let until = ctx.now + ctx.config.linger;
+        self.phase = sa.map(|sa| Phase::Lingering(Lingering { sa, until }));
+    }
+
+    /// After a step of a tunnel that is up: begins what can be begun, ends what has to end.
+    fn settle(&mut self, ctx: &mut Context<'_>) {
+        let Some(Phase::Up(up)) = &mut self.phase else { return };
+        let common = &mut self.common;
+        if common.attempt.stage == Stage::Up && common.attempt.ended.is_none() {
+            common.attempt.ended = Some(ctx.now);
+            ctx.out.recorder.keep(Some(common.connection), common.attempt.clone());
+            up.tasks.extend(self.wanted.drain(..).map(Task::CreateChild));
+        }
+        up.pump(ctx, common);
+        if let Some(failure) = up.ended.take() {
+            up.report_end(ctx, common, failure);
+            let until = ctx.now + ctx.config.linger;
+            up.lines.iter_mut().for_each(|line| line.end(ctx, until));
+        }
+        if up.lines.is_empty() {
+            up.report_end(ctx, common, Failure::PeerDeleted);
+            self.phase = None;
+        }
+    }
+
+    /// Brings a child up, now or when the tunnel is up.
+    pub(crate) fn want_child(&mut self, ctx: &mut Context<'_>, child: ChildId) {
+        match &mut self.phase {
+            Some(Phase::Up(up)) => {
+                if !up.children.has(child) && !up.tasks.contains(&Task::CreateChild(child)) {
+                    up.tasks.push_back(Task::CreateChild(child));
+                }
+                self.settle(ctx);
+            }
+            _ if !self.wanted.contains(&child) => self.wanted.push(child),
+            _ => {}
+        }
+    }
+
+    /// Puts a task on the list of a tunnel that is up.
+    pub(crate) fn task(&mut self, ctx: &mut Context<'_>, task: Task) {
+        if let Some(Phase::Up(up)) = &mut self.phase {
+            if !up.is_closing() && !up.tasks.contains(&task) {
+                up.tasks.push_back(task);
+            }
+            self.settle(ctx);
+        }
+    }
+
+    /// Closes the tunnel, whatever its phase.
+    pub(crate) fn close(&mut self, ctx: &mut Context<'_>, reason: Failure) {
+        match self.phase.take() {
+            Some(Phase::Up(mut up)) => {
+                up.close(ctx, &self.common, reason);
+                self.enter(ctx, Ok(Phase::Up(up)));
+            }
+            Some(Phase::Calling(state)) => {
+                release(&state, ctx);
+                self.fail(ctx, reason.into());
+            }
+            Some(Phase::Called(_)) => self.fail(ctx, reason.into()),
+            other => self.phase = other,
+        }
+    }
+
+    /// What a worker noticed about one of its children.
+    pub(crate) fn fact(&mut self, ctx: &mut Context<'_>, child: ChildSaId, kind: ChildFactKind) {
+        let Some(Phase::Up(up)) = &mut self.phase else { return };
+        match kind {
+            ChildFactKind::SoftExpiry => self.task(ctx, Task::RekeyChild(child)),
+            ChildFactKind::HardExpiry => {
+                self.task(ctx, Task::DeleteChild { child, reason: Failure::Expired });
+            }
+            ChildFactKind::FirstInbound => up.announce(ctx, &self.common, child),
+            ChildFactKind::TrafficSeen { at } => self.common.heard = self.common.heard.max(at.min(ctx.now)),
+            ChildFactKind::PeerMoved { remote } => {
+                let path = self.common.path;
+                if path.remote_behind_nat && !self.common.local_behind_nat && path.remote != remote {
+                    up.peer_moved(ctx, &mut self.common, remote);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn has_child(&self, child: ChildSaId) -> bool {
+        self.up().is_some_and(|up| up.children.get(child).is_some())
+    }
+}
+
+impl Common {
+    /// Which of a message's two SPIs is ours: the sender's I flag says what the sender was.
+    pub(crate) fn role_of(&self, header: &crate::wire::Header) -> Role {
+        if header.flags.initiator { Role::Responder } else { Role::Initiator }
+    }
+}
+
+impl Line {
+    /// Ends without a word to the peer, but goes on answering repetitions.
+    fn end(&mut self, ctx: &mut Context<'_>, until: Instant) {
+        if !self.is_closed() {
+            self.abandon(ctx);
+            self.own = None;
+            self.peer = None;
+            self.delete = false;
+            self.sa.window.withdraw();
+            self.standing = super::line::Standing::Closed { until };
+        }
+    }
+}
+
+impl Up {
+    fn pending_of(&self, ticket: Ticket) -> Option<Pending> {
+        let pendings = self.lines.iter().flat_map(|line| {
+            let own = line.own.as_ref().and_then(super::line::Own::pending);
+            own.into_iter().chain(line.peer.as_ref().map(super::line::Peer::pending))
+        });
+        pendings.into_iter().find(|pending| pending.ticket == ticket)
+    }
+
+    fn answer(
+        &mut self,
+        ctx: &mut Context<'_>,
+        common: &mut Common,
+        pending: Pending,
+        answer: Answer,
+    ) -> Option<Answer> {
+        let mut left = Some(answer);
+        for index in 0..self.lines.len() {
+            if let Some(answer) = left.take() {
+                self.turn(ctx, common, index, |turn| left = turn.answer(pending, answer));
+            }
+        }
+        left
+    }
+}
+
+fn calling_answer(state: Calling, ctx: &mut Context<'_>, common: &mut Common, answer: Answer) -> Next {
+    match state {
+        Calling::PublicValue(state) => state.answer(ctx, common, answer),
+        Calling::SharedSecret(state) => state.answer(ctx, common, answer),
+        Calling::Spi(state) => state.answer(ctx, common, answer),
+        Calling::Signature(state) => state.answer(ctx, common, answer),
+        Calling::Verdict(state) => state.answer(ctx, common, answer),
+        Calling::Verification(state) => state.answer(ctx, common, answer),
+        other @ (Calling::InitReply(_) | Calling::AuthReply(_)) => Ok(Phase::Calling(other)),
+    }
+}
+
+fn called_answer(state: Called, ctx: &mut Context<'_>, common: &mut Common, answer: Answer) -> Next {
+    match state {
+        Called::SharedSecret(state) => state.answer(ctx, common, answer),
+        Called::Verdict(state) => state.answer(ctx, common, answer),
+        Called::Verification(state) => state.answer(ctx, common, answer),
+        Called::Signature(state) => state.answer(ctx, common, answer),
+        other @ Called::AuthRequest(_) => Ok(Phase::Called(other)),
+    }
+}
+
+fn late(ctx: &Context<'_>, what: &'static str) -> Failure {
+    Failure::AnswerTimeout { what, waited: ctx.config.answer_timeout }
+}
+
+fn is_late(ctx: &Context<'_>, pending: Option<Pending>) -> bool {
+    pending.is_some_and(|pending| pending.until <= ctx.now)
+}
+
+fn calling_timeout(state: Calling, ctx: &mut Context<'_>, common: &Common) -> Next {
+    if !is_late(ctx, state.pending()) {
+        return Ok(Phase::Calling(state));
+    }
+    match state {
+        Calling::Verdict(state) => {
+            let failure = late(ctx, "the certificate verdict");
+            Err(state.give_up(ctx, common, failure))
+        }
+        Calling::Verification(state) => {
+            let failure = late(ctx, "signature verification");
+            Err(state.give_up(ctx, common, failure))
+        }
+        Calling::Spi(_) => Err(late(ctx, "SPI allocation").into()),
+        Calling::Signature(state) => {
+            state.release(ctx);
+            Err(late(ctx, "signing").into())
+        }
+        _ => Err(late(ctx, "key agreement").into()),
+    }
+}
+
+fn called_timeout(state: Called, ctx: &mut Context<'_>, common: &Common) -> Next {
+    if !is_late(ctx, state.pending()) {
+        return Ok(Phase::Called(state.tick(ctx)));
+    }
+    let failure = match &state {
+        Called::Verdict(_) => late(ctx, "the certificate verdict"),
+        Called::Verification(_) => late(ctx, "signature verification"),
+        Called::Signature(_) => late(ctx, "signing"),
+        _ => return Err(late(ctx, "key agreement").into()),
+    };
+    match state {
+        Called::Verdict(state) => Err(called_auth::give_up(ctx, common, state.handshake, failure)),
+        Called::Verification(state) => Err(called_auth::give_up(ctx, common, state.handshake, failure)),
+        Called::Signature(state) => Err(called_auth::give_up(ctx, common, state.handshake, failure)),
+        _ => Err(failure.into()),
+    }
+}
+
+impl Called {
+    /// Forgets fragments that waited too long.
+    fn tick(mut self, ctx: &Context<'_>) -> Called {
+        if let Called::AuthRequest(state) = &mut self {
+            state.handshake.sa.expire_fragments(ctx.now);
+        }
+        self
+    }
+}
+
+/// Gives back what an unfinished call holds.
+fn release(state: &Calling, ctx: &mut Context<'_>) {
+    match state {
+        Calling::Signature(state) => state.release(ctx),
+        Calling::AuthReply(state) => state.release(ctx),
+        Calling::Verdict(state) => ctx.order(WantKind::ReleaseSpi(state.spi())),
+        Calling::Verification(state) => ctx.order(WantKind::ReleaseSpi(state.spi())),
+        _ => {}
+    }
+}

@@ -1,0 +1,243 @@
+//! A tunnel whose peer is proven: its IKE SAs, its CHILD_SAs, what is to be done next.
+
+use super::child_deal::{Accepted, Intent};
+use super::children::{ChildState, Children};
+use super::common::Common;
+use super::ike_sa::IkeSa;
+use super::line::{Line, Own, Standing};
+use super::proof::Proven;
+use crate::config::{ChildId, InitialContact};
+use crate::context::{Aside, Context};
+use crate::error::Failure;
+use crate::event::{Event, IkeUp};
+use crate::id::ChildSaId;
+use crate::recorder::Stage;
+use crate::time::Instant;
+use crate::want::{Role, WantKind};
+use crate::wire::Nonce;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// How long an SA that the peer has to delete is kept before we do it: twice the time its Delete may take to
+/// get here, if it is still alive.
+pub(crate) const PEERS_DELETE: Duration = Duration::from_secs(60);
+
+/// Something to be done when our window is free.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    CreateChild(ChildId),
+    RekeyChild(ChildSaId),
+    DeleteChild {
+        child: ChildSaId,
+        reason: Failure,
+    },
+    /// Delete a CHILD_SA that only the peer has.
+    DeleteForeign {
+        spi_in: u32,
+    },
+    RekeyIke,
+    Probe,
+}
+
+/// A tunnel that is up.
+pub(crate) struct Up {
+    pub(crate) proven: Proven,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) children: Children,
+    pub(crate) tasks: VecDeque<Task>,
+    /// Tasks that wait for a time.
+    pub(crate) later: Vec<(Instant, Task)>,
+    /// False while we owe the peer the IKE_AUTH reply: it does not know yet that it is up.
+    pub(crate) settled: bool,
+    /// The caller was told that it is down; only IKE SAs to be wound up are left.
+    closing: bool,
+    /// Set when the tunnel has to end without a word to the peer.
+    pub(crate) ended: Option<Failure>,
+}
+
+impl Up {
+    /// The IKE SA is up. Asking for a [`Proven`] is the check that the peer's AUTH was verified.
+    pub(crate) fn begin(ctx: &mut Context<'_>, common: &mut Common, sa: IkeSa, proven: Proven) -> Up {
+        ctx.event(Event::IkeUp(Box::new(IkeUp {
+            ike: common.id,
+            connection: common.connection,
+            role: common.role,
+            initiator_spi: sa.initiator_spi.0,
+            responder_spi: sa.responder_spi.0,
+            suite: sa.suite,
+            path: common.path,
+            local_behind_nat: common.local_behind_nat,
+            local_identity: common.config.local_identity.clone(),
+            remote_identity: proven.identity().clone(),
+        })));
+        common.reached(Stage::Up);
+        common.heard = ctx.now;
+        common.keepalive_at = common.local_behind_nat.then_some(ctx.now + common.config.nat.keepalive);
+        let line = Line::new(sa, Standing::Current, common.path);
+        Up {
+            proven,
+            lines: vec![line],
+            children: Children::default(),
+            tasks: VecDeque::new(),
+            later: Vec::new(),
+            settled: common.role == Role::Initiator,
+            closing: false,
+            ended: None,
+        }
+    }
+
+    /// Closes what else there is of this peer (RFC 7296 §2.4).
+    pub(crate) fn supersede_others(&self, ctx: &mut Context<'_>, common: &Common, notified: bool) {
+        let obey = match common.config.initial_contact {
+            InitialContact::Honour => notified,
+            InitialContact::Replace => true,
+            InitialContact::Never => false,
+        };
+        if obey {
+            let identity = self.proven.identity().clone();
+            ctx.out.asides.push(Aside::Supersede { by: common.id, connection: common.connection, identity });
+        }
+    }
+
+    /// Installs the CHILD_SA of IKE_AUTH, or reports why there is none.
+    pub(crate) fn first_child_as_initiator(
+        &mut self,
+        ctx: &mut Context<'_>,
+        common: &mut Common,
+        intent: Intent,
+        spi: u32,
+        accepted: Result<Accepted, Failure>,
+        nonces: &(Nonce, Nonce),
+    ) {
+        self.turn(ctx, common, 0, |turn| match accepted {
+            Ok(accepted) => turn.own_first_child(intent, spi, accepted, nonces),
+            Err(Failure::TsNotOffered | Failure::ProposalNotOffered(_)) => {
+                turn.up.tasks.push_front(Task::DeleteForeign { spi_in: spi });
+                turn.own_child_failed(&intent, accepted_failure(accepted));
+            }
+            Err(failure) => {
+                turn.ctx.order(WantKind::ReleaseSpi(spi));
+                turn.own_child_failed(&intent, failure);
+            }
+        });
+    }
+
+    /// Whether the tunnel is being wound up.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    /// Tells the caller once that a CHILD_SA carries traffic.
+    pub(crate) fn announce(&mut self, ctx: &mut Context<'_>, common: &Common, id: ChildSaId) {
+        let Some(child) = self.children.get_mut(id).filter(|child| !child.announced) else { return };
+        child.announced = true;
+        let old = child.takes_over.take();
+        let new = Box::new(child.summary(common.id, common.connection));
+        let told = old.and_then(|old| self.children.get(old)).filter(|old| old.announced).map(|old| old.id);
+        match told {
+            Some(old) => ctx.event(Event::ChildRekeyed { old, new }),
+            None => ctx.event(Event::ChildUp(new)),
+        }
+        if let Some(old) = old.and_then(|old| self.children.get_mut(old)) {
+            // From here on its end is no news.
+            old.announced = false;
+        }
+    }
+
+    /// Removes a CHILD_SA from the data plane and from here; yields its configuration.
+    pub(crate) fn drop_child(
+        &mut self,
+        ctx: &mut Context<'_>,
+        common: &Common,
+        id: ChildSaId,
+        reason: Failure,
+    ) -> Option<ChildId> {
+        let child = self.children.remove(id)?;
+        ctx.order(WantKind::Remove { child: id, spi_in: child.spi_in });
+        if child.announced {
+            ctx.event(Event::ChildDown {
+                child: id,
+                ike: common.id,
+                connection: common.connection,
+                config: child.config,
+                reason,
+            });
+        }
+        Some(child.config)
+    }
+
+    /// A CHILD_SA that lost a simultaneous rekey: the peer, who made it, is to delete it.
+    pub(crate) fn make_redundant(&mut self, ctx: &Context<'_>, id: ChildSaId) {
+        if let Some(child) = self.children.get_mut(id) {
+            child.state = ChildState::Redundant;
+            child.hard_at = ctx.now + PEERS_DELETE;
+        }
+    }
+
+    /// Winds the tunnel up: the caller hears of it now, the data plane is emptied now, the peer is told as soon
+    /// as our window is free. Every IKE SA is deleted, since in the middle of a rekey we cannot know which one
+    /// the peer holds on to.
+    pub(crate) fn close(&mut self, ctx: &mut Context<'_>, common: &Common, reason: Failure) {
+        if self.closing {
+            return;
+        }
+        self.report_end(ctx, common, reason);
+        for line in &mut self.lines {
+            line.abandon(ctx);
+            line.delete = !line.is_closed();
+        }
+    }
+
+    /// Ends the tunnel for the caller.
+    pub(crate) fn report_end(&mut self, ctx: &mut Context<'_>, common: &Common, reason: Failure) {
+        if std::mem::replace(&mut self.closing, true) {
+            return;
+        }
+        let ids: Vec<ChildSaId> = self.children.iter().map(|child| child.id).collect();
+        for id in ids {
+            self.drop_child(ctx, common, id, reason.clone());
+        }
+        let foreign = self.tasks.drain(..).filter_map(|task| match task {
+            Task::DeleteForeign { spi_in } => Some(spi_in),
+            _ => None,
+        });
+        foreign.for_each(|spi| ctx.order(WantKind::ReleaseSpi(spi)));
+        self.later.clear();
+        ctx.event(Event::IkeDown { ike: common.id, connection: common.connection, reason });
+    }
+
+    /// Whether nothing but closed IKE SAs is left.
+    pub(crate) fn is_over(&self) -> bool {
+        self.lines.iter().all(Line::is_closed)
+    }
+}
+
+fn accepted_failure(accepted: Result<Accepted, Failure>) -> Failure {
+    accepted.err().unwrap_or(Failure::TsNotOffered)
+}
+
+impl Line {
+    /// Drops what is under way: SPIs go back, an answer still to come from the peer is awaited for the window's
+    /// sake only.
+    pub(crate) fn abandon(&mut self, ctx: &mut Context<'_>) {
+        let own = self.own.take();
+        let spi = match &own {
+            Some(Own::ChildPublic(state)) => Some(state.draft.spi),
+            Some(Own::ChildReply(state)) => Some(state.draft.spi),
+            Some(Own::ChildSecret(state)) => Some(state.draft.spi),
+            Some(Own::ChildDeleted(state)) => state.foreign(),
+            _ => None,
+        };
+        spi.into_iter().for_each(|spi| ctx.order(WantKind::ReleaseSpi(spi)));
+        self.own = match own {
+            Some(Own::IkeDeleted) => own,
+            _ if self.sa.window.is_waiting() => Some(Own::Nothing),
+            _ => None,
+        };
+        let peer = self.peer.as_ref().and_then(|peer| match peer {
+            super::line::Peer::ChildSecret(state) => Some(state.spi()),
+            _ => None,
+        });
+        peer.into_iter().for_each(|spi| ctx.order(WantKind::ReleaseSpi(spi)));
+    }
+}
