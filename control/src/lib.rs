@@ -2,7 +2,13 @@
 
 pub mod api;
 pub mod config;
+pub mod daemon;
 pub mod exception;
 pub mod instance;
+pub mod keeper;
 pub mod observe;
 pub mod pool;
+pub mod routing;
+pub mod trust;
+pub mod tunnel;
+pub mod workers;

@@ -105,9 +105,14 @@ counters! {
 impl Counters {
     /// Counts one packet dropped for `reason`.
     pub fn dropped(&self, reason: Drop) {
-        self.dropped.add(1);
+        self.dropped_many(reason, 1);
+    }
+
+    /// Counts `n` packets dropped for `reason`.
+    pub fn dropped_many(&self, reason: Drop, n: u64) {
+        self.dropped.add(n);
         if let Some(counter) = self.drops.get(reason.index()) {
-            counter.add(1);
+            counter.add(n);
         }
     }
 

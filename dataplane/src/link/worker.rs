@@ -153,6 +153,12 @@ impl<F> WorkerEnd<F> {
         }
     }
 
+    /// Lets the SA that stands by in an outbound slot send; nothing happens without one. The old SA ends
+    /// here, its key is wiped.
+    pub(crate) fn activate(&mut self, slot: u32) {
+        drop(self.outbound.activate(slot));
+    }
+
     /// Forgets what was not told about an inbound SA that is gone.
     pub(crate) fn forget_inbound(&mut self, place: Place, spi: Spi) {
         self.untold.forget(Whose::Inbound(place, spi));

@@ -1,7 +1,7 @@
 //! The Internet checksum: computed (RFC 1071), updated in place (RFC 1624), with the pseudo
 //! headers of IPv4 (RFC 768, RFC 9293) and IPv6 (RFC 8200 §8.1).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 /// A running one's-complement sum. Parts are added at even offsets only, except the last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,16 +95,6 @@ pub fn transport_ok(source: IpAddr, destination: IpAddr, protocol: u8, packet: &
     let mut sum = Sum::pseudo(source, destination, protocol, packet.len());
     sum.add(packet);
     sum.is_valid()
-}
-
-/// The IPv4 pseudo-header sum, for callers that hold typed addresses.
-pub fn pseudo_v4(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, length: usize) -> Sum {
-    Sum::pseudo(IpAddr::V4(source), IpAddr::V4(destination), protocol, length)
-}
-
-/// The IPv6 pseudo-header sum, for callers that hold typed addresses.
-pub fn pseudo_v6(source: Ipv6Addr, destination: Ipv6Addr, protocol: u8, length: usize) -> Sum {
-    Sum::pseudo(IpAddr::V6(source), IpAddr::V6(destination), protocol, length)
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use std::net::IpAddr;
 use crate::io::{Frame, Origin};
 use crate::net::flow::{Flow, Summary, Upper};
 use crate::net::{esp, icmp, ipv4, protocol};
-use crate::node::lookup::Opening;
 use crate::node::{Packet, ecn};
 use crate::sa::inbound::Hot;
 use crate::sa::suite::{ICV_LEN, IV_LEN};
@@ -25,10 +24,12 @@ pub enum Inner<F> {
 }
 
 /// Strips ESP from a decrypted packet and checks what is inside against its SA.
-pub fn inspect<F: Frame>(opening: Opening<F>, hot: &Hot) -> Result<Inner<F>, (F, Drop)> {
-    let outer_class = opening.packet.summary.traffic_class;
-    let mut frame = opening.packet.frame;
-    let trailer = match trailer(frame.data()) {
+///
+/// The frame's data is the whole ESP packet, the summary still the outer packet's.
+pub fn inspect<F: Frame>(esp: Packet<F>, hot: &Hot) -> Result<Inner<F>, (F, Drop)> {
+    let outer_class = esp.summary.traffic_class;
+    let mut frame = esp.frame;
+    let trailer = match trailer_of(frame.data()) {
         Ok(trailer) => trailer,
         Err(reason) => return Err((frame, reason)),
     };
@@ -47,7 +48,7 @@ pub fn inspect<F: Frame>(opening: Opening<F>, hot: &Hot) -> Result<Inner<F>, (F,
     }
 }
 
-fn trailer(data: &[u8]) -> Result<esp::Trailer, Drop> {
+fn trailer_of(data: &[u8]) -> Result<esp::Trailer, Drop> {
     let end = data.len().saturating_sub(ICV_LEN);
     let text = data.get(esp::Repr::LEN + IV_LEN..end).ok_or(Drop::EspLength)?;
     esp::Trailer::parse(text).map_err(|_| Drop::BadPadding)

@@ -72,7 +72,12 @@ fn opening<F>(packet: Packet<F>, at: &EspAt, place: Place, found: Found) -> Open
     Opening { packet, place, spi: at.spi, guess, from, arrival, nonce, aad, verdict: Err(BadTag) }
 }
 
-fn check<F: Frame>(packet: &Packet<F>, at: &EspAt, place: Place, inbound: &InboundTable) -> Result<Found, Drop> {
+fn check<F: Frame>(
+    packet: &Packet<F>,
+    at: &EspAt,
+    place: Place,
+    inbound: &InboundTable,
+) -> Result<Found, Drop> {
     // 1. Length: RFC 4303 §2.4 aligns the ciphertext on four octets.
     let data = packet.frame.data();
     if data.len() < SMALLEST || !data.len().is_multiple_of(esp::ALIGNMENT) {

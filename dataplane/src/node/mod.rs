@@ -3,11 +3,19 @@
 //! A node decides about packets and changes their bytes; what calls what, and in which order, is said in
 //! [`crate::graph`]. Nodes that keep frames (reassembly) or make them (fragmentation, ICMP) say so.
 
+pub mod clamp;
 pub mod classify;
+pub mod ecn;
+pub mod forward;
 pub mod fragment;
 pub mod icmp;
 pub mod ingress;
+pub mod inspect;
+pub mod lookup;
+pub mod open;
+pub mod policy;
 pub mod reassemble;
+pub mod seal;
 
 use crate::io::{Frame, Meta};
 use crate::net::eth;
@@ -42,6 +50,13 @@ impl<F: Frame> Packet<F> {
     /// Where it came from and where it belongs.
     pub fn meta(&self) -> &Meta {
         self.frame.meta()
+    }
+}
+
+impl<T> Default for Queue<T> {
+    /// A queue that takes nothing and owns no memory: what stands in for one that is being served.
+    fn default() -> Self {
+        Queue { items: Vec::new(), limit: 0 }
     }
 }
 

@@ -81,7 +81,8 @@ fn discarded(tables: &Tables, meta: &Meta, flow: &Flow) -> Fate {
 }
 
 fn goes_back(meta: &Meta, hop: NextHop) -> bool {
-    matches!(hop, NextHop::Connected(interface) | NextHop::Via(interface, _) if interface == arrival(meta))
+    hop == NextHop::Local
+        || matches!(hop, NextHop::Connected(interface) | NextHop::Via(interface, _) if interface == arrival(meta))
 }
 
 /// The last guard: whatever was decided above, a tunnel route never means clear text.

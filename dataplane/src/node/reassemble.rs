@@ -243,8 +243,10 @@ impl<F: Frame> Reassembler<F> {
         Ok(index)
     }
 
+    /// Where a datagram's bucket begins. The hash's low bits have already chosen the worker, so
+    /// they are much the same in all datagrams here.
     fn bucket(&self, key: &Key) -> usize {
-        key.hash(self.seed) as usize % (self.entries.len() / WAYS) * WAYS
+        (key.hash(self.seed) >> 32) as usize % (self.entries.len() / WAYS) * WAYS
     }
 
     /// Writes the whole datagram into one frame and frees its entry.

@@ -14,8 +14,8 @@ use crate::io::{Frame, Origin};
 use crate::net::flow::{Flow, Summary, Upper};
 use crate::net::{esp, ipv4, ipv6, protocol, udp};
 use crate::node::{Packet, ecn};
-use crate::sa::outbound::{Encapsulation, Hot, OuterDf, Stopped};
 use crate::sa::fact::Facts;
+use crate::sa::outbound::{Encapsulation, Hot, OuterDf, Stopped};
 use crate::sa::spi::Spi;
 use crate::sa::suite::{Aad, ICV_LEN, IV_LEN};
 use crate::sa::table::OutboundTable;
@@ -57,7 +57,8 @@ pub fn fit<F: Frame>(packet: &mut Packet<F>, encapsulation: &Encapsulation) -> F
 fn inner_limit(encapsulation: &Encapsulation, inner_df: bool) -> usize {
     let configured = encapsulation.inner_mtu.map_or(usize::MAX, usize::from);
     let outer = encapsulation.outer_mtu.filter(|_| outer_df(encapsulation.df, inner_df));
-    let room = |outer: u16| esp::largest_payload(usize::from(outer).saturating_sub(headers(encapsulation)), ICV_LEN);
+    let room =
+        |outer: u16| esp::largest_payload(usize::from(outer).saturating_sub(headers(encapsulation)), ICV_LEN);
     configured.min(outer.map_or(usize::MAX, room))
 }
 
@@ -96,7 +97,11 @@ pub struct Sealing<F> {
 }
 
 /// Takes a sequence number and lays ESP header, IV and trailer around the packet (RFC 4303 §3.3.2, §3.3.3).
-pub fn prepare<F: Frame>(packet: Packet<F>, slot: u32, hot: &mut Hot) -> Result<(Sealing<F>, Facts), (F, Drop)> {
+pub fn prepare<F: Frame>(
+    packet: Packet<F>,
+    slot: u32,
+    hot: &mut Hot,
+) -> Result<(Sealing<F>, Facts), (F, Drop)> {
     let summary = packet.summary;
     let mut frame = packet.frame;
     let next_header = if summary.flow.source.is_ipv4() { protocol::IPV4 } else { protocol::IPV6 };
@@ -138,7 +143,12 @@ pub const fn stopped_reason(stopped: Stopped) -> Drop {
     }
 }
 
-fn lay_out<F: Frame>(frame: &mut F, header: esp::Repr, iv: [u8; IV_LEN], trailer: &esp::Trailer) -> Option<()> {
+fn lay_out<F: Frame>(
+    frame: &mut F,
+    header: esp::Repr,
+    iv: [u8; IV_LEN],
+    trailer: &esp::Trailer,
+) -> Option<()> {
     trailer.emit(frame.append(trailer.length() + ICV_LEN)?).ok()?;
     let (front, place) = frame.prepend(esp::Repr::LEN + IV_LEN)?.split_at_mut_checked(esp::Repr::LEN)?;
     header.emit(front).ok()?;
@@ -229,6 +239,7 @@ impl Outer {
             length: frame.len(),
             upper_at,
             fragment: false,
+            later_fragment: false,
             dont_fragment: self.dont_fragment,
         })
     }

@@ -141,24 +141,6 @@ impl Tables {
         }
     }
 
-    /// Whether a packet may leave `instance` under protection only: what a frame from a kernel
-    /// twin is asked before it leaves.
-    pub fn must_protect(&self, instance: u16, flow: &Flow) -> bool {
-        matches!(self.decide(instance, flow), Decision::Protect { .. } | Decision::NoChild { .. })
-    }
-
-    /// Whether a packet that arrived in clear may go on into `instance` (RFC 4301 §5.2 step 3):
-    /// not if an entry or the way back to its source would have protected it.
-    pub fn admits_clear(&self, instance: u16, flow: &Flow) -> bool {
-        let Some(instance) = self.instance(instance) else { return false };
-        let back = instance.routes.longest(flow.source);
-        match (instance.spd.inbound(flow), back) {
-            (Some(Action::Discard | Action::Protect(_)), _) | (_, Some(NextHop::Tunnel(_))) => false,
-            (Some(Action::Bypass), _) => true,
-            (None, _) => instance.spd.otherwise() == Otherwise::Bypass,
-        }
-    }
-
     /// Where a packet to `destination` goes next.
     pub fn route(&self, instance: u16, destination: IpAddr) -> Option<NextHop> {
         self.instance(instance)?.routes.longest(destination).copied()

@@ -68,7 +68,8 @@ pub struct Hot {
     local: Endpoint,
     peer: Endpoint,
     window: Window,
-    selectors: Box<SelectorSet>,
+    /// Taken out only while the SA is dismantled.
+    selectors: Option<Box<SelectorSet>>,
     lifetime: Lifetime,
     key: Key,
 }
@@ -139,7 +140,7 @@ impl Inbound {
             local: parts.local,
             peer: parts.peer,
             window: parts.window,
-            selectors: parts.selectors,
+            selectors: Some(parts.selectors),
             lifetime: Lifetime::new(parts.limits),
             key,
         };
@@ -153,14 +154,20 @@ pub struct Remains {
     /// Its window, which says how far it got.
     pub window: Window,
     /// Its selectors.
-    pub selectors: Box<SelectorSet>,
+    pub selectors: Option<Box<SelectorSet>>,
 }
 
 impl From<Inbound> for Remains {
-    /// Wipes key and salt here, on the worker that owned them.
-    fn from(sa: Inbound) -> Remains {
-        let Hot { window, selectors, .. } = sa.hot;
-        Remains { window, selectors }
+    /// Of an SA that found no place: wipes key and salt here, on the worker that owned them.
+    fn from(mut sa: Inbound) -> Remains {
+        sa.hot.dismantle()
+    }
+}
+
+impl From<Parts> for Remains {
+    /// Of an SA that was never put together.
+    fn from(parts: Parts) -> Remains {
+        Remains { window: parts.window, selectors: Some(parts.selectors) }
     }
 }
 
@@ -168,6 +175,15 @@ impl Hot {
     /// Its SPI.
     pub const fn spi(&self) -> Spi {
         self.spi
+    }
+
+    /// Takes out the memory control allocated, so that the rest can be dropped where it lies: a key
+    /// moved out of a slot would leave its octets behind.
+    pub(super) fn dismantle(&mut self) -> Remains {
+        Remains {
+            window: std::mem::replace(&mut self.window, Window::off()),
+            selectors: self.selectors.take(),
+        }
     }
 
     /// Its transform.
@@ -250,7 +266,7 @@ impl Hot {
 
     /// Whether a decrypted packet lies within the SA's selectors (RFC 4301 §5.2 step 4).
     pub fn admits(&self, flow: &Flow) -> bool {
-        self.selectors.admits_inbound(flow)
+        self.selectors.as_ref().is_some_and(|selectors| selectors.admits_inbound(flow))
     }
 }
 

@@ -4,11 +4,12 @@
 //! SPI names its slot; the whole SPI is compared, so packets for a slot's former owner miss.
 //! An outbound slot belongs to a child SA for as long as policy names it: rekeying puts the new SA
 //! beside the old one ([`OutboundTable::stand_by`]) and [`OutboundTable::activate`] switches,
-//! without policy noticing. What leaves a table is given back to the caller, so that memory
-//! allocated by control is freed by control.
+//! without policy noticing. An SA that leaves is dropped where it lies, which wipes its key there;
+//! memory that control allocated for it is given back, to be freed by control.
 
 use super::counters::{InboundCounters, OutboundCounters, slab};
-use super::inbound::{self, Inbound};
+use super::fact::Facts;
+use super::inbound::{self, Inbound, Remains};
 use super::outbound::{self, Outbound};
 use super::shard::{SHARDS, Shard};
 use super::spi::{Place, Spi};
@@ -132,13 +133,14 @@ impl InboundTable {
         Ok(())
     }
 
-    /// Takes the SA with `spi` out of its slot.
-    pub fn remove(&mut self, place: Place, spi: Spi) -> Option<Inbound> {
+    /// Removes the SA with `spi`; its key is wiped in its slot.
+    pub fn remove(&mut self, place: Place, spi: Spi) -> Option<Remains> {
         let table = self.shard_mut(place)?;
-        let hot = table.hot.get_mut(place.slot.index())?;
-        let cold = table.cold.get_mut(place.slot.index())?;
-        let hot = hot.take_if(|hot| hot.spi() == spi)?;
-        Some(Inbound { hot, cold: cold.take()? })
+        let slot = table.hot.get_mut(place.slot.index())?;
+        let remains = slot.as_mut().filter(|hot| hot.spi() == spi)?.dismantle();
+        *slot = None;
+        *table.cold.get_mut(place.slot.index())? = None;
+        Some(remains)
     }
 }
 
@@ -152,9 +154,25 @@ impl Default for InboundTable {
 #[derive(Debug, Default)]
 struct OutboundRest {
     cold: Option<outbound::Cold>,
+    /// Present only beside one that sends.
     standby: Option<Outbound>,
     /// Facts about the slot when no SA is in it.
-    vacant: super::fact::Facts,
+    vacant: Facts,
+}
+
+/// An outbound SA that is no more; its key is wiped.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Retired {
+    /// Its SPI.
+    pub spi: Spi,
+    /// The last sequence number it used.
+    pub last_sequence: u64,
+}
+
+impl Retired {
+    const fn of(hot: &outbound::Hot) -> Retired {
+        Retired { spi: hot.spi(), last_sequence: hot.last_sequence() }
+    }
 }
 
 /// A worker's outbound SAs. One owner.
@@ -206,40 +224,54 @@ impl OutboundTable {
     }
 
     /// The facts of a slot that has no SA ([`super::fact::Fact::Wanted`]).
-    pub fn vacant_facts(&mut self, slot: u32) -> Option<&mut super::fact::Facts> {
+    pub fn vacant_facts(&mut self, slot: u32) -> Option<&mut Facts> {
         Some(&mut self.rest.get_mut(slot as usize)?.vacant)
     }
 
-    /// Makes `sa` send from now on; the SA it replaces comes back.
+    /// Makes `sa` send from now on; says which SA it replaced. A standby stays.
     #[expect(
         clippy::result_large_err,
         reason = "the refused SA goes back whole; this is not the packet path"
     )]
-    pub fn install(&mut self, slot: u32, sa: Outbound) -> Result<Option<Outbound>, Misplaced<Outbound>> {
+    pub fn install(&mut self, slot: u32, sa: Outbound) -> Result<Option<Retired>, Misplaced<Outbound>> {
         let slots = (self.hot.get_mut(slot as usize), self.rest.get_mut(slot as usize));
         let (Some(hot), Some(rest)) = slots else { return Err(Misplaced::NoSuchSlot(sa)) };
-        let former = hot.replace(sa.hot).zip(rest.cold.replace(sa.cold));
-        rest.vacant = super::fact::Facts::NONE;
-        Ok(former.map(|(hot, cold)| Outbound { hot, cold }))
+        let retired = hot.as_ref().map(Retired::of);
+        // Assigning drops the former SA where it lies.
+        *hot = Some(sa.hot);
+        rest.cold = Some(sa.cold);
+        rest.vacant = Facts::NONE;
+        Ok(retired)
     }
 
-    /// Lays `sa` beside the one that sends, to be activated later; a former standby comes back.
+    /// Lays `sa` beside the one that sends, to be activated later; says which standby it replaced.
+    /// Where none sends there is nothing to wait for, and it sends at once.
     #[expect(
         clippy::result_large_err,
         reason = "the refused SA goes back whole; this is not the packet path"
     )]
-    pub fn stand_by(&mut self, slot: u32, sa: Outbound) -> Result<Option<Outbound>, Misplaced<Outbound>> {
-        match self.rest.get_mut(slot as usize) {
-            Some(rest) => Ok(rest.standby.replace(sa)),
-            None => Err(Misplaced::NoSuchSlot(sa)),
+    pub fn stand_by(&mut self, slot: u32, sa: Outbound) -> Result<Option<Retired>, Misplaced<Outbound>> {
+        if self.hot(slot).is_none() {
+            return self.install(slot, sa);
         }
+        let Some(rest) = self.rest.get_mut(slot as usize) else { return Err(Misplaced::NoSuchSlot(sa)) };
+        let retired = rest.standby.as_ref().map(|standby| Retired::of(&standby.hot));
+        rest.standby = Some(sa);
+        Ok(retired)
     }
 
-    /// Makes the standby send; the SA it replaces comes back. Without a standby nothing changes:
-    /// a second activation of the same rekey is no event.
-    pub fn activate(&mut self, slot: u32) -> Option<Outbound> {
-        let standby = self.rest.get_mut(slot as usize)?.standby.take()?;
-        self.install(slot, standby).ok().flatten()
+    /// Makes the standby send; says which SA it replaced. Without a standby nothing changes: a
+    /// second activation of the same rekey is no event.
+    pub fn activate(&mut self, slot: u32) -> Option<Retired> {
+        let hot = self.hot.get_mut(slot as usize)?.as_mut()?;
+        let rest = self.rest.get_mut(slot as usize)?;
+        let (standby, cold) = (rest.standby.as_mut()?, rest.cold.as_mut()?);
+        // Swapped, not moved, so that the former SA can be dropped where it then lies.
+        std::mem::swap(&mut standby.hot, hot);
+        std::mem::swap(&mut standby.cold, cold);
+        let retired = Retired::of(&standby.hot);
+        rest.standby = None;
+        Some(retired)
     }
 
     /// The SPI that waits beside the one that sends.
@@ -247,29 +279,41 @@ impl OutboundTable {
         Some(self.rest.get(slot as usize)?.standby.as_ref()?.hot.spi())
     }
 
-    /// Takes the SA with `spi` out, whether it sends or stands by. If it was sending, its standby
-    /// takes over, so that a Delete of the old SA is also the switch (RFC 7296 §2.8).
-    pub fn remove(&mut self, slot: u32, spi: Spi) -> Option<Outbound> {
-        let rest = self.rest.get_mut(slot as usize)?;
-        if let Some(standby) = rest.standby.take_if(|standby| standby.hot.spi() == spi) {
-            return Some(standby);
-        }
-        let hot = self.hot.get_mut(slot as usize)?.take_if(|hot| hot.spi() == spi)?;
-        let cold = rest.cold.take()?;
-        self.activate(slot);
-        Some(Outbound { hot, cold })
+    /// The SA that waits beside the one that sends, to be changed.
+    pub fn standby_mut(&mut self, slot: u32) -> Option<&mut Outbound> {
+        self.rest.get_mut(slot as usize)?.standby.as_mut()
     }
 
-    /// Empties a slot whose child is gone and zeroes its counters; sender and standby come back.
-    pub fn clear(&mut self, slot: u32) -> [Option<Outbound>; 2] {
-        let slots = (self.hot.get_mut(slot as usize), self.rest.get_mut(slot as usize));
-        let (Some(hot), Some(rest)) = slots else { return [None, None] };
-        let rest = std::mem::take(rest);
-        let sender = hot.take().zip(rest.cold).map(|(hot, cold)| Outbound { hot, cold });
+    /// Removes the SA with `spi`, whether it sends or stands by. If it was sending, its standby
+    /// takes over, so that a Delete of the old SA is also the switch (RFC 7296 §2.8).
+    pub fn remove(&mut self, slot: u32, spi: Spi) -> Option<Retired> {
+        let rest = self.rest.get_mut(slot as usize)?;
+        if let Some(standby) = rest.standby.as_ref().filter(|standby| standby.hot.spi() == spi) {
+            let retired = Retired::of(&standby.hot);
+            rest.standby = None;
+            return Some(retired);
+        }
+        let hot = self.hot.get_mut(slot as usize)?;
+        let retired = Retired::of(hot.as_ref().filter(|hot| hot.spi() == spi)?);
+        if rest.standby.is_some() {
+            return self.activate(slot);
+        }
+        *hot = None;
+        rest.cold = None;
+        Some(retired)
+    }
+
+    /// Empties a slot whose child is gone and zeroes its counters.
+    pub fn clear(&mut self, slot: u32) {
+        if let Some(hot) = self.hot.get_mut(slot as usize) {
+            *hot = None;
+        }
+        if let Some(rest) = self.rest.get_mut(slot as usize) {
+            *rest = OutboundRest::default();
+        }
         if let Some(counters) = self.counters.get(slot as usize) {
             counters.reset();
         }
-        [sender, rest.standby]
     }
 }
 
@@ -324,7 +368,7 @@ mod tests {
         assert!(matches!(table.install(place(2), inbound(new)), Err(Misplaced::Occupied(_))));
         assert!(table.hot(place(2), old).is_some() && table.hot(place(2), new).is_none());
         assert!(table.remove(place(2), new).is_none());
-        assert_eq!(table.remove(place(2), old).unwrap().hot.spi(), old);
+        assert!(table.remove(place(2), old).unwrap().selectors.is_some());
         table.install(place(2), inbound(new)).unwrap();
         assert!(table.hot(place(2), old).is_none() && table.hot(place(3), new).is_none());
         assert!(table.hot(place(4), new).is_none());
@@ -347,19 +391,25 @@ mod tests {
     fn a_standby_takes_over_by_activation_or_by_the_old_ones_removal() {
         let mut table = OutboundTable::new(1).unwrap();
         let sa = |spi| outbound(parts(spi));
-        let spi = |sa: Option<Outbound>| sa.map(|sa| sa.hot.spi());
-        assert!(table.install(0, sa(256)).unwrap().is_none());
-        assert!(table.stand_by(0, sa(257)).unwrap().is_none());
-        assert_eq!(spi(table.activate(0)), Some(Spi(256)));
-        assert_eq!(spi(table.activate(0)), None);
+        let retired = |spi| Some(Retired { spi: Spi(spi), last_sequence: 0 });
+        assert_eq!(table.stand_by(0, sa(256)).unwrap(), None);
+        assert_eq!((table.hot(0).unwrap().spi(), table.standby_spi(0)), (Spi(256), None));
+        assert_eq!(table.stand_by(0, sa(257)).unwrap(), None);
+        assert_eq!(table.activate(0), retired(256));
+        assert_eq!(table.activate(0), None);
         assert_eq!(table.hot(0).unwrap().spi(), Spi(257));
+        table.hot_mut(0).unwrap().number(1).unwrap();
         table.stand_by(0, sa(258)).unwrap();
-        assert_eq!(spi(table.remove(0, Spi(257))), Some(Spi(257)));
-        assert_eq!(table.hot(0).unwrap().spi(), Spi(258));
+        assert_eq!(table.remove(0, Spi(257)), Some(Retired { spi: Spi(257), last_sequence: 1 }));
+        assert_eq!((table.hot(0).unwrap().spi(), table.standby_spi(0)), (Spi(258), None));
         table.stand_by(0, sa(259)).unwrap();
-        assert_eq!(spi(table.remove(0, Spi(259))), Some(Spi(259)));
-        assert_eq!(table.clear(0).map(spi), [Some(Spi(258)), None]);
-        assert!(table.hot(0).is_none() && table.install(1, sa(1)).is_err());
+        assert_eq!(table.remove(0, Spi(259)), retired(259));
+        assert_eq!(table.remove(0, Spi(259)), None);
+        assert_eq!(table.install(0, sa(260)).unwrap(), retired(258));
+        table.stand_by(0, sa(261)).unwrap();
+        table.clear(0);
+        assert!(table.hot(0).is_none() && table.standby_spi(0).is_none() && table.cold_mut(0).is_none());
+        assert!(table.install(1, sa(1)).is_err() && table.stand_by(1, sa(1)).is_err());
     }
 
     #[test]

@@ -1,0 +1,274 @@
+//! The control loop: one thread that owns the engine, the workers' control end and the
+//! tunnels' state. A turn takes in what has arrived from everywhere, lets the engine think,
+//! and carries out what it wants; it never blocks on anybody. It drains while something
+//! waits and otherwise sleeps until a message comes or a millisecond has passed, for rings
+//! cannot wake it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant as Clock};
+
+use arc_swap::ArcSwap;
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
+use ravelin_dataplane::io::Pool;
+use ravelin_ike::engine::Engine;
+use ravelin_ike::input::Command;
+use ravelin_ike::time::Instant;
+
+use super::helpers::Helpers;
+use super::view::{self, View};
+use crate::api::{ApiError, Reply, Request};
+use crate::config::plan::{Keying, Plan};
+use crate::instance::{Event as InstanceEvent, Handle, Request as InstanceRequest};
+use crate::observe::journal::Journal;
+use crate::pool::Answered;
+use crate::routing::Outcome;
+use crate::tunnel::roster::Roster;
+use crate::tunnel::status::Status;
+use crate::workers::{Noticed, Workers};
+
+/// The longest the loop sleeps: what a ring can wait.
+const NAP: Duration = Duration::from_millis(1);
+/// Traffic is looked at this often for dead peer detection.
+const LOOK: u64 = 1_000_000;
+/// A failed tunnel with auto-establish is tried again after so long, doubling up to the cap.
+const RETRY: u64 = 2_000_000;
+/// The cap of the above.
+const LONGEST_RETRY: u64 = 60_000_000;
+/// How long an orderly stop waits for peers to acknowledge their Deletes.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What reaches the loop by channel.
+#[derive(Debug)]
+pub enum Input {
+    /// An answer for the engine.
+    Answered(Answered),
+    /// An operator's request and where the answer goes.
+    Asked(Request, Sender<Result<Reply, ApiError>>),
+    /// End in order.
+    Stop,
+}
+
+/// Everything the loop owns.
+pub struct Core<P: Pool> {
+    pub(super) started: Clock,
+    pub(super) plan: Plan,
+    pub(super) roster: Roster,
+    pub(super) engine: Engine,
+    pub(super) workers: Workers<P>,
+    pub(super) instances: Vec<Handle>,
+    pub(super) helpers: Helpers,
+    pub(super) status: Status,
+    pub(super) journal: Arc<Journal>,
+    pub(super) view: Arc<ArcSwap<View>>,
+    pub(super) machine: view::Machine,
+    pub(super) inputs: Receiver<Input>,
+    pub(super) retry: Vec<Retry>,
+    pub(super) looked: u64,
+    pub(super) last_look: std::collections::HashMap<ravelin_dataplane::sa::shard::WorkerId, view::Looked>,
+}
+
+/// When a tunnel with auto-establish is tried again.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Retry {
+    at: u64,
+    wait: u64,
+}
+
+impl<P: Pool> Core<P> {
+    /// Microseconds since the daemon began: the engine's clock.
+    pub(super) fn now(&self) -> Instant {
+        Instant(self.started.elapsed().as_micros() as u64)
+    }
+
+    /// Runs until told to stop; then ends every tunnel in order.
+    pub fn run(&mut self) {
+        loop {
+            let busy = self.turn();
+            match self.listen(busy) {
+                Some(Input::Stop) => break,
+                Some(input) => self.input(input),
+                None => {}
+            }
+        }
+        self.farewell();
+    }
+
+    /// One round: everything in, everything out. True if there was something.
+    pub(super) fn turn(&mut self) -> bool {
+        let now = self.now();
+        let mut busy = self.instance_events();
+        for datagram in self.workers.receive() {
+            busy = true;
+            self.engine.handle_datagram(now, datagram);
+        }
+        for noticed in self.workers.notice(now) {
+            busy = true;
+            self.noticed(now, noticed);
+        }
+        self.look(now);
+        self.establish(now);
+        if self.engine.next_deadline().is_some_and(|deadline| deadline <= now) {
+            self.engine.handle_timeout(now);
+        }
+        self.drain(now);
+        self.workers.flush();
+        busy || self.workers.has_work()
+    }
+
+    /// The next message: without waiting while there is work.
+    fn listen(&mut self, busy: bool) -> Option<Input> {
+        if busy {
+            return self.inputs.try_recv().ok();
+        }
+        match self.inputs.recv_timeout(NAP) {
+            Ok(input) => Some(input),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(Input::Stop),
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        match input {
+            Input::Answered((ticket, answer)) => self.engine.handle_answer(self.now(), ticket, answer),
+            Input::Asked(request, reply) => {
+                let answer = self.answer(&request);
+                // A client that has gone needs no answer.
+                let _ = reply.try_send(answer);
+            }
+            Input::Stop => {}
+        }
+    }
+
+    /// Takes from the engine until only a deadline is left.
+    fn drain(&mut self, now: Instant) {
+        loop {
+            let mut idle = true;
+            while let Some(transmit) = self.engine.poll_transmit() {
+                idle = false;
+                self.workers.transmit(&transmit);
+            }
+            while let Some(want) = self.engine.poll_want() {
+                idle = false;
+                self.want(now, want);
+            }
+            while let Some(event) = self.engine.poll_event() {
+                idle = false;
+                self.status.event(now, event, &self.roster, &self.journal);
+            }
+            if idle {
+                return;
+            }
+        }
+    }
+
+    fn noticed(&mut self, now: Instant, noticed: Noticed) {
+        match noticed {
+            Noticed::Fact(fact) => self.engine.handle_fact(now, fact),
+            Noticed::Answer(ticket, answer) => self.engine.handle_answer(now, ticket, answer),
+            Noticed::Wanted(child) => self.wanted(now, child),
+            Noticed::NeighbourMiss { instance, interface, address } => {
+                let name = self.workers.routing().0.name_of(instance, interface).map(str::to_owned);
+                if let Some(interface) = name {
+                    self.ask_instance(instance, InstanceRequest::KeepNeighbour { interface, address });
+                }
+            }
+        }
+    }
+
+    /// A packet wants a child that has no SA: negotiate one (FEATURES IKE-10).
+    fn wanted(&mut self, now: Instant, child: u32) {
+        let Some((connection, tunnel, _)) = self.roster.child(child) else { return };
+        if matches!(tunnel.keying, Keying::Ike(_)) && tunnel.remote.is_some() {
+            let child = Some(ravelin_ike::config::ChildId(child));
+            self.status.connecting(connection);
+            self.engine.handle_command(now, Command::Initiate { connection, child });
+        }
+    }
+
+    /// Once a second: who has been heard.
+    fn look(&mut self, now: Instant) {
+        if now.0 < self.looked + LOOK {
+            return;
+        }
+        self.looked = now.0;
+        for fact in self.workers.traffic(now) {
+            self.engine.handle_fact(now, fact);
+        }
+    }
+
+    /// Brings up what is to be up without being asked, with growing pauses.
+    fn establish(&mut self, now: Instant) {
+        for (connection, tunnel) in self.roster.tunnels() {
+            let Keying::Ike(ike) = &tunnel.keying else { continue };
+            let Some(retry) = self.retry.get_mut(connection.0 as usize) else { continue };
+            if !ike.auto_establish || now.0 < retry.at {
+                continue;
+            }
+            let status = self.status.tunnel(connection);
+            let up = status.is_some_and(|status| status.children.len() >= tunnel.children.len());
+            retry.wait = if up { RETRY } else { (retry.wait * 2).clamp(RETRY, LONGEST_RETRY) };
+            retry.at = now.0 + retry.wait;
+            if !up {
+                self.status.connecting(connection);
+                for (child, _) in self.roster.children(connection) {
+                    self.engine.handle_command(now, Command::Initiate { connection, child: Some(child) });
+                }
+            }
+        }
+    }
+
+    /// The kernel's state, as the instances tell it. True if there was any.
+    fn instance_events(&mut self) -> bool {
+        let mut outcome = Outcome::default();
+        let mut keep = Vec::new();
+        let mut busy = false;
+        for instance in &self.instances {
+            for event in instance.events().try_iter().take(1024) {
+                busy = true;
+                match event {
+                    InstanceEvent::Changed(change) => {
+                        let (routing, tables) = self.workers.routing_mut();
+                        let one = routing.change(instance.id(), &change, tables);
+                        outcome.tables |= one.tables;
+                        outcome.snapshot |= one.snapshot;
+                        keep.extend(one.keep.into_iter().map(|next| (instance.id(), next)));
+                    }
+                    InstanceEvent::Fault(error) => {
+                        tracing::error!(instance = instance.name(), "{error}");
+                        self.journal.note("", "instance-fault", format!("{}: {error}", instance.name()));
+                    }
+                    InstanceEvent::Answer { outcome: Err(error), .. } => {
+                        tracing::warn!(instance = instance.name(), "{error}");
+                    }
+                    InstanceEvent::Answer { .. } | InstanceEvent::Synced { .. } | InstanceEvent::Device(_) => {}
+                }
+            }
+        }
+        self.workers.publish(&outcome);
+        for (instance, (interface, address)) in keep {
+            self.ask_instance(instance, InstanceRequest::KeepNeighbour { interface, address });
+        }
+        busy
+    }
+
+    fn ask_instance(&self, instance: u16, request: InstanceRequest) {
+        let Some(handle) = self.instances.iter().find(|handle| handle.id() == instance) else { return };
+        if let Err(error) = handle.request(0, request) {
+            tracing::warn!(instance = handle.name(), "{error}");
+        }
+    }
+
+    /// Sends Deletes and waits for them to be acknowledged, but not for long.
+    fn farewell(&mut self) {
+        self.engine.handle_command(self.now(), Command::Shutdown);
+        let until = Clock::now() + FAREWELL;
+        while Clock::now() < until && !self.engine.is_idle() {
+            if !self.turn()
+                && let Ok(Input::Answered((ticket, answer))) = self.inputs.recv_timeout(NAP)
+            {
+                self.engine.handle_answer(self.now(), ticket, answer);
+            }
+        }
+        self.turn();
+    }
+}

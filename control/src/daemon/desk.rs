@@ -1,0 +1,82 @@
+//! Where operators' requests arrive. Reads are answered from the view after the loop was
+//! asked to renew it, or from the last one when the loop is late: a reader never waits
+//! longer than the deadline. Actions are one message to the loop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use crossbeam::channel::{Sender, bounded};
+
+use super::core::Input;
+use super::view::View;
+use crate::api::request::{Events, TunnelName};
+use crate::api::server::Answer;
+use crate::api::{ApiError, Reply, Request};
+use crate::observe::journal::Journal;
+
+/// How long an action may wait for the loop.
+const ACTION: Duration = Duration::from_secs(2);
+/// How long a read waits for a fresh view before it takes the last one.
+const FRESH: Duration = Duration::from_millis(200);
+/// The longest a client may wait for an event.
+const LONGEST_WAIT: u64 = 30_000;
+
+/// The daemon's answers.
+#[derive(Debug)]
+pub struct Desk {
+    /// To the loop.
+    pub inputs: Sender<Input>,
+    /// The last view.
+    pub view: Arc<ArcSwap<View>>,
+    /// The journal.
+    pub journal: Arc<Journal>,
+}
+
+impl Desk {
+    /// Hands a request to the loop and waits for its answer, so long and no longer.
+    fn ask(&self, request: Request, patience: Duration) -> Result<Reply, ApiError> {
+        let (reply, answer) = bounded(1);
+        let late = || ApiError::Late { milliseconds: patience.as_millis() as u64 };
+        self.inputs.send_timeout(Input::Asked(request, reply), patience).map_err(|_| late())?;
+        answer.recv_timeout(patience).map_err(|_| late())?
+    }
+
+    /// A view that is fresh, or the last one.
+    fn view(&self) -> Arc<View> {
+        // Late is no error for a reader: the last view is an answer too.
+        let _ = self.ask(Request::ShowVersion, FRESH);
+        self.view.load_full()
+    }
+
+    fn explain(&self, name: &TunnelName) -> Result<Reply, ApiError> {
+        let view = self.view();
+        let not_found = || ApiError::NotFound {
+            name: name.tunnel.clone(),
+            known: view.explanations.keys().cloned().collect::<Vec<_>>().join(", "),
+        };
+        view.explanations.get(&name.tunnel).cloned().map(Reply::Explain).ok_or_else(not_found)
+    }
+
+    fn events(&self, events: &Events) -> Reply {
+        let wait = Duration::from_millis(events.wait_ms.min(LONGEST_WAIT));
+        Reply::Events { events: self.journal.read(events.after, wait) }
+    }
+}
+
+impl Answer for Desk {
+    fn answer(&self, request: Request) -> Result<Reply, ApiError> {
+        match request {
+            Request::ShowVersion => Ok(Reply::Version(self.view().version.clone())),
+            Request::ShowPorts => Ok(Reply::Ports { ports: self.view().ports.clone() }),
+            Request::ShowWorkers => Ok(Reply::Workers { workers: self.view().workers.clone() }),
+            Request::ShowTunnels => Ok(Reply::Tunnels { tunnels: self.view().tunnels.clone() }),
+            Request::ShowSa => Ok(Reply::Sas { sas: self.view().sas.clone() }),
+            Request::ShowCounters => Ok(Reply::Counters { counters: self.view().counters.clone() }),
+            Request::Doctor => Ok(Reply::Doctor { findings: self.view().findings.clone() }),
+            Request::Explain(name) => self.explain(&name),
+            Request::Events(events) => Ok(self.events(&events)),
+            action @ (Request::Initiate(_) | Request::Terminate(_) | Request::Rekey(_)) => self.ask(action, ACTION),
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! What operators read: the loop's state as plain replies. Built by the loop when somebody
+//! asks, put where readers find it without the loop.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ravelin_dataplane::io::Pool;
+use ravelin_dataplane::link::counter::Counters;
+use ravelin_dataplane::sa::shard::WorkerId;
+use ravelin_dataplane::verdict::Drop;
+
+use super::core::Core;
+use crate::api::reply::{Child, Counter, Explain, Finding, Port, Sa, State, Tunnel, Version, Worker};
+use crate::config::plan;
+use crate::tunnel::explain::{self, Evidence};
+use crate::tunnel::roster::ChildNumber;
+use crate::tunnel::sas::Installed;
+use crate::tunnel::status;
+
+/// Everything that can be read.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    /// Version.
+    pub version: Version,
+    /// Ports.
+    pub ports: Vec<Port>,
+    /// Workers.
+    pub workers: Vec<Worker>,
+    /// Tunnels.
+    pub tunnels: Vec<Tunnel>,
+    /// Security associations.
+    pub sas: Vec<Sa>,
+    /// Counters.
+    pub counters: Vec<Counter>,
+    /// Explanations by tunnel.
+    pub explanations: BTreeMap<String, Explain>,
+    /// Findings of the doctor.
+    pub findings: Vec<Finding>,
+}
+
+/// What stands still while the daemon runs.
+#[derive(Debug, Clone, Default)]
+pub struct Machine {
+    /// DPDK's version.
+    pub dpdk: String,
+    /// The AES-GCM kernel.
+    pub gcm_kernel: String,
+    /// MAC address of each port.
+    pub macs: Vec<String>,
+    /// What was found when ports and instances were set up.
+    pub findings: Vec<Finding>,
+}
+
+/// What a worker had counted when it was looked at last.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Looked {
+    polls: u64,
+    busy: u64,
+    idle: u64,
+}
+
+impl<P: Pool> Core<P> {
+    /// Builds a view of this moment and puts it where readers look.
+    pub(super) fn renew_view(&mut self) {
+        let tunnels: Vec<Tunnel> = self.roster.tunnels().map(|(id, tunnel)| self.tunnel(id, tunnel)).collect();
+        let view = View {
+            version: self.version(),
+            ports: self.ports(),
+            workers: self.worker_rows(),
+            sas: self.workers.sas().iter().flat_map(|sa| self.sa_rows(sa)).collect(),
+            counters: self.counters(),
+            explanations: tunnels.iter().filter_map(|tunnel| self.explanation(tunnel)).collect(),
+            findings: self.machine.findings.clone(),
+            tunnels,
+        };
+        self.view.store(Arc::new(view));
+    }
+
+    fn version(&self) -> Version {
+        Version {
+            version: env!("CARGO_PKG_VERSION").into(),
+            schema: crate::api::SCHEMA,
+            dpdk: self.machine.dpdk.clone(),
+            gcm_kernel: self.machine.gcm_kernel.clone(),
+            uptime_seconds: self.started.elapsed().as_secs(),
+        }
+    }
+
+    fn all_counters(&self) -> impl Iterator<Item = (WorkerId, &Arc<Counters>)> {
+        let link = self.workers.link();
+        link.workers().filter_map(|worker| Some((worker, link.counters(worker)?)))
+    }
+
+    fn ports(&self) -> Vec<Port> {
+        let row = |(index, port): (usize, &plan::Port)| {
+            let mut row = Port {
+                name: port.name.clone(),
+                device: format!("{:?}", port.device),
+                mac: self.machine.macs.get(index).cloned().unwrap_or_default(),
+                queues: self.plan.workers.cores.len() as u16,
+                ..Port::default()
+            };
+            for (_, counters) in self.all_counters() {
+                let Some(port) = counters.port(index as u16) else { continue };
+                row.rx_packets += port.rx_packets.get();
+                row.rx_bytes += port.rx_bytes.get();
+                row.tx_packets += port.tx_packets.get();
+                row.tx_bytes += port.tx_bytes.get();
+            }
+            row
+        };
+        self.plan.ports.iter().enumerate().map(row).collect()
+    }
+
+    fn worker_rows(&mut self) -> Vec<Worker> {
+        let link = self.workers.link();
+        let mut rows = Vec::new();
+        for worker in link.workers() {
+            let Some(counters) = link.counters(worker) else { continue };
+            let looked = Looked {
+                polls: counters.polls.get(),
+                busy: counters.busy_cycles.get(),
+                idle: counters.idle_cycles.get(),
+            };
+            let before = self.last_look.insert(worker, looked).unwrap_or_default();
+            let busy = looked.busy.saturating_sub(before.busy) as f64;
+            let all = busy + looked.idle.saturating_sub(before.idle) as f64;
+            rows.push(Worker {
+                id: worker.index(),
+                core: self.plan.workers.cores.get(worker.index()).copied().unwrap_or_default(),
+                alive: looked.polls != before.polls,
+                busy_percent: if all > 0.0 { 100.0 * busy / all } else { 0.0 },
+                inbound_sas: self.workers.sas().iter().filter(|sa| self.workers.home(sa.child).is_some_and(|home| home.worker == worker)).count(),
+                received: counters.received.get(),
+                forwarded: counters.transmitted.get(),
+                handed: counters.handed_out.get(),
+                punted: counters.punted.get(),
+                dropped: counters.dropped.get(),
+            });
+        }
+        rows
+    }
+
+    fn counters(&self) -> Vec<Counter> {
+        let mut named: BTreeMap<&'static str, u64> = BTreeMap::new();
+        for (_, counters) in self.all_counters() {
+            for (name, value) in counters.named() {
+                *named.entry(name).or_default() += value;
+            }
+        }
+        let work = named.into_iter().map(|(name, value)| Counter {
+            name: name.replace('_', "-"),
+            value,
+            meaning: String::new(),
+        });
+        let drops = Drop::ALL.iter().map(|reason| Counter {
+            name: format!("drop-{}", reason.name()),
+            value: self.all_counters().map(|(_, counters)| counters.drops(*reason)).sum(),
+            meaning: reason.manual().to_owned(),
+        });
+        work.chain(drops).collect()
+    }
+
+    fn tunnel(&self, id: ravelin_ike::config::ConnectionId, tunnel: &plan::Tunnel) -> Tunnel {
+        let status = self.status.tunnel(id).cloned().unwrap_or_default();
+        let ike = status.ike.as_ref();
+        let manual = matches!(tunnel.keying, plan::Keying::Manual(_));
+        let children: Vec<Child> =
+            self.roster.children(id).map(|(number, child)| self.child(number.0, child, &status, manual)).collect();
+        let state = if manual { State::Up } else { status.state(tunnel.children.len()) };
+        let reason = status.reason.as_ref().filter(|_| state != State::Up);
+        Tunnel {
+            name: tunnel.name.clone(),
+            state,
+            reason_code: reason.map(|failure| failure.code().to_owned()).unwrap_or_default(),
+            reason: reason.map(ToString::to_string).unwrap_or_default(),
+            local: tunnel.local.to_string(),
+            remote: ike.map(|ike| ike.remote.to_string()).or(tunnel.remote.map(|remote| remote.to_string())).unwrap_or_else(|| "any".into()),
+            keying: if manual { "manual" } else { "ike" }.into(),
+            peer_identity: ike.map(|ike| ike.peer_identity.clone()).unwrap_or_default(),
+            ike_suite: ike.map(|ike| format!("{:?}", ike.suite)).unwrap_or_default(),
+            ike_spis: ike.map(|ike| format!("{:016x}_i {:016x}_r", ike.spis.0, ike.spis.1)).unwrap_or_default(),
+            since_seconds: self.now().0.saturating_sub(status.since.0) / 1_000_000,
+            ups: status.ups,
+            child_rekeys: status.child_rekeys,
+            ike_rekeys: status.ike_rekeys,
+            children,
+        }
+    }
+
+    fn child(&self, number: ChildNumber, child: &plan::Child, status: &status::Tunnel, manual: bool) -> Child {
+        let up = manual || status.children.contains_key(&ravelin_ike::config::ChildId(number));
+        let (in_packets, in_bytes) = self.workers.received(number);
+        let (out_packets, out_bytes) = self.workers.sent(number);
+        let list = |selectors: &[plan::Selector]| {
+            selectors.iter().map(|selector| selector.network.to_string()).collect::<Vec<_>>().join(",")
+        };
+        Child {
+            name: child.name.clone(),
+            state: if up { State::Up } else { State::Down },
+            local_ts: list(&child.local_ts),
+            remote_ts: list(&child.remote_ts),
+            in_packets,
+            in_bytes,
+            out_packets,
+            out_bytes,
+        }
+    }
+
+    fn sa_rows(&self, installed: &Installed) -> Vec<Sa> {
+        let Some((_, tunnel, child)) = self.roster.child(installed.child) else { return Vec::new() };
+        let worker = self.workers.home(installed.child).map_or(0, |home| home.worker.index());
+        let inbound = self.workers.link().inbound(installed.place);
+        let row = |direction: &str, spi: u32, packets, bytes| Sa {
+            tunnel: tunnel.name.clone(),
+            child: child.name.clone(),
+            direction: direction.into(),
+            spi: format!("{spi:08x}"),
+            suite: format!("{:?}", installed.suite),
+            encapsulation: if installed.udp { "esp-in-udp" } else { "esp" }.into(),
+            extended_sequence_number: installed.esn,
+            worker,
+            packets,
+            bytes,
+            age_seconds: self.now().0.saturating_sub(installed.installed_at) / 1_000_000,
+            state: if installed.draining { "draining" } else { "active" }.into(),
+        };
+        let received = inbound.map_or((0, 0), |counters| (counters.packets.get(), counters.octets.get()));
+        let sent = self.workers.sent(installed.child);
+        vec![
+            row("in", installed.spi_in.0, received.0, received.1),
+            row("out", installed.spi_out.0, sent.0, sent.1),
+        ]
+    }
+
+    fn explanation(&self, row: &Tunnel) -> Option<(String, Explain)> {
+        let id = self.roster.find(&row.name)?;
+        let tunnel = self.roster.tunnel(id)?;
+        let (routing, tables) = self.workers.routing();
+        let evidence = Evidence {
+            tunnel,
+            status: self.status.tunnel(id),
+            children: &row.children,
+            state: row.state,
+            attempts: self.engine.recorder().of(id).collect(),
+            unreachable: tunnel.remote.and_then(|remote| routing.unreachable(tunnel.public, remote, tables)),
+            now: self.now(),
+        };
+        Some((row.name.clone(), explain::explain(&evidence)))
+    }
+}

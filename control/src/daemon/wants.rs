@@ -1,0 +1,37 @@
+//! Carries out what the engine wants: slow work to the helpers, SAs to the workers.
+
+use ravelin_dataplane::io::Pool;
+use ravelin_ike::id::Ticket;
+use ravelin_ike::time::Instant;
+use ravelin_ike::want::{Answer, Want, WantKind};
+
+use super::core::Core;
+
+impl<P: Pool> Core<P> {
+    pub(super) fn want(&mut self, now: Instant, want: Want) {
+        let ticket = want.ticket;
+        match want.kind {
+            WantKind::KeyAgreement(agreement) => self.helpers.agree(ticket, agreement),
+            WantKind::Sign(sign) => self.helpers.sign(ticket, sign),
+            WantKind::Verify(verify) => self.helpers.verify(ticket, verify),
+            WantKind::Verdict(verdict) => self.helpers.verdict(ticket, verdict),
+            WantKind::AllocateSpi(allocate) => {
+                let spi = self.workers.allocate_spi(allocate.config.0, now);
+                self.tell(now, ticket, Answer::AllocateSpi(spi.map_err(Into::into)));
+            }
+            WantKind::Install(install) => {
+                if let Err(error) = self.workers.install(&install, ticket, &self.roster, now) {
+                    self.tell(now, ticket, Answer::Install(Err(error.into())));
+                }
+            }
+            WantKind::Activate(sa) => self.workers.activate(sa),
+            WantKind::UpdateAddresses { child, path } => self.workers.update_path(child, &path),
+            WantKind::Remove { child, .. } => self.workers.remove(child),
+            WantKind::ReleaseSpi(spi) => self.workers.release_spi(spi, now),
+        }
+    }
+
+    fn tell(&mut self, now: Instant, ticket: Ticket, answer: Answer) {
+        self.engine.handle_answer(now, ticket, answer);
+    }
+}

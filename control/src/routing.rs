@@ -1,0 +1,321 @@
+//! What workers must know to forward: interfaces, local addresses, routes, neighbours. Takes
+//! in the kernel's state as the instances mirror it, the tunnels' routes as the plan says
+//! them, and writes the workers' tables; what did not change is not touched.
+//!
+//! A tunnel's route wins over the kernel's for the same prefix: traffic that is to be
+//! protected never leaves in clear because somebody added a route.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use ravelin_dataplane::link::snapshot::{self, Local, Snapshot};
+use ravelin_dataplane::net::eth::Mac;
+use ravelin_dataplane::policy::route::{Interface, NextHop, Prefix, TunnelId};
+use ravelin_dataplane::policy::table::Tables;
+
+use crate::instance::{Change, Route, RouteAction};
+
+/// An interface of ours and the number of its instance.
+#[derive(Debug, Clone)]
+struct Known {
+    interface: Interface,
+    mac: Mac,
+    mtu: u16,
+}
+
+/// What one instance's kernel said.
+#[derive(Debug, Default)]
+struct Kernel {
+    interfaces: BTreeMap<String, Known>,
+    addresses: BTreeSet<(String, IpNet)>,
+    /// By destination, then metric: the lowest counts.
+    routes: BTreeMap<IpNet, BTreeMap<u32, RouteAction>>,
+}
+
+/// The control loop's picture of all instances. One owner.
+#[derive(Debug, Default)]
+pub struct Routing {
+    instances: BTreeMap<u16, Kernel>,
+    tunnels: BTreeMap<(u16, IpNet), TunnelId>,
+    statics: BTreeMap<(u16, IpNet), IpAddr>,
+}
+
+/// What a change asks for next.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// The tables changed: publish them.
+    pub tables: bool,
+    /// Interfaces or local addresses changed: send a snapshot.
+    pub snapshot: bool,
+    /// These next hops came into use: have the kernel keep them resolved.
+    pub keep: Vec<(String, IpAddr)>,
+}
+
+impl Routing {
+    /// Adds an interface of ours before its instance is started.
+    pub fn add_interface(&mut self, instance: u16, name: &str, interface: Interface, mac: Mac, mtu: u16) {
+        let known = Known { interface, mac, mtu };
+        self.instances.entry(instance).or_default().interfaces.insert(name.to_owned(), known);
+    }
+
+    /// Adds a route into a tunnel.
+    pub fn add_tunnel(&mut self, instance: u16, destination: IpNet, tunnel: TunnelId, tables: &mut Tables) {
+        self.tunnels.insert((instance, destination), tunnel);
+        self.write_route(instance, destination, tables);
+    }
+
+    /// Adds a static route of the configuration.
+    pub fn add_static(&mut self, instance: u16, destination: IpNet, via: IpAddr, tables: &mut Tables) {
+        self.statics.insert((instance, destination), via);
+        self.write_route(instance, destination, tables);
+    }
+
+    /// Takes in one change of the kernel's state.
+    pub fn change(&mut self, instance: u16, change: &Change, tables: &mut Tables) -> Outcome {
+        match change {
+            Change::Address { interface, network } => {
+                self.address(instance, interface, *network, true, tables)
+            }
+            Change::AddressGone { interface, network } => {
+                self.address(instance, interface, *network, false, tables)
+            }
+            Change::Neighbour { interface, address, mac } => {
+                self.neighbour(instance, interface, *address, Some(Mac(*mac)), tables)
+            }
+            Change::NeighbourGone { interface, address } => {
+                self.neighbour(instance, interface, *address, None, tables)
+            }
+            Change::Route(route) => self.route(instance, route, tables),
+            Change::RouteGone { destination, metric } => {
+                self.route_gone(instance, *destination, *metric, tables)
+            }
+            Change::Link(link) if !link.up => self.link_down(instance, &link.interface, tables),
+            Change::LinkGone { interface } => self.link_down(instance, interface, tables),
+            Change::Link(_) => Outcome::default(),
+        }
+    }
+
+    fn address(
+        &mut self,
+        instance: u16,
+        interface: &str,
+        network: IpNet,
+        present: bool,
+        tables: &mut Tables,
+    ) -> Outcome {
+        let kernel = self.instances.entry(instance).or_default();
+        let key = (interface.to_owned(), network);
+        let changed = if present { kernel.addresses.insert(key) } else { kernel.addresses.remove(&key) };
+        let again: Vec<IpNet> =
+            self.statics.keys().filter(|key| key.0 == instance).map(|key| key.1).collect();
+        for destination in again {
+            self.write_route(instance, destination, tables);
+        }
+        Outcome { snapshot: changed, tables: changed, ..Outcome::default() }
+    }
+
+    fn neighbour(
+        &mut self,
+        instance: u16,
+        interface: &str,
+        address: IpAddr,
+        mac: Option<Mac>,
+        tables: &mut Tables,
+    ) -> Outcome {
+        let known = self.instances.get(&instance).and_then(|kernel| kernel.interfaces.get(interface));
+        let Some(known) = known else { return Outcome::default() };
+        let former = tables.set_neighbour(instance, known.interface, address, mac);
+        Outcome { tables: former != mac, ..Outcome::default() }
+    }
+
+    fn route(&mut self, instance: u16, route: &Route, tables: &mut Tables) -> Outcome {
+        let kernel = self.instances.entry(instance).or_default();
+        kernel.routes.entry(route.destination).or_default().insert(route.metric, route.action.clone());
+        let tables = self.write_route(instance, route.destination, tables);
+        let mut outcome = Outcome { tables, ..Outcome::default() };
+        if let RouteAction::Forward(hops) = &route.action {
+            let gateways = hops.iter().filter_map(|hop| Some((hop.interface.to_string(), hop.gateway?)));
+            outcome.keep = gateways.filter(|(name, _)| self.is_ours(instance, name)).collect();
+        }
+        outcome
+    }
+
+    fn is_ours(&self, instance: u16, interface: &str) -> bool {
+        self.instances.get(&instance).is_some_and(|kernel| kernel.interfaces.contains_key(interface))
+    }
+
+    fn route_gone(&mut self, instance: u16, destination: IpNet, metric: u32, tables: &mut Tables) -> Outcome {
+        let kernel = self.instances.entry(instance).or_default();
+        if let Some(metrics) = kernel.routes.get_mut(&destination) {
+            metrics.remove(&metric);
+        }
+        Outcome { tables: self.write_route(instance, destination, tables), ..Outcome::default() }
+    }
+
+    fn link_down(&mut self, instance: u16, interface: &str, tables: &mut Tables) -> Outcome {
+        let known = self.instances.get(&instance).and_then(|kernel| kernel.interfaces.get(interface));
+        let Some(known) = known else { return Outcome::default() };
+        tables.clear_neighbours(instance, known.interface);
+        Outcome { tables: true, ..Outcome::default() }
+    }
+
+    /// Writes the best hop for one destination; true if that changed anything.
+    fn write_route(&self, instance: u16, destination: IpNet, tables: &mut Tables) -> bool {
+        let Ok(prefix) = Prefix::new(destination.network(), destination.prefix_len()) else { return false };
+        let hop = self.hop(instance, destination);
+        tables.set_route(instance, prefix, hop) != hop
+    }
+
+    fn hop(&self, instance: u16, destination: IpNet) -> Option<NextHop> {
+        if let Some(tunnel) = self.tunnels.get(&(instance, destination)) {
+            return Some(NextHop::Tunnel(*tunnel));
+        }
+        if let Some(via) = self.statics.get(&(instance, destination)) {
+            return self.on_link(instance, *via).map(|interface| NextHop::Via(interface, *via));
+        }
+        let metrics = self.instances.get(&instance)?.routes.get(&destination)?;
+        self.kernel_hop(instance, metrics.values().next()?)
+    }
+
+    /// The kernel's first next hop that is on an interface of ours; elsewhere it must not go in clear.
+    fn kernel_hop(&self, instance: u16, action: &RouteAction) -> Option<NextHop> {
+        let RouteAction::Forward(hops) = action else { return Some(NextHop::Blackhole) };
+        let interfaces = &self.instances.get(&instance)?.interfaces;
+        let ours = hops.iter().find_map(|hop| {
+            let interface = interfaces.get(&*hop.interface)?.interface;
+            Some(
+                hop.gateway.map_or(NextHop::Connected(interface), |gateway| NextHop::Via(interface, gateway)),
+            )
+        });
+        ours.or(Some(NextHop::Blackhole))
+    }
+
+    /// The interface whose network `address` is on.
+    fn on_link(&self, instance: u16, address: IpAddr) -> Option<Interface> {
+        let kernel = self.instances.get(&instance)?;
+        let on = kernel.addresses.iter().find(|(_, network)| network.contains(&address))?;
+        kernel.interfaces.get(&on.0).map(|known| known.interface)
+    }
+
+    /// The name of an interface, for the kernel.
+    pub fn name_of(&self, instance: u16, interface: Interface) -> Option<&str> {
+        let kernel = self.instances.get(&instance)?;
+        kernel
+            .interfaces
+            .iter()
+            .find(|(_, known)| known.interface == interface)
+            .map(|(name, _)| name.as_str())
+    }
+
+    /// Why `address` cannot be reached from `instance` at the moment; `None` if it can.
+    pub fn unreachable(&self, instance: u16, address: IpAddr, tables: &Tables) -> Option<String> {
+        let (interface, hop) = match tables.route(instance, address) {
+            Some(NextHop::Connected(interface)) => (interface, address),
+            Some(NextHop::Via(interface, gateway)) => (interface, gateway),
+            Some(NextHop::Blackhole) => return Some(format!("the route to {address} drops it")),
+            Some(NextHop::Tunnel(_) | NextHop::Local) => return None,
+            None => {
+                return Some(format!(
+                    "no route to {address}: add one to the instance's kernel or the configuration"
+                ));
+            }
+        };
+        let name = self.name_of(instance, interface).unwrap_or("?");
+        match tables.neighbour(instance, interface, hop) {
+            Some(_) => None,
+            None => Some(format!("{hop} on {name} does not answer ARP or neighbour discovery")),
+        }
+    }
+
+    /// Interfaces and addresses for the workers.
+    pub fn snapshot(&self) -> Snapshot {
+        let (mut interfaces, mut locals) = (Vec::new(), Vec::new());
+        for (instance, kernel) in &self.instances {
+            interfaces.extend(kernel.interfaces.values().map(|known| snapshot::Interface {
+                port: known.interface.port,
+                vlan: known.interface.vlan,
+                instance: *instance,
+                mac: known.mac,
+                mtu: known.mtu,
+            }));
+            locals.extend(kernel.addresses.iter().map(|(name, network)| Local {
+                instance: *instance,
+                address: network.addr(),
+                interface:
+                    kernel.interfaces.get(name).map(|known| (known.interface.port, known.interface.vlan)),
+            }));
+        }
+        Snapshot::new(interfaces, locals)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::instance::NextHop as KernelHop;
+
+    const WAN: Interface = Interface { port: 0, vlan: 0 };
+
+    fn routing() -> (Routing, Tables) {
+        let mut routing = Routing::default();
+        routing.add_interface(0, "wan", WAN, Mac([2, 0, 0, 0, 0, 1]), 1500);
+        (routing, Tables::new())
+    }
+
+    fn route(destination: &str, metric: u32, interface: &str, gateway: Option<&str>) -> Change {
+        let gateway = gateway.map(|text| text.parse().unwrap());
+        let hop = KernelHop { interface: interface.into(), gateway, weight: 1 };
+        let action = RouteAction::Forward(vec![hop]);
+        Change::Route(Route { destination: destination.parse().unwrap(), metric, protocol: 3, action })
+    }
+
+    fn address(text: &str) -> Change {
+        Change::Address { interface: "wan".into(), network: text.parse().unwrap() }
+    }
+
+    /// The kernel's lowest metric is used, and its loss uncovers the next.
+    #[test]
+    fn the_lowest_metric_counts() {
+        let (mut routing, mut tables) = routing();
+        let to: IpAddr = "198.51.100.1".parse().unwrap();
+        routing.change(0, &route("198.51.100.0/24", 20, "wan", Some("192.0.2.9")), &mut tables);
+        let outcome = routing.change(0, &route("198.51.100.0/24", 10, "wan", Some("192.0.2.1")), &mut tables);
+        assert_eq!(outcome.keep, [("wan".to_owned(), "192.0.2.1".parse().unwrap())]);
+        assert_eq!(tables.route(0, to), Some(NextHop::Via(WAN, "192.0.2.1".parse().unwrap())));
+        let gone = Change::RouteGone { destination: "198.51.100.0/24".parse().unwrap(), metric: 10 };
+        assert!(routing.change(0, &gone, &mut tables).tables);
+        assert_eq!(tables.route(0, to), Some(NextHop::Via(WAN, "192.0.2.9".parse().unwrap())));
+    }
+
+    /// No route of the kernel takes a protected destination out of its tunnel, nor sends anything by a
+    /// device that is not ours.
+    #[test]
+    fn tunnels_win_and_foreign_devices_lead_nowhere() {
+        let (mut routing, mut tables) = routing();
+        let protected = "10.1.0.0/16".parse().unwrap();
+        routing.add_tunnel(0, protected, TunnelId(7), &mut tables);
+        routing.change(0, &route("10.1.0.0/16", 0, "wan", None), &mut tables);
+        assert_eq!(tables.route(0, "10.1.2.3".parse().unwrap()), Some(NextHop::Tunnel(TunnelId(7))));
+        routing.change(0, &route("0.0.0.0/0", 0, "eth9", Some("203.0.113.1")), &mut tables);
+        assert_eq!(tables.route(0, "8.8.8.8".parse().unwrap()), Some(NextHop::Blackhole));
+    }
+
+    /// A static route waits for the network its next hop is on, and says so meanwhile.
+    #[test]
+    fn static_routes_wait_for_their_network() {
+        let (mut routing, mut tables) = routing();
+        let (to, via) = ("198.51.100.0/24".parse().unwrap(), "192.0.2.1".parse().unwrap());
+        routing.add_static(0, to, via, &mut tables);
+        assert!(
+            routing.unreachable(0, "198.51.100.7".parse().unwrap(), &tables).unwrap().contains("no route")
+        );
+        assert!(routing.change(0, &address("192.0.2.2/24"), &mut tables).snapshot);
+        assert_eq!(tables.route(0, "198.51.100.7".parse().unwrap()), Some(NextHop::Via(WAN, via)));
+        assert!(routing.unreachable(0, "198.51.100.7".parse().unwrap(), &tables).unwrap().contains("ARP"));
+        let mac = Change::Neighbour { interface: "wan".into(), address: via, mac: [2; 6] };
+        routing.change(0, &mac, &mut tables);
+        assert_eq!(routing.unreachable(0, "198.51.100.7".parse().unwrap(), &tables), None);
+        assert!(routing.snapshot().is_local(0, "192.0.2.2".parse().unwrap()));
+    }
+}

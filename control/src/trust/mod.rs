@@ -1,0 +1,173 @@
+//! Trust: whom a connection believes, and the verdict on what a peer presents.
+//!
+//! A [`Profile`] is the anchors and rules of one trust-anchor-profile; it never changes once made, so any thread of
+//! the pool may judge with it while the control loop goes on. The current time comes with each question. Deciding is
+//! left to `ravelin-pki`; this room turns configuration into profiles, adds the one check that needs configuration
+//! (is this the peer the operator expects?), and gives every refusal a stable code.
+
+mod answer;
+mod code;
+
+use std::sync::Arc;
+
+use ravelin_pki::certreq::{self, KeyHash};
+use ravelin_pki::identity::Identity;
+use ravelin_pki::key::VerifyError;
+use ravelin_pki::path::{Budget, Rules};
+use ravelin_pki::store::{Anchors, Intermediates};
+use ravelin_pki::verdict::{self, Basis, Verdict};
+use ravelin_pki::x509::CertificateError;
+use ravelin_pki::{Certificate, PublicKey, SignatureScheme, UnixTime};
+
+pub use answer::{Judgement, from_ike_scheme, identity_from_ike, judge, to_ike_scheme, verify};
+
+/// Whom to believe, and under which rules.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    anchors: Anchors,
+    intermediates: Intermediates,
+    rules: Rules,
+    match_identity: bool,
+}
+
+/// What a profile is made of.
+#[derive(Clone, Debug)]
+pub struct Sources<'a> {
+    /// Certificates of the anchors, DER; at least one.
+    pub anchors: &'a [Vec<u8>],
+    /// Intermediates a peer may leave out, DER.
+    pub intermediates: &'a [Vec<u8>],
+    /// What is acceptable.
+    pub rules: Rules,
+    /// Whether the identity a peer claims must be in its certificate (RFC 4945 §3.1). Turning it off lets every
+    /// holder of a certificate below the anchors pose as any other.
+    pub match_identity: bool,
+}
+
+/// Why there is no profile. The operator's to mend.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProfileError {
+    /// Without an anchor nobody is believed.
+    #[error("a trust-anchor-profile needs at least one anchor")]
+    NoAnchor,
+    /// One of the certificates is none.
+    #[error("certificate {number} of the {list} cannot be read: {error}")]
+    Certificate {
+        /// `anchors` or `intermediates`.
+        list: &'static str,
+        /// Which, from 1.
+        number: usize,
+        /// Why.
+        error: CertificateError,
+    },
+}
+
+/// What a peer presents.
+#[derive(Clone, Debug)]
+pub struct Question<'a> {
+    /// The contents of its CERT payloads of encoding 4, its own first.
+    pub chain: &'a [Vec<u8>],
+    /// Who it says it is.
+    pub claimed: &'a Identity,
+    /// Who the operator says it is; `None` accepts whoever its certificate proves it to be.
+    pub expected: Option<&'a Identity>,
+}
+
+/// Why a peer is not believed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Its certificate or chain is not good enough.
+    #[error(transparent)]
+    Certificate(#[from] verdict::Refusal),
+    /// It is somebody, but not the peer of this connection.
+    #[error("the peer is {claimed}, and this connection is configured for {expected}")]
+    Unexpected {
+        /// Who it says it is.
+        claimed: String,
+        /// Who it should be.
+        expected: String,
+    },
+    /// Its identity is not one certificates can carry.
+    #[error("the peer's identity cannot be read: {0}")]
+    Identity(#[from] ravelin_pki::identity::IdentityError),
+    /// Its public key, which a verdict vouched for, cannot be read again: a defect of ours.
+    #[error("public key: {0}")]
+    Key(#[from] ravelin_pki::key::KeyError),
+    /// Its signature is wrong, or not of its key's kind.
+    #[error("{0}")]
+    Signature(#[from] VerifyError),
+}
+
+impl Profile {
+    /// Reads the certificates of a profile.
+    ///
+    /// # Errors
+    /// When there is no anchor or a certificate cannot be read. Expired anchors are read: whether they serve is
+    /// decided at the time of each question.
+    pub fn new(sources: &Sources<'_>) -> Result<Self, ProfileError> {
+        if sources.anchors.is_empty() {
+            return Err(ProfileError::NoAnchor);
+        }
+        Ok(Self {
+            anchors: certificates("anchors", sources.anchors)?.into_iter().collect(),
+            intermediates: certificates("intermediates", sources.intermediates)?.into_iter().collect(),
+            rules: sources.rules.clone(),
+            match_identity: sources.match_identity,
+        })
+    }
+
+    /// Judges what a peer presents, at `now`.
+    ///
+    /// # Errors
+    /// The most specific reason not to believe it.
+    pub fn judge(&self, question: &Question<'_>, now: UnixTime) -> Result<Verdict, Refusal> {
+        if let Some(expected) = question.expected.filter(|expected| *expected != question.claimed) {
+            let (claimed, expected) = (question.claimed.to_string(), expected.to_string());
+            return Err(Refusal::Unexpected { claimed, expected });
+        }
+        let basis = Basis {
+            anchors: &self.anchors,
+            intermediates: &self.intermediates,
+            rules: &self.rules,
+            budget: Budget::default(),
+            time: now,
+            match_identity: self.match_identity,
+        };
+        Ok(verdict::reach(question.chain, question.claimed, &basis)?)
+    }
+
+    /// The hashes for our CERTREQ: anchors first, then the intermediates we know (RFC 7296 §3.7).
+    pub fn authorities(&self) -> Vec<KeyHash> {
+        let known = self.anchors.iter().chain(self.intermediates.iter());
+        certreq::parse(&certreq::field(known))
+    }
+
+    /// The anchors, for those who show them.
+    pub fn anchors(&self) -> impl Iterator<Item = &Arc<Certificate>> {
+        self.anchors.iter()
+    }
+}
+
+/// Checks a peer's signature with the key its verdict vouched for.
+///
+/// # Errors
+/// When the signature is not the key's, or cannot be.
+pub fn check_signature(
+    spki: &[u8],
+    scheme: SignatureScheme,
+    octets: &[u8],
+    signature: &[u8],
+) -> Result<(), Refusal> {
+    Ok(PublicKey::from_spki(spki)?.verify(scheme, octets, signature)?)
+}
+
+fn certificates(list: &'static str, ders: &[Vec<u8>]) -> Result<Vec<Arc<Certificate>>, ProfileError> {
+    let parse = |(der, number): (&Vec<u8>, usize)| {
+        let parsed = Certificate::from_der(der).map(Arc::new);
+        parsed.map_err(|error| ProfileError::Certificate { list, number, error })
+    };
+    ders.iter().zip(1..).map(parse).collect()
+}
+
+#[cfg(test)]
+mod tests;

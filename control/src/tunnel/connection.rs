@@ -1,0 +1,167 @@
+//! A tunnel of the plan as the IKE engine takes it: identities in their wire form,
+//! certificate chains, schemes, proposals and timers.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use der::Encode;
+use ravelin_ike::config::{
+    Auth, CertificateAuth, ChildConfig, ChildId, ChildLifetime, Connection, DeadPeer, Fragmentation, IdKind,
+    Identity, IdentityMatch, IkeLifetime, InitialContact, NatTraversal, RemoteAddress, RemoteAuth, Selector,
+};
+use ravelin_pki::{Certificate, certreq};
+
+use super::scheme;
+use crate::config::plan::{self, OwnAuthentication, PeerAuthentication, Plan};
+
+/// Rekey this early: nine tenths of a lifetime, before jitter.
+const SOFT: u32 = 9;
+/// Children a peer may hold on one IKE SA at least (FEATURES IKE-13: default 5).
+const CHILDREN: usize = 5;
+
+/// Why a tunnel cannot be handed to the engine: the operator's to mend.
+#[derive(Debug, thiserror::Error)]
+#[error("tunnel {tunnel}: {what}")]
+pub struct Unusable {
+    /// The tunnel.
+    pub tunnel: String,
+    /// What is wrong and what would help.
+    pub what: String,
+}
+
+/// The engine's form of `tunnel`, which speaks IKE as `ike` says.
+///
+/// # Errors
+/// When an identity cannot be put into its wire form.
+pub fn connection(
+    plan: &Plan,
+    tunnel: &plan::Tunnel,
+    ike: &plan::Ike,
+    children: impl Iterator<Item = (ChildId, plan::Child)>,
+) -> Result<Connection, Unusable> {
+    let unusable = |what| Unusable { tunnel: tunnel.name.clone(), what };
+    let children: Vec<ChildConfig> = children.map(|(id, child)| child_config(id, &child)).collect();
+    Ok(Connection {
+        instance: tunnel.public,
+        local: tunnel.local,
+        remote: tunnel.remote.map_or(RemoteAddress::Any, RemoteAddress::One),
+        local_identity: local_identity(plan, tunnel, ike).map_err(unusable)?,
+        remote_identity: remote_identity(tunnel, ike).map_err(unusable)?,
+        local_auth: own(plan, &ike.own),
+        remote_auth: peer(plan, &ike.peer),
+        proposals: ike.policy.proposals.clone(),
+        max_children: children.len().max(CHILDREN),
+        children,
+        lifetime: ike_lifetime(ike.policy.lifetime),
+        dead_peer: Some(DeadPeer {
+            interval: ike.policy.dpd_interval,
+            retries: ike.policy.dpd_retries,
+            retry_interval: ike.policy.dpd_interval.min(Duration::from_secs(10)),
+        }),
+        nat: NatTraversal { force: ike.policy.force_udp_encapsulation, ..NatTraversal::default() },
+        fragmentation: Some(Fragmentation { mtu: ike.policy.fragment_size }),
+        initial_contact: InitialContact::default(),
+    })
+}
+
+fn ike_lifetime(hard: Duration) -> IkeLifetime {
+    IkeLifetime { soft: hard * SOFT / 10, hard, jitter_percent: 10 }
+}
+
+fn child_config(id: ChildId, child: &plan::Child) -> ChildConfig {
+    let hard = child.transform.lifetime;
+    ChildConfig {
+        id,
+        local: child.local_ts.iter().map(selector).collect(),
+        remote: child.remote_ts.iter().map(selector).collect(),
+        proposals: child.transform.proposals.clone(),
+        lifetime: ChildLifetime { soft: hard * SOFT / 10, hard, jitter_percent: 10 },
+    }
+}
+
+/// A configured selector as a range (RFC 7296 §3.13.1).
+pub fn selector(selector: &plan::Selector) -> Selector {
+    let range = Selector::prefix(selector.network.network(), selector.network.prefix_len());
+    range.with_ports(selector.protocol, *selector.ports.start(), *selector.ports.end())
+}
+
+/// Ours: as configured, else our certificate's subject, else our address (FEATURES IKE-11).
+fn local_identity(plan: &Plan, tunnel: &plan::Tunnel, ike: &plan::Ike) -> Result<Identity, String> {
+    if let Some(identity) = &ike.local_id {
+        return wire(identity);
+    }
+    match own_certificate(plan, &ike.own) {
+        Some(certificate) => {
+            Ok(Identity { kind: IdKind::DistinguishedName, data: certificate.subject.der().to_vec() })
+        }
+        None => Ok(Identity::address(tunnel.local)),
+    }
+}
+
+/// The peer's: as configured; with a PSK its address; else whatever its certificate proves.
+fn remote_identity(tunnel: &plan::Tunnel, ike: &plan::Ike) -> Result<IdentityMatch, String> {
+    match (&ike.remote_id, &ike.peer, tunnel.remote) {
+        (Some(identity), _, _) => wire(identity).map(IdentityMatch::Exact),
+        (None, PeerAuthentication::Psk(_), Some(address)) => {
+            Ok(IdentityMatch::Exact(Identity::address(address)))
+        }
+        (None, _, _) => Ok(IdentityMatch::Any),
+    }
+}
+
+/// The wire form of a configured identity (RFC 7296 §3.5).
+fn wire(identity: &plan::Identity) -> Result<Identity, String> {
+    let (kind, data) = match identity {
+        plan::Identity::Address(IpAddr::V4(address)) => (IdKind::Ipv4, address.octets().to_vec()),
+        plan::Identity::Address(IpAddr::V6(address)) => (IdKind::Ipv6, address.octets().to_vec()),
+        plan::Identity::Fqdn(name) => (IdKind::Fqdn, name.as_bytes().to_vec()),
+        plan::Identity::Email(name) => (IdKind::Email, name.as_bytes().to_vec()),
+        plan::Identity::KeyId(octets) => (IdKind::KeyId, octets.clone()),
+        plan::Identity::DistinguishedName(text) => (IdKind::DistinguishedName, distinguished_name(text)?),
+    };
+    Ok(Identity { kind, data })
+}
+
+fn distinguished_name(text: &str) -> Result<Vec<u8>, String> {
+    let bad = |why: der::Error| {
+        format!("{text:?} is no distinguished name ({why}): write it as in CN=gw, O=Acme, C=CH")
+    };
+    let name: x509_cert::name::Name = text.parse().map_err(bad)?;
+    name.to_der().map_err(bad)
+}
+
+fn own_certificate(plan: &Plan, own: &OwnAuthentication) -> Option<Certificate> {
+    let OwnAuthentication::Certificate(name) = own else { return None };
+    Certificate::from_der(plan.cert_profiles.get(name)?.chain.first()?).ok()
+}
+
+fn own(plan: &Plan, own: &OwnAuthentication) -> Auth {
+    match own {
+        OwnAuthentication::Psk(key) => Auth::Psk(key.0.clone()),
+        OwnAuthentication::Certificate(name) => {
+            let profile = plan.cert_profiles.get(name);
+            Auth::Certificate(CertificateAuth {
+                chain: profile.map(|profile| profile.chain.clone()).unwrap_or_default(),
+                schemes: profile
+                    .map(|p| p.schemes.iter().map(|s| scheme::to_ike(*s)).collect())
+                    .unwrap_or_default(),
+            })
+        }
+    }
+}
+
+fn peer(plan: &Plan, peer: &PeerAuthentication) -> RemoteAuth {
+    match peer {
+        PeerAuthentication::Psk(key) => RemoteAuth::Psk(key.0.clone()),
+        PeerAuthentication::Certificate(name) => {
+            let anchors = plan.trust.get(name).map(|profile| profile.anchors.as_slice()).unwrap_or_default();
+            let hash = |der: &Vec<u8>| {
+                Certificate::from_der(der).ok().map(|certificate| certreq::hash(&certificate))
+            };
+            RemoteAuth::Certificate {
+                authorities: anchors.iter().filter_map(hash).collect(),
+                schemes: Vec::new(),
+            }
+        }
+    }
+}

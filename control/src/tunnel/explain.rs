@@ -1,0 +1,170 @@
+//! Why a tunnel is as it is: a ladder from configuration to moving packets, climbed until
+//! the first missing rung, and the last attempts. The reason, its stable code and what to
+//! do stand in one line each.
+
+use ravelin_ike::error::{Blame, Failure};
+use ravelin_ike::recorder::{Attempt, Stage};
+use ravelin_ike::time::Instant;
+use ravelin_ike::want::Role;
+
+use super::status;
+use crate::api::reply::{self, Explain, Rung, State};
+use crate::config::plan;
+
+/// What the ladder is climbed with.
+#[derive(Debug)]
+pub struct Evidence<'a> {
+    /// The tunnel as configured.
+    pub tunnel: &'a plan::Tunnel,
+    /// What is known of it.
+    pub status: Option<&'a status::Tunnel>,
+    /// Its children with their counts.
+    pub children: &'a [reply::Child],
+    /// How it is.
+    pub state: State,
+    /// Attempts, oldest first.
+    pub attempts: Vec<&'a Attempt>,
+    /// Why the first hop to the peer is not usable, if it is not.
+    pub unreachable: Option<String>,
+    /// The loop's clock.
+    pub now: Instant,
+}
+
+/// Climbs the ladder.
+pub fn explain(evidence: &Evidence<'_>) -> Explain {
+    let failure = failure(evidence);
+    Explain {
+        tunnel: evidence.tunnel.name.clone(),
+        state: evidence.state,
+        verdict: verdict(evidence, failure),
+        code: failure.map(|failure| failure.code().to_owned()).unwrap_or_default(),
+        fix: failure.map(|failure| fix(failure, evidence.tunnel)).unwrap_or_default(),
+        rungs: rungs(evidence),
+        attempts: evidence.attempts.iter().rev().map(|attempt| tell(attempt, evidence.now)).collect(),
+    }
+}
+
+/// The failure that counts: of the tunnel while it is not up, else none.
+fn failure<'a>(evidence: &'a Evidence<'_>) -> Option<&'a Failure> {
+    if evidence.state == State::Up {
+        return None;
+    }
+    let of_tunnel = evidence.status.and_then(|status| status.reason.as_ref());
+    of_tunnel.or_else(|| evidence.attempts.last().and_then(|attempt| attempt.failure.as_ref()))
+}
+
+fn verdict(evidence: &Evidence<'_>, failure: Option<&Failure>) -> String {
+    match (evidence.state, failure, &evidence.unreachable) {
+        (State::Up, _, _) => moving(evidence),
+        (_, Some(failure), None) => failure.to_string(),
+        (_, _, Some(unreachable)) => unreachable.clone(),
+        (State::Connecting, None, _) => "negotiation is under way".into(),
+        (_, None, None) => "nobody has asked for it yet: no attempt was made or received".into(),
+    }
+}
+
+fn moving(evidence: &Evidence<'_>) -> String {
+    let sum = |count: fn(&reply::Child) -> u64| evidence.children.iter().map(count).sum::<u64>();
+    match (sum(|child| child.in_packets), sum(|child| child.out_packets)) {
+        (0, 0) => "installed, no packet has used it yet".into(),
+        (0, out) => format!("{out} packets went out and none came back: look at the peer's side"),
+        (inward, 0) => format!("{inward} packets came in and none went out: look at the hosts behind us"),
+        (inward, out) => format!("{inward} packets in, {out} out"),
+    }
+}
+
+fn fix(failure: &Failure, tunnel: &plan::Tunnel) -> String {
+    let remote = tunnel.remote.map_or_else(|| "the peer".to_owned(), |remote| remote.to_string());
+    match failure.blame() {
+        Blame::Network => {
+            format!("check the path to {remote}: UDP 500 and 4500, ESP, and whether the peer runs")
+        }
+        Blame::Incompatible => "compare both configurations; offered and configured stand below".into(),
+        Blame::PeerMisbehaved => format!("ask the operator of {remote}; the attempts below say what it sent"),
+        Blame::Operator if failure.is_orderly() => {
+            format!("nothing is wrong; ravelin initiate {} brings it up", tunnel.name)
+        }
+        Blame::Operator => "mend the configuration as the reason says".into(),
+        Blame::Us => "see the log of ravelind around the time of the last attempt".into(),
+    }
+}
+
+fn rungs(evidence: &Evidence<'_>) -> Vec<Rung> {
+    let tunnel = evidence.tunnel;
+    let remote = tunnel.remote.map_or_else(|| "any".to_owned(), |remote| remote.to_string());
+    let mut rungs = vec![rung("configured", Some(true), format!("{} to {remote}", tunnel.local))];
+    let reachable = tunnel.remote.map(|_| evidence.unreachable.is_none());
+    rungs.push(rung(
+        "route and neighbour to the peer",
+        reachable,
+        evidence.unreachable.clone().unwrap_or_default(),
+    ));
+    if matches!(tunnel.keying, plan::Keying::Ike(_)) {
+        rungs.extend(negotiation(evidence));
+    }
+    rungs.push(children(evidence));
+    rungs.push(packets(evidence));
+    rungs
+}
+
+fn rung(question: &str, holds: Option<bool>, seen: String) -> Rung {
+    Rung { question: question.into(), holds, seen }
+}
+
+/// The rungs of IKE: all hold when it is up; else as far as the last attempt came.
+fn negotiation(evidence: &Evidence<'_>) -> Vec<Rung> {
+    let questions = [
+        (Stage::Init, "IKE_SA_INIT answered, algorithms agreed"),
+        (Stage::Proof, "both sides proved who they are"),
+        (Stage::Child, "CHILD SA agreed"),
+    ];
+    let ike = evidence.status.and_then(|status| status.ike.as_ref());
+    let last = evidence.attempts.last();
+    let mut failed = false;
+    let climb = |(stage, question): (Stage, &str)| {
+        if let Some(ike) = ike {
+            return rung(question, Some(true), format!("peer {} at {}", ike.peer_identity, ike.remote));
+        }
+        let holds = last.filter(|_| !failed).map(|attempt| attempt.stage > stage);
+        failed |= holds == Some(false);
+        let seen = last.filter(|_| holds == Some(false)).and_then(|attempt| attempt.failure.as_ref());
+        rung(question, holds, seen.map(ToString::to_string).unwrap_or_default())
+    };
+    questions.into_iter().map(climb).collect()
+}
+
+fn children(evidence: &Evidence<'_>) -> Rung {
+    let up = evidence.children.iter().filter(|child| child.state == State::Up).count();
+    let all = evidence.children.len();
+    rung("SAs installed on their worker", Some(up == all), format!("{up} of {all} children"))
+}
+
+fn packets(evidence: &Evidence<'_>) -> Rung {
+    let inward: u64 = evidence.children.iter().map(|child| child.in_packets).sum();
+    let outward: u64 = evidence.children.iter().map(|child| child.out_packets).sum();
+    let holds = (evidence.state == State::Up).then_some(inward > 0 && outward > 0);
+    rung("packets move both ways", holds, format!("{inward} in, {outward} out"))
+}
+
+fn tell(attempt: &Attempt, now: Instant) -> reply::Attempt {
+    let role = match attempt.role {
+        Role::Initiator => "initiator",
+        Role::Responder => "responder",
+    };
+    let outcome = match &attempt.failure {
+        Some(failure) => failure.to_string(),
+        None if attempt.stage == Stage::Up => "up".into(),
+        None => "under way".into(),
+    };
+    let sides = [("offered", &attempt.offered), ("configured", &attempt.configured)];
+    let difference =
+        sides.iter().filter(|(_, text)| !text.is_empty()).map(|(side, text)| format!("{side}: {text}"));
+    reply::Attempt {
+        seconds_ago: now.0.saturating_sub(attempt.ended.unwrap_or(attempt.began).0) / 1_000_000,
+        role: role.into(),
+        stage: format!("{:?}", attempt.stage).to_lowercase(),
+        code: attempt.failure.as_ref().map(|failure| failure.code().to_owned()).unwrap_or_default(),
+        outcome,
+        difference: difference.collect(),
+    }
+}

@@ -1,0 +1,150 @@
+//! Commands on their way to the workers, in order, however full the rings are: what does
+//! not fit waits here, keys included, and is sent in a later turn of the loop. Says which
+//! tickets may be answered once their worker has applied everything.
+
+use std::collections::VecDeque;
+
+use ravelin_dataplane::link::ControlEnd;
+use ravelin_dataplane::link::command::{Command, Sequence, Turn};
+use ravelin_dataplane::sa::shard::WorkerId;
+use ravelin_dataplane::sa::spi::Place;
+use ravelin_dataplane::sa::{inbound, outbound};
+use zeroize::Zeroizing;
+
+/// Key and salt.
+pub type Key = Zeroizing<Vec<u8>>;
+
+/// One thing to be told a worker.
+#[derive(Debug)]
+pub enum Order {
+    /// A command without a key.
+    Plain(Command),
+    /// An inbound SA.
+    Inbound {
+        /// Its slot.
+        place: Place,
+        /// Everything but the key.
+        parts: inbound::Parts,
+        /// The key.
+        key: Key,
+    },
+    /// An outbound SA.
+    Outbound {
+        /// Its slot.
+        slot: u32,
+        /// Everything but the key.
+        parts: outbound::Parts,
+        /// The key.
+        key: Key,
+        /// When it begins to send.
+        turn: Turn,
+    },
+}
+
+/// What is to be said when a worker has applied an order.
+#[derive(Debug)]
+pub struct Awaited<T> {
+    /// The worker.
+    pub worker: WorkerId,
+    /// Up to this command.
+    pub sequence: Sequence,
+    /// Of the caller.
+    pub token: T,
+}
+
+/// The outbox of all workers. `T` is the caller's, handed back when an order is applied.
+#[derive(Debug)]
+pub struct Outbox<T> {
+    waiting: Vec<VecDeque<(Order, Option<T>)>>,
+    awaited: VecDeque<Awaited<T>>,
+}
+
+impl<T> Outbox<T> {
+    /// For `workers` workers.
+    pub fn new(workers: usize) -> Self {
+        Self { waiting: (0..workers).map(|_| VecDeque::new()).collect(), awaited: VecDeque::new() }
+    }
+
+    /// Queues an order; `token` comes back from [`Outbox::applied`].
+    pub fn put(&mut self, worker: WorkerId, order: Order, token: Option<T>) {
+        if let Some(queue) = self.waiting.get_mut(worker.index()) {
+            queue.push_back((order, token));
+        }
+    }
+
+    /// Sends as much as the rings take.
+    pub fn flush<F>(&mut self, link: &mut ControlEnd<F>) {
+        for worker in link.workers() {
+            let Some(queue) = self.waiting.get_mut(worker.index()) else { continue };
+            while let Some((order, token)) = queue.pop_front() {
+                match send(link, worker, order) {
+                    Ok(sequence) => {
+                        self.awaited.extend(token.map(|token| Awaited { worker, sequence, token }));
+                    }
+                    Err(order) => {
+                        queue.push_front((*order, token));
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes out what has been applied, given how far each worker is.
+    pub fn applied(&mut self, progress: impl Fn(WorkerId) -> Sequence) -> Vec<Awaited<T>> {
+        let is_done = |awaited: &Awaited<T>| progress(awaited.worker) >= awaited.sequence;
+        let (done, awaited) = self.awaited.drain(..).partition(is_done);
+        self.awaited = awaited;
+        Vec::from_iter::<VecDeque<_>>(done)
+    }
+
+    /// Takes out the one that a worker refused.
+    pub fn refused(&mut self, worker: WorkerId, sequence: Sequence) -> Option<Awaited<T>> {
+        let is = |awaited: &Awaited<T>| awaited.worker == worker && awaited.sequence == sequence;
+        let at = self.awaited.iter().position(is)?;
+        self.awaited.remove(at)
+    }
+
+    /// Whether everything was sent and applied.
+    pub fn is_idle(&self) -> bool {
+        self.awaited.is_empty() && self.waiting.iter().all(VecDeque::is_empty)
+    }
+}
+
+/// Sends one order, or gives it back whole.
+fn send<F>(link: &mut ControlEnd<F>, worker: WorkerId, order: Order) -> Result<Sequence, Box<Order>> {
+    match order {
+        Order::Plain(command) => {
+            link.send(worker, command).map_err(|not_sent| Box::new(Order::Plain(not_sent.0)))
+        }
+        Order::Inbound { place, parts, key } => {
+            let Ok(index) = link.put_key(worker, &key) else {
+                return Err(Box::new(Order::Inbound { place, parts, key }));
+            };
+            link.send(worker, Command::InstallInbound { place, parts, key: index }).map_err(|not_sent| {
+                link.discard_key(worker, index);
+                Box::new(with_key(not_sent.0, key))
+            })
+        }
+        Order::Outbound { slot, parts, key, turn } => {
+            let Ok(index) = link.put_key(worker, &key) else {
+                return Err(Box::new(Order::Outbound { slot, parts, key, turn }));
+            };
+            link.send(worker, Command::InstallOutbound { slot, parts, key: index, turn }).map_err(
+                |not_sent| {
+                    link.discard_key(worker, index);
+                    Box::new(with_key(not_sent.0, key))
+                },
+            )
+        }
+    }
+}
+
+/// The order that a command which was not sent came from.
+fn with_key(command: Command, key: Key) -> Order {
+    match command {
+        Command::InstallInbound { place, parts, .. } => Order::Inbound { place, parts, key },
+        Command::InstallOutbound { slot, parts, turn, .. } => Order::Outbound { slot, parts, key, turn },
+        command => Order::Plain(command),
+    }
+}

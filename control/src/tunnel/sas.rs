@@ -1,0 +1,261 @@
+//! The workers' side of the children: which worker and outbound slot each child has, which
+//! SAs are installed, and the commands that put them there. An inbound SA counts as
+//! installed when its worker has applied the command, and only then may IKE say so.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use ravelin_dataplane::policy::selector::{AddressRange, Ports, Selector, SelectorSet};
+use ravelin_dataplane::sa::inbound;
+use ravelin_dataplane::sa::lifetime::{Limits, UNLIMITED};
+use ravelin_dataplane::sa::outbound::{self, Encapsulation, OuterDf, OuterDscp};
+use ravelin_dataplane::sa::replay::Window;
+use ravelin_dataplane::sa::shard::WorkerId;
+use ravelin_dataplane::sa::spi::{Place, Spi};
+use ravelin_dataplane::sa::suite::Suite;
+use ravelin_dataplane::sa::{Endpoint, SaRef};
+use ravelin_ike::config::Selector as IkeSelector;
+use ravelin_ike::id::ChildSaId;
+use ravelin_ike::want::{InstallChild, Path};
+
+use super::roster::ChildNumber;
+use crate::config::plan;
+
+/// Soft limits stand at this share of the hard ones, in tenths.
+const SOFT: u64 = 9;
+
+/// One installed pair of SAs.
+#[derive(Debug, Clone)]
+pub struct Installed {
+    /// The engine's name for it.
+    pub sa: ChildSaId,
+    /// Its child.
+    pub child: ChildNumber,
+    /// Where the inbound half lies.
+    pub place: Place,
+    /// What the peer sends with.
+    pub spi_in: Spi,
+    /// What we send with.
+    pub spi_out: Spi,
+    /// Algorithms.
+    pub suite: Suite,
+    /// Extended sequence numbers.
+    pub esn: bool,
+    /// In UDP.
+    pub udp: bool,
+    /// Microseconds of the loop's clock.
+    pub installed_at: u64,
+    /// Replaced by a rekey; it only receives, and not for long.
+    pub draining: bool,
+    /// How its packets are wrapped.
+    pub encapsulation: Encapsulation,
+}
+
+/// The installed SAs, by their several names.
+#[derive(Debug, Default)]
+pub struct Installeds {
+    by_id: HashMap<ChildSaId, Installed>,
+    by_spi_in: HashMap<Spi, ChildSaId>,
+}
+
+impl Installeds {
+    /// Adds one.
+    pub fn add(&mut self, installed: Installed) {
+        self.by_spi_in.insert(installed.spi_in, installed.sa);
+        self.by_id.insert(installed.sa, installed);
+    }
+
+    /// Takes one out.
+    pub fn remove(&mut self, sa: ChildSaId) -> Option<Installed> {
+        let installed = self.by_id.remove(&sa)?;
+        self.by_spi_in.remove(&installed.spi_in);
+        Some(installed)
+    }
+
+    /// One by the engine's name.
+    pub fn get_mut(&mut self, sa: ChildSaId) -> Option<&mut Installed> {
+        self.by_id.get_mut(&sa)
+    }
+
+    /// One by its inbound SPI.
+    pub fn by_spi_in(&self, spi: Spi) -> Option<ChildSaId> {
+        self.by_spi_in.get(&spi).copied()
+    }
+
+    /// The one of `child` that sends with `spi`.
+    pub fn by_spi_out(&self, child: ChildNumber, spi: Spi) -> Option<ChildSaId> {
+        let matches = |installed: &&Installed| installed.child == child && installed.spi_out == spi;
+        self.by_id.values().find(matches).map(|installed| installed.sa)
+    }
+
+    /// All of them, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Installed> {
+        self.by_id.values()
+    }
+
+    /// Those of one child.
+    pub fn of(&self, child: ChildNumber) -> impl Iterator<Item = &Installed> {
+        self.by_id.values().filter(move |installed| installed.child == child)
+    }
+}
+
+/// Where a child's packets are sealed: decided once, so that policy never changes at a rekey.
+#[derive(Debug, Clone, Copy)]
+pub struct Home {
+    /// Owner of all SAs of the child.
+    pub worker: WorkerId,
+    /// Its outbound slot there.
+    pub slot: u32,
+}
+
+impl Home {
+    /// As policy names it.
+    pub fn sa_ref(self) -> SaRef {
+        SaRef { worker: self.worker, slot: self.slot }
+    }
+}
+
+/// Everything but the keys of a negotiated pair, for the worker.
+pub fn parts(
+    install: &InstallChild,
+    transform: &plan::IpsecTransform,
+    private: u16,
+    home: Home,
+    suite: Suite,
+) -> Option<(inbound::Parts, outbound::Parts)> {
+    use ravelin_ike::want::OutboundStart;
+    let esn = install.suite.extended_sequence;
+    let (local, peer) = endpoints(&install.path);
+    let limits = limits(transform.lifetime_packets, transform.lifetime_bytes);
+    let inbound = inbound::Parts {
+        spi: Spi(install.spi_in),
+        suite,
+        window: Window::new(transform.replay_window, esn).ok()?,
+        outer_instance: install.path.instance,
+        inner_instance: private,
+        local,
+        peer,
+        peer_may_move: install.path.remote_behind_nat,
+        copy_traffic_class: false,
+        tcp_mss: None,
+        selectors: Box::new(selectors(&install.local, &install.remote)?),
+        limits,
+        child: install.config.0,
+        activates: (install.start == OutboundStart::OnFirstInbound).then_some(home.slot),
+    };
+    let outbound = outbound::Parts {
+        spi: Spi(install.spi_out),
+        suite,
+        esn,
+        last_sequence: 0,
+        encapsulation: encapsulation(&install.path),
+        limits,
+        child: install.config.0,
+    };
+    Some((inbound, outbound))
+}
+
+/// Both ends of a path; port 0 is ESP over IP.
+pub fn endpoints(path: &Path) -> (Endpoint, Endpoint) {
+    let end = |address: SocketAddr| Endpoint {
+        address: address.ip(),
+        port: if path.udp_encapsulation { address.port() } else { 0 },
+    };
+    (end(path.local), end(path.remote))
+}
+
+/// How packets of a path are wrapped.
+pub fn encapsulation(path: &Path) -> Encapsulation {
+    let (local, peer) = endpoints(path);
+    wrap(path.instance, local, peer)
+}
+
+/// The defaults of FEATURES DP-23..27 and DP-34.
+pub fn wrap(instance: u16, local: Endpoint, peer: Endpoint) -> Encapsulation {
+    Encapsulation {
+        instance,
+        local,
+        peer,
+        hop_limit: 64,
+        df: OuterDf::Copy,
+        dscp: OuterDscp::Copy,
+        inner_mtu: None,
+        outer_mtu: None,
+        clear_inner_df: false,
+        tcp_mss: None,
+    }
+}
+
+fn limits(packets: Option<u64>, octets: Option<u64>) -> Limits {
+    let soft = |hard: Option<u64>| hard.map_or(UNLIMITED, |hard| (hard / 10 * SOFT).max(1));
+    Limits {
+        soft_packets: soft(packets),
+        hard_packets: packets.unwrap_or(UNLIMITED),
+        soft_octets: soft(octets),
+        hard_octets: octets.unwrap_or(UNLIMITED),
+    }
+}
+
+/// Negotiated selectors as the worker checks them.
+pub fn selectors(local: &[IkeSelector], remote: &[IkeSelector]) -> Option<SelectorSet> {
+    let side = |selectors: &[IkeSelector]| selectors.iter().map(selector).collect::<Option<Vec<_>>>();
+    SelectorSet::new(&side(local)?, &side(remote)?).ok()
+}
+
+fn selector(selector: &IkeSelector) -> Option<Selector> {
+    let addresses = AddressRange::new(selector.start, selector.end).ok()?;
+    let ports = Ports::new(selector.start_port, selector.end_port).ok()?;
+    Selector::new(addresses, selector.protocol, ports).ok()
+}
+
+/// Configured selectors as the worker checks them.
+pub fn configured(child: &plan::Child) -> Option<SelectorSet> {
+    let side =
+        |selectors: &[plan::Selector]| selectors.iter().map(super::connection::selector).collect::<Vec<_>>();
+    selectors(&side(&child.local_ts), &side(&child.remote_ts))
+}
+
+/// A manual tunnel's two halves (DP-12).
+pub fn manual_parts(
+    manual: &plan::Manual,
+    tunnel: &plan::Tunnel,
+    remote: IpAddr,
+    child: ChildNumber,
+    suite: Suite,
+) -> Option<(inbound::Parts, outbound::Parts)> {
+    let esn = manual.extended_sequence_number;
+    let port = if manual.udp_encapsulation { 4500 } else { 0 };
+    let local = Endpoint { address: tunnel.local, port };
+    let peer = Endpoint { address: remote, port };
+    let last = manual.first_sequence.saturating_sub(1);
+    let window = match manual.replay_window {
+        Some(size) => Window::resume(size, esn, last).ok()?,
+        None => Window::off(),
+    };
+    let inbound = inbound::Parts {
+        spi: Spi(manual.inbound_spi),
+        suite,
+        window,
+        outer_instance: tunnel.public,
+        inner_instance: tunnel.private,
+        local,
+        peer,
+        peer_may_move: false,
+        copy_traffic_class: false,
+        tcp_mss: None,
+        selectors: Box::new(configured(tunnel.children.first()?)?),
+        limits: Limits::NONE,
+        child,
+        activates: None,
+    };
+    let outbound = outbound::Parts {
+        spi: Spi(manual.outbound_spi),
+        suite,
+        esn,
+        last_sequence: last,
+        encapsulation: wrap(tunnel.public, local, peer),
+        limits: Limits::NONE,
+        child,
+    };
+    Some((inbound, outbound))
+}

@@ -1,0 +1,244 @@
+//! How each tunnel is: what the engine's events say of it, kept for operators. One row a
+//! configured child, whatever its state; a rekey is never "down"; counts do not fall when
+//! SAs are replaced.
+
+use std::collections::BTreeMap;
+
+use ravelin_ike::config::{ChildId, ConnectionId};
+use ravelin_ike::error::Failure;
+use ravelin_ike::event::{ChildUp, Event, IkeSuite, IkeUp};
+use ravelin_ike::id::{ChildSaId, IkeId};
+use ravelin_ike::time::Instant;
+
+use super::roster::Roster;
+use crate::api::reply::State;
+use crate::observe::journal::Journal;
+
+/// What is known of one tunnel.
+#[derive(Debug, Clone, Default)]
+pub struct Tunnel {
+    /// The IKE SA that is up.
+    pub ike: Option<Ike>,
+    /// Children that are up, by configuration, and the SA of each.
+    pub children: BTreeMap<ChildId, (ChildSaId, ChildUp)>,
+    /// Why it is not up.
+    pub reason: Option<Failure>,
+    /// An attempt is under way.
+    pub connecting: bool,
+    /// When it came up or went down.
+    pub since: Instant,
+    /// Times it came up.
+    pub ups: u64,
+    /// CHILD SA rekeys.
+    pub child_rekeys: u64,
+    /// IKE SA rekeys.
+    pub ike_rekeys: u64,
+}
+
+/// The IKE SA of a tunnel.
+#[derive(Debug, Clone)]
+pub struct Ike {
+    /// The engine's name.
+    pub id: IkeId,
+    /// Its algorithms.
+    pub suite: IkeSuite,
+    /// SPIs, initiator's first.
+    pub spis: (u64, u64),
+    /// Who the peer proved to be.
+    pub peer_identity: String,
+    /// The peer's address and port.
+    pub remote: std::net::SocketAddr,
+    /// ESP goes in UDP.
+    pub udp_encapsulation: bool,
+}
+
+/// All tunnels.
+#[derive(Debug, Default)]
+pub struct Status {
+    tunnels: BTreeMap<ConnectionId, Tunnel>,
+}
+
+impl Tunnel {
+    /// Up when all of `configured` children are; degraded when some are.
+    pub fn state(&self, configured: usize) -> State {
+        match self.children.len() {
+            0 if self.connecting => State::Connecting,
+            0 => State::Down,
+            up if up >= configured => State::Up,
+            _ => State::Degraded,
+        }
+    }
+}
+
+impl Status {
+    /// What is known of a tunnel.
+    pub fn tunnel(&self, id: ConnectionId) -> Option<&Tunnel> {
+        self.tunnels.get(&id)
+    }
+
+    /// An attempt was begun by us.
+    pub fn connecting(&mut self, id: ConnectionId) {
+        let tunnel = self.tunnels.entry(id).or_default();
+        tunnel.connecting = tunnel.ike.is_none();
+    }
+
+    /// Takes in what the engine says, and notes it in the journal.
+    pub fn event(&mut self, now: Instant, event: Event, roster: &Roster, journal: &Journal) {
+        match event {
+            Event::IkeUp(up) => self.ike_up(now, &up, roster, journal),
+            Event::IkeRekeyed { ike, initiator_spi, responder_spi, suite } => {
+                self.ike_rekeyed(ike, (initiator_spi, responder_spi), suite, roster, journal);
+            }
+            Event::IkeDown { ike, connection, reason } => {
+                self.ike_down(now, ike, connection, reason, roster, journal);
+            }
+            Event::AttemptFailed { connection: Some(connection), attempt } => {
+                self.attempt_failed(connection, attempt.failure, roster, journal);
+            }
+            Event::AttemptFailed { connection: None, attempt } => {
+                journal.note("", "stranger-refused", stranger(&attempt));
+            }
+            Event::ChildUp(up) => self.child_up(now, *up, roster, journal),
+            Event::ChildRekeyed { old, new } => self.child_rekeyed(old, *new, roster, journal),
+            Event::ChildDown { child, connection, config, reason, .. } => {
+                self.child_down(now, child, connection, config, reason, roster, journal);
+            }
+            Event::ChildFailed { connection, reason, rekey_of, .. } => {
+                let what = if rekey_of.is_some() { "child-rekey-failed" } else { "child-failed" };
+                journal.note(roster.name(connection), what, told(&reason));
+                let tunnel = self.tunnels.entry(connection).or_default();
+                tunnel.connecting = false;
+                tunnel.reason = Some(reason);
+            }
+            Event::PeerMoved { ike, old, new } => {
+                if let Some((id, tunnel)) = self.of_ike(ike) {
+                    if let Some(ike) = &mut tunnel.ike {
+                        ike.remote = new;
+                    }
+                    journal.note(roster.name(id), "peer-moved", format!("from {old} to {new}"));
+                }
+            }
+            Event::Cookies { demanded, half_open } => {
+                let what = if demanded { "cookies-demanded" } else { "cookies-ended" };
+                journal.note("", what, format!("{half_open} half-open IKE SAs"));
+            }
+        }
+    }
+
+    fn of_ike(&mut self, ike: IkeId) -> Option<(ConnectionId, &mut Tunnel)> {
+        let is = |tunnel: &Tunnel| tunnel.ike.as_ref().is_some_and(|current| current.id == ike);
+        self.tunnels.iter_mut().find(|(_, tunnel)| is(tunnel)).map(|(id, tunnel)| (*id, tunnel))
+    }
+
+    fn ike_up(&mut self, now: Instant, up: &IkeUp, roster: &Roster, journal: &Journal) {
+        let tunnel = self.tunnels.entry(up.connection).or_default();
+        tunnel.ike = Some(Ike {
+            id: up.ike,
+            suite: up.suite,
+            spis: (up.initiator_spi, up.responder_spi),
+            peer_identity: up.remote_identity.to_string(),
+            remote: up.path.remote,
+            udp_encapsulation: up.path.udp_encapsulation,
+        });
+        tunnel.connecting = false;
+        tunnel.since = now;
+        let text = format!("with {} at {} as {:?}", up.remote_identity, up.path.remote, up.role);
+        journal.note(roster.name(up.connection), "ike-up", text);
+    }
+
+    fn ike_rekeyed(
+        &mut self,
+        ike: IkeId,
+        spis: (u64, u64),
+        suite: IkeSuite,
+        roster: &Roster,
+        journal: &Journal,
+    ) {
+        let Some((id, tunnel)) = self.of_ike(ike) else { return };
+        tunnel.ike_rekeys += 1;
+        if let Some(ike) = &mut tunnel.ike {
+            (ike.spis, ike.suite) = (spis, suite);
+        }
+        journal.note(roster.name(id), "ike-rekeyed", format!("{:016x}_i {:016x}_r", spis.0, spis.1));
+    }
+
+    fn ike_down(
+        &mut self,
+        now: Instant,
+        ike: IkeId,
+        connection: ConnectionId,
+        reason: Failure,
+        roster: &Roster,
+        journal: &Journal,
+    ) {
+        journal.note(roster.name(connection), "ike-down", told(&reason));
+        let tunnel = self.tunnels.entry(connection).or_default();
+        if tunnel.ike.as_ref().is_some_and(|current| current.id == ike) {
+            tunnel.ike = None;
+            tunnel.since = now;
+            tunnel.reason = Some(reason);
+        }
+    }
+
+    fn attempt_failed(
+        &mut self,
+        connection: ConnectionId,
+        failure: Option<Failure>,
+        roster: &Roster,
+        journal: &Journal,
+    ) {
+        let text = failure.as_ref().map_or_else(String::new, told);
+        journal.note(roster.name(connection), "attempt-failed", text);
+        let tunnel = self.tunnels.entry(connection).or_default();
+        tunnel.connecting = false;
+        tunnel.reason = failure;
+    }
+
+    fn child_up(&mut self, now: Instant, up: ChildUp, roster: &Roster, journal: &Journal) {
+        let text = format!("SPIs {:08x} in, {:08x} out", up.spi_in, up.spi_out);
+        journal.note(roster.name(up.connection), "child-up", text);
+        let tunnel = self.tunnels.entry(up.connection).or_default();
+        if tunnel.children.is_empty() {
+            (tunnel.ups, tunnel.since) = (tunnel.ups + 1, now);
+        }
+        tunnel.reason = None;
+        tunnel.children.insert(up.config, (up.child, up));
+    }
+
+    fn child_rekeyed(&mut self, old: ChildSaId, up: ChildUp, roster: &Roster, journal: &Journal) {
+        let text = format!("SPIs {:08x} in, {:08x} out, replacing SA {}", up.spi_in, up.spi_out, old.0);
+        journal.note(roster.name(up.connection), "child-rekeyed", text);
+        let tunnel = self.tunnels.entry(up.connection).or_default();
+        tunnel.child_rekeys += 1;
+        tunnel.children.insert(up.config, (up.child, up));
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of one event, and where to note it")]
+    fn child_down(
+        &mut self,
+        now: Instant,
+        child: ChildSaId,
+        connection: ConnectionId,
+        config: ChildId,
+        reason: Failure,
+        roster: &Roster,
+        journal: &Journal,
+    ) {
+        journal.note(roster.name(connection), "child-down", told(&reason));
+        let tunnel = self.tunnels.entry(connection).or_default();
+        if tunnel.children.get(&config).is_some_and(|(current, _)| *current == child) {
+            tunnel.children.remove(&config);
+            tunnel.since = now;
+            tunnel.reason = Some(reason);
+        }
+    }
+}
+
+fn told(failure: &Failure) -> String {
+    format!("{}: {failure}", failure.code())
+}
+
+fn stranger(attempt: &ravelin_ike::recorder::Attempt) -> String {
+    let why = attempt.failure.as_ref().map_or_else(String::new, told);
+    format!("{} to {}: {why}", attempt.remote, attempt.local)
+}

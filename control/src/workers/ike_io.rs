@@ -1,0 +1,57 @@
+//! IKE messages up from the workers' punt rings and down as packets for them to route.
+
+use ravelin_dataplane::io::{Frame, Pool};
+use ravelin_dataplane::link::packet::IkePunt;
+use ravelin_dataplane::sa::shard::WorkerId;
+use ravelin_ike::event::Transmit;
+use ravelin_ike::input::Datagram;
+
+use super::Workers;
+use crate::daemon::datagram;
+
+/// Messages taken a turn: those of known SAs first, then so many that begin one, so that a
+/// flood of the latter leaves room for everything else (docs/design.md §3).
+const KNOWN: usize = 256;
+const INITIAL: usize = 32;
+
+impl<P: Pool> Workers<P> {
+    /// The IKE messages that have arrived, bounded a turn.
+    pub fn receive(&mut self) -> Vec<Datagram> {
+        let mut datagrams = Vec::new();
+        while datagrams.len() < KNOWN {
+            let Some(punt) = self.link.next_ike() else { break };
+            datagrams.push(datagram_of(&punt));
+        }
+        for _ in 0..INITIAL {
+            let Some(punt) = self.link.next_ike_init() else { break };
+            datagrams.push(datagram_of(&punt));
+        }
+        datagrams
+    }
+
+    /// Sends an IKE message. One that finds no buffer or room is lost like any datagram; IKE
+    /// retransmits.
+    pub fn transmit(&mut self, transmit: &Transmit) {
+        self.packet_id = self.packet_id.wrapping_add(1);
+        let Transmit { instance, local, remote, bytes, marker } = transmit;
+        let packet = match datagram::packet(*local, *remote, *marker, bytes, self.packet_id) {
+            Ok(packet) => packet,
+            Err(error) => return tracing::error!("{error}"),
+        };
+        let frame = self.buffers.copy_of(&packet);
+        let worker = WorkerId(0);
+        let sent = frame.is_some_and(|frame| self.link.inject(worker, frame, *instance).is_ok());
+        if !sent {
+            tracing::warn!(%remote, "an IKE message was lost: no buffer or no room towards the worker");
+        }
+    }
+}
+
+fn datagram_of<F: Frame>(punt: &IkePunt<F>) -> Datagram {
+    Datagram {
+        instance: punt.instance,
+        local: punt.local,
+        remote: punt.remote,
+        bytes: punt.frame.data().to_vec(),
+    }
+}

@@ -1,0 +1,242 @@
+//! SAs into the workers and out of them, as the engine's wants say.
+
+use ravelin_dataplane::io::Pool;
+use ravelin_dataplane::link::command::{Command, Turn};
+use ravelin_dataplane::sa::allocator::NoSlot;
+use ravelin_dataplane::sa::shard::{Shard, WorkerId};
+use ravelin_dataplane::sa::spi::{Place, Spi};
+use ravelin_dataplane::sa::suite::Suite;
+use ravelin_dataplane::sa::table::ExactTable;
+use ravelin_ike::id::{ChildSaId, Ticket};
+use ravelin_ike::time::Instant;
+use ravelin_ike::want::{AnswerError, InstallChild, OutboundStart, Path};
+
+use super::{Then, Workers};
+use crate::config::plan;
+use crate::tunnel::outbox::{Key, Order};
+use crate::tunnel::roster::{ChildNumber, Roster};
+use crate::tunnel::sas::{self, Home, Installed};
+
+/// Why an SA cannot be put into its worker: ours, or the machine's for want of room.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// A number that does not name what it should.
+    #[error("no such {0}: a defect of this program, please report it")]
+    Unknown(&'static str),
+    /// The workers do not carry this suite.
+    #[error("the workers do not carry {0}")]
+    Suite(String),
+    /// No SPI is free.
+    #[error("no SPI is free ({0}): raise the tunnel limit or wait for tunnels to go")]
+    NoSlot(#[from] NoSlot),
+}
+
+impl From<InstallError> for AnswerError {
+    fn from(error: InstallError) -> Self {
+        let code = match error {
+            InstallError::Unknown(_) => "RV-LOCAL-011",
+            InstallError::Suite(_) => "RV-LOCAL-012",
+            InstallError::NoSlot(_) => "RV-LOCAL-013",
+        };
+        AnswerError { code: code.into(), text: error.to_string() }
+    }
+}
+
+/// Children spread over the workers, all of a tunnel on one (docs/design.md §3).
+pub(super) fn homes(roster: &Roster, workers: usize) -> Vec<Home> {
+    let mut next = vec![0; workers.max(1)];
+    let mut homes = vec![Home { worker: WorkerId(0), slot: 0 }; roster.child_count()];
+    for (tunnel, _) in roster.tunnels() {
+        let worker = tunnel.0 as usize % workers.max(1);
+        for (child, _) in roster.children(tunnel) {
+            let Some(slot) = next.get_mut(worker) else { continue };
+            if let Some(home) = homes.get_mut(child.0 as usize) {
+                *home = Home { worker: WorkerId(worker as u8), slot: *slot };
+            }
+            *slot += 1;
+        }
+    }
+    homes
+}
+
+/// Worker `n` starts with shard `n + 1` (`link::build`).
+fn shard_of(worker: WorkerId) -> Result<Shard, InstallError> {
+    Shard::new(worker.0 + 1).ok_or(InstallError::Unknown("shard"))
+}
+
+impl<P: Pool> Workers<P> {
+    fn home_of(&self, child: ChildNumber) -> Result<Home, InstallError> {
+        self.home(child).ok_or(InstallError::Unknown("child"))
+    }
+
+    /// An SPI in a shard of the child's worker.
+    ///
+    /// # Errors
+    /// When none is free.
+    pub fn allocate_spi(&mut self, child: ChildNumber, now: Instant) -> Result<u32, InstallError> {
+        let shard = shard_of(self.home_of(child)?.worker)?;
+        Ok(self.spis.allocate(shard, now.0)?.0)
+    }
+
+    /// Gives back an SPI that was never installed.
+    pub fn release_spi(&mut self, spi: u32, now: Instant) {
+        if let Some(place) = Spi(spi).place() {
+            // One that is not in use was given back already.
+            let _ = self.spis.release(place, now.0);
+        }
+    }
+
+    /// Installs both directions; `ticket` is answered once the worker has applied them. The
+    /// inbound SA goes first: nothing is sent before replies can be received.
+    ///
+    /// # Errors
+    /// When it cannot even be told to the worker.
+    pub fn install(
+        &mut self,
+        install: &InstallChild,
+        ticket: Ticket,
+        roster: &Roster,
+        now: Instant,
+    ) -> Result<(), InstallError> {
+        let child = install.config.0;
+        let home = self.home_of(child)?;
+        let (_, tunnel, config) = roster.child(child).ok_or(InstallError::Unknown("child"))?;
+        let suite = Suite::from_key_bits(install.suite.encryption.key_bits())
+            .filter(|_| install.suite.encryption.is_aead())
+            .ok_or_else(|| InstallError::Suite(format!("{:?}", install.suite.encryption)))?;
+        let place = Spi(install.spi_in).place().ok_or(InstallError::Unknown("shard"))?;
+        let parts = sas::parts(install, &config.transform, tunnel.private, home, suite);
+        let (inbound, outbound) = parts.ok_or(InstallError::Unknown("selector or window"))?;
+        let encapsulation = outbound.encapsulation;
+        let turn = if install.start == OutboundStart::Now { Turn::Now } else { Turn::StandBy };
+        let key = install.keys_in.encryption.clone();
+        self.outbox.put(home.worker, Order::Inbound { place, parts: inbound, key }, None);
+        let key = install.keys_out.encryption.clone();
+        let outbound = Order::Outbound { slot: home.slot, parts: outbound, key, turn };
+        self.outbox.put(home.worker, outbound, Some(Then::Answer(ticket)));
+        self.supersede(install.replaces);
+        self.sas.add(Installed {
+            sa: install.child,
+            child,
+            place,
+            spi_in: Spi(install.spi_in),
+            spi_out: Spi(install.spi_out),
+            suite,
+            esn: install.suite.extended_sequence,
+            udp: install.path.udp_encapsulation,
+            installed_at: now.0,
+            draining: false,
+            encapsulation,
+        });
+        Ok(())
+    }
+
+    fn supersede(&mut self, replaced: Option<ChildSaId>) {
+        if let Some(old) = replaced.and_then(|old| self.sas.get_mut(old)) {
+            old.draining = true;
+        }
+    }
+
+    /// Lets an SA that stands by send.
+    pub fn activate(&mut self, sa: ChildSaId) {
+        let Some((child, spi)) = self.sas.get_mut(sa).map(|installed| (installed.child, installed.spi_out))
+        else {
+            return;
+        };
+        if let Some(home) = self.home(child) {
+            let _ = spi;
+            self.outbox.put(home.worker, Order::Plain(Command::ActivateOutbound { slot: home.slot }), None);
+        }
+    }
+
+    /// Takes both directions out and gives the SPI back when the worker has done so.
+    pub fn remove(&mut self, sa: ChildSaId) {
+        let Some(installed) = self.sas.remove(sa) else { return };
+        self.seen.remove(&sa);
+        let Some(home) = self.home(installed.child) else { return };
+        let outbound = Command::RemoveOutbound { slot: home.slot, spi: installed.spi_out };
+        let inbound = Command::RemoveInbound { place: installed.place, spi: installed.spi_in };
+        self.outbox.put(home.worker, Order::Plain(outbound), None);
+        let then = Then::Release(installed.place, installed.child);
+        self.outbox.put(home.worker, Order::Plain(inbound), Some(then));
+    }
+
+    /// Changes the outer addresses of an SA.
+    pub fn update_path(&mut self, sa: ChildSaId, path: &Path) {
+        let Some(installed) = self.sas.get_mut(sa) else { return };
+        installed.encapsulation = sas::encapsulation(path);
+        let installed = installed.clone();
+        let Some(home) = self.home(installed.child) else { return };
+        let (local, peer) = sas::endpoints(path);
+        let inbound = Command::MoveInbound { place: installed.place, spi: installed.spi_in, local, peer };
+        let (slot, spi) = (home.slot, installed.spi_out);
+        let outbound = Command::Encapsulate { slot, spi, encapsulation: installed.encapsulation };
+        self.outbox.put(home.worker, Order::Plain(inbound), None);
+        self.outbox.put(home.worker, Order::Plain(outbound), None);
+    }
+
+    /// Frees a slot whose SA is gone; its counts go to the child's past.
+    pub(super) fn release(&mut self, place: Place, child: ChildNumber, now: Instant) {
+        if let (Some(counters), Some(past)) = (self.link.inbound(place), self.past.get_mut(child as usize)) {
+            past.packets += counters.packets.get();
+            past.octets += counters.octets.get();
+        }
+        // It was in use until now.
+        let _ = self.spis.release(place, now.0);
+    }
+
+    /// Installs the tunnels with manual keys: their SPIs go into the exact table.
+    ///
+    /// # Errors
+    /// When a worker has no room.
+    pub fn install_manual(&mut self, roster: &Roster, now: Instant) -> Result<(), InstallError> {
+        let mut exact = Vec::new();
+        for (id, tunnel) in roster.tunnels() {
+            let plan::Keying::Manual(manual) = &tunnel.keying else { continue };
+            let Some((child, _)) = roster.children(id).next() else { continue };
+            let place = self.manual(tunnel, manual, child.0, now)?;
+            exact.push(((tunnel.public, tunnel.local, Spi(manual.inbound_spi)), place));
+        }
+        self.tables.tables_mut().set_manual(ExactTable::new(exact));
+        self.tables.publish();
+        Ok(())
+    }
+
+    fn manual(
+        &mut self,
+        tunnel: &plan::Tunnel,
+        manual: &plan::Manual,
+        child: ChildNumber,
+        now: Instant,
+    ) -> Result<Place, InstallError> {
+        let home = self.home_of(child)?;
+        let suite = u16::try_from(manual.key_length * 8).ok().and_then(Suite::from_key_bits);
+        let suite =
+            suite.ok_or_else(|| InstallError::Suite(format!("{} octets of key", manual.key_length)))?;
+        let remote = tunnel.remote.ok_or(InstallError::Unknown("peer"))?;
+        let parts = sas::manual_parts(manual, tunnel, remote, child, suite);
+        let (inbound, outbound) = parts.ok_or(InstallError::Unknown("selector or window"))?;
+        let place = self.spis.allocate_place(shard_of(home.worker)?, now.0)?;
+        let encapsulation = outbound.encapsulation;
+        let key: Key = manual.inbound_key.0.clone();
+        self.outbox.put(home.worker, Order::Inbound { place, parts: inbound, key }, None);
+        let key: Key = manual.outbound_key.0.clone();
+        let turn = Turn::Now;
+        self.outbox.put(home.worker, Order::Outbound { slot: home.slot, parts: outbound, key, turn }, None);
+        self.sas.add(Installed {
+            // The engine counts its names up from zero; manual SAs count down.
+            sa: ChildSaId(u64::MAX - u64::from(child)),
+            child,
+            place,
+            spi_in: Spi(manual.inbound_spi),
+            spi_out: Spi(manual.outbound_spi),
+            suite,
+            esn: manual.extended_sequence_number,
+            udp: manual.udp_encapsulation,
+            installed_at: now.0,
+            draining: false,
+            encapsulation,
+        });
+        Ok(place)
+    }
+}

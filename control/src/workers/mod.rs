@@ -1,0 +1,163 @@
+//! The workers as the control loop sees them: everything that goes down the link and
+//! everything that comes up, in the terms of tunnels and IKE. Owns the control end of the
+//! link, the tables' writer, the SPIs and the list of installed SAs; decides nothing about
+//! tunnels.
+
+mod ike_io;
+mod install;
+mod reports;
+
+use std::sync::Arc;
+
+use ravelin_dataplane::io::Pool;
+use ravelin_dataplane::link::ControlEnd;
+use ravelin_dataplane::link::command::Command;
+use ravelin_dataplane::policy::publish::Writer;
+use ravelin_dataplane::policy::table::Tables;
+use ravelin_dataplane::sa::allocator::SpiAllocator;
+use ravelin_dataplane::sa::shard::Shard;
+use ravelin_dataplane::sa::spi::Place;
+use ravelin_ike::id::Ticket;
+
+use crate::routing::{Outcome, Routing};
+use crate::tunnel::outbox::{Order, Outbox};
+use crate::tunnel::roster::{ChildNumber, Roster};
+use crate::tunnel::sas::{Home, Installeds};
+
+pub use install::InstallError;
+pub use reports::Noticed;
+
+/// An inbound slot rests so long before it is used again: no packet of its last SA is on its way any more.
+const REST_US: u64 = 10_000_000;
+
+/// What happens when a worker has applied an order.
+#[derive(Debug)]
+enum Then {
+    /// The engine's question is answered.
+    Answer(Ticket),
+    /// The slot of an inbound SA is free; its counts belong to the child.
+    Release(Place, ChildNumber),
+}
+
+/// Counts of SAs that are gone, so that a child's counts never fall.
+#[derive(Debug, Clone, Copy, Default)]
+struct Past {
+    packets: u64,
+    octets: u64,
+}
+
+/// Control's end of all workers. `P` gives out frames for IKE.
+#[derive(Debug)]
+pub struct Workers<P: Pool> {
+    link: ControlEnd<P::Frame>,
+    tables: Writer<Tables>,
+    buffers: P,
+    routing: Routing,
+    outbox: Outbox<Then>,
+    spis: SpiAllocator,
+    sas: Installeds,
+    homes: Vec<Home>,
+    past: Vec<Past>,
+    /// IPv4 identification of the next IKE packet.
+    packet_id: u16,
+    /// Whose traffic was counted last, for dead peer detection.
+    seen: std::collections::HashMap<ravelin_ike::id::ChildSaId, u64>,
+}
+
+impl<P: Pool> Workers<P> {
+    /// Takes over the link; every child of `roster` gets its home.
+    pub fn new(
+        link: ControlEnd<P::Frame>,
+        tables: Writer<Tables>,
+        buffers: P,
+        slots: u32,
+        generation: u8,
+        roster: &Roster,
+    ) -> Self {
+        let count = link.workers().count();
+        let shards = (1..=count as u8).filter_map(Shard::new);
+        Self {
+            spis: SpiAllocator::new(shards, slots, REST_US, generation),
+            outbox: Outbox::new(count),
+            homes: install::homes(roster, count),
+            past: vec![Past::default(); roster.child_count()],
+            link,
+            tables,
+            buffers,
+            routing: Routing::default(),
+            sas: Installeds::default(),
+            packet_id: 0,
+            seen: std::collections::HashMap::new(),
+        }
+    }
+
+    /// Sends what waits, frees what came back. Call it once a turn.
+    pub fn flush(&mut self) {
+        self.outbox.flush(&mut self.link);
+        self.tables.deliver();
+    }
+
+    /// Whether something waits in a ring towards control.
+    pub fn has_work(&self) -> bool {
+        self.link.has_work()
+    }
+
+    /// The picture of interfaces, routes and neighbours, and the tables written from it.
+    pub fn routing_mut(&mut self) -> (&mut Routing, &mut Tables) {
+        (&mut self.routing, self.tables.tables_mut())
+    }
+
+    /// The picture, to be read.
+    pub fn routing(&self) -> (&Routing, &Tables) {
+        (&self.routing, self.tables.tables())
+    }
+
+    /// Makes a change of routing known to the workers.
+    pub fn publish(&mut self, outcome: &Outcome) {
+        if outcome.tables {
+            self.tables.publish();
+        }
+        if outcome.snapshot {
+            let snapshot = Arc::new(self.routing.snapshot());
+            for worker in self.link.workers() {
+                self.outbox.put(worker, Order::Plain(Command::Configure(Arc::clone(&snapshot))), None);
+            }
+        }
+    }
+
+    /// The link, to be read: counters.
+    pub fn link(&self) -> &ControlEnd<P::Frame> {
+        &self.link
+    }
+
+    /// The installed SAs.
+    pub fn sas(&self) -> &Installeds {
+        &self.sas
+    }
+
+    /// A child's home.
+    pub fn home(&self, child: ChildNumber) -> Option<Home> {
+        self.homes.get(child as usize).copied()
+    }
+
+    /// Packets and octets a child has received, over all its SAs.
+    pub fn received(&self, child: ChildNumber) -> (u64, u64) {
+        let past = self.past.get(child as usize).copied().unwrap_or_default();
+        let count = |(packets, octets), place| match self.link.inbound(place) {
+            Some(counters) => (packets + counters.packets.get(), octets + counters.octets.get()),
+            None => (packets, octets),
+        };
+        self.sas.of(child).map(|sa| sa.place).fold((past.packets, past.octets), count)
+    }
+
+    /// Packets and octets a child has sent, over all its SAs.
+    pub fn sent(&self, child: ChildNumber) -> (u64, u64) {
+        let counters = self.home(child).and_then(|home| self.link.outbound(home.worker, home.slot));
+        counters.map_or((0, 0), |counters| (counters.packets.get(), counters.octets.get()))
+    }
+
+    /// Whether everything told was applied.
+    pub fn is_idle(&self) -> bool {
+        self.outbox.is_idle()
+    }
+}

@@ -1,0 +1,129 @@
+//! What workers report, in the terms of the engine and the tunnels.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ravelin_dataplane::io::Pool;
+use ravelin_dataplane::link::report::Report;
+use ravelin_dataplane::policy::route::Interface;
+use ravelin_dataplane::sa::Endpoint;
+use ravelin_dataplane::sa::fact::{Fact, Facts};
+use ravelin_dataplane::sa::shard::WorkerId;
+use ravelin_ike::id::{ChildSaId, Ticket};
+use ravelin_ike::input::{ChildFact, ChildFactKind};
+use ravelin_ike::time::Instant;
+use ravelin_ike::want::{Answer, AnswerError};
+
+use super::{Then, Workers};
+use crate::tunnel::roster::ChildNumber;
+
+/// Something the control loop must act on.
+#[derive(Debug)]
+pub enum Noticed {
+    /// For the engine.
+    Fact(ChildFact),
+    /// A question of the engine is answered.
+    Answer(Ticket, Answer),
+    /// A packet wanted a child that has no SA.
+    Wanted(ChildNumber),
+    /// A next hop has no address.
+    NeighbourMiss {
+        /// Its instance.
+        instance: u16,
+        /// Its interface.
+        interface: Interface,
+        /// The next hop.
+        address: IpAddr,
+    },
+}
+
+impl<P: Pool> Workers<P> {
+    /// Everything the workers have to say, and what their progress allows to be said.
+    ///
+    /// Progress is read before the reports: a refusal is told before the command it belongs
+    /// to counts as applied, so it is seen here first.
+    pub fn notice(&mut self, now: Instant) -> Vec<Noticed> {
+        let workers: Vec<WorkerId> = self.link.workers().collect();
+        let progress: Vec<_> = workers.iter().map(|worker| self.link.applied(*worker)).collect();
+        let mut noticed = Vec::new();
+        for worker in &workers {
+            while let Some(report) = self.link.next_report(*worker) {
+                self.report(*worker, report, &mut noticed);
+            }
+        }
+        for awaited in self.outbox.applied(|worker| progress.get(worker.index()).copied().unwrap_or_default())
+        {
+            match awaited.token {
+                Then::Answer(ticket) => noticed.push(Noticed::Answer(ticket, Answer::Install(Ok(())))),
+                Then::Release(place, child) => self.release(place, child, now),
+            }
+        }
+        noticed
+    }
+
+    fn report(&mut self, worker: WorkerId, report: Report, noticed: &mut Vec<Noticed>) {
+        match report {
+            Report::Inbound { spi, facts, peer, .. } => {
+                if let Some(sa) = self.sas.by_spi_in(spi) {
+                    noticed.extend(facts_of(sa, facts, Some(peer)));
+                }
+            }
+            Report::Outbound { spi, child, facts, .. } => {
+                if let Some(sa) = self.sas.by_spi_out(child, spi) {
+                    noticed.extend(facts_of(sa, facts, None));
+                }
+            }
+            Report::Vacant { slot } => {
+                let is = |home: &crate::tunnel::sas::Home| home.worker == worker && home.slot == slot;
+                noticed.extend(
+                    self.homes.iter().position(is).map(|child| Noticed::Wanted(child as ChildNumber)),
+                );
+            }
+            Report::NeighbourMiss { instance, port, vlan, address } => {
+                noticed.push(Noticed::NeighbourMiss {
+                    instance,
+                    interface: Interface { port, vlan },
+                    address,
+                });
+            }
+            Report::Refused { sequence, refusal } => {
+                tracing::error!(worker = worker.0, "a command was refused: {refusal}");
+                if let Some(Then::Answer(ticket)) =
+                    self.outbox.refused(worker, sequence).map(|awaited| awaited.token)
+                {
+                    let error = AnswerError { code: "RV-LOCAL-014".into(), text: refusal.to_string() };
+                    noticed.push(Noticed::Answer(ticket, Answer::Install(Err(error))));
+                }
+            }
+            // Memory comes back to be freed here, where it may take its time.
+            _ => drop(report),
+        }
+    }
+
+    /// Which SAs have received since the last look: proof of life for dead peer detection.
+    pub fn traffic(&mut self, now: Instant) -> Vec<ChildFact> {
+        let mut facts = Vec::new();
+        for sa in self.sas.iter() {
+            let packets = self.link.inbound(sa.place).map_or(0, |counters| counters.packets.get());
+            if self.seen.insert(sa.sa, packets).is_some_and(|before| before != packets) {
+                facts.push(ChildFact { child: sa.sa, kind: ChildFactKind::TrafficSeen { at: now } });
+            }
+        }
+        facts
+    }
+}
+
+fn facts_of(sa: ChildSaId, facts: Facts, peer: Option<Endpoint>) -> impl Iterator<Item = Noticed> {
+    facts.iter().filter_map(move |fact| {
+        let kind = match fact {
+            Fact::SoftExpiry => ChildFactKind::SoftExpiry,
+            Fact::HardExpiry => ChildFactKind::HardExpiry,
+            Fact::FirstInbound => ChildFactKind::FirstInbound,
+            Fact::PeerMoved => {
+                let peer = peer?;
+                ChildFactKind::PeerMoved { remote: SocketAddr::new(peer.address, peer.port) }
+            }
+            Fact::Wanted => return None,
+        };
+        Some(Noticed::Fact(ChildFact { child: sa, kind }))
+    })
+}

@@ -1,0 +1,316 @@
+//! The inbound and the outbound path, and what joins them.
+//!
+//! The order of stations is [`Graph::run`], one screen; each station is a method here that asks a node and
+//! does with the packet what the node said. Packets wait between stations in bounded queues, so that a
+//! burst passes each station together. What a station costs in allocations is nothing: queues are made at
+//! start.
+//!
+//! One worker owns one graph. Left to the caller ([`crate::worker`]): ports, commands, time.
+
+mod inbound;
+mod outbound;
+
+use std::sync::Arc;
+
+use crate::io::{BURST, Frame, Meta, Pool};
+use crate::link::WorkerEnd;
+use crate::link::packet::{Handoff, Kernel, KernelPunt, Work};
+use crate::link::snapshot::Snapshot;
+use crate::net::eth::{self, ethertype};
+use crate::node::classify::EspAt;
+use crate::node::forward::Outgoing;
+use crate::node::lookup::Opening;
+use crate::node::reassemble::{Limits, Reassembler};
+use crate::node::seal::Sealing;
+use crate::node::{Packet, Queue, icmp, ingress};
+use crate::policy::publish::Reader;
+use crate::policy::table::Tables;
+use crate::sa::SaRef;
+use crate::sa::spi::Place;
+use crate::verdict::Drop;
+
+/// Everything one worker needs to decide about packets, and the packets between its stations.
+#[derive(Debug)]
+pub struct Graph<P: Pool> {
+    /// Commands, reports, punts, handoffs, and the SA tables.
+    pub(crate) link: WorkerEnd<P::Frame>,
+    /// Routes, policy, neighbours.
+    pub(crate) tables: Reader<Tables>,
+    /// Interfaces and local addresses.
+    pub(crate) snapshot: Arc<Snapshot>,
+    pool: P,
+    reassembly: Reassembler<P::Frame>,
+    /// Chooses the worker that reassembles; the same at all workers.
+    seed: u64,
+    limiter: icmp::RateLimit,
+    missed: outbound::Missed,
+    /// Microseconds at the start of this poll.
+    now_us: u64,
+    /// Identification of the next outer IPv4 packet; workers count in steps of their number.
+    next_id: u16,
+    stations: Stations<P::Frame>,
+}
+
+/// What the graph is told once. The defaults are those of the manual, except for the seed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Random, secret, the same at all workers: spreads fragments, so that nobody can aim them.
+    pub seed: u64,
+    /// What reassembly may hold, per worker.
+    pub reassembly: Limits,
+    /// ICMP errors sent in an interval (DP-28), per worker.
+    pub icmp_messages: u32,
+    /// The interval, in microseconds.
+    pub icmp_interval_us: u64,
+}
+
+impl Settings {
+    /// The usual settings with this seed.
+    pub fn new(seed: u64) -> Self {
+        Settings { seed, reassembly: Limits::default(), icmp_messages: 100, icmp_interval_us: 10_000_000 }
+    }
+}
+
+/// The queues between stations, in the order packets meet them.
+#[derive(Debug)]
+struct Stations<F> {
+    /// For an address of this machine.
+    local: Queue<Packet<F>>,
+    /// Fragments that this worker puts together.
+    fragments: Queue<Packet<F>>,
+    /// ESP packets whose SA is this worker's.
+    esp: Queue<(Packet<F>, EspAt, Place)>,
+    /// Checked and to be decrypted.
+    openings: Queue<Opening<F>>,
+    /// In clear, and to be judged by policy.
+    clear: Queue<Packet<F>>,
+    /// To be encrypted in a slot of this worker.
+    protect: Queue<(Packet<F>, u32)>,
+    /// Numbered and laid out.
+    sealings: Queue<Sealing<F>>,
+    /// ICMP errors of this worker, for the second round.
+    errors: Queue<Packet<F>>,
+    /// Allowed to leave.
+    outgoing: Queue<Outgoing<F>>,
+    /// Complete frames; their meta names the port.
+    departing: Queue<F>,
+}
+
+/// Pieces beyond the packets of a poll that a station can hold: two datagrams of the largest size, cut for
+/// the smallest common MTU.
+const PIECES: usize = 256;
+
+impl<F> Stations<F> {
+    fn new(inputs: usize) -> Self {
+        let limit = inputs * BURST + PIECES;
+        Stations {
+            local: Queue::new(limit),
+            fragments: Queue::new(limit),
+            esp: Queue::new(limit),
+            openings: Queue::new(limit),
+            clear: Queue::new(limit),
+            protect: Queue::new(limit),
+            sealings: Queue::new(limit),
+            errors: Queue::new(BURST),
+            outgoing: Queue::new(limit),
+            departing: Queue::new(limit),
+        }
+    }
+}
+
+impl<P: Pool> Graph<P> {
+    /// A graph over these parts. `inputs` is the number of bursts that come in between two runs.
+    pub fn new(
+        link: WorkerEnd<P::Frame>,
+        tables: Reader<Tables>,
+        pool: P,
+        inputs: usize,
+        settings: &Settings,
+    ) -> Self {
+        Graph {
+            next_id: u16::from(link.id().0),
+            tables,
+            snapshot: Arc::default(),
+            pool,
+            reassembly: Reassembler::new(settings.reassembly, settings.seed),
+            seed: settings.seed,
+            limiter: icmp::RateLimit::new(settings.icmp_messages, settings.icmp_interval_us, 0),
+            missed: outbound::Missed::new(),
+            now_us: 0,
+            stations: Stations::new(inputs),
+            link,
+        }
+    }
+
+    /// Carries every packet that waits as far as it goes: to a port, a ring, or its end.
+    pub fn run(&mut self, now_us: u64) {
+        self.now_us = now_us;
+        // In.
+        self.each(|stations| &mut stations.local, Self::classify);
+        self.each(|stations| &mut stations.fragments, Self::reassemble);
+        self.each(|stations| &mut stations.esp, Self::lookup);
+        self.open();
+        self.each(|stations| &mut stations.openings, Self::accept);
+        // Out; a second time for the ICMP errors that the first made, which make none themselves.
+        for _ in 0..2 {
+            self.each(|stations| &mut stations.clear, Self::judge);
+            self.each(|stations| &mut stations.protect, Self::prepare);
+            self.seal();
+            self.each(|stations| &mut stations.sealings, Self::wrap);
+            self.each(|stations| &mut stations.outgoing, Self::leave);
+            // Both queues are empty or about to be served; they change places and keep their limits.
+            std::mem::swap(&mut self.stations.clear, &mut self.stations.errors);
+        }
+        self.expire();
+    }
+
+    /// Takes every packet at a station through `step`, which may add to any station but this one.
+    fn each<T>(
+        &mut self,
+        station: impl Fn(&mut Stations<P::Frame>) -> &mut Queue<T>,
+        mut step: impl FnMut(&mut Self, T),
+    ) {
+        let mut queue = std::mem::take(station(&mut self.stations));
+        for item in queue.drain() {
+            step(self, item);
+        }
+        *station(&mut self.stations) = queue;
+    }
+
+    // --- in from outside
+
+    /// Takes a frame as a port gave it.
+    pub fn receive(&mut self, frame: P::Frame) {
+        let counters = self.link.counters();
+        counters.received.add(1);
+        if let Some(port) = counters.port(frame.meta().port) {
+            port.rx_packets.add(1);
+            port.rx_bytes.add(frame.len() as u64);
+        }
+        match ingress::receive(frame, &self.snapshot) {
+            ingress::Arrival::Local(packet) => self.push(|stations| &mut stations.local, packet),
+            ingress::Arrival::Transit(packet) => self.push(|stations| &mut stations.clear, packet),
+            ingress::Arrival::Kernel(frame) => self.punt_frame(frame),
+            ingress::Arrival::Refused(frame, reason) => self.refuse(frame, reason),
+        }
+    }
+
+    /// Takes a packet another worker handed over.
+    pub fn take_over(&mut self, handoff: Handoff<P::Frame>) {
+        self.link.counters().handed_in.add(1);
+        let packet = handoff.packet;
+        match handoff.work {
+            Work::Reassemble => self.push(|stations| &mut stations.fragments, packet),
+            Work::Open => self.push(|stations| &mut stations.local, packet),
+            Work::Seal { slot } => self.push(|stations| &mut stations.protect, (packet, slot)),
+        }
+    }
+
+    // --- what every station does with a packet it has judged
+
+    /// Puts a packet before a station.
+    fn push<T: Holds<P::Frame>>(
+        &mut self,
+        station: impl Fn(&mut Stations<P::Frame>) -> &mut Queue<T>,
+        item: T,
+    ) {
+        if let Err(item) = station(&mut self.stations).push(item) {
+            self.refuse(item.into_frame(), Drop::BurstFull);
+        }
+    }
+
+    /// Ends a packet.
+    fn refuse(&mut self, frame: P::Frame, reason: Drop) {
+        drop(frame);
+        self.link.counters().dropped(reason);
+    }
+
+    /// Ends a packet that was for us and is used up.
+    fn absorb(&mut self, frame: P::Frame) {
+        drop(frame);
+        self.link.counters().absorbed.add(1);
+    }
+
+    /// Gives a packet to the owner of an outbound slot, which may be this worker.
+    fn give_sealer(&mut self, packet: Packet<P::Frame>, sa: SaRef) {
+        match sa.worker == self.link.id() {
+            true => self.push(|stations| &mut stations.protect, (packet, sa.slot)),
+            false => self.link.hand(sa.worker, Handoff { packet, work: Work::Seal { slot: sa.slot } }),
+        }
+    }
+
+    /// Gives an Ethernet frame without tag to the twin of the interface it came by.
+    fn punt_frame(&mut self, frame: P::Frame) {
+        let Meta { port, vlan, .. } = *frame.meta();
+        self.link.punt_kernel(KernelPunt { frame, to: Kernel::Twin { port, vlan } });
+    }
+
+    /// Gives an IP packet that arrived in clear to the twin of the interface it came by.
+    fn punt_packet(&mut self, packet: Packet<P::Frame>) {
+        let link = packet.link.or_else(|| self.made_up_link(&packet));
+        let mut frame = packet.frame;
+        match link.is_some_and(|link| ingress::restore_link(&mut frame, link)) {
+            true => self.punt_frame(frame),
+            false => self.refuse(frame, Drop::NoRoom),
+        }
+    }
+
+    /// An Ethernet header for a datagram that was put together, and so arrived in no frame of its own.
+    fn made_up_link(&self, packet: &Packet<P::Frame>) -> Option<eth::Repr> {
+        let meta = packet.meta();
+        let mac = self.snapshot.interface(meta.port, meta.vlan)?.mac;
+        let kind = if packet.summary.flow.source.is_ipv4() { ethertype::IPV4 } else { ethertype::IPV6 };
+        Some(eth::Repr { destination: mac, source: eth::Mac::default(), ethertype: kind })
+    }
+
+    /// Complete frames that wait for their ports.
+    pub(crate) fn departing(&mut self) -> &mut Queue<P::Frame> {
+        &mut self.stations.departing
+    }
+
+    /// Frames kept from one run to the next.
+    pub(crate) fn held(&self) -> usize {
+        self.reassembly.frames()
+    }
+}
+
+/// Something that a frame can be taken out of.
+trait Holds<F> {
+    fn into_frame(self) -> F;
+}
+
+impl<F> Holds<F> for Packet<F> {
+    fn into_frame(self) -> F {
+        self.frame
+    }
+}
+
+impl<F, A> Holds<F> for (Packet<F>, A) {
+    fn into_frame(self) -> F {
+        self.0.frame
+    }
+}
+
+impl<F, A, B> Holds<F> for (Packet<F>, A, B) {
+    fn into_frame(self) -> F {
+        self.0.frame
+    }
+}
+
+impl<F> Holds<F> for Opening<F> {
+    fn into_frame(self) -> F {
+        self.packet.frame
+    }
+}
+
+impl<F> Holds<F> for Sealing<F> {
+    fn into_frame(self) -> F {
+        self.frame
+    }
+}
+
+impl<F> Holds<F> for Outgoing<F> {
+    fn into_frame(self) -> F {
+        self.packet.frame
+    }
+}

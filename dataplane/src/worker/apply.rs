@@ -1,0 +1,155 @@
+//! Carries out commands. Each is a few stores; none allocates, none frees what control allocated.
+
+use crate::io::{Pool, Port};
+use crate::link::WorkerEnd;
+use crate::link::command::{Command, Turn};
+use crate::link::key::KeyIndex;
+use crate::link::report::{Refusal, Report};
+use crate::sa::inbound::{self, Inbound, Remains};
+use crate::sa::outbound::{self, Encapsulation, Outbound};
+use crate::sa::spi::{Place, Spi};
+use crate::sa::suite::{SALT_LEN, Suite};
+use crate::sa::table::Misplaced;
+use ravelin_gcm::{Kernel, Key};
+
+use super::{COMMANDS_A_POLL, Worker};
+
+impl<P: Pool, O: Port<Frame = P::Frame>> Worker<P, O> {
+    /// Applies what waits, at most [`COMMANDS_A_POLL`]; whether there was anything.
+    pub(super) fn apply_commands(&mut self) -> bool {
+        for applied in 0..COMMANDS_A_POLL {
+            let Some((sequence, command)) = self.graph.link.next_command() else { return applied > 0 };
+            if let Err(refusal) = self.apply(command) {
+                self.graph.link.answer(Report::Refused { sequence, refusal });
+            }
+        }
+        true
+    }
+
+    fn apply(&mut self, command: Command) -> Result<(), Refusal> {
+        let link = &mut self.graph.link;
+        match command {
+            Command::InstallInbound { place, parts, key } => {
+                install_inbound(link, self.kernel, place, parts, key)
+            }
+            Command::RemoveInbound { place, spi } => remove_inbound(link, place, spi),
+            Command::MoveInbound { place, spi, local, peer } => {
+                let hot = link.inbound.hot_mut(place, spi).ok_or(Refusal::NoSuchSa)?;
+                hot.move_local(local);
+                hot.move_peer(peer);
+                Ok(())
+            }
+            Command::InstallOutbound { slot, parts, key, turn } => {
+                install_outbound(link, self.kernel, slot, parts, key, turn)
+            }
+            Command::ActivateOutbound { slot } => {
+                link.activate(slot);
+                Ok(())
+            }
+            Command::RemoveOutbound { slot, spi } => {
+                link.outbound.remove(slot, spi).map(drop).ok_or(Refusal::NoSuchSa)
+            }
+            Command::ClearOutbound { slot } => {
+                link.outbound.clear(slot);
+                Ok(())
+            }
+            Command::Encapsulate { slot, spi, encapsulation } => encapsulate(link, slot, spi, encapsulation),
+            Command::Configure(snapshot) => {
+                let old = std::mem::replace(&mut self.graph.snapshot, snapshot);
+                link.answer(Report::Replaced(old));
+                Ok(())
+            }
+            Command::AttachShard(table) => {
+                if let Some(former) = link.inbound.attach(table) {
+                    link.answer(Report::Detached(former));
+                }
+                Ok(())
+            }
+            Command::DetachShard(shard) => {
+                let table = link.inbound.detach(shard).ok_or(Refusal::NoSuchSlot)?;
+                link.answer(Report::Detached(table));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Takes the key out of its cell, which is wiped by that, and expands it.
+fn expand<F>(
+    link: &WorkerEnd<F>,
+    kernel: Kernel,
+    suite: Suite,
+    key: KeyIndex,
+) -> Result<(Key, [u8; SALT_LEN]), Refusal> {
+    let expanded = link.keys().take(key, |octets| suite.expand(kernel, octets)).ok_or(Refusal::NoKey)?;
+    expanded.map_err(|_| Refusal::BadKey)
+}
+
+fn install_inbound<F>(
+    link: &mut WorkerEnd<F>,
+    kernel: Kernel,
+    place: Place,
+    parts: inbound::Parts,
+    key: KeyIndex,
+) -> Result<(), Refusal> {
+    let (key, salt) = match expand(link, kernel, parts.suite, key) {
+        Ok(expanded) => expanded,
+        Err(refusal) => {
+            link.answer(Report::Removed(Remains::from(parts)));
+            return Err(refusal);
+        }
+    };
+    let (refusal, sa) = match link.inbound.install(place, Inbound::new(parts, key, salt)) {
+        Ok(()) => return Ok(()),
+        Err(Misplaced::NoSuchSlot(sa)) => (Refusal::NoSuchSlot, sa),
+        Err(Misplaced::Occupied(sa)) => (Refusal::Occupied, sa),
+    };
+    link.answer(Report::Removed(Remains::from(sa)));
+    Err(refusal)
+}
+
+fn remove_inbound<F>(link: &mut WorkerEnd<F>, place: Place, spi: Spi) -> Result<(), Refusal> {
+    let remains = link.inbound.remove(place, spi).ok_or(Refusal::NoSuchSa)?;
+    link.forget_inbound(place, spi);
+    link.answer(Report::Removed(remains));
+    Ok(())
+}
+
+fn install_outbound<F>(
+    link: &mut WorkerEnd<F>,
+    kernel: Kernel,
+    slot: u32,
+    parts: outbound::Parts,
+    key: KeyIndex,
+    turn: Turn,
+) -> Result<(), Refusal> {
+    let (key, salt) = expand(link, kernel, parts.suite, key)?;
+    let sa = Outbound::new(parts, key, salt);
+    if turn == Turn::StandBy && link.outbound.standby_spi(slot).is_some() {
+        // The peer has rekeyed again before it sent anything: the exchange it made first is complete, so
+        // that SA may send, and the newest stands by.
+        link.activate(slot);
+    }
+    let waits = turn == Turn::StandBy && link.outbound.hot(slot).is_some();
+    let result = match waits {
+        true => link.outbound.stand_by(slot, sa),
+        false => link.outbound.install(slot, sa),
+    };
+    // What was replaced ends here: its key is wiped, and it owns no other memory.
+    result.map(drop).map_err(|_| Refusal::NoSuchSlot)
+}
+
+fn encapsulate<F>(
+    link: &mut WorkerEnd<F>,
+    slot: u32,
+    spi: Spi,
+    encapsulation: Encapsulation,
+) -> Result<(), Refusal> {
+    if let Some(hot) = link.outbound.hot_mut(slot).filter(|hot| hot.spi() == spi) {
+        hot.encapsulation = encapsulation;
+        return Ok(());
+    }
+    let standby = link.outbound.standby_mut(slot).filter(|sa| sa.hot.spi() == spi);
+    standby.ok_or(Refusal::NoSuchSa)?.hot.encapsulation = encapsulation;
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! One worker: commands, ports, rings, graph, transmit, publish; over and over.
+//!
+//! A worker never waits on another party, locks, allocates or logs. It owns its ports' queues, its SAs and
+//! its graph; everything else it has by way of the [`crate::link`] and of published tables.
+
+mod apply;
+mod transmit;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use ravelin_gcm::Kernel;
+use ravelin_mem::tsc;
+
+use crate::graph::{Graph, Settings};
+use crate::io::{BURST, Burst, Frame, Pool, Port};
+use crate::link::WorkerEnd;
+use crate::policy::publish::Reader;
+use crate::policy::table::Tables;
+use crate::verdict::Drop;
+use transmit::Transmit;
+
+/// Commands applied in one poll, so that a flood of them does not stop the packets.
+pub const COMMANDS_A_POLL: usize = 16;
+
+/// What a worker does when there is nothing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Idle {
+    /// Polls on: lowest latency, a whole core.
+    #[default]
+    Poll,
+    /// After a thousand empty polls sleeps up to 50 microseconds at a time: for virtual devices and
+    /// machines with few cores.
+    Adaptive,
+}
+
+/// Empty polls before an adaptive worker sleeps.
+const PATIENCE: u32 = 1000;
+/// How long it sleeps.
+const NAP: Duration = Duration::from_micros(50);
+
+/// One packet-processing worker. Made by control, moved to its thread, polled there.
+#[derive(Debug)]
+pub struct Worker<P: Pool, O: Port<Frame = P::Frame>> {
+    graph: Graph<P>,
+    ports: Vec<Transmit<O>>,
+    arrived: Burst<P::Frame>,
+    kernel: Kernel,
+}
+
+impl<P: Pool, O: Port<Frame = P::Frame>> Worker<P, O> {
+    /// A worker at `link`, looking up in `tables`, with frames of `pool` and one queue pair of each of
+    /// `ports`. `kernel` is the arithmetic its keys are expanded for.
+    pub fn new(
+        link: WorkerEnd<P::Frame>,
+        tables: Reader<Tables>,
+        pool: P,
+        ports: Vec<O>,
+        kernel: Kernel,
+        settings: &Settings,
+    ) -> Self {
+        // A burst of each port and of each other worker, one from control and one from the kernel.
+        let inputs = ports.len() + link.others() + 2;
+        Worker {
+            graph: Graph::new(link, tables, pool, inputs, settings),
+            ports: ports.into_iter().map(Transmit::new).collect(),
+            arrived: Burst::new(),
+            kernel,
+        }
+    }
+
+    /// Polls until `stop` is set.
+    pub fn run(&mut self, stop: &AtomicBool, idle: Idle) {
+        let hertz = tsc::frequency().max(1);
+        let mut empty = 0u32;
+        while !stop.load(Relaxed) {
+            let start = tsc::now();
+            let worked = self.poll(microseconds(start, hertz));
+            self.account(worked, tsc::now().wrapping_sub(start));
+            empty = if worked { 0 } else { empty.saturating_add(1) };
+            if idle == Idle::Adaptive && empty > PATIENCE {
+                std::thread::sleep(NAP);
+            }
+        }
+    }
+
+    /// One round at `now_us` microseconds on a monotonic clock: everything that waits goes as far as it can.
+    /// Whether there was anything.
+    pub fn poll(&mut self, now_us: u64) -> bool {
+        let commanded = self.apply_commands();
+        self.graph.tables.refresh();
+        let taken = self.take_in();
+        self.graph.run(now_us);
+        let sent = self.transmit();
+        self.publish();
+        commanded || taken || sent
+    }
+
+    /// Everything that came in since the last poll, a burst of each source.
+    fn take_in(&mut self) -> bool {
+        let mut taken = 0;
+        for port in &mut self.ports {
+            port.port.rx_burst(&mut self.arrived);
+            taken += self.arrived.len();
+            for frame in self.arrived.drain() {
+                self.graph.receive(frame);
+            }
+        }
+        taken += self.take_over();
+        taken += drain(&mut self.graph, |graph| graph.link.next_from_control(), Graph::send_for_control);
+        taken += drain(&mut self.graph, |graph| graph.link.next_from_kernel(), Graph::send_for_kernel);
+        taken > 0
+    }
+
+    fn take_over(&mut self) -> usize {
+        let mut taken = 0;
+        for other in 0..self.graph.link.others() {
+            taken += drain(&mut self.graph, |graph| graph.link.next_handoff(other), Graph::take_over);
+        }
+        taken
+    }
+
+    /// Sends what the graph put out, and what an earlier poll could not.
+    fn transmit(&mut self) -> bool {
+        let counters = Arc::clone(self.graph.link.counters());
+        for frame in self.graph.departing().drain() {
+            let port = frame.meta().port;
+            match self.ports.iter_mut().find(|transmit| transmit.port.id() == port) {
+                Some(transmit) => transmit.queue(frame, &counters),
+                // An interface on a port this worker has no queue of.
+                None => counters.dropped(Drop::UnknownInterface),
+            }
+        }
+        self.ports.iter_mut().map(|transmit| transmit.flush(&counters)).sum::<usize>() > 0
+    }
+
+    /// Tells everybody what they may know: facts, commands applied, counters.
+    fn publish(&mut self) {
+        let backlog: usize = self.ports.iter().map(Transmit::backlog).sum();
+        let counters = self.graph.link.counters();
+        counters.held.set((backlog + self.graph.held()) as u64);
+        counters.polls.add(1);
+        self.graph.link.tell();
+        self.graph.link.publish_applied();
+    }
+
+    fn account(&self, worked: bool, cycles: u64) {
+        let counters = self.graph.link.counters();
+        let counter = if worked { &counters.busy_cycles } else { &counters.idle_cycles };
+        counter.add(cycles);
+    }
+}
+
+/// Takes up to a burst of what `next` gives into the graph; how much that was.
+fn drain<G, T>(
+    graph: &mut G,
+    mut next: impl FnMut(&mut G) -> Option<T>,
+    mut take: impl FnMut(&mut G, T),
+) -> usize {
+    for taken in 0..BURST {
+        let Some(item) = next(graph) else { return taken };
+        take(graph, item);
+    }
+    BURST
+}
+
+/// Cycles as microseconds, without overflow for centuries of uptime.
+fn microseconds(cycles: u64, hertz: u64) -> u64 {
+    (u128::from(cycles) * 1_000_000 / u128::from(hertz)) as u64
+}
