@@ -2,11 +2,12 @@
 
 use ravelin_ike::config as ike;
 use ravelin_ike::want::{self, AnswerError, PeerKey};
+use ravelin_pki::UnixTime;
 use ravelin_pki::identity::{Identity, IdentityError};
 use ravelin_pki::verdict::Verdict;
-use ravelin_pki::{SignatureScheme, UnixTime};
 
 use super::{Profile, Question, Refusal, check_signature};
+use crate::tunnel::scheme;
 
 /// What became of a peer's chain: the engine's answer, and the evidence for `explain`.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ pub fn judge(
 /// # Errors
 /// When it is not right.
 pub fn verify(question: &want::Verify) -> Result<(), AnswerError> {
-    let scheme = from_ike_scheme(question.scheme);
+    let scheme = scheme::to_pki(question.scheme);
     check_signature(&question.public_key, scheme, &question.octets, &question.signature)
         .map_err(|refusal| (&refusal).into())
 }
@@ -57,36 +58,4 @@ impl From<&Refusal> for AnswerError {
 /// When its octets do not fit its kind.
 pub fn identity_from_ike(identity: &ike::Identity) -> Result<Identity, IdentityError> {
     Identity::from_payload(identity.kind.number(), &identity.data)
-}
-
-/// A scheme as the engine calls it. Its ECDSA names say a curve; what they mean is the hash.
-pub const fn from_ike_scheme(scheme: ike::SignatureScheme) -> SignatureScheme {
-    match scheme {
-        ike::SignatureScheme::RsaPkcs1Sha256 => SignatureScheme::RsaPkcs1Sha256,
-        ike::SignatureScheme::RsaPkcs1Sha384 => SignatureScheme::RsaPkcs1Sha384,
-        ike::SignatureScheme::RsaPkcs1Sha512 => SignatureScheme::RsaPkcs1Sha512,
-        ike::SignatureScheme::RsaPssSha256 => SignatureScheme::RsaPssSha256,
-        ike::SignatureScheme::RsaPssSha384 => SignatureScheme::RsaPssSha384,
-        ike::SignatureScheme::RsaPssSha512 => SignatureScheme::RsaPssSha512,
-        ike::SignatureScheme::EcdsaP256Sha256 => SignatureScheme::EcdsaSha256,
-        ike::SignatureScheme::EcdsaP384Sha384 => SignatureScheme::EcdsaSha384,
-        ike::SignatureScheme::EcdsaP521Sha512 => SignatureScheme::EcdsaSha512,
-        ike::SignatureScheme::Ed25519 => SignatureScheme::Ed25519,
-    }
-}
-
-/// A scheme of a key, as the engine calls it.
-pub const fn to_ike_scheme(scheme: SignatureScheme) -> ike::SignatureScheme {
-    match scheme {
-        SignatureScheme::RsaPkcs1Sha256 => ike::SignatureScheme::RsaPkcs1Sha256,
-        SignatureScheme::RsaPkcs1Sha384 => ike::SignatureScheme::RsaPkcs1Sha384,
-        SignatureScheme::RsaPkcs1Sha512 => ike::SignatureScheme::RsaPkcs1Sha512,
-        SignatureScheme::RsaPssSha256 => ike::SignatureScheme::RsaPssSha256,
-        SignatureScheme::RsaPssSha384 => ike::SignatureScheme::RsaPssSha384,
-        SignatureScheme::RsaPssSha512 => ike::SignatureScheme::RsaPssSha512,
-        SignatureScheme::EcdsaSha256 => ike::SignatureScheme::EcdsaP256Sha256,
-        SignatureScheme::EcdsaSha384 => ike::SignatureScheme::EcdsaP384Sha384,
-        SignatureScheme::EcdsaSha512 => ike::SignatureScheme::EcdsaP521Sha512,
-        SignatureScheme::Ed25519 => ike::SignatureScheme::Ed25519,
-    }
 }

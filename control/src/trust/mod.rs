@@ -19,7 +19,7 @@ use ravelin_pki::verdict::{self, Basis, Verdict};
 use ravelin_pki::x509::CertificateError;
 use ravelin_pki::{Certificate, PublicKey, SignatureScheme, UnixTime};
 
-pub use answer::{Judgement, from_ike_scheme, identity_from_ike, judge, to_ike_scheme, verify};
+pub use answer::{Judgement, identity_from_ike, judge, verify};
 
 /// Whom to believe, and under which rules.
 #[derive(Clone, Debug)]

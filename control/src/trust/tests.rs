@@ -10,6 +10,7 @@ use ravelin_ike::want;
 use ravelin_pki::PrivateKey;
 
 use super::*;
+use crate::tunnel::scheme;
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../pki/tests/data");
 
@@ -132,8 +133,8 @@ fn the_engine_is_told_why_not() {
 #[test]
 fn both_sides_mean_the_same_scheme() {
     for scheme in SignatureScheme::ALL {
-        let theirs = to_ike_scheme(scheme);
-        assert_eq!(from_ike_scheme(theirs), scheme);
+        let theirs = scheme::to_ike(scheme);
+        assert_eq!(scheme::to_pki(theirs), scheme);
         assert_eq!(
             ravelin_ike::crypto::signature::algorithm_identifier(theirs),
             scheme.algorithm_identifier()
