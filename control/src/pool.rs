@@ -5,29 +5,26 @@
 use std::thread;
 
 use crossbeam::channel::{self, Receiver, Sender, TrySendError};
-use ravelin_ike::id::Ticket;
-use ravelin_ike::want::{Answer, AnswerError};
+use ravelin_ike::want::AnswerError;
 
 /// Jobs that may wait: two seconds of work for one thread at a millisecond each.
 const WAITING: usize = 2048;
 
-/// An answer and the ticket it belongs to.
-pub type Answered = (Ticket, Answer);
-type Job = Box<dyn FnOnce() -> Answered + Send>;
+type Job<T> = Box<dyn FnOnce() -> T + Send>;
 
 /// The pool's entry. Its threads end when it is dropped.
 #[derive(Debug, Clone)]
-pub struct Pool {
-    jobs: Sender<Job>,
+pub struct Pool<T> {
+    jobs: Sender<Job<T>>,
 }
 
-impl Pool {
-    /// Starts `threads` threads that send their answers to `answers`.
+impl<T: Send + 'static> Pool<T> {
+    /// Starts `threads` threads that send what their jobs return to `answers`.
     ///
     /// # Errors
     /// When the machine refuses a thread.
-    pub fn start(threads: usize, answers: &Sender<Answered>) -> std::io::Result<Self> {
-        let (jobs, queue) = channel::bounded::<Job>(WAITING);
+    pub fn start(threads: usize, answers: &Sender<T>) -> std::io::Result<Self> {
+        let (jobs, queue) = channel::bounded::<Job<T>>(WAITING);
         for number in 0..threads.max(1) {
             let (queue, answers) = (queue.clone(), answers.clone());
             thread::Builder::new().name(format!("pool-{number}")).spawn(move || work(&queue, &answers))?;
@@ -35,11 +32,11 @@ impl Pool {
         Ok(Self { jobs })
     }
 
-    /// Queues a job, or gives back the refusal to hand to the engine.
+    /// Queues a job, or says why it cannot be.
     ///
     /// # Errors
-    /// When the queue is full: the caller answers `ticket` with it.
-    pub fn submit(&self, job: impl FnOnce() -> Answered + Send + 'static) -> Result<(), AnswerError> {
+    /// When the queue is full: the caller answers the ticket with it.
+    pub fn submit(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<(), AnswerError> {
         self.jobs.try_send(Box::new(job)).map_err(|error| AnswerError {
             code: "RV-LOCAL-010".into(),
             text: match error {
@@ -52,7 +49,7 @@ impl Pool {
     }
 }
 
-fn work(queue: &Receiver<Job>, answers: &Sender<Answered>) {
+fn work<T>(queue: &Receiver<Job<T>>, answers: &Sender<T>) {
     for job in queue {
         if answers.send(job()).is_err() {
             return;
@@ -64,16 +61,16 @@ fn work(queue: &Receiver<Job>, answers: &Sender<Answered>) {
 mod tests {
     use super::*;
 
-    /// Every job is answered once, under its own ticket.
+    /// Every job is answered once.
     #[test]
     fn jobs_are_answered() {
         let (sender, answers) = channel::unbounded();
         let pool = Pool::start(2, &sender).unwrap();
         for number in 0..100 {
-            pool.submit(move || (Ticket(number), Answer::AllocateSpi(Ok(number as u32)))).unwrap();
+            pool.submit(move || number).unwrap();
         }
-        let mut tickets: Vec<_> = answers.iter().take(100).map(|(ticket, _)| ticket.0).collect();
-        tickets.sort_unstable();
-        assert_eq!(tickets, (0..100).collect::<Vec<_>>());
+        let mut numbers: Vec<i32> = answers.iter().take(100).collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, (0..100).collect::<Vec<_>>());
     }
 }

@@ -12,7 +12,7 @@ PUB=rvp$NET_ID GWA=rvga$NET_ID GWB=rvgb$NET_ID HA=rvha$NET_ID HB=rvhb$NET_ID
 WORK=$(mktemp -d /tmp/ravelin.XXXXXX)
 PIDS=()
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-TARGET=${CARGO_TARGET_DIR:-$ROOT/target}/release
+TARGET=${RAVELIN_BIN:-${CARGO_TARGET_DIR:-$ROOT/target}/release}
 
 in_ns() { local ns=$1; shift; ip netns exec "$ns" "$@"; }
 say() { printf '%s\n' "$*" >&2; }

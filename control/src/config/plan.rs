@@ -42,6 +42,10 @@ pub struct Plan {
     pub socket_group: Option<String>,
     /// Log filter.
     pub log: String,
+    /// First retransmission of an IKE request.
+    pub retransmit: Duration,
+    /// Retransmissions before giving up.
+    pub retransmit_tries: u32,
     /// Instances, by number.
     pub instances: Vec<Instance>,
     /// Ports, by DPDK's order.
@@ -226,10 +230,6 @@ pub struct IkePolicy {
     pub dpd_retries: u32,
     /// Largest IKE packet in bytes.
     pub fragment_size: u16,
-    /// First retransmission.
-    pub retransmit: Duration,
-    /// Retransmissions before giving up.
-    pub retransmit_tries: u32,
     /// Always encapsulate in UDP.
     pub force_udp_encapsulation: bool,
 }

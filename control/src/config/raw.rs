@@ -21,6 +21,8 @@ pub struct File {
     pub eal: Eal,
     /// The control socket.
     pub control: Control,
+    /// IKE as a whole.
+    pub ike: Ike,
     /// Instances (VRFs) by name.
     pub instance: BTreeMap<String, Instance>,
     /// DPDK ports by name.
@@ -73,6 +75,16 @@ pub struct Control {
     pub group: Option<Text>,
     /// `error`, `warn`, `info`, `debug` or `trace`.
     pub log: Option<Text>,
+}
+
+/// `[ike]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Ike {
+    /// First retransmission of a request after so many milliseconds; each further one after twice as long.
+    pub retransmit_ms: Option<Spanned<u64>>,
+    /// Retransmissions before giving up.
+    pub retransmit_tries: Option<Spanned<u64>>,
 }
 
 /// `[instance.NAME]`
@@ -137,10 +149,6 @@ pub struct IkePolicy {
     pub dpd_retries: Option<Spanned<u64>>,
     /// Largest IKE packet in bytes before it is fragmented.
     pub fragment_size: Option<Spanned<u64>>,
-    /// First retransmission after so many milliseconds.
-    pub retransmit_ms: Option<Spanned<u64>>,
-    /// Retransmissions before giving up.
-    pub retransmit_tries: Option<Spanned<u64>>,
     /// `auto` or `force`.
     pub udp_encapsulation: Option<Text>,
 }

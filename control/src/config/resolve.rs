@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use toml::Spanned;
 
@@ -125,7 +126,11 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
     let interfaces = interfaces(&mut judge, raw, &instances, &mut ports);
     let cert_profiles = material::cert_profiles(&mut judge, raw);
     let trust = material::trust_anchor_profiles(&mut judge, raw);
+    let tries = judge.number("ike", "retransmit-tries", raw.ike.retransmit_tries.as_ref(), 1..=12, 7);
+    let retransmit = judge.number("ike", "retransmit-ms", raw.ike.retransmit_ms.as_ref(), 50..=10_000, 500);
     let plan = Plan {
+        retransmit: Duration::from_millis(retransmit),
+        retransmit_tries: tries as u32,
         workers: workers(&mut judge, &raw.workers),
         eal: raw.eal.arguments.clone(),
         buffers: raw.eal.buffers,

@@ -197,8 +197,6 @@ impl One<'_, '_, '_> {
         let dpd_interval = number("dpd-interval", &raw.dpd_interval, 1..=300, 30);
         let dpd_retries = number("dpd-retries", &raw.dpd_retries, 1..=10, 3) as u32;
         let fragment_size = number("fragment-size", &raw.fragment_size, 576..=9000, 1280) as u16;
-        let retransmit = number("retransmit-ms", &raw.retransmit_ms, 50..=10_000, 500);
-        let retransmit_tries = number("retransmit-tries", &raw.retransmit_tries, 1..=12, 7) as u32;
         let read = |text: &str| match text {
             "auto" => Ok(false),
             "force" => Ok(true),
@@ -212,8 +210,6 @@ impl One<'_, '_, '_> {
             dpd_interval: Duration::from_secs(dpd_interval),
             dpd_retries,
             fragment_size,
-            retransmit: Duration::from_millis(retransmit),
-            retransmit_tries,
             force_udp_encapsulation: force.unwrap_or(false),
         }
     }

@@ -62,7 +62,9 @@ impl<P: Pool> Core<P> {
         let connection = self.roster.find(name).ok_or_else(not_found)?;
         match self.roster.tunnel(connection) {
             Some(Tunnel { keying: Keying::Ike(_), .. }) => Ok(connection),
-            _ => Err(ApiError::Refused { why: format!("{name} has manual keys: it is always up and never rekeyed") }),
+            _ => Err(ApiError::Refused {
+                why: format!("{name} has manual keys: it is always up and never rekeyed"),
+            }),
         }
     }
 }

@@ -11,16 +11,18 @@ use arc_swap::ArcSwap;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use ravelin_dataplane::io::Pool;
 use ravelin_ike::engine::Engine;
+use ravelin_ike::id::Ticket;
 use ravelin_ike::input::Command;
 use ravelin_ike::time::Instant;
+use ravelin_ike::want::Answer;
 
 use super::helpers::Helpers;
 use super::view::{self, View};
 use crate::api::{ApiError, Reply, Request};
 use crate::config::plan::{Keying, Plan};
+use crate::exception::{Exception, Rate};
 use crate::instance::{Event as InstanceEvent, Handle, Request as InstanceRequest};
 use crate::observe::journal::Journal;
-use crate::pool::Answered;
 use crate::routing::Outcome;
 use crate::tunnel::roster::Roster;
 use crate::tunnel::status::Status;
@@ -41,7 +43,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub enum Input {
     /// An answer for the engine.
-    Answered(Answered),
+    Answered(Ticket, Answer),
     /// An operator's request and where the answer goes.
     Asked(Request, Sender<Result<Reply, ApiError>>),
     /// End in order.
@@ -56,6 +58,7 @@ pub struct Core<P: Pool> {
     pub(super) engine: Engine,
     pub(super) workers: Workers<P>,
     pub(super) instances: Vec<Handle>,
+    pub(super) exception: Exception,
     pub(super) helpers: Helpers,
     pub(super) status: Status,
     pub(super) journal: Arc<Journal>,
@@ -129,7 +132,7 @@ impl<P: Pool> Core<P> {
 
     fn input(&mut self, input: Input) {
         match input {
-            Input::Answered((ticket, answer)) => self.engine.handle_answer(self.now(), ticket, answer),
+            Input::Answered(ticket, answer) => self.engine.handle_answer(self.now(), ticket, answer),
             Input::Asked(request, reply) => {
                 let answer = self.answer(&request);
                 // A client that has gone needs no answer.
@@ -240,7 +243,8 @@ impl<P: Pool> Core<P> {
                     InstanceEvent::Answer { outcome: Err(error), .. } => {
                         tracing::warn!(instance = instance.name(), "{error}");
                     }
-                    InstanceEvent::Answer { .. } | InstanceEvent::Synced { .. } | InstanceEvent::Device(_) => {}
+                    InstanceEvent::Device(device) => drop(self.exception.attach(device, Rate::default())),
+                    InstanceEvent::Answer { .. } | InstanceEvent::Synced { .. } => {}
                 }
             }
         }
@@ -264,7 +268,7 @@ impl<P: Pool> Core<P> {
         let until = Clock::now() + FAREWELL;
         while Clock::now() < until && !self.engine.is_idle() {
             if !self.turn()
-                && let Ok(Input::Answered((ticket, answer))) = self.inputs.recv_timeout(NAP)
+                && let Ok(Input::Answered(ticket, answer)) = self.inputs.recv_timeout(NAP)
             {
                 self.engine.handle_answer(self.now(), ticket, answer);
             }

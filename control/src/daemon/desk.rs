@@ -76,7 +76,9 @@ impl Answer for Desk {
             Request::Doctor => Ok(Reply::Doctor { findings: self.view().findings.clone() }),
             Request::Explain(name) => self.explain(&name),
             Request::Events(events) => Ok(self.events(&events)),
-            action @ (Request::Initiate(_) | Request::Terminate(_) | Request::Rekey(_)) => self.ask(action, ACTION),
+            action @ (Request::Initiate(_) | Request::Terminate(_) | Request::Rekey(_)) => {
+                self.ask(action, ACTION)
+            }
         }
     }
 }

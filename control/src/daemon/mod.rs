@@ -2,6 +2,14 @@
 //! `answers`), what operators read (`view`, `desk`), and the threads that do its slow work
 //! (`helpers`).
 
+mod answers;
+pub mod core;
 pub mod datagram;
+pub mod desk;
+pub mod helpers;
 #[cfg(feature = "dpdk")]
 pub mod ports;
+#[cfg(feature = "dpdk")]
+pub mod start;
+pub mod view;
+mod wants;

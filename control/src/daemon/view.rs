@@ -62,7 +62,8 @@ pub struct Looked {
 impl<P: Pool> Core<P> {
     /// Builds a view of this moment and puts it where readers look.
     pub(super) fn renew_view(&mut self) {
-        let tunnels: Vec<Tunnel> = self.roster.tunnels().map(|(id, tunnel)| self.tunnel(id, tunnel)).collect();
+        let tunnels: Vec<Tunnel> =
+            self.roster.tunnels().map(|(id, tunnel)| self.tunnel(id, tunnel)).collect();
         let view = View {
             version: self.version(),
             ports: self.ports(),
@@ -130,7 +131,12 @@ impl<P: Pool> Core<P> {
                 core: self.plan.workers.cores.get(worker.index()).copied().unwrap_or_default(),
                 alive: looked.polls != before.polls,
                 busy_percent: if all > 0.0 { 100.0 * busy / all } else { 0.0 },
-                inbound_sas: self.workers.sas().iter().filter(|sa| self.workers.home(sa.child).is_some_and(|home| home.worker == worker)).count(),
+                inbound_sas: self
+                    .workers
+                    .sas()
+                    .iter()
+                    .filter(|sa| self.workers.home(sa.child).is_some_and(|home| home.worker == worker))
+                    .count(),
                 received: counters.received.get(),
                 forwarded: counters.transmitted.get(),
                 handed: counters.handed_out.get(),
@@ -165,8 +171,11 @@ impl<P: Pool> Core<P> {
         let status = self.status.tunnel(id).cloned().unwrap_or_default();
         let ike = status.ike.as_ref();
         let manual = matches!(tunnel.keying, plan::Keying::Manual(_));
-        let children: Vec<Child> =
-            self.roster.children(id).map(|(number, child)| self.child(number.0, child, &status, manual)).collect();
+        let children: Vec<Child> = self
+            .roster
+            .children(id)
+            .map(|(number, child)| self.child(number.0, child, &status, manual))
+            .collect();
         let state = if manual { State::Up } else { status.state(tunnel.children.len()) };
         let reason = status.reason.as_ref().filter(|_| state != State::Up);
         Tunnel {
@@ -175,11 +184,16 @@ impl<P: Pool> Core<P> {
             reason_code: reason.map(|failure| failure.code().to_owned()).unwrap_or_default(),
             reason: reason.map(ToString::to_string).unwrap_or_default(),
             local: tunnel.local.to_string(),
-            remote: ike.map(|ike| ike.remote.to_string()).or(tunnel.remote.map(|remote| remote.to_string())).unwrap_or_else(|| "any".into()),
+            remote: ike
+                .map(|ike| ike.remote.to_string())
+                .or(tunnel.remote.map(|remote| remote.to_string()))
+                .unwrap_or_else(|| "any".into()),
             keying: if manual { "manual" } else { "ike" }.into(),
             peer_identity: ike.map(|ike| ike.peer_identity.clone()).unwrap_or_default(),
             ike_suite: ike.map(|ike| format!("{:?}", ike.suite)).unwrap_or_default(),
-            ike_spis: ike.map(|ike| format!("{:016x}_i {:016x}_r", ike.spis.0, ike.spis.1)).unwrap_or_default(),
+            ike_spis: ike
+                .map(|ike| format!("{:016x}_i {:016x}_r", ike.spis.0, ike.spis.1))
+                .unwrap_or_default(),
             since_seconds: self.now().0.saturating_sub(status.since.0) / 1_000_000,
             ups: status.ups,
             child_rekeys: status.child_rekeys,
@@ -188,7 +202,13 @@ impl<P: Pool> Core<P> {
         }
     }
 
-    fn child(&self, number: ChildNumber, child: &plan::Child, status: &status::Tunnel, manual: bool) -> Child {
+    fn child(
+        &self,
+        number: ChildNumber,
+        child: &plan::Child,
+        status: &status::Tunnel,
+        manual: bool,
+    ) -> Child {
         let up = manual || status.children.contains_key(&ravelin_ike::config::ChildId(number));
         let (in_packets, in_bytes) = self.workers.received(number);
         let (out_packets, out_bytes) = self.workers.sent(number);

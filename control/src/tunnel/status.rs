@@ -110,6 +110,9 @@ impl Status {
                 tunnel.connecting = false;
                 tunnel.reason = Some(reason);
             }
+            Event::IkeRekeyFailed { connection, reason, .. } => {
+                journal.note(roster.name(connection), "ike-rekey-failed", told(&reason));
+            }
             Event::PeerMoved { ike, old, new } => {
                 if let Some((id, tunnel)) = self.of_ike(ike) {
                     if let Some(ike) = &mut tunnel.ike {

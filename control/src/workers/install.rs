@@ -43,7 +43,7 @@ impl From<InstallError> for AnswerError {
 }
 
 /// Children spread over the workers, all of a tunnel on one (docs/design.md §3).
-pub(super) fn homes(roster: &Roster, workers: usize) -> Vec<Home> {
+pub fn homes(roster: &Roster, workers: usize) -> Vec<Home> {
     let mut next = vec![0; workers.max(1)];
     let mut homes = vec![Home { worker: WorkerId(0), slot: 0 }; roster.child_count()];
     for (tunnel, _) in roster.tunnels() {
@@ -139,12 +139,8 @@ impl<P: Pool> Workers<P> {
 
     /// Lets an SA that stands by send.
     pub fn activate(&mut self, sa: ChildSaId) {
-        let Some((child, spi)) = self.sas.get_mut(sa).map(|installed| (installed.child, installed.spi_out))
-        else {
-            return;
-        };
-        if let Some(home) = self.home(child) {
-            let _ = spi;
+        let child = self.sas.get_mut(sa).map(|installed| installed.child);
+        if let Some(home) = child.and_then(|child| self.home(child)) {
             self.outbox.put(home.worker, Order::Plain(Command::ActivateOutbound { slot: home.slot }), None);
         }
     }

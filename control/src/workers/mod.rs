@@ -24,7 +24,7 @@ use crate::tunnel::outbox::{Order, Outbox};
 use crate::tunnel::roster::{ChildNumber, Roster};
 use crate::tunnel::sas::{Home, Installeds};
 
-pub use install::InstallError;
+pub use install::{InstallError, homes};
 pub use reports::Noticed;
 
 /// An inbound slot rests so long before it is used again: no packet of its last SA is on its way any more.

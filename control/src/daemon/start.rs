@@ -1,0 +1,392 @@
+//! From a plan to a running gateway, in the order in which each part can stand: ports and
+//! workers, the instances with their twins and cages, the threads for slow work, the loop,
+//! the socket. A failure on the way undoes what was begun and says whose it is. Stopping is
+//! the same way back: Deletes to the peers, workers, twins and cages.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant as Clock};
+
+use arc_swap::ArcSwap;
+use crossbeam::channel::{self, Sender};
+use ravelin_dataplane::graph::Settings;
+use ravelin_dataplane::io::dpdk::lcore::Running;
+use ravelin_dataplane::io::dpdk::{Buffers, MbufFrame, QueuePair};
+use ravelin_dataplane::link::{self, Link, Shape};
+use ravelin_dataplane::policy::publish::{self, Reader};
+use ravelin_dataplane::policy::route::{Interface, TunnelId};
+use ravelin_dataplane::policy::spd::{Otherwise, Spd};
+use ravelin_dataplane::policy::table::{self, Tables};
+use ravelin_dataplane::worker::{Idle, Worker};
+use ravelin_gcm::Kernel;
+use ravelin_ike::config::{EngineConfig, Retransmission};
+use ravelin_ike::engine::Engine;
+use ravelin_ike::time::Instant;
+
+use super::core::{Core, Input};
+use super::desk::Desk;
+use super::helpers::Helpers;
+use super::ports::{self, Ports, PortsError};
+use super::view::{Machine, View};
+use crate::api::reply::Finding;
+use crate::api::server::{self, Access};
+use crate::config::plan::{self, Device, Keying, Plan};
+use crate::exception::{Exception, Workers as ExceptionLink};
+use crate::instance::{
+    Handle, Instance, InstanceError, InstanceSpec, InterfaceSpec, Namespace, PrivateSpec, Request,
+    TunnelRoute,
+};
+use crate::observe::journal::Journal;
+use crate::tunnel::connection::{self, Unusable};
+use crate::tunnel::roster::Roster;
+use crate::tunnel::sas;
+use crate::tunnel::status::Status;
+use crate::workers::{InstallError, Workers};
+
+/// Inputs that may wait for the loop.
+const INPUTS: usize = 8192;
+/// MTU of `rv-` devices: what fits an ESP tunnel in UDP over IPv6 with 1500 octets.
+const PRIVATE_MTU: u16 = 1400;
+/// Threads for key agreement, signature checks and paths.
+const POOL: usize = 2;
+
+/// Why the gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// DPDK.
+    #[error(transparent)]
+    Ports(#[from] PortsError),
+    /// Memory for SAs.
+    #[error("SA tables: {0}")]
+    Slab(#[from] ravelin_mem::arena::SlabError),
+    /// A worker's thread.
+    #[error("a worker could not be launched: {0}")]
+    Launch(String),
+    /// Twins, cage, namespace.
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
+    /// A tunnel.
+    #[error(transparent)]
+    Tunnel(#[from] Unusable),
+    /// A manual SA.
+    #[error(transparent)]
+    Install(#[from] InstallError),
+    /// A port whose namespace belongs to no instance.
+    #[error(
+        "port {port}: no instance lives in its namespace, so nobody would keep its kernel device in the cage; add [instance.NAME] with namespace = {namespace:?}"
+    )]
+    Uncaged {
+        /// The port.
+        port: String,
+        /// Its namespace.
+        namespace: String,
+    },
+    /// Too many children of one tunnel.
+    #[error(transparent)]
+    Children(#[from] table::TooManyChildren),
+    /// A private key.
+    #[error("{0}")]
+    Keys(String),
+    /// A thread, the socket, randomness.
+    #[error("{what}: {error}")]
+    Machine {
+        /// What was tried.
+        what: String,
+        /// The machine's word.
+        error: std::io::Error,
+    },
+}
+
+/// Runs the gateway until a signal ends it.
+///
+/// # Errors
+/// Why it did not start.
+pub fn run(plan: Plan) -> Result<(), StartError> {
+    keep_secrets();
+    let shape = Shape::usual(plan.workers.cores.len() as u8, plan.ports.len());
+    let roster = Roster::new(&plan);
+    let ports = ports::start(&plan, &shape)?;
+    let Link { control, exception, workers: ends } = link::build::<MbufFrame>(&shape)?;
+    let (tables, readers) = publish::channel(tables(&plan, &roster)?, ends.len());
+    let mut workers =
+        Workers::new(control, tables, ports.buffers, shape.inbound_slots as u32, random::<1>()?[0], &roster);
+    workers.install_manual(&roster, Instant(0))?;
+    routes(&mut workers, &plan, &roster, &ports);
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let machine = machine(&ports);
+    let Ports { lcores, buffers, ports: control_ports, pairs, .. } = ports;
+    let macs: Vec<[u8; 6]> = control_ports.iter().map(|port| port.mac()).collect();
+    let launched = launch(&plan, ends, readers, buffers, pairs, lcores, &stop)?;
+    let exception = Exception::start(ExceptionLink::new(exception, buffers))?;
+    let instances = instances(&plan, &roster, &macs)?;
+
+    let (inputs, receiver) = channel::bounded(INPUTS);
+    let journal = Arc::new(Journal::default());
+    let view = Arc::new(ArcSwap::from_pointee(View::default()));
+    let helpers = Helpers::start(&plan, &roster, POOL, &inputs).map_err(StartError::Keys)?;
+    let mut core = Core {
+        started: Clock::now(),
+        engine: engine(&plan, &roster)?,
+        workers,
+        instances,
+        exception,
+        helpers,
+        status: Status::default(),
+        journal: Arc::clone(&journal),
+        view: Arc::clone(&view),
+        machine,
+        inputs: receiver,
+        retry: vec![super::core::Retry::default(); plan.tunnels.len()],
+        looked: 0,
+        last_look: std::collections::HashMap::new(),
+        roster,
+        plan,
+    };
+    listen(&core.plan, &inputs, view, journal)?;
+    signals(inputs)?;
+    tracing::info!(
+        tunnels = core.plan.tunnels.len(),
+        workers = core.plan.workers.cores.len(),
+        "ravelind is up"
+    );
+    core.run();
+    end(core, &stop, launched, control_ports);
+    Ok(())
+}
+
+/// No core dump and no debugger may show a key.
+fn keep_secrets() {
+    use nix::sys::resource::{Resource, setrlimit};
+    if let Err(error) = setrlimit(Resource::RLIMIT_CORE, 0, 0) {
+        tracing::warn!("core dumps could not be turned off: {error}");
+    }
+    if let Err(error) = nix::sys::prctl::set_dumpable(false) {
+        tracing::warn!("the process could not be made undumpable: {error}");
+    }
+}
+
+fn random<const N: usize>() -> Result<[u8; N], StartError> {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| StartError::Machine {
+        what: "randomness".into(),
+        error: std::io::Error::other("the generator gave none"),
+    })?;
+    Ok(bytes)
+}
+
+/// Policy of the start: every tunnel with its children; what no tunnel and no route of a public instance
+/// speaks of is discarded.
+fn tables(plan: &Plan, roster: &Roster) -> Result<Tables, StartError> {
+    let mut tables = Tables::new();
+    for instance in 0..plan.instances.len() {
+        tables.add_instance(instance as u16);
+        // An empty list is never too long.
+        tables.set_spd(instance as u16, Spd::new(Vec::new(), Otherwise::Discard).unwrap_or_default());
+    }
+    let homes = crate::workers::homes(roster, plan.workers.cores.len());
+    for (id, _) in roster.tunnels() {
+        let child = |(number, child): (ravelin_ike::config::ChildId, &plan::Child)| {
+            let sa = homes.get(number.0 as usize)?.sa_ref();
+            Some(table::Child { selectors: sas::configured(child)?, sa })
+        };
+        let tunnel = table::Tunnel::new(roster.children(id).filter_map(child).collect())?;
+        if tables.set_tunnel(TunnelId(id.0), Some(tunnel)).is_err() {
+            tracing::error!(
+                tunnel = roster.name(id),
+                "more tunnels than the tables hold: this one carries nothing"
+            );
+        }
+    }
+    Ok(tables)
+}
+
+/// Interfaces, static routes and the tunnels' routes.
+fn routes(workers: &mut Workers<Buffers>, plan: &Plan, roster: &Roster, ports: &Ports) {
+    let (routing, tables) = workers.routing_mut();
+    for interface in &plan.interfaces {
+        let Some(port) = ports.ports.get(interface.port) else { continue };
+        let place = Interface { port: interface.port as u16, vlan: interface.vlan.unwrap_or(0) };
+        let mac = ravelin_dataplane::net::eth::Mac(port.mac());
+        routing.add_interface(interface.instance, &interface.name, place, mac, interface.mtu);
+    }
+    for route in &plan.routes {
+        routing.add_static(route.instance, route.destination, route.via, tables);
+    }
+    for (id, tunnel) in roster.tunnels() {
+        for selector in tunnel.children.iter().flat_map(|child| &child.remote_ts) {
+            routing.add_tunnel(tunnel.private, selector.network, TunnelId(id.0), tables);
+        }
+    }
+    workers.publish(&crate::routing::Outcome { tables: true, snapshot: true, keep: Vec::new() });
+}
+
+fn launch(
+    plan: &Plan,
+    ends: Vec<link::WorkerEnd<MbufFrame>>,
+    readers: Vec<Reader<Tables>>,
+    buffers: Buffers,
+    pairs: Vec<Vec<QueuePair>>,
+    lcores: Vec<ravelin_dataplane::io::dpdk::Lcore>,
+    stop: &Arc<AtomicBool>,
+) -> Result<Vec<Running<()>>, StartError> {
+    let settings = Settings::new(u64::from_le_bytes(random()?));
+    let idle = match plan.workers.idle {
+        plan::Idle::Poll => Idle::Poll,
+        plan::Idle::Adaptive => Idle::Adaptive,
+    };
+    let mut launched = Vec::new();
+    for (((end, reader), pairs), lcore) in ends.into_iter().zip(readers).zip(pairs).zip(lcores) {
+        let mut worker = Worker::new(end, reader, buffers, pairs, Kernel::detect(), &settings);
+        let stop = Arc::clone(stop);
+        let running = lcore.launch(move || worker.run(&stop, idle));
+        launched.push(running.map_err(|error| StartError::Launch(error.to_string()))?);
+    }
+    Ok(launched)
+}
+
+fn machine(ports: &Ports) -> Machine {
+    let mac = |mac: [u8; 6]| mac.map(|byte| format!("{byte:02x}")).join(":");
+    let findings = ports.ports.iter().flat_map(|port| {
+        port.fallbacks().iter().map(|fallback| Finding {
+            severity: "warning".into(),
+            subject: format!("port {}", port.name()),
+            seen: fallback.name().to_owned(),
+            fix: fallback.consequence().to_owned(),
+        })
+    });
+    Machine {
+        dpdk: ports.eal.version(),
+        gcm_kernel: Kernel::detect().name().to_owned(),
+        macs: ports.ports.iter().map(|port| mac(port.mac())).collect(),
+        findings: findings.collect(),
+    }
+}
+
+/// Starts every instance: its twins, its `rv-` device, its cage, the kernel's routes into the tunnels.
+fn instances(plan: &Plan, roster: &Roster, macs: &[[u8; 6]]) -> Result<Vec<Handle>, StartError> {
+    let mut handles: Vec<Handle> = Vec::new();
+    for (id, instance) in plan.instances.iter().enumerate() {
+        let handle = Instance::start(spec(plan, id as u16, instance, macs)?)?;
+        let ours = roster.tunnels().filter(|(_, tunnel)| tunnel.private == id as u16);
+        for selector in ours.flat_map(|(_, tunnel)| &tunnel.children).flat_map(|child| &child.remote_ts) {
+            let route = TunnelRoute { destination: selector.network, metric: 0, source: None };
+            handle.request(0, Request::AddRoute(route))?;
+        }
+        handles.push(handle);
+    }
+    Ok(handles)
+}
+
+fn spec(
+    plan: &Plan,
+    id: u16,
+    instance: &plan::Instance,
+    macs: &[[u8; 6]],
+) -> Result<InstanceSpec, StartError> {
+    let ours = plan.interfaces.iter().filter(|interface| interface.instance == id);
+    let interfaces = ours.map(|interface| InterfaceSpec {
+        port: interface.port as u16,
+        vlan: interface.vlan.unwrap_or(0),
+        name: interface.name.clone(),
+        mac: macs.get(interface.port).copied().unwrap_or_default(),
+        mtu: interface.mtu,
+        addresses: interface.addresses.clone(),
+    });
+    let private = plan.tunnels.values().any(|tunnel| tunnel.private == id);
+    Ok(InstanceSpec {
+        id,
+        name: instance.name.clone(),
+        namespace: instance.namespace.clone().map_or(Namespace::Own, Namespace::Named),
+        interfaces: interfaces.collect(),
+        private: private.then(|| PrivateSpec { mtu: PRIVATE_MTU, addresses: Vec::new() }),
+        caged: caged(plan, id, instance)?,
+        receive_buffer: InstanceSpec::RECEIVE_BUFFER,
+    })
+}
+
+/// The kernel devices under packet sockets that this instance must cage: the first instance in their namespace.
+fn caged(plan: &Plan, id: u16, instance: &plan::Instance) -> Result<Vec<String>, StartError> {
+    let mut caged = Vec::new();
+    for port in &plan.ports {
+        let Device::AfPacket(device) = &port.device else { continue };
+        let keeper = plan.instances.iter().position(|instance| instance.namespace == port.namespace);
+        let Some(keeper) = keeper else {
+            let namespace = port.namespace.clone().unwrap_or_default();
+            return Err(StartError::Uncaged { port: port.name.clone(), namespace });
+        };
+        if keeper == usize::from(id) && instance.namespace == port.namespace {
+            caged.push(device.clone());
+        }
+    }
+    Ok(caged)
+}
+
+fn engine(plan: &Plan, roster: &Roster) -> Result<Engine, StartError> {
+    let retransmission = Retransmission { first: plan.retransmit, tries: plan.retransmit_tries };
+    let config = EngineConfig { retransmission, ..EngineConfig::default() };
+    let mut engine = Engine::new(config, random()?);
+    for (id, tunnel) in roster.tunnels() {
+        let Keying::Ike(ike) = &tunnel.keying else { continue };
+        let children = roster.children(id).map(|(number, child)| (number, child.clone()));
+        let connection = connection::connection(plan, tunnel, ike, children)?;
+        engine.set_connection(Instant(0), id, Some(connection));
+    }
+    Ok(engine)
+}
+
+fn listen(
+    plan: &Plan,
+    inputs: &Sender<Input>,
+    view: Arc<ArcSwap<View>>,
+    journal: Arc<Journal>,
+) -> Result<(), StartError> {
+    let path: PathBuf = plan.socket.clone();
+    let failed = |error| StartError::Machine { what: format!("control socket {}", path.display()), error };
+    let access = Access::group(plan.socket_group.as_deref()).map_err(failed)?;
+    let desk = Desk { inputs: inputs.clone(), view, journal };
+    server::serve(&path, access, Arc::new(desk)).map_err(failed)
+}
+
+/// SIGTERM and SIGINT end the daemon in order.
+fn signals(inputs: Sender<Input>) -> Result<(), StartError> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let failed = |error| StartError::Machine { what: "signal handlers".into(), error };
+    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT]).map_err(failed)?;
+    let wait = move || {
+        for _ in signals.forever() {
+            // The loop has gone already when nobody listens.
+            let _ = inputs.send_timeout(Input::Stop, Duration::from_secs(1));
+        }
+    };
+    std::thread::Builder::new().name("signals".into()).spawn(wait).map_err(failed)?;
+    Ok(())
+}
+
+fn end(
+    core: Core<Buffers>,
+    stop: &AtomicBool,
+    launched: Vec<Running<()>>,
+    control_ports: Vec<ravelin_dataplane::io::dpdk::port::Port>,
+) {
+    let Core { instances, exception, plan, .. } = core;
+    stop.store(true, Ordering::Relaxed);
+    for running in launched {
+        if running.join().1.is_err() {
+            tracing::error!("a worker had panicked");
+        }
+    }
+    if !exception.stop() {
+        tracing::error!("the exception thread had panicked");
+    }
+    for instance in instances {
+        for failure in instance.stop().err().unwrap_or_default() {
+            tracing::warn!("{failure}");
+        }
+    }
+    drop(control_ports);
+    // It was made by us; a successor may have taken it already.
+    let _ = std::fs::remove_file(&plan.socket);
+    tracing::info!("ravelind has ended");
+}
