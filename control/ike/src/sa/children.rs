@@ -107,6 +107,12 @@ impl Children {
         self.0.iter().find(|child| child.spi_out == spi && child.is_known_to_peer()).map(|child| child.id)
     }
 
+    /// The one that this one is to replace, while the peer has not deleted it.
+    pub(crate) fn replaced_by(&self, successor: ChildSaId) -> Option<ChildSaId> {
+        let replaced = self.0.iter().find(|child| child.state == ChildState::Replaced { by: successor });
+        replaced.map(|child| child.id)
+    }
+
     pub(crate) fn remove(&mut self, id: ChildSaId) -> Option<Child> {
         let position = self.0.iter().position(|child| child.id == id)?;
         Some(self.0.remove(position))

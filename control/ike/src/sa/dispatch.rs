@@ -258,10 +258,10 @@ impl Turn<'_, '_> {
                 if self.line.sa.hard_at <= now {
                     self.line.sa.hard_at = crate::time::Instant(u64::MAX);
                     self.line.sa.soft_at = self.line.sa.hard_at;
-                    let reason = Failure::Expired;
+                    self.refuse_peer();
                     self.line.abandon(self.ctx);
                     self.line.delete = true;
-                    self.up.close(self.ctx, self.common, reason);
+                    self.up.close(self.ctx, self.common, Failure::Expired);
                 } else if self.line.sa.soft_at <= now {
                     self.line.sa.soft_at = crate::time::Instant(u64::MAX);
                     self.up.tasks.push_back(Task::RekeyIke);

@@ -48,6 +48,10 @@ impl Turn<'_, '_> {
         };
         found.state = ChildState::Closing { replaced };
         let spi = found.spi_in;
+        // Whoever wants the successor gone does not want its predecessor back.
+        if let Some(old) = self.up.children.replaced_by(child) {
+            self.up.tasks.push_front(Task::DeleteChild { child: old, reason: reason.clone() });
+        }
         self.send_child_delete(spi, Deleted::Child { child, reason });
     }
 
@@ -169,9 +173,7 @@ impl Turn<'_, '_> {
 
     /// The peer takes back a CHILD_SA that was to replace another one, which so lives on.
     fn successor_withdrawn(&mut self, successor: ChildSaId) {
-        let replaced =
-            self.up.children.iter().find(|child| child.state == ChildState::Replaced { by: successor });
-        let Some(old) = replaced.map(|child| child.id) else { return };
+        let Some(old) = self.up.children.replaced_by(successor) else { return };
         if let Some(child) = self.up.children.get_mut(old) {
             child.state = ChildState::Live;
         }

@@ -247,7 +247,6 @@ impl Turn<'_, '_> {
         );
         let config_id = config.id;
         let made = Made { config, spi_in, spi_out, suite: chosen.suite, local, remote };
-        let rekey = rekey.filter(|old| self.up.children.get(*old).is_some());
         let start = if rekey.is_some() { OutboundStart::OnFirstInbound } else { OutboundStart::OnActivate };
         let keys = (keys.initiator_to_responder, keys.responder_to_initiator);
         let (child, pending) = self.install(made, keys, Role::Responder, rekey, start);
@@ -257,14 +256,19 @@ impl Turn<'_, '_> {
 
     pub(crate) fn peer_child_installed(&mut self, state: ExpectInstall, answer: Answer) {
         let failure = match answer {
-            Answer::Install(Ok(())) if self.up.children.get(state.child).is_some() => {
-                return self.peer_child_up(state);
-            }
+            Answer::Install(Ok(())) if self.is_still_live(state.rekey) => return self.peer_child_up(state),
+            // We closed the old SA while the new one was being made.
             Answer::Install(Ok(())) => Failure::TemporaryFailure,
             Answer::Install(Err(error)) => Failure::AnswerRefused { what: "installation", error },
             _ => Failure::AnswerMismatch("installation"),
         };
         self.peer_child_not_installed(state, failure);
+    }
+
+    /// Whether the SA the peer rekeys, if it does rekey one, is still there to be replaced.
+    fn is_still_live(&self, rekey: Option<ChildSaId>) -> bool {
+        let live = |old| self.up.children.get(old).is_some_and(|child| child.state == ChildState::Live);
+        rekey.is_none_or(live)
     }
 
     /// It is not to be: the worker may or may not have it.
@@ -286,8 +290,7 @@ impl Turn<'_, '_> {
             child.state = ChildState::Live;
         }
         self.reply(exchange, payloads);
-        let old = state.rekey.and_then(|old| self.up.children.get_mut(old));
-        match old.filter(|old| old.state == ChildState::Live) {
+        match state.rekey.and_then(|old| self.up.children.get_mut(old)) {
             Some(old) => {
                 old.state = ChildState::Replaced { by: state.child };
                 let old = old.id;
@@ -307,6 +310,21 @@ impl Turn<'_, '_> {
             && let Rival::Answered { made, .. } = &mut own.rival
         {
             *made = Some(new);
+        }
+    }
+
+    /// Answers the peer's request at once, because the tunnel is about to be closed.
+    pub(crate) fn refuse_peer(&mut self) {
+        let busy = || Refused::from(Failure::TemporaryFailure);
+        match self.line.peer.take() {
+            Some(Peer::ChildSpi(state)) => self.peer_child_refuse(state.deal.envelope, None, busy()),
+            Some(Peer::ChildSecret(state)) => {
+                self.ctx.order(WantKind::ReleaseSpi(state.spi));
+                self.peer_child_refuse(state.deal.envelope, None, busy());
+            }
+            Some(Peer::ChildInstall(state)) => self.peer_child_refuse(state.envelope, None, busy()),
+            Some(Peer::IkeSecret(_)) => self.reply(ExchangeType::CreateChildSa, vec![busy().notify()]),
+            None => {}
         }
     }
 

@@ -273,7 +273,7 @@ impl Tunnel {
     pub(crate) fn close(&mut self, ctx: &mut Context<'_>, reason: Failure) {
         match self.phase.take() {
             Some(Phase::Up(mut up)) => {
-                up.close(ctx, &self.common, reason);
+                up.close(ctx, &mut self.common, reason);
                 self.enter(ctx, Ok(Phase::Up(up)));
             }
             Some(Phase::Calling(state)) => {

@@ -4,7 +4,7 @@ use super::child_deal::{Accepted, Intent};
 use super::children::{ChildState, Children};
 use super::common::Common;
 use super::ike_sa::IkeSa;
-use super::line::{Line, Own, Standing};
+use super::line::{Line, Own, Peer, Standing};
 use super::proof::Proven;
 use crate::config::{ChildId, InitialContact};
 use crate::context::{Aside, Context};
@@ -177,14 +177,17 @@ impl Up {
     /// Winds the tunnel up: the caller hears of it now, the data plane is emptied now, the peer is told as soon
     /// as our window is free. Every IKE SA is deleted, since in the middle of a rekey we cannot know which one
     /// the peer holds on to.
-    pub(crate) fn close(&mut self, ctx: &mut Context<'_>, common: &Common, reason: Failure) {
+    pub(crate) fn close(&mut self, ctx: &mut Context<'_>, common: &mut Common, reason: Failure) {
         if self.closing {
             return;
         }
         self.report_end(ctx, common, reason);
-        for line in &mut self.lines {
-            line.abandon(ctx);
-            line.delete = !line.is_closed();
+        for index in 0..self.lines.len() {
+            self.turn(ctx, common, index, |turn| {
+                turn.refuse_peer();
+                turn.line.abandon(turn.ctx);
+                turn.line.delete = !turn.line.is_closed();
+            });
         }
     }
 
@@ -234,8 +237,8 @@ impl Line {
             _ if self.sa.window.is_waiting() => Some(Own::Nothing),
             _ => None,
         };
-        let peer = self.peer.as_ref().and_then(|peer| match peer {
-            super::line::Peer::ChildSecret(state) => Some(state.spi()),
+        let peer = self.peer.take().and_then(|peer| match peer {
+            Peer::ChildSecret(state) => Some(state.spi()),
             _ => None,
         });
         peer.into_iter().for_each(|spi| ctx.order(WantKind::ReleaseSpi(spi)));

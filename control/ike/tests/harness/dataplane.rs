@@ -1,0 +1,139 @@
+//! A model of the workers: which SAs are installed, which send, which SPIs are taken.
+
+use super::Dice;
+use ravelin_ike::id::ChildSaId;
+use ravelin_ike::want::{Answer, InstallChild, OutboundStart, Path};
+use std::collections::{BTreeMap, BTreeSet};
+
+struct Installed {
+    spi_in: u32,
+    spi_out: u32,
+    replaces: Option<ChildSaId>,
+    start: OutboundStart,
+    sending: bool,
+    heard: bool,
+    path: Path,
+}
+
+pub struct DataPlane {
+    dice: Dice,
+    base: u32,
+    next: u32,
+    allocated: BTreeSet<u32>,
+    installed: BTreeMap<ChildSaId, Installed>,
+    ever: BTreeSet<u32>,
+}
+
+impl DataPlane {
+    pub fn new(base: u32, seed: u64) -> DataPlane {
+        DataPlane {
+            dice: Dice(seed),
+            base,
+            next: 0,
+            allocated: BTreeSet::new(),
+            installed: BTreeMap::new(),
+            ever: BTreeSet::new(),
+        }
+    }
+
+    pub fn allocate(&mut self) -> u32 {
+        self.next += 1;
+        let spi = (self.base << 16) + self.next;
+        self.allocated.insert(spi);
+        spi
+    }
+
+    pub fn install(&mut self, install: InstallChild) {
+        assert!(self.allocated.contains(&install.spi_in), "installed on an SPI that is not reserved");
+        assert_ne!(install.keys_in.encryption, install.keys_out.encryption);
+        self.ever.insert(install.spi_in);
+        let start = install.start;
+        let child = install.child;
+        let installed = Installed {
+            spi_in: install.spi_in,
+            spi_out: install.spi_out,
+            replaces: install.replaces,
+            start,
+            sending: false,
+            heard: false,
+            path: install.path,
+        };
+        assert!(self.installed.insert(child, installed).is_none(), "installed twice");
+        if start == OutboundStart::Now {
+            self.start(child);
+        }
+    }
+
+    fn start(&mut self, child: ChildSaId) {
+        let Some(installed) = self.installed.get_mut(&child) else { return };
+        installed.sending = true;
+        if let Some(old) = installed.replaces.and_then(|old| self.installed.get_mut(&old)) {
+            old.sending = false;
+        }
+    }
+
+    pub fn activate(&mut self, child: ChildSaId) -> Option<Answer> {
+        self.start(child);
+        None
+    }
+
+    pub fn update(&mut self, child: ChildSaId, path: Path) -> Option<Answer> {
+        if let Some(installed) = self.installed.get_mut(&child) {
+            installed.path = path;
+        }
+        None
+    }
+
+    pub fn remove(&mut self, child: ChildSaId, spi: u32) -> Option<Answer> {
+        self.installed.remove(&child);
+        assert!(self.allocated.remove(&spi), "SPI {spi:08x} given back twice");
+        None
+    }
+
+    pub fn release(&mut self, spi: u32) -> Option<Answer> {
+        assert!(
+            !self.installed.values().any(|installed| installed.spi_in == spi),
+            "released while installed"
+        );
+        assert!(self.allocated.remove(&spi), "SPI {spi:08x} given back twice");
+        None
+    }
+
+    /// SPIs sent on, and whether the SA is a successor whose peer must have it installed.
+    pub fn senders(&self) -> Vec<(u32, bool)> {
+        let senders = self.installed.values().filter(|installed| installed.sending);
+        senders.map(|installed| (installed.spi_out, installed.start != OutboundStart::OnActivate)).collect()
+    }
+
+    pub fn was_installed(&self, spi: u32) -> bool {
+        self.ever.contains(&spi)
+    }
+
+    /// A packet on this SPI: the SA it belongs to, and whether it is the first and makes us switch.
+    pub fn receive(&mut self, spi: u32) -> Option<(ChildSaId, bool)> {
+        let (child, installed) = self.installed.iter_mut().find(|(_, installed)| installed.spi_in == spi)?;
+        let (child, first) = (*child, !installed.heard);
+        installed.heard = true;
+        if first && installed.start == OutboundStart::OnFirstInbound && !installed.sending {
+            self.start(child);
+            return Some((child, true));
+        }
+        Some((child, false))
+    }
+
+    pub fn assert_installed(&self, child: ChildSaId) {
+        assert!(self.installed.contains_key(&child), "{child:?} is up and not installed");
+    }
+
+    pub fn assert_is(&self, children: &[ChildSaId], name: &str) {
+        let installed: BTreeSet<_> = self.installed.keys().copied().collect();
+        assert_eq!(installed, children.iter().copied().collect(), "{name}: installed and live differ");
+        assert_eq!(self.allocated.len(), installed.len(), "{name}: SPIs leaked");
+        assert!(self.installed.values().all(|installed| installed.sending), "{name}: an SA does not send");
+    }
+
+    pub fn assert_empty(&self, name: &str) {
+        assert!(self.installed.is_empty(), "{name}: SAs leaked: {:?}", self.installed.keys());
+        assert!(self.allocated.is_empty(), "{name}: SPIs leaked: {:08x?}", self.allocated);
+    }
+}

@@ -1,0 +1,468 @@
+//! Two engines on a virtual wire and clock, each with a model of the data plane it steers.
+//!
+//! The wire loses, repeats, delays and so reorders datagrams; whoever answers the engines' wants is slow, answers
+//! out of order, fails, or never answers. Everything follows from one seed.
+
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+pub mod dataplane;
+pub mod settings;
+
+use dataplane::DataPlane;
+use ravelin_ike::Engine;
+use ravelin_ike::event::Event;
+use ravelin_ike::id::{ChildSaId, IkeId, Ticket};
+use ravelin_ike::input::{ChildFact, ChildFactKind, Command, Datagram};
+use ravelin_ike::time::Instant;
+use ravelin_ike::want::{Answer, AnswerError, PeerKey, Want, WantKind};
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
+
+/// A small generator for the world around the engines (SplitMix64).
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.roll() % bound
+    }
+
+    /// True in `permille` of a thousand cases.
+    pub fn chance(&mut self, permille: u64) -> bool {
+        self.below(1000) < permille
+    }
+}
+
+/// How bad the world is, in permille and microseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faults {
+    pub loss: u64,
+    pub repeat: u64,
+    /// Datagrams take from 1 ms to this.
+    pub delay: u64,
+    /// Answers take up to this.
+    pub answer_delay: u64,
+    pub answer_fails: u64,
+    pub answer_never: u64,
+}
+
+/// What happened, to be printed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    pub datagrams: u64,
+    pub lost: u64,
+    pub repeated: u64,
+    pub reordered: u64,
+    pub answers_failed: u64,
+    pub answers_never: u64,
+    pub ike_up: u64,
+    pub ike_rekeyed: u64,
+    pub child_up: u64,
+    pub child_rekeyed: u64,
+    pub child_down: u64,
+    pub ike_down: u64,
+    pub attempts_failed: u64,
+    pub collisions: u64,
+}
+
+impl Tally {
+    pub fn add(&mut self, other: &Tally) {
+        self.datagrams += other.datagrams;
+        self.lost += other.lost;
+        self.repeated += other.repeated;
+        self.reordered += other.reordered;
+        self.answers_failed += other.answers_failed;
+        self.answers_never += other.answers_never;
+        self.ike_up += other.ike_up;
+        self.ike_rekeyed += other.ike_rekeyed;
+        self.child_up += other.child_up;
+        self.child_rekeyed += other.child_rekeyed;
+        self.child_down += other.child_down;
+        self.ike_down += other.ike_down;
+        self.attempts_failed += other.attempts_failed;
+        self.collisions += other.collisions;
+    }
+}
+
+/// One gateway.
+pub struct End {
+    pub engine: Engine,
+    pub plane: DataPlane,
+    pub name: &'static str,
+    pub events: Vec<Event>,
+    /// Wants whose answer a test keeps back.
+    pub held: Vec<Want>,
+    pub hold: fn(&WantKind) -> bool,
+    verified: u64,
+    ups: u64,
+    pub certificates: bool,
+}
+
+/// Sees the sender and the octets of each datagram.
+pub type Gate = Box<dyn FnMut(usize, &[u8]) -> bool>;
+
+enum Item {
+    Datagram(usize, Datagram),
+    Answer(usize, Ticket, Answer),
+}
+
+pub struct World {
+    pub now: u64,
+    pub dice: Dice,
+    pub ends: [End; 2],
+    pub faults: Faults,
+    pub tally: Tally,
+    /// Decides the fate of each datagram before the dice do: false drops it. For drawn scenarios.
+    pub gate: Option<Gate>,
+    queue: BTreeMap<(u64, u64), Item>,
+    sequence: u64,
+    latest: u64,
+    pub trace: bool,
+}
+
+pub fn address(end: usize, port: u16) -> SocketAddr {
+    SocketAddr::new(settings::outer(end), port)
+}
+
+impl World {
+    pub fn new(seed: u64, engines: [Engine; 2], certificates: bool) -> World {
+        let mut dice = Dice(seed ^ 0x5eed);
+        let planes = [DataPlane::new(0x1000, dice.roll()), DataPlane::new(0x2000, dice.roll())];
+        let mut names = ["A", "B"].into_iter();
+        let mut planes = planes.into_iter();
+        let ends = engines.map(|engine| End {
+            engine,
+            plane: planes.next().unwrap(),
+            name: names.next().unwrap(),
+            events: Vec::new(),
+            held: Vec::new(),
+            hold: |_| false,
+            verified: 0,
+            ups: 0,
+            certificates,
+        });
+        World {
+            now: 1_000_000,
+            dice,
+            ends,
+            faults: Faults { delay: 1000, ..Faults::default() },
+            tally: Tally::default(),
+            gate: None,
+            queue: BTreeMap::new(),
+            sequence: 0,
+            latest: 0,
+            trace: std::env::var_os("RAVELIN_SIM_TRACE").is_some(),
+        }
+    }
+
+    pub fn at(&self) -> Instant {
+        Instant(self.now)
+    }
+
+    fn push(&mut self, at: u64, item: Item) {
+        self.sequence += 1;
+        self.queue.insert((at, self.sequence), item);
+    }
+
+    pub fn command(&mut self, end: usize, command: Command) {
+        if self.trace {
+            println!("{:>12} {} command {command:?}", self.now, self.ends[end].name);
+        }
+        let now = self.at();
+        self.ends[end].engine.handle_command(now, command);
+        self.drain(end);
+    }
+
+    pub fn fact(&mut self, end: usize, child: ChildSaId, kind: ChildFactKind) {
+        let now = self.at();
+        self.ends[end].engine.handle_fact(now, ChildFact { child, kind });
+        self.drain(end);
+    }
+
+    pub fn answer(&mut self, end: usize, want: Want) {
+        if let Some(answer) = self.perform(end, want.kind, false) {
+            let now = self.at();
+            self.ends[end].engine.handle_answer(now, want.ticket, answer);
+            self.drain(end);
+        }
+    }
+
+    /// Empties the queues of an engine into the world.
+    pub fn drain(&mut self, end: usize) {
+        loop {
+            let mut idle = true;
+            while let Some(transmit) = self.ends[end].engine.poll_transmit() {
+                idle = false;
+                if transmit.bytes.len() > 1 {
+                    assert_eq!(transmit.marker, transmit.local.port() == 4500);
+                    self.carry(end, transmit.local, transmit.remote, transmit.bytes);
+                }
+            }
+            while let Some(want) = self.ends[end].engine.poll_want() {
+                idle = false;
+                self.want(end, want);
+            }
+            while let Some(event) = self.ends[end].engine.poll_event() {
+                idle = false;
+                self.event(end, event);
+            }
+            if idle {
+                return;
+            }
+        }
+    }
+
+    fn carry(&mut self, from: usize, source: SocketAddr, target: SocketAddr, bytes: Vec<u8>) {
+        self.tally.datagrams += 1;
+        let to = 1 - from;
+        assert_eq!(target.ip(), settings::outer(to), "sent to nobody");
+        if self.trace {
+            println!(
+                "{:>12} {} -> {} {}",
+                self.now,
+                self.ends[from].name,
+                self.ends[to].name,
+                describe(&bytes)
+            );
+        }
+        let passes = self.gate.as_mut().is_none_or(|gate| gate(from, &bytes));
+        if !passes || self.dice.chance(self.faults.loss) {
+            self.tally.lost += 1;
+            return;
+        }
+        let copies = if self.dice.chance(self.faults.repeat) { 2 } else { 1 };
+        self.tally.repeated += copies - 1;
+        for _ in 0..copies {
+            let at = self.now + 1000 + self.dice.below(self.faults.delay.max(1));
+            if at < self.latest {
+                self.tally.reordered += 1;
+            }
+            self.latest = self.latest.max(at);
+            let datagram = Datagram { instance: 0, local: target, remote: source, bytes: bytes.clone() };
+            self.push(at, Item::Datagram(to, datagram));
+        }
+    }
+
+    fn want(&mut self, end: usize, want: Want) {
+        if self.trace {
+            println!("{:>12} {} wants {:?}", self.now, self.ends[end].name, want.kind);
+        }
+        if (self.ends[end].hold)(&want.kind) {
+            return self.ends[end].held.push(want);
+        }
+        let (asked, ticket) = (!want.kind.is_order(), want.ticket);
+        let fails = asked && self.dice.chance(self.faults.answer_fails);
+        let never = asked && self.dice.chance(self.faults.answer_never);
+        let Some(answer) = self.perform(end, want.kind, fails) else { return };
+        self.tally.answers_failed += u64::from(fails);
+        if never && !matches!(answer, Answer::AllocateSpi(Ok(_))) {
+            self.tally.answers_never += 1;
+            return;
+        }
+        let at = self.now + 1 + self.dice.below(self.faults.answer_delay.max(1));
+        self.push(at, Item::Answer(end, ticket, answer));
+    }
+
+    /// Carries out a want; what touches the data plane takes effect now, in the order of the wants.
+    fn perform(&mut self, end: usize, kind: WantKind, fails: bool) -> Option<Answer> {
+        let error = || AnswerError { code: "SIM".into(), text: "injected".into() };
+        let this = &mut self.ends[end];
+        Some(match kind {
+            WantKind::KeyAgreement(job) => {
+                Answer::KeyAgreement(if fails { Err(error()) } else { job.perform() })
+            }
+            WantKind::Sign(sign) => Answer::Sign(if fails {
+                Err(error())
+            } else {
+                Ok(fake_signature(&settings::certificate(end), &sign.octets))
+            }),
+            WantKind::Verdict(verdict) => Answer::Verdict(if fails {
+                Err(error())
+            } else {
+                Ok(PeerKey { public_key: verdict.chain[0].clone() })
+            }),
+            WantKind::Verify(verify) => {
+                let right = fake_signature(&verify.public_key, &verify.octets) == verify.signature && !fails;
+                this.verified += u64::from(right);
+                Answer::Verify(if right { Ok(()) } else { Err(error()) })
+            }
+            WantKind::AllocateSpi(_) => {
+                Answer::AllocateSpi(if fails { Err(error()) } else { Ok(this.plane.allocate()) })
+            }
+            WantKind::Install(install) => Answer::Install(if fails {
+                Err(error())
+            } else {
+                this.plane.install(*install);
+                Ok(())
+            }),
+            WantKind::Activate(child) => return this.plane.activate(child),
+            WantKind::UpdateAddresses { child, path } => return this.plane.update(child, path),
+            WantKind::Remove { child, spi_in } => return this.plane.remove(child, spi_in),
+            WantKind::ReleaseSpi(spi) => return this.plane.release(spi),
+        })
+    }
+
+    fn event(&mut self, end: usize, event: Event) {
+        if self.trace {
+            println!("{:>12} {} event {event:?}", self.now, self.ends[end].name);
+        }
+        let this = &mut self.ends[end];
+        match &event {
+            Event::IkeUp(_) => {
+                this.ups += 1;
+                self.tally.ike_up += 1;
+                assert!(!this.certificates || this.ups <= this.verified, "up without verified AUTH");
+            }
+            Event::IkeRekeyed { .. } => self.tally.ike_rekeyed += 1,
+            Event::ChildUp(up) => {
+                self.tally.child_up += 1;
+                this.plane.assert_installed(up.child);
+            }
+            Event::ChildRekeyed { new, .. } => {
+                self.tally.child_rekeyed += 1;
+                this.plane.assert_installed(new.child);
+            }
+            Event::ChildDown { .. } => self.tally.child_down += 1,
+            Event::IkeDown { .. } => self.tally.ike_down += 1,
+            Event::AttemptFailed { .. } => self.tally.attempts_failed += 1,
+            _ => {}
+        }
+        this.events.push(event);
+    }
+
+    /// Runs until this time.
+    pub fn run_until(&mut self, end: u64) {
+        while let Some(next) = self.next_time().filter(|next| *next <= end) {
+            self.now = self.now.max(next);
+            self.step();
+        }
+        self.now = self.now.max(end);
+    }
+
+    pub fn run_for(&mut self, micros: u64) {
+        self.run_until(self.now + micros);
+    }
+
+    fn next_time(&self) -> Option<u64> {
+        let queue = self.queue.first_key_value().map(|((at, _), _)| *at);
+        let timers = self.ends.iter().filter_map(|end| end.engine.next_deadline()).map(|due| due.0);
+        queue.into_iter().chain(timers).min()
+    }
+
+    fn step(&mut self) {
+        let now = self.at();
+        for end in 0..2 {
+            if self.ends[end].engine.next_deadline().is_some_and(|due| due <= now) {
+                self.ends[end].engine.handle_timeout(now);
+                self.drain(end);
+            }
+        }
+        let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 <= self.now) else { return };
+        match entry.remove() {
+            Item::Datagram(to, datagram) => {
+                self.ends[to].engine.handle_datagram(now, datagram);
+                self.drain(to);
+            }
+            Item::Answer(to, ticket, answer) => {
+                self.ends[to].engine.handle_answer(now, ticket, answer);
+                self.drain(to);
+            }
+        }
+    }
+
+    /// A packet of traffic on every SA that sends, with what the receiving worker notices.
+    pub fn traffic(&mut self) {
+        for from in 0..2 {
+            for (spi, is_rekey) in self.ends[from].plane.senders() {
+                let to = 1 - from;
+                assert!(
+                    !is_rekey || self.ends[to].plane.was_installed(spi),
+                    "{} sends on {spi:08x}, which {} never installed",
+                    self.ends[from].name,
+                    self.ends[to].name
+                );
+                if let Some((child, first)) = self.ends[to].plane.receive(spi) {
+                    if first {
+                        self.fact(to, child, ChildFactKind::FirstInbound);
+                    }
+                    let at = self.at();
+                    self.fact(to, child, ChildFactKind::TrafficSeen { at });
+                }
+            }
+        }
+    }
+
+    /// The established IKE SAs and live CHILD_SAs of an end, in the words of end `as_of`.
+    pub fn picture(&self, end: usize, as_of: usize) -> Vec<String> {
+        let mut lines = Vec::new();
+        for ike in self.ends[end].engine.snapshot() {
+            if ike.spis == (0, 0) {
+                continue;
+            }
+            lines.push(format!("ike {:016x} {:016x}", ike.spis.0, ike.spis.1));
+            for child in ike.children.iter().filter(|child| child.live) {
+                let child = &child.child;
+                let (own, peer) = (child.spi_in, child.spi_out);
+                let (first, second) = if end == as_of { (own, peer) } else { (peer, own) };
+                let (local, remote) = (format!("{:?}", child.local), format!("{:?}", child.remote));
+                let (one, two) = if end == as_of { (local, remote) } else { (remote, local) };
+                lines.push(format!("child {first:08x} {second:08x} {one} {two}"));
+            }
+        }
+        lines.sort();
+        lines
+    }
+
+    pub fn children(&self, end: usize) -> Vec<ChildSaId> {
+        let snapshot = self.ends[end].engine.snapshot();
+        let children = snapshot.iter().flat_map(|ike| ike.children.iter());
+        children.filter(|child| child.live).map(|child| child.child.child).collect()
+    }
+
+    pub fn ikes(&self, end: usize) -> Vec<IkeId> {
+        self.ends[end].engine.snapshot().iter().filter(|ike| ike.spis != (0, 0)).map(|ike| ike.ike).collect()
+    }
+
+    pub fn assert_converged(&self) {
+        assert_eq!(self.picture(0, 0), self.picture(1, 0), "the ends do not agree");
+        for end in 0..2 {
+            self.ends[end].plane.assert_is(&self.children(end), self.ends[end].name);
+        }
+    }
+
+    pub fn assert_empty(&self) {
+        for end in &self.ends {
+            assert!(end.engine.is_idle(), "{} is not idle: {:#?}", end.name, end.engine.snapshot());
+            end.plane.assert_empty(end.name);
+        }
+    }
+}
+
+fn fake_signature(key: &[u8], octets: &[u8]) -> Vec<u8> {
+    let mut hasher = DefaultHasher::new();
+    (key, octets).hash(&mut hasher);
+    hasher.finish().to_be_bytes().to_vec()
+}
+
+fn describe(bytes: &[u8]) -> String {
+    let exchange = match bytes[18] {
+        34 => "IKE_SA_INIT",
+        35 => "IKE_AUTH",
+        36 => "CREATE_CHILD_SA",
+        37 => "INFORMATIONAL",
+        _ => "?",
+    };
+    let id = u32::from_be_bytes(bytes[20..24].try_into().unwrap());
+    let response = if bytes[19] & 0x20 != 0 { "response" } else { "request" };
+    let side = if bytes[19] & 0x08 != 0 { "i" } else { "r" };
+    let spi: String = bytes[..4].iter().map(|octet| format!("{octet:02x}")).collect();
+    format!("{spi} {exchange} {response} {id} ({side}, {} octets)", bytes.len())
+}

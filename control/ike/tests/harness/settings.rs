@@ -1,0 +1,91 @@
+//! Connections for the simulated pair.
+
+use ravelin_ike::config::*;
+use std::net::IpAddr;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+pub const CONNECTION: ConnectionId = ConnectionId(7);
+
+pub fn outer(end: usize) -> IpAddr {
+    IpAddr::from([192, 0, 2, 1 + end as u8])
+}
+
+pub fn certificate(end: usize) -> Vec<u8> {
+    let mut certificate = format!("certificate of {end}").into_bytes();
+    // Long enough that IKE_AUTH has to be fragmented.
+    certificate.resize(1500, b'.');
+    certificate
+}
+
+fn net(end: usize, child: u32) -> Selector {
+    Selector::prefix(IpAddr::from([10, end as u8, child as u8, 0]), 24)
+}
+
+pub fn child(end: usize, number: u32, pfs: bool) -> ChildConfig {
+    ChildConfig {
+        id: ChildId(number),
+        local: vec![net(end, number)],
+        remote: vec![net(1 - end, number)],
+        proposals: vec![EspProposal {
+            encryption: vec![Encryption::AesGcm128],
+            integrity: vec![],
+            groups: if pfs { vec![Group::X25519] } else { vec![] },
+            extended_sequence: vec![true, false],
+        }],
+        lifetime: ChildLifetime::default(),
+    }
+}
+
+pub fn psk() -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(b"correct horse".to_vec())
+}
+
+/// End 0 calls end 1 and the other way round, by pre-shared key, with two children.
+pub fn connection(end: usize) -> Connection {
+    Connection {
+        instance: 0,
+        local: outer(end),
+        remote: RemoteAddress::One(outer(1 - end)),
+        local_identity: Identity::fqdn(&format!("end{end}.example")),
+        remote_identity: IdentityMatch::Exact(Identity::fqdn(&format!("end{}.example", 1 - end))),
+        local_auth: Auth::Psk(psk()),
+        remote_auth: RemoteAuth::Psk(psk()),
+        proposals: vec![IkeProposal {
+            encryption: vec![Encryption::AesGcm128],
+            integrity: vec![],
+            prf: vec![Prf::HmacSha256],
+            groups: vec![Group::X25519],
+        }],
+        children: vec![child(end, 1, false), child(end, 2, true)],
+        max_children: 5,
+        lifetime: IkeLifetime::default(),
+        dead_peer: Some(DeadPeer {
+            interval: Duration::from_secs(10),
+            retries: 4,
+            retry_interval: Duration::from_secs(2),
+        }),
+        nat: NatTraversal::default(),
+        fragmentation: Some(Fragmentation::default()),
+        initial_contact: InitialContact::Honour,
+    }
+}
+
+pub fn with_certificates(end: usize) -> Connection {
+    Connection {
+        local_auth: Auth::Certificate(CertificateAuth {
+            chain: vec![certificate(end), vec![0x30; 900]],
+            schemes: vec![SignatureScheme::EcdsaP256Sha256, SignatureScheme::Ed25519],
+        }),
+        remote_auth: RemoteAuth::Certificate { authorities: vec![[7; 20]], schemes: vec![] },
+        ..connection(end)
+    }
+}
+
+pub fn engine_config() -> EngineConfig {
+    EngineConfig {
+        retransmission: Retransmission { first: Duration::from_millis(500), tries: 5 },
+        answer_timeout: Duration::from_secs(4),
+        ..EngineConfig::default()
+    }
+}
