@@ -17,6 +17,7 @@ use ravelin_ike::time::Instant;
 use ravelin_ike::want::Answer;
 
 use super::helpers::Helpers;
+use super::pulse::Pulse;
 use super::view::{self, View};
 use crate::api::{ApiError, Reply, Request};
 use crate::config::plan::{Keying, Plan};
@@ -67,6 +68,7 @@ pub struct Core<P: Pool> {
     pub(super) inputs: Receiver<Input>,
     pub(super) retry: Vec<Retry>,
     pub(super) looked: u64,
+    pub(super) pulse: Pulse,
     pub(super) last_look: std::collections::HashMap<ravelin_dataplane::sa::shard::WorkerId, view::Looked>,
 }
 
@@ -196,6 +198,14 @@ impl<P: Pool> Core<P> {
         self.looked = now.0;
         for fact in self.workers.traffic(now) {
             self.engine.handle_fact(now, fact);
+        }
+        for (worker, alive) in self.pulse.take(self.workers.link()) {
+            let what = if alive { "worker-alive" } else { "worker-stalled" };
+            self.journal.note(
+                "",
+                what,
+                format!("worker {} {}", worker.0, if alive { "polls again" } else { "does not poll" }),
+            );
         }
     }
 

@@ -20,6 +20,7 @@ use crate::keeper::{self, Keeper, KeyName, KeySource};
 use crate::pool::Pool;
 use crate::trust::{self, Profile, Sources};
 use crate::tunnel::roster::Roster;
+use crate::tunnel::scheme;
 
 /// Threads that sign.
 const KEEPERS: usize = 1;
@@ -128,7 +129,7 @@ impl Helpers {
         let Some(key) = self.connections.get(&sign.connection).and_then(|basis| basis.key.clone()) else {
             return self.refuse(ticket, Answer::Sign(Err(missing("private key"))));
         };
-        let scheme = trust::from_ike_scheme(sign.scheme);
+        let scheme = scheme::to_pki(sign.scheme);
         let request = keeper::Request::Sign { ticket: ticket.0, key, scheme, octets: sign.octets };
         if let Err(error) = self.keeper.request(request) {
             let error = AnswerError { code: "RV-KEY-002".into(), text: error.to_string() };

@@ -9,6 +9,7 @@ pub mod desk;
 pub mod helpers;
 #[cfg(feature = "dpdk")]
 pub mod ports;
+pub mod pulse;
 #[cfg(feature = "dpdk")]
 pub mod start;
 pub mod view;

@@ -140,6 +140,7 @@ pub fn run(plan: Plan) -> Result<(), StartError> {
         inputs: receiver,
         retry: vec![super::core::Retry::default(); plan.tunnels.len()],
         looked: 0,
+        pulse: super::pulse::Pulse::default(),
         last_look: std::collections::HashMap::new(),
         roster,
         plan,

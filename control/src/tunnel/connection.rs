@@ -11,8 +11,8 @@ use ravelin_ike::config::{
 };
 use ravelin_pki::{Certificate, certreq};
 
+use super::scheme;
 use crate::config::plan::{self, OwnAuthentication, PeerAuthentication, Plan};
-use crate::trust::to_ike_scheme;
 
 /// Rekey this early: nine tenths of a lifetime, before jitter.
 const SOFT: u32 = 9;
@@ -143,7 +143,7 @@ fn own(plan: &Plan, own: &OwnAuthentication) -> Auth {
             Auth::Certificate(CertificateAuth {
                 chain: profile.map(|profile| profile.chain.clone()).unwrap_or_default(),
                 schemes: profile
-                    .map(|p| p.schemes.iter().map(|s| to_ike_scheme(*s)).collect())
+                    .map(|p| p.schemes.iter().map(|s| scheme::to_ike(*s)).collect())
                     .unwrap_or_default(),
             })
         }

@@ -1,5 +1,5 @@
 //! Tunnels: the plan's tunnels as the IKE engine and the workers know them (`roster`,
-//! `connection`), the SAs of their children (`sas`), and how they are, for
+//! `connection`, `scheme`), the SAs of their children (`sas`), and how they are, for
 //! operators (`status`, `explain`).
 
 pub mod connection;
@@ -7,4 +7,5 @@ pub mod explain;
 pub mod outbox;
 pub mod roster;
 pub mod sas;
+pub mod scheme;
 pub mod status;

@@ -56,12 +56,14 @@ pub struct Installed {
 pub struct Installeds {
     by_id: HashMap<ChildSaId, Installed>,
     by_spi_in: HashMap<Spi, ChildSaId>,
+    by_child: HashMap<ChildNumber, Vec<ChildSaId>>,
 }
 
 impl Installeds {
     /// Adds one.
     pub fn add(&mut self, installed: Installed) {
         self.by_spi_in.insert(installed.spi_in, installed.sa);
+        self.by_child.entry(installed.child).or_default().push(installed.sa);
         self.by_id.insert(installed.sa, installed);
     }
 
@@ -69,6 +71,9 @@ impl Installeds {
     pub fn remove(&mut self, sa: ChildSaId) -> Option<Installed> {
         let installed = self.by_id.remove(&sa)?;
         self.by_spi_in.remove(&installed.spi_in);
+        if let Some(of_child) = self.by_child.get_mut(&installed.child) {
+            of_child.retain(|other| *other != sa);
+        }
         Some(installed)
     }
 
@@ -84,8 +89,7 @@ impl Installeds {
 
     /// The one of `child` that sends with `spi`.
     pub fn by_spi_out(&self, child: ChildNumber, spi: Spi) -> Option<ChildSaId> {
-        let matches = |installed: &&Installed| installed.child == child && installed.spi_out == spi;
-        self.by_id.values().find(matches).map(|installed| installed.sa)
+        self.of(child).find(|installed| installed.spi_out == spi).map(|installed| installed.sa)
     }
 
     /// All of them, in no order.
@@ -95,7 +99,7 @@ impl Installeds {
 
     /// Those of one child.
     pub fn of(&self, child: ChildNumber) -> impl Iterator<Item = &Installed> {
-        self.by_id.values().filter(move |installed| installed.child == child)
+        self.by_child.get(&child).into_iter().flatten().filter_map(|sa| self.by_id.get(sa))
     }
 }
 
