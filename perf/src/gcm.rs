@@ -67,7 +67,7 @@ pub fn figures(
 
 /// Octets of the text ESP encrypts for an inner packet of `inner` octets (RFC 4303 §2.4: the trailer
 /// ends on a multiple of four).
-fn esp_text(inner: usize) -> usize {
+pub fn esp_text(inner: usize) -> usize {
     (inner + 2).next_multiple_of(4)
 }
 

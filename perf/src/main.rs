@@ -5,6 +5,8 @@
 //! figures promise and what they leave out is in `perf/SPEC.md`; runs worth keeping are written to
 //! `perf/records/<machine>/<date>.csv` by `--record`.
 
+mod esp;
+mod gateway;
 mod gcm;
 mod machine;
 mod measure;
@@ -32,6 +34,10 @@ struct CommandLine {
 enum Scenario {
     /// Sealing and opening bursts, crypto kernels alone
     Gcm(Options),
+    /// Encapsulating and decapsulating, the real graph between ports in memory
+    Esp(Options),
+    /// Both: what is kept in the records
+    All(Options),
 }
 
 /// What every scenario can be told.
@@ -47,10 +53,10 @@ struct Options {
     #[arg(long, value_parser = ["128", "192", "256"])]
     bits: Option<String>,
     /// Repetitions, of which the best and the median are reported
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 500)]
     repeats: usize,
-    /// Bursts of 64 packets in one repetition
-    #[arg(long, default_value_t = 200)]
+    /// Bursts of 64 packets in one repetition; few, so that some repetitions pass undisturbed
+    #[arg(long, default_value_t = 20)]
     bursts: usize,
     /// Core to run on (default: the last one there is)
     #[arg(long)]
@@ -58,14 +64,16 @@ struct Options {
     /// Print one JSON object instead of a table
     #[arg(long)]
     json: bool,
-    /// Also write perf/records/<machine>/<date>.csv
+    /// Also write perf/records/<machine>/<date>.csv (-gcm or -esp behind the date for one of the two)
     #[arg(long)]
     record: bool,
 }
 
 fn main() -> anyhow::Result<()> {
-    let (options, run): (Options, Runner) = match CommandLine::parse().scenario {
-        Scenario::Gcm(options) => (options, gcm::run),
+    let (options, name, run): (Options, &str, Runner) = match CommandLine::parse().scenario {
+        Scenario::Gcm(options) => (options, "-gcm", gcm::run),
+        Scenario::Esp(options) => (options, "-esp", esp::run),
+        Scenario::All(options) => (options, "", all),
     };
     let pinned = machine::pin(options.core)?;
     let effort = Effort { repeats: options.repeats.max(1), bursts: options.bursts.max(1) };
@@ -73,19 +81,25 @@ fn main() -> anyhow::Result<()> {
     let report = Report { machine: Machine::here(pinned), effort, rows: run(&plan, effort)? };
     print!("{}", if options.json { report.json()? } else { report.table() });
     if options.record {
-        let path = record(&report)?;
+        let path = record(&report, name)?;
         eprintln!("recorded in {}", path.display());
     }
     Ok(())
 }
 
+fn all(plan: &traffic::Plan, effort: Effort) -> anyhow::Result<Vec<report::Row>> {
+    let mut rows = gcm::run(plan, effort)?;
+    rows.extend(esp::run(plan, effort)?);
+    Ok(rows)
+}
+
 type Runner = fn(&traffic::Plan, Effort) -> anyhow::Result<Vec<report::Row>>;
 
 /// Keeps the run beside the sources, under the machine it was seen on.
-fn record(report: &Report) -> anyhow::Result<PathBuf> {
+fn record(report: &Report, name: &str) -> anyhow::Result<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("records").join(report.machine.slug());
     std::fs::create_dir_all(&folder).with_context(|| format!("could not create {}", folder.display()))?;
-    let path = folder.join(format!("{}.csv", report.machine.date));
+    let path = folder.join(format!("{}{name}.csv", report.machine.date));
     std::fs::write(&path, report.csv()).with_context(|| format!("could not write {}", path.display()))?;
     Ok(path)
 }

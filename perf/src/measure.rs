@@ -1,9 +1,10 @@
 //! How a scenario is timed: burst by burst, by the time stamp counter, best and median of repeats.
 //!
 //! Only `run` lies between the two readings of the counter; what the readings themselves cost is
-//! taken off. The best repeat is what the code costs when nothing disturbs it and is what revisions
-//! are compared by; the median says how much this machine disturbs; the percentiles are over single
-//! bursts of all repeats.
+//! taken off. Repeats are short (a millisecond or less), so that on a machine shared with others some
+//! fall between two interruptions. The best repeat is what the code costs when nothing disturbs it
+//! and is what revisions are compared by; the median says how much this machine disturbs; the
+//! percentiles are over single bursts of all repeats.
 
 use hdrhistogram::Histogram;
 use ravelin_mem::tsc;

@@ -155,7 +155,7 @@ fn account(
     let (number, sent) = (words.next().unwrap_or(0), words.next().unwrap_or(0));
     let age = now().saturating_sub(sent);
     match seen.get_mut(number as usize) {
-        _ if number == 0 => return,
+        _ if number == 0 => (),
         None => report.foreign += 1,
         Some(true) => report.duplicates += 1,
         Some(first) => {

@@ -1,0 +1,315 @@
+//! A gateway to measure: the real worker and graph between two devices in memory, with one tunnel.
+//!
+//! Two of these face each other. `left` protects 10.1.0.0/16 and `right` 10.2.0.0/16; one SA of the
+//! suite asked for carries what goes from left to right. They are set up as control sets up any
+//! gateway, by commands and published tables; only the wire between their outer ports is a loop in
+//! the scenario.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use anyhow::{Context, bail, ensure};
+use ravelin_dataplane::graph::Settings;
+use ravelin_dataplane::io::ram::{RamDevice, RamFrame, RamPool, RamPort};
+use ravelin_dataplane::io::{Burst, Frame, Pool, Port};
+use ravelin_dataplane::link::command::{Command, Turn};
+use ravelin_dataplane::link::snapshot::{self, Local, Snapshot};
+use ravelin_dataplane::link::{self, ControlEnd, ExceptionEnd, Shape};
+use ravelin_dataplane::net::eth::Mac;
+use ravelin_dataplane::policy::publish::{self, Writer};
+use ravelin_dataplane::policy::route::{Interface, NextHop, Prefix, TunnelId};
+use ravelin_dataplane::policy::selector::SelectorSet;
+use ravelin_dataplane::policy::spd::{Otherwise, Spd};
+use ravelin_dataplane::policy::table::{Child, Tables, Tunnel};
+use ravelin_dataplane::sa::lifetime::Limits;
+use ravelin_dataplane::sa::outbound::{Encapsulation, OuterDf, OuterDscp};
+use ravelin_dataplane::sa::replay::Window;
+use ravelin_dataplane::sa::shard::{Shard, WorkerId};
+use ravelin_dataplane::sa::spi::{Place, Slot, Spi};
+use ravelin_dataplane::sa::suite::Suite;
+use ravelin_dataplane::sa::{Endpoint, SaRef, inbound, outbound};
+use ravelin_dataplane::verdict::Drop;
+use ravelin_dataplane::worker::Worker;
+use ravelin_gcm::{Kernel, KeySize};
+
+const WORKER: WorkerId = WorkerId(0);
+const INSIDE: Interface = Interface { port: 0, vlan: 0 };
+const OUTSIDE: Interface = Interface { port: 1, vlan: 0 };
+/// The instances the two ports are in.
+const PUBLIC: u16 = 1;
+const PRIVATE: u16 = 2;
+const TUNNEL: TunnelId = TunnelId(0);
+/// Frames a device holds: a burst, and room to notice a second one.
+const DEPTH: usize = 256;
+/// Frames of the pool: few, as DPDK's per-core cache keeps handing out the ones that are warm.
+const FRAMES: usize = 256;
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Encapsulates.
+    Left,
+    /// Decapsulates.
+    Right,
+}
+
+impl Side {
+    const fn number(self) -> u8 {
+        match self {
+            Side::Left => 1,
+            Side::Right => 2,
+        }
+    }
+
+    const fn other(self) -> Side {
+        match self {
+            Side::Left => Side::Right,
+            Side::Right => Side::Left,
+        }
+    }
+
+    /// The gateway's address on the public segment.
+    const fn outer(self) -> Ipv4Addr {
+        Ipv4Addr::new(192, 0, 2, self.number())
+    }
+
+    /// A host behind the gateway.
+    pub const fn host(self) -> Ipv4Addr {
+        Ipv4Addr::new(10, self.number(), 0, 9)
+    }
+
+    /// The network behind the gateway.
+    fn network(self) -> anyhow::Result<Prefix> {
+        Ok(Prefix::new(Ipv4Addr::new(10, self.number(), 0, 0).into(), 16)?)
+    }
+
+    /// The gateway's address on a port.
+    pub const fn mac(self, port: u16) -> Mac {
+        Mac([2, 0, 0, 0, self.number(), port as u8])
+    }
+
+    /// The Ethernet address of the host.
+    pub const fn host_mac(self) -> Mac {
+        Mac([2, 0, 0, 1, self.number(), 0])
+    }
+
+    const fn endpoint(self) -> Endpoint {
+        Endpoint { address: IpAddr::V4(self.outer()), port: 0 }
+    }
+}
+
+/// One gateway, one worker.
+pub struct Gateway {
+    side: Side,
+    control: ControlEnd<RamFrame>,
+    /// Kept: a worker whose exception ring has lost its other end is not the real thing.
+    _exception: ExceptionEnd<RamFrame>,
+    writer: Writer<Tables>,
+    worker: Worker<RamPool, RamPort>,
+    /// Towards the hosts it protects.
+    pub inside: RamDevice,
+    /// Towards the other gateway.
+    pub outside: RamDevice,
+    /// Where its frames come from.
+    pub pool: RamPool,
+    clock: u64,
+}
+
+impl Gateway {
+    /// A gateway with its half of the tunnel in place.
+    pub fn new(side: Side, kernel: Kernel, size: KeySize) -> anyhow::Result<Gateway> {
+        let shape = Shape { inbound_slots: 64, outbound_slots: 64, ..Shape::usual(1, 2) };
+        let mut link = link::build(&shape)?;
+        let (writer, mut readers) = publish::channel(Tables::new(), 1);
+        let (Some(end), Some(reader)) = (link.workers.pop(), readers.pop()) else { bail!("no worker") };
+        let (inside, outside) =
+            (RamDevice::new(INSIDE.port, 1, DEPTH), RamDevice::new(OUTSIDE.port, 1, DEPTH));
+        let ports = [&inside, &outside].into_iter().filter_map(|device| device.port(0)).collect();
+        let pool = pool();
+        let worker = Worker::new(end, reader, pool.clone(), ports, kernel, &Settings::new(1));
+        let (control, _exception) = (link.control, link.exception);
+        let mut gateway =
+            Gateway { side, control, _exception, writer, worker, inside, outside, pool, clock: 0 };
+        gateway.configure()?;
+        gateway.install(size)?;
+        Ok(gateway)
+    }
+
+    /// One round of the worker: what the scenarios time.
+    pub fn poll(&mut self) -> bool {
+        self.clock += 100;
+        self.worker.poll(self.clock)
+    }
+
+    /// Packets dropped so far, whatever the reason.
+    pub fn dropped(&self) -> String {
+        let Some(counters) = self.control.counters(WORKER) else { return String::new() };
+        let counted = Drop::ALL.iter().map(|&reason| (reason, counters.drops(reason)));
+        let named = counted.filter(|(_, count)| *count > 0);
+        named.map(|(reason, count)| format!("{} {count}", reason.name())).collect::<Vec<_>>().join(", ")
+    }
+
+    fn configure(&mut self) -> anyhow::Result<()> {
+        let side = self.side;
+        let interface = |at: Interface, instance| snapshot::Interface {
+            port: at.port,
+            vlan: at.vlan,
+            instance,
+            mac: side.mac(at.port),
+            mtu: 9000,
+        };
+        let local = Local {
+            instance: PUBLIC,
+            address: side.outer().into(),
+            interface: Some((OUTSIDE.port, OUTSIDE.vlan)),
+        };
+        let interfaces = vec![interface(INSIDE, PRIVATE), interface(OUTSIDE, PUBLIC)];
+        let snapshot = Snapshot::new(interfaces, vec![local]);
+        let tables = self.writer.tables_mut();
+        tables.set_spd(PUBLIC, Spd::new(Vec::new(), Otherwise::Bypass)?);
+        tables.set_spd(PRIVATE, Spd::new(Vec::new(), Otherwise::Bypass)?);
+        tables.set_route(PUBLIC, Prefix::host(side.outer().into()), Some(NextHop::Local));
+        let segment = Prefix::new(side.outer().into(), 24)?;
+        tables.set_route(PUBLIC, segment, Some(NextHop::Connected(OUTSIDE)));
+        let peer = side.other();
+        tables.set_neighbour(PUBLIC, OUTSIDE, peer.outer().into(), Some(peer.mac(OUTSIDE.port)));
+        tables.set_route(PRIVATE, side.network()?, Some(NextHop::Connected(INSIDE)));
+        tables.set_neighbour(PRIVATE, INSIDE, side.host().into(), Some(side.host_mac()));
+        tables.set_route(PRIVATE, peer.network()?, Some(NextHop::Tunnel(TUNNEL)));
+        let child = Child { selectors: SelectorSet::any(), sa: SaRef { worker: WORKER, slot: 0 } };
+        tables.set_tunnel(TUNNEL, Some(Tunnel::new(vec![child])?))?;
+        self.writer.publish();
+        self.command(Command::Configure(snapshot.into()))
+    }
+
+    /// The SA from left to right: outbound on the left, inbound on the right.
+    fn install(&mut self, size: KeySize) -> anyhow::Result<()> {
+        let shard = Shard::new(1).context("shards are numbered from 1")?;
+        let place = Place { shard, slot: Slot::new(0).context("there is a first slot")? };
+        let (spi, suite) = (Spi::new(place, 0), suite(size));
+        let key = self.control.put_key(WORKER, &vec![0x5a; suite.keymat_length()])?;
+        let command = match self.side {
+            Side::Left => {
+                Command::InstallOutbound { slot: 0, parts: self.outbound(spi, suite), key, turn: Turn::Now }
+            }
+            Side::Right => Command::InstallInbound { place, parts: self.inbound(spi, suite)?, key },
+        };
+        self.command(command)
+    }
+
+    fn outbound(&self, spi: Spi, suite: Suite) -> outbound::Parts {
+        outbound::Parts {
+            spi,
+            suite,
+            esn: true,
+            last_sequence: 0,
+            encapsulation: Encapsulation {
+                instance: PUBLIC,
+                local: self.side.endpoint(),
+                peer: self.side.other().endpoint(),
+                hop_limit: 64,
+                df: OuterDf::Copy,
+                dscp: OuterDscp::Copy,
+                inner_mtu: None,
+                outer_mtu: None,
+                clear_inner_df: false,
+                tcp_mss: None,
+            },
+            limits: Limits::NONE,
+            child: 1,
+        }
+    }
+
+    fn inbound(&self, spi: Spi, suite: Suite) -> anyhow::Result<inbound::Parts> {
+        Ok(inbound::Parts {
+            spi,
+            suite,
+            window: Window::new(1024, true)?,
+            outer_instance: PUBLIC,
+            inner_instance: PRIVATE,
+            local: self.side.endpoint(),
+            peer: self.side.other().endpoint(),
+            peer_may_move: false,
+            copy_traffic_class: false,
+            tcp_mss: None,
+            selectors: Box::new(SelectorSet::any()),
+            limits: Limits::NONE,
+            child: 1,
+            activates: None,
+        })
+    }
+
+    /// Sends a command and polls until the worker has applied it.
+    fn command(&mut self, command: Command) -> anyhow::Result<()> {
+        let sequence = self.control.send(WORKER, command).ok().context("the command ring is full")?;
+        for _ in 0..16 {
+            self.poll();
+            if self.control.applied(WORKER) >= sequence {
+                return Ok(());
+            }
+        }
+        bail!("the worker did not apply a command")
+    }
+}
+
+fn suite(size: KeySize) -> Suite {
+    match size {
+        KeySize::Aes128 => Suite::AesGcm128,
+        KeySize::Aes192 => Suite::AesGcm192,
+        KeySize::Aes256 => Suite::AesGcm256,
+    }
+}
+
+/// The frames of one gateway.
+pub fn pool() -> RamPool {
+    RamPool::new(FRAMES, 1)
+}
+
+/// Copies `packets` into frames of `pool` and puts them before `device`.
+pub fn deliver<B: AsRef<[u8]>>(
+    pool: &mut RamPool,
+    device: &RamDevice,
+    packets: impl IntoIterator<Item = B>,
+) -> anyhow::Result<()> {
+    for packet in packets {
+        let frame = pool.copy_of(packet.as_ref()).context("the pool is empty: frames have leaked")?;
+        ensure!(device.deliver(0, frame).is_ok(), "the in-memory device is full");
+    }
+    Ok(())
+}
+
+/// Everything that left by a device.
+pub fn sent(device: &RamDevice) -> impl Iterator<Item = RamFrame> + use<'_> {
+    std::iter::from_fn(|| device.sent())
+}
+
+/// A port's two ends without a gateway between them: what the in-memory device itself costs.
+pub struct Loopback {
+    device: RamDevice,
+    port: RamPort,
+    burst: Burst<RamFrame>,
+}
+
+impl Loopback {
+    /// A device whose port sends what it receives.
+    pub fn new() -> anyhow::Result<Loopback> {
+        let device = RamDevice::new(0, 1, DEPTH);
+        let port = device.port(0).context("the device has one queue")?;
+        Ok(Loopback { device, port, burst: Burst::new() })
+    }
+
+    /// The device.
+    pub fn device(&self) -> &RamDevice {
+        &self.device
+    }
+
+    /// Receives a burst and sends it.
+    pub fn poll(&mut self) {
+        self.port.rx_burst(&mut self.burst);
+        self.port.tx_burst(&mut self.burst);
+    }
+}
+
+/// Octets of a frame, whoever has it.
+pub fn octets(frame: &RamFrame) -> &[u8] {
+    frame.data()
+}
