@@ -1,6 +1,14 @@
 //! A static-key tunnel between two gateways carries packets both ways, in every combination of families,
 //! encapsulation and sequence numbers, with one worker and with two.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failure is a failed test"
+)]
+
 mod common;
 
 use common::packet::{numbered, one_hop_later};

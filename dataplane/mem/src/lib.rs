@@ -9,6 +9,8 @@
 //! could not protect the arenas (they report what failed, they do not judge it).
 
 pub mod arena;
+#[cfg(feature = "count-alloc")]
+pub mod counting;
 pub mod prefetch;
 pub mod tsc;
 

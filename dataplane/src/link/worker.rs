@@ -156,7 +156,7 @@ impl<F> WorkerEnd<F> {
     /// Lets the SA that stands by in an outbound slot send; nothing happens without one. The old SA ends
     /// here, its key is wiped.
     pub(crate) fn activate(&mut self, slot: u32) {
-        drop(self.outbound.activate(slot));
+        self.outbound.activate(slot);
     }
 
     /// Forgets what was not told about an inbound SA that is gone.

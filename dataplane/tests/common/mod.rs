@@ -12,6 +12,7 @@
     missing_docs
 )]
 
+pub mod forge;
 pub mod packet;
 
 use std::net::IpAddr;
