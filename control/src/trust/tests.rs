@@ -144,11 +144,15 @@ fn both_sides_mean_the_same_scheme() {
 }
 
 #[test]
-fn codes_are_unique() {
+fn codes_are_unique_and_in_the_manual() {
     let text = include_str!("code.rs");
     let codes: Vec<&str> = text.match_indices("\"RV-PKI-").map(|(at, _)| &text[at + 1..at + 11]).collect();
     let mut unique = codes.clone();
     unique.sort_unstable();
     unique.dedup();
     assert_eq!((codes.len(), codes.len() > 30), (unique.len(), true));
+    let manual = include_str!("../../../docs/certificates.md");
+    for code in codes {
+        assert_eq!(manual.matches(&format!("| {code} |")).count(), 1, "{code} in docs/certificates.md");
+    }
 }
