@@ -14,6 +14,8 @@ PIDS=()
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 TARGET=${RAVELIN_BIN:-${CARGO_TARGET_DIR:-$ROOT/target}/release}
 
+# What runs in the background is started with `ip netns exec` itself, which becomes the program:
+# a function would leave a shell between us and it, and signals would not arrive.
 in_ns() { local ns=$1; shift; ip netns exec "$ns" "$@"; }
 say() { printf '%s\n' "$*" >&2; }
 die() { say "FAILED: $*"; exit 1; }
@@ -105,7 +107,7 @@ wait_for() {
 # start_ravelind NS NAME: runs ravelind on $WORK/NAME.toml; its socket is $WORK/NAME.sock.
 start_ravelind() {
   local ns=$1 name=$2
-  in_ns "$ns" "$TARGET/ravelind" --config "$WORK/$name.toml" --socket "$WORK/$name.sock" > "$WORK/$name.log" 2>&1 &
+  ip netns exec "$ns" "$TARGET/ravelind" --config "$WORK/$name.toml" --socket "$WORK/$name.sock" > "$WORK/$name.log" 2>&1 &
   PIDS+=($!)
   eval "PID_$name=$!"
   wait_for 20 rv "$name" show version || { tail -n 20 "$WORK/$name.log" >&2; die "ravelind $name did not start"; }
@@ -136,7 +138,7 @@ start_strongswan() {
     printf '  %s\n' "$@"
     echo "}"
   } > "$dir/strongswan.conf"
-  STRONGSWAN_CONF=$dir/strongswan.conf SWANCTL_DIR=$dir in_ns "$ns" /usr/sbin/charon-systemd > "$dir/out" 2>&1 &
+  STRONGSWAN_CONF=$dir/strongswan.conf SWANCTL_DIR=$dir ip netns exec "$ns" /usr/sbin/charon-systemd > "$dir/out" 2>&1 &
   PIDS+=($!)
   wait_for 10 test -S "$dir/vici" || { tail -n 5 "$dir/out" >&2; die "strongSwan did not start"; }
   swan "$name" --load-all > "$dir/load" 2>&1 || { cat "$dir/load" >&2; die "strongSwan refused its configuration"; }
@@ -157,19 +159,20 @@ gateway_a_addresses() {
   in_ns "$GWA" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 }
 
-# capture_start FILE / capture_stop: the public segment, whole; stop prints the packets that were lost.
+# capture_start FILE / capture_stop: the public segment, whole.
 capture_start() {
-  in_ns "$PUB" tcpdump -i br0 -s 160 -B 65536 -w "$1" -Z root > "$1.out" 2>&1 &
+  ip netns exec "$PUB" tcpdump -i br0 -s 160 -B 65536 -w "$1" -Z root > "$1.out" 2>&1 &
   CAPTURE=$!
   PIDS+=("$CAPTURE")
   wait_for 5 grep -q 'listening on' "$1.out" || die "tcpdump did not start"
 }
+# Sets CAPTURE_LOST. Not for a subshell: it must wait until the file is written.
 capture_stop() { # FILE
-  kill -INT "$CAPTURE"
+  kill "$CAPTURE"
   wait "$CAPTURE" || :
-  awk '/dropped by (kernel|interface)/ { lost += $1 } END { print lost + 0 }' "$1.out"
+  CAPTURE_LOST=$(awk '/dropped by (kernel|interface)/ { lost += $1 } END { print lost + 0 }' "$1.out")
 }
 # Packets of the capture that are ESP, raw or in UDP; and those between the inner networks.
-count_packets() { tcpdump -r "$1" -nn "$2" 2>/dev/null | wc -l; }
+count_packets() { tcpdump -Z root -r "$1" -nn "$2" 2>>"$1.out" | wc -l; }
 ESP_FILTER='ip proto 50 or ip6 proto 50 or (udp port 4500 and udp[8:4] != 0)'
 CLEAR_FILTER='net 10.1.0.0/16 or net 10.2.0.0/16 or net fd00::/16'
