@@ -11,14 +11,16 @@ use ravelin_ike::config::ConnectionId;
 use ravelin_ike::id::Ticket;
 use ravelin_ike::key_agreement::KeyAgreement;
 use ravelin_ike::want::{self, Answer, AnswerError};
+use ravelin_pki::identity::Identity;
 use ravelin_pki::path::Rules;
 use ravelin_pki::{Certificate, UnixTime};
 
 use super::core::Input;
-use crate::config::plan::{Keying, OwnAuthentication, PeerAuthentication, Plan};
+use crate::config::plan::{Ike, Keying, OwnAuthentication, PeerAuthentication, Plan};
 use crate::keeper::{self, Keeper, KeyName, KeySource};
 use crate::pool::Pool;
 use crate::trust::{self, Profile, Sources};
+use crate::tunnel::connection;
 use crate::tunnel::roster::Roster;
 use crate::tunnel::scheme;
 
@@ -30,6 +32,7 @@ const KEEPERS: usize = 1;
 struct Basis {
     key: Option<KeyName>,
     profile: Option<Arc<Profile>>,
+    expected: Option<Identity>,
 }
 
 /// The threads' entries.
@@ -58,12 +61,13 @@ impl Helpers {
         load_keys(plan, &keeper, &answers)?;
         forward(answers, inputs.clone()).map_err(machine)?;
         let profiles = profiles(plan)?;
-        let connections = roster.tunnels().filter_map(|(id, tunnel)| match &tunnel.keying {
-            Keying::Ike(ike) => Some((id, basis(&profiles, &ike.own, &ike.peer))),
-            Keying::Manual(_) => None,
-        });
+        let mut connections = BTreeMap::new();
+        for (id, tunnel) in roster.tunnels() {
+            let Keying::Ike(ike) = &tunnel.keying else { continue };
+            connections.insert(id, basis(&profiles, ike)?);
+        }
         Ok(Self {
-            connections: connections.collect(),
+            connections,
             keeper,
             pool: Pool::start(threads, inputs).map_err(machine)?,
             inputs: inputs.clone(),
@@ -147,20 +151,16 @@ fn now() -> UnixTime {
     UnixTime(since.as_secs() as i64)
 }
 
-fn basis(
-    profiles: &BTreeMap<String, Arc<Profile>>,
-    own: &OwnAuthentication,
-    peer: &PeerAuthentication,
-) -> Basis {
-    let key = match own {
+fn basis(profiles: &BTreeMap<String, Arc<Profile>>, ike: &Ike) -> Result<Basis, String> {
+    let key = match &ike.own {
         OwnAuthentication::Certificate(name) => Some(KeyName::from(name.as_str())),
         OwnAuthentication::Psk(_) => None,
     };
-    let profile = match peer {
+    let profile = match &ike.peer {
         PeerAuthentication::Certificate(name) => profiles.get(name).cloned(),
         PeerAuthentication::Psk(_) => None,
     };
-    Basis { key, profile }
+    Ok(Basis { key, profile, expected: connection::expected(ike)? })
 }
 
 fn profiles(plan: &Plan) -> Result<BTreeMap<String, Arc<Profile>>, String> {

@@ -4,11 +4,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use der::Encode;
 use ravelin_ike::config::{
     Auth, CertificateAuth, ChildConfig, ChildId, ChildLifetime, Connection, DeadPeer, Fragmentation, IdKind,
     Identity, IdentityMatch, IkeLifetime, InitialContact, NatTraversal, RemoteAddress, RemoteAuth, Selector,
 };
+use ravelin_pki::x509::Name;
 use ravelin_pki::{Certificate, certreq};
 
 use super::scheme;
@@ -98,15 +98,28 @@ fn local_identity(plan: &Plan, tunnel: &plan::Tunnel, ike: &plan::Ike) -> Result
     }
 }
 
-/// The peer's: as configured; with a PSK its address; else whatever its certificate proves.
+/// The peer's: as configured; with a PSK its address; else whatever its certificate proves. One
+/// distinguished name has several encodings, so the trust profile compares those ([`expected`]).
 fn remote_identity(tunnel: &plan::Tunnel, ike: &plan::Ike) -> Result<IdentityMatch, String> {
     match (&ike.remote_id, &ike.peer, tunnel.remote) {
+        (Some(plan::Identity::DistinguishedName(_)), PeerAuthentication::Certificate(_), _) => {
+            Ok(IdentityMatch::Any)
+        }
         (Some(identity), _, _) => wire(identity).map(IdentityMatch::Exact),
         (None, PeerAuthentication::Psk(_), Some(address)) => {
             Ok(IdentityMatch::Exact(Identity::address(address)))
         }
         (None, _, _) => Ok(IdentityMatch::Any),
     }
+}
+
+/// Whom a trust profile must hold the peer to be, where comparing octets is not enough.
+///
+/// # Errors
+/// When the configured name is none.
+pub fn expected(ike: &plan::Ike) -> Result<Option<ravelin_pki::identity::Identity>, String> {
+    let Some(identity @ plan::Identity::DistinguishedName(_)) = &ike.remote_id else { return Ok(None) };
+    crate::trust::identity_from_ike(&wire(identity)?).map(Some).map_err(|error| error.to_string())
 }
 
 /// The wire form of a configured identity (RFC 7296 §3.5).
@@ -123,11 +136,8 @@ fn wire(identity: &plan::Identity) -> Result<Identity, String> {
 }
 
 fn distinguished_name(text: &str) -> Result<Vec<u8>, String> {
-    let bad = |why: der::Error| {
-        format!("{text:?} is no distinguished name ({why}): write it as in CN=gw, O=Acme, C=CH")
-    };
-    let name: x509_cert::name::Name = text.parse().map_err(bad)?;
-    name.to_der().map_err(bad)
+    let bad = || format!("{text:?} is no distinguished name: write it as in CN=gw, O=Acme, C=CH");
+    Name::from_text(text).map(|name| name.der().to_vec()).ok_or_else(bad)
 }
 
 fn own_certificate(plan: &Plan, own: &OwnAuthentication) -> Option<Certificate> {
@@ -154,14 +164,12 @@ fn peer(plan: &Plan, peer: &PeerAuthentication) -> RemoteAuth {
     match peer {
         PeerAuthentication::Psk(key) => RemoteAuth::Psk(key.0.clone()),
         PeerAuthentication::Certificate(name) => {
-            let anchors = plan.trust.get(name).map(|profile| profile.anchors.as_slice()).unwrap_or_default();
+            let profile = plan.trust.get(name).into_iter();
+            let known = profile.flat_map(|profile| profile.anchors.iter().chain(&profile.intermediates));
             let hash = |der: &Vec<u8>| {
                 Certificate::from_der(der).ok().map(|certificate| certreq::hash(&certificate))
             };
-            RemoteAuth::Certificate {
-                authorities: anchors.iter().filter_map(hash).collect(),
-                schemes: Vec::new(),
-            }
+            RemoteAuth::Certificate { authorities: known.filter_map(hash).collect(), schemes: Vec::new() }
         }
     }
 }
