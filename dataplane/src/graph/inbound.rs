@@ -2,7 +2,8 @@
 
 use crate::io::{Frame, Pool};
 use crate::link::packet::{Handoff, IkePunt, Kernel, KernelPunt, Work};
-use crate::node::classify::{self, Class, EspAt, IkeAt};
+use crate::link::report::Report;
+use crate::node::classify::{self, Class, EspAt, IkeAt, QuotedAt};
 use crate::node::inspect::{self, Inner};
 use crate::node::lookup::{self, Opening};
 use crate::node::reassemble::key::Fragment;
@@ -42,6 +43,7 @@ impl<P: Pool> Graph<P> {
                 self.link.counters().keepalives.add(1);
                 self.absorb(packet.frame);
             }
+            Class::Quoted(at) => self.path_error(packet, at),
             Class::Kernel => self.admit_to_host(packet),
             Class::Refused(reason) => self.refuse(packet.frame, reason),
         }
@@ -80,6 +82,16 @@ impl<P: Pool> Graph<P> {
         frame.truncate(at.end);
         frame.trim_front(at.offset);
         self.link.punt_ike(IkePunt { frame, instance, local: at.local, remote: at.remote }, at.initial);
+    }
+
+    /// An ICMP error about what we sent to a peer: control hears of it as far as there is room, the kernel
+    /// does not.
+    fn path_error(&mut self, packet: Packet<P::Frame>, at: QuotedAt) {
+        let QuotedAt { local, peer, spi, mtu } = at;
+        let instance = packet.meta().instance;
+        self.link.mention(Report::PathError { instance, local, peer, spi, mtu });
+        self.link.counters().path_errors.add(1);
+        self.absorb(packet.frame);
     }
 
     /// A clear packet for the kernel, unless policy wants it to have come through a tunnel.

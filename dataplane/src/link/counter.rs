@@ -84,6 +84,8 @@ counters! {
     keepalives,
     /// Dummy packets received (RFC 4303 2.6).
     dummies,
+    /// ICMP errors received that quote our ESP or IKE.
+    path_errors,
     /// Datagrams put together from fragments.
     reassembled,
     /// Packets that were cut into fragments.

@@ -78,6 +78,20 @@ pub enum Report {
         /// The next hop.
         address: IpAddr,
     },
+    /// Somebody on the way says that our ESP or IKE packets to a peer do not arrive. Not authenticated:
+    /// believe an MTU only if the SPI is one we send with, it is sane, and lower than before (DP-30).
+    PathError {
+        /// Instance the error arrived in.
+        instance: u16,
+        /// Our end, as quoted.
+        local: IpAddr,
+        /// The peer's end, as quoted.
+        peer: IpAddr,
+        /// The SPI quoted, if the quote shows one.
+        spi: Option<Spi>,
+        /// The largest packet that would pass, if it was size.
+        mtu: Option<u32>,
+    },
     /// A command was not carried out. It counts as applied.
     Refused {
         /// Which.

@@ -4,11 +4,11 @@
 //! anything else is an SPI), RFC 7296 §2.23, §3.1. Reassembly comes first, because only a first fragment
 //! carries ports or SPI. Left to the caller: whose worker the SPI is, and the rings.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::io::Frame;
-use crate::net::flow::Summary;
-use crate::net::{protocol, udp};
+use crate::net::flow::{Summary, Upper};
+use crate::net::{icmp, protocol, udp};
 use crate::node::Packet;
 use crate::sa::spi::Spi;
 use crate::verdict::Drop;
@@ -51,6 +51,19 @@ pub struct IkeAt {
     pub initial: bool,
 }
 
+/// An ICMP error about an ESP or IKE packet this machine is said to have sent (RFC 4301 §6, §8.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuotedAt {
+    /// Our end, as quoted.
+    pub local: IpAddr,
+    /// The peer's end, as quoted.
+    pub peer: IpAddr,
+    /// The SPI quoted; `None` when the quote ends before it, or is of UDP.
+    pub spi: Option<Spi>,
+    /// The MTU of a "packet too big".
+    pub mtu: Option<u32>,
+}
+
 /// What a packet for a local address is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
@@ -62,6 +75,8 @@ pub enum Class {
     Ike(IkeAt),
     /// A NAT keepalive.
     Keepalive,
+    /// An ICMP error that quotes our ESP or IKE.
+    Quoted(QuotedAt),
     /// Anything else.
     Kernel,
     /// Not what its ports claim.
@@ -77,6 +92,9 @@ pub fn class<F: Frame>(packet: &Packet<F>) -> Class {
         (true, _) => Class::Kernel,
         (false, protocol::ESP) => esp(packet.frame.data(), summary.upper_at, summary.length, (0, 0)),
         (false, protocol::UDP) => datagram(packet.frame.data(), summary),
+        (false, protocol::ICMP | protocol::ICMPV6) if summary.is_icmp_error() => {
+            quoted(packet.frame.data(), summary).map_or(Class::Kernel, Class::Quoted)
+        }
         (false, _) => Class::Kernel,
     }
 }
@@ -102,6 +120,40 @@ fn datagram(packet: &[u8], summary: &Summary) -> Class {
             esp(packet, payload_at, payload_at + payload.len(), (header.source(), header.destination()))
         }
         _ => Class::Kernel,
+    }
+}
+
+/// What an ICMP error quotes, if that is ESP or comes from a port of IKE. The kernel has no use for it: the
+/// sockets it would look for are not there.
+fn quoted(packet: &[u8], summary: &Summary) -> Option<QuotedAt> {
+    let message = icmp::Header::parse(packet.get(summary.upper_at..)?).ok()?;
+    let quote = Summary::parse_quoted(message.payload()).ok()?;
+    let of_ike = matches!(quote.flow.upper, Upper::Ports { source: IKE_PORT | NAT_PORT, .. });
+    let is_ours = match quote.flow.protocol {
+        protocol::ESP => true,
+        protocol::UDP => of_ike,
+        _ => false,
+    };
+    if !is_ours || quote.flow.source != summary.flow.destination {
+        return None;
+    }
+    let spi = message.payload().get(quote.upper_at..).and_then(<[u8]>::first_chunk);
+    let spi = spi.filter(|_| quote.flow.protocol == protocol::ESP).map(|spi| Spi(u32::from_be_bytes(*spi)));
+    Some(QuotedAt {
+        local: quote.flow.source,
+        peer: quote.flow.destination,
+        spi,
+        mtu: told_mtu(&message, summary),
+    })
+}
+
+fn told_mtu(message: &icmp::Header<'_>, summary: &Summary) -> Option<u32> {
+    match (summary.flow.protocol, message.kind(), message.code()) {
+        (protocol::ICMP, icmp::v4::UNREACHABLE, icmp::v4::CODE_FRAGMENTATION_NEEDED) => {
+            Some(u32::from(message.mtu_v4()))
+        }
+        (protocol::ICMPV6, icmp::v6::PACKET_TOO_BIG, _) => Some(message.rest()),
+        _ => None,
     }
 }
 

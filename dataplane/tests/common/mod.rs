@@ -235,7 +235,7 @@ impl Gateway {
     /// The worker that owns the SAs: the last, so that with two workers everything that arrives on the
     /// first queue is handed over.
     pub fn owner(&self) -> WorkerId {
-        WorkerId(self.workers.len() as u8 - 1)
+        WorkerId(self.counters.len() as u8 - 1)
     }
 
     pub fn sa(&self) -> SaRef {
