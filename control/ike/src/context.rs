@@ -26,8 +26,8 @@ pub(crate) struct Pending {
 /// Something one tunnel's step asks to happen to other tunnels.
 #[derive(Debug)]
 pub(crate) enum Aside {
-    /// Close the other tunnels of this connection whose peer has this identity.
-    Supersede { by: IkeId, connection: ConnectionId, identity: crate::config::Identity },
+    /// Close the other tunnels of this connection whose peer has this identity and that came up before.
+    Supersede { by: IkeId, connection: ConnectionId, identity: crate::config::Identity, before: Instant },
 }
 
 /// Queues the caller polls, and the counters that name things.

@@ -15,12 +15,12 @@ pub mod id;
 pub mod input;
 pub mod key_agreement;
 mod narrow;
-mod negotiate;
 pub mod recorder;
 mod sa;
 pub mod time;
 pub mod want;
 mod window;
 pub mod wire;
+mod words;
 
 pub use engine::Engine;

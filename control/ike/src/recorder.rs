@@ -53,6 +53,8 @@ pub struct Attempt {
     pub offered: String,
     /// What was configured, in words, where negotiation failed.
     pub configured: String,
+    /// In what each proposal offered misses the nearest one configured, where that is why it failed.
+    pub difference: String,
 }
 
 impl Attempt {
@@ -69,6 +71,7 @@ impl Attempt {
             peer_notify: None,
             offered: String::new(),
             configured: String::new(),
+            difference: String::new(),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! IKE_SA_INIT requests: who comes in, and what strangers are told without keeping anything of them.
 
 use super::{Engine, admission};
-use crate::config::{Connection, ConnectionId, IkeProposal, RemoteAddress};
+use crate::config::{Connection, ConnectionId, RemoteAddress};
+use crate::crypto::negotiate::{self, Chosen};
 use crate::crypto::{IkeSuite, Initiator};
 use crate::error::{Failure, Subject};
+use crate::event::Event;
 use crate::input::Datagram;
-use crate::negotiate::{self, Chosen};
 use crate::recorder::Attempt;
 use crate::sa::called::Caller;
 use crate::sa::common::Common;
@@ -16,8 +17,9 @@ use crate::time::Instant;
 use crate::want::Role;
 use crate::wire::{
     ExchangeType, Flags, Header, IkeSpi, KeyExchangeId, Message, Nonce, Notify, NotifyType, Outer,
-    ParseError, Payload, SecurityAssociation,
+    ParseError, Payload, SecurityAssociation, Spi,
 };
+use crate::words;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -73,8 +75,8 @@ impl Engine {
             return self.count(|counters| &mut counters.init_dropped);
         }
         let Some((chosen, candidates)) = choose(&request.sa, &candidates) else {
-            let first = candidates.first().map(|(id, config)| (*id, config.clone()));
-            return self.refuse(now, &datagram, &request, first, Failure::NoProposalChosen(Subject::Ike));
+            let failure = Failure::NoProposalChosen(Subject::Ike);
+            return self.refuse(now, &datagram, &request, candidates.first(), failure);
         };
         let group = chosen.suite.group.transform_id();
         if u16::from(request.method) != group {
@@ -140,24 +142,33 @@ impl Engine {
         self.reply_unprotected(datagram, &request.header, Notify::new(NotifyType::Cookie, cookie));
     }
 
+    /// Refuses a stranger. What is told and what is remembered are both under the rate limit: a flood shall not
+    /// wash the flight recorder clean.
     fn refuse(
         &mut self,
         now: Instant,
         datagram: &Datagram,
         request: &Request,
-        connection: Option<(ConnectionId, Arc<Connection>)>,
+        connection: Option<&(ConnectionId, Arc<Connection>)>,
         failure: Failure,
     ) {
         self.count(|counters| &mut counters.init_refused);
+        if !self.admission.may_reply(now, &self.config) {
+            return;
+        }
+        self.reply_unprotected(datagram, &request.header, Notify::new(failure.notify(), Vec::new()));
         let mut attempt = Attempt::new(Role::Responder, datagram.local, datagram.remote, now);
         attempt.ended = Some(now);
-        attempt.offered = negotiate::describe(&request.sa);
-        if let Some((_, config)) = &connection {
-            attempt.configured = describe(&config.proposals);
-        }
-        self.tell(now, datagram, &request.header, Notify::new(failure.notify(), Vec::new()));
         attempt.failure = Some(failure);
-        self.out.recorder.keep(connection.map(|(id, _)| id), attempt);
+        attempt.offered = words::proposals(&request.sa);
+        if let Some((_, config)) = connection {
+            attempt.configured = words::proposals(&negotiate::offer_ike(&config.proposals, Spi::None));
+            let missed = negotiate::select_ike(&config.proposals, &request.sa).err();
+            attempt.difference = missed.map(|missed| missed.to_string()).unwrap_or_default();
+        }
+        let connection = connection.map(|(id, _)| *id);
+        self.out.recorder.keep(connection, attempt.clone());
+        self.out.events.push_back(Event::AttemptFailed { connection, attempt: Box::new(attempt) });
     }
 
     /// An unprotected error reply, if the rate limit allows one.
@@ -221,14 +232,9 @@ fn initiator<'a>(datagram: &Datagram, request: &'a Request) -> Initiator<'a> {
 /// The first candidate's choice, and all candidates that would accept it: which of them is meant, IKE_AUTH says.
 fn choose(offered: &SecurityAssociation, candidates: &Candidates) -> Option<(Chosen<IkeSuite>, Candidates)> {
     let mut choices =
-        candidates.iter().filter_map(|(_, config)| negotiate::choose_ike(offered, &config.proposals));
+        candidates.iter().filter_map(|(_, config)| negotiate::select_ike(&config.proposals, offered).ok());
     let chosen = choices.next()?;
-    let answer = chosen.answer(crate::wire::Spi::None);
-    let accepts = |config: &Connection| negotiate::check_ike(&answer, &config.proposals).is_some();
-    let candidates = candidates.iter().filter(|(_, config)| accepts(config)).cloned().collect();
-    Some((chosen, candidates))
-}
-
-fn describe(proposals: &[IkeProposal]) -> String {
-    negotiate::describe(&negotiate::offer_ike(proposals, crate::wire::Spi::None))
+    let answer = chosen.answer(Spi::None);
+    let accepts = |config: &Connection| negotiate::select_ike(&config.proposals, &answer).is_ok();
+    Some((chosen, candidates.iter().filter(|(_, config)| accepts(config)).cloned().collect()))
 }

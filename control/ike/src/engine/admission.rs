@@ -74,6 +74,11 @@ impl Admission {
         self.half_open.get(caller).copied()
     }
 
+    /// All half-open tunnels.
+    pub(super) fn ids(&self) -> Vec<IkeId> {
+        self.half_open.values().copied().collect()
+    }
+
     /// Half-open tunnels.
     pub(super) fn half_open(&self) -> usize {
         self.half_open.len()

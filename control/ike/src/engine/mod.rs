@@ -42,6 +42,9 @@ pub struct Engine {
     tunnels: BTreeMap<IkeId, Entry>,
     /// Our SPIs: where messages go.
     spis: BTreeMap<IkeSpi, IkeId>,
+    /// Who has which CHILD_SA.
+    children: BTreeMap<ChildSaId, IkeId>,
+    by_connection: BTreeSet<(ConnectionId, IkeId)>,
     deadlines: BTreeSet<(Instant, IkeId)>,
     admission: Admission,
     shut_down: bool,
@@ -51,6 +54,8 @@ pub struct Engine {
 struct Entry {
     tunnel: Tunnel,
     spis: Vec<IkeSpi>,
+    children: Vec<ChildSaId>,
+    connection: ConnectionId,
     deadline: Option<Instant>,
     half_open: Option<admission::Caller>,
 }
@@ -67,6 +72,8 @@ impl Engine {
             out: Outbox::default(),
             tunnels: BTreeMap::new(),
             spis: BTreeMap::new(),
+            children: BTreeMap::new(),
+            by_connection: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             admission,
             shut_down: false,
@@ -82,7 +89,7 @@ impl Engine {
             }
             None => {
                 self.connections.remove(&id);
-                self.close_where(now, &Failure::Unconfigured, |tunnel| tunnel.common.connection == id);
+                self.close(now, &Failure::Unconfigured, self.tunnels_of(id));
                 self.out.recorder.forget(id);
             }
         }
@@ -117,10 +124,10 @@ impl Engine {
         match command {
             Command::Initiate { connection, child } => self.initiate(now, connection, child),
             Command::Terminate { connection } => {
-                self.close_where(now, &Failure::Terminated, |tunnel| tunnel.common.connection == connection);
+                self.close(now, &Failure::Terminated, self.tunnels_of(connection));
             }
             Command::TerminateIke { ike } => {
-                self.close_where(now, &Failure::Terminated, |tunnel| tunnel.common.id == ike);
+                self.close(now, &Failure::Terminated, vec![ike]);
             }
             Command::TerminateChild { child } => {
                 self.child_task(now, child, Task::DeleteChild { child, reason: Failure::Terminated });
@@ -131,7 +138,7 @@ impl Engine {
             }
             Command::Shutdown => {
                 self.shut_down = true;
-                self.close_where(now, &Failure::Shutdown, |_| true);
+                self.close(now, &Failure::Shutdown, self.tunnels.keys().copied().collect());
             }
         }
     }
@@ -216,13 +223,8 @@ impl Engine {
         }
         let Some(config) = self.connections.get(&connection).cloned() else { return };
         let Some(child) = child.or_else(|| config.children.first().map(|child| child.id)) else { return };
-        let existing = self.tunnels.values().find(|entry| {
-            let tunnel = &entry.tunnel;
-            tunnel.common.connection == connection
-                && (tunnel.is_established()
-                    || (!tunnel.is_over() && tunnel.common.role == Role::Initiator && tunnel.up().is_none()))
-        });
-        if let Some(id) = existing.map(|entry| entry.tunnel.common.id) {
+        let usable = |id: &IkeId| self.tunnels.get(id).is_some_and(|entry| entry.tunnel.takes_children());
+        if let Some(id) = self.tunnels_of(connection).into_iter().find(usable) {
             return self.with_tunnel(now, id, |tunnel, ctx| tunnel.want_child(ctx, child));
         }
         let RemoteAddress::One(remote) = config.remote else { return };
@@ -240,18 +242,17 @@ impl Engine {
     }
 
     fn owner(&self, child: ChildSaId) -> Option<IkeId> {
-        self.children_owner(child)
+        self.children.get(&child).copied()
     }
 
-    fn children_owner(&self, child: ChildSaId) -> Option<IkeId> {
-        let owner = self.tunnels.iter().find(|(_, entry)| entry.tunnel.has_child(child));
-        owner.map(|(id, _)| *id)
+    /// The tunnels of a connection.
+    fn tunnels_of(&self, connection: ConnectionId) -> Vec<IkeId> {
+        let range = (connection, IkeId(0))..=(connection, IkeId(u64::MAX));
+        self.by_connection.range(range).map(|(_, id)| *id).collect()
     }
 
-    fn close_where(&mut self, now: Instant, reason: &Failure, which: impl Fn(&Tunnel) -> bool) {
-        let chosen: Vec<IkeId> =
-            self.tunnels.iter().filter(|(_, entry)| which(&entry.tunnel)).map(|(id, _)| *id).collect();
-        for id in chosen {
+    fn close(&mut self, now: Instant, reason: &Failure, which: Vec<IkeId>) {
+        for id in which {
             self.with_tunnel(now, id, |tunnel, ctx| tunnel.close(ctx, reason.clone()));
         }
     }
@@ -271,11 +272,25 @@ impl Engine {
             out: &mut self.out,
         };
         let tunnel = make(&mut ctx);
+        let patience = self.admission.patience(&self.config);
         if let Some(caller) = &half_open {
             self.admission.enter(caller, tunnel.common.id, &mut self.out.events, &self.config);
         }
-        let entry = Entry { tunnel, spis: Vec::new(), deadline: None, half_open };
-        self.put_back(entry);
+        let connection = tunnel.common.connection;
+        self.put_back(Entry {
+            tunnel,
+            spis: Vec::new(),
+            children: Vec::new(),
+            connection,
+            deadline: None,
+            half_open,
+        });
+        if self.admission.patience(&self.config) < patience {
+            // The pressure that has just been reached shortens the life of those already half-open.
+            for id in self.admission.ids() {
+                self.with_tunnel(now, id, |_, _| {});
+            }
+        }
     }
 
     /// Runs a step of a tunnel and brings the indexes up to date.
@@ -300,14 +315,7 @@ impl Engine {
         {
             self.admission.leave(&caller, &mut self.out.events, &self.config);
         }
-        let spis = entry.tunnel.local_spis();
-        if spis != entry.spis {
-            entry.spis.iter().for_each(|spi| {
-                self.spis.remove(spi);
-            });
-            self.spis.extend(spis.iter().map(|spi| (*spi, id)));
-            entry.spis = spis;
-        }
+        self.index_names(&mut entry);
         let deadline = entry.tunnel.deadline(self.admission.patience(&self.config));
         if deadline != entry.deadline {
             entry.deadline.into_iter().for_each(|due| {
@@ -319,10 +327,33 @@ impl Engine {
         if entry.tunnel.phase.is_some() {
             self.tunnels.insert(id, entry);
         } else {
-            entry.deadline.into_iter().for_each(|due| {
-                self.deadlines.remove(&(due, id));
-            });
+            self.by_connection.remove(&(entry.connection, id));
         }
+    }
+
+    /// Brings the indexes by SPI, child and connection up to date.
+    fn index_names(&mut self, entry: &mut Entry) {
+        let id = entry.tunnel.common.id;
+        let (spis, children) = (entry.tunnel.local_spis(), entry.tunnel.child_ids());
+        if spis != entry.spis {
+            entry.spis.iter().for_each(|spi| {
+                self.spis.remove(spi);
+            });
+            self.spis.extend(spis.iter().map(|spi| (*spi, id)));
+            entry.spis = spis;
+        }
+        if children != entry.children {
+            entry.children.iter().for_each(|child| {
+                self.children.remove(child);
+            });
+            self.children.extend(children.iter().map(|child| (*child, id)));
+            entry.children = children;
+        }
+        if entry.connection != entry.tunnel.common.connection {
+            self.by_connection.remove(&(entry.connection, id));
+            entry.connection = entry.tunnel.common.connection;
+        }
+        self.by_connection.insert((entry.connection, id));
     }
 
     fn put_off(&mut self, now: Instant, id: IkeId) {
@@ -339,13 +370,13 @@ impl Engine {
     fn asides(&mut self, now: Instant) {
         for aside in std::mem::take(&mut self.out.asides) {
             match aside {
-                Aside::Supersede { by, connection, identity } => {
-                    self.close_where(now, &Failure::Superseded, |tunnel| {
-                        tunnel.common.id != by
-                            && tunnel.common.connection == connection
-                            && tunnel.is_established()
-                            && tunnel.peer() == Some(&identity)
-                    });
+                Aside::Supersede { by, connection, identity, before } => {
+                    let stale = |id: &IkeId| {
+                        let tunnel = self.tunnels.get(id).map(|entry| &entry.tunnel);
+                        *id != by && tunnel.is_some_and(|tunnel| tunnel.is_stale(&identity, before))
+                    };
+                    let stale = self.tunnels_of(connection).into_iter().filter(stale).collect();
+                    self.close(now, &Failure::Superseded, stale);
                 }
             }
         }

@@ -10,11 +10,10 @@ use super::parts::{Parts, needed};
 use super::phase::{Calling, Next, Phase};
 use crate::config::{ChildId, Group};
 use crate::context::{Context, Pending};
-use crate::crypto::{IkeKeys, IkeSuite, Nonces};
+use crate::crypto::{IkeKeys, IkeSuite, Nonces, negotiate};
 use crate::error::{Failure, Subject};
 use crate::input::Datagram;
 use crate::key_agreement::{KeyAgreement, Seed, Task};
-use crate::negotiate;
 use crate::recorder::Stage;
 use crate::time::Instant;
 use crate::want::{Answer, Role, WantKind};
@@ -268,8 +267,8 @@ impl ExpectInitReply {
         let sa = needed(parts.sa, "an IKE_SA_INIT reply without SA")?;
         let ke = needed(parts.ke, "an IKE_SA_INIT reply without KE")?;
         let nonce = needed(parts.nonce, "an IKE_SA_INIT reply without nonce")?;
-        let (suite, _) = negotiate::check_ike(&sa, &common.config.proposals)
-            .ok_or(Failure::ProposalNotOffered(Subject::Ike))?;
+        let chosen = negotiate::accept_ike(&common.config.proposals, &sa);
+        let suite = chosen.map_err(|_| Failure::ProposalNotOffered(Subject::Ike))?.suite;
         if suite.group != self.group || u16::from(ke.method) != self.group.transform_id() {
             return Err(Failure::Syntax("the KE payload is of another group than the chosen proposal"));
         }

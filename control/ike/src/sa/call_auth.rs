@@ -13,6 +13,7 @@ use super::proof::{self, Claim, Judged, OwnProof, Proven, SignedClaim, Verifying
 use super::up::Up;
 use crate::config::{ChildId, InitialContact, SignatureScheme};
 use crate::context::{Context, Pending};
+use crate::crypto::negotiate::ChildExchange;
 use crate::error::Failure;
 use crate::recorder::Stage;
 use crate::want::{AllocateSpi, Answer, Sign, WantKind};
@@ -143,7 +144,7 @@ fn send(
         payloads.push(Payload::IdentificationResponder(proof::identification(identity)));
     }
     payloads.push(Payload::Authentication(auth));
-    payloads.extend(intent.offer(spi, false));
+    payloads.extend(intent.offer(spi, ChildExchange::IkeAuth));
     // Whether this really is the only SA with the peer is not ours to know for sure; the engine closes what it
     // has of it when this one comes up.
     if config.initial_contact != InitialContact::Never {
@@ -328,7 +329,7 @@ fn finish(
     proven: Proven,
 ) -> Next {
     common.reached(Stage::Child);
-    let accepted = child_deal::accept(&intent, &reply, false);
+    let accepted = child_deal::accept(&intent, &reply, ChildExchange::IkeAuth);
     let nonces = (handshake.initiator_nonce, handshake.responder_nonce);
     let mut up = Up::begin(ctx, common, handshake.sa, proven);
     up.first_child_as_initiator(ctx, common, intent, spi, accepted, &nonces);

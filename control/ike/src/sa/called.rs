@@ -10,10 +10,10 @@ use super::phase::{Called, Next, Phase};
 use super::proof;
 use crate::config::{Connection, ConnectionId};
 use crate::context::{Context, Pending};
+use crate::crypto::negotiate::Chosen;
 use crate::crypto::{IkeKeys, IkeSuite, Nonces};
 use crate::error::Failure;
 use crate::key_agreement::{KeyAgreement, Task};
-use crate::negotiate::Chosen;
 use crate::recorder::Stage;
 use crate::want::{Answer, Role, WantKind};
 use crate::wire::{

@@ -2,13 +2,14 @@
 //! what we choose from the peer's offer (RFC 7296 §1.2, §1.3, §2.9).
 
 use super::parts::Parts;
-use crate::config::{ChildConfig, ChildId, Selector};
+use crate::config::{ChildConfig, ChildId, Group, Selector};
+use crate::crypto::negotiate::{self, ChildExchange, Chosen};
 use crate::error::{Failure, Side, Subject};
 use crate::id::ChildSaId;
 use crate::narrow::{self, LIMIT};
-use crate::negotiate::{self, Chosen};
 use crate::want::EspSuite;
-use crate::wire::{NotifyType, Payload};
+use crate::wire::{NotifyType, Payload, Spi};
+use crate::words;
 
 /// A CHILD_SA we want.
 #[derive(Clone)]
@@ -43,6 +44,7 @@ pub(crate) struct Refusal {
     pub(crate) failure: Failure,
     pub(crate) offered: String,
     pub(crate) configured: String,
+    pub(crate) difference: String,
 }
 
 impl Intent {
@@ -62,10 +64,15 @@ impl Intent {
         Intent { config, rekey: Some(old), local, remote }
     }
 
+    /// The group of the first proposal that has one: the one we send a KE payload for.
+    pub(crate) fn first_group(&self) -> Option<Group> {
+        self.config.proposals.iter().find_map(|proposal| proposal.groups.first().copied())
+    }
+
     /// SA, TSi, TSr.
-    pub(crate) fn offer(&self, spi: u32, with_groups: bool) -> [Payload; 3] {
+    pub(crate) fn offer(&self, spi: u32, exchange: ChildExchange) -> [Payload; 3] {
         [
-            Payload::SecurityAssociation(negotiate::offer_esp(&self.config.proposals, with_groups, spi)),
+            Payload::SecurityAssociation(negotiate::offer_esp(&self.config.proposals, exchange, spi)),
             Payload::TrafficSelectorsInitiator(narrow::to_wire(&self.local)),
             Payload::TrafficSelectorsResponder(narrow::to_wire(&self.remote)),
         ]
@@ -73,15 +80,16 @@ impl Intent {
 }
 
 /// Reads the peer's answer to our offer.
-pub(crate) fn accept(intent: &Intent, reply: &Parts, with_groups: bool) -> Result<Accepted, Failure> {
+pub(crate) fn accept(intent: &Intent, reply: &Parts, exchange: ChildExchange) -> Result<Accepted, Failure> {
     let (Some(sa), Some(tsi), Some(tsr)) = (&reply.sa, &reply.initiator_ts, &reply.responder_ts) else {
         return Err(match reply.error() {
             Some(error) => refused(error.notify_type),
             None => Failure::Syntax("an answer without SA, TSi and TSr"),
         });
     };
-    let (suite, spi_out) = negotiate::check_esp(sa, &intent.config.proposals, with_groups)
-        .ok_or(Failure::ProposalNotOffered(Subject::Child))?;
+    let chosen = negotiate::accept_esp(&intent.config.proposals, exchange, sa)
+        .map_err(|_| Failure::ProposalNotOffered(Subject::Child))?;
+    let (suite, spi_out) = (chosen.suite, usable_spi(chosen.peer_spi)?);
     let (local, remote) = (narrow::from_wire(tsi), narrow::from_wire(tsr));
     let within = |ours: &[Selector], answer: &[Selector]| {
         !answer.is_empty() && answer.len() <= LIMIT && narrow::all_within(answer, ours)
@@ -115,60 +123,66 @@ pub(crate) fn choose(
     children: &[ChildConfig],
     preferred: impl Fn(&ChildId) -> bool,
     offer: &Parts,
-    with_groups: bool,
-) -> Result<Choice, Refusal> {
+    exchange: ChildExchange,
+) -> Result<Choice, Box<Refusal>> {
     let (Some(sa), Some(tsi), Some(tsr)) = (&offer.sa, &offer.initiator_ts, &offer.responder_ts) else {
         return Err(Failure::Syntax("an offer without SA, TSi and TSr").into());
     };
     // "As responder local=TSr, remote=TSi".
     let (theirs, ours) = (narrow::from_wire(tsi), narrow::from_wire(tsr));
     let (first, rest): (Vec<_>, Vec<_>) = children.iter().partition(|child| preferred(&child.id));
-    let mut best: Refusal = Failure::TsUnacceptable.into();
+    let mut best: Box<Refusal> = Failure::TsUnacceptable.into();
     for config in first.into_iter().chain(rest) {
         let selectors = (narrow::narrow(&ours, &config.local), narrow::narrow(&theirs, &config.remote));
         let (Some(local), Some(remote)) = selectors else { continue };
-        match negotiate::choose_esp(sa, &config.proposals, with_groups) {
-            Some(chosen) => match chosen.peer_spi {
-                crate::wire::Spi::Child(spi_out) if spi_out > 255 => {
-                    return Ok(Choice { config: config.clone(), chosen, spi_out, local, remote });
-                }
-                _ => return Err(Failure::Syntax("an ESP proposal without a usable SPI").into()),
-            },
+        match negotiate::select_esp(&config.proposals, exchange, sa) {
+            Ok(chosen) => {
+                let spi_out = usable_spi(chosen.peer_spi)?;
+                return Ok(Choice { config: config.clone(), chosen, spi_out, local, remote });
+            }
             // Selectors fitted: the more specific cause is the proposal.
-            None => best.failure = Failure::NoProposalChosen(Subject::Child),
+            Err(reason) => {
+                best.failure = Failure::NoProposalChosen(Subject::Child);
+                best.difference = reason.to_string();
+            }
         }
     }
     best.explain(children, offer);
     Err(best)
 }
 
-impl From<Failure> for Refusal {
-    fn from(failure: Failure) -> Refusal {
-        Refusal { failure, offered: String::new(), configured: String::new() }
+/// "SPI values in the range 1 to 255 are reserved" and zero is for local use (RFC 4303 §2.1).
+fn usable_spi(spi: Spi) -> Result<u32, Failure> {
+    match spi {
+        Spi::Child(spi) if spi > 255 => Ok(spi),
+        _ => Err(Failure::Syntax("an ESP proposal without a usable SPI")),
+    }
+}
+
+impl From<Failure> for Box<Refusal> {
+    fn from(failure: Failure) -> Box<Refusal> {
+        Box::new(Refusal {
+            failure,
+            offered: String::new(),
+            configured: String::new(),
+            difference: String::new(),
+        })
     }
 }
 
 impl Refusal {
     fn explain(&mut self, children: &[ChildConfig], offer: &Parts) {
-        let list =
-            |selectors: &[Selector]| selectors.iter().map(Selector::to_string).collect::<Vec<_>>().join(", ");
-        match self.failure {
-            Failure::TsUnacceptable => {
-                let side =
-                    |ts: &Option<_>| ts.as_ref().map(|ts| list(&narrow::from_wire(ts))).unwrap_or_default();
-                self.offered = format!("{} === {}", side(&offer.responder_ts), side(&offer.initiator_ts));
-                let ours = children
-                    .iter()
-                    .map(|child| format!("{} === {}", list(&child.local), list(&child.remote)));
-                self.configured = ours.collect::<Vec<_>>().join("; ");
-            }
-            _ => {
-                self.offered = offer.sa.as_ref().map(negotiate::describe).unwrap_or_default();
-                let ours = children
-                    .iter()
-                    .map(|child| negotiate::describe(&negotiate::offer_esp(&child.proposals, true, 0)));
-                self.configured = ours.collect::<Vec<_>>().join("; ");
-            }
+        if self.failure == Failure::TsUnacceptable {
+            let side = |ts: &Option<_>| ts.as_ref().map(narrow::from_wire).unwrap_or_default();
+            self.offered = words::traffic(&side(&offer.responder_ts), &side(&offer.initiator_ts));
+            let ours = children.iter().map(|child| words::traffic(&child.local, &child.remote));
+            self.configured = ours.collect::<Vec<_>>().join("; ");
+        } else {
+            self.offered = offer.sa.as_ref().map(words::proposals).unwrap_or_default();
+            let ours = |child: &ChildConfig| {
+                words::proposals(&negotiate::offer_esp(&child.proposals, ChildExchange::CreateChildSa, 0))
+            };
+            self.configured = children.iter().map(ours).collect::<Vec<_>>().join("; ");
         }
     }
 }

@@ -12,12 +12,12 @@ use super::up::Task;
 use crate::collision::{Rival, Winner};
 use crate::config::{ChildId, Group};
 use crate::context::Pending;
+use crate::crypto::negotiate::ChildExchange;
 use crate::crypto::{EspKeyPair, Nonces, SharedSecret};
 use crate::error::Failure;
 use crate::event::Event;
 use crate::id::ChildSaId;
 use crate::key_agreement::{KeyAgreement, Seed, Task as KeyTask};
-use crate::negotiate;
 use crate::want::{AllocateSpi, Answer, OutboundStart, Role, WantKind};
 use crate::wire::{ExchangeType, KeyExchange, KeyExchangeId, Nonce, Notify, NotifyType, Payload};
 
@@ -121,7 +121,7 @@ impl Turn<'_, '_> {
             }
             _ => return self.own_child_failed(&state.intent, Failure::AnswerMismatch("SPI allocation")),
         };
-        let group = negotiate::first_group(&state.intent.config.proposals);
+        let group = state.intent.first_group();
         let draft = Draft { intent: state.intent, spi, regrouped: false };
         match group {
             Some(group) => self.own_child_generate(draft, group),
@@ -161,7 +161,7 @@ impl Turn<'_, '_> {
                 None => return self.ctx.order(WantKind::ReleaseSpi(draft.spi)),
             }
         }
-        let [sa, tsi, tsr] = draft.intent.offer(draft.spi, true);
+        let [sa, tsi, tsr] = draft.intent.offer(draft.spi, ChildExchange::CreateChildSa);
         let nonce = self.ctx.nonce();
         payloads.extend([sa, Payload::Nonce(nonce.clone())]);
         let key = key.map(|(group, seed, public)| {
@@ -187,10 +187,12 @@ impl Turn<'_, '_> {
         if parts.sa.is_none() {
             return self.own_child_refused(state, &parts);
         }
-        let accepted = child_deal::accept(&state.draft.intent, &parts, true).and_then(|accepted| {
-            let nonce = parts.nonce.take().ok_or(Failure::Syntax("a CREATE_CHILD_SA reply without nonce"))?;
-            Ok((accepted, nonce))
-        });
+        let accepted = child_deal::accept(&state.draft.intent, &parts, ChildExchange::CreateChildSa)
+            .and_then(|accepted| {
+                let nonce =
+                    parts.nonce.take().ok_or(Failure::Syntax("a CREATE_CHILD_SA reply without nonce"))?;
+                Ok((accepted, nonce))
+            });
         let (accepted, peer_nonce) = match accepted {
             Ok(accepted) => accepted,
             Err(failure) => return self.own_child_unusable(state.draft, failure),

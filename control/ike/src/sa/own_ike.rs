@@ -11,11 +11,10 @@ use super::up::{PEERS_DELETE, Task};
 use crate::collision::{Rival, Winner};
 use crate::config::Group;
 use crate::context::Pending;
-use crate::crypto::{IkeKeys, IkeSuite, Nonces, SharedSecret};
+use crate::crypto::{IkeKeys, IkeSuite, Nonces, SharedSecret, negotiate};
 use crate::error::{Failure, Subject};
 use crate::event::Event;
 use crate::key_agreement::{KeyAgreement, Seed, Task as KeyTask};
-use crate::negotiate;
 use crate::want::{Answer, Role, WantKind};
 use crate::wire::{ExchangeType, IkeSpi, KeyExchange, KeyExchangeId, Nonce, NotifyType, Payload, Spi};
 
@@ -106,8 +105,9 @@ impl Turn<'_, '_> {
             return self.own_ike_refused(state, &parts);
         };
         let config = self.current_config();
-        let (suite, peer_spi) = match negotiate::check_ike(&sa, &config.proposals) {
-            Some((suite, Spi::Ike(spi))) if !spi.is_zero() => (suite, spi),
+        let chosen = negotiate::accept_ike(&config.proposals, &sa);
+        let (suite, peer_spi) = match chosen.map(|chosen| (chosen.suite, chosen.peer_spi)) {
+            Ok((suite, Spi::Ike(spi))) if !spi.is_zero() => (suite, spi),
             _ => return self.up.ended = Some(Failure::ProposalNotOffered(Subject::Ike)),
         };
         if suite.group != state.group || u16::from(ke.method) != state.group.transform_id() {

@@ -11,6 +11,7 @@ use super::turn::{Made, Turn};
 use crate::collision::{Rival, lowest};
 use crate::config::ChildId;
 use crate::context::Pending;
+use crate::crypto::negotiate::ChildExchange;
 use crate::crypto::{EspKeyPair, Nonces, SharedSecret};
 use crate::error::{Failure, Side};
 use crate::id::ChildSaId;
@@ -86,7 +87,7 @@ impl Turn<'_, '_> {
         }
         let initiator_nonce =
             parts.nonce.take().ok_or(Failure::Syntax("a CREATE_CHILD_SA request without nonce"))?;
-        let choice = self.peer_child_choose(&parts, rekey, true)?;
+        let choice = self.peer_child_choose(&parts, rekey, ChildExchange::CreateChildSa)?;
         let ke = match (choice.chosen.suite.group, parts.ke) {
             (None, _) => None,
             (Some(group), Some(ke)) if u16::from(ke.method) == group.transform_id() => Some(ke.data),
@@ -137,7 +138,7 @@ impl Turn<'_, '_> {
         &self,
         parts: &Parts,
         rekey: Option<ChildSaId>,
-        with_groups: bool,
+        exchange: ChildExchange,
     ) -> Result<Choice, Refused> {
         // The connection as configured now: changed selectors apply to rekeys (TS-09).
         let config = self.current_config();
@@ -146,7 +147,7 @@ impl Turn<'_, '_> {
             Some(old) => *id == old,
             None => !self.up.children.has(*id),
         };
-        child_deal::choose(&config.children, preferred, parts, with_groups).map_err(Refused::Deal)
+        child_deal::choose(&config.children, preferred, parts, exchange).map_err(Refused::Deal)
     }
 
     /// Our own rekey of the same SA meets the peer's: one not yet sent is dropped, one sent will be decided by
@@ -169,7 +170,7 @@ impl Turn<'_, '_> {
     /// The CHILD_SA of IKE_AUTH, whose nonces are those of IKE_SA_INIT and which has no key exchange.
     pub(crate) fn peer_first_child(&mut self, parts: Parts, front: Vec<Payload>, nonces: (Nonce, Nonce)) {
         let envelope = Envelope::Auth(front);
-        match self.peer_child_choose(&parts, None, false) {
+        match self.peer_child_choose(&parts, None, ChildExchange::IkeAuth) {
             Ok(choice) => {
                 let (initiator_nonce, responder_nonce) = nonces;
                 self.peer_child_ask_spi(Deal {
@@ -372,7 +373,7 @@ fn answer(
 /// Why a request is refused.
 enum Refused {
     Failure(Failure),
-    Deal(child_deal::Refusal),
+    Deal(Box<child_deal::Refusal>),
     WrongGroup(KeyExchangeId),
     NotFound(u32),
 }
@@ -403,6 +404,7 @@ impl Refused {
             Refused::Deal(refusal) => {
                 attempt.offered = refusal.offered;
                 attempt.configured = refusal.configured;
+                attempt.difference = refusal.difference;
                 Some(refusal.failure)
             }
         }

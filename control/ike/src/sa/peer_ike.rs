@@ -10,10 +10,10 @@ use super::turn::Turn;
 use super::up::PEERS_DELETE;
 use crate::collision::{Rival, lowest};
 use crate::context::Pending;
+use crate::crypto::negotiate::{self, Chosen};
 use crate::crypto::{IkeKeys, IkeSuite, Nonces, SharedSecret};
 use crate::error::{Failure, Subject};
 use crate::key_agreement::{KeyAgreement, Task as KeyTask};
-use crate::negotiate::{self, Chosen};
 use crate::want::{Answer, Role, WantKind};
 use crate::wire::{ExchangeType, IkeSpi, KeyExchange, KeyExchangeId, Nonce, Notify, Payload, Spi};
 
@@ -44,8 +44,8 @@ impl Turn<'_, '_> {
             return Err(Failure::Syntax("an IKE rekey request without SA, nonce and KE").into());
         };
         let config = self.current_config();
-        let chosen =
-            negotiate::choose_ike(&sa, &config.proposals).ok_or(Failure::NoProposalChosen(Subject::Ike))?;
+        let chosen = negotiate::select_ike(&config.proposals, &sa)
+            .map_err(|_| Failure::NoProposalChosen(Subject::Ike))?;
         let Spi::Ike(initiator_spi) = chosen.peer_spi else {
             return Err(Failure::Syntax("an IKE rekey proposal without SPI").into());
         };

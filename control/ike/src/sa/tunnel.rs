@@ -304,8 +304,21 @@ impl Tunnel {
         }
     }
 
-    pub(crate) fn has_child(&self, child: ChildSaId) -> bool {
-        self.up().is_some_and(|up| up.children.get(child).is_some())
+    /// The names of its CHILD_SAs.
+    pub(crate) fn child_ids(&self) -> Vec<ChildSaId> {
+        self.up().map(|up| up.children.iter().map(|child| child.id).collect()).unwrap_or_default()
+    }
+
+    /// Whether a child wanted of its connection can be made in it.
+    pub(crate) fn takes_children(&self) -> bool {
+        self.is_established() || matches!(self.phase, Some(Phase::Calling(_)))
+    }
+
+    /// Whether it is what the peer has forgotten, if it says at a contact begun at `before` that it has no other IKE
+    /// SA. One that came up meanwhile is not: both sides called at once.
+    pub(crate) fn is_stale(&self, identity: &Identity, before: Instant) -> bool {
+        let came_up = self.common.attempt.ended;
+        self.is_established() && self.peer() == Some(identity) && came_up.is_some_and(|at| at < before)
     }
 }
 

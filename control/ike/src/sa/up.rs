@@ -95,7 +95,12 @@ impl Up {
         };
         if obey {
             let identity = self.proven.identity().clone();
-            ctx.out.asides.push(Aside::Supersede { by: common.id, connection: common.connection, identity });
+            ctx.out.asides.push(Aside::Supersede {
+                by: common.id,
+                connection: common.connection,
+                identity,
+                before: common.attempt.began,
+            });
         }
     }
 
