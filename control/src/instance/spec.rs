@@ -7,9 +7,9 @@ use ipnet::IpNet;
 
 use super::error::InstanceError;
 
-/// Routing protocol number (`rtm_protocol`) of every route we install for tunnels, so that FRR
-/// (`redistribute table-direct`/`zebra route-map match source-protocol`) and BIRD (`krt_source = 82`) can
-/// pick them out and nobody else's routes are touched. 0x52 is `R`; `/etc/iproute2/rt_protos` may name it.
+/// Routing protocol number (`rtm_protocol`) of every route we install for tunnels, so that routing daemons can
+/// pick them out (FRR: `redistribute kernel`; BIRD: `learn`, `krt_source = 82`) and nobody else's routes are
+/// touched. 0x52 is `R`; `/etc/iproute2/rt_protos` may name it.
 pub const ROUTE_PROTOCOL: u8 = 0x52;
 
 /// Longest device name the kernel takes, in bytes (IFNAMSIZ less the terminator).
