@@ -3,12 +3,15 @@
 //! it knows. They need root; without it each says that it was skipped.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod netns;
+
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+
+use netns::{DEADLINE, Netns, ask, change, device, synced, wait};
 
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -19,74 +22,10 @@ use ravelin_control::instance::{
     PrivateSpec, Request, Role, RouteAction, SyncCause, TunnelRoute,
 };
 
-const DEADLINE: Duration = Duration::from_secs(10);
 const TWIN_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
 const PEER_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x02];
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
-
-macro_rules! needs_root {
-    () => {
-        if !nix::unistd::geteuid().is_root() {
-            eprintln!("skipped: needs root for network namespaces");
-            return;
-        }
-    };
-}
-
-/// A namespace that goes away with the test.
-struct Netns(String);
-
-impl Netns {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("rvt{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        run(&["ip", "netns", "add", &name]);
-        Self(name)
-    }
-
-    /// Output of a command in here, which must succeed.
-    fn run(&self, command: &str) -> String {
-        run(&self.words(command))
-    }
-
-    fn words<'a>(&'a self, command: &'a str) -> Vec<&'a str> {
-        ["ip", "netns", "exec", &self.0].into_iter().chain(command.split_whitespace()).collect()
-    }
-
-    fn succeeds(&self, command: &str) -> bool {
-        output(&self.words(command)).status.success()
-    }
-
-    /// Waits until a command's output satisfies.
-    fn until(&self, command: &str, holds: impl Fn(&str) -> bool) {
-        let end = Instant::now() + DEADLINE;
-        loop {
-            let out = output(&self.words(command));
-            let text = String::from_utf8_lossy(&out.stdout).into_owned();
-            if holds(&text) {
-                return;
-            }
-            assert!(Instant::now() < end, "`{command}` still says: {text}");
-        }
-    }
-}
-
-impl Drop for Netns {
-    fn drop(&mut self) {
-        output(&["ip", "netns", "del", &self.0]);
-    }
-}
-
-fn output(words: &[&str]) -> std::process::Output {
-    Command::new(words[0]).args(&words[1..]).output().unwrap()
-}
-
-fn run(words: &[&str]) -> String {
-    let out = output(words);
-    assert!(out.status.success(), "{words:?}: {}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8_lossy(&out.stdout).into_owned()
-}
 
 fn public(namespace: &Netns) -> InstanceSpec {
     InstanceSpec {
@@ -114,49 +53,6 @@ fn private(namespace: &Netns) -> InstanceSpec {
         private: Some(PrivateSpec { mtu: 1380, addresses: vec!["10.0.0.1/32".parse().unwrap()] }),
         ..public(namespace)
     }
-}
-
-/// Waits for the event that `pick` wants, dropping those before it.
-fn wait<T>(handle: &Handle, what: &str, mut pick: impl FnMut(Event) -> Option<T>) -> T {
-    let end = Instant::now() + DEADLINE;
-    loop {
-        let event = handle.events().recv_deadline(end).unwrap_or_else(|e| panic!("no {what}: {e}"));
-        if let Some(found) = pick(event) {
-            return found;
-        }
-    }
-}
-
-fn device(handle: &Handle) -> KernelDevice {
-    wait(handle, "device", |event| match event {
-        Event::Device(device) => Some(device),
-        _ => None,
-    })
-}
-
-fn synced(handle: &Handle, wanted: SyncCause) -> usize {
-    wait(handle, "sync", |event| match event {
-        Event::Synced { cause, changes } if cause == wanted => Some(changes),
-        _ => None,
-    })
-}
-
-fn change(handle: &Handle, what: &str, wanted: impl Fn(&Change) -> bool) -> Change {
-    wait(handle, what, |event| match event {
-        Event::Changed(change) if wanted(&change) => Some(change),
-        _ => None,
-    })
-}
-
-/// Sends a request and waits for its answer.
-fn ask(handle: &Handle, request: Request) -> Result<(), InstanceError> {
-    static TICKET: AtomicU32 = AtomicU32::new(1);
-    let mine = u64::from(TICKET.fetch_add(1, Ordering::Relaxed));
-    handle.request(mine, request).unwrap();
-    wait(handle, "answer", |event| match event {
-        Event::Answer { ticket, outcome } if ticket == mine => Some(outcome),
-        _ => None,
-    })
 }
 
 /// Next frame of a device that satisfies, or `None` at the deadline.
