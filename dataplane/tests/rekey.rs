@@ -118,6 +118,24 @@ fn the_responder_keeps_the_old_sa_until_the_first_good_packet_on_the_new() {
 }
 
 #[test]
+fn the_first_packet_on_the_old_sa_is_no_switch() {
+    for workers in [1, 2] {
+        let style = Style::PLAIN;
+        let mut pair = Pair::new(workers, &style);
+        let (host_a, host_b) = (pair.a.site.host(false), pair.b.site.host(false));
+        let (old, new) = (pair.a.spi(10), pair.a.spi(11));
+        // Nothing was ever received on the old SA when the peer rekeys it.
+        pair.b.install_inbound(&style, 11, pair.b.spi(11), &key(style.suite, 1));
+        pair.b.install_outbound(&style, new, &key(style.suite, 2), Turn::StandBy);
+        pair.a.host_sends(0, &numbered(host_a, host_b, 1, 80));
+        pair.carry(|at| at);
+        assert_eq!(pair.b.sent(PRIVATE).len(), 1);
+        assert_eq!(sends_with(&mut pair.b, host_a), Some(old), "the peer may not have the new one yet");
+        pair.is_at_rest();
+    }
+}
+
+#[test]
 fn a_delete_of_the_old_sa_is_the_switch_too() {
     for workers in [1, 2] {
         let style = Style::PLAIN;

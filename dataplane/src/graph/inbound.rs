@@ -236,7 +236,7 @@ impl<P: Pool> Graph<P> {
         if facts.has(Fact::FirstInbound) {
             let slot = self.link.inbound.cold_mut(place).and_then(|cold| cold.activates);
             if let Some(slot) = slot {
-                self.link.activate(slot);
+                self.link.heard_first(slot, spi);
             }
         }
         self.link.raise_inbound(place, spi, facts);

@@ -180,6 +180,7 @@ fn worker<F>(
         inbound,
         outbound,
         untold: worker::Untold::new(shape.inbound_slots + shape.outbound_slots),
+        newest: vec![None; shape.outbound_slots].into(),
     })
 }
 

@@ -38,6 +38,8 @@ pub struct WorkerEnd<F> {
     pub(super) handoff_in: Vec<HandoffIn<F>>,
     pub(super) counters: Arc<Counters>,
     pub(super) untold: Untold,
+    /// By outbound slot: the inbound SA installed last for its child, whose first packet is the switch.
+    pub(super) newest: Box<[Option<Spi>]>,
     /// The inbound SAs.
     pub inbound: InboundTable,
     /// The outbound SAs.
@@ -45,7 +47,7 @@ pub struct WorkerEnd<F> {
 }
 
 /// Whose facts control has not been told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Whose {
     Inbound(Place, Spi),
     Outbound(u32),
@@ -65,9 +67,20 @@ impl Untold {
     }
 
     fn add(&mut self, whose: Whose) {
+        if self.list.len() >= self.limit {
+            self.forget_repetitions();
+        }
         if self.list.len() < self.limit {
             self.list.push_back(whose);
         }
+    }
+
+    /// SAs that were replaced before their facts were told are listed again for their successors. Without
+    /// repetitions the list has room for all there are.
+    fn forget_repetitions(&mut self) {
+        self.list.make_contiguous().sort_unstable();
+        let mut last = None;
+        self.list.retain(|whose| last.replace(*whose) != Some(*whose));
     }
 
     fn forget(&mut self, whose: Whose) {
@@ -150,6 +163,22 @@ impl<F> WorkerEnd<F> {
         let Some(facts) = self.outbound.vacant_facts(slot) else { return };
         if facts.raise(Fact::Wanted) {
             self.untold.add(Whose::Outbound(slot));
+        }
+    }
+
+    /// Notes that an inbound SA was installed for the child that sends by `slot`.
+    pub(crate) fn expect_first(&mut self, slot: u32, spi: Spi) {
+        if let Some(newest) = self.newest.get_mut(slot as usize) {
+            *newest = Some(spi);
+        }
+    }
+
+    /// The first packet has verified on an inbound SA of the child that sends by `slot`. Only the newest is
+    /// the one the peer sends on after a rekey: the old one may be heard for the first time after the new
+    /// outbound SA was laid beside it, when the peer may not have that one yet.
+    pub(crate) fn heard_first(&mut self, slot: u32, spi: Spi) {
+        if self.newest.get(slot as usize) == Some(&Some(spi)) {
+            self.activate(slot);
         }
     }
 

@@ -99,8 +99,14 @@ fn install_inbound<F>(
             return Err(refusal);
         }
     };
+    let (spi, activates) = (parts.spi, parts.activates);
     let (refusal, sa) = match link.inbound.install(place, Inbound::new(parts, key, salt)) {
-        Ok(()) => return Ok(()),
+        Ok(()) => {
+            if let Some(slot) = activates {
+                link.expect_first(slot, spi);
+            }
+            return Ok(());
+        }
         Err(Misplaced::NoSuchSlot(sa)) => (Refusal::NoSuchSlot, sa),
         Err(Misplaced::Occupied(sa)) => (Refusal::Occupied, sa),
     };
