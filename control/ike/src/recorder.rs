@@ -74,6 +74,12 @@ impl Attempt {
             difference: String::new(),
         }
     }
+
+    /// Whether `other` is the same refusal of the same caller again.
+    fn is_repeated_by(&self, other: &Attempt) -> bool {
+        let refused = |attempt: &Attempt| attempt.role == Role::Responder && attempt.stage == Stage::Init;
+        refused(self) && refused(other) && self.remote == other.remote && self.failure == other.failure
+    }
 }
 
 /// The last attempts of every connection. Owned by the engine.
@@ -84,16 +90,22 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Keeps a finished attempt and forgets the oldest beyond the limit.
-    pub fn keep(&mut self, connection: Option<ConnectionId>, attempt: Attempt) {
+    /// Keeps a finished attempt and forgets the oldest beyond the limit. One that only repeats the last, as when a
+    /// refused initiator sends its request again, takes its place; false says that it did.
+    pub fn keep(&mut self, connection: Option<ConnectionId>, attempt: Attempt) -> bool {
         let (kept, limit) = match connection {
             Some(id) => (self.known.entry(id).or_default(), KEPT),
             None => (&mut self.strangers, KEPT_STRANGERS),
         };
+        if let Some(last) = kept.back_mut().filter(|last| last.is_repeated_by(&attempt)) {
+            last.ended = attempt.ended;
+            return false;
+        }
         if kept.len() == limit {
             kept.pop_front();
         }
         kept.push_back(attempt);
+        true
     }
 
     /// Forgets a connection that was removed from the configuration.
@@ -127,5 +139,18 @@ mod tests {
         let began: Vec<u64> = recorder.of(ConnectionId(1)).map(|attempt| attempt.began.0).collect();
         assert_eq!(began, (12..20).collect::<Vec<_>>());
         assert_eq!(recorder.of(ConnectionId(2)).count(), 0);
+    }
+
+    #[test]
+    fn a_repeated_refusal_is_one_attempt() {
+        let address: SocketAddr = "192.0.2.1:500".parse().unwrap();
+        let mut recorder = Recorder::default();
+        let mut attempt = Attempt::new(Role::Responder, address, address, Instant(1));
+        attempt.failure = Some(Failure::NoConnection);
+        assert!(recorder.keep(None, attempt.clone()));
+        assert!(!recorder.keep(None, attempt.clone()));
+        attempt.remote.set_port(501);
+        assert!(recorder.keep(None, attempt));
+        assert_eq!(recorder.strangers().count(), 2);
     }
 }

@@ -167,8 +167,9 @@ impl Engine {
             attempt.difference = missed.map(|missed| missed.to_string()).unwrap_or_default();
         }
         let connection = connection.map(|(id, _)| *id);
-        self.out.recorder.keep(connection, attempt.clone());
-        self.out.events.push_back(Event::AttemptFailed { connection, attempt: Box::new(attempt) });
+        if self.out.recorder.keep(connection, attempt.clone()) {
+            self.out.events.push_back(Event::AttemptFailed { connection, attempt: Box::new(attempt) });
+        }
     }
 
     /// An unprotected error reply, if the rate limit allows one.

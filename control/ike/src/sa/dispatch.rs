@@ -2,15 +2,13 @@
 
 use super::child_deal::Intent;
 use super::children::ChildState;
-use super::common::Common;
 use super::ike_sa::Opened;
-use super::line::{Line, Own, Peer, Standing};
+use super::line::{Own, Peer, Standing};
 use super::parts::Parts;
 use super::turn::Turn;
-use super::up::{Task, Up};
+use super::up::Task;
 use crate::collision::Rival;
-use crate::config::NatTraversal;
-use crate::context::{Context, Pending};
+use crate::context::Pending;
 use crate::error::Failure;
 use crate::want::{Answer, AnswerError, Role};
 use crate::window::{Due, Incoming};
@@ -334,70 +332,5 @@ impl Turn<'_, '_> {
             Task::Probe => self.start_probe(),
         }
         None
-    }
-}
-
-impl Up {
-    /// The peer's address changed.
-    pub(crate) fn peer_moved(&mut self, ctx: &mut Context<'_>, common: &mut Common, remote: SocketAddr) {
-        let old = std::mem::replace(&mut common.path.remote, remote);
-        for child in self.children.iter() {
-            ctx.order(crate::want::WantKind::UpdateAddresses { child: child.id, path: common.path });
-        }
-        ctx.event(crate::event::Event::PeerMoved { ike: common.id, old, new: remote });
-    }
-
-    /// When something of this tunnel is due.
-    pub(crate) fn deadline(&self, common: &Common) -> Option<crate::time::Instant> {
-        let lines = self.lines.iter().filter_map(Line::deadline);
-        let later = self.later.iter().map(|(at, _)| *at);
-        let own = [self.children.deadline(), self.probe_at(common), common.keepalive_at];
-        lines.chain(later).chain(own.into_iter().flatten()).min()
-    }
-
-    /// When the peer has been silent long enough to be probed; any request of ours under way is a probe too.
-    fn probe_at(&self, common: &Common) -> Option<crate::time::Instant> {
-        let current = self.lines.iter().find(|line| line.is_current())?;
-        let idle = !self.closing_or_unsettled() && current.own.is_none() && !current.sa.window.is_waiting();
-        common.config.dead_peer.filter(|_| idle).map(|policy| common.heard + policy.interval)
-    }
-
-    fn closing_or_unsettled(&self) -> bool {
-        self.is_closing() || !self.settled
-    }
-
-    /// What is due at the tunnel itself.
-    pub(crate) fn timeout(&mut self, ctx: &mut Context<'_>, common: &mut Common) {
-        let now = ctx.now;
-        let (due, later) = std::mem::take(&mut self.later).into_iter().partition(|(at, _)| *at <= now);
-        self.later = later;
-        let due: Vec<(crate::time::Instant, Task)> = due;
-        self.tasks.extend(due.into_iter().map(|(_, task)| task));
-        if self.probe_at(common).is_some_and(|at| at <= now) && !self.tasks.contains(&Task::Probe) {
-            self.tasks.push_back(Task::Probe);
-        }
-        if common.keepalive_at.is_some_and(|at| at <= now) {
-            let NatTraversal { keepalive, .. } = common.config.nat;
-            ctx.keep_alive(&common.path);
-            common.keepalive_at = Some(now + keepalive.max(std::time::Duration::from_secs(1)));
-        }
-        for index in 0..self.lines.len() {
-            self.turn(ctx, common, index, |turn| turn.timeout());
-        }
-        if let Some(index) = self.lines.iter().position(Line::is_current) {
-            for id in self.children.due(now) {
-                self.turn(ctx, common, index, |turn| turn.child_due(id));
-            }
-        }
-        self.lines.retain(
-            |line| !matches!(line.standing, Standing::Closed { until } if until <= now && line.own.is_none()),
-        );
-    }
-
-    /// Begins what can be begun, on every line.
-    pub(crate) fn pump(&mut self, ctx: &mut Context<'_>, common: &mut Common) {
-        for index in 0..self.lines.len() {
-            self.turn(ctx, common, index, |turn| turn.pump());
-        }
     }
 }

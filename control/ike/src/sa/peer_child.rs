@@ -7,6 +7,7 @@ use super::child_deal::{self, Choice};
 use super::children::ChildState;
 use super::line::{Own, Peer, Standing};
 use super::parts::Parts;
+use super::peer_child_reply::{Refused, answer};
 use super::turn::{Made, Turn};
 use crate::collision::{Rival, lowest};
 use crate::config::ChildId;
@@ -16,11 +17,8 @@ use crate::crypto::{EspKeyPair, Nonces, SharedSecret};
 use crate::error::{Failure, Side};
 use crate::id::ChildSaId;
 use crate::key_agreement::{KeyAgreement, Task as KeyTask};
-use crate::narrow;
 use crate::want::{AllocateSpi, Answer, OutboundStart, Role, WantKind};
-use crate::wire::{
-    ExchangeType, KeyExchange, KeyExchangeId, Nonce, Notify, NotifyType, Payload, SecurityAssociation, Spi,
-};
+use crate::wire::{ExchangeType, KeyExchangeId, Nonce, NotifyType, Payload, Spi};
 
 /// An SPI is being reserved.
 pub(crate) struct ExpectSpi {
@@ -348,65 +346,6 @@ impl Turn<'_, '_> {
         if let Some(failure) = refused.reported(&mut self.common.attempt) {
             self.end_if_misbehaved(&failure);
             self.report_child_failure(config, None, failure);
-        }
-    }
-}
-
-/// SA, Nr, KEr, TSi, TSr.
-fn answer(
-    sa: SecurityAssociation,
-    nonce: Option<Nonce>,
-    key: Option<(crate::config::Group, Vec<u8>)>,
-    theirs: &[crate::config::Selector],
-    ours: &[crate::config::Selector],
-) -> Vec<Payload> {
-    let mut payloads = vec![Payload::SecurityAssociation(sa)];
-    payloads.extend(nonce.map(Payload::Nonce));
-    payloads.extend(key.map(|(group, data)| {
-        Payload::KeyExchange(KeyExchange { method: KeyExchangeId::from(group.transform_id()), data })
-    }));
-    payloads.push(Payload::TrafficSelectorsInitiator(narrow::to_wire(theirs)));
-    payloads.push(Payload::TrafficSelectorsResponder(narrow::to_wire(ours)));
-    payloads
-}
-
-/// Why a request is refused.
-enum Refused {
-    Failure(Failure),
-    Deal(Box<child_deal::Refusal>),
-    WrongGroup(KeyExchangeId),
-    NotFound(u32),
-}
-
-impl From<Failure> for Refused {
-    fn from(failure: Failure) -> Refused {
-        Refused::Failure(failure)
-    }
-}
-
-impl Refused {
-    fn notify(&self) -> Payload {
-        Payload::Notify(match self {
-            Refused::Failure(failure) => Notify::new(failure.notify(), Vec::new()),
-            Refused::Deal(refusal) => Notify::new(refusal.failure.notify(), Vec::new()),
-            Refused::WrongGroup(group) => Notify::invalid_ke(*group),
-            Refused::NotFound(spi) => Notify::about_esp(NotifyType::ChildSaNotFound, *spi, Vec::new()),
-        })
-    }
-
-    /// What the operator should hear of it; conflicts that resolve themselves are none of it.
-    fn reported(self, attempt: &mut crate::recorder::Attempt) -> Option<Failure> {
-        match self {
-            Refused::Failure(Failure::TemporaryFailure) | Refused::WrongGroup(_) | Refused::NotFound(_) => {
-                None
-            }
-            Refused::Failure(failure) => Some(failure),
-            Refused::Deal(refusal) => {
-                attempt.offered = refusal.offered;
-                attempt.configured = refusal.configured;
-                attempt.difference = refusal.difference;
-                Some(refusal.failure)
-            }
         }
     }
 }

@@ -4,12 +4,12 @@
 
 use super::call::Call;
 use super::called::{Caller, ExpectSharedSecret};
-use super::called_auth;
 use super::common::Common;
 use super::handshake::Abort;
 use super::line::Line;
 use super::phase::{Called, Calling, Lingering, Next, Phase};
 use super::up::{Task, Up};
+use super::waits;
 use crate::config::{ChildId, Identity};
 use crate::context::{Context, Pending};
 use crate::error::Failure;
@@ -18,7 +18,7 @@ use crate::id::{ChildSaId, Ticket};
 use crate::input::{ChildFactKind, Datagram};
 use crate::recorder::Stage;
 use crate::time::Instant;
-use crate::want::{Answer, Role, WantKind};
+use crate::want::{Answer, Role};
 use crate::wire::{IkeSpi, Outer};
 
 /// A tunnel of any phase. Owned by the engine.
@@ -163,8 +163,8 @@ impl Tunnel {
             return Some(answer);
         }
         let next = match self.phase.take() {
-            Some(Phase::Calling(state)) => calling_answer(state, ctx, &mut self.common, answer),
-            Some(Phase::Called(state)) => called_answer(state, ctx, &mut self.common, answer),
+            Some(Phase::Calling(state)) => waits::calling_answer(state, ctx, &mut self.common, answer),
+            Some(Phase::Called(state)) => waits::called_answer(state, ctx, &mut self.common, answer),
             Some(other) => Ok(other),
             None => return Some(answer),
         };
@@ -177,12 +177,12 @@ impl Tunnel {
         let next = match self.phase.take() {
             Some(Phase::Calling(Calling::InitReply(state))) => state.timeout(ctx, &self.common),
             Some(Phase::Calling(Calling::AuthReply(state))) => state.timeout(ctx, &self.common),
-            Some(Phase::Calling(state)) => calling_timeout(state, ctx, &self.common),
+            Some(Phase::Calling(state)) => waits::calling_timeout(state, ctx, &self.common),
             Some(Phase::Called(state)) if self.common.attempt.began + half_open <= ctx.now => {
                 drop(state);
                 Err(Failure::HalfOpenTimeout(half_open).into())
             }
-            Some(Phase::Called(state)) => called_timeout(state, ctx, &self.common),
+            Some(Phase::Called(state)) => waits::called_timeout(state, ctx, &self.common),
             Some(Phase::Up(mut up)) => {
                 up.timeout(ctx, &mut self.common);
                 Ok(Phase::Up(up))
@@ -277,7 +277,7 @@ impl Tunnel {
                 self.enter(ctx, Ok(Phase::Up(up)));
             }
             Some(Phase::Calling(state)) => {
-                release(&state, ctx);
+                waits::release(&state, ctx);
                 self.fail(ctx, reason.into());
             }
             Some(Phase::Called(_)) => self.fail(ctx, reason.into()),
@@ -366,96 +366,5 @@ impl Up {
             }
         }
         left
-    }
-}
-
-fn calling_answer(state: Calling, ctx: &mut Context<'_>, common: &mut Common, answer: Answer) -> Next {
-    match state {
-        Calling::PublicValue(state) => state.answer(ctx, common, answer),
-        Calling::SharedSecret(state) => state.answer(ctx, common, answer),
-        Calling::Spi(state) => state.answer(ctx, common, answer),
-        Calling::Signature(state) => state.answer(ctx, common, answer),
-        Calling::Verdict(state) => state.answer(ctx, common, answer),
-        Calling::Verification(state) => state.answer(ctx, common, answer),
-        other @ (Calling::InitReply(_) | Calling::AuthReply(_)) => Ok(Phase::Calling(other)),
-    }
-}
-
-fn called_answer(state: Called, ctx: &mut Context<'_>, common: &mut Common, answer: Answer) -> Next {
-    match state {
-        Called::SharedSecret(state) => state.answer(ctx, common, answer),
-        Called::Verdict(state) => state.answer(ctx, common, answer),
-        Called::Verification(state) => state.answer(ctx, common, answer),
-        Called::Signature(state) => state.answer(ctx, common, answer),
-        other @ Called::AuthRequest(_) => Ok(Phase::Called(other)),
-    }
-}
-
-fn late(ctx: &Context<'_>, what: &'static str) -> Failure {
-    Failure::AnswerTimeout { what, waited: ctx.config.answer_timeout }
-}
-
-fn is_late(ctx: &Context<'_>, pending: Option<Pending>) -> bool {
-    pending.is_some_and(|pending| pending.until <= ctx.now)
-}
-
-fn calling_timeout(state: Calling, ctx: &mut Context<'_>, common: &Common) -> Next {
-    if !is_late(ctx, state.pending()) {
-        return Ok(Phase::Calling(state));
-    }
-    match state {
-        Calling::Verdict(state) => {
-            let failure = late(ctx, "the certificate verdict");
-            Err(state.give_up(ctx, common, failure))
-        }
-        Calling::Verification(state) => {
-            let failure = late(ctx, "signature verification");
-            Err(state.give_up(ctx, common, failure))
-        }
-        Calling::Spi(_) => Err(late(ctx, "SPI allocation").into()),
-        Calling::Signature(state) => {
-            state.release(ctx);
-            Err(late(ctx, "signing").into())
-        }
-        _ => Err(late(ctx, "key agreement").into()),
-    }
-}
-
-fn called_timeout(state: Called, ctx: &mut Context<'_>, common: &Common) -> Next {
-    if !is_late(ctx, state.pending()) {
-        return Ok(Phase::Called(state.tick(ctx)));
-    }
-    let failure = match &state {
-        Called::Verdict(_) => late(ctx, "the certificate verdict"),
-        Called::Verification(_) => late(ctx, "signature verification"),
-        Called::Signature(_) => late(ctx, "signing"),
-        _ => return Err(late(ctx, "key agreement").into()),
-    };
-    match state {
-        Called::Verdict(state) => Err(called_auth::give_up(ctx, common, state.handshake, failure)),
-        Called::Verification(state) => Err(called_auth::give_up(ctx, common, state.handshake, failure)),
-        Called::Signature(state) => Err(called_auth::give_up(ctx, common, state.handshake, failure)),
-        _ => Err(failure.into()),
-    }
-}
-
-impl Called {
-    /// Forgets fragments that waited too long.
-    fn tick(mut self, ctx: &Context<'_>) -> Called {
-        if let Called::AuthRequest(state) = &mut self {
-            state.handshake.sa.expire_fragments(ctx.now);
-        }
-        self
-    }
-}
-
-/// Gives back what an unfinished call holds.
-fn release(state: &Calling, ctx: &mut Context<'_>) {
-    match state {
-        Calling::Signature(state) => state.release(ctx),
-        Calling::AuthReply(state) => state.release(ctx),
-        Calling::Verdict(state) => ctx.order(WantKind::ReleaseSpi(state.spi())),
-        Calling::Verification(state) => ctx.order(WantKind::ReleaseSpi(state.spi())),
-        _ => {}
     }
 }

@@ -10,6 +10,7 @@ pub mod settings;
 
 use dataplane::DataPlane;
 use ravelin_ike::Engine;
+use ravelin_ike::engine::{IkePhase, IkeSnapshot};
 use ravelin_ike::event::Event;
 use ravelin_ike::id::{ChildSaId, IkeId, Ticket};
 use ravelin_ike::input::{ChildFact, ChildFactKind, Command, Datagram};
@@ -404,7 +405,7 @@ impl World {
     pub fn picture(&self, end: usize, as_of: usize) -> Vec<String> {
         let mut lines = Vec::new();
         for ike in self.ends[end].engine.snapshot() {
-            if ike.spis == (0, 0) {
+            if !is_up(&ike) {
                 continue;
             }
             lines.push(format!("ike {:016x} {:016x}", ike.spis.0, ike.spis.1));
@@ -428,7 +429,7 @@ impl World {
     }
 
     pub fn ikes(&self, end: usize) -> Vec<IkeId> {
-        self.ends[end].engine.snapshot().iter().filter(|ike| ike.spis != (0, 0)).map(|ike| ike.ike).collect()
+        self.ends[end].engine.snapshot().iter().filter(|ike| is_up(ike)).map(|ike| ike.ike).collect()
     }
 
     pub fn assert_converged(&self) {
@@ -444,6 +445,10 @@ impl World {
             end.plane.assert_empty(end.name);
         }
     }
+}
+
+fn is_up(ike: &IkeSnapshot) -> bool {
+    ike.spis != (0, 0) && ike.phase != IkePhase::Closing
 }
 
 fn fake_signature(key: &[u8], octets: &[u8]) -> Vec<u8> {
@@ -465,4 +470,33 @@ fn describe(bytes: &[u8]) -> String {
     let side = if bytes[19] & 0x08 != 0 { "i" } else { "r" };
     let spi: String = bytes[..4].iter().map(|octet| format!("{octet:02x}")).collect();
     format!("{spi} {exchange} {response} {id} ({side}, {} octets)", bytes.len())
+}
+
+/// Two ends with these connections, not yet connected.
+pub fn pair(connections: [ravelin_ike::config::Connection; 2]) -> World {
+    let certificates =
+        matches!(connections[0].remote_auth, ravelin_ike::config::RemoteAuth::Certificate { .. });
+    let mut number = 0;
+    let engines = connections.map(|connection| {
+        number += 1;
+        let mut engine = Engine::new(settings::engine_config(), [number; 32]);
+        engine.set_connection(Instant(0), settings::CONNECTION, Some(connection));
+        engine
+    });
+    World::new(1, engines, certificates)
+}
+
+/// A pair that is up with its first child.
+pub fn connected() -> World {
+    let mut world = pair([0, 1].map(settings::connection));
+    world.command(0, Command::Initiate { connection: settings::CONNECTION, child: None });
+    world.run_for(1_000_000);
+    world.assert_converged();
+    assert_eq!((world.ikes(0).len(), world.children(0).len()), (1, 1));
+    world
+}
+
+/// What a datagram is, from its header: exchange type and whether it is a response.
+pub fn kind(bytes: &[u8]) -> (u8, bool) {
+    (bytes[18], bytes[19] & 0x20 != 0)
 }

@@ -1,0 +1,109 @@
+//! Answers, and answers that do not come, for the states of a tunnel that is not up.
+
+use super::called_auth;
+use super::common::Common;
+use super::phase::{Called, Calling, Next, Phase};
+use crate::context::{Context, Pending};
+use crate::error::Failure;
+use crate::want::{Answer, WantKind};
+
+pub(crate) fn calling_answer(
+    state: Calling,
+    ctx: &mut Context<'_>,
+    common: &mut Common,
+    answer: Answer,
+) -> Next {
+    match state {
+        Calling::PublicValue(state) => state.answer(ctx, common, answer),
+        Calling::SharedSecret(state) => state.answer(ctx, common, answer),
+        Calling::Spi(state) => state.answer(ctx, common, answer),
+        Calling::Signature(state) => state.answer(ctx, common, answer),
+        Calling::Verdict(state) => state.answer(ctx, common, answer),
+        Calling::Verification(state) => state.answer(ctx, common, answer),
+        other @ (Calling::InitReply(_) | Calling::AuthReply(_)) => Ok(Phase::Calling(other)),
+    }
+}
+
+pub(crate) fn called_answer(
+    state: Called,
+    ctx: &mut Context<'_>,
+    common: &mut Common,
+    answer: Answer,
+) -> Next {
+    match state {
+        Called::SharedSecret(state) => state.answer(ctx, common, answer),
+        Called::Verdict(state) => state.answer(ctx, common, answer),
+        Called::Verification(state) => state.answer(ctx, common, answer),
+        Called::Signature(state) => state.answer(ctx, common, answer),
+        other @ Called::AuthRequest(_) => Ok(Phase::Called(other)),
+    }
+}
+
+fn late(ctx: &Context<'_>, what: &'static str) -> Failure {
+    Failure::AnswerTimeout { what, waited: ctx.config.answer_timeout }
+}
+
+fn is_late(ctx: &Context<'_>, pending: Option<Pending>) -> bool {
+    pending.is_some_and(|pending| pending.until <= ctx.now)
+}
+
+pub(crate) fn calling_timeout(state: Calling, ctx: &mut Context<'_>, common: &Common) -> Next {
+    if !is_late(ctx, state.pending()) {
+        return Ok(Phase::Calling(state));
+    }
+    match state {
+        Calling::Verdict(state) => {
+            let failure = late(ctx, "the certificate verdict");
+            Err(state.give_up(ctx, common, failure))
+        }
+        Calling::Verification(state) => {
+            let failure = late(ctx, "signature verification");
+            Err(state.give_up(ctx, common, failure))
+        }
+        Calling::Spi(_) => Err(late(ctx, "SPI allocation").into()),
+        Calling::Signature(state) => {
+            state.release(ctx);
+            Err(late(ctx, "signing").into())
+        }
+        _ => Err(late(ctx, "key agreement").into()),
+    }
+}
+
+pub(crate) fn called_timeout(state: Called, ctx: &mut Context<'_>, common: &Common) -> Next {
+    if !is_late(ctx, state.pending()) {
+        return Ok(Phase::Called(state.tick(ctx)));
+    }
+    let failure = match &state {
+        Called::Verdict(_) => late(ctx, "the certificate verdict"),
+        Called::Verification(_) => late(ctx, "signature verification"),
+        Called::Signature(_) => late(ctx, "signing"),
+        _ => return Err(late(ctx, "key agreement").into()),
+    };
+    match state {
+        Called::Verdict(state) => Err(called_auth::give_up(ctx, common, state.handshake, failure)),
+        Called::Verification(state) => Err(called_auth::give_up(ctx, common, state.handshake, failure)),
+        Called::Signature(state) => Err(called_auth::give_up(ctx, common, state.handshake, failure)),
+        _ => Err(failure.into()),
+    }
+}
+
+impl Called {
+    /// Forgets fragments that waited too long.
+    fn tick(mut self, ctx: &Context<'_>) -> Called {
+        if let Called::AuthRequest(state) = &mut self {
+            state.handshake.sa.expire_fragments(ctx.now);
+        }
+        self
+    }
+}
+
+/// Gives back what an unfinished call holds.
+pub(crate) fn release(state: &Calling, ctx: &mut Context<'_>) {
+    match state {
+        Calling::Signature(state) => state.release(ctx),
+        Calling::AuthReply(state) => state.release(ctx),
+        Calling::Verdict(state) => ctx.order(WantKind::ReleaseSpi(state.spi())),
+        Calling::Verification(state) => ctx.order(WantKind::ReleaseSpi(state.spi())),
+        _ => {}
+    }
+}

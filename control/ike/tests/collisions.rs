@@ -1,0 +1,284 @@
+//! Exchanges that cross each other, drawn as arrows: A on the left, B on the right, time runs down. What must come
+//! out is in RFC 7296 §2.8.1, §2.8.2 and §2.25.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+mod harness;
+
+use harness::{World, connected, kind, settings};
+use ravelin_ike::config::ChildId;
+use ravelin_ike::input::Command;
+
+const SECOND: u64 = 1_000_000;
+const CREATE_CHILD_SA: u8 = 36;
+const INFORMATIONAL: u8 = 37;
+
+fn rekey_child(world: &mut World, end: usize) {
+    let child = world.children(end)[0];
+    world.command(end, Command::RekeyChild { child });
+}
+
+fn rekey_ike(world: &mut World, end: usize) {
+    let ike = world.ikes(end)[0];
+    world.command(end, Command::RekeyIke { ike });
+}
+
+/// Drops the first `count` datagrams from this end of this exchange type and direction.
+fn drop_first(world: &mut World, end: usize, exchange: u8, response: bool, count: u32) {
+    let mut left = count;
+    world.gate = Some(Box::new(move |from, bytes| {
+        let hit = from == end && kind(bytes) == (exchange, response) && left > 0;
+        left -= u32::from(hit);
+        !hit
+    }));
+}
+
+fn settle(world: &mut World) {
+    for _ in 0..12 {
+        world.run_for(5 * SECOND);
+        world.traffic();
+    }
+    world.assert_converged();
+}
+
+fn collisions(world: &World) -> [u64; 2] {
+    [0, 1].map(|end| world.ends[end].engine.counters().collisions)
+}
+
+/// ```text
+///   A  CREATE_CHILD_SA{N(REKEY_SA)}  --\ /-->  B
+///   A  <--                           --/ \--   CREATE_CHILD_SA{N(REKEY_SA)}
+///      both answered; the lowest of four nonces decides; the loser's maker deletes it
+/// ```
+#[test]
+fn both_rekey_one_child() {
+    let mut world = connected();
+    let before = world.picture(0, 0);
+    rekey_child(&mut world, 0);
+    rekey_child(&mut world, 1);
+    settle(&mut world);
+    assert_eq!(collisions(&world), [1, 1]);
+    assert_eq!((world.ikes(0).len(), world.children(0).len()), (1, 1));
+    assert_ne!(world.picture(0, 0), before);
+}
+
+/// ```text
+///   A  CREATE_CHILD_SA{N(REKEY_SA)}  ------->  B
+///   A        lost  <--                         CREATE_CHILD_SA{N(REKEY_SA)}, sent at the same time
+///   A  <-------                                its answer
+///   A  D(old)  ----------------------------->  B
+///   A  <-------                                the repetition: too late, TEMPORARY_FAILURE or not found
+/// ```
+#[test]
+fn one_of_two_rekeys_comes_late() {
+    for late in 0..2 {
+        for lost in 1..4 {
+            let mut world = connected();
+            drop_first(&mut world, late, CREATE_CHILD_SA, false, lost);
+            rekey_child(&mut world, 0);
+            rekey_child(&mut world, 1);
+            settle(&mut world);
+            assert_eq!(world.children(0).len(), 1, "end {late} late, {lost} lost");
+        }
+    }
+}
+
+/// ```text
+///   both rekey, and answers are lost on the way back
+/// ```
+#[test]
+fn answers_of_crossing_rekeys_are_lost() {
+    for end in 0..2 {
+        for lost in 1..4 {
+            let mut world = connected();
+            drop_first(&mut world, end, CREATE_CHILD_SA, true, lost);
+            rekey_child(&mut world, 0);
+            rekey_child(&mut world, 1);
+            settle(&mut world);
+            assert_eq!(world.children(0).len(), 1, "from {end}, {lost} lost");
+        }
+    }
+}
+
+/// ```text
+///   A  INFORMATIONAL{D(child)}       --\ /-->  B
+///   A  <--                           --/ \--   CREATE_CHILD_SA{N(REKEY_SA, child)}
+///      TEMPORARY_FAILURE to the rekey, the delete wins
+/// ```
+#[test]
+fn a_delete_meets_a_rekey() {
+    for deleter in 0..2 {
+        let mut world = connected();
+        let child = world.children(deleter)[0];
+        world.command(deleter, Command::TerminateChild { child });
+        rekey_child(&mut world, 1 - deleter);
+        settle(&mut world);
+        assert_eq!((world.ikes(0).len(), world.children(0).len()), (1, 0));
+    }
+}
+
+/// ```text
+///   A  CREATE_CHILD_SA{N(REKEY_SA)}  ------->  B
+///   A        lost  <--                         its answer
+///   A  <-------                                D(new): made and deleted before A heard of it
+/// ```
+#[test]
+fn a_successor_is_deleted_before_its_asker_hears_of_it() {
+    let mut world = connected();
+    drop_first(&mut world, 1, CREATE_CHILD_SA, true, 1);
+    rekey_child(&mut world, 0);
+    world.run_for(SECOND / 4);
+    let child = *world.children(1).last().unwrap();
+    world.command(1, Command::TerminateChild { child });
+    settle(&mut world);
+}
+
+/// ```text
+///   A  INFORMATIONAL{D(child)}       --\ /-->  B
+///   A  <--                           --/ \--   INFORMATIONAL{D(child)}
+///      both answered without a Delete payload
+/// ```
+#[test]
+fn both_delete_one_child() {
+    let mut world = connected();
+    for end in 0..2 {
+        let child = world.children(end)[0];
+        world.command(end, Command::TerminateChild { child });
+    }
+    settle(&mut world);
+    assert_eq!((world.ikes(0).len(), world.children(0).len()), (1, 0));
+}
+
+/// ```text
+///   A  CREATE_CHILD_SA{SA(IKE)}      --\ /-->  B
+///   A  <--                           --/ \--   CREATE_CHILD_SA{SA(IKE)}
+///      one IKE SA is left, and the CHILD_SA lives through it all
+/// ```
+#[test]
+fn both_rekey_the_ike_sa() {
+    let mut world = connected();
+    let (spis, child) = (world.picture(0, 0), world.children(0));
+    rekey_ike(&mut world, 0);
+    rekey_ike(&mut world, 1);
+    settle(&mut world);
+    assert_eq!(collisions(&world), [1, 1]);
+    assert_eq!((world.ikes(0).len(), world.children(0)), (1, child));
+    assert_ne!(world.picture(0, 0), spis);
+}
+
+#[test]
+fn crossing_ike_rekeys_lose_messages() {
+    for (end, exchange, response) in [0, 1].into_iter().flat_map(|end| {
+        [(CREATE_CHILD_SA, false), (CREATE_CHILD_SA, true), (INFORMATIONAL, false), (INFORMATIONAL, true)]
+            .map(|(exchange, response)| (end, exchange, response))
+    }) {
+        for lost in 1..4 {
+            let mut world = connected();
+            let child = world.children(0);
+            drop_first(&mut world, end, exchange, response, lost);
+            rekey_ike(&mut world, 0);
+            rekey_ike(&mut world, 1);
+            settle(&mut world);
+            assert_eq!(
+                (world.ikes(0).len(), world.children(0)),
+                (1, child),
+                "{end} {exchange} {response} {lost}"
+            );
+        }
+    }
+}
+
+/// ```text
+///   A  CREATE_CHILD_SA{SA(IKE)}      --\ /-->  B
+///   A  <--                           --/ \--   CREATE_CHILD_SA{SA(ESP), TSi, TSr}
+///      TEMPORARY_FAILURE to both, tried again after a while
+/// ```
+#[test]
+fn a_child_is_asked_for_while_the_ike_sa_is_rekeyed() {
+    for rekeyer in 0..2 {
+        let mut world = connected();
+        let ike = world.picture(0, 0).pop().unwrap();
+        rekey_ike(&mut world, rekeyer);
+        let child = Some(ChildId(2));
+        world.command(1 - rekeyer, Command::Initiate { connection: settings::CONNECTION, child });
+        settle(&mut world);
+        assert_eq!(world.children(0).len(), 2);
+        assert_ne!(world.picture(0, 0).pop().unwrap(), ike);
+    }
+}
+
+/// ```text
+///   A  CREATE_CHILD_SA{SA(IKE)}      --\ /-->  B
+///   A  <--                           --/ \--   CREATE_CHILD_SA{N(REKEY_SA)}
+/// ```
+#[test]
+fn a_child_is_rekeyed_while_the_ike_sa_is() {
+    for rekeyer in 0..2 {
+        let mut world = connected();
+        let before = world.picture(0, 0);
+        rekey_ike(&mut world, rekeyer);
+        rekey_child(&mut world, 1 - rekeyer);
+        settle(&mut world);
+        let after = world.picture(0, 0);
+        assert!(after.len() == before.len() && after.iter().all(|line| !before.contains(line)), "{after:#?}");
+    }
+}
+
+/// ```text
+///   A  CREATE_CHILD_SA{SA(IKE)}      --\ /-->  B
+///   A  <--                           --/ \--   INFORMATIONAL{D(child)}
+/// ```
+#[test]
+fn a_child_is_deleted_while_the_ike_sa_is_rekeyed() {
+    for rekeyer in 0..2 {
+        let mut world = connected();
+        rekey_ike(&mut world, rekeyer);
+        let child = world.children(1 - rekeyer)[0];
+        world.command(1 - rekeyer, Command::TerminateChild { child });
+        settle(&mut world);
+        assert_eq!((world.ikes(0).len(), world.children(0).len()), (1, 0));
+    }
+}
+
+/// ```text
+///   A  CREATE_CHILD_SA{SA(IKE)}      --\ /-->  B
+///   A  <--                           --/ \--   INFORMATIONAL{D(IKE)}
+///      the end wins
+/// ```
+#[test]
+fn the_ike_sa_is_deleted_while_it_is_rekeyed() {
+    for rekeyer in 0..2 {
+        let mut world = connected();
+        rekey_ike(&mut world, rekeyer);
+        let ike = world.ikes(1 - rekeyer)[0];
+        world.command(1 - rekeyer, Command::TerminateIke { ike });
+        world.run_for(200 * SECOND);
+        assert_eq!(world.ikes(0).len() + world.ikes(1).len(), 0);
+        world.assert_empty();
+    }
+}
+
+/// ```text
+///   A  INFORMATIONAL{D(IKE)}         --\ /-->  B
+///   A  <--                           --/ \--   INFORMATIONAL{D(IKE)}
+/// ```
+#[test]
+fn both_delete_the_ike_sa() {
+    let mut world = connected();
+    for end in 0..2 {
+        world.command(end, Command::Terminate { connection: settings::CONNECTION });
+    }
+    world.run_for(SECOND);
+    world.assert_empty();
+}
+
+/// Both ends call each other at the same moment: whatever is left is the same on both, and something is left.
+#[test]
+fn both_call() {
+    let mut world = harness::pair([0, 1].map(settings::connection));
+    for end in 0..2 {
+        world.command(end, Command::Initiate { connection: settings::CONNECTION, child: None });
+    }
+    settle(&mut world);
+    assert!(!world.children(0).is_empty());
+}

@@ -1,0 +1,434 @@
+//! Single stories: what an operator, a stranger or a bad network does, and what must come of it.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+mod harness;
+
+use harness::{Dice, World, address, connected, kind, pair, settings};
+use ravelin_ike::config::{
+    Auth, ChildId, Connection, DeadPeer, Encryption, Group, IkeProposal, Prf, RemoteAddress, Retransmission,
+    Selector,
+};
+use ravelin_ike::error::Failure;
+use ravelin_ike::event::Event;
+use ravelin_ike::input::{ChildFactKind, Command, Datagram};
+use ravelin_ike::want::{OutboundStart, WantKind};
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+const SECOND: u64 = 1_000_000;
+const IKE_AUTH: u8 = 35;
+const INFORMATIONAL: u8 = 37;
+
+fn call(world: &mut World, end: usize, child: Option<ChildId>) {
+    world.command(end, Command::Initiate { connection: settings::CONNECTION, child });
+}
+
+fn connections(change: impl Fn(usize, &mut Connection)) -> [Connection; 2] {
+    [0, 1].map(|end| {
+        let mut connection = settings::connection(end);
+        change(end, &mut connection);
+        connection
+    })
+}
+
+fn failures(world: &World, end: usize) -> Vec<&'static str> {
+    let code = |event: &Event| match event {
+        Event::AttemptFailed { attempt, .. } => attempt.failure.as_ref().map(Failure::code),
+        Event::ChildFailed { reason, .. } | Event::IkeDown { reason, .. } => Some(reason.code()),
+        _ => None,
+    };
+    world.ends[end].events.iter().filter_map(code).collect()
+}
+
+#[test]
+fn a_wrong_key_brings_nothing_up_and_both_sides_say_why() {
+    let mut world = pair(connections(|end, connection| {
+        if end == 0 {
+            connection.local_auth = Auth::Psk(Zeroizing::new(b"wrong horse".to_vec()));
+        }
+    }));
+    call(&mut world, 0, None);
+    world.run_for(60 * SECOND);
+    assert_eq!(
+        (world.tally.ike_up, failures(&world, 0), failures(&world, 1)),
+        (0, vec!["RV-AUTH-001"], vec!["RV-AUTH-002"])
+    );
+    let attempts: Vec<_> = world.ends[0].engine.recorder().of(settings::CONNECTION).collect();
+    assert_eq!((attempts.len(), attempts[0].peer_notify), (1, Some(24)));
+    world.assert_empty();
+}
+
+/// The peer's key is wrong and it is the responder's: the initiator must tell it, since it believes to be up.
+#[test]
+fn a_responder_that_cannot_prove_itself_is_told() {
+    let mut world = pair(connections(|end, connection| {
+        if end == 1 {
+            connection.local_auth = Auth::Psk(Zeroizing::new(b"wrong horse".to_vec()));
+        }
+    }));
+    call(&mut world, 0, None);
+    world.run_for(60 * SECOND);
+    assert_eq!((failures(&world, 0), failures(&world, 1)), (vec!["RV-AUTH-002"], vec!["RV-AUTH-001"]));
+    assert_eq!(world.ikes(1).len(), 0);
+    world.assert_empty();
+}
+
+fn proposal(encryption: Encryption, groups: Vec<Group>) -> IkeProposal {
+    IkeProposal { encryption: vec![encryption], integrity: vec![], prf: vec![Prf::HmacSha256], groups }
+}
+
+#[test]
+fn the_responders_group_is_taken_after_a_wrong_guess() {
+    let mut world = pair(connections(|end, connection| {
+        let groups = if end == 0 { vec![Group::EcpP256, Group::X25519] } else { vec![Group::X25519] };
+        connection.proposals = vec![proposal(Encryption::AesGcm256, groups)];
+    }));
+    call(&mut world, 0, None);
+    world.run_for(SECOND);
+    assert_eq!(world.children(0).len(), 1);
+    world.assert_converged();
+}
+
+#[test]
+fn proposals_that_do_not_meet_are_explained() {
+    let mut world = pair(connections(|end, connection| {
+        let encryption = if end == 0 { Encryption::AesGcm128 } else { Encryption::AesGcm256 };
+        connection.proposals = vec![proposal(encryption, vec![Group::X25519])];
+    }));
+    call(&mut world, 0, None);
+    world.run_for(60 * SECOND);
+    // The initiator goes on asking for a while, because anybody could have sent the refusal.
+    assert_eq!((failures(&world, 0), failures(&world, 1)), (vec!["RV-INIT-002"], vec!["RV-INIT-003"]));
+    let attempt = world.ends[1].engine.recorder().of(settings::CONNECTION).next().unwrap();
+    assert!(attempt.offered.contains("128") && attempt.configured.contains("256"), "{attempt:#?}");
+    world.assert_empty();
+}
+
+#[test]
+fn selectors_that_do_not_meet_leave_the_ike_sa_up() {
+    let mut world = pair(connections(|end, connection| {
+        if end == 1 {
+            connection.children[0].local = vec![Selector::prefix("10.77.0.0".parse().unwrap(), 24)];
+            connection.children.truncate(1);
+        }
+    }));
+    call(&mut world, 0, Some(ChildId(1)));
+    world.run_for(5 * SECOND);
+    assert_eq!((world.ikes(0).len(), world.ikes(1).len(), world.children(0).len()), (1, 1, 0));
+    assert_eq!((failures(&world, 0), failures(&world, 1)), (vec!["RV-CHILD-002"], vec!["RV-CHILD-001"]));
+    world.assert_converged();
+}
+
+#[test]
+fn one_child_too_many_is_refused() {
+    let mut world = pair(connections(|_, connection| connection.max_children = 1));
+    call(&mut world, 0, None);
+    world.run_for(SECOND);
+    call(&mut world, 0, Some(ChildId(2)));
+    world.run_for(5 * SECOND);
+    assert_eq!(failures(&world, 0), vec!["RV-CHILD-007"]);
+    world.assert_converged();
+}
+
+#[test]
+fn children_of_their_own_key_exchange_come_up_and_are_rekeyed() {
+    let mut world = connected();
+    call(&mut world, 1, Some(ChildId(2)));
+    world.run_for(SECOND);
+    assert_eq!(world.children(0).len(), 2);
+    for child in world.children(1) {
+        world.command(1, Command::RekeyChild { child });
+    }
+    world.run_for(SECOND);
+    world.traffic();
+    world.run_for(20 * SECOND);
+    assert_eq!(world.tally.child_rekeyed, 4);
+    world.assert_converged();
+}
+
+#[test]
+fn certificates_travel_in_fragments_within_the_mtu() {
+    let mut world = pair([0, 1].map(settings::with_certificates));
+    let (sender, receiver) = std::sync::mpsc::channel();
+    world.gate = Some(Box::new(move |_, bytes| {
+        if kind(bytes).0 == IKE_AUTH {
+            sender.send(bytes.len()).unwrap();
+        }
+        true
+    }));
+    call(&mut world, 0, None);
+    world.run_for(SECOND);
+    let lengths: Vec<usize> = receiver.try_iter().collect();
+    assert!(lengths.len() >= 6 && lengths.iter().all(|length| *length <= 1280 - 28), "{lengths:?}");
+    assert_eq!(world.children(0).len(), 1);
+    world.assert_converged();
+}
+
+#[test]
+fn forced_nat_traversal_moves_both_to_port_4500_and_into_udp() {
+    for forcing in 0..2 {
+        let mut world = pair(connections(|end, connection| connection.nat.force = end == forcing));
+        call(&mut world, 0, None);
+        world.run_for(SECOND);
+        for end in 0..2 {
+            let snapshot = world.ends[end].engine.snapshot();
+            let path = snapshot[0].path;
+            assert!(path.udp_encapsulation && path.local.port() == 4500 && path.remote.port() == 4500);
+            assert_eq!(path.remote_behind_nat, end != forcing);
+        }
+        world.assert_converged();
+    }
+}
+
+#[test]
+fn a_dead_peer_is_noticed_in_time_and_everything_of_it_removed() {
+    let mut world = connected();
+    world.gate = Some(Box::new(|_, _| false));
+    // interval 10 s, then the probe and 4 retransmissions 2 s apart
+    world.run_for(19 * SECOND);
+    assert_eq!(world.ikes(0).len(), 1);
+    world.run_for(4 * SECOND);
+    assert_eq!((failures(&world, 0), failures(&world, 1)), (vec!["RV-NET-003"], vec!["RV-NET-003"]));
+    world.assert_empty();
+}
+
+#[test]
+fn no_probe_is_sent_while_traffic_is_seen() {
+    let mut world = connected();
+    let before = world.tally.datagrams;
+    for _ in 0..20 {
+        world.run_for(5 * SECOND);
+        world.traffic();
+    }
+    assert_eq!(world.tally.datagrams, before);
+}
+
+/// The reply that lets the peer send waits for the inbound SA, and the request's repetitions are absorbed.
+#[test]
+fn the_reply_waits_for_the_installation() {
+    let mut world = pair([0, 1].map(settings::connection));
+    world.ends[1].hold = |kind| matches!(kind, WantKind::Install(_));
+    let (sender, receiver) = std::sync::mpsc::channel();
+    world.gate = Some(Box::new(move |from, bytes| {
+        if from == 1 && kind(bytes) == (IKE_AUTH, true) {
+            sender.send(()).unwrap();
+        }
+        true
+    }));
+    call(&mut world, 0, None);
+    world.run_for(3 * SECOND);
+    assert_eq!(receiver.try_iter().count(), 0);
+    assert_eq!(world.ends[1].held.len(), 1, "a repeated request asked for a second installation");
+    world.ends[1].hold = |_| false;
+    let want = world.ends[1].held.remove(0);
+    world.answer(1, want);
+    world.run_for(SECOND);
+    assert!(receiver.try_iter().count() >= 1);
+    world.assert_converged();
+}
+
+/// The successor starts to send at the first packet that arrives on it, or at the old one's Delete.
+#[test]
+fn the_responder_of_a_rekey_holds_back_until_it_hears_on_the_new_sa() {
+    let mut world = connected();
+    world.ends[1].hold = |kind| matches!(kind, WantKind::Install(_));
+    let child = world.children(0)[0];
+    world.command(0, Command::RekeyChild { child });
+    world.run_for(SECOND);
+    let want = &world.ends[1].held[0];
+    assert!(
+        matches!(&want.kind, WantKind::Install(i) if i.start == OutboundStart::OnFirstInbound && i.replaces.is_some())
+    );
+}
+
+#[test]
+fn soft_lifetimes_lead_to_rekeys_and_hard_ones_to_the_end() {
+    let mut world = pair(connections(|_, connection| {
+        connection.children[0].lifetime.soft = Duration::from_secs(60);
+        connection.children[0].lifetime.hard = Duration::from_secs(90);
+    }));
+    call(&mut world, 0, None);
+    world.run_for(70 * SECOND);
+    assert!(world.tally.child_rekeyed >= 2);
+    world.assert_converged();
+    let child = world.children(0)[0];
+    world.fact(0, child, ChildFactKind::HardExpiry);
+    world.run_for(SECOND);
+    assert_eq!(world.children(1).len(), 0);
+}
+
+/// Anybody can send these; none may have an effect (RFC 7296 §2.21.4).
+#[test]
+fn unprotected_messages_tear_nothing_down() {
+    let mut world = connected();
+    let snapshot = world.ends[1].engine.snapshot();
+    let (initiator, responder) = snapshot[0].spis;
+    for (flags, id) in [(0x08u8, 2u32), (0x28, 0), (0x08, 0), (0x28, 1)] {
+        for payload in [[42u8, 0, 0, 0, 0, 0, 0, 8, 1, 0, 0, 0], [41, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 24]] {
+            let mut bytes = [initiator.to_be_bytes(), responder.to_be_bytes()].concat();
+            bytes.extend([payload[0], 0x20, INFORMATIONAL, flags]);
+            bytes.extend(id.to_be_bytes());
+            bytes.extend(36u32.to_be_bytes());
+            bytes.extend(&payload[4..]);
+            let datagram = Datagram { instance: 0, local: address(1, 500), remote: address(0, 500), bytes };
+            let now = world.at();
+            world.ends[1].engine.handle_datagram(now, datagram);
+            world.drain(1);
+        }
+    }
+    world.run_for(5 * SECOND);
+    assert_eq!((world.ikes(1).len(), world.children(1).len()), (1, 1));
+    world.assert_converged();
+}
+
+/// A forged refusal overtakes the real reply: the attempt succeeds all the same.
+#[test]
+fn a_forged_refusal_does_not_end_an_attempt() {
+    let mut world = pair([0, 1].map(settings::connection));
+    let (sender, receiver) = std::sync::mpsc::channel();
+    world.gate = Some(Box::new(move |from, bytes| {
+        if from == 0 && kind(bytes) == (34, false) {
+            sender.send(bytes[..8].to_vec()).unwrap();
+        }
+        true
+    }));
+    call(&mut world, 0, None);
+    world.run_for(1);
+    let spi = receiver.recv().unwrap();
+    let mut bytes = [spi, vec![0; 8]].concat();
+    bytes.extend([41, 0x20, 34, 0x20, 0, 0, 0, 0, 0, 0, 0, 36]);
+    bytes.extend([0, 0, 0, 8, 0, 0, 0, 14]);
+    let datagram = Datagram { instance: 0, local: address(0, 500), remote: address(1, 500), bytes };
+    let now = world.at();
+    world.ends[0].engine.handle_datagram(now, datagram);
+    world.run_for(2 * SECOND);
+    assert_eq!(world.children(0).len(), 1);
+}
+
+/// Protects the memory: whoever sends IKE_SA_INIT requests from everywhere fills what is set apart and no more; an
+/// honest caller gets through by its cookie.
+#[test]
+fn a_flood_of_strangers_stays_within_its_bounds() {
+    let open = |end: usize, connection: &mut Connection| {
+        if end == 1 {
+            connection.remote = RemoteAddress::Any;
+        }
+    };
+    let mut world = pair(connections(open));
+    let (sender, receiver) = std::sync::mpsc::channel();
+    world.gate = Some(Box::new(move |from, bytes| {
+        if from == 0 && kind(bytes) == (34, false) {
+            let _ = sender.send(bytes.to_vec());
+        }
+        false
+    }));
+    call(&mut world, 0, None);
+    world.run_for(SECOND / 10);
+    let template = receiver.recv().unwrap();
+    world.gate = None;
+    let mut dice = Dice(9);
+    let config = settings::engine_config();
+    for number in 0..20_000u32 {
+        let mut bytes = template.clone();
+        bytes[..8].copy_from_slice(&dice.roll().to_be_bytes());
+        let remote = std::net::SocketAddr::from(([198, 18, (number >> 8) as u8, number as u8], 500));
+        let datagram = Datagram { instance: 0, local: address(1, 500), remote, bytes };
+        let now = world.at();
+        let engine = &mut world.ends[1].engine;
+        engine.handle_datagram(now, datagram);
+        while engine.poll_transmit().is_some() {}
+        while let Some(want) = engine.poll_want() {
+            drop(want);
+        }
+        while engine.poll_event().is_some() {}
+        assert!(engine.half_open() <= config.half_open.cookie_threshold);
+    }
+    let counters = world.ends[1].engine.counters();
+    assert!(counters.cookies_demanded > 19_000, "{counters:?}");
+    call(&mut world, 0, None);
+    world.run_for(3 * SECOND);
+    assert_eq!(world.children(0).len(), 1, "the honest caller did not get through");
+    world.run_for(40 * SECOND);
+    assert_eq!(world.ends[1].engine.half_open(), 0);
+}
+
+/// Every datagram of a whole life, with octets changed and cut, thrown at both ends: no panic, and no effect.
+#[test]
+fn damaged_datagrams_do_no_harm() {
+    let mut world = pair([0, 1].map(settings::with_certificates));
+    let (sender, receiver) = std::sync::mpsc::channel();
+    world.gate = Some(Box::new(move |from, bytes| {
+        sender.send((from, bytes.to_vec())).unwrap();
+        true
+    }));
+    call(&mut world, 0, None);
+    let mut dice = Dice(4);
+    for round in 0..200 {
+        world.run_for(20_000);
+        if round % 40 == 39 {
+            let child = world.children(0)[0];
+            world.command(0, Command::RekeyChild { child });
+        }
+        for (from, bytes) in receiver.try_iter().collect::<Vec<_>>() {
+            for _ in 0..20 {
+                let mut damaged = bytes.clone();
+                let octet = dice.below(damaged.len() as u64) as usize;
+                damaged[octet] ^= 1 << dice.below(8);
+                if dice.chance(300) {
+                    let length = dice.below(damaged.len() as u64) as usize;
+                    damaged.truncate(length);
+                }
+                // The first message has no protection; a changed one is another stranger's.
+                if bytes[18] == 34 {
+                    continue;
+                }
+                let (local, remote) = (address(1 - from, 500), address(from, 500));
+                let now = world.at();
+                let datagram = Datagram { instance: 0, local, remote, bytes: damaged };
+                world.ends[1 - from].engine.handle_datagram(now, datagram);
+                world.drain(1 - from);
+            }
+        }
+    }
+    world.run_for(10 * SECOND);
+    assert_eq!(world.ikes(0).len(), 1);
+    world.assert_converged();
+}
+
+/// kill -9 and a new start: the peer's old IKE SA goes when the new one comes up.
+#[test]
+fn a_restarted_peer_replaces_its_old_sa() {
+    let mut world = connected();
+    let mut engine = ravelin_ike::Engine::new(settings::engine_config(), [99; 32]);
+    engine.set_connection(world.at(), settings::CONNECTION, Some(settings::connection(0)));
+    world.ends[0].engine = engine;
+    world.ends[0].plane = harness::dataplane::DataPlane::new(0x3000, 5);
+    call(&mut world, 0, None);
+    world.run_for(5 * SECOND);
+    assert_eq!((world.ikes(1).len(), world.children(1).len()), (1, 1));
+    world.assert_converged();
+}
+
+#[test]
+fn an_unreachable_peer_is_reported_after_all_retransmissions() {
+    let mut world = pair([0, 1].map(settings::connection));
+    world.gate = Some(Box::new(|_, _| false));
+    call(&mut world, 0, None);
+    let Retransmission { first, tries } = settings::engine_config().retransmission;
+    world.run_for(first.as_micros() as u64 * ((1 << (tries + 1)) - 1) + SECOND);
+    assert_eq!(failures(&world, 0), vec!["RV-NET-001"]);
+    assert_eq!(world.tally.datagrams, u64::from(tries) + 1);
+    world.assert_empty();
+}
+
+#[test]
+fn dead_peer_detection_may_be_off_and_still_answers() {
+    let mut world = pair(connections(|end, connection| {
+        connection.dead_peer = (end == 0).then(DeadPeer::default);
+    }));
+    call(&mut world, 0, None);
+    world.run_for(100 * SECOND);
+    assert_eq!(world.ikes(0).len(), 1);
+    world.assert_converged();
+}
