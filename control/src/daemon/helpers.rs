@@ -118,8 +118,7 @@ impl Helpers {
             ticket,
             |error| Answer::Verdict(Err(error)),
             move || {
-                // Whether it is the peer expected here, the engine asks itself.
-                let judgement = trust::judge(&profile, &verdict, None, now());
+                let judgement = trust::judge(&profile, &verdict, basis.expected.as_ref(), now());
                 if let Ok(verdict) = &judgement.evidence {
                     tracing::debug!("a peer's chain was accepted; {}", verdict.not_checked().join("; "));
                 }
