@@ -558,11 +558,29 @@ impl ToWorkers for Rings {
 fn the_cage_of_a_daemon_that_died_is_taken_over() {
     needs_root!();
     let (gateway, _host) = wired();
-    gateway.run("nft add table netdev ravelin-cage");
-    gateway.run("nft add chain netdev ravelin-cage old { type filter hook ingress device lo priority 0 ; policy drop ; }");
+    // No process has this number (the kernel's limit is 4194304).
+    gateway.run("nft add table netdev ravelin-cage-4194305-0");
+    gateway.run("nft add chain netdev ravelin-cage-4194305-0 old { type filter hook ingress device lo priority 0 ; policy drop ; }");
     let handle = Instance::start(public(&gateway)).unwrap();
     assert_eq!(gateway.run("nft list ruleset"), "");
     handle.stop().unwrap();
+}
+
+/// The public and the private side may live in one namespace; the cage of one is not the other's to touch,
+/// not even for a moment.
+#[test]
+fn instances_that_share_a_namespace_leave_each_others_cage_alone() {
+    needs_root!();
+    let (gateway, _host) = wired();
+    let first = InstanceSpec { caged: vec!["under".into()], ..public(&gateway) };
+    let first = Instance::start(first).unwrap();
+    let before = gateway.run("nft -a list ruleset");
+    let second = Instance::start(InstanceSpec { id: 8, ..private(&gateway) }).unwrap();
+    assert_eq!(gateway.run("nft -a list ruleset"), before);
+    second.stop().unwrap();
+    assert_eq!(gateway.run("nft -a list ruleset"), before);
+    assert!(before.contains("handle") && before.contains("under"));
+    first.stop().unwrap();
 }
 
 /// RFC 1071.

@@ -9,6 +9,7 @@ use rtnetlink::Handle;
 use tokio::time::Instant;
 use tun_rs::SyncDevice;
 
+use super::cage::{self, Cage};
 use super::error::InstanceError;
 use super::event::{Change, Event, KernelDevice, Request, Role, SyncCause};
 use super::mirror::Snapshot;
@@ -17,7 +18,7 @@ use super::outlet::Outlet;
 use super::spec::{InstanceSpec, InterfaceSpec, Namespace, PrivateSpec, check_device_name};
 use super::sysctl::ForwardingGuard;
 use super::translate::Names;
-use super::{cage, device, sysctl};
+use super::{device, sysctl};
 
 /// Corrections of forwarding in one tick after which somebody is fighting us.
 const FIGHT: u32 = 16;
@@ -51,6 +52,8 @@ pub(super) struct Machine {
     pub(super) manages: Option<bool>,
     /// Destinations and metrics of routes we installed.
     pub(super) routes: BTreeSet<(IpNet, u32)>,
+    /// The nft table.
+    cage: Cage,
     /// Devices in the cage.
     caged: Vec<String>,
     /// `disable_ipv6` of caged devices as we found it.
@@ -78,6 +81,7 @@ impl Machine {
             kept: BTreeSet::new(),
             manages: None,
             routes: BTreeSet::new(),
+            cage: Cage::of(id),
             caged: Vec::new(),
             ipv6_before: BTreeMap::new(),
             forwarding: ForwardingGuard::default(),
@@ -89,7 +93,7 @@ impl Machine {
     /// Puts everything in place: forwarding off first, the cage before anything can answer, devices last.
     pub(super) async fn raise(&mut self, spec: &InstanceSpec) -> Result<(), InstanceError> {
         self.forwarding.hold()?;
-        self.clear_cage();
+        self.clear_dead_cages();
         self.set_caged(spec.caged.clone()).await?;
         if spec.namespace != Namespace::Own {
             self.raise_loopback().await?;
@@ -207,17 +211,17 @@ impl Machine {
         for device in &self.caged {
             sysctl::disable_ipv6(device)?;
         }
-        if cage::stands(&self.caged)? {
+        if self.cage.stands(&self.caged)? {
             return Ok(());
         }
         tracing::warn!(instance = self.id, "the nft cage was taken down; put back");
-        cage::apply(&self.caged)
+        self.cage.apply(&self.caged)
     }
 
-    /// Takes down what a daemon that died left standing for devices that may not be ports any more. Without
-    /// nft there is nothing to take down.
-    fn clear_cage(&self) {
-        if let Err(error) = cage::apply(&[]) {
+    /// What a daemon that died left standing may be around devices that are not ports any more. Without nft
+    /// there is nothing to take down.
+    fn clear_dead_cages(&self) {
+        if let Err(error) = cage::clear_dead() {
             tracing::debug!(instance = self.id, %error, "no former cage to take down");
         }
     }
@@ -302,7 +306,7 @@ impl Machine {
             }
         }
         let idle = wanted.is_empty() && self.caged.is_empty();
-        let applied = if idle { Ok(()) } else { cage::apply(&wanted) };
+        let applied = if idle { Ok(()) } else { self.cage.apply(&wanted) };
         if applied.is_ok() {
             self.caged = wanted;
         }
