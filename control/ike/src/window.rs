@@ -122,8 +122,8 @@ impl Window {
         self.next_request = self.next_request.saturating_add(1);
     }
 
-    /// Withdraws an IKE_SA_INIT request, to send another one under the same ID: with a cookie, or another key
-    /// exchange (RFC 7296 §2.6, §1.2).
+    /// Gives up the unanswered request: an IKE_SA_INIT to send another one under the same ID, with a cookie or
+    /// another key exchange (RFC 7296 §2.6, §1.2), or any when its IKE SA ends.
     pub fn withdraw(&mut self) {
         self.outstanding = None;
     }

@@ -193,6 +193,17 @@ fn a_dead_peer_is_noticed_in_time_and_everything_of_it_removed() {
     world.assert_empty();
 }
 
+/// A Delete that nobody answers must not keep the tunnel, nor wake the loop for ever.
+#[test]
+fn a_tunnel_closed_towards_a_silent_peer_is_forgotten() {
+    let mut world = connected();
+    world.gate = Some(Box::new(|_, _| false));
+    world.command(0, Command::Terminate { connection: settings::CONNECTION });
+    world.run_for(300 * SECOND);
+    assert!(world.ends[0].engine.snapshot().is_empty());
+    assert_eq!(world.ends[0].engine.next_deadline(), None);
+}
+
 #[test]
 fn no_probe_is_sent_while_traffic_is_seen() {
     let mut world = connected();

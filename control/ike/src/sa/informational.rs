@@ -106,6 +106,8 @@ impl Turn<'_, '_> {
         self.line.abandon(self.ctx);
         self.line.own = None;
         self.line.delete = false;
+        // Nobody answers any more; a request left waiting would call the line due for ever.
+        self.line.sa.window.withdraw();
         self.line.standing = Standing::Closed { until: self.ctx.now + self.ctx.config.linger };
     }
 
