@@ -5,6 +5,7 @@ use crate::config::EngineConfig;
 use crate::crypto::{CookieJar, Drbg};
 use crate::event::Event;
 use crate::id::IkeId;
+use crate::sa::phase::Patience;
 use crate::time::Instant;
 use crate::wire::IkeSpi;
 use std::collections::{BTreeMap, VecDeque};
@@ -95,9 +96,11 @@ impl Admission {
         self.half_open.len() >= config.half_open.limit || same >= config.half_open.per_address
     }
 
-    /// How long a half-open tunnel may take (IKE-20: less under pressure).
-    pub(super) fn patience(&self, config: &EngineConfig) -> Duration {
-        if self.demands_cookie(config) { config.half_open.reduced_timeout } else { config.half_open.timeout }
+    /// How long a half-open tunnel may take (IKE-20: less under pressure, until the caller has come with IKE_AUTH).
+    pub(super) fn patience(&self, config: &EngineConfig) -> Patience {
+        let limits = &config.half_open;
+        let to_auth = if self.demands_cookie(config) { limits.reduced_timeout } else { limits.timeout };
+        Patience { to_auth, to_proof: limits.timeout.max(to_auth) }
     }
 
     pub(super) fn enter(

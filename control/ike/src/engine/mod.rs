@@ -14,7 +14,7 @@ use crate::error::Failure;
 use crate::event::{Event, Transmit};
 use crate::id::{ChildSaId, IkeId, Ticket};
 use crate::input::{ChildFact, Command, Datagram};
-use crate::recorder::Recorder;
+use crate::recorder::{Attempt, Recorder};
 use crate::sa::common::Common;
 use crate::sa::tunnel::Tunnel;
 use crate::sa::up::Task;
@@ -171,8 +171,8 @@ impl Engine {
             if due > now {
                 return;
             }
-            let half_open = self.admission.patience(&self.config);
-            self.with_tunnel(now, id, |tunnel, ctx| tunnel.timeout(ctx, half_open));
+            let patience = self.admission.patience(&self.config);
+            self.with_tunnel(now, id, |tunnel, ctx| tunnel.timeout(ctx, patience));
             // A tunnel that has done all it can and still calls itself due is looked at again a moment later, not
             // at once: the loop must end.
             if self.deadlines.first().is_some_and(|first| *first == (due, id)) {
@@ -227,12 +227,24 @@ impl Engine {
         if let Some(id) = self.tunnels_of(connection).into_iter().find(usable) {
             return self.with_tunnel(now, id, |tunnel, ctx| tunnel.want_child(ctx, child));
         }
-        let RemoteAddress::One(remote) = config.remote else { return };
+        let RemoteAddress::One(remote) = config.remote else {
+            return self.cannot_call(now, connection, &config);
+        };
         let local = SocketAddr::new(config.local, self.config.port);
         let remote = SocketAddr::new(remote, self.config.port);
         let id = self.out.next_ike();
         let common = Common::new(id, Role::Initiator, (connection, config), (local, remote), now);
         self.make_tunnel(now, None, |ctx| Tunnel::call(ctx, common, child));
+    }
+
+    fn cannot_call(&mut self, now: Instant, connection: ConnectionId, config: &Connection) {
+        let local = SocketAddr::new(config.local, self.config.port);
+        let nowhere = SocketAddr::new(if local.is_ipv4() { [0; 4].into() } else { [0; 16].into() }, 0);
+        let mut attempt = Attempt::new(Role::Initiator, local, nowhere, now);
+        attempt.ended = Some(now);
+        attempt.failure = Some(Failure::NotConfigured("the connection has no remote address"));
+        let connection = Some(connection);
+        self.out.events.push_back(Event::AttemptFailed { connection, attempt: Box::new(attempt) });
     }
 
     fn child_task(&mut self, now: Instant, child: ChildSaId, task: Task) {
@@ -285,7 +297,7 @@ impl Engine {
             deadline: None,
             half_open,
         });
-        if self.admission.patience(&self.config) < patience {
+        if self.admission.patience(&self.config).to_auth < patience.to_auth {
             // The pressure that has just been reached shortens the life of those already half-open.
             for id in self.admission.ids() {
                 self.with_tunnel(now, id, |_, _| {});

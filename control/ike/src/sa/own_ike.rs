@@ -202,14 +202,8 @@ impl Turn<'_, '_> {
             Winner::Ours => line.standing = Standing::Retiring { until },
             Winner::Theirs => {
                 line.standing = Standing::Current;
-                let (initiator_spi, responder_spi, suite) =
-                    (line.sa.initiator_spi.0, line.sa.responder_spi.0, line.sa.suite);
-                self.ctx.event(Event::IkeRekeyed {
-                    ike: self.common.id,
-                    initiator_spi,
-                    responder_spi,
-                    suite,
-                });
+                let event = rekeyed(self.common.id, &line.sa);
+                self.tell_rekeyed(event);
                 if !self.line.is_closed() {
                     self.retire();
                 }
@@ -220,9 +214,7 @@ impl Turn<'_, '_> {
     /// This line is the candidate and the peer uses it: it won.
     pub(crate) fn adopt_candidate(&mut self) {
         self.line.standing = Standing::Current;
-        let sa = &self.line.sa;
-        let (initiator_spi, responder_spi, suite) = (sa.initiator_spi.0, sa.responder_spi.0, sa.suite);
-        self.ctx.event(Event::IkeRekeyed { ike: self.common.id, initiator_spi, responder_spi, suite });
+        self.tell_rekeyed(rekeyed(self.common.id, &self.line.sa));
         let until = self.ctx.now + PEERS_DELETE;
         for line in self.up.lines.iter_mut().filter(|line| line.is_current()) {
             line.standing = Standing::Retiring { until };
@@ -233,13 +225,14 @@ impl Turn<'_, '_> {
     }
 
     pub(crate) fn ike_rekeyed(&mut self, sa: &IkeSa) {
-        let (initiator_spi, responder_spi) = (sa.initiator_spi.0, sa.responder_spi.0);
-        self.ctx.event(Event::IkeRekeyed {
-            ike: self.common.id,
-            initiator_spi,
-            responder_spi,
-            suite: sa.suite,
-        });
+        self.tell_rekeyed(rekeyed(self.common.id, sa));
+    }
+
+    /// Whoever did it: a rekey that was put off is not needed any more.
+    fn tell_rekeyed(&mut self, event: Event) {
+        self.up.later.retain(|(_, task)| *task != Task::RekeyIke);
+        self.up.tasks.retain(|task| *task != Task::RekeyIke);
+        self.ctx.event(event);
     }
 
     fn own_ike_failed(&mut self, reason: Failure) {
@@ -252,4 +245,9 @@ impl Turn<'_, '_> {
         let at = self.ctx.retry_at();
         self.up.later.push((at, Task::RekeyIke));
     }
+}
+
+fn rekeyed(ike: crate::id::IkeId, sa: &IkeSa) -> Event {
+    let (initiator_spi, responder_spi) = (sa.initiator_spi.0, sa.responder_spi.0);
+    Event::IkeRekeyed { ike, initiator_spi, responder_spi, suite: sa.suite }
 }

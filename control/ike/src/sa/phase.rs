@@ -12,6 +12,7 @@ use crate::time::Instant;
 use crate::want::Path;
 use crate::window::{Due, Incoming};
 use crate::wire::{IkeSpi, Outer};
+use std::time::Duration;
 
 /// Where a tunnel is.
 pub(crate) enum Phase {
@@ -44,6 +45,15 @@ pub(crate) enum Called {
     Verdict(Box<called_auth::ExpectVerdict>),
     Verification(Box<called_auth::ExpectVerification>),
     Signature(Box<called_auth::ExpectSignature>),
+}
+
+/// How long a caller may take, counted from its first message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Patience {
+    /// Until its IKE_AUTH request is here.
+    pub(crate) to_auth: Duration,
+    /// Until its proof is checked, which takes time of ours, not of the caller's.
+    pub(crate) to_proof: Duration,
 }
 
 /// What a step of an unfinished tunnel leads to.
@@ -117,6 +127,14 @@ impl Called {
             Called::Verdict(state) => Some(state.pending),
             Called::Verification(state) => Some(state.pending),
             Called::Signature(state) => Some(state.pending),
+        }
+    }
+
+    /// How long it may be half-open.
+    pub(crate) fn limit(&self, patience: Patience) -> Duration {
+        match self {
+            Called::SharedSecret(_) | Called::AuthRequest(_) => patience.to_auth,
+            Called::Verdict(_) | Called::Verification(_) | Called::Signature(_) => patience.to_proof,
         }
     }
 

@@ -7,7 +7,7 @@ use super::called::{Caller, ExpectSharedSecret};
 use super::common::Common;
 use super::handshake::Abort;
 use super::line::Line;
-use super::phase::{Called, Calling, Lingering, Next, Phase};
+use super::phase::{Called, Calling, Lingering, Next, Patience, Phase};
 use super::up::{Task, Up};
 use super::waits;
 use crate::config::{ChildId, Identity};
@@ -88,11 +88,11 @@ impl Tunnel {
     }
 
     /// When it has something to do by itself.
-    pub(crate) fn deadline(&self, half_open: std::time::Duration) -> Option<Instant> {
+    pub(crate) fn deadline(&self, patience: Patience) -> Option<Instant> {
         match self.phase.as_ref()? {
             Phase::Calling(state) => state.deadline(),
             Phase::Called(state) => {
-                let end = self.common.attempt.began + half_open;
+                let end = self.common.attempt.began + state.limit(patience);
                 Some(state.deadline().map_or(end, |due| due.min(end)))
             }
             Phase::Up(up) => up.deadline(&self.common),
@@ -173,14 +173,13 @@ impl Tunnel {
     }
 
     /// Everything that is due.
-    pub(crate) fn timeout(&mut self, ctx: &mut Context<'_>, half_open: std::time::Duration) {
+    pub(crate) fn timeout(&mut self, ctx: &mut Context<'_>, patience: Patience) {
         let next = match self.phase.take() {
             Some(Phase::Calling(Calling::InitReply(state))) => state.timeout(ctx, &self.common),
             Some(Phase::Calling(Calling::AuthReply(state))) => state.timeout(ctx, &self.common),
             Some(Phase::Calling(state)) => waits::calling_timeout(state, ctx, &self.common),
-            Some(Phase::Called(state)) if self.common.attempt.began + half_open <= ctx.now => {
-                drop(state);
-                Err(Failure::HalfOpenTimeout(half_open).into())
+            Some(Phase::Called(state)) if self.common.attempt.began + state.limit(patience) <= ctx.now => {
+                Err(Failure::HalfOpenTimeout(state.limit(patience)).into())
             }
             Some(Phase::Called(state)) => waits::called_timeout(state, ctx, &self.common),
             Some(Phase::Up(mut up)) => {
