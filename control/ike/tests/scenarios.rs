@@ -443,3 +443,23 @@ fn dead_peer_detection_may_be_off_and_still_answers() {
     assert_eq!(world.ikes(0).len(), 1);
     world.assert_converged();
 }
+
+/// An authenticated peer that rekeys without end meets a limit, and the tunnel lives on.
+#[test]
+fn endless_rekeys_meet_a_limit() {
+    let mut world = connected();
+    for _ in 0..100 {
+        for child in world.children(0) {
+            world.command(0, Command::RekeyChild { child });
+        }
+        let ike = world.ikes(0)[0];
+        world.command(0, Command::RekeyIke { ike });
+        world.run_for(SECOND / 20);
+    }
+    let children = world.ends[1].engine.snapshot()[0].children.len();
+    assert!(children <= 36, "{children} CHILD_SAs");
+    world.run_for(60 * SECOND);
+    world.traffic();
+    assert_eq!((world.ikes(0).len(), world.children(0).len()), (1, 1));
+    world.assert_converged();
+}

@@ -20,6 +20,10 @@ use crate::key_agreement::{KeyAgreement, Task as KeyTask};
 use crate::want::{AllocateSpi, Answer, OutboundStart, Role, WantKind};
 use crate::wire::{ExchangeType, KeyExchangeId, Nonce, NotifyType, Payload, Spi};
 
+/// Generations of each CHILD_SA that may exist at once: in use, being drained, lost in a collision. A peer that keeps
+/// rekeying and never deletes gets no more.
+const REKEYS: usize = 6;
+
 /// An SPI is being reserved.
 pub(crate) struct ExpectSpi {
     deal: Deal,
@@ -80,7 +84,9 @@ impl Turn<'_, '_> {
     fn peer_child_begin(&mut self, mut parts: Parts) -> Result<(), Refused> {
         self.peer_child_admit()?;
         let rekey = self.peer_child_rekeys(&parts)?;
-        if rekey.is_none() && self.up.children.counted() >= self.common.config.max_children {
+        let limit = self.common.config.max_children;
+        let crowded = self.up.children.iter().count() >= limit.saturating_mul(REKEYS).saturating_add(REKEYS);
+        if crowded || (rekey.is_none() && self.up.children.counted() >= limit) {
             return Err(Failure::NoAdditionalSas(Side::Ours).into());
         }
         let initiator_nonce =

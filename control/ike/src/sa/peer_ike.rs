@@ -17,6 +17,9 @@ use crate::key_agreement::{KeyAgreement, Task as KeyTask};
 use crate::want::{Answer, Role, WantKind};
 use crate::wire::{ExchangeType, IkeSpi, KeyExchange, KeyExchangeId, Nonce, Notify, Payload, Spi};
 
+/// IKE SAs of one tunnel, retiring and closed ones included. A peer that rekeys faster than they go has to wait.
+const LINES: usize = 16;
+
 /// Our public value and the shared secret are being computed.
 pub(crate) struct ExpectSharedSecret {
     chosen: Chosen<IkeSuite>,
@@ -87,7 +90,9 @@ impl Turn<'_, '_> {
             Some(own) => own.is_about_child(),
             None => false,
         };
-        let free = self.line.is_current() && !self.line.delete && !self.up.is_closing() && !conflict;
+        let crowded = self.up.lines.len() >= LINES;
+        let free =
+            !crowded && self.line.is_current() && !self.line.delete && !self.up.is_closing() && !conflict;
         if free { Ok(()) } else { Err(Failure::TemporaryFailure) }
     }
 
