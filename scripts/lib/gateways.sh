@@ -1,28 +1,37 @@
 # Configurations of the two gateways and the traffic between their hosts, for the network
 # of net.sh. Source it after net.sh.
 #
-# One tunnel, `net`, from 10.1.0.0/24 to 10.2.0.0/24. No extended sequence numbers with
-# strongSwan: its user-space ESP selects them and then fails.
+# One tunnel, `net`, from the network behind A to the network behind B. OUTER is the family
+# between the gateways (4 or 6), INNER that of the hosts (4, 6, or "4 6"), ESN whether extended
+# sequence numbers are offered: never to strongSwan, whose user-space ESP selects and then fails them.
 
 PSK="correct horse battery staple"
+OUTER=4 INNER=4 ESN=false
 
-# side NAME: outer address, inner network, inner gateway address, identity
+# side NAME: sets addresses, networks and identity of that gateway.
 side() {
-  case $1 in
-    a) echo "192.0.2.1 10.1.0.0/24 10.1.0.1/24 a.example" ;;
-    b) echo "192.0.2.2 10.2.0.0/24 10.2.0.1/24 b.example" ;;
+  local number; number=$([[ $1 == a ]] && echo 1 || echo 2)
+  local net4=10.$number.0.0/24 net6=fd00:$number::/64
+  case $INNER in
+    4) NETS="$net4" ;;
+    6) NETS="$net6" ;;
+    *) NETS="$net4,$net6" ;;
   esac
+  OUTER4=192.0.2.$number OUTER6=2001:db8::$number GATE4=10.$number.0.1 GATE6=fd00:$number::1 IDENTITY=$1.example
+  OUTER_ADDRESS=$([[ $OUTER == 4 ]] && echo "$OUTER4" || echo "$OUTER6")
 }
+quoted() { sed 's/,/", "/g; s/.*/"&"/' <<< "$1"; }
 
 # configure_ravelin ME PEER AUTH CIPHER WORKERS [IKE-POLICY LINES] [IPSEC-TRANSFORM LINES]
 configure_ravelin() {
   local me=$1 peer=$2 auth=$3 cipher=$4 workers=$5 policy=${6:-} transform=${7:-}
-  local mine theirs
-  read -r -a mine <<< "$(side "$me")"
-  read -r -a theirs <<< "$(side "$peer")"
+  local theirs_address theirs_nets theirs_id
+  side "$peer"
+  theirs_address=$OUTER_ADDRESS theirs_nets=$NETS theirs_id=$IDENTITY
+  side "$me"
   cat > "$WORK/$me.toml" <<C
-interface.wan = { device = "af_packet:wan0", addresses = ["${mine[0]}/24"] }
-interface.lan = { device = "af_packet:lan0", addresses = ["${mine[2]}"] }
+interface.wan = { device = "af_packet:wan0", addresses = ["$OUTER4/24", "$OUTER6/64"] }
+interface.lan = { device = "af_packet:lan0", addresses = ["$GATE4/24", "$GATE6/64"] }
 
 [workers]
 count = $workers
@@ -34,18 +43,18 @@ $policy
 
 [ipsec-transform.t]
 proposals = ["${cipher}gcm16-x25519"]
-extended-sequence-number = false
+extended-sequence-number = $ESN
 $transform
 
 [tunnel.net]
-local = "${mine[0]}"
-remote = "${theirs[0]}"
-local-id = "${mine[3]}"
-remote-id = "${theirs[3]}"
+local = "$OUTER_ADDRESS"
+remote = "$theirs_address"
+local-id = "$IDENTITY"
+remote-id = "$theirs_id"
 ike-policy = "p"
 ipsec-transform = "t"
-local-ts = ["${mine[1]}"]
-remote-ts = ["${theirs[1]}"]
+local-ts = [$(quoted "$NETS")]
+remote-ts = [$(quoted "$theirs_nets")]
 C
   if [[ $auth == psk ]]; then
     echo "psk = \"$PSK\"" >> "$WORK/$me.toml"
@@ -69,7 +78,7 @@ C
 # configure_strongswan AUTH CIPHER [CONNECTION LINES] [CHILD LINES]
 configure_strongswan() {
   local auth=$1 cipher=$2 connection=${3:-} child=${4:-} dir=$WORK/ss
-  local local_auth="auth = psk" remote_auth="auth = psk"
+  local local_auth="auth = psk" remote_auth="auth = psk" theirs_address theirs_nets
   mkdir -p "$dir"/{x509,x509ca,private}
   if [[ $auth != psk ]]; then
     cp "$WORK/pki/root.pem" "$WORK/pki/sub.pem" "$dir/x509ca/"
@@ -79,10 +88,13 @@ configure_strongswan() {
       certs = a.pem" remote_auth="auth = pubkey
       cacerts = root.pem"
   fi
+  side b
+  theirs_address=$OUTER_ADDRESS theirs_nets=$NETS
+  side a
   cat > "$dir/swanctl.conf" <<C
 connections { net { version = 2
-  local_addrs = 192.0.2.1
-  remote_addrs = 192.0.2.2
+  local_addrs = $OUTER_ADDRESS
+  remote_addrs = $theirs_address
   proposals = ${cipher}gcm16-prfsha256-x25519,aes256-sha256-ecp256
   mobike = no
   fragmentation = yes
@@ -93,8 +105,8 @@ connections { net { version = 2
     id = a.example }
   remote { $remote_auth
     id = b.example }
-  children { net { local_ts = 10.1.0.0/24
-    remote_ts = 10.2.0.0/24
+  children { net { local_ts = $NETS
+    remote_ts = $theirs_nets
     $child
     esp_proposals = ${cipher}gcm16-x25519 } } } }
 secrets { ike-1 { secret = "$PSK" } }
@@ -110,12 +122,15 @@ initiate_from() {
   esac
 }
 
-# numbered_udp RATE SECONDS: prints {sent, lost, late, duplicates, max_us} over both directions.
+# numbered_udp RATE SECONDS [ADDRESS-A ADDRESS-B]: prints {sent, lost, late, duplicates, max_us}
+# over both directions. With UDP_UNTIL it ends when that file appears, at the latest after SECONDS.
 numbered_udp() {
-  local rate=$1 seconds=$2
-  in_ns "$HA" "$TARGET/ravelin-traffic" --bind 10.1.0.2:7000 --peer 10.2.0.2:7000 --rate "$rate" --seconds "$seconds" > "$WORK/udp.a" &
+  local rate=$1 seconds=$2 a=${3:-10.1.0.2} b=${4:-10.2.0.2} until=()
+  [[ -z ${UDP_UNTIL:-} ]] || until=(--until "$UDP_UNTIL")
+  [[ $a != *:* ]] || a="[$a]" b="[$b]"
+  in_ns "$HA" "$TARGET/ravelin-traffic" --bind "$a:7000" --peer "$b:7000" --rate "$rate" --seconds "$seconds" "${until[@]}" > "$WORK/udp.a" &
   local other=$!
-  in_ns "$HB" "$TARGET/ravelin-traffic" --bind 10.2.0.2:7000 --peer 10.1.0.2:7000 --rate "$rate" --seconds "$seconds" > "$WORK/udp.b" || die "numbered UDP failed"
+  in_ns "$HB" "$TARGET/ravelin-traffic" --bind "$b:7000" --peer "$a:7000" --rate "$rate" --seconds "$seconds" "${until[@]}" > "$WORK/udp.b" || die "numbered UDP failed"
   wait "$other" || die "numbered UDP failed"
   jq -cs '{sent: (map(.sent) | add), lost: ((map(.sent) | add) - (map(.received) | add)), late: (map(.late) | add),
            duplicates: (map(.duplicates) | add), max_us: (map(.latency_max_us) | max), p99_us: (map(.latency_p99_us) | max)}' "$WORK/udp.a" "$WORK/udp.b"

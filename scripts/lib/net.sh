@@ -138,8 +138,10 @@ start_strongswan() {
     printf '  %s\n' "$@"
     echo "}"
   } > "$dir/strongswan.conf"
+  rm -f "$dir/vici"
   STRONGSWAN_CONF=$dir/strongswan.conf SWANCTL_DIR=$dir ip netns exec "$ns" /usr/sbin/charon-systemd > "$dir/out" 2>&1 &
   PIDS+=($!)
+  eval "PID_$name=$!"
   wait_for 10 test -S "$dir/vici" || { tail -n 5 "$dir/out" >&2; die "strongSwan did not start"; }
   swan "$name" --load-all > "$dir/load" 2>&1 || { cat "$dir/load" >&2; die "strongSwan refused its configuration"; }
 }

@@ -5,6 +5,7 @@
 //! lateness are counted exactly. Prints one JSON object.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -31,6 +32,9 @@ struct Options {
     /// Seconds to send.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+    /// Stop sending as soon as this file exists; then `seconds` is only the longest time.
+    #[arg(long)]
+    until: Option<PathBuf>,
     /// Payload bytes; at least 16.
     #[arg(long, default_value_t = 200)]
     size: usize,
@@ -106,7 +110,8 @@ fn packet(number: u64, size: usize) -> Vec<u8> {
 fn send(socket: &UdpSocket, options: &Options) -> Result<u64> {
     let (start, total) = (now(), options.rate * options.seconds);
     let mut sent = 0;
-    while sent < total {
+    let ended = || options.until.as_ref().is_some_and(|file| file.exists());
+    while sent < total && !ended() {
         let due = (now().saturating_sub(start)) * options.rate / 1_000_000;
         while sent < due.min(total) {
             sent += 1;

@@ -1,0 +1,316 @@
+#!/usr/bin/python3
+"""Judge of raw ESP: scapy's ESP as an oracle that shares no code with ravelind.
+
+    esp_oracle.py configuration WORKERS                          prints ravelind's configuration
+    esp_oracle.py judge PEER-NS HOST-NS GATEWAY-NS SOCKET COUNT  judges a running ravelind
+
+One manual tunnel for every combination of outer family, inner family, extended sequence
+numbers and key length, one in UDP, and two at the ends of the sequence space. The oracle
+plays the peer on the public segment and the host behind ravelind: it encrypts an inner UDP
+datagram of random size, receives it on the host's socket, echoes it there, and decrypts what
+ravelind sends back. Every byte of the payload, the addresses, the TTLs, the sequence numbers
+and the IVs are compared (RFC 4303, RFC 4106 section 4, RFC 4301 section 5.1.2).
+"""
+import itertools
+import logging
+import random
+import socket
+import struct
+import sys
+import time
+
+from cryptography.exceptions import InvalidTag
+from judge import Control, Wire, check, drop, drops_since, fail, mac_of, namespace, wait_for
+
+logging.getLogger("scapy").setLevel(logging.ERROR)
+from scapy.all import ESP, IP, UDP, IPv6, Raw, raw  # noqa: E402
+from scapy.layers.ipsec import IPSecIntegrityError, SecurityAssociation  # noqa: E402
+
+PORT = 9000
+WINDOW = 1024
+OUTER = {4: ("192.0.2.2", "192.0.2.1"), 6: ("2001:db8::2", "2001:db8::1")}
+HOST = {4: "10.2.0.2", 6: "fd00:2::2"}
+HEADER = {4: IP, 6: IPv6}
+
+
+class Tunnel:
+    """One manual tunnel as both sides know it; `sa` of ravelind's point of view in and out."""
+
+    def __init__(self, number, outer, inner, esn, bits, first=1, udp=False):
+        self.number, self.outer, self.inner, self.esn, self.bits = number, outer, inner, esn, bits
+        self.first, self.udp = first, udp
+        self.name = f"t{number}-o{outer}-i{inner}-{'esn' if esn else 'noesn'}-{bits}" + ("-udp" if udp else "")
+        draw = random.Random(number)
+        self.keys = [draw.randbytes(bits // 8 + 4) for _ in range(2)]
+        self.spis = [1000 + number, 2000 + number]
+        self.peer = f"10.1.{number}.2" if inner == 4 else f"fd00:1:0:{number:x}::2"
+        self.send_sequence, self.seen, self.ivs = first, [], set()
+
+    def toml(self):
+        local, remote = OUTER[self.outer]
+        ours, theirs = ("10.2.0.0/24", f"10.1.{self.number}.0/24") if self.inner == 4 else \
+                       ("fd00:2::/64", f"fd00:1:0:{self.number:x}::/64")
+        lines = [f"[tunnel.{self.name}]", f'local = "{local}"', f'remote = "{remote}"', f'local-ts = ["{ours}"]',
+                 f'remote-ts = ["{theirs}"]', f"[tunnel.{self.name}.manual]", f'suite = "aes{self.bits}gcm16"',
+                 f"inbound-spi = {self.spis[0]}", f'inbound-key = "{self.keys[0].hex()}"',
+                 f"outbound-spi = {self.spis[1]}", f'outbound-key = "{self.keys[1].hex()}"',
+                 f"extended-sequence-number = {str(self.esn).lower()}", f"replay-window = {WINDOW}",
+                 f"first-sequence = {self.first}", f"udp-encapsulation = {str(self.udp).lower()}"]
+        return "\n".join(lines) + "\n"
+
+    def _association(self, direction, sequence):
+        """scapy's SA; the upper half of an extended sequence number is handed to it."""
+        local, remote = OUTER[self.outer]
+        header = HEADER[self.outer](src=remote, dst=local)
+        more = {"esn_en": True, "esn": sequence >> 32} if self.esn else {}
+        return SecurityAssociation(ESP, spi=self.spis[direction], crypt_algo="AES-GCM", crypt_key=self.keys[direction],
+                                   tunnel_header=header, **more)
+
+    def encrypt(self, inner, sequence):
+        more = {"esn_en": True, "esn": sequence >> 32} if self.esn else {}
+        packet = HEADER[self.inner](raw(inner))
+        association = self._association(0, sequence)
+        association.seq_num = sequence & 0xFFFFFFFF  # as an argument scapy takes 0 for absent
+        sealed = association.encrypt(packet, **more)
+        return self._into_udp(sealed) if self.udp else raw(sealed)
+
+    def _into_udp(self, sealed):
+        """RFC 3948: checksum zero over IPv4; over IPv6 a true one."""
+        udp = UDP(sport=4500, dport=4500, **({"chksum": 0} if self.outer == 4 else {}))
+        local, remote = OUTER[self.outer]
+        return raw(HEADER[self.outer](src=remote, dst=local) / udp / Raw(raw(sealed[ESP])))
+
+    def decrypt(self, packet, sequence):
+        more = {"esn_en": True, "esn": sequence >> 32} if self.esn else {}
+        header = 20 if self.outer == 4 else 40
+        local, remote = OUTER[self.outer]
+        sealed = HEADER[self.outer](src=local, dst=remote) / ESP(packet[header + (8 if self.udp else 0):])
+        return self._association(1, sequence).decrypt(HEADER[self.outer](raw(sealed)), **more)
+
+    def datagram(self, payload, source=None):
+        """An inner datagram from the peer's network to the host."""
+        header = HEADER[self.inner](src=source or self.peer, dst=HOST[self.inner])
+        return raw(header / UDP(sport=PORT, dport=PORT) / Raw(payload))
+
+    def next_sequence(self):
+        self.send_sequence += 1
+        return self.send_sequence - 1
+
+
+def tunnels():
+    combinations = itertools.product((4, 6), (4, 6), (False, True), (128, 192, 256))
+    made = [Tunnel(number, *what) for number, what in enumerate(combinations, 1)]
+    made.append(Tunnel(len(made) + 1, 4, 4, False, 128, udp=True))
+    made.append(Tunnel(len(made) + 1, 6, 4, False, 256, udp=True))
+    made.append(Tunnel(len(made) + 1, 4, 4, True, 128, first=(1 << 32) - 8))
+    return made
+
+
+def last():
+    """The tunnel that begins five packets before its sequence numbers end."""
+    return Tunnel(100, 4, 4, False, 128, first=(1 << 32) - 5)
+
+
+def configuration(workers):
+    cores = ", ".join("0" if core == 0 else "1" for core in range(workers))
+    print('interface.wan = { device = "af_packet:wan0", addresses = ["192.0.2.2/24", "2001:db8::2/64"] }')
+    print('interface.lan = { device = "af_packet:lan0", addresses = ["10.2.0.1/24", "fd00:2::1/64"] }')
+    print(f"[workers]\ncount = {workers}\ncores = [{cores}]\n")
+    for tunnel in [*tunnels(), last()]:
+        print(tunnel.toml())
+
+
+class Judge:
+    """The peer's wire, the host's sockets, and what is true of every packet."""
+
+    def __init__(self, peer_ns, host_ns, gateway_ns, path):
+        self.control = Control(path)
+        self.wire = Wire(peer_ns, "wan0", mac_of(gateway_ns, "wan0"))
+        self.host = {4: self._socket(host_ns, 4), 6: self._socket(host_ns, 6)}
+        self.by_spi = {tunnel.spis[1]: tunnel for tunnel in [*tunnels(), last()]}
+
+    @staticmethod
+    def _socket(name, family):
+        with namespace(name):
+            made = socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6, socket.SOCK_DGRAM)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        if family == 4:
+            made.setsockopt(socket.IPPROTO_IP, 12, 1)  # IP_RECVTTL
+        else:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
+        made.bind((HOST[family], PORT))
+        return made
+
+    def at_host(self, family, seconds=0.2, echo=False, expected=0):
+        """(payload, from, ttl) of every datagram the host gets, until none came for so long; patient
+        while fewer than expected have come."""
+        host, got = self.host[family], []
+        while True:
+            host.settimeout(3 if len(got) < expected else seconds)
+            try:
+                payload, extra, _, source = host.recvmsg(65536, 256)
+            except (socket.timeout, BlockingIOError):
+                return got
+            ttl = next(struct.unpack("i", value[:4])[0] for _, _, value in extra)
+            got.append((payload, source[0], ttl))
+            if echo:
+                host.sendto(payload, source)
+
+    def at_peer(self, seconds=0.2, expected=0):
+        """(tunnel, sequence, inner packet) of all ESP the peer gets, decrypted and checked; patient as above."""
+        patience = lambda got: 3 if got < expected else seconds
+        return [self.open(packet) for packet in self.wire.receive(patience, is_esp)]
+
+    def open(self, packet):
+        payload = packet[20:] if packet[0] >> 4 == 4 else packet[40:]
+        udp = (packet[9] if packet[0] >> 4 == 4 else packet[6]) == 17
+        spi, low = struct.unpack("!II", payload[8:16] if udp else payload[:8])
+        tunnel = self.by_spi.get(spi)
+        check(tunnel, f"ESP with SPI {spi}, which no tunnel sends on")
+        check(udp == tunnel.udp, f"{tunnel.name}: UDP encapsulation is {udp}")
+        outer = HEADER[tunnel.outer](packet)
+        check((outer.src, outer.dst) == OUTER[tunnel.outer], f"{tunnel.name}: outer addresses are {outer.src} and {outer.dst}")
+        sequence = low
+        if tunnel.esn:  # what the receiver must guess: the sender never goes back
+            least = tunnel.seen[-1] if tunnel.seen else tunnel.first
+            sequence += (least >> 32) << 32
+            sequence += 1 << 32 if sequence < least else 0
+        try:
+            inner = tunnel.decrypt(packet, sequence)
+        except (IPSecIntegrityError, InvalidTag) as error:
+            fail(f"{tunnel.name}: sequence {sequence} does not decrypt: {error!r}")
+        iv = payload[16:24] if udp else payload[8:16]
+        check(iv not in tunnel.ivs, f"{tunnel.name}: an IV was used twice (RFC 4106 section 3.1)")
+        tunnel.ivs.add(iv)
+        check(not tunnel.seen or sequence > tunnel.seen[-1], f"{tunnel.name}: sequence {sequence} after {tunnel.seen[-1:]}")
+        tunnel.seen.append(sequence)
+        return tunnel, sequence, inner
+
+    def warm_up(self, all_tunnels):
+        """Until each outer and inner neighbour is resolved, packets may be lost."""
+        for tunnel in all_tunnels:
+            def answered(tunnel=tunnel):
+                self.wire.send(tunnel.encrypt(tunnel.datagram(b"warm up!"), tunnel.next_sequence()))
+                self.at_host(tunnel.inner, 0.05, echo=True)
+                return any(which is tunnel for which, _, _ in self.at_peer(0.05))
+            wait_for(10, f"{tunnel.name}: first answer", answered)
+
+    def round_trips(self, tunnel, count):
+        """Random sizes there and back, in bursts; everything must come, once, unchanged."""
+        before = len(tunnel.seen)
+        payloads = [number.to_bytes(8, "big") + random.randbytes(random.randrange(1340)) for number in range(count)]
+        for payload in payloads:
+            self.wire.send(tunnel.encrypt(tunnel.datagram(payload), tunnel.next_sequence()))
+        got = self.at_host(tunnel.inner, 0.05, echo=True, expected=count)
+        check([payload for payload, _, _ in got] == payloads, f"{tunnel.name}: {count} sent in up to sequence {tunnel.send_sequence - 1:#x}, the host got {[int.from_bytes(payload[:8], 'big') for payload, _, _ in got]}")
+        check({(source, ttl) for _, source, ttl in got} == {(tunnel.peer, 63)}, f"{tunnel.name}: source or TTL changed: {got[0][1:]}")
+        back = self.at_peer(0.05, expected=count)
+        check([raw(inner[UDP].payload) for _, _, inner in back] == payloads, f"{tunnel.name}: {count} sent back, {len(back)} came, or others")
+        for which, _, inner in back:
+            check(which is tunnel, f"{which.name} carried a packet of {tunnel.name}")
+            left = inner.ttl if tunnel.inner == 4 else inner.hlim
+            check((inner.src, inner.dst, left) == (HOST[tunnel.inner], tunnel.peer, 63), f"{tunnel.name}: inner header is {inner.summary()}, TTL {left}")
+        sequences = tunnel.seen[before:]
+        check(sequences == list(range(sequences[0], sequences[0] + count)), f"{tunnel.name}: sequence numbers {sequences}")
+
+    def refused(self, tunnel, packets, counter):
+        """None of these packets reaches the host; each is counted under that name."""
+        before = self.control.counters()
+        for packet in packets:
+            self.wire.send(packet)
+        got = self.at_host(tunnel.inner, 0.1)
+        check(not got, f"{tunnel.name}: {len(got)} packets came through that had to end under {counter}")
+        drops_since(self.control, before, counter, len(packets))
+
+    def accepted(self, tunnel, packet):
+        self.wire.send(packet)
+        got = self.at_host(tunnel.inner, 0.05, expected=1)
+        check(len(got) == 1, f"{tunnel.name}: a good packet came through {len(got)} times")
+
+    def replays(self, tunnel):
+        """RFC 4303 section 3.4.3: once only, and only inside the window."""
+        seal = lambda sequence: tunnel.encrypt(tunnel.datagram(b"replayed"), sequence)
+        once = seal(tunnel.next_sequence())
+        self.accepted(tunnel, once)
+        self.refused(tunnel, [once] * 3, "replay-duplicate")
+        late = tunnel.next_sequence()
+        tunnel.send_sequence += WINDOW // 2
+        self.accepted(tunnel, seal(tunnel.next_sequence()))
+        self.accepted(tunnel, seal(late))
+        too_late = tunnel.next_sequence()
+        tunnel.send_sequence += 2 * WINDOW
+        self.accepted(tunnel, seal(tunnel.next_sequence()))
+        if not tunnel.esn:  # with ESN it is taken for a number of the next 2^32 (RFC 4304 appendix A)
+            self.refused(tunnel, [seal(too_late)], "replay-too-old")
+        else:
+            self.refused(tunnel, [seal(too_late)], "bad-icv")
+
+    def forgeries(self, tunnel):
+        """Altered anywhere, a packet is refused, and leaves the window where it was."""
+        good = tunnel.encrypt(tunnel.datagram(b"tampered"), tunnel.next_sequence())
+        start = (20 if tunnel.outer == 4 else 40) + (8 if tunnel.udp else 0)
+        for place in (start + 7, start + 8, start + 20, len(good) - 17, len(good) - 1):
+            forged = bytearray(good)
+            forged[place] ^= 0x40
+            if place == start + 7:  # the sequence number: keep it inside the window
+                forged[place] = good[place] ^ 1
+            self.refused(tunnel, [bytes(forged)], "replay-duplicate" if self.known(forged, start, tunnel) else "bad-icv")
+        far = bytearray(good)
+        far[start + 4 : start + 8] = struct.pack("!I", (tunnel.send_sequence + 100_000) & 0xFFFFFFFF)
+        self.refused(tunnel, [bytes(far)] * 2, "bad-icv")
+        self.accepted(tunnel, good)
+        stranger = bytearray(good)
+        stranger[start : start + 4] = struct.pack("!I", 54321)
+        self.refused(tunnel, [bytes(stranger)], "sa-miss")
+        outside = tunnel.datagram(b"outside!", source="10.9.9.9" if tunnel.inner == 4 else "fd00:9::9")
+        self.refused(tunnel, [tunnel.encrypt(outside, tunnel.next_sequence())], "policy-error")
+
+    @staticmethod
+    def known(forged, start, tunnel):
+        """Whether the altered sequence number is one that came before."""
+        low = struct.unpack("!I", forged[start + 4 : start + 8])[0]
+        return low < (tunnel.send_sequence - 1) & 0xFFFFFFFF
+
+    def end_of_numbers(self, tunnel):
+        """RFC 4303 section 3.3.3: without ESN the last sequence number is 2^32-1; then nothing leaves."""
+        before = self.control.counters()
+        for number in range(9):
+            self.host[4].sendto(number.to_bytes(8, "big"), (tunnel.peer, PORT))
+        out = [sequence for _, sequence, _ in self.at_peer(expected=5)]
+        check(out == list(range((1 << 32) - 5, 1 << 32)), f"{tunnel.name}: sequence numbers at the end: {out}")
+        drops_since(self.control, before, "sequence-exhausted", 4)
+
+
+def is_esp(packet):
+    """ESP to the peer: raw, or in UDP 4500 with an SPI (RFC 3948 section 2.2)."""
+    protocol, payload = (packet[9], packet[20:]) if packet[0] >> 4 == 4 else (packet[6], packet[40:])
+    return protocol == 50 or (protocol == 17 and payload[2:4] == b"\x11\x94" and len(payload) > 12 and payload[8:12] != bytes(4))
+
+
+def judge(peer_ns, host_ns, gateway_ns, path, count):
+    seed = time.time_ns() & 0xFFFF
+    random.seed(seed)
+    one = Judge(peer_ns, host_ns, gateway_ns, path)
+    every = [tunnel for spi, tunnel in one.by_spi.items() if tunnel.number != 100]
+    one.warm_up(every)
+    for tunnel in every:
+        one.round_trips(tunnel, count)
+    hard = [tunnel for tunnel in every if tunnel.bits == 128]
+    for tunnel in hard:
+        one.replays(tunnel)
+        one.forgeries(tunnel)
+        one.round_trips(tunnel, 3)
+    one.end_of_numbers(one.by_spi[last().spis[1]])
+    wrapped = [tunnel for tunnel in every if tunnel.first > 1 and tunnel.seen[-1] >> 32]
+    check(wrapped, "no tunnel crossed 2^32")
+    spread = sum(1 for worker in one.control.call("show.workers")["workers"] if worker["forwarded"])
+    drops = {name: value for name, value in one.control.counters().items() if value and name.startswith("drop-")}
+    print(f"  {len(every)} tunnels, {count * len(every)} packets each way equal, {len(hard)} of them attacked, "
+          f"{spread} workers forwarded, drops {drops}, seed {seed}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["configuration"]:
+        configuration(int(sys.argv[2]))
+    else:
+        judge(*sys.argv[2:6], int(sys.argv[6]))
