@@ -3,10 +3,11 @@
 #
 # One tunnel, `net`, from the network behind A to the network behind B. OUTER is the family
 # between the gateways (4 or 6), INNER that of the hosts (4, 6, or "4 6"), ESN whether extended
-# sequence numbers are offered: never to strongSwan, whose user-space ESP selects and then fails them.
+# sequence numbers are offered: never to strongSwan, whose user-space ESP selects and then fails
+# them; RETRANSMISSION the lines of ravelind's [ike].
 
 PSK="correct horse battery staple"
-OUTER=4 INNER=4 ESN=false
+OUTER=4 INNER=4 ESN=false RETRANSMISSION=
 
 # side NAME: sets addresses, networks and identity of that gateway.
 side() {
@@ -36,6 +37,9 @@ interface.lan = { device = "af_packet:lan0", addresses = ["$GATE4/24", "$GATE6/6
 [workers]
 count = $workers
 cores = [$(seq -s, 0 $((workers - 1)))]
+
+[ike]
+$RETRANSMISSION
 
 [ike-policy.p]
 proposals = ["${cipher}gcm16-prfsha256-x25519", "aes256-sha256-ecp256"]

@@ -69,6 +69,7 @@ tunnel_field() { rv "$1" --json show tunnels | jq -er --arg t "$2" --arg f "$3" 
 tunnel_down() { [[ $(tunnel_field "$1" "$2" state) == down ]]; }
 # sas NAME: how many ESP SAs that ravelind has.
 sas() { rv "$1" --json show sa | jq '.sas | length'; }
+only_two_sas() { [[ $(sas "$1") == 2 ]]; }
 no_sas() { [[ $(sas "$1") == 0 ]]; }
 
 # silence NAMESPACE: its kernel keeps the addresses and answers ARP and ND for a peer that is a
