@@ -6,6 +6,7 @@ mod answers;
 pub mod core;
 pub mod datagram;
 pub mod desk;
+mod doctor;
 pub mod helpers;
 #[cfg(feature = "dpdk")]
 pub mod ports;

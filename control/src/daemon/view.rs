@@ -64,14 +64,17 @@ impl<P: Pool> Core<P> {
     pub(super) fn renew_view(&mut self) {
         let tunnels: Vec<Tunnel> =
             self.roster.tunnels().map(|(id, tunnel)| self.tunnel(id, tunnel)).collect();
+        let counters = self.counters();
+        let mut findings = self.machine.findings.clone();
+        findings.extend(super::doctor::findings(&counters));
         let view = View {
             version: self.version(),
             ports: self.ports(),
             workers: self.worker_rows(),
             sas: self.workers.sas().iter().flat_map(|sa| self.sa_rows(sa)).collect(),
-            counters: self.counters(),
+            findings,
+            counters,
             explanations: tunnels.iter().filter_map(|tunnel| self.explanation(tunnel)).collect(),
-            findings: self.machine.findings.clone(),
             tunnels,
         };
         self.view.store(Arc::new(view));

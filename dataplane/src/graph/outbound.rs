@@ -12,7 +12,7 @@ use crate::net::protocol;
 use crate::node::forward::{self, Exit, Outgoing};
 use crate::node::policy::{self, Fate};
 use crate::node::seal::{self, Fit, Sealing};
-use crate::node::{Packet, clamp, fragment, icmp};
+use crate::node::{Packet, clamp, fragment, icmp, offload};
 use crate::policy::route::NextHop;
 use crate::sa::fact::{Fact, Facts};
 use crate::verdict::Drop;
@@ -55,6 +55,7 @@ impl<P: Pool> Graph<P> {
 
     /// A packet for a slot of this worker: does it fit, and is there an SA?
     pub(super) fn prepare(&mut self, (mut packet, slot): (Packet<P::Frame>, u32)) {
+        self.sample(&packet);
         let Some(hot) = self.link.outbound.hot(slot) else { return self.vacant(packet, slot) };
         let encapsulation = hot.encapsulation;
         if let Some(limit) = encapsulation.tcp_mss {
@@ -70,6 +71,18 @@ impl<P: Pool> Graph<P> {
                 self.count_slot(slot, |counters| &counters.too_big);
                 self.report(packet, icmp::Report::TooBig { mtu: usize::from(mtu) }, Drop::MtuExceeded);
             }
+        }
+    }
+
+    /// Looks at the checksum of one packet in some: hosts with offloads on are found by it.
+    fn sample(&self, packet: &Packet<P::Frame>) {
+        let counters = self.link.counters();
+        if counters.sealed_packets.get() % offload::SAMPLE != 0 {
+            return;
+        }
+        if let Some(right) = offload::checksum_ok(packet) {
+            counters.checksums_sampled.add(1);
+            counters.checksums_wrong.add(u64::from(!right));
         }
     }
 

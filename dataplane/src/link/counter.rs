@@ -94,6 +94,10 @@ counters! {
     icmp_sent,
     /// ICMP errors not sent because of the rate limit.
     icmp_suppressed,
+    /// Clear packets on their way into a tunnel whose TCP or UDP checksum was looked at, one in 64.
+    checksums_sampled,
+    /// Of those, the ones that were wrong: hosts leave them to a device that is not there.
+    checksums_wrong,
     /// Commands applied.
     commands,
     /// Polls done; a worker is alive while this advances.

@@ -12,6 +12,7 @@ pub mod icmp;
 pub mod ingress;
 pub mod inspect;
 pub mod lookup;
+pub mod offload;
 pub mod open;
 pub mod policy;
 pub mod reassemble;
