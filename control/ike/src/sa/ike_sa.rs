@@ -48,7 +48,8 @@ impl IkeSa {
         suite: IkeSuite,
         keys: IkeKeys,
     ) -> Result<IkeSa, Failure> {
-        let lifetime = common.config.lifetime;
+        // As configured now: a changed lifetime applies from the next rekey on.
+        let lifetime = ctx.connections.get(&common.connection).unwrap_or(&common.config).lifetime;
         let protection = Protection::new(&suite, &keys, role)
             .map_err(|_| Failure::Crypto("keys do not fit their suite"))?;
         Ok(IkeSa {

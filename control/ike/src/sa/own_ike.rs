@@ -228,8 +228,9 @@ impl Turn<'_, '_> {
         self.tell_rekeyed(rekeyed(self.common.id, sa));
     }
 
-    /// Whoever did it: a rekey that was put off is not needed any more.
+    /// Whoever did it: a rekey that was put off is not needed any more, and a changed configuration applies.
     fn tell_rekeyed(&mut self, event: Event) {
+        self.common.config = self.current_config();
         self.up.later.retain(|(_, task)| *task != Task::RekeyIke);
         self.up.tasks.retain(|task| *task != Task::RekeyIke);
         self.ctx.event(event);
