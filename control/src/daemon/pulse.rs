@@ -20,7 +20,7 @@ impl Pulse {
     }
 
     fn compare(&mut self, worker: WorkerId, polls: u64) -> Option<(WorkerId, bool)> {
-        let Some((before, was_alive)) = self.last.insert(worker, (polls, true)) else { return None };
+        let (before, was_alive) = self.last.insert(worker, (polls, true))?;
         let alive = polls != before;
         self.last.insert(worker, (polls, alive));
         (alive != was_alive).then_some((worker, alive))

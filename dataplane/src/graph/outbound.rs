@@ -77,7 +77,7 @@ impl<P: Pool> Graph<P> {
     /// Looks at the checksum of one packet in some: hosts with offloads on are found by it.
     fn sample(&self, packet: &Packet<P::Frame>) {
         let counters = self.link.counters();
-        if counters.sealed_packets.get() % offload::SAMPLE != 0 {
+        if !counters.sealed_packets.get().is_multiple_of(offload::SAMPLE) {
             return;
         }
         if let Some(right) = offload::checksum_ok(packet) {
