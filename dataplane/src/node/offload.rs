@@ -47,7 +47,7 @@ mod tests {
         udp::Repr { source: 1, destination: 2, length: 20, checksum: 0 }.emit(&mut bytes[20..]).unwrap();
         udp::set_checksum(source.into(), destination.into(), &mut bytes[20..]);
         bytes[26] ^= u8::from(broken);
-        let frame = RamPool::new(1, 2048).copy_of(&bytes).unwrap();
+        let frame = RamPool::new(1, 1).copy_of(&bytes).unwrap();
         Packet::parse(frame).unwrap_or_else(|_| panic!("a packet"))
     }
 
