@@ -46,7 +46,7 @@ fn cert_profile(judge: &mut Judge<'_>, object: &str, raw: &raw::CertProfile) -> 
     })
 }
 
-/// The key's schemes with the configured RSA padding first (FEATURES IKE-07: PKCS #1 v1.5 unless asked).
+/// The key's schemes with the configured RSA padding first: PKCS #1 v1.5 unless PSS is asked for.
 fn preferred(schemes: &[SignatureScheme], pss: bool) -> Vec<SignatureScheme> {
     use SignatureScheme::{RsaPssSha256, RsaPssSha384, RsaPssSha512};
     let is_pss = |scheme: &&SignatureScheme| matches!(scheme, RsaPssSha256 | RsaPssSha384 | RsaPssSha512);

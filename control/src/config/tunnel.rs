@@ -1,5 +1,5 @@
 //! The tunnels of a configuration: addresses, authentication, children, and the two
-//! policies they refer to, each with the defaults of FEATURES IKE-03, IKE-18, DP-13.
+//! policies they refer to, with the defaults that docs/configuration.md promises.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

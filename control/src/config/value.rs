@@ -46,7 +46,7 @@ pub fn device(text: &str) -> Result<Device, Expected> {
 }
 
 /// A traffic selector: `PREFIX`, `PREFIX PROTOCOL`, `PREFIX PROTOCOL/PORT` or
-/// `PREFIX PROTOCOL/FROM-TO` (FEATURES TS-01, TS-02: ports only where the protocol has them).
+/// `PREFIX PROTOCOL/FROM-TO`: ports only where the protocol has them (RFC 4301 §4.4.1.1).
 pub fn selector(text: &str) -> Result<Selector, Expected> {
     const EXPECTED: Expected =
         "PREFIX, PREFIX PROTOCOL or PREFIX PROTOCOL/FROM-TO, like 10.1.0.0/16 tcp/80-443";
@@ -100,7 +100,7 @@ pub fn identity(text: &str) -> Result<Identity, Expected> {
     }
 }
 
-/// A pre-shared key: 1..=115 characters, or `0x` and hex (FEATURES IKE-06).
+/// A pre-shared key: 1..=115 characters, or `0x` and hex.
 pub fn psk(text: &str) -> Result<Secret, Expected> {
     const EXPECTED: Expected = "a pre-shared key of 1 to 115 characters, or 0x and hex digits";
     let bytes = match text.strip_prefix("0x") {

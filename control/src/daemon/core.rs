@@ -180,7 +180,7 @@ impl<P: Pool> Core<P> {
         }
     }
 
-    /// A packet wants a child that has no SA: negotiate one (FEATURES IKE-10).
+    /// A packet wants a child that has no SA: negotiate one.
     fn wanted(&mut self, now: Instant, child: u32) {
         let Some((connection, tunnel, _)) = self.roster.child(child) else { return };
         if matches!(tunnel.keying, Keying::Ike(_)) && tunnel.remote.is_some() {

@@ -1,5 +1,5 @@
 //! Whether workers are alive: one whose polls do not advance between two looks is stalled
-//! (FEATURES DP-01), and said to be once, until it polls again.
+//! and said to be once, until it polls again.
 
 use std::collections::HashMap;
 

@@ -16,7 +16,7 @@ use crate::config::plan::{self, OwnAuthentication, PeerAuthentication, Plan};
 
 /// Rekey this early: nine tenths of a lifetime, before jitter.
 const SOFT: u32 = 9;
-/// Children a peer may hold on one IKE SA at least (FEATURES IKE-13: default 5).
+/// Children a peer may hold on one IKE SA at least.
 const CHILDREN: usize = 5;
 
 /// Why a tunnel cannot be handed to the engine: the operator's to mend.
@@ -85,7 +85,7 @@ pub fn selector(selector: &plan::Selector) -> Selector {
     range.with_ports(selector.protocol, *selector.ports.start(), *selector.ports.end())
 }
 
-/// Ours: as configured, else our certificate's subject, else our address (FEATURES IKE-11).
+/// Ours: as configured, else our certificate's subject, else our address.
 fn local_identity(plan: &Plan, tunnel: &plan::Tunnel, ike: &plan::Ike) -> Result<Identity, String> {
     if let Some(identity) = &ike.local_id {
         return wire(identity);

@@ -174,7 +174,7 @@ pub fn encapsulation(path: &Path) -> Encapsulation {
     wrap(path.instance, local, peer)
 }
 
-/// The defaults of FEATURES DP-23..27 and DP-34.
+/// Outer Don't Fragment and DSCP follow the inner packet; sizes follow the port (docs/operations.md).
 pub fn wrap(instance: u16, local: Endpoint, peer: Endpoint) -> Encapsulation {
     Encapsulation {
         instance,
