@@ -111,6 +111,16 @@ pub enum Device {
     Vdev(String),
 }
 
+impl std::fmt::Display for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::AfPacket(name) => write!(f, "af_packet:{name}"),
+            Self::Pci(address) => write!(f, "pci:{address}"),
+            Self::Vdev(arguments) => write!(f, "vdev:{arguments}"),
+        }
+    }
+}
+
 /// An addressed interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interface {

@@ -18,6 +18,8 @@ const IKE_PROPOSALS: [&str; 3] =
     ["aes256gcm16-prfsha384-ecp384", "aes128gcm16-prfsha256-x25519", "aes128-sha256-modp2048"];
 /// RFC 8221.
 const ESP_PROPOSALS: [&str; 2] = ["aes256gcm16", "aes128gcm16"];
+/// Packets of the anti-replay window where none is configured.
+const DEFAULT_WINDOW: u32 = 1024;
 /// TS-05: entries a part of a selector list.
 const SELECTORS: usize = 32;
 /// IKE-13: children a tunnel.
@@ -224,7 +226,7 @@ impl One<'_, '_, '_> {
             name.map_or_else(|| self.object.clone(), |name| format!("ipsec-transform.{}", name.get_ref()));
         let judge = &mut *self.judge;
         let lifetime = judge.number(&object, "lifetime", raw.lifetime.as_ref(), 1..=31_536_000, 3600);
-        let window = replay_window(judge, &object, raw.replay_window.as_ref()).unwrap_or(1024);
+        let window = replay_window(judge, &object, raw.replay_window.as_ref()).unwrap_or(DEFAULT_WINDOW);
         let esn = raw.extended_sequence_number.unwrap_or(true);
         let esp = |text: &str| proposal::esp(text, esn);
         plan::IpsecTransform {
@@ -287,6 +289,8 @@ impl One<'_, '_, '_> {
             return None;
         }
         let raw = manual.get_ref();
+        // The high half of an extended number is inferred from the window (RFC 4303 §3.4.3, appendix A).
+        let needed = raw.extended_sequence_number.then_some(DEFAULT_WINDOW);
         let key_length = self.judge.value(&self.object, "suite", &raw.suite, manual_suite)?;
         Some(plan::Manual {
             key_length,
@@ -296,7 +300,7 @@ impl One<'_, '_, '_> {
             outbound_key: self.manual_key("outbound-key", &raw.outbound_key, key_length)?,
             extended_sequence_number: raw.extended_sequence_number,
             first_sequence: raw.first_sequence.unwrap_or(1).max(1),
-            replay_window: replay_window(self.judge, &self.object, raw.replay_window.as_ref()),
+            replay_window: replay_window(self.judge, &self.object, raw.replay_window.as_ref()).or(needed),
             udp_encapsulation: raw.udp_encapsulation,
         })
     }

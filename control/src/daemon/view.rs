@@ -8,6 +8,8 @@ use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::link::counter::Counters;
 use ravelin_dataplane::sa::shard::WorkerId;
 use ravelin_dataplane::verdict::Drop;
+use ravelin_ike::config::IkeProposal;
+use ravelin_ike::event::IkeSuite;
 
 use super::core::Core;
 use crate::api::reply::{Child, Counter, Explain, Finding, Port, Sa, State, Tunnel, Version, Worker};
@@ -99,7 +101,7 @@ impl<P: Pool> Core<P> {
         let row = |(index, port): (usize, &plan::Port)| {
             let mut row = Port {
                 name: port.name.clone(),
-                device: format!("{:?}", port.device),
+                device: port.device.to_string(),
                 mac: self.machine.macs.get(index).cloned().unwrap_or_default(),
                 queues: self.plan.workers.cores.len() as u16,
                 ..Port::default()
@@ -193,7 +195,7 @@ impl<P: Pool> Core<P> {
                 .unwrap_or_else(|| "any".into()),
             keying: if manual { "manual" } else { "ike" }.into(),
             peer_identity: ike.map(|ike| ike.peer_identity.clone()).unwrap_or_default(),
-            ike_suite: ike.map(|ike| format!("{:?}", ike.suite)).unwrap_or_default(),
+            ike_suite: ike.map(|ike| keywords(&ike.suite)).unwrap_or_default(),
             ike_spis: ike
                 .map(|ike| format!("{:016x}_i {:016x}_r", ike.spis.0, ike.spis.1))
                 .unwrap_or_default(),
@@ -239,7 +241,7 @@ impl<P: Pool> Core<P> {
             child: child.name.clone(),
             direction: direction.into(),
             spi: format!("{spi:08x}"),
-            suite: format!("{:?}", installed.suite),
+            suite: format!("aes{}gcm16", 8 * installed.suite.key_length()),
             encapsulation: if installed.udp { "esp-in-udp" } else { "esp" }.into(),
             extended_sequence_number: installed.esn,
             worker,
@@ -271,4 +273,16 @@ impl<P: Pool> Core<P> {
         };
         Some((row.name.clone(), explain::explain(&evidence)))
     }
+}
+
+/// The algorithms of an IKE SA as an operator would configure them.
+fn keywords(suite: &IkeSuite) -> String {
+    let IkeSuite { encryption, integrity, prf, group } = *suite;
+    let proposal = IkeProposal {
+        encryption: vec![encryption],
+        integrity: integrity.into_iter().collect(),
+        prf: vec![prf],
+        groups: vec![group],
+    };
+    proposal.to_string()
 }
