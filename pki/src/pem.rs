@@ -6,6 +6,12 @@
 
 use zeroize::Zeroizing;
 
+/// What the first line of a block begins with.
+const BEGIN: &[u8] = b"-----BEGIN ";
+
+/// Longest label accepted. Those in use have 26 octets at most, and no key fits into so many.
+const MAX_LABEL: usize = 31;
+
 /// Largest text accepted: a bundle of some thousand certificates.
 pub const MAX_TEXT: usize = 4 << 20;
 
@@ -35,6 +41,13 @@ pub enum PemError {
         /// Its label.
         label: String,
     },
+    /// A line begins like the first of a block and does not name one. What stands there is not repeated: in a file
+    /// that lost its line ends it is the key.
+    #[error("line {line}: no label of a PEM block; '-----BEGIN ...-----' needs a line of its own")]
+    Label {
+        /// The line.
+        line: usize,
+    },
     /// Something in a block is not base64.
     #[error("line {line}: not base64")]
     Base64 {
@@ -59,17 +72,21 @@ pub fn blocks(text: &[u8]) -> Result<Vec<Block>, PemError> {
     let mut lines = text.split(|&octet| octet == b'\n').map(<[u8]>::trim_ascii).zip(1usize..);
     let mut found = Vec::new();
     while let Some((line, number)) = lines.next() {
-        if let Some(label) = boundary(line, b"-----BEGIN ") {
+        if line.starts_with(BEGIN) {
+            let label = boundary(line, BEGIN).ok_or(PemError::Label { line: number })?;
             found.push(block(label, number, &mut lines)?);
         }
     }
     if found.is_empty() { Err(PemError::Empty) } else { Ok(found) }
 }
 
-/// The label of a boundary line.
+/// The label of a boundary line. RFC 7468 §3 allows any printable text; labels in use are made of capitals, digits,
+/// spaces and dots, and what is not may be octets of the key.
 fn boundary<'a>(line: &'a [u8], prefix: &[u8]) -> Option<&'a str> {
     let label = line.strip_prefix(prefix)?.strip_suffix(b"-----")?;
-    str::from_utf8(label).ok()
+    let usual = |octet: &u8| octet.is_ascii_uppercase() || octet.is_ascii_digit() || b" .".contains(octet);
+    let named = label.len() <= MAX_LABEL && label.iter().all(usual);
+    str::from_utf8(label).ok().filter(|_| named)
 }
 
 /// The rest of a block whose BEGIN line has been read.
@@ -181,6 +198,20 @@ mod tests {
         assert_eq!(one("Zm9v\nZ*=="), Err(PemError::Base64 { line: 4 }));
         for bad in ["Zg=", "Zg", "Zh==", "Zg==Zg==", "====", "Zm9v="] {
             assert!(one(bad).is_err(), "{bad}");
+        }
+    }
+
+    /// A key file without its line ends: the whole key stands where the label should.
+    #[test]
+    fn a_label_is_never_the_key_and_never_repeated() {
+        let text = "x\n-----BEGIN PRIVATE KEY-----c2VjcmV0-----END PRIVATE KEY-----";
+        let Err(refused) = blocks(text.as_bytes()) else { panic!("accepted") };
+        assert_eq!(refused, PemError::Label { line: 2 });
+        assert!(!refused.to_string().contains("c2Vj"));
+        for label in ["PRIVATE KEY\u{1b}[2J", &"X".repeat(MAX_LABEL + 1), "MC4CAQAwBQYDK2VwBCIEIDVm", "A--B"]
+        {
+            let text = format!("-----BEGIN {label}-----\nZg==\n-----END {label}-----");
+            assert!(matches!(blocks(text.as_bytes()), Err(PemError::Label { line: 1 })), "{label}");
         }
     }
 

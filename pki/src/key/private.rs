@@ -92,7 +92,8 @@ impl PrivateKey {
         let blocks = pem::blocks(text)?;
         let mut keys = blocks.iter().filter(|block| block.label.ends_with("PRIVATE KEY"));
         let Some(key) = keys.next() else {
-            let labels: Vec<&str> = blocks.iter().map(|block| block.label.as_str()).collect();
+            let mut labels: Vec<&str> = blocks.iter().map(|block| block.label.as_str()).collect();
+            labels.dedup();
             return Err(KeyFileError::NoKey { found: labels.join(", ") });
         };
         match keys.count() {
