@@ -17,6 +17,10 @@ CRATES = {
     "ravelin-ca": {"ravelin-pki", "ravelin-fetch"},
     "ravelin-control": {"dpdk", "ravelin-dataplane", "ravelin-gcm", "ravelin-mem", "ravelin-ike", "ravelin-pki", "ravelin-fetch"},
     "ravelin-benches": {"ravelin-gcm", "ravelin-mem", "ravelin-dataplane", "ravelin-ike", "ravelin-pki"},
+    "ravelin-ike-fuzz": {"ravelin-gcm", "ravelin-ike"},
+    "ravelin-dataplane-fuzz": {"ravelin-dataplane", "ravelin-gcm"},
+    "ravelin-pki-fuzz": {"ravelin-pki"},
+    "ravelin-control-fuzz": {"ravelin-control"},
     "ravelin-perf": {"dpdk", "ravelin-gcm", "ravelin-mem", "ravelin-dataplane", "ravelin-ike", "ravelin-pki"},
 }
 # Inside the dataplane, lowest first: a folder may use those of its own storey and below. SAs

@@ -1,0 +1,49 @@
+//! One datagram on port 500 or 4500 from anybody (RFC 7296 §3.1).
+//!
+//! Whatever parses writes back to no more octets than came, reads the same again, and is written the
+//! same again. What is not to be read without keys is split without losing an octet.
+#![no_main]
+
+#[path = "../written.rs"]
+mod written;
+
+use libfuzzer_sys::fuzz_target;
+use ravelin_ike::wire::{HEADER_LENGTH, Message, Outer, Sealed, limits};
+use written::written;
+
+fuzz_target!(|data: &[u8]| {
+    check(data);
+    // A right Length field, so that not every mutation of the body ends at the header.
+    let mut datagram = data.to_vec();
+    if let (Some(field), Ok(length)) = (datagram.get_mut(24..HEADER_LENGTH), u32::try_from(data.len())) {
+        field.copy_from_slice(&length.to_be_bytes());
+        check(&datagram);
+    }
+});
+
+fn check(datagram: &[u8]) {
+    match Outer::parse(datagram) {
+        Ok(Outer::Clear(message)) => round_trip(&message, datagram.len()),
+        Ok(Outer::Sealed(sealed)) => whole(&sealed, datagram),
+        Ok(Outer::Fragment(fragment)) => {
+            assert!((1..=fragment.total()).contains(&fragment.number()));
+            assert!(fragment.total() <= limits::FRAGMENTS);
+            whole(fragment.sealed(), datagram);
+        }
+        Err(refused) => assert!(!refused.to_string().is_empty()),
+    }
+}
+
+fn whole(sealed: &Sealed, datagram: &[u8]) {
+    assert_eq!([sealed.associated(), sealed.body()].concat(), datagram);
+}
+
+fn round_trip(message: &Message, received: usize) {
+    assert!(message.payloads.len() <= limits::PAYLOADS);
+    let Some(payloads) = written(&message.payloads) else { return };
+    let octets = message.emit().expect("what was read can be written");
+    assert!(octets.len() <= received, "{} octets became {}", received, octets.len());
+    let Ok(Outer::Clear(again)) = Outer::parse(&octets) else { panic!("what was written cannot be read") };
+    assert_eq!(again, Message { payloads, skipped: 0, ..message.clone() });
+    assert_eq!(again.emit().expect("it was written before"), octets);
+}

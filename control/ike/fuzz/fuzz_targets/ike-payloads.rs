@@ -1,0 +1,56 @@
+//! The payloads inside an SK payload: sent by a peer that holds the keys and may still be hostile
+//! (RFC 7296 §3.2).
+//!
+//! The first octet is the type that the header in front names, the rest is the chain. Sealing what was
+//! read and opening it at the other end gives the same payloads.
+#![no_main]
+
+#[path = "../written.rs"]
+mod written;
+
+use libfuzzer_sys::fuzz_target;
+use ravelin_ike::config::{Encryption, Group, Prf};
+use ravelin_ike::crypto::{IkeKeys, IkeSuite, Protection};
+use ravelin_ike::want::Role;
+use ravelin_ike::wire::{ExchangeType, Flags, Header, IkeSpi, Message, Outer, parse_chain};
+use written::written;
+use zeroize::Zeroizing;
+
+fuzz_target!(|data: &[u8]| {
+    let Some((first, chain)) = data.split_first() else { return };
+    let Ok((payloads, _)) = parse_chain((*first).into(), chain) else { return };
+    let Some(payloads) = written(&payloads) else { return };
+    let message = Message::new(header(), payloads);
+    let (mut peer, us) = (side(Role::Initiator), side(Role::Responder));
+    let sealed = peer.seal(&message, &mut |out: &mut [u8]| out.fill(7));
+    let Ok(datagram) = sealed else {
+        assert!(chain.len() > 65_000, "payloads of {} octets were not sealed", chain.len());
+        return;
+    };
+    let Ok(Outer::Sealed(sealed)) = Outer::parse(&datagram) else { panic!("our own message is not read") };
+    assert_eq!(us.open(&sealed).expect("our own message opens"), message);
+});
+
+fn header() -> Header {
+    Header::new(IkeSpi(1), IkeSpi(2), ExchangeType::IkeAuth, Flags { initiator: true, ..Flags::default() }, 1)
+}
+
+fn side(role: Role) -> Protection {
+    let suite = IkeSuite {
+        encryption: Encryption::AesGcm128,
+        integrity: None,
+        prf: Prf::HmacSha256,
+        group: Group::X25519,
+    };
+    let key = |octet: u8, length: usize| Zeroizing::new(vec![octet; length]);
+    let keys = IkeKeys {
+        sk_d: key(1, 32),
+        sk_ai: key(0, 0),
+        sk_ar: key(0, 0),
+        sk_ei: key(4, 20),
+        sk_er: key(5, 20),
+        sk_pi: key(6, 32),
+        sk_pr: key(7, 32),
+    };
+    Protection::new(&suite, &keys, role).expect("the keys fit the suite")
+}

@@ -1,0 +1,247 @@
+//! The other end of the engine under search: makes a genuine IKE SA by hand, then says what it is told to.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ravelin_gcm::{Kernel, Key, Seal, seal_burst};
+use ravelin_ike::Engine;
+use ravelin_ike::config::{
+    Auth, ChildConfig, ChildId, ChildLifetime, Connection, ConnectionId, DeadPeer, Encryption, EngineConfig,
+    EspProposal, Fragmentation, Group, Identity, IdentityMatch, IkeLifetime, IkeProposal, InitialContact,
+    NatTraversal, Prf, RemoteAddress, RemoteAuth, Selector,
+};
+use ravelin_ike::crypto::auth::SignedOctets;
+use ravelin_ike::crypto::{Drbg, IkeKeys, IkeSuite, Nonces, PrivateKey};
+use ravelin_ike::time::Instant;
+use ravelin_ike::wire::{
+    AddressRange, Authentication, AuthenticationMethod, EncryptionId, ExchangeType, Flags, HEADER_LENGTH,
+    Header, Identification, IdentificationType, IkeSpi, KeyExchange, KeyExchangeId, Message, Nonce, Outer,
+    Payload, PayloadType, PrfId, Proposal, Protocol, SecurityAssociation, SequenceNumbersId, Spi,
+    TrafficSelector, TrafficSelectors, Transform, emit_chain,
+};
+use zeroize::Zeroizing;
+
+/// The one connection.
+pub const CONNECTION: ConnectionId = ConnectionId(7);
+const PSK: &[u8] = b"correct horse";
+const SPI: IkeSpi = IkeSpi(0x0102_0304_0506_0708);
+const SUITE: IkeSuite = IkeSuite {
+    encryption: Encryption::AesGcm128,
+    integrity: None,
+    prf: Prf::HmacSha256,
+    group: Group::X25519,
+};
+
+/// Host 1 is the engine's, 2 the peer's, others are strangers'.
+pub fn name(host: u8, port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::from([192, 0, 2, host]), port)
+}
+
+/// An engine that expects the peer, by pre-shared key.
+pub fn engine() -> Engine {
+    let mut engine = Engine::new(EngineConfig::default(), [7; 32]);
+    engine.set_connection(Instant(0), CONNECTION, Some(connection()));
+    engine
+}
+
+fn connection() -> Connection {
+    let psk = || Zeroizing::new(PSK.to_vec());
+    Connection {
+        instance: 0,
+        local: name(1, 0).ip(),
+        remote: RemoteAddress::One(name(2, 0).ip()),
+        local_identity: Identity::fqdn("us.example"),
+        remote_identity: IdentityMatch::Exact(Identity::fqdn("peer.example")),
+        local_auth: Auth::Psk(psk()),
+        remote_auth: RemoteAuth::Psk(psk()),
+        proposals: vec![IkeProposal {
+            encryption: vec![Encryption::AesGcm128],
+            integrity: vec![],
+            prf: vec![Prf::HmacSha256],
+            groups: vec![Group::X25519],
+        }],
+        children: vec![child(1), child(2)],
+        max_children: 4,
+        lifetime: IkeLifetime::default(),
+        dead_peer: Some(DeadPeer {
+            interval: std::time::Duration::from_secs(10),
+            retries: 4,
+            retry_interval: std::time::Duration::from_secs(2),
+        }),
+        nat: NatTraversal::default(),
+        fragmentation: Some(Fragmentation::default()),
+        initial_contact: InitialContact::Honour,
+    }
+}
+
+fn child(number: u8) -> ChildConfig {
+    ChildConfig {
+        id: ChildId(number.into()),
+        local: vec![Selector::prefix(IpAddr::from([10, 1, number, 0]), 24)],
+        remote: vec![Selector::prefix(IpAddr::from([10, 2, number, 0]), 24)],
+        proposals: vec![EspProposal {
+            encryption: vec![Encryption::AesGcm128],
+            integrity: vec![],
+            groups: vec![],
+            extended_sequence: vec![true, false],
+        }],
+        lifetime: ChildLifetime::default(),
+    }
+}
+
+/// What the peer holds once IKE_SA_INIT is over.
+struct Secrets {
+    keys: IkeKeys,
+    cipher: Key,
+    responder: IkeSpi,
+    their_nonce: Nonce,
+}
+
+/// The peer, always the initiator.
+pub struct Peer {
+    private: PrivateKey,
+    nonce: Nonce,
+    request: Vec<u8>,
+    secrets: Option<Secrets>,
+    /// Message ID of the next request, which has risen with every reply.
+    next: u32,
+    /// Message ID of the engine's last request.
+    asked: u32,
+    counter: u64,
+}
+
+impl Peer {
+    /// With a fixed key and nonce, so that every run is the same.
+    pub fn new() -> Peer {
+        Peer {
+            private: PrivateKey::generate(Group::X25519, &mut Drbg::new(b"peer")).expect("a key"),
+            nonce: Nonce::new(vec![9; 32]).expect("a nonce"),
+            request: Vec::new(),
+            secrets: None,
+            next: 1,
+            asked: 0,
+            counter: 0,
+        }
+    }
+
+    /// The IKE_SA_INIT request.
+    pub fn init(&mut self) -> Vec<u8> {
+        let transforms = vec![
+            Transform::encryption(EncryptionId::AesGcm16, Some(128)),
+            Transform::prf(PrfId::HmacSha2_256),
+            Transform::key_exchange(KeyExchangeId::Curve25519),
+        ];
+        let proposal = Proposal { number: 1, protocol: Protocol::Ike, spi: Spi::None, transforms };
+        let data = self.private.public().expect("a public value");
+        let payloads = vec![
+            Payload::SecurityAssociation(SecurityAssociation::new(vec![proposal])),
+            Payload::KeyExchange(KeyExchange { method: KeyExchangeId::Curve25519, data }),
+            Payload::Nonce(self.nonce.clone()),
+        ];
+        let header = self.header(ExchangeType::IkeSaInit, false, 0);
+        self.request = Message::new(header, payloads).emit().expect("a small message");
+        self.request.clone()
+    }
+
+    fn header(&self, exchange: ExchangeType, response: bool, message_id: u32) -> Header {
+        let responder = self.secrets.as_ref().map_or(IkeSpi::ZERO, |secrets| secrets.responder);
+        let flags = Flags { initiator: true, response, ..Flags::default() };
+        Header::new(SPI, responder, exchange, flags, message_id)
+    }
+
+    /// Takes what the engine sends.
+    pub fn receive(&mut self, datagram: &[u8]) {
+        match Outer::parse(datagram) {
+            Ok(Outer::Clear(message)) if self.secrets.is_none() => self.learn(&message),
+            Ok(outer) if outer.header().initiator_spi == SPI && !outer.header().flags.initiator => {
+                let header = outer.header();
+                match header.flags.response {
+                    true => self.next = self.next.max(header.message_id.saturating_add(1)),
+                    false => self.asked = header.message_id,
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The IKE_SA_INIT reply, if it is one.
+    fn learn(&mut self, message: &Message) {
+        let public = message.payloads.iter().find_map(|payload| match payload {
+            Payload::KeyExchange(exchange) => Some(&exchange.data),
+            _ => None,
+        });
+        let nonce = message.payloads.iter().find_map(|payload| match payload {
+            Payload::Nonce(nonce) => Some(nonce),
+            _ => None,
+        });
+        let (Some(public), Some(nonce)) = (public, nonce) else { return };
+        let secret = self.private.agree(public).expect("the engine's value is good");
+        let responder = message.header.responder_spi;
+        let keys = IkeKeys::derive(&SUITE, &secret, Nonces::new(&self.nonce, nonce), SPI, responder);
+        let cipher = Key::new(Kernel::portable(), &keys.sk_ei[..16]).expect("sixteen octets");
+        self.secrets = Some(Secrets { keys, cipher, responder, their_nonce: nonce.clone() });
+    }
+
+    /// A message under the right key, with any octets as payloads: a request, or the reply to the last one.
+    pub fn seal(
+        &mut self,
+        exchange: ExchangeType,
+        response: bool,
+        first: u8,
+        chain: &[u8],
+    ) -> Option<Vec<u8>> {
+        let header = self.header(exchange, response, if response { self.asked } else { self.next });
+        let secrets = self.secrets.as_ref()?;
+        let mut text = [chain, &[0]].concat();
+        let payload = u16::try_from(4 + 8 + text.len() + 16).ok()?;
+        let mut out = Vec::new();
+        header.emit(PayloadType::Encrypted, HEADER_LENGTH as u32 + u32::from(payload), &mut out);
+        out.extend([first, 0]);
+        out.extend(payload.to_be_bytes());
+        let mut nonce = [0; 12];
+        nonce[..4].copy_from_slice(&secrets.keys.sk_ei[16..]);
+        nonce[4..].copy_from_slice(&self.counter.to_be_bytes());
+        let mut tag = [0; 16];
+        let key = &secrets.cipher;
+        seal_burst(&mut [Seal { key, nonce, aad: &out, text: &mut text, tag: &mut tag }]);
+        out.extend(self.counter.to_be_bytes());
+        out.extend(text);
+        out.extend(tag);
+        self.counter += 1;
+        Some(out)
+    }
+
+    /// The genuine IKE_AUTH request.
+    pub fn authenticate(&mut self) -> Option<Vec<u8>> {
+        let secrets = self.secrets.as_ref()?;
+        let identification = Identification::new(IdentificationType::Fqdn, b"peer.example".to_vec());
+        let signed = SignedOctets {
+            prf: SUITE.prf,
+            sk_p: &secrets.keys.sk_pi,
+            message: &self.request,
+            peer_nonce: &secrets.their_nonce,
+            identification: &identification,
+        };
+        let proof = signed.shared_key_proof(PSK).to_vec();
+        let transforms = vec![
+            Transform::encryption(EncryptionId::AesGcm16, Some(128)),
+            Transform::sequence_numbers(SequenceNumbersId::Extended),
+        ];
+        let proposal =
+            Proposal { number: 1, protocol: Protocol::Esp, spi: Spi::Child(0x1234_5678), transforms };
+        let chain = emit_chain(&[
+            Payload::IdentificationInitiator(identification),
+            Payload::Authentication(Authentication { method: AuthenticationMethod::SharedKey, data: proof }),
+            Payload::SecurityAssociation(SecurityAssociation::new(vec![proposal])),
+            Payload::TrafficSelectorsInitiator(selectors(2)),
+            Payload::TrafficSelectorsResponder(selectors(1)),
+        ]);
+        let chain = chain.ok()?;
+        self.seal(ExchangeType::IkeAuth, false, chain.first.into(), &chain.octets)
+    }
+}
+
+fn selectors(side: u8) -> TrafficSelectors {
+    let addresses = AddressRange::new(IpAddr::from([10, side, 1, 0]), IpAddr::from([10, side, 1, 255]));
+    let addresses = addresses.expect("in order");
+    TrafficSelectors::new(vec![TrafficSelector { protocol: 0, start_port: 0, end_port: 65535, addresses }])
+}
