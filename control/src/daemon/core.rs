@@ -31,6 +31,8 @@ use crate::workers::{Noticed, Workers};
 
 /// The longest the loop sleeps: what a ring can wait.
 const NAP: Duration = Duration::from_millis(1);
+/// Messages taken a turn, so that a flood of them does not stop the packets of IKE.
+const INPUTS_A_TURN: usize = 256;
 /// Traffic is looked at this often for dead peer detection.
 const LOOK: u64 = 1_000_000;
 /// A failed tunnel with auto-establish is tried again after so long, doubling up to the cap.
@@ -89,13 +91,15 @@ impl<P: Pool> Core<P> {
     pub fn run(&mut self) {
         loop {
             let busy = self.turn();
-            match self.listen(busy) {
-                Some(Input::Stop) => break,
-                Some(input) => self.input(input),
-                None => {}
+            let first = self.listen(busy);
+            let waiting = self.inputs.clone();
+            for input in first.into_iter().chain(waiting.try_iter().take(INPUTS_A_TURN)) {
+                if matches!(input, Input::Stop) {
+                    return self.farewell();
+                }
+                self.input(input);
             }
         }
-        self.farewell();
     }
 
     /// One round: everything in, everything out. True if there was something.
