@@ -25,6 +25,15 @@ scenario_logs() {
     say "--- ${log#"$WORK"/}"
     tail -n 15 "$log" >&2
   done
+  local socket ns
+  for socket in "$WORK"/*.sock; do
+    [[ -S $socket ]] || continue
+    say "--- $(basename "$socket" .sock): SAs, counters that are not zero"
+    "$TARGET/ravelin" --socket "$socket" show sa >&2 || continue
+    "$TARGET/ravelin" --socket "$socket" --json show counters |
+      jq -c '[.counters[] | select(.value > 0) | {(.name): .value}] | add' >&2 || :
+  done
+  for ns in "$HA" "$GWA" "$GWB" "$HB"; do say "--- neighbours in $ns"; ip -n "$ns" neigh >&2 2> /dev/null || :; done
 }
 
 needs() { # COMMAND-OR-FILE WHAT: skips the scenario when the peer is not there
