@@ -57,6 +57,7 @@ local-id = "$IDENTITY"
 remote-id = "$theirs_id"
 ike-policy = "p"
 ipsec-transform = "t"
+on-demand = false
 local-ts = [$(quoted "$NETS")]
 remote-ts = [$(quoted "$theirs_nets")]
 C

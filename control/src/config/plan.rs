@@ -192,6 +192,8 @@ pub struct Ike {
     pub policy: IkePolicy,
     /// Bring it up without being asked.
     pub auto_establish: bool,
+    /// Bring it up when a packet wants it.
+    pub on_demand: bool,
 }
 
 /// An identity as written; turned into its wire form where certificates are known.

@@ -227,6 +227,8 @@ pub struct Tunnel {
     pub ipsec_transform: Option<Text>,
     /// Bring it up without being asked.
     pub auto_establish: Option<bool>,
+    /// Bring it up when a packet wants it; default yes.
+    pub on_demand: Option<bool>,
     /// Our protected networks.
     pub local_ts: Vec<Text>,
     /// The peer's protected networks.

@@ -126,7 +126,8 @@ impl One<'_, '_, '_> {
             self.refuse("auto-establish needs a peer to call", "remote = \"ADDRESS\"");
         }
         let policy = self.ike_policy(raw.ike_policy.as_ref());
-        Some(plan::Ike { local_id, remote_id, own, peer, policy, auto_establish })
+        let on_demand = raw.on_demand.unwrap_or(true);
+        Some(plan::Ike { local_id, remote_id, own, peer, policy, auto_establish, on_demand })
     }
 
     /// A PSK or a certificate on our side, a PSK or anchors on the peer's (IKE-09: they may differ).

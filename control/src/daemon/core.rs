@@ -187,7 +187,7 @@ impl<P: Pool> Core<P> {
     /// A packet wants a child that has no SA: negotiate one.
     fn wanted(&mut self, now: Instant, child: u32) {
         let Some((connection, tunnel, _)) = self.roster.child(child) else { return };
-        if matches!(tunnel.keying, Keying::Ike(_)) && tunnel.remote.is_some() {
+        if matches!(&tunnel.keying, Keying::Ike(ike) if ike.on_demand) && tunnel.remote.is_some() {
             let child = Some(ravelin_ike::config::ChildId(child));
             self.status.connecting(connection);
             self.engine.handle_command(now, Command::Initiate { connection, child });
