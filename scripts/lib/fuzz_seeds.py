@@ -122,7 +122,7 @@ def ike():
         "rekey-ike": up + say(seal_create, rekey_ike), "delete-child": up + say(seal_info, gone),
         "delete-ike": up + say(seal_info, delete_ike), "time": up + act(3, 100) + say(seal_info, (0, b""), True) + act(3, 255),
         "own-rekey": up + act(5, 4) + say(seal_create, rekey_child, True), "own-ike-rekey": up + act(5, 2) + say(seal_create, rekey_ike, True),
-        "own-call": act(5, 0) + act(3, 50), "expiry": up + act(6, 0) + act(6, 1) + act(6, 3),
+        "own-call": act(5, 0) + act(3, 50), "closed": up + act(5, 3), "expiry": up + act(6, 0) + act(6, 1) + act(6, 3),
         "refused": act(7, 1) + up, "never": act(7, 2) + up + act(3, 200), "stranger": act(0, 1, messages["init"]) + act(0, 2, messages["cookie"]),
         "error": up + say(seal_info, chain(notify(24))) + say(seal_info, chain(notify(16384)))})
 
