@@ -133,7 +133,7 @@ numbered_udp() {
   local rate=$1 seconds=$2 a=${3:-10.1.0.2} b=${4:-10.2.0.2} until=()
   [[ -z ${UDP_UNTIL:-} ]] || until=(--until "$UDP_UNTIL")
   [[ $a != *:* ]] || a="[$a]" b="[$b]"
-  in_ns "$HA" "$TARGET/ravelin-traffic" --bind "$a:7000" --peer "$b:7000" --rate "$rate" --seconds "$seconds" "${until[@]}" > "$WORK/udp.a" &
+  ip netns exec "$HA" "$TARGET/ravelin-traffic" --bind "$a:7000" --peer "$b:7000" --rate "$rate" --seconds "$seconds" "${until[@]}" > "$WORK/udp.a" &
   local other=$!
   in_ns "$HB" "$TARGET/ravelin-traffic" --bind "$b:7000" --peer "$a:7000" --rate "$rate" --seconds "$seconds" "${until[@]}" > "$WORK/udp.b" || die "numbered UDP failed"
   wait "$other" || die "numbered UDP failed"
@@ -143,8 +143,9 @@ numbered_udp() {
 
 # transfer FROM TO: a file from host A to host B over TCP.
 transfer() {
-  in_ns "$HB" socat -u TCP-LISTEN:7001,reuseaddr "CREATE:$2" &
+  ip netns exec "$HB" socat -u TCP-LISTEN:7001,reuseaddr "CREATE:$2" &
   local sink=$!
+  PIDS+=("$sink")
   wait_for 5 in_ns "$HB" sh -c 'ss -ltn | grep -q :7001'
   timeout 120 ip netns exec "$HA" socat -u "OPEN:$1,rdonly" TCP:10.2.0.2:7001 || die "the transfer broke off"
   wait "$sink"

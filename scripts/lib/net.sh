@@ -161,6 +161,20 @@ gateway_a_addresses() {
   in_ns "$GWA" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 }
 
+# ike_cut / ike_joined: whether IKE passes the public segment. A packet for a tunnel that is down
+# has ravelind negotiate one, so "down" needs a reason: the peer is not heard.
+ike_cut() {
+  in_ns "$PUB" nft -f - <<'N'
+table bridge cut {
+  chain forward {
+    type filter hook forward priority 0; policy accept;
+    udp dport { 500, 4500 } drop
+  }
+}
+N
+}
+ike_joined() { in_ns "$PUB" nft delete table bridge cut; }
+
 # capture_start FILE / capture_stop: the public segment, whole.
 capture_start() {
   ip netns exec "$PUB" tcpdump -i br0 -s 160 -B 65536 -w "$1" -Z root > "$1.out" 2>&1 &
