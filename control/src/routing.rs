@@ -228,6 +228,12 @@ impl Routing {
         }
     }
 
+    /// The smallest MTU among the interfaces of an instance: what fits through whichever of them a
+    /// packet leaves by.
+    pub fn smallest_mtu(&self, instance: u16) -> Option<u16> {
+        self.instances.get(&instance)?.interfaces.values().map(|known| known.mtu).min()
+    }
+
     /// Interfaces and addresses for the workers.
     pub fn snapshot(&self) -> Snapshot {
         let (mut interfaces, mut locals) = (Vec::new(), Vec::new());
@@ -272,6 +278,16 @@ mod tests {
 
     fn address(text: &str) -> Change {
         Change::Address { interface: "wan".into(), network: text.parse().unwrap() }
+    }
+
+    /// Otherwise packets that may not be cut would be lost without a word to their sender.
+    #[test]
+    fn a_tunnel_is_as_wide_as_the_narrowest_way_out() {
+        let (mut routing, _) = routing();
+        let narrow = Interface { port: 1, vlan: 0 };
+        routing.add_interface(0, "narrow", narrow, Mac([2, 0, 0, 0, 0, 9]), 1400);
+        assert_eq!(routing.smallest_mtu(0), Some(1400));
+        assert_eq!(routing.smallest_mtu(9), None);
     }
 
     /// The kernel's lowest metric is used, and its loss uncovers the next.

@@ -5,7 +5,7 @@
 #
 # Between two ravelinds, with extended sequence numbers: IPv4 and IPv6 outside, raw and with
 # UDP encapsulation forced, IPv4 and IPv6 inside at once. With strongSwan: IPv6 outside. Pings
-# of both families, numbered UDP none missing, and the public segment carries what was asked
+# of both families, numbered UDP none missing, TCP in full segments, and the public segment carries what was asked
 # for: protocol 50, or UDP 4500, and nothing in clear.
 . "$(dirname "$0")/../lib/scenario.sh"
 seconds=$((FULL ? 20 : 2))
@@ -34,10 +34,18 @@ drive() { # raw|udp FAMILY RATE
   hold "numbered UDP over IPv4, none missing" nothing_missing "$udp"
   udp=$(numbered_udp "$3" "$seconds" fd00:1::2 fd00:2::2); say "    IPv6: $udp"
   hold "numbered UDP over IPv6, none missing" nothing_missing "$udp"
+  hold "3 MB over TCP arrive whole" whole
   capture_stop "$WORK/public.pcap"; ((CAPTURE_LOST == 0)) || die "the capture lost packets"
   hold "the public segment carries $1 ESP" carried "$1"
   hold "over IPv$2" test "$(count_packets "$WORK/public.pcap" "$([[ $2 == 4 ]] && echo ip || echo ip6) and (proto 50 or udp port 4500)")" -gt 1000
   hold "nothing in clear" test "$(count_packets "$WORK/public.pcap" "$CLEAR_FILTER")" -eq 0
+}
+# whole: a file over TCP, whose full-sized segments may not be cut, arrives.
+whole() {
+  rm -f "$WORK/received.bin"
+  head -c 3M /dev/urandom > "$WORK/sent.bin"
+  transfer "$WORK/sent.bin" "$WORK/received.bin"
+  cmp "$WORK/sent.bin" "$WORK/received.bin"
 }
 shown() { rv b --json show sa | jq -e --arg e "$1" '[.sas[] | select(.encapsulation != $e or .extended_sequence_number != '"$ESN"')] == [] and .sas != []' > /dev/null; }
 

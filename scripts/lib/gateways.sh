@@ -147,6 +147,6 @@ transfer() {
   local sink=$!
   PIDS+=("$sink")
   wait_for 5 in_ns "$HB" sh -c 'ss -ltn | grep -q :7001'
-  timeout 120 ip netns exec "$HA" socat -u "OPEN:$1,rdonly" TCP:10.2.0.2:7001 || die "the transfer broke off"
+  timeout 60 ip netns exec "$HA" socat -u "OPEN:$1,rdonly" TCP:10.2.0.2:7001 || die "the transfer broke off"
   wait "$sink"
 }

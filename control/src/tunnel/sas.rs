@@ -126,6 +126,7 @@ pub fn parts(
     private: u16,
     home: Home,
     suite: Suite,
+    outer_mtu: Option<u16>,
 ) -> Option<(inbound::Parts, outbound::Parts)> {
     use ravelin_ike::want::OutboundStart;
     let esn = install.suite.extended_sequence;
@@ -152,7 +153,7 @@ pub fn parts(
         suite,
         esn,
         last_sequence: 0,
-        encapsulation: encapsulation(&install.path),
+        encapsulation: encapsulation(&install.path, outer_mtu),
         limits,
         child: install.config.0,
     };
@@ -168,14 +169,15 @@ pub fn endpoints(path: &Path) -> (Endpoint, Endpoint) {
     (end(path.local), end(path.remote))
 }
 
-/// How packets of a path are wrapped.
-pub fn encapsulation(path: &Path) -> Encapsulation {
+/// How packets of a path are wrapped that may have `outer_mtu` octets.
+pub fn encapsulation(path: &Path, outer_mtu: Option<u16>) -> Encapsulation {
     let (local, peer) = endpoints(path);
-    wrap(path.instance, local, peer)
+    wrap(path.instance, local, peer, outer_mtu)
 }
 
-/// Outer Don't Fragment and DSCP follow the inner packet; sizes follow the port (docs/operations.md).
-pub fn wrap(instance: u16, local: Endpoint, peer: Endpoint) -> Encapsulation {
+/// Outer Don't Fragment and DSCP follow the inner packet; a sender whose packet may not be cut is told
+/// what fits into `outer_mtu` (RFC 4301 §8.1).
+pub fn wrap(instance: u16, local: Endpoint, peer: Endpoint, outer_mtu: Option<u16>) -> Encapsulation {
     Encapsulation {
         instance,
         local,
@@ -184,7 +186,7 @@ pub fn wrap(instance: u16, local: Endpoint, peer: Endpoint) -> Encapsulation {
         df: OuterDf::Copy,
         dscp: OuterDscp::Copy,
         inner_mtu: None,
-        outer_mtu: None,
+        outer_mtu,
         clear_inner_df: false,
         tcp_mss: None,
     }
@@ -226,6 +228,7 @@ pub fn manual_parts(
     remote: IpAddr,
     child: ChildNumber,
     suite: Suite,
+    outer_mtu: Option<u16>,
 ) -> Option<(inbound::Parts, outbound::Parts)> {
     let esn = manual.extended_sequence_number;
     let port = if manual.udp_encapsulation { 4500 } else { 0 };
@@ -257,7 +260,7 @@ pub fn manual_parts(
         suite,
         esn,
         last_sequence: last,
-        encapsulation: wrap(tunnel.public, local, peer),
+        encapsulation: wrap(tunnel.public, local, peer, outer_mtu),
         limits: Limits::NONE,
         child,
     };

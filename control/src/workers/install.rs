@@ -105,7 +105,8 @@ impl<P: Pool> Workers<P> {
             .filter(|_| install.suite.encryption.is_aead())
             .ok_or_else(|| InstallError::Suite(format!("{:?}", install.suite.encryption)))?;
         let place = Spi(install.spi_in).place().ok_or(InstallError::Unknown("shard"))?;
-        let parts = sas::parts(install, &config.transform, tunnel.private, home, suite);
+        let outer_mtu = self.routing.smallest_mtu(install.path.instance);
+        let parts = sas::parts(install, &config.transform, tunnel.private, home, suite, outer_mtu);
         let (inbound, outbound) = parts.ok_or(InstallError::Unknown("selector or window"))?;
         let encapsulation = outbound.encapsulation;
         let turn = if install.start == OutboundStart::Now { Turn::Now } else { Turn::StandBy };
@@ -159,8 +160,9 @@ impl<P: Pool> Workers<P> {
 
     /// Changes the outer addresses of an SA.
     pub fn update_path(&mut self, sa: ChildSaId, path: &Path) {
+        let outer_mtu = self.routing.smallest_mtu(path.instance);
         let Some(installed) = self.sas.get_mut(sa) else { return };
-        installed.encapsulation = sas::encapsulation(path);
+        installed.encapsulation = sas::encapsulation(path, outer_mtu);
         let installed = installed.clone();
         let Some(home) = self.home(installed.child) else { return };
         let (local, peer) = sas::endpoints(path);
@@ -210,7 +212,8 @@ impl<P: Pool> Workers<P> {
         let suite =
             suite.ok_or_else(|| InstallError::Suite(format!("{} octets of key", manual.key_length)))?;
         let remote = tunnel.remote.ok_or(InstallError::Unknown("peer"))?;
-        let parts = sas::manual_parts(manual, tunnel, remote, child, suite);
+        let outer_mtu = self.routing.smallest_mtu(tunnel.public);
+        let parts = sas::manual_parts(manual, tunnel, remote, child, suite, outer_mtu);
         let (inbound, outbound) = parts.ok_or(InstallError::Unknown("selector or window"))?;
         let place = self.spis.allocate_place(shard_of(home.worker)?, now.0)?;
         let encapsulation = outbound.encapsulation;
