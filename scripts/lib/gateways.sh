@@ -4,10 +4,10 @@
 # One tunnel, `net`, from the network behind A to the network behind B. OUTER is the family
 # between the gateways (4 or 6), INNER that of the hosts (4, 6, or "4 6"), ESN whether extended
 # sequence numbers are offered: never to strongSwan, whose user-space ESP selects and then fails
-# them; RETRANSMISSION the lines of ravelind's [ike].
+# them; ON_DEMAND whether a packet brings the tunnel up; RETRANSMISSION the lines of ravelind's [ike].
 
 PSK="correct horse battery staple"
-OUTER=4 INNER=4 ESN=false RETRANSMISSION=
+OUTER=4 INNER=4 ESN=false ON_DEMAND=false RETRANSMISSION=
 
 # side NAME: sets addresses, networks and identity of that gateway.
 side() {
@@ -57,7 +57,7 @@ local-id = "$IDENTITY"
 remote-id = "$theirs_id"
 ike-policy = "p"
 ipsec-transform = "t"
-on-demand = false
+on-demand = $ON_DEMAND
 local-ts = [$(quoted "$NETS")]
 remote-ts = [$(quoted "$theirs_nets")]
 C

@@ -161,8 +161,8 @@ gateway_a_addresses() {
   in_ns "$GWA" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 }
 
-# ike_cut / ike_joined: whether IKE passes the public segment. A packet for a tunnel that is down
-# has ravelind negotiate one, so "down" needs a reason: the peer is not heard.
+# ike_cut / ike_joined: whether IKE passes the public segment. A packet for a tunnel that is down may
+# have ravelind negotiate one, so "down" needs a reason: the peer is not heard.
 ike_cut() {
   in_ns "$PUB" nft -f - <<'N'
 table bridge cut {
