@@ -143,10 +143,10 @@ numbered_udp() {
 
 # transfer FROM TO: a file from host A to host B over TCP.
 transfer() {
-  ip netns exec "$HB" socat -u TCP-LISTEN:7001,reuseaddr "CREATE:$2" &
+  ip netns exec "$HB" socat -u TCP-LISTEN:7001,reuseaddr "CREATE:$2" > /dev/null 2>&1 &
   local sink=$!
   PIDS+=("$sink")
-  wait_for 5 in_ns "$HB" sh -c 'ss -ltn | grep -q :7001'
-  timeout 60 ip netns exec "$HA" socat -u "OPEN:$1,rdonly" TCP:10.2.0.2:7001 || die "the transfer broke off"
+  wait_for 5 in_ns "$HB" sh -c 'ss -ltn | grep -q :7001' || die "nobody listens for the transfer"
+  timeout 120 ip netns exec "$HA" socat -u "OPEN:$1,rdonly" TCP:10.2.0.2:7001 || die "the transfer broke off"
   wait "$sink"
 }
