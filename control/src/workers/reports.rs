@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use ravelin_dataplane::io::Pool;
-use ravelin_dataplane::link::report::Report;
+use ravelin_dataplane::link::report::{Refusal, Report};
 use ravelin_dataplane::policy::route::Interface;
 use ravelin_dataplane::sa::Endpoint;
 use ravelin_dataplane::sa::fact::{Fact, Facts};
@@ -86,7 +86,11 @@ impl<P: Pool> Workers<P> {
                 });
             }
             Report::Refused { sequence, refusal } => {
-                tracing::error!(worker = worker.0, "a command was refused: {refusal}");
+                // A rekey's successor may have taken the place of what was to be removed.
+                match refusal {
+                    Refusal::NoSuchSa => tracing::debug!(worker = worker.0, "nothing to do: {refusal}"),
+                    _ => tracing::error!(worker = worker.0, "a command was refused: {refusal}"),
+                }
                 if let Some(Then::Answer(ticket)) =
                     self.outbox.refused(worker, sequence).map(|awaited| awaited.token)
                 {
