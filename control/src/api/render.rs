@@ -56,22 +56,10 @@ fn version(version: &Version) -> String {
 }
 
 fn ports(ports: &[Port]) -> String {
-    let header = [
-        "PORT",
-        "DEVICE",
-        "MAC",
-        "QUEUES",
-        "RX PACKETS",
-        "RX BYTES",
-        "TX PACKETS",
-        "TX BYTES",
-        "TX FULL",
-        "RX MISSED",
-    ];
+    let header = ["PORT", "DEVICE", "MAC", "QUEUES", "RX PACKETS", "RX BYTES", "TX PACKETS", "TX BYTES"];
     let row = |port: &Port| {
         let mut row = vec![port.name.clone(), port.device.clone(), port.mac.clone(), port.queues.to_string()];
-        let counts =
-            [port.rx_packets, port.rx_bytes, port.tx_packets, port.tx_bytes, port.tx_full, port.rx_missed];
+        let counts = [port.rx_packets, port.rx_bytes, port.tx_packets, port.tx_bytes];
         row.extend(counts.iter().map(u64::to_string));
         row
     };

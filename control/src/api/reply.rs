@@ -87,10 +87,6 @@ pub struct Port {
     pub tx_packets: u64,
     /// Bytes sent.
     pub tx_bytes: u64,
-    /// Frames the device could not take.
-    pub tx_full: u64,
-    /// Frames the device lost before we saw them.
-    pub rx_missed: u64,
 }
 
 /// A worker.
