@@ -37,6 +37,8 @@ pub struct IkeSnapshot {
     pub path: Path,
     /// SPIs of initiator and responder of its current IKE SA; zero while unknown.
     pub spis: (u64, u64),
+    /// IKE SAs it has: one, more while it is being rekeyed, those closed and not yet forgotten included.
+    pub ike_sas: usize,
     /// The proven peer.
     pub remote_identity: Option<Identity>,
     /// Its CHILD_SAs.
@@ -94,6 +96,7 @@ fn snapshot(tunnel: &crate::sa::tunnel::Tunnel) -> IkeSnapshot {
         phase,
         path: common.path,
         spis: current.map_or((0, 0), |line| (line.sa.initiator_spi.0, line.sa.responder_spi.0)),
+        ike_sas: tunnel.local_spis().len(),
         remote_identity: tunnel.peer().cloned(),
         children: children.collect(),
         attempt: common.attempt.clone(),

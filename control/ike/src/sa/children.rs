@@ -127,6 +127,15 @@ impl Children {
         self.0.iter().filter(|child| child.counts()).count()
     }
 
+    /// The one that has been drained for longest, if more than `limit` are.
+    pub(crate) fn too_many_draining(&self, limit: usize) -> Option<ChildSaId> {
+        let draining = self.0.iter().filter_map(|child| match child.state {
+            ChildState::Draining { until } => Some((until, child.id)),
+            _ => None,
+        });
+        if draining.clone().count() > limit { draining.min().map(|(_, id)| id) } else { None }
+    }
+
     /// Whether this configuration has a CHILD_SA that is up or coming up.
     pub(crate) fn has(&self, config: ChildId) -> bool {
         self.0.iter().any(|child| child.config == config && child.counts())

@@ -73,10 +73,9 @@ impl Turn<'_, '_> {
             Deleted::Foreign { spi_in } => return self.ctx.order(WantKind::ReleaseSpi(spi_in)),
             Deleted::Child { child, reason } => (child, reason),
         };
-        let until = self.ctx.now + self.ctx.config.drain;
-        match self.up.children.get_mut(child) {
-            Some(old) if old.state == (ChildState::Closing { replaced: true }) => {
-                old.state = ChildState::Draining { until };
+        match self.up.children.get(child).map(|old| old.state) {
+            Some(ChildState::Closing { replaced: true }) => {
+                self.up.drain_child(self.ctx, self.common, child);
             }
             _ => {
                 self.up.drop_child(self.ctx, self.common, child, reason);
@@ -138,7 +137,7 @@ impl Turn<'_, '_> {
         match child.state {
             ChildState::Closing { .. } | ChildState::Draining { .. } => return None,
             ChildState::Replaced { by } => {
-                child.state = ChildState::Draining { until: self.ctx.now + self.ctx.config.drain };
+                self.up.drain_child(self.ctx, self.common, id);
                 self.peer_rekey_done(id, by);
             }
             ChildState::Installing | ChildState::Live | ChildState::Redundant => {

@@ -20,8 +20,9 @@ use crate::key_agreement::{KeyAgreement, Task as KeyTask};
 use crate::want::{AllocateSpi, Answer, OutboundStart, Role, WantKind};
 use crate::wire::{ExchangeType, KeyExchangeId, Nonce, NotifyType, Payload, Spi};
 
-/// Generations of each CHILD_SA that may exist at once: in use, being drained, lost in a collision. A peer that keeps
-/// rekeying and never deletes gets no more.
+/// Generations of each CHILD_SA that the peer may hold at once: in use, replaced and not yet deleted, lost in a
+/// collision. One that keeps rekeying and never deletes gets no more. Those deleted do not count: see
+/// [`super::up::Up::drain_child`].
 const REKEYS: usize = 6;
 
 /// An SPI is being reserved.
@@ -85,9 +86,15 @@ impl Turn<'_, '_> {
         self.peer_child_admit()?;
         let rekey = self.peer_child_rekeys(&parts)?;
         let limit = self.common.config.max_children;
-        let crowded = self.up.children.iter().count() >= limit.saturating_mul(REKEYS).saturating_add(REKEYS);
-        if crowded || (rekey.is_none() && self.up.children.counted() >= limit) {
-            return Err(Failure::NoAdditionalSas(Side::Ours).into());
+        let held = self.up.children.iter().filter(|child| child.is_known_to_peer()).count();
+        let crowded = held >= limit.saturating_mul(REKEYS).saturating_add(REKEYS);
+        match rekey {
+            // NO_ADDITIONAL_SAS would say that we do not rekey at all, and make the peer start anew.
+            Some(_) if crowded => return Err(Failure::TemporaryFailure.into()),
+            None if crowded || self.up.children.counted() >= limit => {
+                return Err(Failure::NoAdditionalSas(Side::Ours).into());
+            }
+            _ => {}
         }
         let initiator_nonce =
             parts.nonce.take().ok_or(Failure::Syntax("a CREATE_CHILD_SA request without nonce"))?;

@@ -17,7 +17,8 @@ use crate::key_agreement::{KeyAgreement, Task as KeyTask};
 use crate::want::{Answer, Role, WantKind};
 use crate::wire::{ExchangeType, IkeSpi, KeyExchange, KeyExchangeId, Nonce, Notify, Payload, Spi};
 
-/// IKE SAs of one tunnel, retiring and closed ones included. A peer that rekeys faster than they go has to wait.
+/// IKE SAs of one tunnel that are not closed: in use, lost in a collision, replaced and not yet deleted. A peer that
+/// deletes what it replaces has two of them, however fast it rekeys; one that does not has to wait.
 const LINES: usize = 16;
 
 /// Our public value and the shared secret are being computed.
@@ -90,7 +91,7 @@ impl Turn<'_, '_> {
             Some(own) => own.is_about_child(),
             None => false,
         };
-        let crowded = self.up.lines.len() >= LINES;
+        let crowded = self.up.lines.iter().filter(|line| !line.is_closed()).count() >= LINES;
         let free =
             !crowded && self.line.is_current() && !self.line.delete && !self.up.is_closing() && !conflict;
         if free { Ok(()) } else { Err(Failure::TemporaryFailure) }

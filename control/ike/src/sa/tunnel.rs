@@ -233,6 +233,7 @@ impl Tunnel {
             up.tasks.extend(self.wanted.drain(..).map(Task::CreateChild));
         }
         up.pump(ctx, common);
+        up.trim();
         if let Some(failure) = up.ended.take() {
             up.report_end(ctx, common, failure);
             let until = ctx.now + ctx.config.linger;

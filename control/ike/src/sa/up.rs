@@ -22,6 +22,14 @@ use std::time::Duration;
 /// get here, if it is still alive.
 pub(crate) const PEERS_DELETE: Duration = Duration::from_secs(60);
 
+/// CHILD_SAs being drained, over and above one for each that may be up: at twenty rekeys a second each is kept for
+/// longer than packets are under way. The oldest goes before its time, so that a peer that rekeys without end is
+/// never refused and never costs more.
+const DRAINING: usize = 32;
+
+/// Closed IKE SAs kept for repetitions of their last request. The oldest goes before its time.
+const CLOSED: usize = 32;
+
 /// Something to be done when our window is free.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
@@ -169,6 +177,29 @@ impl Up {
             });
         }
         Some(child.config)
+    }
+
+    /// Both sides have done with a CHILD_SA that was replaced: it receives what is still under way.
+    pub(crate) fn drain_child(&mut self, ctx: &mut Context<'_>, common: &Common, id: ChildSaId) {
+        let until = ctx.now + ctx.config.drain;
+        self.children.get_mut(id).into_iter().for_each(|child| child.state = ChildState::Draining { until });
+        if let Some(oldest) =
+            self.children.too_many_draining(common.config.max_children.saturating_add(DRAINING))
+        {
+            self.drop_child(ctx, common, oldest, Failure::Superseded);
+        }
+    }
+
+    /// Forgets the oldest of too many closed IKE SAs.
+    pub(crate) fn trim(&mut self) {
+        let is_idle = |line: &Line| line.is_closed() && line.own.is_none();
+        let closed = self.lines.iter().filter(|line| is_idle(line)).count();
+        let mut surplus = closed.saturating_sub(CLOSED);
+        self.lines.retain(|line| {
+            let goes = surplus > 0 && is_idle(line);
+            surplus = surplus.saturating_sub(usize::from(goes));
+            !goes
+        });
     }
 
     /// A CHILD_SA that lost a simultaneous rekey: the peer, who made it, is to delete it.
