@@ -90,8 +90,8 @@ pub enum Failure {
     #[error("the peer sent no X.509 certificate of encoding 4")]
     NoCertificate,
     /// Signature scheme unknown or not allowed.
-    #[error("the peer signed with a scheme that is unknown or not allowed here")]
-    SchemeRefused,
+    #[error("the peer signed in a way that is not accepted here: {0}")]
+    SchemeRefused(String),
     /// We have no signature scheme whose hash the peer announced.
     #[error("the peer announced no signature hash that our key can use (RFC 7427)")]
     NoCommonHash,
@@ -229,7 +229,7 @@ impl Failure {
             F::CertificateRefused(_) => "RV-AUTH-005",
             F::AuthMethod { .. } => "RV-AUTH-006",
             F::NoCertificate => "RV-AUTH-007",
-            F::SchemeRefused => "RV-AUTH-008",
+            F::SchemeRefused(_) => "RV-AUTH-008",
             F::NoCommonHash => "RV-AUTH-009",
             F::TsUnacceptable => "RV-CHILD-001",
             F::TsRefused => "RV-CHILD-002",
@@ -272,7 +272,7 @@ impl Failure {
             | F::IdentityRefused(_)
             | F::AuthMethod { .. }
             | F::NoCertificate
-            | F::SchemeRefused
+            | F::SchemeRefused(_)
             | F::NoCommonHash
             | F::TsUnacceptable
             | F::TsRefused

@@ -26,7 +26,7 @@ impl Failure {
             | F::CertificateRefused(_)
             | F::AuthMethod { .. }
             | F::NoCertificate
-            | F::SchemeRefused
+            | F::SchemeRefused(_)
             | F::NoCommonHash => NotifyType::AuthenticationFailed,
             F::TemporaryFailure
             | F::AnswerTimeout { .. }

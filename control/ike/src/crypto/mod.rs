@@ -20,6 +20,7 @@ mod nat;
 pub mod negotiate;
 mod prf;
 mod protection;
+mod pss;
 mod random;
 mod refusal;
 mod seal;
@@ -35,6 +36,7 @@ pub use keyword::BadProposal;
 pub use nat::nat_detection_hash;
 pub use prf::PrfPlus;
 pub use protection::{BadKeys, OpenError, Protection, SealError};
+pub use pss::BadPss;
 pub use random::Random;
 
 pub use crate::event::IkeSuite;

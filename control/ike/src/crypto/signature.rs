@@ -2,18 +2,22 @@
 //! algorithms announced for it (§4), and the older ECDSA methods 9 to 11 (RFC 4754). Octets only;
 //! signing and verifying is asked of the caller.
 
+use super::pss::{self, BadPss};
 use crate::config::{HashAlgorithm, SignatureScheme};
 use crate::wire::AuthenticationMethod;
 
-const SEQUENCE: u8 = 0x30;
+pub(super) const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
 const OBJECT_IDENTIFIER: u8 = 0x06;
-const NULL: &[u8] = &[0x05, 0x00];
+pub(super) const NULL: &[u8] = &[0x05, 0x00];
 
 /// pkcs-1 (1.2.840.113549.1.1), to which one arc is added.
 const PKCS1: [u8; 8] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01];
+/// id-RSASSA-PSS and id-mgf1 (1.2.840.113549.1.1.10 and .8).
+const RSASSA_PSS: [u8; 9] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 10];
+pub(super) const MGF1: [u8; 9] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 8];
 /// hashAlgs (2.16.840.1.101.3.4.2), to which one arc is added.
-const NIST_HASHES: [u8; 8] = [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02];
+pub(super) const NIST_HASHES: [u8; 8] = [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02];
 /// ecdsa-with-SHA2 (1.2.840.10045.4.3), to which one arc is added.
 const ECDSA_SHA2: [u8; 7] = [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03];
 /// id-Ed25519 (1.3.101.112).
@@ -38,6 +42,9 @@ pub enum BadSignatureData {
         /// Its DER.
         identifier: Vec<u8>,
     },
+    /// RSASSA-PSS with parameters that contradict each other or that we do not verify.
+    #[error(transparent)]
+    Pss(#[from] BadPss),
 }
 
 /// The AlgorithmIdentifier of a scheme, DER (RFC 7427 appendix A, RFC 8420).
@@ -56,16 +63,26 @@ pub fn encode(scheme: SignatureScheme, signature: &[u8]) -> Vec<u8> {
 
 /// The scheme and the signature in Authentication Data of method 14.
 ///
-/// Hash parameters may be NULL or absent, "legal and equivalent encodings" (RFC 4055 §2.1).
+/// Parameters of RSA and of hashes may be NULL or absent, "legal and equivalent encodings" (RFC 4055 §2.1, §5); ECDSA
+/// and Ed25519 have none (RFC 5758 §3.2, RFC 8420 appendix A).
 pub fn decode(data: &[u8]) -> Result<(SignatureScheme, &[u8]), BadSignatureData> {
     let truncated = BadSignatureData::Truncated { length: data.len() };
     let (length, rest) = data.split_first().ok_or(truncated.clone())?;
     let (found, signature) = rest.split_at_checked(usize::from(*length)).ok_or(truncated)?;
+    Ok((scheme_of(found)?, signature))
+}
+
+fn scheme_of(found: &[u8]) -> Result<SignatureScheme, BadSignatureData> {
+    if let Some((body, [])) = read_tlv(SEQUENCE, found)
+        && let Some((oid, parameters)) = read_oid(body)
+        && oid == RSASSA_PSS
+    {
+        return Ok(pss::scheme(parameters)?);
+    }
     let is_found =
         |scheme: &SignatureScheme| identifier(*scheme, NULL) == found || identifier(*scheme, &[]) == found;
     let scheme = SignatureScheme::ALL.into_iter().find(is_found);
-    let unknown = || BadSignatureData::UnknownAlgorithm { identifier: found.to_vec() };
-    scheme.map(|scheme| (scheme, signature)).ok_or_else(unknown)
+    scheme.ok_or_else(|| BadSignatureData::UnknownAlgorithm { identifier: found.to_vec() })
 }
 
 /// Notification Data of SIGNATURE_HASH_ALGORITHMS (RFC 7427 §4).
@@ -152,10 +169,10 @@ fn identifier(scheme: SignatureScheme, parameters: &[u8]) -> Vec<u8> {
 /// and so left out (RFC 4055 §3.1).
 fn pss(hash: u8, salt: u8, parameters: &[u8]) -> Vec<u8> {
     let hash = algorithm(&NIST_HASHES, Some(hash), parameters);
-    let mask = algorithm(&PKCS1, Some(8), &hash);
+    let mask = algorithm(&MGF1, None, &hash);
     let salt = tlv(INTEGER, &[salt]);
     let fields = [tlv(0xa0, &hash), tlv(0xa1, &mask), tlv(0xa2, &salt)].concat();
-    algorithm(&PKCS1, Some(10), &tlv(SEQUENCE, &fields))
+    algorithm(&RSASSA_PSS, None, &tlv(SEQUENCE, &fields))
 }
 
 fn algorithm(prefix: &[u8], arc: Option<u8>, parameters: &[u8]) -> Vec<u8> {
@@ -170,8 +187,13 @@ fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     [header, content].concat()
 }
 
+/// The object identifier in front, and what follows it.
+pub(super) fn read_oid(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    read_tlv(OBJECT_IDENTIFIER, der)
+}
+
 /// The content of the element in front, and what follows it; lengths in their shortest form only.
-fn read_tlv(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn read_tlv(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = match der {
         [found, 0x81, length @ 0x80..=0xff, rest @ ..] if *found == tag => (*length, rest),
         [found, length @ 0..=0x7f, rest @ ..] if *found == tag => (*length, rest),

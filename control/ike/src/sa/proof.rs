@@ -127,9 +127,10 @@ fn signed_claim(
     if claim.certificates.is_empty() {
         return Err(Failure::NoCertificate);
     }
-    let (scheme, signature) = signature::decode(&claim.auth.data).map_err(|_| Failure::SchemeRefused)?;
+    let (scheme, signature) =
+        signature::decode(&claim.auth.data).map_err(|why| Failure::SchemeRefused(why.to_string()))?;
     if !allowed.is_empty() && !allowed.contains(&scheme) {
-        return Err(Failure::SchemeRefused);
+        return Err(Failure::SchemeRefused(format!("{scheme:?} is not among the schemes allowed")));
     }
     let verdict = Verdict {
         connection,
