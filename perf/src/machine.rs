@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
+use core_affinity::CoreId;
 use serde::Serialize;
 
 /// The machine, the software and the day of a run.
@@ -62,15 +63,21 @@ pub struct Pinned {
 
 /// Pins this thread to `core`, or to the last core there is (the first serves interrupts).
 pub fn pin(core: Option<usize>) -> anyhow::Result<Pinned> {
+    let pinned = choose(core)?;
+    if !core_affinity::set_for_current(CoreId { id: pinned.core }) {
+        bail!("could not pin to core {}", pinned.core);
+    }
+    Ok(pinned)
+}
+
+/// `core`, or the last core there is, and pins nobody.
+pub fn choose(core: Option<usize>) -> anyhow::Result<Pinned> {
     let cores = core_affinity::get_core_ids().context("the system does not tell its cores")?;
     let chosen = match core {
         Some(wanted) => cores.iter().find(|id| id.id == wanted),
         None => cores.last(),
     };
-    let Some(&chosen) = chosen else { bail!("there is no such core; these there are: {cores:?}") };
-    if !core_affinity::set_for_current(chosen) {
-        bail!("could not pin to core {}", chosen.id);
-    }
+    let Some(chosen) = chosen else { bail!("there is no such core; these there are: {cores:?}") };
     Ok(Pinned { core: chosen.id, cores: cores.len() })
 }
 

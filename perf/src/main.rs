@@ -1,10 +1,11 @@
 //! Scenarios and figures: what a packet costs, on which machine, measured how.
 //!
 //! `ravelin-perf gcm` times the crypto kernels alone, `ravelin-perf esp` the real graph between
-//! in-memory ports. Each scenario proves its answer right before its first measured burst. What the
+//! in-memory ports, `ravelin-perf compare` sets both beside other programs. Each scenario proves its answer right before its first measured burst. What the
 //! figures promise and what they leave out is in `perf/SPEC.md`; runs worth keeping are written to
 //! `perf/records/<machine>/<date>.csv` by `--record`.
 
+mod compare;
 mod esp;
 mod gateway;
 mod gcm;
@@ -38,6 +39,11 @@ enum Scenario {
     Esp(Options),
     /// Both: what is kept in the records
     All(Options),
+    /// Ravelin beside its peers, on the same packets, in one run
+    Compare(compare::Options),
+    /// A process of `compare`: serves GCM libraries on standard input
+    #[command(hide = true)]
+    Libraries,
 }
 
 /// What every scenario can be told.
@@ -64,16 +70,18 @@ struct Options {
     /// Print one JSON object instead of a table
     #[arg(long)]
     json: bool,
-    /// Also write perf/records/<machine>/<date>.csv (-gcm or -esp behind the date for one of the two)
+    /// Also write perf/records/<machine>/<date>.csv (-gcm, -esp or -own behind the date)
     #[arg(long)]
     record: bool,
 }
 
 fn main() -> anyhow::Result<()> {
     let (options, name, run): (Options, &str, Runner) = match CommandLine::parse().scenario {
+        Scenario::Compare(options) => return compare::run(&options),
+        Scenario::Libraries => return compare::library::serve(),
         Scenario::Gcm(options) => (options, "-gcm", gcm::run),
         Scenario::Esp(options) => (options, "-esp", esp::run),
-        Scenario::All(options) => (options, "", all),
+        Scenario::All(options) => (options, "-own", all),
     };
     let pinned = machine::pin(options.core)?;
     let effort = Effort { repeats: options.repeats.max(1), bursts: options.bursts.max(1) };
