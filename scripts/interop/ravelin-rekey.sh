@@ -58,7 +58,7 @@ soon 60 "B's old SAs are gone" only_two_sas b
 stop a; stop b
 
 say "rekeys by lifetime"
-begin "lifetime = 7" "lifetime = 3"
+begin "lifetime = 14" "lifetime = 6" # rekeyed when half of it is over
 traffic_start "$rate" 900
 wait_for $((by_lifetime * 4 + 20)) reached b child_rekeys "$by_lifetime" || die "only $(count b child_rekeys) CHILD rekeys by lifetime"
 wait_for 60 reached b ike_rekeys $((by_lifetime / 4)) || die "only $(count b ike_rekeys) IKE rekeys by lifetime"

@@ -14,8 +14,11 @@ use ravelin_pki::{Certificate, certreq};
 use super::scheme;
 use crate::config::plan::{self, OwnAuthentication, PeerAuthentication, Plan};
 
-/// Rekey this early: nine tenths of a lifetime, before jitter.
-const SOFT: u32 = 9;
+/// What a rekey may take when the peer is busy with another and when packets are lost (RFC 7296 §2.1,
+/// §2.25): an SA that ends before its successor is there costs packets.
+const TIME_TO_REKEY: Duration = Duration::from_secs(30);
+/// What jitter may take off the time until a rekey.
+const JITTER_PERCENT: u8 = 10;
 /// Children a peer may hold on one IKE SA at least.
 const CHILDREN: usize = 5;
 
@@ -65,7 +68,13 @@ pub fn connection(
 }
 
 fn ike_lifetime(hard: Duration) -> IkeLifetime {
-    IkeLifetime { soft: hard * SOFT / 10, hard, jitter_percent: 10 }
+    IkeLifetime { soft: soft(hard), hard, jitter_percent: JITTER_PERCENT }
+}
+
+/// When to rekey what ends after `hard`: a tenth of its life before, or [`TIME_TO_REKEY`] if that is more,
+/// but not before half of its life is over.
+fn soft(hard: Duration) -> Duration {
+    hard - (hard / 10).max(TIME_TO_REKEY.min(hard / 2))
 }
 
 fn child_config(id: ChildId, child: &plan::Child) -> ChildConfig {
@@ -75,7 +84,7 @@ fn child_config(id: ChildId, child: &plan::Child) -> ChildConfig {
         local: child.local_ts.iter().map(selector).collect(),
         remote: child.remote_ts.iter().map(selector).collect(),
         proposals: child.transform.proposals.clone(),
-        lifetime: ChildLifetime { soft: hard * SOFT / 10, hard, jitter_percent: 10 },
+        lifetime: ChildLifetime { soft: soft(hard), hard, jitter_percent: JITTER_PERCENT },
     }
 }
 
@@ -171,5 +180,20 @@ fn peer(plan: &Plan, peer: &PeerAuthentication) -> RemoteAuth {
             };
             RemoteAuth::Certificate { authorities: known.filter_map(hash).collect(), schemes: Vec::new() }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A long life is rekeyed late; a short one leaves time for a rekey that the peer puts off.
+    #[test]
+    fn a_rekey_has_time() {
+        let seconds = Duration::from_secs;
+        for (life, rekeyed) in [(86400, 77760), (3600, 3240), (300, 270), (200, 170), (60, 30), (6, 3)] {
+            assert_eq!(soft(seconds(life)), seconds(rekeyed), "of {life} s");
+        }
+        assert_eq!(soft(seconds(1)), Duration::from_millis(500));
     }
 }
