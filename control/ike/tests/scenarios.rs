@@ -5,13 +5,15 @@
 mod harness;
 
 use harness::{Dice, World, address, connected, kind, pair, settings};
+use ravelin_ike::Engine;
 use ravelin_ike::config::{
-    Auth, ChildId, Connection, DeadPeer, Encryption, Group, IkeProposal, Prf, RemoteAddress, Retransmission,
-    Selector,
+    Auth, ChildId, Connection, DeadPeer, Encryption, EngineConfig, Group, IkeProposal, Prf, RemoteAddress,
+    Retransmission, Selector,
 };
 use ravelin_ike::error::Failure;
 use ravelin_ike::event::Event;
 use ravelin_ike::input::{ChildFactKind, Command, Datagram};
+use ravelin_ike::time::Instant;
 use ravelin_ike::want::{OutboundStart, WantKind};
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -163,6 +165,42 @@ fn certificates_travel_in_fragments_within_the_mtu() {
     assert!(lengths.len() >= 6 && lengths.iter().all(|length| *length <= 1280 - 28), "{lengths:?}");
     assert_eq!(world.children(0).len(), 1);
     world.assert_converged();
+}
+
+/// `max_message` holds for whole datagrams and for what comes in fragments.
+#[test]
+fn a_message_over_the_limit_is_not_taken() {
+    for (limit, ups) in [(4000, 2), (2000, 0)] {
+        let engines = [1, 2].map(|number| {
+            let config = EngineConfig { max_message: limit, ..settings::engine_config() };
+            let mut engine = Engine::new(config, [number; 32]);
+            let connection = settings::with_certificates(usize::from(number) - 1);
+            engine.set_connection(Instant(0), settings::CONNECTION, Some(connection));
+            engine
+        });
+        let mut world = World::new(1, engines, true);
+        call(&mut world, 0, None);
+        world.run_for(60 * SECOND);
+        assert_eq!(world.tally.ike_up, ups, "{limit}");
+        if ups == 0 {
+            assert_eq!(failures(&world, 1), vec!["RV-PROTO-001"]);
+        }
+        let before = world.ends[1].engine.counters();
+        for octets in [limit, limit + 1] {
+            let now = world.at();
+            world.ends[1].engine.handle_datagram(now, of_no_known_spi(octets));
+        }
+        let after = world.ends[1].engine.counters();
+        assert_eq!((after.malformed, after.unknown_spi), (before.malformed + 1, before.unknown_spi + 1));
+    }
+}
+
+/// A well-formed request of so many octets, all of them a vendor ID, for an SPI that is not ours.
+fn of_no_known_spi(octets: usize) -> Datagram {
+    let header = [&[1; 16][..], &[43, 0x20, 34, 0x08], &[0; 4], &(octets as u32).to_be_bytes()].concat();
+    let vendor = [&[0, 0][..], &(octets as u16 - 28).to_be_bytes(), &vec![0; octets - 32]].concat();
+    let bytes = [header, vendor].concat();
+    Datagram { instance: 0, local: address(1, 500), remote: address(0, 500), bytes }
 }
 
 #[test]

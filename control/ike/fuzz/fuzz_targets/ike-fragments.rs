@@ -24,7 +24,7 @@ const RECORD: usize = 6;
 
 fuzz_target!(|data: &[u8]| {
     let (us, key) = (protection(), Key::new(Kernel::portable(), &KEY[..16]).expect("a key of 16 octets"));
-    let (mut reassembly, mut model) = (Reassembly::new(), Model::default());
+    let (mut reassembly, mut model) = (Reassembly::new(limits::MESSAGE_OCTETS), Model::default());
     for (counter, record) in records(data).enumerate() {
         let Some(datagram) = record.seal(&key, counter as u64) else { continue };
         let Ok(Outer::Fragment(sealed)) = Outer::parse(&datagram) else { continue };

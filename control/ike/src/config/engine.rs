@@ -28,7 +28,9 @@ pub struct EngineConfig {
     pub retry: Duration,
     /// How long fragments of one message are collected (RFC 7383 §2.6.1).
     pub reassembly_timeout: Duration,
-    /// Largest reassembled message, in octets.
+    /// Largest message taken, in octets: one datagram, or the payloads of one that came in fragments (RFC 7383). RFC
+    /// 7296 §2 calls for 3000; long chains of certificates need 20,000. With `half_open.limit` it bounds what
+    /// strangers can make us hold.
     pub max_message: usize,
     /// Unprotected error replies per second; more are not worth the amplification.
     pub error_replies_per_second: u32,
@@ -48,7 +50,7 @@ impl Default for EngineConfig {
             unprotected_patience: Duration::from_secs(4),
             retry: Duration::from_secs(5),
             reassembly_timeout: Duration::from_secs(5),
-            max_message: 65_535,
+            max_message: 32_768,
             error_replies_per_second: 64,
         }
     }

@@ -1,7 +1,7 @@
 //! Putting the fragments of one message together (RFC 7383 §2.6).
 //!
 //! Only authenticated fragments get in, so what a stranger can make us hold is nothing, and what the
-//! peer can is one message of each direction, within [`limits::MESSAGE_OCTETS`]. The engine owns one
+//! peer can is one message of each direction, within the limit given. The engine owns one
 //! [`Reassembly`] for requests and one for responses, and the timeout after which it clears it.
 
 use super::Secret;
@@ -58,8 +58,9 @@ pub enum Progress {
 }
 
 /// The fragments of at most one message.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Reassembly {
+    limit: usize,
     partial: Option<Partial>,
 }
 
@@ -73,9 +74,10 @@ struct Partial {
 }
 
 impl Reassembly {
-    /// With nothing collected.
-    pub fn new() -> Self {
-        Self::default()
+    /// With nothing collected, and for messages of at most `limit` octets of payloads; more than
+    /// [`limits::MESSAGE_OCTETS`] are never taken.
+    pub fn new(limit: usize) -> Self {
+        Self { limit: limit.min(limits::MESSAGE_OCTETS), partial: None }
     }
 
     /// Forgets what was collected, as at the timeout.
@@ -105,7 +107,7 @@ impl Reassembly {
             // smaller pieces, and those received so far are to be discarded (RFC 7383 §2.6).
             _ => Partial::new(&fragment),
         };
-        partial.add(fragment)?;
+        partial.add(fragment, self.limit)?;
         let (have, total) = (partial.have(), partial.total);
         if have == total {
             return partial.finish().map(Progress::Complete);
@@ -159,9 +161,9 @@ impl Partial {
         self.pieces.iter().flatten().fold(0, |count, _| count.saturating_add(1))
     }
 
-    fn add(&mut self, fragment: Fragment) -> Result<(), ParseError> {
+    fn add(&mut self, fragment: Fragment, limit: usize) -> Result<(), ParseError> {
         self.octets = self.octets.saturating_add(fragment.content.len());
-        if self.octets > limits::MESSAGE_OCTETS {
+        if self.octets > limit {
             return Err(ParseError::BadLength { what: "reassembled message", length: self.octets });
         }
         if fragment.number == 1 {

@@ -40,7 +40,7 @@ proptest! {
     ) {
         let message = message(1, 400);
         let fragments = cut(&message, 8);
-        let mut reassembly = Reassembly::new();
+        let mut reassembly = Reassembly::new(limits::MESSAGE_OCTETS);
         let last = *order.last().unwrap();
         let early = repeated.into_iter().filter(|at| *at != last);
         let arrivals: Vec<usize> = order[..7].iter().copied().chain(early).chain([last]).collect();
@@ -66,14 +66,14 @@ proptest! {
 fn a_single_fragment_is_a_message() {
     let message = message(1, 10);
     let fragment = cut(&message, 1).remove(0);
-    assert_eq!(Reassembly::new().insert(fragment), Ok(Progress::Complete(message)));
+    assert_eq!(Reassembly::new(limits::MESSAGE_OCTETS).insert(fragment), Ok(Progress::Complete(message)));
 }
 
 #[test]
 fn a_sending_with_more_fragments_replaces_one_with_fewer() {
     let message = message(1, 400);
     let (coarse, fine) = (cut(&message, 2), cut(&message, 4));
-    let mut reassembly = Reassembly::new();
+    let mut reassembly = Reassembly::new(limits::MESSAGE_OCTETS);
     reassembly.insert(coarse[0].clone()).unwrap();
     assert_eq!(reassembly.insert(fine[3].clone()), Ok(Progress::Waiting { have: 1, total: 4 }));
     assert_eq!(
@@ -89,7 +89,7 @@ fn a_sending_with_more_fragments_replaces_one_with_fewer() {
 
 #[test]
 fn another_message_starts_anew_and_clear_forgets() {
-    let mut reassembly = Reassembly::new();
+    let mut reassembly = Reassembly::new(limits::MESSAGE_OCTETS);
     reassembly.insert(cut(&message(1, 400), 2)[0].clone()).unwrap();
     reassembly.insert(cut(&message(2, 400), 2)[1].clone()).unwrap();
     assert_eq!(reassembly.pending(), Some((2, 1, 2)));
@@ -100,7 +100,7 @@ fn another_message_starts_anew_and_clear_forgets() {
 #[test]
 fn a_fragment_of_another_exchange_is_thrown_away() {
     let fragments = cut(&message(1, 400), 2);
-    let mut reassembly = Reassembly::new();
+    let mut reassembly = Reassembly::new(limits::MESSAGE_OCTETS);
     reassembly.insert(fragments[0].clone()).unwrap();
     let mut other = fragments[1].clone();
     other.header.exchange = ExchangeType::Informational;
@@ -120,8 +120,25 @@ fn more_than_a_message_is_not_held() {
         total: 9,
         content: Zeroizing::new(vec![0; 30_000]),
     };
-    let mut reassembly = Reassembly::new();
+    let mut reassembly = Reassembly::new(limits::MESSAGE_OCTETS);
     assert!(reassembly.insert(fragment(1)).is_ok() && reassembly.insert(fragment(2)).is_ok());
     assert!(matches!(reassembly.insert(fragment(3)), Err(ParseError::BadLength { .. })));
     assert_eq!(reassembly.pending(), None);
+}
+
+/// The limit is the engine's, whatever fragments promise; what was held is let go when it is passed.
+#[test]
+fn a_message_over_the_limit_is_refused_when_it_passes_it() {
+    let fragments = cut(&message(1, 3959), 4);
+    let octets: usize = fragments.iter().map(|fragment| fragment.content.len()).sum();
+    let mut exact = Reassembly::new(octets);
+    let mut less = Reassembly::new(octets - 1);
+    for fragment in &fragments[..3] {
+        assert!(matches!(exact.insert(fragment.clone()), Ok(Progress::Waiting { .. })));
+        assert!(matches!(less.insert(fragment.clone()), Ok(Progress::Waiting { .. })));
+    }
+    assert!(matches!(exact.insert(fragments[3].clone()), Ok(Progress::Complete(_))));
+    let error = less.insert(fragments[3].clone()).unwrap_err();
+    assert_eq!(error, ParseError::BadLength { what: "reassembled message", length: octets });
+    assert_eq!(less.pending(), None);
 }

@@ -223,7 +223,7 @@ fn fragments_fit_their_limit_and_make_the_message_again() {
             assert!(datagrams.len() > 1 && datagrams.iter().all(|datagram| datagram.len() <= limit));
             let longest = datagrams.iter().map(Vec::len).max().unwrap();
             assert!(longest + 16 > limit, "{suite:?}: room for another block was left");
-            let mut reassembly = Reassembly::new();
+            let mut reassembly = Reassembly::new(limits::MESSAGE_OCTETS);
             let mut complete = None;
             for datagram in datagrams.iter().rev() {
                 let fragment = b.open_fragment(&fragment(datagram)).unwrap();

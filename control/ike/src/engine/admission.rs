@@ -17,7 +17,7 @@ use std::time::Duration;
 pub struct Counters {
     /// Datagrams received.
     pub datagrams: u64,
-    /// Datagrams that are no IKE message.
+    /// Datagrams that are no IKE message, or one larger than is taken.
     pub malformed: u64,
     /// Messages for SPIs that are not ours.
     pub unknown_spi: u64,

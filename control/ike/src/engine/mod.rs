@@ -98,6 +98,10 @@ impl Engine {
     /// Takes a UDP payload from the IKE ports.
     pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram) {
         self.admission.counters.datagrams = self.admission.counters.datagrams.saturating_add(1);
+        if datagram.bytes.len() > self.config.max_message {
+            self.admission.counters.malformed = self.admission.counters.malformed.saturating_add(1);
+            return;
+        }
         let outer = match Outer::parse(&datagram.bytes) {
             Ok(outer) => outer,
             Err(error) => return self.unreadable(now, &datagram, error),

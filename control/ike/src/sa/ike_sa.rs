@@ -62,8 +62,8 @@ impl IkeSa {
             soft_at: ctx.now + ctx.jittered(lifetime.soft, lifetime.jitter_percent),
             hard_at: ctx.now + lifetime.hard,
             protection,
-            requests: Reassembly::new(),
-            responses: Reassembly::new(),
+            requests: Reassembly::new(ctx.config.max_message),
+            responses: Reassembly::new(ctx.config.max_message),
             reassembly_until: None,
         })
     }
