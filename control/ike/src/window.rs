@@ -4,7 +4,7 @@
 //! Messages are kept as the finished packets that go out (several if fragmented), so that what is sent again
 //! is the same to the octet. Sending, and knowing that a message is authentic, is left to the caller.
 
-use crate::config::Retransmission;
+use crate::config::{DeadPeer, Retransmission};
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -26,6 +26,11 @@ pub enum Schedule {
 }
 
 impl Schedule {
+    /// That of dead peer detection.
+    pub fn of_probe(policy: DeadPeer) -> Schedule {
+        Schedule::Steady { interval: policy.retry_interval, tries: policy.retries }
+    }
+
     /// The wait after the transmission number `sent` (from 1); `None` if there were enough.
     fn wait(self, sent: u32) -> Duration {
         match self {
@@ -128,6 +133,17 @@ impl Window {
         self.outstanding = None;
     }
 
+    /// There is a hint that the peer will not answer the outstanding request: it is given up after the transmissions
+    /// of `schedule`, counted from now, if that is sooner. A second hint changes nothing.
+    pub fn doubt(&mut self, now: Instant, schedule: Schedule) {
+        let Some(outstanding) = &mut self.outstanding else { return };
+        if matches!(outstanding.schedule, Schedule::Doubling(_)) {
+            outstanding.schedule = schedule;
+            outstanding.sent = 1;
+            outstanding.due = outstanding.due.min(now + schedule.wait(1));
+        }
+    }
+
     /// When [`Self::resend`] has something to do.
     pub fn deadline(&self) -> Option<Instant> {
         self.outstanding.as_ref().map(|outstanding| outstanding.due)
@@ -205,6 +221,29 @@ mod tests {
             }
         }
         assert_eq!(times.iter().map(|t| t / 100_000).collect::<Vec<_>>(), [5, 15, 35, 75, 155, 315, 635]);
+    }
+
+    /// However often it is raised, a doubt leaves the tries of its schedule and never prolongs the wait.
+    #[test]
+    fn a_doubt_shortens_the_wait_once() {
+        let probe = Schedule::Steady { interval: Duration::from_secs(2), tries: 3 };
+        let mut window = window_with_request();
+        let mut sent = 0;
+        loop {
+            let due = window.deadline().unwrap();
+            window.doubt(Instant(due.0 - 1), probe);
+            match window.resend(due) {
+                Due::Resend(_) => sent += 1,
+                Due::GiveUp { waited, .. } => {
+                    assert_eq!((sent, waited), (3, Duration::from_millis(6500)));
+                    break;
+                }
+                Due::Nothing => panic!("deadline without effect"),
+            }
+        }
+        window.withdraw();
+        window.doubt(Instant(0), probe);
+        assert_eq!(window.deadline(), None);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 
 const SECOND: u64 = 1_000_000;
 const IKE_AUTH: u8 = 35;
+const CREATE_CHILD_SA: u8 = 36;
 const INFORMATIONAL: u8 = 37;
 
 fn call(world: &mut World, end: usize, child: Option<ChildId>) {
@@ -329,6 +330,92 @@ fn unprotected_messages_tear_nothing_down() {
     world.run_for(5 * SECOND);
     assert_eq!((world.ikes(1).len(), world.children(1).len()), (1, 1));
     world.assert_converged();
+}
+
+/// The peer lost its state: it says so to our request, and we wait no longer than for a dead peer.
+#[test]
+fn a_peer_that_forgot_the_ike_sa_is_given_up_sooner() {
+    for (dead_peer, given_up) in [(true, true), (false, false)] {
+        let mut world = pair(connections(|_, connection| {
+            connection.dead_peer = connection.dead_peer.filter(|_| dead_peer);
+        }));
+        call(&mut world, 0, None);
+        world.run_for(SECOND);
+        let mut engine = Engine::new(settings::engine_config(), [99; 32]);
+        engine.set_connection(world.at(), settings::CONNECTION, Some(settings::connection(1)));
+        world.ends[1].engine = engine;
+        let ike = world.ikes(0)[0];
+        world.command(0, Command::RekeyIke { ike });
+        // Dead peer detection has four retransmissions two seconds apart, requests take half a minute.
+        world.run_for(12 * SECOND);
+        assert_eq!(world.ikes(0).is_empty(), given_up);
+        assert!(world.ends[1].engine.counters().unknown_spi > 0);
+        world.run_for(30 * SECOND);
+        assert!(world.ikes(0).is_empty());
+    }
+}
+
+/// Somebody on the way says for the peer that it forgot the IKE SA, all the time; the peer says otherwise once.
+#[test]
+fn a_forged_word_that_the_ike_sa_is_forgotten_ends_nothing() {
+    let mut world = connected();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let mut lost = 0;
+    world.gate = Some(Box::new(move |from, bytes| {
+        if from == 0 && kind(bytes) == (CREATE_CHILD_SA, false) {
+            sender.send(bytes[..28].to_vec()).unwrap();
+            lost += 1;
+            return lost > 4;
+        }
+        true
+    }));
+    let ike = world.ikes(0)[0];
+    world.command(0, Command::RekeyIke { ike });
+    let mut forged = 0;
+    for _ in 0..400 {
+        world.run_for(SECOND / 10);
+        for header in receiver.try_iter() {
+            let mut bytes = [&header[..16], &[41, 0x20, CREATE_CHILD_SA, 0x20], &header[20..24]].concat();
+            bytes.extend([0, 0, 0, 36, 0, 0, 0, 8, 0, 0, 0, 4]);
+            let datagram = Datagram { instance: 0, local: address(0, 500), remote: address(1, 500), bytes };
+            let now = world.at();
+            world.ends[0].engine.handle_datagram(now, datagram);
+            world.drain(0);
+            forged += 1;
+        }
+    }
+    assert_eq!((world.ikes(0).len(), world.tally.ike_rekeyed, forged), (1, 2, 5));
+    world.assert_converged();
+}
+
+/// RFC 7296 §1.5: in clear, with the request's SPIs and message ID, never to a response, and at a bounded rate.
+#[test]
+fn a_request_for_an_ike_sa_that_is_not_here_is_answered_in_clear() {
+    let mut world = pair([0, 1].map(settings::connection));
+    let now = world.at();
+    let engine = &mut world.ends[1].engine;
+    for (flags, answer) in [(0x08u8, Some(0x20u8)), (0x00, Some(0x28)), (0x28, None), (0x20, None)] {
+        let mut datagram = of_no_known_spi(40);
+        (datagram.bytes[18], datagram.bytes[19], datagram.bytes[23]) = (INFORMATIONAL, flags, 9);
+        engine.handle_datagram(now, datagram);
+        let replies: Vec<_> = std::iter::from_fn(|| engine.poll_transmit()).map(|sent| sent.bytes).collect();
+        let expected = answer.map(|flags| {
+            let header = [&[1; 16][..], &[41, 0x20, INFORMATIONAL, flags, 0, 0, 0, 9, 0, 0, 0, 36]].concat();
+            [header.as_slice(), &[0, 0, 0, 8, 0, 0, 0, 4]].concat()
+        });
+        assert_eq!(replies, Vec::from_iter(expected), "{flags:02x}");
+    }
+    let mut sent = 0;
+    for _ in 0..10_000 {
+        let mut datagram = of_no_known_spi(40);
+        datagram.bytes[18] = INFORMATIONAL;
+        engine.handle_datagram(now, datagram);
+        sent += std::iter::from_fn(|| engine.poll_transmit()).count();
+    }
+    let rate = settings::engine_config().error_replies_per_second as usize;
+    assert_eq!(sent, rate - 2);
+    let counters = engine.counters();
+    assert_eq!((counters.unknown_spi, counters.errors_suppressed), (10_004, 10_000 - sent as u64));
 }
 
 /// A forged refusal overtakes the real reply: the attempt succeeds all the same.

@@ -32,7 +32,8 @@ pub struct EngineConfig {
     /// 7296 §2 calls for 3000; long chains of certificates need 20,000. With `half_open.limit` it bounds what
     /// strangers can make us hold.
     pub max_message: usize,
-    /// Unprotected error replies per second; more are not worth the amplification.
+    /// Unprotected error replies per second, to IKE_SA_INIT requests and, counted apart, INVALID_IKE_SPI; more are not
+    /// worth the amplification.
     pub error_replies_per_second: u32,
 }
 

@@ -1,4 +1,5 @@
-//! IKE_SA_INIT requests: who comes in, and what strangers are told without keeping anything of them.
+//! What comes from outside every IKE SA: IKE_SA_INIT requests and who comes in by them, requests for IKE SAs that are
+//! not there; and what strangers are told without keeping anything of them.
 
 use super::{Engine, admission};
 use crate::config::{Connection, ConnectionId, RemoteAddress};
@@ -172,6 +173,16 @@ impl Engine {
         }
     }
 
+    /// A request for an IKE SA that is not here is answered INVALID_IKE_SPI, a response never (RFC 7296 §1.5): a peer
+    /// that does not know yet that we lost its IKE SA finds out sooner.
+    pub(super) fn unknown_spi(&mut self, now: Instant, datagram: &Datagram, header: &Header) {
+        self.count(|counters| &mut counters.unknown_spi);
+        let answered = !header.flags.response && header.exchange != ExchangeType::IkeSaInit;
+        if answered && self.admission.may_tell_spi(now, &self.config) {
+            self.reply_unprotected(datagram, header, Notify::new(NotifyType::InvalidIkeSpi, Vec::new()));
+        }
+    }
+
     /// An unprotected error reply, if the rate limit allows one.
     fn tell(&mut self, now: Instant, datagram: &Datagram, header: &Header, notify: Notify) {
         if self.admission.may_reply(now, &self.config) {
@@ -180,7 +191,7 @@ impl Engine {
     }
 
     fn reply_unprotected(&mut self, datagram: &Datagram, header: &Header, notify: Notify) {
-        let flags = Flags { initiator: false, version: false, response: true };
+        let flags = Flags { initiator: !header.flags.initiator, version: false, response: true };
         let header = Header::new(
             header.initiator_spi,
             header.responder_spi,

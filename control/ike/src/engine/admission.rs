@@ -53,12 +53,33 @@ pub(super) struct Admission {
     per_address: BTreeMap<(u16, IpAddr), usize>,
     rotate_at: Option<Instant>,
     demanding: bool,
-    /// Unprotected error replies that may still be sent in the second that began then.
-    replies: (Instant, u32),
+    /// Unprotected replies to IKE_SA_INIT requests.
+    replies: Allowance,
+    /// INVALID_IKE_SPI. Apart from the others, so that rubbish does not silence what negotiation needs.
+    spi_replies: Allowance,
+}
+
+/// Unprotected error replies that may still be sent in the second that began then.
+#[derive(Clone, Copy, Default)]
+struct Allowance {
+    since: Option<Instant>,
+    left: u32,
+}
+
+impl Allowance {
+    /// Takes one of `rate` a second, if there is one left.
+    fn take(&mut self, now: Instant, rate: u32) -> bool {
+        if self.since.is_none_or(|since| now.since(since) >= Duration::from_secs(1)) {
+            *self = Allowance { since: Some(now), left: rate };
+        }
+        let left = self.left.checked_sub(1);
+        self.left = left.unwrap_or(0);
+        left.is_some()
+    }
 }
 
 impl Admission {
-    pub(super) fn new(config: &EngineConfig, random: &mut Drbg) -> Admission {
+    pub(super) fn new(random: &mut Drbg) -> Admission {
         Admission {
             jar: CookieJar::new(random),
             counters: Counters::default(),
@@ -66,7 +87,8 @@ impl Admission {
             per_address: BTreeMap::new(),
             rotate_at: None,
             demanding: false,
-            replies: (Instant(0), config.error_replies_per_second),
+            replies: Allowance::default(),
+            spi_replies: Allowance::default(),
         }
     }
 
@@ -148,20 +170,21 @@ impl Admission {
         }
     }
 
-    /// Whether one more unprotected error reply may leave now.
+    /// Whether one more unprotected error reply to an IKE_SA_INIT request may leave now.
     pub(super) fn may_reply(&mut self, now: Instant, config: &EngineConfig) -> bool {
-        if now.since(self.replies.0) >= Duration::from_secs(1) {
-            self.replies = (now, config.error_replies_per_second);
-        }
-        match self.replies.1.checked_sub(1) {
-            Some(left) => {
-                self.replies.1 = left;
-                true
-            }
-            None => {
-                self.counters.errors_suppressed = self.counters.errors_suppressed.saturating_add(1);
-                false
-            }
-        }
+        let may = self.replies.take(now, config.error_replies_per_second);
+        self.suppressed(may)
+    }
+
+    /// Whether one more INVALID_IKE_SPI may leave now.
+    pub(super) fn may_tell_spi(&mut self, now: Instant, config: &EngineConfig) -> bool {
+        let may = self.spi_replies.take(now, config.error_replies_per_second);
+        self.suppressed(may)
+    }
+
+    fn suppressed(&mut self, may: bool) -> bool {
+        let counter = &mut self.counters.errors_suppressed;
+        *counter = counter.saturating_add(u64::from(!may));
+        may
     }
 }

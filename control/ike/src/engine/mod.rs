@@ -64,7 +64,7 @@ impl Engine {
     /// An engine without connections. `seed`: 32 octets of full entropy, never used before.
     pub fn new(config: EngineConfig, seed: [u8; 32]) -> Engine {
         let mut random = Drbg::new(&seed);
-        let admission = Admission::new(&config, &mut random);
+        let admission = Admission::new(&mut random);
         Engine {
             config,
             connections: BTreeMap::new(),
@@ -117,9 +117,7 @@ impl Engine {
                     tunnel.datagram(ctx, datagram, outer);
                 }
             }),
-            None => {
-                self.admission.counters.unknown_spi = self.admission.counters.unknown_spi.saturating_add(1)
-            }
+            None => self.unknown_spi(now, &datagram, &header),
         }
     }
 

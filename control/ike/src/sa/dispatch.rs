@@ -11,13 +11,16 @@ use crate::collision::Rival;
 use crate::context::Pending;
 use crate::error::Failure;
 use crate::want::{Answer, AnswerError, Role};
-use crate::window::{Due, Incoming};
-use crate::wire::{ExchangeType, Header, Message, Notify, Outer, ParseError, Payload, Protocol};
+use crate::window::{Due, Incoming, Schedule};
+use crate::wire::{ExchangeType, Header, Message, Notify, NotifyType, Outer, ParseError, Payload, Protocol};
 use std::net::SocketAddr;
 
 impl Turn<'_, '_> {
     /// A datagram for this IKE SA, from these addresses.
     pub(crate) fn datagram(&mut self, outer: Outer, local: SocketAddr, remote: SocketAddr) {
+        if let Outer::Clear(message) = &outer {
+            return self.unprotected(message, (local, remote));
+        }
         match self.line.sa.open(self.ctx, outer) {
             Opened::Message(message) if self.is_from_peer(&message.header) => {
                 self.message(message, local, remote)
@@ -36,6 +39,21 @@ impl Turn<'_, '_> {
     /// The I flag tells who the sender was originally; what we sent ourselves must not come back to us.
     fn is_from_peer(&self, header: &Header) -> bool {
         header.flags.initiator == (self.line.sa.role == Role::Responder)
+    }
+
+    /// Nothing unprotected is believed (RFC 7296 §2.21.4). That the peer does not know the IKE SA of our request is a
+    /// hint and no more: the request is given up after the tries of dead peer detection, unless one is answered.
+    fn unprotected(&mut self, message: &Message, from: (SocketAddr, SocketAddr)) {
+        let (header, sa, path) = (&message.header, &self.line.sa, &self.common.path);
+        let of_peer = self.is_from_peer(header) && from == (path.local, path.remote);
+        let answers = header.flags.response && sa.window.awaits_reply(header.message_id);
+        let spis = (header.initiator_spi, header.responder_spi) == (sa.initiator_spi, sa.responder_spi);
+        let says_so = |payload: &Payload| matches!(payload, Payload::Notify(notify) if notify.notify_type == NotifyType::InvalidIkeSpi);
+        if of_peer && answers && spis && message.payloads.iter().any(says_so) {
+            let policy = self.current_config().dead_peer;
+            let schedule = policy.map(Schedule::of_probe);
+            schedule.into_iter().for_each(|schedule| self.line.sa.window.doubt(self.ctx.now, schedule));
+        }
     }
 
     fn message(&mut self, message: Message, local: SocketAddr, remote: SocketAddr) {

@@ -94,7 +94,7 @@ impl Turn<'_, '_> {
     /// Asks whether the peer is alive: an empty request (RFC 7296 §2.4).
     pub(crate) fn start_probe(&mut self) {
         let Some(policy) = self.current_config().dead_peer else { return };
-        let schedule = Schedule::Steady { interval: policy.retry_interval, tries: policy.retries };
+        let schedule = Schedule::of_probe(policy);
         if self.request_by(ExchangeType::Informational, Vec::new(), schedule).is_ok() {
             self.line.own = Some(Own::Alive);
         }
