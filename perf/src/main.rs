@@ -44,6 +44,9 @@ enum Scenario {
     /// A process of `compare`: serves GCM libraries on standard input
     #[command(hide = true)]
     Libraries,
+    /// A process of `compare`: our worker on DPDK's devices, as a file says
+    #[command(hide = true)]
+    Worker { setup: PathBuf },
 }
 
 /// What every scenario can be told.
@@ -79,6 +82,7 @@ fn main() -> anyhow::Result<()> {
     let (options, name, run): (Options, &str, Runner) = match CommandLine::parse().scenario {
         Scenario::Compare(options) => return compare::run(&options),
         Scenario::Libraries => return compare::library::serve(),
+        Scenario::Worker { setup } => return compare::gateway::worker::serve(&setup),
         Scenario::Gcm(options) => (options, "-gcm", gcm::run),
         Scenario::Esp(options) => (options, "-esp", esp::run),
         Scenario::All(options) => (options, "-own", all),

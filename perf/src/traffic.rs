@@ -9,7 +9,7 @@ use ravelin_gcm::{Kernel, KeySize};
 pub const BURST: usize = ravelin_gcm::BURST;
 
 /// The "simple IMIX" of network testers: of 12 packets 7 small, 4 middling, 1 large. Sizes are ours.
-const IMIX: [usize; 12] = [64, 576, 64, 64, 576, 64, 1420, 64, 576, 64, 576, 64];
+pub const IMIX: [usize; 12] = [64, 576, 64, 64, 576, 64, 1420, 64, 576, 64, 576, 64];
 
 /// Sizes of the inner IP packets of a burst, IP header included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

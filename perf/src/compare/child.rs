@@ -28,14 +28,35 @@ impl Pinning {
         Pinning { core, priority: if allowed { priority } else { 0 } }
     }
 
-    /// A command for `program` there. Its heap lies in huge pages where the kernel grants them on demand.
-    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new("taskset");
-        command.args(["-c", &self.core.to_string()]);
+    /// The core.
+    pub fn core(&self) -> usize {
+        self.core
+    }
+
+    /// Another core, for threads that are not measured; the same where there is one alone.
+    pub fn other(&self) -> usize {
+        let cores = core_affinity::get_core_ids().unwrap_or_default();
+        cores.iter().map(|core| core.id).find(|&core| core != self.core).unwrap_or(self.core)
+    }
+
+    /// A command for `program` that finds its core itself. Its heap as below.
+    pub fn unpinned(&self, program: impl AsRef<OsStr>) -> Command {
+        // Nobody outlives the parent, not even a program that is stopped between its turns.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "chrt"]);
         if self.priority > 0 {
-            command.args(["chrt", "-f", &self.priority.to_string()]);
+            command.args(["-f", &self.priority.to_string()]);
+        } else {
+            command.args(["-o", "0"]);
         }
         command.arg(program).env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
+        command
+    }
+
+    /// A command for `program` there. Its heap lies in huge pages where the kernel grants them on demand.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = self.unpinned("taskset");
+        command.args(["-c", &self.core.to_string()]).arg(program);
         command
     }
 }

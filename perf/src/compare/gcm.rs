@@ -28,7 +28,7 @@ impl Libraries {
     pub fn start(pinning: &Pinning) -> anyhow::Result<Libraries> {
         let mut ours = pinning.command(std::env::current_exe()?);
         ours.arg("libraries");
-        let theirs = pinning.command(built("build-gcm-peers")?);
+        let theirs = pinning.command(built("build-gcm-peers", &[])?);
         let start = |name, command| {
             let mut talker = Talker::start(name, command)?;
             let mut names = Vec::new();
@@ -82,13 +82,14 @@ impl Libraries {
     }
 }
 
-/// The program that `scripts/lib/NAME` builds.
+/// The program that `scripts/lib/NAME ARGUMENTS` builds.
 ///
 /// # Errors
 /// What the script said is on standard error.
-pub fn built(name: &str) -> anyhow::Result<String> {
+pub fn built(name: &str, arguments: &[String]) -> anyhow::Result<String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/lib").join(name);
     let output = Command::new(&script)
+        .args(arguments)
         .stderr(Stdio::inherit())
         .output()
         .with_context(|| format!("{} could not be run", script.display()))?;

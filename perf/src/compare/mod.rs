@@ -6,6 +6,7 @@
 //! right. What the rows mean and how to read a ratio is in `perf/SPEC.md`.
 
 mod child;
+pub mod gateway;
 mod gcm;
 pub mod library;
 mod outcome;
@@ -83,9 +84,9 @@ impl Bench {
     fn run(&self, scenarios: &[Scenario], options: &Options) -> anyhow::Result<()> {
         let mut outcomes = Vec::new();
         let mut failed = 0;
-        let mut libraries = None;
+        let (mut libraries, mut gateways) = (None, None);
         for scenario in scenarios {
-            match self.measure(scenario, &mut libraries) {
+            match self.measure(scenario, &mut libraries, &mut gateways) {
                 Ok(outcome) => {
                     if options.json {
                         println!("{}", serde_json::to_string(&outcome)?);
@@ -114,6 +115,7 @@ impl Bench {
         &self,
         scenario: &Scenario,
         libraries: &mut Option<gcm::Libraries>,
+        gateways: &mut Option<gateway::Bench>,
     ) -> anyhow::Result<Outcome> {
         match scenario {
             Scenario::Gcm(load) => {
@@ -122,6 +124,13 @@ impl Bench {
                 }
                 let libraries = libraries.as_mut().context("the libraries' processes were just started")?;
                 libraries.compare(scenario.to_string(), *load, self.repeats)
+            }
+            Scenario::Gateway(load) => {
+                if gateways.is_none() {
+                    *gateways = Some(gateway::Bench::new(&self.pinning, self.machine.tsc_hz)?);
+                }
+                let gateways = gateways.as_ref().context("the gateways were just made ready")?;
+                gateways.compare(scenario.to_string(), *load, self.repeats)
             }
         }
     }

@@ -78,9 +78,53 @@ pub struct Outcome {
     /// testpmd's forwarding on the same devices: what is between gross and net.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub io: Option<f64>,
+    /// Of a mixed scenario: what it consists of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parts: Option<Parts>,
+}
+
+/// A mixed scenario of ours beside its parts, each with the cost of the devices.
+#[derive(Clone, Debug, Serialize)]
+pub struct Parts {
+    /// Its figure, taken between those of the parts.
+    pub mixed: f64,
+    /// Mean of the parts' figures: all have the same weight in the mixture.
+    pub mean: f64,
+    /// `mixed / mean`.
+    pub over: f64,
+}
+
+impl Parts {
+    /// Of the mixed scenario's repeats, and one figure for each part.
+    pub fn new(mixed: &Series, parts: &Series) -> Parts {
+        let mean = parts.values.iter().sum::<f64>() / parts.values.len().max(1) as f64;
+        let mixed = mixed.median();
+        Parts { mixed: tenth(mixed), mean: tenth(mean), over: hundredth(mixed / mean) }
+    }
 }
 
 impl Outcome {
+    /// As [`Self::new`], with the cost of the devices, `io`, taken off each figure.
+    ///
+    /// # Errors
+    /// When there is no peer.
+    pub fn net(scenario: String, io: &Series, ours: &Series, peers: &[Series]) -> anyhow::Result<Outcome> {
+        let devices = io.median();
+        let gross = Outcome::new(scenario.clone(), ours, peers)?;
+        let off = |series: &Series| Series {
+            name: series.name.clone(),
+            values: series.values.iter().map(|value| value - devices).collect(),
+        };
+        let peers: Vec<Series> = peers.iter().map(off).collect();
+        let net = Outcome::new(scenario, &off(ours), &peers)?;
+        Ok(Outcome {
+            ours_gross: Some(gross.ours),
+            peer_gross: Some(gross.peer_value),
+            io: Some(tenth(devices)),
+            ..net
+        })
+    }
+
     /// Ours beside the best of the peers.
     ///
     /// # Errors
@@ -102,6 +146,7 @@ impl Outcome {
             ours_gross: None,
             peer_gross: None,
             io: None,
+            parts: None,
         })
     }
 }
@@ -140,7 +185,12 @@ pub fn table(outcomes: &[Outcome]) -> String {
 
 fn gross(row: &Outcome) -> String {
     match (row.ours_gross, row.peer_gross, row.io) {
-        (Some(ours), Some(peer), Some(io)) => format!(" (gross {ours:.1} to {peer:.1}, devices {io:.1})"),
+        (Some(ours), Some(peer), Some(io)) => {
+            let parts = row.parts.as_ref();
+            let parts =
+                parts.map_or(String::new(), |it| format!("; {:.2} of its parts {:.1}", it.over, it.mean));
+            format!(" (gross {ours:.1} to {peer:.1}, devices {io:.1}{parts})")
+        }
         _ => String::new(),
     }
 }
@@ -197,7 +247,7 @@ fn csv(machine: &Machine, build: &Build, repeats: usize, outcomes: &[Outcome]) -
         "# cpu: {cpu}\n# cores: {cores}\n# core: {core}\n# tsc_hz: {tsc_hz}\n\
          # virtual_machine: {virtual_machine}\n# kernel: {kernel}\n# peers: {}\n# revision: {revision}\n\
          # date: {date}\n# flags: {}\n# repeats: {repeats}\n\
-         scenario,ours,ours_min,peer,peer_value,peer_min,ratio,ratio_25,ratio_75,ours_gross,peer_gross,io\n",
+         scenario,ours,ours_min,peer,peer_value,peer_min,ratio,ratio_25,ratio_75,ours_gross,peer_gross,io,parts_mean,over_parts\n",
         build.dpdk, build.flags,
     );
     for row in outcomes {
@@ -205,7 +255,7 @@ fn csv(machine: &Machine, build: &Build, repeats: usize, outcomes: &[Outcome]) -
         let optional = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.1}"));
         let _ = writeln!(
             text,
-            "{},{:.1},{:.1},{},{:.1},{:.1},{:.2},{low:.2},{high:.2},{},{},{}",
+            "{},{:.1},{:.1},{},{:.1},{:.1},{:.2},{low:.2},{high:.2},{},{},{},{},{}",
             row.scenario,
             row.ours,
             row.ours_min,
@@ -216,6 +266,8 @@ fn csv(machine: &Machine, build: &Build, repeats: usize, outcomes: &[Outcome]) -
             optional(row.ours_gross),
             optional(row.peer_gross),
             optional(row.io),
+            optional(row.parts.as_ref().map(|parts| parts.mean)),
+            row.parts.as_ref().map_or(String::new(), |parts| format!("{:.2}", parts.over)),
         );
     }
     text
@@ -241,6 +293,18 @@ mod tests {
         assert_eq!((outcome.peer.as_str(), outcome.peer_value, outcome.ours), ("fast", 40.0, 20.0));
         assert_eq!((outcome.ratio, outcome.ours_min, outcome.peer_min), (2.0, 19.0, 30.0));
         assert!(outcome.ratio_quartiles[0] <= outcome.ratio && outcome.ratio_quartiles[1] >= outcome.ratio);
+    }
+
+    /// Net figures are without the devices; the quotient is of net figures, so it is the larger one.
+    #[test]
+    fn net_and_gross() {
+        let (io, ours) = (series("io", &[50.0]), series("ours", &[150.0]));
+        let outcome = Outcome::net("gateway/x".to_owned(), &io, &ours, &[series("peer", &[350.0])]).unwrap();
+        assert_eq!((outcome.ours, outcome.peer_value, outcome.ratio), (100.0, 300.0, 3.0));
+        assert_eq!(
+            (outcome.ours_gross, outcome.peer_gross, outcome.io),
+            (Some(150.0), Some(350.0), Some(50.0))
+        );
     }
 
     /// A line of JSON has the keys that readers rely on.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::gateway::{self, Sizes};
 use super::library::Load;
 
 /// One row of the comparison.
@@ -9,15 +10,21 @@ use super::library::Load;
 pub enum Scenario {
     /// `gcm/{seal,open}/{aes128,aes256}/{octets of text}/{keys}`
     Gcm(Load),
+    /// `gateway/{encap,decap}/{aes128gcm,aes256gcm}/{octets of inner packets or imix}/{associations}`, and
+    /// `gateway/{encap,decap}/mixed`
+    Gateway(gateway::Load),
 }
 
 const TEXTS: [usize; 7] = [64, 128, 256, 576, 1024, 1420, 8192];
 const KEYS: [u32; 3] = [1, 4096, 32768];
+const PACKETS: [Sizes; 5] =
+    [Sizes::Fixed(64), Sizes::Fixed(128), Sizes::Fixed(256), Sizes::Imix, Sizes::Fixed(1420)];
+const ASSOCIATIONS: [u32; 4] = [1, 1000, 16_000, 32_000];
 
 impl Scenario {
     /// All of them, in the order of a full run.
     pub fn all() -> Vec<Scenario> {
-        gcm().collect()
+        gcm().chain(gateway()).collect()
     }
 
     /// Whether it is a row of the table of aims (perf/SPEC.md).
@@ -26,6 +33,11 @@ impl Scenario {
             Scenario::Gcm(load) => {
                 load.bits == 128 && matches!((load.length, load.keys), (64, 1 | 32768) | (1420, 1))
             }
+            Scenario::Gateway(gateway::Load::Plain { bits, sizes, sas, .. }) => {
+                let plain = matches!(sizes, Sizes::Fixed(64 | 1420));
+                *bits == 128 && (*sas == 1 && (plain || *sizes == Sizes::Imix) || *sas == 16_000 && plain)
+            }
+            Scenario::Gateway(gateway::Load::Mixed { .. }) => false,
         }
     }
 }
@@ -37,14 +49,36 @@ fn gcm() -> impl Iterator<Item = Scenario> {
     [false, true].into_iter().flat_map(bits)
 }
 
+fn gateway() -> impl Iterator<Item = Scenario> {
+    let each = |decap, bits, sizes| {
+        ASSOCIATIONS.map(|sas| Scenario::Gateway(gateway::Load::Plain { decap, bits, sizes, sas }))
+    };
+    let sizes = move |decap, bits| PACKETS.into_iter().flat_map(move |sizes| each(decap, bits, sizes));
+    let bits = move |decap| [128, 256].into_iter().flat_map(move |bits| sizes(decap, bits));
+    let mixed = |decap| Scenario::Gateway(gateway::Load::Mixed { decap });
+    [false, true].into_iter().flat_map(move |decap| bits(decap).chain([mixed(decap)]))
+}
+
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Scenario::Gcm(Load { open, bits, length, keys }) => {
                 write!(f, "gcm/{}/aes{bits}/{length}/{keys}", if *open { "open" } else { "seal" })
             }
+            Scenario::Gateway(gateway::Load::Plain { decap, bits, sizes, sas }) => {
+                write!(f, "gateway/{}/aes{bits}gcm/", way(*decap))?;
+                match sizes {
+                    Sizes::Fixed(octets) => write!(f, "{octets}/{sas}"),
+                    Sizes::Imix => write!(f, "imix/{sas}"),
+                }
+            }
+            Scenario::Gateway(gateway::Load::Mixed { decap }) => write!(f, "gateway/{}/mixed", way(*decap)),
         }
     }
+}
+
+fn way(decap: bool) -> &'static str {
+    if decap { "decap" } else { "encap" }
 }
 
 /// The scenarios `--only` and `--quick` leave. A pattern that is a whole name means that one alone.
@@ -84,6 +118,9 @@ mod tests {
         assert_eq!(names(&["gcm/seal/aes128/64/1"], false), ["gcm/seal/aes128/64/1"]);
         assert_eq!(names(&["gcm/*/aes256/8192/4096"], false).len(), 2);
         assert_eq!(names(&["gcm/seal", "gcm/open"], false).len(), 84);
+        assert_eq!(names(&["gateway/encap/aes128gcm/64/1"], false), ["gateway/encap/aes128gcm/64/1"]);
+        assert_eq!(names(&["gateway"], false).len(), 82);
+        assert_eq!(names(&["gateway"], true).len(), 10);
         assert_eq!(names(&["nothing"], false).len(), 0);
         assert!(matches("a*c", "xabcx") && !matches("c*a", "xabcx") && matches("", "x"));
     }
