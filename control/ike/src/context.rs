@@ -28,6 +28,13 @@ pub(crate) struct Pending {
 pub(crate) enum Aside {
     /// Close the other tunnels of this connection whose peer has this identity and that came up before.
     Supersede { by: IkeId, connection: ConnectionId, identity: crate::config::Identity, before: Instant },
+    /// This tunnel came up: see whether the peer's own call did, too.
+    CameUp { ike: IkeId },
+    /// The CHILD_SA that was told to send at `started` is gone. The caller has one place for what is sent to a child's
+    /// networks: if this one stood there and another is left, nothing is sent until that one is renewed.
+    Vacated { ike: IkeId, config: crate::config::ChildId, started: u64 },
+    /// See whether this tunnel can go, now that another one has its children.
+    Yield { ike: IkeId },
 }
 
 /// Queues the caller polls, and the counters that name things.
@@ -44,6 +51,7 @@ pub(crate) struct Outbox {
     pub(crate) tickets: BTreeMap<Ticket, IkeId>,
     last_ticket: u64,
     last_child: u64,
+    last_order: u64,
     last_ike: u64,
 }
 
@@ -71,6 +79,8 @@ pub(crate) struct Context<'a> {
     pub(crate) connections: &'a BTreeMap<ConnectionId, Arc<Connection>>,
     pub(crate) random: &'a mut Drbg,
     pub(crate) out: &'a mut Outbox,
+    /// Whether there is no other tunnel of the same connection: asked by callers only, and known for them only.
+    pub(crate) alone: bool,
 }
 
 impl Context<'_> {
@@ -117,6 +127,17 @@ impl Context<'_> {
 
     pub(crate) fn child_id(&mut self) -> ChildSaId {
         self.out.last_child = self.out.last_child.saturating_add(1);
+        ChildSaId(self.out.last_child)
+    }
+
+    /// The number of what a CHILD_SA is told now, among all that CHILD_SAs are told.
+    pub(crate) fn count_order(&mut self) -> u64 {
+        self.out.last_order = self.out.last_order.saturating_add(1);
+        self.out.last_order
+    }
+
+    /// The last CHILD_SA that was named.
+    pub(crate) fn youngest_child(&self) -> ChildSaId {
         ChildSaId(self.out.last_child)
     }
 

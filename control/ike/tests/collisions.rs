@@ -6,10 +6,13 @@
 mod harness;
 
 use harness::{World, connected, kind, settings};
-use ravelin_ike::config::ChildId;
+use ravelin_ike::config::{ChildId, ConnectionId, Encryption, Group, IkeProposal, Prf, RemoteAddress};
 use ravelin_ike::input::Command;
+use ravelin_ike::want::Role;
 
 const SECOND: u64 = 1_000_000;
+const IKE_SA_INIT: u8 = 34;
+const IKE_AUTH: u8 = 35;
 const CREATE_CHILD_SA: u8 = 36;
 const INFORMATIONAL: u8 = 37;
 
@@ -272,13 +275,126 @@ fn both_delete_the_ike_sa() {
     world.assert_empty();
 }
 
-/// Both ends call each other at the same moment: whatever is left is the same on both, and something is left.
+fn crossed(world: &World) -> [u64; 2] {
+    [0, 1].map(|end| world.ends[end].engine.counters().crossed_calls)
+}
+
+fn call(world: &mut World, end: usize, child: u32) {
+    let child = Some(ChildId(child));
+    world.command(end, Command::Initiate { connection: settings::CONNECTION, child });
+}
+
+/// ```text
+///   A  IKE_SA_INIT                   --\ /-->  B
+///   A  <--                           --/ \--   IKE_SA_INIT
+///      both come up; the lowest of four nonces decides; the loser's caller closes it when its children are taken over
+/// ```
 #[test]
 fn both_call() {
-    let mut world = harness::pair([0, 1].map(settings::connection));
-    for end in 0..2 {
-        world.command(end, Command::Initiate { connection: settings::CONNECTION, child: None });
+    let mut closed_by = [0, 0];
+    for seed in 0..16 {
+        let mut world = harness::pair_of(seed, [0, 1].map(settings::connection));
+        call(&mut world, 0, 1);
+        call(&mut world, 1, 1);
+        world.run_for(2 * SECOND);
+        assert_eq!((world.ikes(0).len(), crossed(&world)), (2, [1, 1]), "{seed}");
+        world.run_for(6 * SECOND);
+        world.traffic();
+        assert_eq!((world.ikes(0).len(), world.children(0).len()), (1, 1), "{seed}");
+        settle(&mut world);
+        let role = world.ends[0].engine.snapshot()[0].role;
+        closed_by[usize::from(role == Role::Initiator)] += 1;
+        assert_eq!(crossed(&world), [1, 1]);
     }
-    settle(&mut world);
-    assert!(!world.children(0).is_empty());
+    assert!(closed_by.iter().all(|count| *count > 0), "{closed_by:?}");
+}
+
+/// Each end called for another child: what remains has both.
+#[test]
+fn both_call_for_different_children() {
+    for seed in 0..16 {
+        let mut world = harness::pair_of(seed, [0, 1].map(settings::connection));
+        call(&mut world, 0, 1);
+        call(&mut world, 1, 2);
+        settle(&mut world);
+        assert_eq!((world.ikes(0).len(), world.children(0).len(), crossed(&world)), (1, 2, [1, 1]), "{seed}");
+    }
+}
+
+/// The same, and messages of every kind are lost.
+#[test]
+fn crossing_calls_lose_messages() {
+    for (end, exchange, response) in [0, 1].into_iter().flat_map(|end| {
+        [(IKE_SA_INIT, false), (IKE_SA_INIT, true), (IKE_AUTH, false), (IKE_AUTH, true)]
+            .into_iter()
+            .chain([(CREATE_CHILD_SA, true), (INFORMATIONAL, true)])
+            .map(move |(exchange, response)| (end, exchange, response))
+    }) {
+        for lost in 1..4 {
+            let mut world = harness::pair_of(u8::try_from(lost).unwrap(), [0, 1].map(settings::connection));
+            drop_first(&mut world, end, exchange, response, lost);
+            call(&mut world, 0, 1);
+            call(&mut world, 1, 2);
+            settle(&mut world);
+            let what = format!("{end} {exchange} {response} {lost}");
+            assert_eq!((world.ikes(0).len(), world.children(0).len()), (1, 2), "{what}");
+        }
+    }
+}
+
+/// The peer has no rule and keeps both: it calls by one connection and is called by another, so that for it they are
+/// two. We close the loser even if the peer called, in its time.
+#[test]
+fn a_peer_without_the_rule_is_not_left_with_both() {
+    for seed in 0..16 {
+        let suite = |encryption| IkeProposal {
+            encryption: vec![encryption],
+            integrity: vec![],
+            prf: vec![Prf::HmacSha256],
+            groups: vec![Group::X25519],
+        };
+        let (first, second) = (suite(Encryption::AesGcm256), suite(Encryption::AesGcm128));
+        // Our own call offers what only one of the peer's connections takes, then we take what the other one offers.
+        let mut ours = settings::connection(0);
+        ours.proposals = vec![first.clone()];
+        let (mut calling, mut called) = (settings::connection(1), settings::connection(1));
+        calling.proposals = vec![second];
+        called.proposals = vec![first];
+        called.remote = RemoteAddress::Any;
+        let mut world = harness::pair_of(seed, [ours.clone(), calling]);
+        let now = world.at();
+        world.ends[1].engine.set_connection(now, ConnectionId(8), Some(called));
+        call(&mut world, 0, 1);
+        ours.proposals = settings::connection(0).proposals;
+        world.ends[0].engine.set_connection(now, settings::CONNECTION, Some(ours));
+        call(&mut world, 1, 1);
+        world.run_for(2 * SECOND);
+        assert_eq!((world.ikes(0).len(), crossed(&world)), (2, [1, 0]), "{seed}");
+        world.run_for(40 * SECOND);
+        settle(&mut world);
+        assert_eq!((world.ikes(0).len(), world.children(0).len()), (1, 1), "{seed}");
+    }
+}
+
+/// A word that this is the first contact would make a peer forget its own call: it is not given while it calls.
+#[test]
+fn first_contact_is_not_claimed_while_the_peer_calls() {
+    let first_request = |both: bool| {
+        let mut world = harness::pair([0, 1].map(settings::connection));
+        let (sender, receiver) = std::sync::mpsc::channel();
+        world.gate = Some(Box::new(move |from, bytes| {
+            if from == 0 && kind(bytes) == (IKE_AUTH, false) {
+                sender.send(bytes.len()).unwrap();
+            }
+            true
+        }));
+        call(&mut world, 0, 1);
+        if both {
+            call(&mut world, 1, 1);
+        }
+        world.run_for(SECOND);
+        receiver.try_recv().unwrap()
+    };
+    // A notification without SPI and data has eight octets.
+    assert_eq!(first_request(false), first_request(true) + 8);
 }

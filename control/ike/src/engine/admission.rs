@@ -35,6 +35,8 @@ pub struct Counters {
     pub errors_suppressed: u64,
     /// Simultaneous rekeys of one SA that were decided by their nonces.
     pub collisions: u64,
+    /// Calls of both ends at once that both came through: one of the two tunnels goes, decided by their nonces.
+    pub crossed_calls: u64,
 }
 
 /// Who made a half-open tunnel.

@@ -5,10 +5,11 @@
 
 mod accept;
 mod admission;
+mod asides;
 mod show;
 
 use crate::config::{ChildId, Connection, ConnectionId, EngineConfig, RemoteAddress};
-use crate::context::{Aside, Context, Outbox};
+use crate::context::{Context, Outbox};
 use crate::crypto::Drbg;
 use crate::error::Failure;
 use crate::event::{Event, Transmit};
@@ -226,7 +227,8 @@ impl Engine {
         let Some(config) = self.connections.get(&connection).cloned() else { return };
         let Some(child) = child.or_else(|| config.children.first().map(|child| child.id)) else { return };
         let usable = |id: &IkeId| self.tunnels.get(id).is_some_and(|entry| entry.tunnel.takes_children());
-        if let Some(id) = self.tunnels_of(connection).into_iter().find(usable) {
+        let goes = |id: &IkeId| self.tunnels.get(id).is_some_and(|entry| entry.tunnel.yields.is_some());
+        if let Some(id) = self.tunnels_of(connection).into_iter().filter(usable).min_by_key(goes) {
             return self.with_tunnel(now, id, |tunnel, ctx| tunnel.want_child(ctx, child));
         }
         let RemoteAddress::One(remote) = config.remote else {
@@ -284,6 +286,7 @@ impl Engine {
             connections: &self.connections,
             random: &mut self.random,
             out: &mut self.out,
+            alone: false,
         };
         let tunnel = make(&mut ctx);
         let patience = self.admission.patience(&self.config);
@@ -310,16 +313,24 @@ impl Engine {
     /// Runs a step of a tunnel and brings the indexes up to date.
     fn with_tunnel(&mut self, now: Instant, id: IkeId, step: impl FnOnce(&mut Tunnel, &mut Context<'_>)) {
         let Some(mut entry) = self.tunnels.remove(&id) else { return };
+        let alone = entry.tunnel.is_calling() && self.is_alone(entry.connection);
         let mut ctx = Context {
             now,
             config: &self.config,
             connections: &self.connections,
             random: &mut self.random,
             out: &mut self.out,
+            alone,
         };
         step(&mut entry.tunnel, &mut ctx);
         self.put_back(entry);
         self.asides(now);
+    }
+
+    /// Whether no other tunnel of the connection is up or on its way.
+    fn is_alone(&self, connection: ConnectionId) -> bool {
+        let goes_on = |id: &IkeId| self.tunnels.get(id).is_some_and(|entry| !entry.tunnel.is_over());
+        !self.tunnels_of(connection).iter().any(goes_on)
     }
 
     fn put_back(&mut self, mut entry: Entry) {
@@ -378,21 +389,5 @@ impl Engine {
         let due = now + std::time::Duration::from_millis(10);
         entry.deadline = Some(due);
         self.deadlines.insert((due, id));
-    }
-
-    /// What one tunnel's step asked to happen to others.
-    fn asides(&mut self, now: Instant) {
-        for aside in std::mem::take(&mut self.out.asides) {
-            match aside {
-                Aside::Supersede { by, connection, identity, before } => {
-                    let stale = |id: &IkeId| {
-                        let tunnel = self.tunnels.get(id).map(|entry| &entry.tunnel);
-                        *id != by && tunnel.is_some_and(|tunnel| tunnel.is_stale(&identity, before))
-                    };
-                    let stale = self.tunnels_of(connection).into_iter().filter(stale).collect();
-                    self.close(now, &Failure::Superseded, stale);
-                }
-            }
-        }
     }
 }

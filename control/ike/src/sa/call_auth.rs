@@ -5,6 +5,7 @@
 
 use super::child_deal::{self, Intent};
 use super::common::Common;
+use super::crossing;
 use super::handshake::{Abort, Handshake};
 use super::ike_sa::Opened;
 use super::parts::Parts;
@@ -145,9 +146,8 @@ fn send(
     }
     payloads.push(Payload::Authentication(auth));
     payloads.extend(intent.offer(spi, ChildExchange::IkeAuth));
-    // Whether this really is the only SA with the peer is not ours to know for sure; the engine closes what it
-    // has of it when this one comes up.
-    if config.initial_contact != InitialContact::Never {
+    // "that this IKE SA is the only IKE SA currently active" (RFC 7296 §2.4): not if the peer is calling us, too.
+    if config.initial_contact != InitialContact::Never && ctx.alone {
         payloads.push(Payload::Notify(Notify::new(NotifyType::InitialContact, Vec::new())));
     }
     let schedule = Schedule::Doubling(ctx.config.retransmission);
@@ -331,6 +331,7 @@ fn finish(
     common.reached(Stage::Child);
     let accepted = child_deal::accept(&intent, &reply, ChildExchange::IkeAuth);
     let nonces = (handshake.initiator_nonce, handshake.responder_nonce);
+    common.mark = crossing::mark((&nonces.0, &nonces.1));
     let mut up = Up::begin(ctx, common, handshake.sa, proven);
     up.first_child_as_initiator(ctx, common, intent, spi, accepted, &nonces);
     Ok(Phase::Up(Box::new(up)))

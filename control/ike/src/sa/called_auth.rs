@@ -4,6 +4,7 @@
 //! CHILD_SA is made and the reply sent.
 
 use super::common::Common;
+use super::crossing;
 use super::handshake::{Abort, Handshake};
 use super::ike_sa::Opened;
 use super::parts::Parts;
@@ -265,6 +266,7 @@ fn finish(
     front.extend(proof::own_certificates(&config));
     front.push(Payload::Authentication(auth));
     let nonces = (handshake.initiator_nonce, handshake.responder_nonce);
+    common.mark = crossing::mark((&nonces.0, &nonces.1));
     let mut up = Up::begin(ctx, common, handshake.sa, proven);
     up.supersede_others(ctx, common, request.has(NotifyType::InitialContact));
     up.turn(ctx, common, 0, |turn| turn.peer_first_child(request, front, nonces));

@@ -22,6 +22,10 @@ pub(crate) struct Child {
     pub(crate) takes_over: Option<ChildSaId>,
     /// Whether the caller was told that it is up.
     pub(crate) announced: bool,
+    /// When it was put on order, in the order of all that CHILD_SAs were told.
+    pub(crate) ordered: u64,
+    /// When it was told to send, in the same order; zero while it was not.
+    pub(crate) started: u64,
     /// When to rekey; `None` once asked for.
     pub(crate) soft_at: Option<Instant>,
     pub(crate) hard_at: Instant,
@@ -42,6 +46,13 @@ pub(crate) enum ChildState {
     Redundant,
     /// Replaced and deleted; kept for packets under way.
     Draining { until: Instant },
+}
+
+impl ChildState {
+    /// Whether nothing newer sends in its place.
+    pub(crate) fn may_send(self) -> bool {
+        !matches!(self, ChildState::Closing { .. } | ChildState::Draining { .. })
+    }
 }
 
 impl Child {

@@ -25,6 +25,8 @@ pub(crate) struct Common {
     /// When the next NAT keepalive is due, if we are behind a NAT.
     pub(crate) keepalive_at: Option<Instant>,
     pub(crate) attempt: Attempt,
+    /// The lower nonce of IKE_SA_INIT, once the peer is proven: see [`super::crossing`].
+    pub(crate) mark: Option<crate::wire::Nonce>,
 }
 
 /// Octets of UDP header and of the non-ESP marker.
@@ -59,6 +61,7 @@ impl Common {
             heard: now,
             keepalive_at: None,
             attempt: Attempt::new(role, local, remote, now),
+            mark: None,
         }
     }
 

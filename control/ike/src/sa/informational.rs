@@ -162,9 +162,12 @@ impl Turn<'_, '_> {
 
     /// The peer deleted the SA it had rekeyed: its new one is in use. "the responder ... the old SA's Delete" is the
     /// latest moment to send on the new one.
+    /// Unless we have rekeyed that in turn, and send on its successor.
     fn peer_rekey_done(&mut self, old: ChildSaId, new: ChildSaId) {
-        self.ctx.order(WantKind::Activate(new));
-        self.up.announce(self.ctx, self.common, new);
+        if self.up.children.get(new).is_some_and(|new| new.state.may_send()) {
+            self.ctx.order(WantKind::Activate(new));
+            self.up.announce(self.ctx, self.common, new);
+        }
         if let Some(Own::ChildReply(own)) = &mut self.line.own
             && own.draft.intent.rekey == Some(old)
         {

@@ -3,7 +3,7 @@
 //!
 //! [`tunnel`] is the entry. [`call`] and [`call_auth`] set up as initiator, [`called`] and [`called_auth`] as responder;
 //! [`up`] is what they lead to, where [`dispatch`] hands each input to an exchange: [`own_child`], [`peer_child`],
-//! [`own_ike`], [`peer_ike`], [`informational`]. Routing between tunnels is left to [`crate::engine`].
+//! [`own_ike`], [`peer_ike`], [`informational`]. [`crossing`] is about two tunnels where one is meant. Routing between tunnels is left to [`crate::engine`].
 
 pub(crate) mod call;
 pub(crate) mod call_auth;
@@ -12,6 +12,7 @@ pub(crate) mod called_auth;
 pub(crate) mod child_deal;
 pub(crate) mod children;
 pub(crate) mod common;
+pub(crate) mod crossing;
 pub(crate) mod dispatch;
 pub(crate) mod handshake;
 pub(crate) mod ike_sa;

@@ -5,13 +5,14 @@
 use super::call::Call;
 use super::called::{Caller, ExpectSharedSecret};
 use super::common::Common;
+use super::crossing::Yield;
 use super::handshake::Abort;
 use super::line::Line;
 use super::phase::{Called, Calling, Lingering, Next, Patience, Phase};
 use super::up::{Task, Up};
 use super::waits;
 use crate::config::{ChildId, Identity};
-use crate::context::{Context, Pending};
+use crate::context::{Aside, Context, Pending};
 use crate::error::Failure;
 use crate::event::Event;
 use crate::id::{ChildSaId, Ticket};
@@ -28,13 +29,17 @@ pub(crate) struct Tunnel {
     pub(crate) phase: Option<Phase>,
     /// Children wanted while it is not up.
     wanted: Vec<ChildId>,
+    /// Set if it is to go because another tunnel with the same peer stays.
+    pub(crate) yields: Option<Yield>,
+    /// Whether it goes for no other one any more.
+    pub(crate) undisputed: bool,
 }
 
 impl Tunnel {
     /// We call.
     pub(crate) fn call(ctx: &mut Context<'_>, mut common: Common, child: ChildId) -> Tunnel {
         let next = Call::begin(ctx, &mut common, child);
-        let mut tunnel = Tunnel { common, phase: None, wanted: Vec::new() };
+        let mut tunnel = Tunnel::new(common, None);
         tunnel.enter(ctx, next);
         tunnel
     }
@@ -42,12 +47,21 @@ impl Tunnel {
     /// We are called.
     pub(crate) fn called(ctx: &mut Context<'_>, mut common: Common, caller: Caller) -> Tunnel {
         let phase = ExpectSharedSecret::begin(ctx, &mut common, caller);
-        Tunnel { common, phase: Some(phase), wanted: Vec::new() }
+        Tunnel::new(common, Some(phase))
+    }
+
+    fn new(common: Common, phase: Option<Phase>) -> Tunnel {
+        Tunnel { common, phase, wanted: Vec::new(), yields: None, undisputed: false }
     }
 
     /// Whether it is a responder's that has not proven its peer.
     pub(crate) fn is_half_open(&self) -> bool {
         matches!(self.phase, Some(Phase::Called(_)))
+    }
+
+    /// Whether it is ours and has not proven its peer.
+    pub(crate) fn is_calling(&self) -> bool {
+        matches!(self.phase, Some(Phase::Calling(_)))
     }
 
     pub(crate) fn up(&self) -> Option<&Up> {
@@ -95,7 +109,10 @@ impl Tunnel {
                 let end = self.common.attempt.began + state.limit(patience);
                 Some(state.deadline().map_or(end, |due| due.min(end)))
             }
-            Phase::Up(up) => up.deadline(&self.common),
+            Phase::Up(up) => {
+                let look = self.yields.filter(|_| !up.is_closing()).map(|lot| lot.at);
+                up.deadline(&self.common).into_iter().chain(look).min()
+            }
             Phase::Lingering(state) => Some(state.deadline()),
         }
     }
@@ -184,6 +201,9 @@ impl Tunnel {
             Some(Phase::Called(state)) => waits::called_timeout(state, ctx, &self.common),
             Some(Phase::Up(mut up)) => {
                 up.timeout(ctx, &mut self.common);
+                if self.yields.is_some_and(|lot| lot.at <= ctx.now) && !up.is_closing() {
+                    ctx.out.asides.push(Aside::Yield { ike: self.common.id });
+                }
                 Ok(Phase::Up(up))
             }
             Some(Phase::Lingering(mut state)) => {
@@ -231,6 +251,7 @@ impl Tunnel {
             common.attempt.ended = Some(ctx.now);
             ctx.out.recorder.keep(Some(common.connection), common.attempt.clone());
             up.tasks.extend(self.wanted.drain(..).map(Task::CreateChild));
+            ctx.out.asides.push(Aside::CameUp { ike: common.id });
         }
         up.pump(ctx, common);
         up.trim();

@@ -91,7 +91,7 @@ impl Turn<'_, '_> {
         replaces: Option<ChildSaId>,
         start: OutboundStart,
     ) -> (ChildSaId, Pending) {
-        let id = self.ctx.child_id();
+        let (id, ordered) = (self.ctx.child_id(), self.ctx.count_order());
         let (soft_at, hard_at) = children::lifetimes(self.ctx, made.config.lifetime);
         let want = InstallChild {
             child: id,
@@ -122,6 +122,8 @@ impl Turn<'_, '_> {
             state: ChildState::Installing,
             takes_over: replaces,
             announced: false,
+            ordered,
+            started: if start == OutboundStart::Now { ordered } else { 0 },
             soft_at: Some(soft_at),
             hard_at,
         });

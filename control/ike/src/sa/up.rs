@@ -1,7 +1,7 @@
 //! A tunnel whose peer is proven: its IKE SAs, its CHILD_SAs, what is to be done next.
 
 use super::child_deal::{Accepted, Intent};
-use super::children::{ChildState, Children};
+use super::children::{Child, ChildState, Children};
 use super::common::Common;
 use super::ike_sa::IkeSa;
 use super::line::{Line, Own, Peer, Standing};
@@ -142,19 +142,30 @@ impl Up {
 
     /// Tells the caller once that a CHILD_SA carries traffic.
     pub(crate) fn announce(&mut self, ctx: &mut Context<'_>, common: &Common, id: ChildSaId) {
-        let Some(child) = self.children.get_mut(id).filter(|child| !child.announced) else { return };
+        let is_news = |child: &&mut Child| !child.announced && child.state.may_send();
+        let Some(child) = self.children.get_mut(id).filter(is_news) else { return };
         child.announced = true;
-        let old = child.takes_over.take();
+        if child.started == 0 {
+            child.started = ctx.count_order();
+        }
         let new = Box::new(child.summary(common.id, common.connection));
-        let told = old.and_then(|old| self.children.get(old)).filter(|old| old.announced).map(|old| old.id);
-        match told {
+        let old = child.takes_over.take();
+        match self.last_told(old) {
             Some(old) => ctx.event(Event::ChildRekeyed { old, new }),
             None => ctx.event(Event::ChildUp(new)),
         }
-        if let Some(old) = old.and_then(|old| self.children.get_mut(old)) {
-            // From here on its end is no news.
-            old.announced = false;
+    }
+
+    /// The CHILD_SA the caller was told of last, of this one and those it took over from: it may have been replaced
+    /// again before it carried anything. From here on the end of any of them is no news.
+    fn last_told(&mut self, mut old: Option<ChildSaId>) -> Option<ChildSaId> {
+        while let Some(child) = old.and_then(|old| self.children.get_mut(old)) {
+            old = child.takes_over.take();
+            if std::mem::take(&mut child.announced) {
+                return Some(child.id);
+            }
         }
+        None
     }
 
     /// Removes a CHILD_SA from the data plane and from here; yields its configuration.
@@ -167,6 +178,10 @@ impl Up {
     ) -> Option<ChildId> {
         let child = self.children.remove(id)?;
         ctx.order(WantKind::Remove { child: id, spi_in: child.spi_in });
+        if !matches!(child.state, ChildState::Draining { .. }) && child.started > 0 {
+            let (config, started) = (child.config, child.started);
+            ctx.out.asides.push(Aside::Vacated { ike: common.id, config, started });
+        }
         if child.announced {
             ctx.event(Event::ChildDown {
                 child: id,

@@ -1,6 +1,7 @@
 //! A model of the workers: which SAs are installed, which send, which SPIs are taken.
 
 use super::Dice;
+use ravelin_ike::config::ChildId;
 use ravelin_ike::id::ChildSaId;
 use ravelin_ike::want::{Answer, InstallChild, OutboundStart, Path};
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,9 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 struct Installed {
     spi_in: u32,
     spi_out: u32,
+    config: ChildId,
     replaces: Option<ChildSaId>,
     start: OutboundStart,
     sending: bool,
+    /// Stands by to send.
+    waits: bool,
     heard: bool,
     path: Path,
 }
@@ -52,9 +56,11 @@ impl DataPlane {
         let installed = Installed {
             spi_in: install.spi_in,
             spi_out: install.spi_out,
+            config: install.config,
             replaces: install.replaces,
             start,
             sending: false,
+            waits: true,
             heard: false,
             path: install.path,
         };
@@ -64,16 +70,25 @@ impl DataPlane {
         }
     }
 
+    /// The SA sends, unless another one began to while it waited.
+    fn activate_waiting(&mut self, child: ChildSaId) {
+        if self.installed.get(&child).is_some_and(|installed| installed.waits) {
+            self.start(child);
+        }
+    }
+
     fn start(&mut self, child: ChildSaId) {
         let Some(installed) = self.installed.get_mut(&child) else { return };
-        installed.sending = true;
-        if let Some(old) = installed.replaces.and_then(|old| self.installed.get_mut(&old)) {
-            old.sending = false;
+        let config = installed.config;
+        // A worker has one place for what is sent to a child's networks.
+        for (other, installed) in self.installed.iter_mut().filter(|(_, other)| other.config == config) {
+            installed.sending = *other == child;
+            installed.waits = false;
         }
     }
 
     pub fn activate(&mut self, child: ChildSaId) -> Option<Answer> {
-        self.start(child);
+        self.activate_waiting(child);
         None
     }
 
@@ -115,7 +130,7 @@ impl DataPlane {
         let (child, first) = (*child, !installed.heard);
         installed.heard = true;
         if first && installed.start == OutboundStart::OnFirstInbound && !installed.sending {
-            self.start(child);
+            self.activate_waiting(child);
             return Some((child, true));
         }
         Some((child, false))
@@ -129,7 +144,10 @@ impl DataPlane {
         let installed: BTreeSet<_> = self.installed.keys().copied().collect();
         assert_eq!(installed, children.iter().copied().collect(), "{name}: installed and live differ");
         assert_eq!(self.allocated.len(), installed.len(), "{name}: SPIs leaked");
-        assert!(self.installed.values().all(|installed| installed.sending), "{name}: an SA does not send");
+        for installed in self.installed.values() {
+            let sends = |other: &Installed| other.config == installed.config && other.sending;
+            assert!(self.installed.values().any(sends), "{name}: {:?} does not send", installed.config);
+        }
     }
 
     pub fn assert_empty(&self, name: &str) {

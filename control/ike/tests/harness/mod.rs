@@ -72,6 +72,7 @@ pub struct Tally {
     pub ike_down: u64,
     pub attempts_failed: u64,
     pub collisions: u64,
+    pub crossed_calls: u64,
 }
 
 impl Tally {
@@ -90,6 +91,7 @@ impl Tally {
         self.ike_down += other.ike_down;
         self.attempts_failed += other.attempts_failed;
         self.collisions += other.collisions;
+        self.crossed_calls += other.crossed_calls;
     }
 }
 
@@ -474,12 +476,17 @@ fn describe(bytes: &[u8]) -> String {
 
 /// Two ends with these connections, not yet connected.
 pub fn pair(connections: [ravelin_ike::config::Connection; 2]) -> World {
+    pair_of(0, connections)
+}
+
+/// The same, drawing other nonces.
+pub fn pair_of(seed: u8, connections: [ravelin_ike::config::Connection; 2]) -> World {
     let certificates =
         matches!(connections[0].remote_auth, ravelin_ike::config::RemoteAuth::Certificate { .. });
     let mut number = 0;
     let engines = connections.map(|connection| {
         number += 1;
-        let mut engine = Engine::new(settings::engine_config(), [number; 32]);
+        let mut engine = Engine::new(settings::engine_config(), [number + 2 * seed; 32]);
         engine.set_connection(Instant(0), settings::CONNECTION, Some(connection));
         engine
     });

@@ -1,0 +1,100 @@
+//! What one tunnel's step asks to happen to other tunnels of the same peer: a first contact closes older ones; of two
+//! that came of two ends calling each other at once, one goes (the rule is in [`crate::sa::crossing`]); a child that
+//! is left over takes the place of one that went.
+
+use super::Engine;
+use crate::config::{ChildId, RemoteAddress};
+use crate::context::Aside;
+use crate::error::Failure;
+use crate::id::IkeId;
+use crate::sa::tunnel::Tunnel;
+use crate::sa::up::Task;
+use crate::time::Instant;
+
+impl Engine {
+    /// What one tunnel's step asked to happen to others.
+    pub(super) fn asides(&mut self, now: Instant) {
+        for aside in std::mem::take(&mut self.out.asides) {
+            match aside {
+                Aside::Supersede { by, connection, identity, before } => {
+                    let stale = |id: &IkeId| {
+                        let tunnel = self.tunnels.get(id).map(|entry| &entry.tunnel);
+                        *id != by && tunnel.is_some_and(|tunnel| tunnel.is_stale(&identity, before))
+                    };
+                    let stale = self.tunnels_of(connection).into_iter().filter(stale).collect();
+                    self.close(now, &Failure::Superseded, stale);
+                }
+                Aside::CameUp { ike } => self.meet_crossing_calls(now, ike),
+                Aside::Vacated { ike, config, started } => self.refill(now, ike, config, started),
+                Aside::Yield { ike } => self.settle_crossing_calls(now, ike),
+            }
+        }
+    }
+
+    /// A tunnel came up. Where any peer may call there is nobody whom we would have called.
+    fn meet_crossing_calls(&mut self, now: Instant, id: IkeId) {
+        let Some(up) = self.tunnel(id) else { return };
+        let connection = up.common.connection;
+        if self.connections.get(&connection).is_none_or(|config| config.remote == RemoteAddress::Any) {
+            return;
+        }
+        let crosses =
+            |other: &IkeId| *other != id && self.tunnel(*other).is_some_and(|other| up.crosses(other));
+        let met: Vec<(IkeId, bool)> = self
+            .tunnels_of(connection)
+            .into_iter()
+            .filter(crosses)
+            .map(|other| (other, self.tunnel(other).is_some_and(|other| up.loses_to(other))))
+            .collect();
+        for (other, loses) in met {
+            let counter = &mut self.admission.counters.crossed_calls;
+            *counter = counter.saturating_add(1);
+            let (loser, winner) = if loses { (id, other) } else { (other, id) };
+            self.with_tunnel(now, loser, |tunnel, ctx| tunnel.begin_yield(ctx, winner));
+        }
+    }
+
+    /// The time has come to look at whether this tunnel can go.
+    fn settle_crossing_calls(&mut self, now: Instant, id: IkeId) {
+        let mut estate = None;
+        self.with_tunnel(now, id, |tunnel, _| estate = tunnel.estate(now));
+        let Some(estate) = estate else { return };
+        let remaining = estate.lot.to;
+        if !self.tunnel(remaining).is_some_and(Tunnel::is_established) {
+            // It went first: nothing to yield to.
+            return self.with_tunnel(now, id, |tunnel, _| tunnel.yields = None);
+        }
+        let mut taken_over = false;
+        self.with_tunnel(now, remaining, |tunnel, ctx| {
+            taken_over = tunnel.take_over(ctx, &estate);
+            // A peer that leaves this to us may call again whenever we close one; this one stays.
+            tunnel.undisputed |= taken_over && estate.peers;
+        });
+        if taken_over {
+            self.close(now, &Failure::Superseded, vec![id]);
+        }
+    }
+
+    /// A CHILD_SA went that may have stood where the caller sends from. The last one of the same child, in this tunnel
+    /// or in the other one of two, is renewed, unless it was ordered after that one began to send: then it stands there.
+    fn refill(&mut self, now: Instant, ike: IkeId, config: ChildId, started: u64) {
+        let Some(from) = self.tunnel(ike) else { return };
+        let connection = from.common.connection;
+        let any = self.connections.get(&connection).is_none_or(|config| config.remote == RemoteAddress::Any);
+        let tunnels = if any { vec![ike] } else { self.tunnels_of(connection) };
+        let of_peer = |id: &IkeId| self.tunnel(*id).filter(|tunnel| tunnel.peer() == from.peer());
+        let twins = tunnels.iter().filter_map(of_peer).filter_map(|tunnel| {
+            let (ordered, child) = tunnel.last_ordered(config)?;
+            Some((ordered, child, tunnel.common.id))
+        });
+        if let Some((ordered, child, id)) = twins.max()
+            && ordered < started
+        {
+            self.with_tunnel(now, id, |tunnel, ctx| tunnel.task(ctx, Task::RekeyChild(child)));
+        }
+    }
+
+    fn tunnel(&self, id: IkeId) -> Option<&Tunnel> {
+        self.tunnels.get(&id).map(|entry| &entry.tunnel)
+    }
+}
