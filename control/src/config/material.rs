@@ -123,7 +123,10 @@ pub fn read_text(judge: &mut Judge<'_>, object: &str, key: &str, file: &Text) ->
     let problem = match (judge.source.read)(&path) {
         Ok(bytes) => match String::from_utf8(bytes) {
             Ok(text) => return Some(Zeroizing::new(text)),
-            Err(_) => "not text".to_owned(),
+            Err(error) => {
+                drop(Zeroizing::new(error.into_bytes()));
+                "not text".to_owned()
+            }
         },
         Err(error) => error.to_string(),
     };

@@ -11,6 +11,7 @@ pub mod plan;
 mod proposal;
 pub mod raw;
 mod resolve;
+mod secret;
 mod tunnel;
 mod value;
 
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::Refusal;
 pub use plan::Plan;
+use zeroize::Zeroizing;
 
 /// Reads a file that a configuration names: the one effect this room needs.
 pub type ReadFile<'a> = &'a dyn Fn(&Path) -> std::io::Result<Vec<u8>>;
@@ -28,9 +30,11 @@ pub type ReadFile<'a> = &'a dyn Fn(&Path) -> std::io::Result<Vec<u8>>;
 /// Every refusal found, in the order of the file; never half a plan.
 pub fn load(path: &Path, read: ReadFile<'_>) -> Result<Plan, Vec<Refusal>> {
     let bytes = read(path).map_err(|error| vec![unreadable(path, &error.to_string())])?;
-    let text = String::from_utf8(bytes).map_err(|_| vec![unreadable(path, "not UTF-8 text")])?;
+    // Pre-shared keys stand in it.
+    let bytes = Zeroizing::new(bytes);
+    let text = std::str::from_utf8(&bytes).map_err(|_| vec![unreadable(path, "not UTF-8 text")])?;
     let base = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    parse(&path.display().to_string(), &text, &base, read)
+    parse(&path.display().to_string(), text, &base, read)
 }
 
 /// Judges configuration text; relative file names are taken from `base`.
@@ -63,8 +67,11 @@ fn shape(file: &str, text: &str, error: &toml::de::Error) -> Refusal {
     Refusal { file: file.to_owned(), line, object: String::new(), found, expected }
 }
 
-/// Adds "did you mean" to serde's list of valid keys.
+/// Adds "did you mean" to serde's list of valid keys; what a grammar expects is no such list.
 fn suggest(found: &str, expected: &str) -> String {
+    if !found.starts_with("unknown ") {
+        return expected.to_owned();
+    }
     let names = || expected.split('"').skip(1).step_by(2);
     let wrong = found.split('"').nth(1).unwrap_or_default();
     match error::nearest(wrong, names()) {

@@ -2,13 +2,24 @@
 //! workers can carry.
 
 use ravelin_ike::config::{EspProposal, IkeProposal};
+use ravelin_ike::crypto::BadProposal;
+
+/// Why a proposal is refused.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// What is wrong with it.
+    pub why: String,
+    /// What would have been right.
+    pub expected: &'static str,
+}
 
 /// An IKE proposal, such as `aes256gcm16-prfsha384-ecp384`.
 ///
 /// # Errors
-/// What was expected.
-pub fn ike(text: &str) -> Result<IkeProposal, String> {
-    text.parse().map_err(|error| format!("another proposal: {error}"))
+/// What is wrong with it, and what was expected.
+pub fn ike(text: &str) -> Result<IkeProposal, Refused> {
+    const EXPECTED: &str = "algorithms joined by dashes, like aes256gcm16-prfsha384-ecp384";
+    text.parse().map_err(|error: BadProposal| Refused { why: error.to_string(), expected: EXPECTED })
 }
 
 /// An ESP proposal, such as `aes256gcm16`, or `aes128gcm16-x25519` with perfect forward
@@ -16,11 +27,13 @@ pub fn ike(text: &str) -> Result<IkeProposal, String> {
 /// proposal has a word for it.
 ///
 /// # Errors
-/// What was expected.
-pub fn esp(text: &str, extended_sequence_number: bool) -> Result<EspProposal, String> {
-    let mut proposal: EspProposal = text.parse().map_err(|error| format!("another proposal: {error}"))?;
+/// What is wrong with it, and what was expected.
+pub fn esp(text: &str, extended_sequence_number: bool) -> Result<EspProposal, Refused> {
+    const EXPECTED: &str = "AES-GCM, with a key exchange group for forward secrecy, like aes256gcm16-x25519";
+    let refused = |why| Refused { why, expected: EXPECTED };
+    let mut proposal: EspProposal = text.parse().map_err(|error: BadProposal| refused(error.to_string()))?;
     if !proposal.encryption.iter().all(|cipher| cipher.is_aead()) {
-        return Err("AES-GCM, like aes256gcm16: the workers carry no CBC".into());
+        return Err(refused("the workers carry no CBC".into()));
     }
     if extended_sequence_number && !text.contains("esn") {
         proposal.extended_sequence = vec![true, false];
@@ -43,7 +56,7 @@ mod tests {
     /// What the workers cannot carry is refused at once, not when a tunnel comes up.
     #[test]
     fn no_cbc_for_esp() {
-        assert!(esp("aes128-sha256", false).unwrap_err().contains("AES-GCM"));
+        assert!(esp("aes128-sha256", false).unwrap_err().expected.contains("AES-GCM"));
         assert!(ike("aes128-sha256-modp2048").is_ok());
     }
 }

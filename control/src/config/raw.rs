@@ -8,8 +8,13 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::secret::Hidden;
+
 /// A string and where it stands.
 pub type Text = Spanned<String>;
+
+/// A secret and where it stands.
+pub type SecretText = Spanned<Hidden>;
 
 /// A whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -214,7 +219,7 @@ pub struct Tunnel {
     /// The peer's identity.
     pub remote_id: Option<Text>,
     /// Pre-shared key.
-    pub psk: Option<Text>,
+    pub psk: Option<SecretText>,
     /// File that holds it.
     pub psk_file: Option<Text>,
     /// Name of a cert-profile.
@@ -260,11 +265,11 @@ pub struct Manual {
     /// SPI of packets to us.
     pub inbound_spi: Spanned<u32>,
     /// Key and salt in hex.
-    pub inbound_key: Text,
+    pub inbound_key: SecretText,
     /// SPI of packets to the peer.
     pub outbound_spi: Spanned<u32>,
     /// Key and salt in hex.
-    pub outbound_key: Text,
+    pub outbound_key: SecretText,
     /// Extended sequence numbers.
     #[serde(default)]
     pub extended_sequence_number: bool,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::plan::{self, Plan};
-use super::raw::{self, Text};
+use super::raw::{self, SecretText, Text};
 use super::value::{self, Expected};
 use super::{ReadFile, Refusal, error, material, tunnel};
 
@@ -68,10 +68,10 @@ impl<'a> Judge<'a> {
         &mut self,
         object: &str,
         key: &str,
-        text: &Text,
+        text: &SecretText,
         read: impl Fn(&str) -> Result<T, Expected>,
     ) -> Option<T> {
-        let read = read(text.get_ref());
+        let read = read(text.get_ref().text());
         let refused =
             |expected| self.refuse(text.span().start, object, format!("{key} is not valid"), expected);
         read.map_err(refused).ok()

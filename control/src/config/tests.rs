@@ -65,10 +65,24 @@ fn mistakes_are_refused_by_line() {
             with("[workers]\ncount = 2\ncores = [1]"),
             "r.toml:12: workers: cores names 1 CPUs; expected count = 2",
         ),
+        (
+            with("[ike-policy.p]\nproposals = [\"aes128-rot13\"]")
+                .replace("local-ts", "ike-policy = \"p\"\nlocal-ts"),
+            "r.toml:12: ike-policy.p: proposal \"aes128-rot13\" is not valid: \"rot13\" is no algorithm known here",
+        ),
         ("x = [".to_owned(), "r.toml:1: "),
     ] {
         let refusals = judge(&text).unwrap_err().join("\n");
         assert!(refusals.contains(wanted), "wanted {wanted:?}, got:\n{refusals}");
+    }
+}
+
+/// What a grammar expects is not a name that somebody may have meant.
+#[test]
+fn only_names_are_suggested() {
+    for text in ["x = [", "x = \"", "[[", "= 1", "x = 1 2", "[tunnel.a"] {
+        let refusals = judge(text).unwrap_err().join("\n");
+        assert!(!refusals.contains("did you mean"), "{text}: {refusals}");
     }
 }
 
@@ -86,6 +100,23 @@ fn every_mistake_is_told() {
 fn secrets_stay_out_of_refusals() {
     let refusals = judge(&FIVE_LINES.replace("correct horse", &"s3cret".repeat(30))).unwrap_err();
     assert!(!refusals.join("").contains("s3cret"), "{refusals:?}");
+    // A key without quotes is a number, a date or broken TOML.
+    for bare in ["31337", "-31337", "31337.5", "31337e2", "1979-03-13", "0x31337", "s31337"] {
+        let refusals = judge(&FIVE_LINES.replace("\"correct horse\"", bare)).unwrap_err();
+        let told = refusals.join("").replace("r.toml", "");
+        assert!(!told.contains("31337") && !told.contains("1979"), "{bare}: {told}");
+        assert!(told.starts_with(":7:"), "{told}");
+    }
+}
+
+/// Neither does the file's shape show one, whoever prints it.
+#[test]
+fn secrets_are_hidden_in_the_shape_too() {
+    let keys = "[tunnel.branch.manual]\nsuite = \"aes128gcm16\"\ninbound-spi = 256\ninbound-key = \"abad1dea\"\n\
+                outbound-spi = 300\noutbound-key = \"abad1dea\"\n";
+    let file: raw::File = toml::from_str(&format!("{FIVE_LINES}{keys}")).unwrap();
+    let shown = format!("{file:?}");
+    assert!(shown.contains("Hidden") && !shown.contains("horse") && !shown.contains("abad1dea"), "{shown}");
 }
 
 /// Manual keys come with their salt, and SPIs below 256 and above 2^26 are not theirs.

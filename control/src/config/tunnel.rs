@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::plan;
 use super::proposal;
-use super::raw::{self, Text};
+use super::raw::{self, SecretText, Text};
 use super::resolve::{Judge, instance_id};
 use super::value;
 
@@ -317,7 +317,7 @@ impl One<'_, '_, '_> {
     }
 
     /// The key with the 4-byte salt behind it (RFC 4106 §8.1).
-    fn manual_key(&mut self, key: &str, text: &Text, key_length: usize) -> Option<plan::Secret> {
+    fn manual_key(&mut self, key: &str, text: &SecretText, key_length: usize) -> Option<plan::Secret> {
         let bytes = self.judge.secret(&self.object, key, text, value::hex)?;
         if bytes.len() == key_length + 4 {
             return Some(plan::Secret(bytes));
@@ -354,7 +354,7 @@ fn proposals<T>(
     object: &str,
     written: Option<&Spanned<Vec<Text>>>,
     default: &[&str],
-    parse: impl Fn(&str) -> Result<T, String>,
+    parse: impl Fn(&str) -> Result<T, proposal::Refused>,
 ) -> Vec<T> {
     let Some(written) = written else { return default.iter().filter_map(|text| parse(text).ok()).collect() };
     if written.get_ref().is_empty() {
@@ -364,8 +364,8 @@ fn proposals<T>(
     for text in written.get_ref() {
         match parse(text.get_ref()) {
             Ok(proposal) => parsed.push(proposal),
-            Err(expected) => {
-                let found = format!("proposal {:?} is not valid", text.get_ref());
+            Err(proposal::Refused { why, expected }) => {
+                let found = format!("proposal {:?} is not valid: {why}", text.get_ref());
                 judge.refuse(text.span().start, object, found, expected);
             }
         }
