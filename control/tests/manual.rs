@@ -1,4 +1,5 @@
-//! The manual's configurations are accepted as they are printed, and every key there is has its line.
+//! The manual's configurations are accepted as they are printed; every key and every reason code there is has
+//! its line.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failure is a failed test")]
 
@@ -46,4 +47,39 @@ fn every_key_stands_in_the_manual() {
         })
         .collect();
     assert!(missing.is_empty(), "docs/configuration.md says nothing of {missing:?}");
+}
+
+/// Every file of Rust below `directory`.
+fn sources(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let of = |path: std::path::PathBuf| match path.extension().is_some_and(|ending| ending == "rs") {
+        true => vec![std::fs::read_to_string(&path).unwrap()],
+        false if path.is_dir() => sources(&path),
+        false => Vec::new(),
+    };
+    entries.flat_map(of).collect()
+}
+
+/// Every `RV-KIND-NUMBER` in a text.
+fn codes(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).filter(|word| {
+        let number = word.strip_prefix("RV-").and_then(|rest| rest.split_once('-'));
+        number.is_some_and(|(_, digits)| digits.len() == 3 && digits.bytes().all(|b| b.is_ascii_digit()))
+    })
+}
+
+/// A code is for looking up: each has exactly one row, with its meaning.
+#[test]
+fn every_reason_code_stands_in_the_manual() {
+    let pages = [include_str!("../../docs/cli.md"), include_str!("../../docs/certificates.md")].join("\n");
+    let room = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let texts: Vec<String> =
+        ["src", "ike/src"].iter().flat_map(|directory| sources(&room.join(directory))).collect();
+    let given: std::collections::BTreeSet<&str> = texts.iter().flat_map(|text| codes(text)).collect();
+    assert!(given.len() > 60 && given.contains("RV-KEY-001"), "{given:?}");
+    for code in given {
+        let rows = pages.matches(&format!("\n| {code} |")).count()
+            + pages.matches(&format!("\n| `{code}` |")).count();
+        assert_eq!(rows, 1, "rows for {code} in docs/cli.md and docs/certificates.md");
+    }
 }
