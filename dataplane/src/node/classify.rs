@@ -58,7 +58,7 @@ pub struct QuotedAt {
     pub local: IpAddr,
     /// The peer's end, as quoted.
     pub peer: IpAddr,
-    /// The SPI quoted; `None` when the quote ends before it, or is of UDP.
+    /// The SPI quoted; `None` when the quote ends before it, or is of IKE.
     pub spi: Option<Spi>,
     /// The MTU of a "packet too big".
     pub mtu: Option<u32>,
@@ -128,17 +128,26 @@ fn datagram(packet: &[u8], summary: &Summary) -> Class {
 fn quoted(packet: &[u8], summary: &Summary) -> Option<QuotedAt> {
     let message = icmp::Header::parse(packet.get(summary.upper_at..)?).ok()?;
     let quote = Summary::parse_quoted(message.payload()).ok()?;
-    let of_ike = matches!(quote.flow.upper, Upper::Ports { source: IKE_PORT | NAT_PORT, .. });
+    let of_ike = match quote.flow.upper {
+        Upper::Ports { source: port @ (IKE_PORT | NAT_PORT), .. } => Some(port),
+        _ => None,
+    };
     let is_ours = match quote.flow.protocol {
         protocol::ESP => true,
-        protocol::UDP => of_ike,
+        protocol::UDP => of_ike.is_some(),
         _ => false,
     };
     if !is_ours || quote.flow.source != summary.flow.destination {
         return None;
     }
-    let spi = message.payload().get(quote.upper_at..).and_then(<[u8]>::first_chunk);
-    let spi = spi.filter(|_| quote.flow.protocol == protocol::ESP).map(|spi| Spi(u32::from_be_bytes(*spi)));
+    // In UDP the SPI stands behind the ports, and zero there marks IKE (RFC 3948 §2.1, §2.2).
+    let spi_at = match quote.flow.upper {
+        Upper::Ports { .. } => quote.upper_at + udp::Repr::LEN,
+        _ => quote.upper_at,
+    };
+    let spi = message.payload().get(spi_at..).and_then(<[u8]>::first_chunk);
+    let spi =
+        spi.map(|spi| Spi(u32::from_be_bytes(*spi))).filter(|spi| of_ike != Some(IKE_PORT) && spi.0 != 0);
     Some(QuotedAt {
         local: quote.flow.source,
         peer: quote.flow.destination,

@@ -62,6 +62,14 @@ fn inner_limit(encapsulation: &Encapsulation, inner_df: bool) -> usize {
     configured.min(outer.map_or(usize::MAX, room))
 }
 
+/// RFC 2473 §7.1 (b): an IPv6 packet of the minimum MTU cannot be refused for its size; where the path is too
+/// narrow for it, the outer packet is cut.
+fn must_pass(summary: &Summary, encapsulation: &Encapsulation) -> bool {
+    summary.flow.source.is_ipv6()
+        && summary.length <= SMALLEST_IPV6_MTU
+        && summary.length > inner_limit(encapsulation, true)
+}
+
 const fn outer_df(policy: OuterDf, inner: bool) -> bool {
     match policy {
         OuterDf::Clear => false,
@@ -127,7 +135,8 @@ pub fn prepare<F: Frame>(
         spi: hot.spi(),
         encapsulation,
         class: ecn::outer_class(summary.traffic_class, encapsulation.dscp),
-        dont_fragment: outer_df(encapsulation.df, summary.dont_fragment),
+        dont_fragment: outer_df(encapsulation.df, summary.dont_fragment)
+            && !must_pass(&summary, &encapsulation),
         nonce: number.nonce(hot.salt()),
         aad: hot.aad(&number),
         sealed: false,
