@@ -20,7 +20,7 @@ pub use ::dpdk::queue::RxDrops;
 pub use ::dpdk::{Device, Eal, Errno, Lcore, Started, Vdev, eal, lcore, log, pool, port, vdev};
 use ::dpdk::{Mbuf, RxQueue, TxQueue};
 
-use super::{Burst, Frame, Meta, Pool};
+use super::{Burst, Frame, Lost, Meta, Pool};
 
 /// A packet in a DPDK buffer.
 pub type MbufFrame = Mbuf<Meta>;
@@ -237,11 +237,6 @@ impl QueuePair {
     pub fn receives(&self) -> bool {
         self.receiver.is_some()
     }
-
-    /// Frames that arrived and were dropped before the graph saw them.
-    pub fn drops(&self) -> RxDrops {
-        self.receiver.as_ref().map(RxQueue::drops).unwrap_or_default()
-    }
 }
 
 impl super::Port for QueuePair {
@@ -259,6 +254,11 @@ impl super::Port for QueuePair {
             // At most `room` arrived, so none is refused.
             let _ = burst.push(frame);
         }
+    }
+
+    fn lost(&self) -> Lost {
+        let RxDrops { truncated, unlinear } = self.receiver.as_ref().map(RxQueue::drops).unwrap_or_default();
+        Lost { truncated, unlinear }
     }
 
     fn tx_burst(&mut self, burst: &mut Burst<MbufFrame>) {

@@ -110,6 +110,15 @@ pub trait Pool: Clone + Send {
     }
 }
 
+/// Frames a receive queue took from its device and did not hand out, since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// Cut by the kernel, or longer than the port's longest frame.
+    pub truncated: u64,
+    /// In pieces that no buffer could hold together.
+    pub unlinear: u64,
+}
+
 /// One queue pair of a device, owned and polled by one worker.
 pub trait Port: Send {
     /// The frames it carries.
@@ -121,6 +130,11 @@ pub trait Port: Send {
     /// Adds what has arrived to `burst`, as much as there is room for, and sets [`Meta::port`].
     /// Never waits.
     fn rx_burst(&mut self, burst: &mut Burst<Self::Frame>);
+
+    /// What arrived and was dropped before anybody saw it. Costs nothing: the queue counts as it goes.
+    fn lost(&self) -> Lost {
+        Lost::default()
+    }
 
     /// Sends from the front of `burst` and leaves in it what the device did not take. Never waits.
     fn tx_burst(&mut self, burst: &mut Burst<Self::Frame>);

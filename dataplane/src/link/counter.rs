@@ -16,6 +16,10 @@ pub struct PortCounters {
     pub rx_packets: Counter,
     /// Octets received, Ethernet header included.
     pub rx_bytes: Counter,
+    /// Frames cut by the kernel or longer than the port's longest, dropped before the graph.
+    pub rx_truncated: Counter,
+    /// Frames in pieces that no buffer could hold together, dropped before the graph.
+    pub rx_unlinear: Counter,
     /// Frames handed to the device.
     pub tx_packets: Counter,
     /// Octets handed to the device.

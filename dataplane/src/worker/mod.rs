@@ -16,6 +16,7 @@ use ravelin_mem::tsc;
 use crate::graph::{Graph, Settings};
 use crate::io::{BURST, Burst, Frame, Pool, Port};
 use crate::link::WorkerEnd;
+use crate::link::counter::Counters;
 use crate::policy::publish::Reader;
 use crate::policy::table::Tables;
 use crate::verdict::Drop;
@@ -34,6 +35,9 @@ pub enum Idle {
     /// machines with few cores.
     Adaptive,
 }
+
+/// Polls between two looks at what the ports lost.
+const LOOK: u64 = 1024;
 
 /// Empty polls before an adaptive worker sleeps.
 const PATIENCE: u32 = 1000;
@@ -141,6 +145,9 @@ impl<P: Pool, O: Port<Frame = P::Frame>> Worker<P, O> {
         let counters = self.graph.link.counters();
         counters.held.set((backlog + self.graph.held()) as u64);
         counters.polls.add(1);
+        if counters.polls.get().is_multiple_of(LOOK) {
+            self.ports.iter().for_each(|transmit| publish_lost(&transmit.port, counters));
+        }
         self.graph.link.tell();
         self.graph.link.publish_applied();
     }
@@ -150,6 +157,13 @@ impl<P: Pool, O: Port<Frame = P::Frame>> Worker<P, O> {
         let counter = if worked { &counters.busy_cycles } else { &counters.idle_cycles };
         counter.add(cycles);
     }
+}
+
+fn publish_lost<O: Port>(port: &O, counters: &Counters) {
+    let Some(counters) = counters.port(port.id()) else { return };
+    let lost = port.lost();
+    counters.rx_truncated.set(lost.truncated);
+    counters.rx_unlinear.set(lost.unlinear);
 }
 
 /// Takes up to a burst of what `next` gives into the graph; how much that was.
