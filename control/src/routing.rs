@@ -39,7 +39,16 @@ pub struct Routing {
     instances: BTreeMap<u16, Kernel>,
     tunnels: BTreeMap<(u16, IpNet), TunnelId>,
     statics: BTreeMap<(u16, IpNet), IpAddr>,
+    /// Next hops that routes lead over, and how many.
+    uses: BTreeMap<(u16, Hop), usize>,
+    /// The next hops of static routes, once their network is there.
+    static_hops: BTreeMap<(u16, IpNet), Hop>,
+    /// Instances that forward nothing.
+    out_of_service: BTreeSet<u16>,
 }
+
+/// The name of an interface, and a next hop on it.
+pub type Hop = (String, IpAddr);
 
 /// What a change asks for next.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -49,7 +58,9 @@ pub struct Outcome {
     /// Interfaces or local addresses changed: send a snapshot.
     pub snapshot: bool,
     /// These next hops came into use: have the kernel keep them resolved.
-    pub keep: Vec<(String, IpAddr)>,
+    pub keep: Vec<Hop>,
+    /// No route leads over these any more.
+    pub release: Vec<Hop>,
 }
 
 impl Routing {
@@ -109,10 +120,50 @@ impl Routing {
         let changed = if present { kernel.addresses.insert(key) } else { kernel.addresses.remove(&key) };
         let again: Vec<IpNet> =
             self.statics.keys().filter(|key| key.0 == instance).map(|key| key.1).collect();
+        let mut outcome = Outcome { snapshot: changed, tables: changed, ..Outcome::default() };
         for destination in again {
             self.write_route(instance, destination, tables);
+            self.use_static(instance, destination, &mut outcome);
         }
-        Outcome { snapshot: changed, tables: changed, ..Outcome::default() }
+        outcome
+    }
+
+    /// The next hop of a static route is in use while an interface's network has it.
+    fn use_static(&mut self, instance: u16, destination: IpNet, outcome: &mut Outcome) {
+        let key = (instance, destination);
+        let via = self.statics.get(&key).copied();
+        let hop = via.and_then(|via| Some((self.on_link_name(instance, via)?.to_owned(), via)));
+        let former = match &hop {
+            Some(hop) => self.static_hops.insert(key, hop.clone()),
+            None => self.static_hops.remove(&key),
+        };
+        if former != hop {
+            self.use_hops(instance, former.as_slice(), hop.as_slice(), outcome);
+        }
+    }
+
+    /// Counts who leads over a next hop; the first use and the last are told.
+    fn use_hops(&mut self, instance: u16, former: &[Hop], now: &[Hop], outcome: &mut Outcome) {
+        for hop in now {
+            let uses = self.uses.entry((instance, hop.clone())).or_default();
+            *uses += 1;
+            if *uses == 1 {
+                outcome.keep.push(hop.clone());
+            }
+        }
+        for hop in former {
+            let key = (instance, hop.clone());
+            let Some(uses) = self.uses.get_mut(&key) else { continue };
+            *uses = uses.saturating_sub(1);
+            if *uses == 0 {
+                self.uses.remove(&key);
+                outcome.release.push(hop.clone());
+            }
+        }
+        // One that another route took over in the same breath never ceased to be in use.
+        let (keep, release) = (outcome.keep.clone(), outcome.release.clone());
+        outcome.keep.retain(|hop| !release.contains(hop));
+        outcome.release.retain(|hop| !keep.contains(hop));
     }
 
     fn neighbour(
@@ -131,14 +182,21 @@ impl Routing {
 
     fn route(&mut self, instance: u16, route: &Route, tables: &mut Tables) -> Outcome {
         let kernel = self.instances.entry(instance).or_default();
-        kernel.routes.entry(route.destination).or_default().insert(route.metric, route.action.clone());
+        let metrics = kernel.routes.entry(route.destination).or_default();
+        let former = metrics.insert(route.metric, route.action.clone());
         let tables = self.write_route(instance, route.destination, tables);
         let mut outcome = Outcome { tables, ..Outcome::default() };
-        if let RouteAction::Forward(hops) = &route.action {
-            let gateways = hops.iter().filter_map(|hop| Some((hop.interface.to_string(), hop.gateway?)));
-            outcome.keep = gateways.filter(|(name, _)| self.is_ours(instance, name)).collect();
-        }
+        let (former, now) =
+            (self.gateways(instance, former.as_ref()), self.gateways(instance, Some(&route.action)));
+        self.use_hops(instance, &former, &now, &mut outcome);
         outcome
+    }
+
+    /// The gateways of a kernel's route that are on interfaces of ours.
+    fn gateways(&self, instance: u16, action: Option<&RouteAction>) -> Vec<Hop> {
+        let Some(RouteAction::Forward(hops)) = action else { return Vec::new() };
+        let gateways = hops.iter().filter_map(|hop| Some((hop.interface.to_string(), hop.gateway?)));
+        gateways.filter(|(name, _)| self.is_ours(instance, name)).collect()
     }
 
     fn is_ours(&self, instance: u16, interface: &str) -> bool {
@@ -147,10 +205,13 @@ impl Routing {
 
     fn route_gone(&mut self, instance: u16, destination: IpNet, metric: u32, tables: &mut Tables) -> Outcome {
         let kernel = self.instances.entry(instance).or_default();
-        if let Some(metrics) = kernel.routes.get_mut(&destination) {
-            metrics.remove(&metric);
-        }
-        Outcome { tables: self.write_route(instance, destination, tables), ..Outcome::default() }
+        let metrics = kernel.routes.get_mut(&destination);
+        let former = metrics.and_then(|metrics| metrics.remove(&metric));
+        let tables = self.write_route(instance, destination, tables);
+        let mut outcome = Outcome { tables, ..Outcome::default() };
+        let former = self.gateways(instance, former.as_ref());
+        self.use_hops(instance, &former, &[], &mut outcome);
+        outcome
     }
 
     fn link_down(&mut self, instance: u16, interface: &str, tables: &mut Tables) -> Outcome {
@@ -193,9 +254,20 @@ impl Routing {
 
     /// The interface whose network `address` is on.
     fn on_link(&self, instance: u16, address: IpAddr) -> Option<Interface> {
+        let name = self.on_link_name(instance, address)?;
+        self.instances.get(&instance)?.interfaces.get(name).map(|known| known.interface)
+    }
+
+    fn on_link_name(&self, instance: u16, address: IpAddr) -> Option<&str> {
         let kernel = self.instances.get(&instance)?;
         let on = kernel.addresses.iter().find(|(_, network)| network.contains(&address))?;
-        kernel.interfaces.get(&on.0).map(|known| known.interface)
+        kernel.interfaces.contains_key(&on.0).then_some(on.0.as_str())
+    }
+
+    /// The instances that forward nothing from now on: to the workers they have neither interfaces nor
+    /// addresses.
+    pub fn set_out_of_service(&mut self, instances: BTreeSet<u16>) {
+        self.out_of_service = instances;
     }
 
     /// The name of an interface, for the kernel.
@@ -234,10 +306,11 @@ impl Routing {
         self.instances.get(&instance)?.interfaces.values().map(|known| known.mtu).min()
     }
 
-    /// Interfaces and addresses for the workers.
+    /// Interfaces and addresses for the workers, of the instances that are in service.
     pub fn snapshot(&self) -> Snapshot {
         let (mut interfaces, mut locals) = (Vec::new(), Vec::new());
-        for (instance, kernel) in &self.instances {
+        let in_service = |(instance, _): &(&u16, &Kernel)| !self.out_of_service.contains(instance);
+        for (instance, kernel) in self.instances.iter().filter(in_service) {
             interfaces.extend(kernel.interfaces.values().map(|known| snapshot::Interface {
                 port: known.interface.port,
                 vlan: known.interface.vlan,
@@ -297,11 +370,59 @@ mod tests {
         let to: IpAddr = "198.51.100.1".parse().unwrap();
         routing.change(0, &route("198.51.100.0/24", 20, "wan", Some("192.0.2.9")), &mut tables);
         let outcome = routing.change(0, &route("198.51.100.0/24", 10, "wan", Some("192.0.2.1")), &mut tables);
-        assert_eq!(outcome.keep, [("wan".to_owned(), "192.0.2.1".parse().unwrap())]);
+        assert_eq!(outcome.keep, [hop("192.0.2.1")]);
         assert_eq!(tables.route(0, to), Some(NextHop::Via(WAN, "192.0.2.1".parse().unwrap())));
         let gone = Change::RouteGone { destination: "198.51.100.0/24".parse().unwrap(), metric: 10 };
-        assert!(routing.change(0, &gone, &mut tables).tables);
+        let outcome = routing.change(0, &gone, &mut tables);
+        assert!(outcome.tables && outcome.release == [hop("192.0.2.1")]);
         assert_eq!(tables.route(0, to), Some(NextHop::Via(WAN, "192.0.2.9".parse().unwrap())));
+    }
+
+    fn hop(address: &str) -> Hop {
+        ("wan".into(), address.parse().unwrap())
+    }
+
+    /// A next hop is kept from its first route to its last, whoever leads over it; a route told again or
+    /// replaced does not let it go for a moment.
+    #[test]
+    fn next_hops_are_kept_while_a_route_leads_over_them() {
+        let (mut routing, mut tables) = routing();
+        let gone =
+            |destination: &str| Change::RouteGone { destination: destination.parse().unwrap(), metric: 0 };
+        let mut change = |change: &Change| {
+            let outcome = routing.change(0, change, &mut tables);
+            (outcome.keep, outcome.release)
+        };
+        let one = route("198.51.100.0/24", 0, "wan", Some("192.0.2.1"));
+        assert_eq!(change(&one), (vec![hop("192.0.2.1")], vec![]));
+        assert_eq!(change(&one), (vec![], vec![]), "told again");
+        assert_eq!(change(&route("203.0.113.0/24", 0, "wan", Some("192.0.2.1"))), (vec![], vec![]));
+        assert_eq!(change(&gone("198.51.100.0/24")), (vec![], vec![]), "the other still uses it");
+        let moved = change(&route("203.0.113.0/24", 0, "wan", Some("192.0.2.2")));
+        assert_eq!(moved, (vec![hop("192.0.2.2")], vec![hop("192.0.2.1")]));
+        assert_eq!(change(&gone("203.0.113.0/24")), (vec![], vec![hop("192.0.2.2")]));
+        assert_eq!(change(&gone("203.0.113.0/24")), (vec![], vec![]));
+        assert_eq!(
+            change(&route("203.0.113.0/24", 0, "eth9", Some("192.0.2.2"))),
+            (vec![], vec![]),
+            "not ours"
+        );
+    }
+
+    /// What forwards nothing is not there for the workers: neither its ports nor its addresses.
+    #[test]
+    fn an_instance_out_of_service_is_not_in_the_snapshot() {
+        let (mut routing, mut tables) = routing();
+        let other = Interface { port: 1, vlan: 0 };
+        routing.add_interface(1, "lan", other, Mac([2, 0, 0, 0, 0, 2]), 1500);
+        routing.change(0, &address("192.0.2.2/24"), &mut tables);
+        let ours = "192.0.2.2".parse().unwrap();
+        routing.set_out_of_service([0].into());
+        let snapshot = routing.snapshot();
+        assert!(snapshot.interface(0, 0).is_none() && !snapshot.is_local(0, ours));
+        assert!(snapshot.interface(1, 0).is_some());
+        routing.set_out_of_service(BTreeSet::new());
+        assert!(routing.snapshot().interface(0, 0).is_some() && routing.snapshot().is_local(0, ours));
     }
 
     /// No route of the kernel takes a protected destination out of its tunnel, nor sends anything by a
@@ -326,7 +447,8 @@ mod tests {
         assert!(
             routing.unreachable(0, "198.51.100.7".parse().unwrap(), &tables).unwrap().contains("no route")
         );
-        assert!(routing.change(0, &address("192.0.2.2/24"), &mut tables).snapshot);
+        let outcome = routing.change(0, &address("192.0.2.2/24"), &mut tables);
+        assert!(outcome.snapshot && outcome.keep == [hop("192.0.2.1")]);
         assert_eq!(tables.route(0, "198.51.100.7".parse().unwrap()), Some(NextHop::Via(WAN, via)));
         assert!(routing.unreachable(0, "198.51.100.7".parse().unwrap(), &tables).unwrap().contains("ARP"));
         let mac = Change::Neighbour { interface: "wan".into(), address: via, mac: [2; 6] };

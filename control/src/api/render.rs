@@ -56,10 +56,33 @@ fn version(version: &Version) -> String {
 }
 
 fn ports(ports: &[Port]) -> String {
-    let header = ["PORT", "DEVICE", "MAC", "QUEUES", "RX PACKETS", "RX BYTES", "TX PACKETS", "TX BYTES"];
+    let header = [
+        "PORT",
+        "DEVICE",
+        "MAC",
+        "LINK",
+        "QUEUES",
+        "RX PACKETS",
+        "RX BYTES",
+        "TX PACKETS",
+        "TX BYTES",
+        "MISSED",
+        "NO BUFFER",
+        "RX ERRORS",
+        "TRUNCATED",
+        "UNLINEAR",
+        "TX ERRORS",
+    ];
     let row = |port: &Port| {
-        let mut row = vec![port.name.clone(), port.device.clone(), port.mac.clone(), port.queues.to_string()];
-        let counts = [port.rx_packets, port.rx_bytes, port.tx_packets, port.tx_bytes];
+        let link = if port.link_up { "up" } else { "DOWN" }.to_owned();
+        let mut row =
+            vec![port.name.clone(), port.device.clone(), port.mac.clone(), link, port.queues.to_string()];
+        let counts = [
+            [port.rx_packets, port.rx_bytes, port.tx_packets, port.tx_bytes].as_slice(),
+            &[port.rx_missed, port.rx_no_buffer, port.rx_errors],
+            &[port.rx_truncated, port.rx_unlinear, port.tx_errors],
+        ]
+        .concat();
         row.extend(counts.iter().map(u64::to_string));
         row
     };
@@ -97,6 +120,7 @@ fn tunnels(tunnels: &[Tunnel]) -> String {
         "SELECTORS",
         "IN PACKETS",
         "OUT PACKETS",
+        "PATH MTU",
         "REASON",
     ];
     let rows = tunnels.iter().flat_map(|tunnel| {
@@ -111,11 +135,20 @@ fn tunnels(tunnels: &[Tunnel]) -> String {
                 format!("{} === {}", child.local_ts, child.remote_ts),
                 child.in_packets.to_string(),
                 child.out_packets.to_string(),
+                path_mtu(tunnel),
                 [tunnel.reason_code.as_str(), tunnel.reason.as_str()].join(" ").trim().to_owned(),
             ]
         })
     });
     table(&header, rows)
+}
+
+fn path_mtu(tunnel: &Tunnel) -> String {
+    match (tunnel.path_mtu, tunnel.path_mtu_learned) {
+        (0, _) => "-".to_owned(),
+        (octets, true) => format!("{octets} learned"),
+        (octets, false) => octets.to_string(),
+    }
 }
 
 fn sas(sas: &[Sa]) -> String {

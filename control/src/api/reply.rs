@@ -77,6 +77,8 @@ pub struct Port {
     pub device: String,
     /// MAC address.
     pub mac: String,
+    /// Whether it has its link.
+    pub link_up: bool,
     /// Receive queues, one a worker.
     pub queues: u16,
     /// Frames received.
@@ -87,6 +89,18 @@ pub struct Port {
     pub tx_packets: u64,
     /// Bytes sent.
     pub tx_bytes: u64,
+    /// Frames the device lost because its receive rings were full.
+    pub rx_missed: u64,
+    /// Frames the device did not receive because the pool was empty.
+    pub rx_no_buffer: u64,
+    /// Frames received with errors.
+    pub rx_errors: u64,
+    /// Frames that arrived cut, or longer than the port's longest.
+    pub rx_truncated: u64,
+    /// Frames that arrived in pieces which no buffer could hold together.
+    pub rx_unlinear: u64,
+    /// Frames the device could not send.
+    pub tx_errors: u64,
 }
 
 /// A worker.
@@ -164,6 +178,10 @@ pub struct Tunnel {
     pub ike_suite: String,
     /// IKE SPIs, initiator's first.
     pub ike_spis: String,
+    /// Largest packet to the peer, outer header included, in bytes; 0 while its address is not known.
+    pub path_mtu: u16,
+    /// Whether a router on the way said so, rather than our own interfaces.
+    pub path_mtu_learned: bool,
     /// Seconds since it came up or went down.
     pub since_seconds: u64,
     /// Times it came up.

@@ -62,6 +62,13 @@ pub struct Plan {
     pub trust: BTreeMap<String, TrustAnchorProfile>,
 }
 
+impl Plan {
+    /// The instance that keeps the cage around a port's kernel device: the first in its namespace.
+    pub fn cage_keeper(&self, port: &Port) -> Option<usize> {
+        self.instances.iter().position(|instance| instance.namespace == port.namespace)
+    }
+}
+
 /// Worker threads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workers {

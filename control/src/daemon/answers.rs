@@ -61,7 +61,9 @@ impl<P: Pool> Core<P> {
         let not_found = || ApiError::NotFound { name: name.to_owned(), known: self.roster.names() };
         let connection = self.roster.find(name).ok_or_else(not_found)?;
         match self.roster.tunnel(connection) {
-            Some(Tunnel { keying: Keying::Ike(_), .. }) => Ok(connection),
+            Some(tunnel @ Tunnel { keying: Keying::Ike(_), .. }) => {
+                self.in_service(tunnel).map(|()| connection)
+            }
             _ => Err(ApiError::Refused {
                 why: format!("{name} has manual keys: it is always up and never rekeyed"),
             }),

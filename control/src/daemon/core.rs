@@ -16,15 +16,18 @@ use ravelin_ike::input::Command;
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::Answer;
 
+use super::devices::{Devices, State as PortState};
 use super::helpers::Helpers;
 use super::pulse::Pulse;
+use super::service::Service;
 use super::view::{self, View};
 use crate::api::{ApiError, Reply, Request};
 use crate::config::plan::{Keying, Plan};
 use crate::exception::{Exception, Rate};
-use crate::instance::{Event as InstanceEvent, Handle, Request as InstanceRequest};
+use crate::instance::{Change, Event as InstanceEvent, Handle, Request as InstanceRequest, Wall};
 use crate::observe::journal::Journal;
 use crate::routing::Outcome;
+use crate::tunnel::pmtu::PathKey;
 use crate::tunnel::roster::Roster;
 use crate::tunnel::status::Status;
 use crate::workers::{Noticed, Workers};
@@ -33,6 +36,8 @@ use crate::workers::{Noticed, Workers};
 const NAP: Duration = Duration::from_millis(1);
 /// Messages taken a turn, so that a flood of them does not stop the packets of IKE.
 const INPUTS_A_TURN: usize = 256;
+/// Events taken of each instance a turn.
+const EVENTS_A_TURN: usize = 1024;
 /// Traffic is looked at this often for dead peer detection.
 const LOOK: u64 = 1_000_000;
 /// A failed tunnel with auto-establish is tried again after so long, doubling up to the cap.
@@ -64,6 +69,9 @@ pub struct Core<P: Pool> {
     pub(super) exception: Exception,
     pub(super) helpers: Helpers,
     pub(super) status: Status,
+    pub(super) service: Service,
+    pub(super) devices: Box<dyn Devices>,
+    pub(super) ports: Vec<PortState>,
     pub(super) journal: Arc<Journal>,
     pub(super) view: Arc<ArcSwap<View>>,
     pub(super) machine: view::Machine,
@@ -105,7 +113,7 @@ impl<P: Pool> Core<P> {
     /// One round: everything in, everything out. True if there was something.
     pub(super) fn turn(&mut self) -> bool {
         let now = self.now();
-        let mut busy = self.instance_events();
+        let mut busy = self.instance_events(now);
         for datagram in self.workers.receive() {
             busy = true;
             self.engine.handle_datagram(now, datagram);
@@ -136,7 +144,7 @@ impl<P: Pool> Core<P> {
         }
     }
 
-    fn input(&mut self, input: Input) {
+    pub(super) fn input(&mut self, input: Input) {
         match input {
             Input::Answered(ticket, answer) => self.engine.handle_answer(self.now(), ticket, answer),
             Input::Asked(request, reply) => {
@@ -178,15 +186,25 @@ impl<P: Pool> Core<P> {
             Noticed::NeighbourMiss { instance, interface, address } => {
                 let name = self.workers.routing().0.name_of(instance, interface).map(str::to_owned);
                 if let Some(interface) = name {
-                    self.ask_instance(instance, InstanceRequest::KeepNeighbour { interface, address });
+                    self.ask_instance(instance, InstanceRequest::FindNeighbour { interface, address });
                 }
             }
+            Noticed::PathNarrowed(path) => self.path_changed(&path, "path-narrowed"),
         }
+    }
+
+    /// Says what a path to a peer carries now.
+    fn path_changed(&self, path: &PathKey, what: &str) {
+        let octets = self.workers.path_mtu(path).0.unwrap_or_default();
+        self.journal.note("", what, format!("from {} to {}: {octets} octets", path.local, path.peer));
     }
 
     /// A packet wants a child that has no SA: negotiate one.
     fn wanted(&mut self, now: Instant, child: u32) {
         let Some((connection, tunnel, _)) = self.roster.child(child) else { return };
+        if self.service.of_tunnel(tunnel).is_some() {
+            return;
+        }
         if matches!(&tunnel.keying, Keying::Ike(ike) if ike.on_demand) && tunnel.remote.is_some() {
             let child = Some(ravelin_ike::config::ChildId(child));
             self.status.connecting(connection);
@@ -203,6 +221,11 @@ impl<P: Pool> Core<P> {
         for fact in self.workers.traffic(now) {
             self.engine.handle_fact(now, fact);
         }
+        self.notice_ended(now);
+        self.look_at_devices();
+        for path in self.workers.age_paths(now) {
+            self.path_changed(&path, "path-widened");
+        }
         for (worker, alive) in self.pulse.take(self.workers.link()) {
             let what = if alive { "worker-alive" } else { "worker-stalled" };
             self.journal.note(
@@ -213,12 +236,22 @@ impl<P: Pool> Core<P> {
         }
     }
 
+    /// An instance whose thread has panicked says nothing more, and nobody holds its walls.
+    fn notice_ended(&mut self, now: Instant) {
+        let gone = self.instances.iter().filter(|handle| handle.has_ended()).map(Handle::id);
+        for instance in gone.collect::<Vec<_>>() {
+            if !self.service.has_fallen(instance, Wall::Kernel) {
+                self.fault(now, instance, Wall::Kernel, &crate::instance::ended());
+            }
+        }
+    }
+
     /// Brings up what is to be up without being asked, with growing pauses.
     fn establish(&mut self, now: Instant) {
         for (connection, tunnel) in self.roster.tunnels() {
             let Keying::Ike(ike) = &tunnel.keying else { continue };
             let Some(retry) = self.retry.get_mut(connection.0 as usize) else { continue };
-            if !ike.auto_establish || now.0 < retry.at {
+            if !ike.auto_establish || now.0 < retry.at || self.service.of_tunnel(tunnel).is_some() {
                 continue;
             }
             let status = self.status.tunnel(connection);
@@ -234,42 +267,60 @@ impl<P: Pool> Core<P> {
         }
     }
 
-    /// The kernel's state, as the instances tell it. True if there was any.
-    fn instance_events(&mut self) -> bool {
+    /// What the instances tell. True if there was any.
+    fn instance_events(&mut self, now: Instant) -> bool {
+        let handles = self.instances.iter();
+        let take = |handle: &Handle| (handle.id(), handle.events().try_iter().take(EVENTS_A_TURN).collect());
+        let waiting: Vec<(u16, Vec<InstanceEvent>)> = handles.map(take).collect();
         let mut outcome = Outcome::default();
-        let mut keep = Vec::new();
         let mut busy = false;
-        for instance in &self.instances {
-            for event in instance.events().try_iter().take(1024) {
-                busy = true;
-                match event {
-                    InstanceEvent::Changed(change) => {
-                        let (routing, tables) = self.workers.routing_mut();
-                        let one = routing.change(instance.id(), &change, tables);
-                        outcome.tables |= one.tables;
-                        outcome.snapshot |= one.snapshot;
-                        keep.extend(one.keep.into_iter().map(|next| (instance.id(), next)));
-                    }
-                    InstanceEvent::Fault(error) => {
-                        tracing::error!(instance = instance.name(), "{error}");
-                        self.journal.note("", "instance-fault", format!("{}: {error}", instance.name()));
-                    }
-                    InstanceEvent::Answer { outcome: Err(error), .. } => {
-                        tracing::warn!(instance = instance.name(), "{error}");
-                    }
-                    InstanceEvent::Device(device) => drop(self.exception.attach(device, Rate::default())),
-                    InstanceEvent::Answer { .. } | InstanceEvent::Synced { .. } => {}
-                }
-            }
+        for (instance, event) in
+            waiting.into_iter().flat_map(|(id, events)| events.into_iter().map(move |e| (id, e)))
+        {
+            busy = true;
+            self.instance_event(now, instance, event, &mut outcome);
         }
         self.workers.publish(&outcome);
-        for (instance, (interface, address)) in keep {
-            self.ask_instance(instance, InstanceRequest::KeepNeighbour { interface, address });
-        }
         busy
     }
 
-    fn ask_instance(&self, instance: u16, request: InstanceRequest) {
+    /// Takes in one event; what it changes of routing is added to `outcome` for publishing.
+    pub(super) fn instance_event(
+        &mut self,
+        now: Instant,
+        instance: u16,
+        event: InstanceEvent,
+        outcome: &mut Outcome,
+    ) {
+        match event {
+            InstanceEvent::Changed(change) => {
+                self.device_link(instance, &change);
+                self.kernel_change(instance, &change, outcome);
+            }
+            InstanceEvent::Fault { wall, error } => self.fault(now, instance, wall, &error),
+            InstanceEvent::Mended(wall) => self.mended(now, instance, wall),
+            InstanceEvent::Answer { outcome: Err(error), .. } => {
+                tracing::warn!(instance = self.service.name(instance), "{error}");
+            }
+            InstanceEvent::Device(device) => drop(self.exception.attach(device, Rate::default())),
+            InstanceEvent::Answer { .. } | InstanceEvent::Synced { .. } => {}
+        }
+    }
+
+    fn kernel_change(&mut self, instance: u16, change: &Change, outcome: &mut Outcome) {
+        let (routing, tables) = self.workers.routing_mut();
+        let Outcome { tables, snapshot, keep, release } = routing.change(instance, change, tables);
+        outcome.tables |= tables;
+        outcome.snapshot |= snapshot;
+        for (interface, address) in keep {
+            self.ask_instance(instance, InstanceRequest::KeepNeighbour { interface, address });
+        }
+        for (interface, address) in release {
+            self.ask_instance(instance, InstanceRequest::ReleaseNeighbour { interface, address });
+        }
+    }
+
+    pub(super) fn ask_instance(&self, instance: u16, request: InstanceRequest) {
         let Some(handle) = self.instances.iter().find(|handle| handle.id() == instance) else { return };
         if let Err(error) = handle.request(0, request) {
             tracing::warn!(instance = handle.name(), "{error}");

@@ -1,7 +1,8 @@
 //! What is wrong with the machine around us, from what the workers count: each finding with
 //! what was seen and what to do. Silence is a finding too.
 
-use crate::api::reply::{Counter, Finding};
+use crate::api::reply::{Counter, Finding, Port};
+use crate::instance::Wall;
 
 /// A counter that means something when it is not zero.
 struct Sign {
@@ -53,6 +54,49 @@ const SIGNS: [Sign; 8] = [
     },
 ];
 
+/// An instance that does not stand on its walls; the error says what to do.
+pub fn outage((instance, wall, error): (&str, Wall, &str)) -> Finding {
+    Finding {
+        severity: "error".into(),
+        subject: format!("instance {instance} is out of service [{}]", wall.code()),
+        seen: error.to_owned(),
+        fix: "mend it as it says; the instance returns to service by itself".into(),
+    }
+}
+
+/// A count of a port that means something when it is not zero.
+type PortSign = (fn(&Port) -> u64, &'static str, &'static str);
+
+const PORT_SIGNS: [PortSign; 5] = [
+    (|port| port.rx_missed, "rx-missed", "the workers do not keep up: give it more workers"),
+    (|port| port.rx_no_buffer, "rx-no-buffer", "raise buffers in [eal]"),
+    (|port| port.rx_errors, "rx-errors", "look at cable, optics and the far end's MTU"),
+    (
+        |port| port.rx_truncated,
+        "rx-truncated",
+        "turn offloads off where they send (ethtool -K DEVICE gro off tso off gso off), or raise the mtu",
+    ),
+    (|port| port.rx_unlinear, "rx-unlinear", "frames longer than a buffer arrive in bursts: lower the mtu"),
+];
+
+/// Findings from the ports: what is lost before any worker sees it, and links that are down.
+pub fn ports(ports: &[Port]) -> Vec<Finding> {
+    let warning = |port: &Port, seen: String, fix: &str| Finding {
+        severity: "warning".into(),
+        subject: format!("port {}", port.name),
+        seen,
+        fix: fix.into(),
+    };
+    let of = |port: &Port| {
+        let down = (!port.link_up)
+            .then(|| warning(port, "no link".into(), "look at cable and far end; the twins have no carrier"));
+        let lost = PORT_SIGNS.iter().filter(|(count, ..)| count(port) > 0);
+        let lost = lost.map(|(count, name, fix)| warning(port, format!("{name} = {}", count(port)), fix));
+        down.into_iter().chain(lost).collect::<Vec<_>>()
+    };
+    ports.iter().flat_map(of).collect()
+}
+
 /// Findings from the counters.
 pub fn findings(counters: &[Counter]) -> Vec<Finding> {
     let value =
@@ -88,6 +132,16 @@ mod tests {
             let known = work.iter().chain(&drops).any(|name| name == sign.counter);
             assert!(known, "{} is no counter", sign.counter);
         }
+    }
+
+    /// What a device loses is said by the port's name; a healthy one is not mentioned.
+    #[test]
+    fn findings_follow_the_ports() {
+        let port = Port { name: "wan".into(), link_up: true, ..Port::default() };
+        assert!(ports(std::slice::from_ref(&port)).is_empty());
+        let lossy = Port { rx_missed: 7, ..port.clone() };
+        assert_eq!(ports(&[lossy])[0].seen, "rx-missed = 7");
+        assert_eq!(ports(&[Port { link_up: false, ..port }])[0].seen, "no link");
     }
 
     /// A machine in order says so; one out of order says what to do.

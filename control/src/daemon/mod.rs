@@ -1,17 +1,25 @@
-//! The daemon: start and stop in order (`start`, `ports`), the control loop (`core`, `wants`,
-//! `answers`), what operators read (`view`, `desk`), and the threads that do its slow work
+//! The daemon: start and stop in order (`start`, `ports`, `layout`), the control loop (`core`, `wants`,
+//! `answers`), instances out of service (`service`, `outage`), devices
+//! (`devices`), what operators read (`view`, `desk`), and the threads that do its slow work
 //! (`helpers`).
 
 mod answers;
 pub mod core;
 pub mod datagram;
 pub mod desk;
+pub mod devices;
 mod doctor;
 pub mod helpers;
+pub mod layout;
+mod outage;
 #[cfg(feature = "dpdk")]
 pub mod ports;
 pub mod pulse;
+pub mod service;
 #[cfg(feature = "dpdk")]
 pub mod start;
 pub mod view;
 mod wants;
+
+#[cfg(test)]
+mod tests;

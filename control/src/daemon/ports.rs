@@ -9,6 +9,7 @@ use ravelin_dataplane::io::dpdk::{
 };
 use ravelin_dataplane::link::Shape;
 
+use super::devices::{Devices, Seen};
 use crate::config::plan::{Device, Plan};
 
 /// Descriptors of each ring.
@@ -96,6 +97,26 @@ pub struct Ports {
     pub ports: Vec<Port>,
     /// The queue pairs of each worker, one a port.
     pub pairs: Vec<Vec<QueuePair>>,
+}
+
+/// Control's handles, asked once a second.
+#[derive(Debug)]
+pub struct Handles(pub Vec<Port>);
+
+impl Devices for Handles {
+    /// What a driver refuses to say counts as nothing seen.
+    fn look(&mut self, port: usize) -> Seen {
+        let Some(port) = self.0.get_mut(port) else { return Seen::default() };
+        let link_up = port.link().ok().map(|link| link.up);
+        let counters = port.counters().unwrap_or_default();
+        Seen {
+            link_up,
+            rx_missed: counters.rx_missed,
+            rx_no_buffer: counters.rx_no_buffer,
+            rx_errors: counters.rx_errors,
+            tx_errors: counters.tx_errors,
+        }
+    }
 }
 
 /// Starts EAL and sets up every port of the plan.

@@ -15,32 +15,29 @@ use ravelin_dataplane::io::dpdk::lcore::Running;
 use ravelin_dataplane::io::dpdk::{Buffers, MbufFrame, QueuePair};
 use ravelin_dataplane::link::{self, Link, Shape};
 use ravelin_dataplane::policy::publish::{self, Reader};
-use ravelin_dataplane::policy::route::{Interface, TunnelId};
-use ravelin_dataplane::policy::spd::{Otherwise, Spd};
-use ravelin_dataplane::policy::table::{self, Tables};
+use ravelin_dataplane::policy::table::Tables;
 use ravelin_dataplane::worker::{Idle, Worker};
 use ravelin_gcm::Kernel;
-use ravelin_ike::config::{EngineConfig, Retransmission};
-use ravelin_ike::engine::Engine;
 use ravelin_ike::time::Instant;
 
 use super::core::{Core, Input};
 use super::desk::Desk;
 use super::helpers::Helpers;
+use super::layout;
 use super::ports::{self, Ports, PortsError};
+use super::service::Service;
 use super::view::{Machine, View};
 use crate::api::reply::Finding;
 use crate::api::server::{self, Access};
-use crate::config::plan::{self, Device, Keying, Plan};
+use crate::config::plan::{self, Device, Plan};
 use crate::exception::{Exception, Workers as ExceptionLink};
 use crate::instance::{
     Handle, Instance, InstanceError, InstanceSpec, InterfaceSpec, Namespace, PrivateSpec, Request,
     TunnelRoute,
 };
 use crate::observe::journal::Journal;
-use crate::tunnel::connection::{self, Unusable};
+use crate::tunnel::connection::Unusable;
 use crate::tunnel::roster::Roster;
-use crate::tunnel::sas;
 use crate::tunnel::status::Status;
 use crate::workers::{InstallError, Workers};
 
@@ -82,9 +79,9 @@ pub enum StartError {
         /// Its namespace.
         namespace: String,
     },
-    /// Too many children of one tunnel.
+    /// A tunnel the tables do not hold.
     #[error(transparent)]
-    Children(#[from] table::TooManyChildren),
+    Tables(#[from] crate::workers::NotHeld),
     /// A private key.
     #[error("{0}")]
     Keys(String),
@@ -108,16 +105,18 @@ pub fn run(plan: Plan) -> Result<(), StartError> {
     let roster = Roster::new(&plan);
     let ports = ports::start(&plan, &shape)?;
     let Link { control, exception, workers: ends } = link::build::<MbufFrame>(&shape)?;
-    let (tables, readers) = publish::channel(tables(&plan, &roster)?, ends.len());
+    let (tables, readers) = publish::channel(layout::tables(&plan), ends.len());
     let mut workers =
         Workers::new(control, tables, ports.buffers, shape.inbound_slots as u32, random::<1>()?[0], &roster);
+    for (id, _) in roster.tunnels() {
+        workers.open_tunnel(&roster, id)?;
+    }
     workers.install_manual(&roster, Instant(0))?;
-    routes(&mut workers, &plan, &roster, &ports);
-
     let stop = Arc::new(AtomicBool::new(false));
     let machine = machine(&ports);
     let Ports { lcores, buffers, ports: control_ports, pairs, .. } = ports;
     let macs: Vec<[u8; 6]> = control_ports.iter().map(|port| port.mac()).collect();
+    layout::routes(&mut workers, &plan, &roster, &macs);
     let launched = launch(&plan, ends, readers, buffers, pairs, lcores, &stop)?;
     let exception = Exception::start(ExceptionLink::new(exception, buffers))?;
     let instances = instances(&plan, &roster, &macs)?;
@@ -128,12 +127,15 @@ pub fn run(plan: Plan) -> Result<(), StartError> {
     let helpers = Helpers::start(&plan, &roster, POOL, &inputs).map_err(StartError::Keys)?;
     let mut core = Core {
         started: Clock::now(),
-        engine: engine(&plan, &roster)?,
+        engine: layout::engine(&plan, &roster, random()?)?,
         workers,
         instances,
         exception,
         helpers,
         status: Status::default(),
+        service: Service::new(&plan),
+        ports: vec![super::devices::State::default(); plan.ports.len()],
+        devices: Box::new(ports::Handles(control_ports)),
         journal: Arc::clone(&journal),
         view: Arc::clone(&view),
         machine,
@@ -153,7 +155,7 @@ pub fn run(plan: Plan) -> Result<(), StartError> {
         "ravelind is up"
     );
     core.run();
-    end(core, &stop, launched, control_ports);
+    end(core, &stop, launched);
     Ok(())
 }
 
@@ -175,52 +177,6 @@ fn random<const N: usize>() -> Result<[u8; N], StartError> {
         error: std::io::Error::other("the generator gave none"),
     })?;
     Ok(bytes)
-}
-
-/// Policy of the start: every tunnel with its children; what no tunnel and no route of a public instance
-/// speaks of is discarded.
-fn tables(plan: &Plan, roster: &Roster) -> Result<Tables, StartError> {
-    let mut tables = Tables::new();
-    for instance in 0..plan.instances.len() {
-        tables.add_instance(instance as u16);
-        // An empty list is never too long.
-        tables.set_spd(instance as u16, Spd::new(Vec::new(), Otherwise::Discard).unwrap_or_default());
-    }
-    let homes = crate::workers::homes(roster, plan.workers.cores.len());
-    for (id, _) in roster.tunnels() {
-        let child = |(number, child): (ravelin_ike::config::ChildId, &plan::Child)| {
-            let sa = homes.get(number.0 as usize)?.sa_ref();
-            Some(table::Child { selectors: sas::configured(child)?, sa })
-        };
-        let tunnel = table::Tunnel::new(roster.children(id).filter_map(child).collect())?;
-        if tables.set_tunnel(TunnelId(id.0), Some(tunnel)).is_err() {
-            tracing::error!(
-                tunnel = roster.name(id),
-                "more tunnels than the tables hold: this one carries nothing"
-            );
-        }
-    }
-    Ok(tables)
-}
-
-/// Interfaces, static routes and the tunnels' routes.
-fn routes(workers: &mut Workers<Buffers>, plan: &Plan, roster: &Roster, ports: &Ports) {
-    let (routing, tables) = workers.routing_mut();
-    for interface in &plan.interfaces {
-        let Some(port) = ports.ports.get(interface.port) else { continue };
-        let place = Interface { port: interface.port as u16, vlan: interface.vlan.unwrap_or(0) };
-        let mac = ravelin_dataplane::net::eth::Mac(port.mac());
-        routing.add_interface(interface.instance, &interface.name, place, mac, interface.mtu);
-    }
-    for route in &plan.routes {
-        routing.add_static(route.instance, route.destination, route.via, tables);
-    }
-    for (id, tunnel) in roster.tunnels() {
-        for selector in tunnel.children.iter().flat_map(|child| &child.remote_ts) {
-            routing.add_tunnel(tunnel.private, selector.network, TunnelId(id.0), tables);
-        }
-    }
-    workers.publish(&crate::routing::Outcome { tables: true, snapshot: true, keep: Vec::new() });
 }
 
 fn launch(
@@ -312,8 +268,7 @@ fn caged(plan: &Plan, id: u16, instance: &plan::Instance) -> Result<Vec<String>,
     let mut caged = Vec::new();
     for port in &plan.ports {
         let Device::AfPacket(device) = &port.device else { continue };
-        let keeper = plan.instances.iter().position(|instance| instance.namespace == port.namespace);
-        let Some(keeper) = keeper else {
+        let Some(keeper) = plan.cage_keeper(port) else {
             let namespace = port.namespace.clone().unwrap_or_default();
             return Err(StartError::Uncaged { port: port.name.clone(), namespace });
         };
@@ -322,19 +277,6 @@ fn caged(plan: &Plan, id: u16, instance: &plan::Instance) -> Result<Vec<String>,
         }
     }
     Ok(caged)
-}
-
-fn engine(plan: &Plan, roster: &Roster) -> Result<Engine, StartError> {
-    let retransmission = Retransmission { first: plan.retransmit, tries: plan.retransmit_tries };
-    let config = EngineConfig { retransmission, ..EngineConfig::default() };
-    let mut engine = Engine::new(config, random()?);
-    for (id, tunnel) in roster.tunnels() {
-        let Keying::Ike(ike) = &tunnel.keying else { continue };
-        let children = roster.children(id).map(|(number, child)| (number, child.clone()));
-        let connection = connection::connection(plan, tunnel, ike, children)?;
-        engine.set_connection(Instant(0), id, Some(connection));
-    }
-    Ok(engine)
 }
 
 fn listen(
@@ -365,13 +307,8 @@ fn signals(inputs: Sender<Input>) -> Result<(), StartError> {
     Ok(())
 }
 
-fn end(
-    core: Core<Buffers>,
-    stop: &AtomicBool,
-    launched: Vec<Running<()>>,
-    control_ports: Vec<ravelin_dataplane::io::dpdk::port::Port>,
-) {
-    let Core { instances, exception, plan, .. } = core;
+fn end(core: Core<Buffers>, stop: &AtomicBool, launched: Vec<Running<()>>) {
+    let Core { instances, exception, plan, devices, .. } = core;
     stop.store(true, Ordering::Relaxed);
     for running in launched {
         if running.join().1.is_err() {
@@ -386,7 +323,7 @@ fn end(
             tracing::warn!("{failure}");
         }
     }
-    drop(control_ports);
+    drop(devices);
     // It was made by us; a successor may have taken it already.
     let _ = std::fs::remove_file(&plan.socket);
     tracing::info!("ravelind has ended");

@@ -8,13 +8,14 @@ use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::link::counter::Counters;
 use ravelin_dataplane::sa::shard::WorkerId;
 use ravelin_dataplane::verdict::Drop;
-use ravelin_ike::config::IkeProposal;
+use ravelin_ike::config::{ConnectionId, IkeProposal};
 use ravelin_ike::event::IkeSuite;
 
 use super::core::Core;
 use crate::api::reply::{Child, Counter, Explain, Finding, Port, Sa, State, Tunnel, Version, Worker};
 use crate::config::plan;
 use crate::tunnel::explain::{self, Evidence};
+use crate::tunnel::pmtu::{Learned, PathKey};
 use crate::tunnel::roster::ChildNumber;
 use crate::tunnel::sas::Installed;
 use crate::tunnel::status;
@@ -68,10 +69,13 @@ impl<P: Pool> Core<P> {
             self.roster.tunnels().map(|(id, tunnel)| self.tunnel(id, tunnel)).collect();
         let counters = self.counters();
         let mut findings = self.machine.findings.clone();
+        findings.extend(self.service.faults().map(super::doctor::outage));
+        let ports = self.port_rows();
+        findings.extend(super::doctor::ports(&ports));
         findings.extend(super::doctor::findings(&counters));
         let view = View {
             version: self.version(),
-            ports: self.ports(),
+            ports,
             workers: self.worker_rows(),
             sas: self.workers.sas().iter().flat_map(|sa| self.sa_rows(sa)).collect(),
             findings,
@@ -97,7 +101,7 @@ impl<P: Pool> Core<P> {
         link.workers().filter_map(|worker| Some((worker, link.counters(worker)?)))
     }
 
-    fn ports(&self) -> Vec<Port> {
+    fn port_rows(&self) -> Vec<Port> {
         let row = |(index, port): (usize, &plan::Port)| {
             let mut row = Port {
                 name: port.name.clone(),
@@ -106,10 +110,18 @@ impl<P: Pool> Core<P> {
                 queues: self.plan.workers.cores.len() as u16,
                 ..Port::default()
             };
+            let state = self.ports.get(index).copied().unwrap_or_default();
+            row.link_up = !state.down;
+            row.rx_missed = state.seen.rx_missed;
+            row.rx_no_buffer = state.seen.rx_no_buffer;
+            row.rx_errors = state.seen.rx_errors;
+            row.tx_errors = state.seen.tx_errors;
             for (_, counters) in self.all_counters() {
                 let Some(port) = counters.port(index as u16) else { continue };
                 row.rx_packets += port.rx_packets.get();
                 row.rx_bytes += port.rx_bytes.get();
+                row.rx_truncated += port.rx_truncated.get();
+                row.rx_unlinear += port.rx_unlinear.get();
                 row.tx_packets += port.tx_packets.get();
                 row.tx_bytes += port.tx_bytes.get();
             }
@@ -172,22 +184,33 @@ impl<P: Pool> Core<P> {
         work.chain(drops).collect()
     }
 
-    fn tunnel(&self, id: ravelin_ike::config::ConnectionId, tunnel: &plan::Tunnel) -> Tunnel {
+    fn tunnel(&self, id: ConnectionId, tunnel: &plan::Tunnel) -> Tunnel {
         let status = self.status.tunnel(id).cloned().unwrap_or_default();
         let ike = status.ike.as_ref();
         let manual = matches!(tunnel.keying, plan::Keying::Manual(_));
+        let outage = self.service.of_tunnel(tunnel);
         let children: Vec<Child> = self
             .roster
             .children(id)
-            .map(|(number, child)| self.child(number.0, child, &status, manual))
+            .map(|(number, child)| self.child(number.0, child, &status, manual && outage.is_none()))
             .collect();
-        let state = if manual { State::Up } else { status.state(tunnel.children.len()) };
+        let state = match &outage {
+            Some(_) => State::Down,
+            None if manual => State::Up,
+            None => status.state(tunnel.children.len()),
+        };
         let reason = status.reason.as_ref().filter(|_| state != State::Up);
+        let reason = reason.map(|failure| (failure.code().to_owned(), failure.to_string()));
+        let (reason_code, reason) =
+            outage.map(|why| (why.code.to_owned(), why.text)).or(reason).unwrap_or_default();
+        let (path_mtu, learned) = self.path_of(id, tunnel);
         Tunnel {
             name: tunnel.name.clone(),
             state,
-            reason_code: reason.map(|failure| failure.code().to_owned()).unwrap_or_default(),
-            reason: reason.map(ToString::to_string).unwrap_or_default(),
+            reason_code,
+            reason,
+            path_mtu,
+            path_mtu_learned: learned.is_some(),
             local: tunnel.local.to_string(),
             remote: ike
                 .map(|ike| ike.remote.to_string())
@@ -205,6 +228,19 @@ impl<P: Pool> Core<P> {
             ike_rekeys: status.ike_rekeys,
             children,
         }
+    }
+
+    /// The largest packet to a tunnel's peer, 0 while its address is not known, and what was learned of it.
+    fn path_of(&self, id: ConnectionId, tunnel: &plan::Tunnel) -> (u16, Option<Learned>) {
+        let of_sa =
+            || self.roster.children(id).find_map(|(number, _)| self.workers.sas().of(number.0).next());
+        let configured = || {
+            let peer = tunnel.remote?;
+            Some(PathKey { instance: tunnel.public, local: tunnel.local, peer })
+        };
+        let path = of_sa().map(Installed::path).or_else(configured);
+        let (mtu, learned) = path.map_or((None, None), |path| self.workers.path_mtu(&path));
+        (mtu.unwrap_or_default(), learned.copied())
     }
 
     fn child(
@@ -268,6 +304,8 @@ impl<P: Pool> Core<P> {
             children: &row.children,
             state: row.state,
             attempts: self.engine.recorder().of(id).collect(),
+            outage: self.service.of_tunnel(tunnel),
+            path: self.path_of(id, tunnel),
             unreachable: tunnel.remote.and_then(|remote| routing.unreachable(tunnel.public, remote, tables)),
             now: self.now(),
         };

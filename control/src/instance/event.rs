@@ -10,6 +10,7 @@ use tun_rs::SyncDevice;
 
 use super::error::InstanceError;
 use super::spec::InterfaceSpec;
+use super::walls::Wall;
 
 /// Name of a kernel device; cheap to clone.
 pub type DeviceName = Arc<str>;
@@ -41,15 +42,22 @@ pub enum Request {
     AddRoute(TunnelRoute),
     /// Take such a route away; success if it is not there.
     RemoveRoute(TunnelRoute),
-    /// Keep this next hop resolved as long as it is in use: workers forward past the kernel, which would let
-    /// the entry expire.
+    /// Keep this next hop resolved until it is released: a route or a tunnel leads over it, and workers
+    /// forward past the kernel, which would let the entry expire.
     KeepNeighbour {
         /// Device name of the twin.
         interface: String,
         /// The next hop.
         address: IpAddr,
     },
-    /// The next hop is no longer in use.
+    /// A packet wanted this next hop and it is not known: resolve it, and keep it while it answers.
+    FindNeighbour {
+        /// Device name of the twin.
+        interface: String,
+        /// The next hop.
+        address: IpAddr,
+    },
+    /// No route and no tunnel leads over this next hop any more; it is kept while it answers.
     ReleaseNeighbour {
         /// Device name of the twin.
         interface: String,
@@ -82,6 +90,7 @@ impl Request {
             Self::AddRoute(_) => "add-route",
             Self::RemoveRoute(_) => "remove-route",
             Self::KeepNeighbour { .. } => "keep-neighbour",
+            Self::FindNeighbour { .. } => "find-neighbour",
             Self::ReleaseNeighbour { .. } => "release-neighbour",
             Self::Resync => "resync",
             Self::Run(_) => "run",
@@ -121,9 +130,15 @@ pub enum Event {
         /// How it went.
         outcome: Result<(), InstanceError>,
     },
-    /// Something this instance stands on does not hold (forwarding, cage, netlink): take the instance out of
-    /// service until it is mended.
-    Fault(InstanceError),
+    /// Something this instance stands on does not hold: take the instance out of service until it is mended.
+    Fault {
+        /// What fell.
+        wall: Wall,
+        /// Why, and what to do.
+        error: InstanceError,
+    },
+    /// It holds again.
+    Mended(Wall),
 }
 
 /// Why everything was compared with the kernel.

@@ -11,6 +11,7 @@ use rtnetlink::packet_route::route::{RouteMessage, RouteProtocol, RouteScope};
 
 use super::error::{InstanceError, errno};
 use super::event::TunnelRoute;
+use super::hops::Hop;
 use super::machine::Machine;
 use super::spec::ROUTE_PROTOCOL;
 use super::{device, netlink};
@@ -25,21 +26,56 @@ impl Machine {
         if !self.twins.contains(&interface) {
             return Err(InstanceError::UnknownInterface { interface });
         }
-        self.kept.insert((interface.clone(), address));
-        self.assert_neighbour(&interface, address).await;
+        self.kept.hold((interface.clone(), address));
+        self.assert_neighbour(&interface, address, true).await;
         Ok(())
     }
 
-    /// Lets the kernel forget a next hop.
-    pub(super) async fn release_neighbour(
+    /// Resolves a next hop that a packet wanted. One beyond the limit is resolved and not kept.
+    pub(super) async fn find_neighbour(
         &mut self,
         interface: String,
         address: IpAddr,
     ) -> Result<(), InstanceError> {
-        if !self.kept.remove(&(interface.clone(), address)) {
-            return Ok(());
+        if !self.twins.contains(&interface) {
+            return Err(InstanceError::UnknownInterface { interface });
         }
-        let index = device::index(&self.handle, &interface).await?;
+        let hop = (interface, address);
+        let kept = self.kept.see(&hop) || self.kept.contains(&hop);
+        self.assert_neighbour(&hop.0, address, kept).await;
+        Ok(())
+    }
+
+    /// Keeps a next hop that the kernel has learned: workers may use it without the kernel noticing, which
+    /// would let it go stale and drop it under traffic.
+    pub(super) async fn keep_seen(&mut self, hop: Hop) {
+        if self.kept.see(&hop) {
+            self.assert_neighbour(&hop.0, hop.1, true).await;
+        }
+    }
+
+    /// The same for all that are known.
+    pub(super) async fn keep_all_seen(&mut self) {
+        let known: Vec<Hop> =
+            self.told.neighbours().map(|(interface, address)| (interface.to_owned(), address)).collect();
+        for hop in known {
+            self.keep_seen(hop).await;
+        }
+    }
+
+    /// Gives up seen next hops that have not answered for a while: the kernel would ask for them for ever.
+    pub(super) async fn age_neighbours(&mut self) {
+        let told = &self.told;
+        let silent = self.kept.age(|(interface, address)| told.neighbour(interface, *address).is_some());
+        for (interface, address) in silent {
+            if let Err(error) = self.drop_neighbour(&interface, address).await {
+                tracing::debug!(instance = self.id, interface, %address, %error, "next hop not released");
+            }
+        }
+    }
+
+    async fn drop_neighbour(&self, interface: &str, address: IpAddr) -> Result<(), InstanceError> {
+        let index = self.index(interface).await?;
         let mut entry = self.handle.neighbours().add(index, address);
         let message: NeighbourMessage = entry.message_mut().clone();
         match self.handle.neighbours().del(message).execute().await {
@@ -53,7 +89,7 @@ impl Machine {
     /// Asks again for kept next hops: all of them where the kernel has no managed entries, else those that
     /// are not resolved (the kernel flushes managed entries with their link).
     pub(super) async fn assert_neighbours(&mut self) {
-        let due: Vec<(String, IpAddr)> = self
+        let due: Vec<Hop> = self
             .kept
             .iter()
             .filter(|(interface, address)| {
@@ -63,23 +99,34 @@ impl Machine {
             .cloned()
             .collect();
         for (interface, address) in due {
-            self.assert_neighbour(&interface, address).await;
+            self.assert_neighbour(&interface, address, true).await;
+        }
+    }
+
+    /// The kernel's number of a device: as it was told, else asked for.
+    async fn index(&self, interface: &str) -> Result<u32, InstanceError> {
+        match self.names.iter().rev().find(|(_, name)| &***name == interface) {
+            Some((index, _)) => Ok(*index),
+            None => device::index(&self.handle, interface).await,
         }
     }
 
     /// A refusal is logged and tried again: the link may be down.
-    async fn assert_neighbour(&mut self, interface: &str, address: IpAddr) {
-        if let Err(error) = self.resolve(interface, address).await {
+    async fn assert_neighbour(&mut self, interface: &str, address: IpAddr, keep: bool) {
+        if let Err(error) = self.resolve(interface, address, keep).await {
             tracing::debug!(instance = self.id, interface, %address, %error, "next hop not resolved");
         }
     }
 
-    async fn resolve(&mut self, interface: &str, address: IpAddr) -> Result<(), InstanceError> {
-        let index = device::index(&self.handle, interface).await?;
-        if self.manages.is_none() {
+    async fn resolve(&mut self, interface: &str, address: IpAddr, keep: bool) -> Result<(), InstanceError> {
+        if self.told.is_fixed(interface, address) {
+            return Ok(());
+        }
+        let index = self.index(interface).await?;
+        if keep && self.manages.is_none() {
             self.manages = self.try_managed(index, address).await?;
         }
-        let managed = self.manages != Some(false);
+        let managed = keep && self.manages != Some(false);
         let done = self.request_neighbour(index, address, managed).await;
         done.map_err(|e| InstanceError::netlink(format!("resolve the neighbour {address}"), &e))
     }

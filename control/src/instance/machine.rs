@@ -1,8 +1,8 @@
 //! Everything one instance has put into its namespace, and how it is raised, kept and undone. Sole owner: the
-//! instance's thread. What was told of the kernel's state is kept in `sync`, next hops and routes in `keep`.
+//! instance's thread. What was told of the kernel's state is kept in `sync`, next hops and routes in `keep`,
+//! what it stands on in `walls`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 use ipnet::IpNet;
 use rtnetlink::Handle;
@@ -11,24 +11,16 @@ use tun_rs::SyncDevice;
 
 use super::cage::{self, Cage};
 use super::error::InstanceError;
-use super::event::{Change, Event, KernelDevice, Request, Role, SyncCause};
+use super::event::{Event, KernelDevice, Request, Role, SyncCause};
+use super::hops::Hops;
 use super::mirror::Snapshot;
 use super::netlink;
 use super::outlet::Outlet;
 use super::spec::{InstanceSpec, InterfaceSpec, Namespace, PrivateSpec, check_device_name};
 use super::sysctl::ForwardingGuard;
 use super::translate::Names;
+use super::walls::{Walls, is_link_local};
 use super::{device, sysctl};
-
-/// Corrections of forwarding in one tick after which somebody is fighting us.
-const FIGHT: u32 = 16;
-
-/// What an instance stands on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Wall {
-    Forwarding,
-    Cage,
-}
 
 /// State of one raised instance.
 pub(super) struct Machine {
@@ -46,23 +38,20 @@ pub(super) struct Machine {
     pub(super) private: Option<String>,
     /// Addresses we assigned, by device.
     assigned: BTreeMap<String, Vec<IpNet>>,
-    /// Next hops in use.
-    pub(super) kept: BTreeSet<(String, IpAddr)>,
+    /// Next hops kept resolved.
+    pub(super) kept: Hops,
     /// Whether the kernel manages neighbours itself; `None` until tried.
     pub(super) manages: Option<bool>,
     /// Destinations and metrics of routes we installed.
     pub(super) routes: BTreeSet<(IpNet, u32)>,
     /// The nft table.
-    cage: Cage,
+    pub(super) cage: Cage,
     /// Devices in the cage.
-    caged: Vec<String>,
+    pub(super) caged: Vec<String>,
     /// `disable_ipv6` of caged devices as we found it.
     ipv6_before: BTreeMap<String, String>,
-    forwarding: ForwardingGuard,
-    /// Corrections of forwarding since the last tick.
-    corrections: u32,
-    /// Kinds of fault that were reported and are not mended yet.
-    faulty: BTreeSet<Wall>,
+    pub(super) forwarding: ForwardingGuard,
+    pub(super) walls: Walls,
 }
 
 impl Machine {
@@ -78,15 +67,14 @@ impl Machine {
             twins: BTreeSet::new(),
             private: None,
             assigned: BTreeMap::new(),
-            kept: BTreeSet::new(),
+            kept: Hops::default(),
             manages: None,
             routes: BTreeSet::new(),
             cage: Cage::of(id),
             caged: Vec::new(),
             ipv6_before: BTreeMap::new(),
             forwarding: ForwardingGuard::default(),
-            corrections: 0,
-            faulty: BTreeSet::new(),
+            walls: Walls::default(),
         }
     }
 
@@ -131,8 +119,10 @@ impl Machine {
             Request::AddRoute(route) => self.add_route(route).await,
             Request::RemoveRoute(route) => self.remove_route(route).await,
             Request::KeepNeighbour { interface, address } => self.keep_neighbour(interface, address).await,
+            Request::FindNeighbour { interface, address } => self.find_neighbour(interface, address).await,
             Request::ReleaseNeighbour { interface, address } => {
-                self.release_neighbour(interface, address).await
+                self.kept.release(&(interface, address));
+                Ok(())
             }
             Request::Resync => self.compare(SyncCause::Asked).await,
             Request::Run(work) => {
@@ -144,78 +134,10 @@ impl Machine {
 
     /// Every few seconds: what the kernel does not tell us of.
     pub(super) async fn tick(&mut self) {
-        self.corrections = 0;
         self.outlet.flush();
-        self.hold_forwarding();
-        self.hold_cage();
+        self.hold_walls();
+        self.age_neighbours().await;
         self.assert_neighbours().await;
-    }
-
-    /// Looks at the forwarding switches and turns off what is on.
-    pub(super) fn hold_forwarding(&mut self) {
-        match self.forwarding.hold() {
-            Ok(0) => {
-                self.faulty.remove(&Wall::Forwarding);
-            }
-            Ok(corrected) => self.note_corrections(corrected),
-            Err(error) => self.report(Wall::Forwarding, error),
-        }
-    }
-
-    fn note_corrections(&mut self, corrected: u32) {
-        tracing::warn!(
-            instance = self.id,
-            corrected,
-            "kernel forwarding was switched on; switched off again"
-        );
-        self.corrections = self.corrections.saturating_add(corrected);
-        if self.corrections > FIGHT {
-            self.report(Wall::Forwarding, self.forwarding.fought());
-        }
-    }
-
-    /// Tells of a fault once until it is mended.
-    fn report(&mut self, wall: Wall, error: InstanceError) {
-        if self.faulty.insert(wall) {
-            self.outlet.must(Event::Fault(error));
-        }
-    }
-
-    /// Looks at the cage and puts it back if somebody's firewall reload took it down.
-    pub(super) fn hold_cage(&mut self) {
-        if self.caged.is_empty() {
-            return;
-        }
-        match self.mend_cage() {
-            Ok(()) => {
-                self.faulty.remove(&Wall::Cage);
-            }
-            Err(error) => self.report(Wall::Cage, error),
-        }
-    }
-
-    /// An address that appeared on a caged device: the cage still drops what comes in, but the kernel now
-    /// sends out of the port's device beside us.
-    pub(super) fn check_caged_address(&mut self, change: &Change) {
-        let Change::Address { interface, network } = change else { return };
-        if self.caged.iter().any(|device| **device == **interface) {
-            let error = InstanceError::CagedDeviceHasAddress {
-                device: interface.to_string(),
-                addresses: vec![*network],
-            };
-            self.outlet.must(Event::Fault(error));
-        }
-    }
-
-    fn mend_cage(&mut self) -> Result<(), InstanceError> {
-        for device in &self.caged {
-            sysctl::disable_ipv6(device)?;
-        }
-        if self.cage.stands(&self.caged)? {
-            return Ok(());
-        }
-        tracing::warn!(instance = self.id, "the nft cage was taken down; put back");
-        self.cage.apply(&self.caged)
     }
 
     /// What a daemon that died left standing may be around devices that are not ports any more. Without nft
@@ -267,7 +189,7 @@ impl Machine {
             return Err(InstanceError::UnknownInterface { interface: name.to_owned() });
         }
         self.assigned.remove(name);
-        self.kept.retain(|(interface, _)| interface != name);
+        self.kept.forget(name);
         device::delete(&self.handle, name).await
     }
 
@@ -319,7 +241,7 @@ impl Machine {
             return Err(InstanceError::CagedDeviceMissing { device: name.to_owned() });
         };
         let mut addresses = netlink::addresses_of(&self.handle, index).await?;
-        addresses.retain(|network| !matches!(network, IpNet::V6(net) if net.addr().is_unicast_link_local()));
+        addresses.retain(|network| !is_link_local(network));
         if addresses.is_empty() {
             return Ok(());
         }

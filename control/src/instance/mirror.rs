@@ -39,12 +39,48 @@ pub(super) struct Snapshot {
     addresses: BTreeSet<(DeviceName, IpNet)>,
     neighbours: BTreeMap<(DeviceName, IpAddr), [u8; 6]>,
     routes: BTreeMap<(IpNet, u32), Route>,
+    /// Neighbours that an administrator has fixed; not told.
+    fixed: BTreeSet<(DeviceName, IpAddr)>,
 }
 
 impl Snapshot {
+    /// Notes whether an administrator has fixed a neighbour.
+    pub(super) fn note_fixed(&mut self, (neighbour, is_fixed): ((DeviceName, IpAddr), bool)) {
+        if is_fixed {
+            self.fixed.insert(neighbour);
+        } else {
+            self.fixed.remove(&neighbour);
+        }
+    }
+
+    /// Takes over what a dump says of fixed neighbours.
+    pub(super) fn take_fixed(&mut self, fresh: &Self) {
+        self.fixed.clone_from(&fresh.fixed);
+    }
+
+    /// Whether an administrator has fixed a neighbour.
+    pub(super) fn is_fixed(&self, interface: &str, address: IpAddr) -> bool {
+        self.fixed.contains(&(DeviceName::from(interface), address))
+    }
+
     /// The MAC told for a neighbour.
     pub(super) fn neighbour(&self, interface: &str, address: IpAddr) -> Option<[u8; 6]> {
         self.neighbours.get(&(DeviceName::from(interface), address)).copied()
+    }
+
+    /// Every neighbour told.
+    pub(super) fn neighbours(&self) -> impl Iterator<Item = (&str, IpAddr)> {
+        self.neighbours.keys().map(|(interface, address)| (&**interface, *address))
+    }
+
+    /// The addresses told of a device.
+    pub(super) fn addresses_of(&self, interface: &str) -> impl Iterator<Item = IpNet> {
+        self.addresses.iter().filter(move |(name, _)| &**name == interface).map(|(_, network)| *network)
+    }
+
+    /// Whether there is a device of this name.
+    pub(super) fn has_link(&self, interface: &str) -> bool {
+        self.links.contains_key(interface)
     }
 
     /// Whether a device is up and has carrier.

@@ -13,6 +13,7 @@ mod cage;
 mod device;
 mod error;
 mod event;
+mod hops;
 mod keep;
 mod machine;
 mod mirror;
@@ -23,6 +24,7 @@ mod sync;
 mod sysctl;
 mod thread;
 mod translate;
+mod walls;
 
 use std::thread::JoinHandle;
 
@@ -37,6 +39,7 @@ pub use event::{
 pub use spec::{
     DEVICE_NAME_LIMIT, InstanceSpec, InterfaceSpec, Namespace, PRIVATE_PREFIX, PrivateSpec, ROUTE_PROTOCOL,
 };
+pub use walls::Wall;
 
 /// Requests that may wait for the thread.
 const REQUESTS: usize = 4096;
@@ -89,6 +92,12 @@ impl Handle {
         &self.name
     }
 
+    /// Whether the thread is gone: nobody holds the walls any more.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// Hands a request over without waiting. It is answered by an [`Event::Answer`] with this ticket.
     pub fn request(&self, ticket: u64, request: Request) -> Result<(), InstanceError> {
         self.requests.try_send((ticket, request)).map_err(|e| match e {
@@ -126,6 +135,7 @@ impl Handle {
     }
 }
 
-fn ended() -> InstanceError {
+/// Nobody holds the walls of an instance whose thread is gone.
+pub(crate) fn ended() -> InstanceError {
     InstanceError::ThreadEnded { reason: "it stopped without an answer".to_owned() }
 }

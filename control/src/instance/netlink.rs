@@ -19,7 +19,7 @@ use rtnetlink::{Handle, MulticastGroup};
 
 use super::error::InstanceError;
 use super::mirror::{Notice, Snapshot};
-use super::translate::{Names, is_managed_entry, learn_name, network_of, translate};
+use super::translate::{Names, fixed, is_managed_entry, learn_name, network_of, translate};
 
 /// How often a dump that the kernel's changes interrupted is begun again before it is taken as it is; the
 /// notifications of those changes are waiting and will correct it.
@@ -135,6 +135,10 @@ pub(super) async fn snapshot(
     found.extend(dump(handle, "IPv4 routes", get_routes(AddressFamily::Inet)).await?);
     found.extend(dump(handle, "IPv6 routes", get_routes(AddressFamily::Inet6)).await?);
     let mut snapshot = Snapshot::default();
+    found
+        .iter()
+        .filter_map(|message| fixed(message, &names, &is_twin))
+        .for_each(|neighbour| snapshot.note_fixed(neighbour));
     for notice in found.iter().filter_map(|message| translate(message, false, &names, &is_twin)) {
         if let Notice::Now { change, .. } = notice {
             snapshot.add(change);

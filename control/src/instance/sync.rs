@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use rtnetlink::packet_core::NetlinkPayload;
 use tokio::time::Instant;
 
 use super::error::InstanceError;
@@ -11,6 +12,7 @@ use super::machine::Machine;
 use super::mirror::{Verdict, differences, hides_route_removals};
 use super::netlink::{self, Heard};
 use super::translate;
+use super::walls::Wall;
 
 /// How long to let related changes arrive before a comparison.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -24,6 +26,11 @@ impl Machine {
         };
         if translate::learn(message, &mut self.names).is_some() {
             self.ask_comparison(SyncCause::Unclear);
+        }
+        if let NetlinkPayload::InnerMessage(inner) = &message.payload
+            && let Some(neighbour) = translate::fixed(inner, &self.names, |name| self.twins.contains(name))
+        {
+            self.told.note_fixed(neighbour);
         }
         let Some(notice) = translate::notice(message, &self.names, |name| self.twins.contains(name)) else {
             return;
@@ -39,13 +46,28 @@ impl Machine {
         if hides_route_removals(&change) {
             self.ask_comparison(SyncCause::Unclear);
         }
-        self.check_caged_address(&change);
         let came_up = matches!(&change, Change::Link(link) if link.up && link.carrier);
+        let of_link = matches!(&change, Change::Link(_) | Change::LinkGone { .. });
+        let of_address = matches!(&change, Change::Address { .. } | Change::AddressGone { .. });
+        let seen = if let Change::Neighbour { interface, address, .. } = &change {
+            Some((interface.to_string(), *address))
+        } else {
+            None
+        };
         if !self.tell(change) {
             self.ask_comparison(SyncCause::SlowReader);
         }
+        if of_link {
+            self.look_for_caged();
+        }
+        if of_address {
+            self.check_caged_addresses();
+        }
         if came_up {
             self.assert_neighbours().await;
+        }
+        if let Some(hop) = seen {
+            self.keep_seen(hop).await;
         }
     }
 
@@ -71,6 +93,7 @@ impl Machine {
         self.resync = None;
         let (fresh, names) = netlink::snapshot(&self.handle, |name| self.twins.contains(name)).await?;
         self.names = names;
+        self.told.take_fixed(&fresh);
         let changes = differences(&self.told, &fresh);
         let found = changes.len();
         for change in changes {
@@ -81,6 +104,9 @@ impl Machine {
             }
         }
         self.outlet.must(Event::Synced { cause, changes: found });
+        self.look_for_caged();
+        self.check_caged_addresses();
+        self.keep_all_seen().await;
         Ok(())
     }
 
@@ -92,9 +118,12 @@ impl Machine {
         if at > Instant::now() {
             return;
         }
-        if let Err(error) = self.compare(cause).await {
-            self.outlet.must(Event::Fault(error));
-            self.ask_comparison(cause);
+        match self.compare(cause).await {
+            Ok(()) => self.mended(Wall::Kernel),
+            Err(error) => {
+                self.fallen(Wall::Kernel, error);
+                self.ask_comparison(cause);
+            }
         }
     }
 

@@ -20,6 +20,7 @@ use super::machine::Machine;
 use super::netlink::{self, Heard};
 use super::outlet::Outlet;
 use super::spec::{InstanceSpec, Namespace};
+use super::walls::Wall;
 
 /// Between looks at what the kernel does not tell of: well below the 30 s after which a neighbour goes stale.
 const TICK: Duration = Duration::from_secs(5);
@@ -155,8 +156,8 @@ async fn serve(machine: &mut Machine, requests: &mut Receiver<Ticketed>, watch: 
             Wake::Request(Some(request)) => answer(machine, request).await,
             Wake::Request(None) => return,
             Wake::Heard(Some(heard)) => machine.observe(&heard).await,
-            Wake::Heard(None) => return machine.outlet.must(Event::Fault(deaf())),
-            Wake::Forwarding => machine.hold_forwarding(),
+            Wake::Heard(None) => return machine.fallen(Wall::Kernel, deaf()),
+            Wake::Forwarding => drop(machine.hold_forwarding()),
             Wake::Nftables => machine.hold_cage(),
             Wake::NextHops => machine.ask_comparison(SyncCause::Unclear),
             Wake::Tick => machine.tick().await,

@@ -52,6 +52,25 @@ pub(super) fn notice(
     }
 }
 
+/// The neighbour of one of our twins that a message speaks of, and whether an administrator has fixed its
+/// address (`nud permanent`): such an entry needs no keeping, and asking for it would undo it.
+pub(super) fn fixed(
+    message: &RouteNetlinkMessage,
+    names: &Names,
+    is_twin: impl Fn(&str) -> bool,
+) -> Option<((DeviceName, IpAddr), bool)> {
+    let (entry, present) = match message {
+        RouteNetlinkMessage::NewNeighbour(entry) => (entry, true),
+        RouteNetlinkMessage::DelNeighbour(entry) => (entry, false),
+        _ => return None,
+    };
+    let Change::Neighbour { interface, address, .. } = neighbour_change(entry, names, is_twin)? else {
+        return None;
+    };
+    let is_fixed = matches!(entry.header.state, NeighbourState::Permanent | NeighbourState::Noarp);
+    Some(((interface, address), present && is_fixed))
+}
+
 /// Whether this entry of a dump is the given neighbour, managed.
 pub(super) fn is_managed_entry(message: &RouteNetlinkMessage, index: u32, address: IpAddr) -> bool {
     let RouteNetlinkMessage::NewNeighbour(entry) = message else { return false };

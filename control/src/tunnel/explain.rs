@@ -7,9 +7,11 @@ use ravelin_ike::recorder::{Attempt, Stage};
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::Role;
 
+use super::pmtu::Learned;
 use super::status;
 use crate::api::reply::{self, Explain, Rung, State};
 use crate::config::plan;
+use crate::daemon::service::Why;
 
 /// What the ladder is climbed with.
 #[derive(Debug)]
@@ -24,6 +26,10 @@ pub struct Evidence<'a> {
     pub state: State,
     /// Attempts, oldest first.
     pub attempts: Vec<&'a Attempt>,
+    /// Why one of its instances is out of service, if one is.
+    pub outage: Option<Why>,
+    /// The largest packet to the peer, 0 while unknown, and what was learned of it.
+    pub path: (u16, Option<Learned>),
     /// Why the first hop to the peer is not usable, if it is not.
     pub unreachable: Option<String>,
     /// The loop's clock.
@@ -37,10 +43,23 @@ pub fn explain(evidence: &Evidence<'_>) -> Explain {
         tunnel: evidence.tunnel.name.clone(),
         state: evidence.state,
         verdict: verdict(evidence, failure),
-        code: failure.map(|failure| failure.code().to_owned()).unwrap_or_default(),
-        fix: failure.map(|failure| fix(failure, evidence.tunnel)).unwrap_or_default(),
+        code: code(evidence, failure),
+        fix: remedy(evidence, failure),
         rungs: rungs(evidence),
         attempts: evidence.attempts.iter().rev().map(|attempt| tell(attempt, evidence.now)).collect(),
+    }
+}
+
+fn code(evidence: &Evidence<'_>, failure: Option<&Failure>) -> String {
+    let of_failure = || failure.map(Failure::code);
+    evidence.outage.as_ref().map(|why| why.code).or_else(of_failure).unwrap_or_default().to_owned()
+}
+
+fn remedy(evidence: &Evidence<'_>, failure: Option<&Failure>) -> String {
+    match (&evidence.outage, failure) {
+        (Some(_), _) => "mend the instance as the reason says; the tunnel returns by itself".into(),
+        (None, Some(failure)) => fix(failure, evidence.tunnel),
+        (None, None) => String::new(),
     }
 }
 
@@ -54,6 +73,9 @@ fn failure<'a>(evidence: &'a Evidence<'_>) -> Option<&'a Failure> {
 }
 
 fn verdict(evidence: &Evidence<'_>, failure: Option<&Failure>) -> String {
+    if let Some(why) = &evidence.outage {
+        return why.text.clone();
+    }
     match (evidence.state, failure, &evidence.unreachable) {
         (State::Up, _, _) => moving(evidence),
         (_, Some(failure), None) => failure.to_string(),
@@ -93,6 +115,12 @@ fn rungs(evidence: &Evidence<'_>) -> Vec<Rung> {
     let tunnel = evidence.tunnel;
     let remote = tunnel.remote.map_or_else(|| "any".to_owned(), |remote| remote.to_string());
     let mut rungs = vec![rung("configured", Some(true), format!("{} to {remote}", tunnel.local))];
+    let outage = evidence.outage.as_ref();
+    rungs.push(rung(
+        "its instances are in service",
+        Some(outage.is_none()),
+        outage.map(|why| why.text.clone()).unwrap_or_default(),
+    ));
     let reachable = tunnel.remote.map(|_| evidence.unreachable.is_none());
     rungs.push(rung(
         "route and neighbour to the peer",
@@ -104,7 +132,21 @@ fn rungs(evidence: &Evidence<'_>) -> Vec<Rung> {
     }
     rungs.push(children(evidence));
     rungs.push(packets(evidence));
+    rungs.push(path(evidence));
     rungs
+}
+
+/// How large a packet the path to the peer takes: no question of right or wrong.
+fn path(evidence: &Evidence<'_>) -> Rung {
+    let seen = match evidence.path {
+        (0, _) => String::new(),
+        (octets, None) => format!("{octets} octets, as our interfaces have it"),
+        (octets, Some(learned)) => {
+            let left = learned.until.0.saturating_sub(evidence.now.0) / 1_000_000;
+            format!("{octets} octets, learned from ICMP; more is tried again in {left} s")
+        }
+    };
+    rung("largest packet to the peer", None, seen)
 }
 
 fn rung(question: &str, holds: Option<bool>, seen: String) -> Rung {

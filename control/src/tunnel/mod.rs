@@ -5,6 +5,7 @@
 pub mod connection;
 pub mod explain;
 pub mod outbox;
+pub mod pmtu;
 pub mod roster;
 pub mod sas;
 pub mod scheme;

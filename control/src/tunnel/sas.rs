@@ -18,6 +18,7 @@ use ravelin_ike::config::Selector as IkeSelector;
 use ravelin_ike::id::ChildSaId;
 use ravelin_ike::want::{InstallChild, Path};
 
+use super::pmtu::PathKey;
 use super::roster::ChildNumber;
 use crate::config::plan;
 
@@ -57,6 +58,15 @@ pub struct Installeds {
     by_id: HashMap<ChildSaId, Installed>,
     by_spi_in: HashMap<Spi, ChildSaId>,
     by_child: HashMap<ChildNumber, Vec<ChildSaId>>,
+    by_path: HashMap<PathKey, Vec<ChildSaId>>,
+}
+
+impl Installed {
+    /// The path its packets take.
+    pub fn path(&self) -> PathKey {
+        let Encapsulation { instance, local, peer, .. } = self.encapsulation;
+        PathKey { instance, local: local.address, peer: peer.address }
+    }
 }
 
 impl Installeds {
@@ -64,6 +74,7 @@ impl Installeds {
     pub fn add(&mut self, installed: Installed) {
         self.by_spi_in.insert(installed.spi_in, installed.sa);
         self.by_child.entry(installed.child).or_default().push(installed.sa);
+        self.by_path.entry(installed.path()).or_default().push(installed.sa);
         self.by_id.insert(installed.sa, installed);
     }
 
@@ -74,7 +85,34 @@ impl Installeds {
         if let Some(of_child) = self.by_child.get_mut(&installed.child) {
             of_child.retain(|other| *other != sa);
         }
+        self.leave_path(&installed);
         Some(installed)
+    }
+
+    fn leave_path(&mut self, installed: &Installed) {
+        let path = installed.path();
+        let Some(on_path) = self.by_path.get_mut(&path) else { return };
+        on_path.retain(|other| *other != installed.sa);
+        if on_path.is_empty() {
+            self.by_path.remove(&path);
+        }
+    }
+
+    /// Changes how an SA's packets are wrapped; it comes back as it is now.
+    pub fn rewrap(&mut self, sa: ChildSaId, encapsulation: Encapsulation) -> Option<Installed> {
+        let former = self.by_id.get(&sa)?.clone();
+        let installed = Installed { encapsulation, ..former.clone() };
+        if installed.path() != former.path() {
+            self.leave_path(&former);
+            self.by_path.entry(installed.path()).or_default().push(sa);
+        }
+        self.by_id.insert(sa, installed.clone());
+        Some(installed)
+    }
+
+    /// Those whose packets take one path.
+    pub fn on(&self, path: &PathKey) -> impl Iterator<Item = &Installed> {
+        self.by_path.get(path).into_iter().flatten().filter_map(|sa| self.by_id.get(sa))
     }
 
     /// One by the engine's name.
@@ -167,6 +205,11 @@ pub fn endpoints(path: &Path) -> (Endpoint, Endpoint) {
         port: if path.udp_encapsulation { address.port() } else { 0 },
     };
     (end(path.local), end(path.remote))
+}
+
+/// A path without its ports.
+pub fn path_key(path: &Path) -> PathKey {
+    PathKey { instance: path.instance, local: path.local.ip(), peer: path.remote.ip() }
 }
 
 /// How packets of a path are wrapped that may have `outer_mtu` octets.

@@ -6,14 +6,14 @@ use ravelin_dataplane::sa::allocator::NoSlot;
 use ravelin_dataplane::sa::shard::{Shard, WorkerId};
 use ravelin_dataplane::sa::spi::{Place, Spi};
 use ravelin_dataplane::sa::suite::Suite;
-use ravelin_dataplane::sa::table::ExactTable;
 use ravelin_ike::id::{ChildSaId, Ticket};
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::{AnswerError, InstallChild, OutboundStart, Path};
 
-use super::{Then, Workers};
+use super::{Manual, Then, Workers};
 use crate::config::plan;
 use crate::tunnel::outbox::{Key, Order};
+use crate::tunnel::pmtu::PathKey;
 use crate::tunnel::roster::{ChildNumber, Roster};
 use crate::tunnel::sas::{self, Home, Installed};
 
@@ -105,7 +105,7 @@ impl<P: Pool> Workers<P> {
             .filter(|_| install.suite.encryption.is_aead())
             .ok_or_else(|| InstallError::Suite(format!("{:?}", install.suite.encryption)))?;
         let place = Spi(install.spi_in).place().ok_or(InstallError::Unknown("shard"))?;
-        let outer_mtu = self.routing.smallest_mtu(install.path.instance);
+        let outer_mtu = self.outer_mtu(&sas::path_key(&install.path));
         let parts = sas::parts(install, &config.transform, tunnel.private, home, suite, outer_mtu);
         let (inbound, outbound) = parts.ok_or(InstallError::Unknown("selector or window"))?;
         let encapsulation = outbound.encapsulation;
@@ -160,17 +160,13 @@ impl<P: Pool> Workers<P> {
 
     /// Changes the outer addresses of an SA.
     pub fn update_path(&mut self, sa: ChildSaId, path: &Path) {
-        let outer_mtu = self.routing.smallest_mtu(path.instance);
-        let Some(installed) = self.sas.get_mut(sa) else { return };
-        installed.encapsulation = sas::encapsulation(path, outer_mtu);
-        let installed = installed.clone();
+        let outer_mtu = self.outer_mtu(&sas::path_key(path));
+        let Some(installed) = self.sas.rewrap(sa, sas::encapsulation(path, outer_mtu)) else { return };
         let Some(home) = self.home(installed.child) else { return };
         let (local, peer) = sas::endpoints(path);
         let inbound = Command::MoveInbound { place: installed.place, spi: installed.spi_in, local, peer };
-        let (slot, spi) = (home.slot, installed.spi_out);
-        let outbound = Command::Encapsulate { slot, spi, encapsulation: installed.encapsulation };
         self.outbox.put(home.worker, Order::Plain(inbound), None);
-        self.outbox.put(home.worker, Order::Plain(outbound), None);
+        self.wrap_anew(&installed);
     }
 
     /// Frees a slot whose SA is gone; its counts go to the child's past.
@@ -188,14 +184,14 @@ impl<P: Pool> Workers<P> {
     /// # Errors
     /// When a worker has no room.
     pub fn install_manual(&mut self, roster: &Roster, now: Instant) -> Result<(), InstallError> {
-        let mut exact = Vec::new();
         for (id, tunnel) in roster.tunnels() {
             let plan::Keying::Manual(manual) = &tunnel.keying else { continue };
             let Some((child, _)) = roster.children(id).next() else { continue };
             let place = self.manual(tunnel, manual, child.0, now)?;
-            exact.push(((tunnel.public, tunnel.local, Spi(manual.inbound_spi)), place));
+            let key = (tunnel.public, tunnel.local, Spi(manual.inbound_spi));
+            self.manual.push(Manual { tunnel: id, key, place });
         }
-        self.tables.tables_mut().set_manual(ExactTable::new(exact));
+        self.write_manual();
         self.tables.publish();
         Ok(())
     }
@@ -212,7 +208,8 @@ impl<P: Pool> Workers<P> {
         let suite =
             suite.ok_or_else(|| InstallError::Suite(format!("{} octets of key", manual.key_length)))?;
         let remote = tunnel.remote.ok_or(InstallError::Unknown("peer"))?;
-        let outer_mtu = self.routing.smallest_mtu(tunnel.public);
+        let outer_mtu =
+            self.outer_mtu(&PathKey { instance: tunnel.public, local: tunnel.local, peer: remote });
         let parts = sas::manual_parts(manual, tunnel, remote, child, suite, outer_mtu);
         let (inbound, outbound) = parts.ok_or(InstallError::Unknown("selector or window"))?;
         let place = self.spis.allocate_place(shard_of(home.worker)?, now.0)?;

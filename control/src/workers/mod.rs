@@ -5,8 +5,11 @@
 
 mod ike_io;
 mod install;
+mod path;
 mod reports;
+mod tunnels;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ravelin_dataplane::io::Pool;
@@ -17,15 +20,19 @@ use ravelin_dataplane::policy::table::Tables;
 use ravelin_dataplane::sa::allocator::SpiAllocator;
 use ravelin_dataplane::sa::shard::Shard;
 use ravelin_dataplane::sa::spi::Place;
+use ravelin_ike::config::ConnectionId;
 use ravelin_ike::id::Ticket;
 
 use crate::routing::{Outcome, Routing};
 use crate::tunnel::outbox::{Order, Outbox};
+use crate::tunnel::pmtu::PathMtus;
 use crate::tunnel::roster::{ChildNumber, Roster};
 use crate::tunnel::sas::{Home, Installeds};
 
 pub use install::{InstallError, homes};
 pub use reports::Noticed;
+use tunnels::Manual;
+pub use tunnels::NotHeld;
 
 /// An inbound slot rests so long before it is used again: no packet of its last SA is on its way any more.
 const REST_US: u64 = 10_000_000;
@@ -58,6 +65,12 @@ pub struct Workers<P: Pool> {
     sas: Installeds,
     homes: Vec<Home>,
     past: Vec<Past>,
+    /// Tunnels into which nothing is let.
+    shut: BTreeSet<ConnectionId>,
+    /// The inbound SAs with manual SPIs.
+    manual: Vec<Manual>,
+    /// What was learned of paths to peers.
+    paths: PathMtus,
     /// IPv4 identification of the next IKE packet.
     packet_id: u16,
     /// Whose traffic was counted last, for dead peer detection.
@@ -86,6 +99,9 @@ impl<P: Pool> Workers<P> {
             buffers,
             routing: Routing::default(),
             sas: Installeds::default(),
+            shut: BTreeSet::new(),
+            manual: Vec::new(),
+            paths: PathMtus::default(),
             packet_id: 0,
             seen: std::collections::HashMap::new(),
         }
@@ -123,6 +139,17 @@ impl<P: Pool> Workers<P> {
                 self.outbox.put(worker, Order::Plain(Command::Configure(Arc::clone(&snapshot))), None);
             }
         }
+    }
+
+    /// Makes these instances forward nothing: their ports neither take nor send a frame.
+    pub fn set_out_of_service(&mut self, instances: BTreeSet<u16>) {
+        self.routing.set_out_of_service(instances);
+        self.publish(&Outcome { snapshot: true, ..Outcome::default() });
+    }
+
+    /// Makes the tables known to the workers.
+    pub fn publish_tables(&mut self) {
+        self.tables.publish();
     }
 
     /// The link, to be read: counters.

@@ -14,6 +14,7 @@ use ravelin_ike::time::Instant;
 use ravelin_ike::want::{Answer, AnswerError};
 
 use super::{Then, Workers};
+use crate::tunnel::pmtu::PathKey;
 use crate::tunnel::roster::ChildNumber;
 
 /// Something the control loop must act on.
@@ -34,6 +35,8 @@ pub enum Noticed {
         /// The next hop.
         address: IpAddr,
     },
+    /// A path to a peer has become narrower.
+    PathNarrowed(PathKey),
 }
 
 impl<P: Pool> Workers<P> {
@@ -47,7 +50,7 @@ impl<P: Pool> Workers<P> {
         let mut noticed = Vec::new();
         for worker in &workers {
             while let Some(report) = self.link.next_report(*worker) {
-                self.report(*worker, report, &mut noticed);
+                self.report(now, *worker, report, &mut noticed);
             }
         }
         for awaited in self.outbox.applied(|worker| progress.get(worker.index()).copied().unwrap_or_default())
@@ -60,7 +63,7 @@ impl<P: Pool> Workers<P> {
         noticed
     }
 
-    fn report(&mut self, worker: WorkerId, report: Report, noticed: &mut Vec<Noticed>) {
+    fn report(&mut self, now: Instant, worker: WorkerId, report: Report, noticed: &mut Vec<Noticed>) {
         match report {
             Report::Inbound { spi, facts, peer, .. } => {
                 if let Some(sa) = self.sas.by_spi_in(spi) {
@@ -84,6 +87,12 @@ impl<P: Pool> Workers<P> {
                     interface: Interface { port, vlan },
                     address,
                 });
+            }
+            Report::PathError { instance, local, peer, spi, mtu: Some(mtu) } => {
+                let path = PathKey { instance, local, peer };
+                if self.too_big(path, spi, mtu, now) {
+                    noticed.push(Noticed::PathNarrowed(path));
+                }
             }
             Report::Refused { sequence, refusal } => {
                 // A rekey's successor may have taken the place of what was to be removed.

@@ -1,0 +1,65 @@
+//! From a plan to what the workers and the engine begin with: policy, interfaces, routes, connections. Needs
+//! no device: only their link addresses.
+
+use ravelin_dataplane::io::Pool;
+use ravelin_dataplane::net::eth::Mac;
+use ravelin_dataplane::policy::route::{Interface, TunnelId};
+use ravelin_dataplane::policy::spd::{Otherwise, Spd};
+use ravelin_dataplane::policy::table::Tables;
+use ravelin_ike::config::{EngineConfig, Retransmission};
+use ravelin_ike::engine::Engine;
+use ravelin_ike::time::Instant;
+
+use crate::config::plan::{Keying, Plan};
+use crate::routing::Outcome;
+use crate::tunnel::connection::{self, Unusable};
+use crate::tunnel::roster::Roster;
+use crate::workers::Workers;
+
+/// Policy of the start, without tunnels: what no tunnel and no route of a public instance speaks of is
+/// discarded.
+pub fn tables(plan: &Plan) -> Tables {
+    let mut tables = Tables::new();
+    for instance in 0..plan.instances.len() {
+        tables.add_instance(instance as u16);
+        // An empty list is never too long.
+        tables.set_spd(instance as u16, Spd::new(Vec::new(), Otherwise::Discard).unwrap_or_default());
+    }
+    tables
+}
+
+/// Interfaces, by the link addresses of their ports; static routes and the tunnels' routes.
+pub fn routes<P: Pool>(workers: &mut Workers<P>, plan: &Plan, roster: &Roster, macs: &[[u8; 6]]) {
+    let (routing, tables) = workers.routing_mut();
+    for interface in &plan.interfaces {
+        let Some(mac) = macs.get(interface.port) else { continue };
+        let place = Interface { port: interface.port as u16, vlan: interface.vlan.unwrap_or(0) };
+        routing.add_interface(interface.instance, &interface.name, place, Mac(*mac), interface.mtu);
+    }
+    for route in &plan.routes {
+        routing.add_static(route.instance, route.destination, route.via, tables);
+    }
+    for (id, tunnel) in roster.tunnels() {
+        for selector in tunnel.children.iter().flat_map(|child| &child.remote_ts) {
+            routing.add_tunnel(tunnel.private, selector.network, TunnelId(id.0), tables);
+        }
+    }
+    workers.publish(&Outcome { tables: true, snapshot: true, ..Outcome::default() });
+}
+
+/// The engine with its connections. `seed` is fresh randomness.
+///
+/// # Errors
+/// When a tunnel cannot be put into its terms.
+pub fn engine(plan: &Plan, roster: &Roster, seed: [u8; 32]) -> Result<Engine, Unusable> {
+    let retransmission = Retransmission { first: plan.retransmit, tries: plan.retransmit_tries };
+    let config = EngineConfig { retransmission, ..EngineConfig::default() };
+    let mut engine = Engine::new(config, seed);
+    for (id, tunnel) in roster.tunnels() {
+        let Keying::Ike(ike) = &tunnel.keying else { continue };
+        let children = roster.children(id).map(|(number, child)| (number, child.clone()));
+        let connection = connection::connection(plan, tunnel, ike, children)?;
+        engine.set_connection(Instant(0), id, Some(connection));
+    }
+    Ok(engine)
+}
