@@ -7,8 +7,8 @@ mod harness;
 use harness::{Dice, World, address, connected, kind, pair, settings};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{
-    Auth, ChildId, Connection, DeadPeer, Encryption, EngineConfig, Group, IkeProposal, Prf, RemoteAddress,
-    Retransmission, Selector,
+    Auth, ChildId, Connection, DeadPeer, Encryption, EngineConfig, Group, Identity, IkeProposal, Prf,
+    RemoteAddress, Retransmission, Selector,
 };
 use ravelin_ike::error::Failure;
 use ravelin_ike::event::Event;
@@ -487,6 +487,50 @@ fn a_flood_of_strangers_stays_within_its_bounds() {
     assert_eq!(world.children(0).len(), 1, "the honest caller did not get through");
     world.run_for(40 * SECOND);
     assert_eq!(world.ends[1].engine.half_open(), 0);
+}
+
+/// Failing is no way around the limits: an attempt that failed counts for its address until it is forgotten.
+#[test]
+fn callers_that_fail_stay_within_their_bounds() {
+    let mut config = settings::engine_config();
+    config.half_open.per_address = 8;
+    let engines = [0usize, 1].map(|end| {
+        let mut engine = Engine::new(config.clone(), [end as u8; 32]);
+        let mut connection = settings::connection(end);
+        if end == 0 {
+            connection.local_auth = Auth::Psk(Zeroizing::new(b"wrong horse".to_vec()));
+        }
+        engine.set_connection(Instant(0), settings::CONNECTION, Some(connection));
+        engine
+    });
+    let mut world = World::new(1, engines, false);
+    for _ in 0..12 {
+        call(&mut world, 0, None);
+        world.run_for(SECOND / 20);
+    }
+    let engine = &world.ends[1].engine;
+    assert_eq!((engine.half_open(), engine.snapshot().len()), (8, 8));
+    assert!(engine.counters().init_dropped > 0);
+    world.run_for(60 * SECOND);
+    assert_eq!(world.ends[1].engine.half_open(), 0);
+    world.assert_empty();
+}
+
+/// Whatever a caller says it is, what is kept and logged of it is short.
+#[test]
+fn a_long_identity_is_cut_short_and_a_longer_one_refused() {
+    for (octets, code) in [(2000, "RV-AUTH-004"), (3000, "RV-PROTO-001")] {
+        let mut world = pair(connections(|end, connection| {
+            if end == 0 {
+                connection.local_identity = Identity::fqdn(&"\n".repeat(octets));
+            }
+        }));
+        call(&mut world, 0, None);
+        world.run_for(60 * SECOND);
+        assert_eq!(failures(&world, 1), vec![code]);
+        let attempt = world.ends[1].engine.recorder().of(settings::CONNECTION).next().unwrap();
+        assert!(attempt.failure.as_ref().unwrap().to_string().len() < 1000);
+    }
 }
 
 /// Every datagram of a whole life, with octets changed and cut, thrown at both ends: no panic, and no effect.

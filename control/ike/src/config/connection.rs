@@ -137,22 +137,30 @@ impl Identity {
     }
 }
 
+/// Octets of an identity that are written out: a peer may claim anything, and this goes into logs.
+const WRITTEN: usize = 256;
+
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let written = self.data.get(..WRITTEN).unwrap_or(&self.data);
         match self.kind {
-            IdKind::Fqdn | IdKind::Email => write!(f, "{}", self.data.escape_ascii()),
+            IdKind::Fqdn | IdKind::Email => write!(f, "{}", written.escape_ascii())?,
             IdKind::Ipv4 => match <[u8; 4]>::try_from(self.data.as_slice()) {
-                Ok(octets) => write!(f, "{}", IpAddr::from(octets)),
-                Err(_) => write!(f, "malformed IPv4 ({} octets)", self.data.len()),
+                Ok(octets) => return write!(f, "{}", IpAddr::from(octets)),
+                Err(_) => return write!(f, "malformed IPv4 ({} octets)", self.data.len()),
             },
             IdKind::Ipv6 => match <[u8; 16]>::try_from(self.data.as_slice()) {
-                Ok(octets) => write!(f, "{}", IpAddr::from(octets)),
-                Err(_) => write!(f, "malformed IPv6 ({} octets)", self.data.len()),
+                Ok(octets) => return write!(f, "{}", IpAddr::from(octets)),
+                Err(_) => return write!(f, "malformed IPv6 ({} octets)", self.data.len()),
             },
             kind => {
                 write!(f, "{kind:?}:")?;
-                self.data.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+                written.iter().try_for_each(|octet| write!(f, "{octet:02x}"))?;
             }
+        }
+        match self.data.len().checked_sub(WRITTEN) {
+            Some(left @ 1..) => write!(f, "... and {left} octets"),
+            _ => Ok(()),
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::wire::{
     ParseError, Payload, SecurityAssociation, Spi,
 };
 use crate::words;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// What an IKE_SA_INIT request must have.
@@ -32,6 +32,18 @@ struct Request {
     public: Vec<u8>,
     nonce: Nonce,
     parts: Parts,
+}
+
+/// Where a connection stands in the index of addresses.
+pub(super) fn addresses(
+    id: ConnectionId,
+    config: &Connection,
+) -> (u16, IpAddr, Option<IpAddr>, ConnectionId) {
+    let remote = match config.remote {
+        RemoteAddress::One(remote) => Some(remote),
+        RemoteAddress::Any => None,
+    };
+    (config.instance, config.local, remote, id)
 }
 
 type Candidates = Vec<(ConnectionId, Arc<Connection>)>;
@@ -117,16 +129,16 @@ impl Engine {
         self.make_tunnel(now, Some(caller.clone()), |ctx| Tunnel::called(ctx, common, caller_of));
     }
 
-    /// The connections between these addresses, those that name the peer's address first.
+    /// The connections between these addresses, those that name the peer's address first. By index: anybody may ask.
     fn candidates(&self, datagram: &Datagram) -> Candidates {
-        let (local, remote) = (datagram.local.ip(), datagram.remote.ip());
-        let here = |config: &Connection| config.instance == datagram.instance && config.local == local;
-        let of = |wanted: RemoteAddress| {
-            let fits =
-                self.connections.iter().filter(move |(_, config)| here(config) && config.remote == wanted);
-            fits.map(|(id, config)| (*id, config.clone()))
+        let (instance, local, remote) = (datagram.instance, datagram.local.ip(), datagram.remote.ip());
+        let of = |remote: Option<IpAddr>| {
+            let all = (instance, local, remote, ConnectionId(0))
+                ..=(instance, local, remote, ConnectionId(u32::MAX));
+            let found = self.by_addresses.range(all).map(|(.., id)| *id);
+            found.filter_map(|id| Some((id, self.connections.get(&id)?.clone())))
         };
-        of(RemoteAddress::One(remote)).chain(of(RemoteAddress::Any)).collect()
+        of(Some(remote)).chain(of(None)).collect()
     }
 
     fn shows_cookie(&self, datagram: &Datagram, request: &Request) -> bool {

@@ -24,7 +24,7 @@ use crate::want::{Answer, Role, Want, WantKind};
 use crate::wire::{IkeSpi, Outer};
 use admission::Admission;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 pub use admission::Counters;
@@ -38,6 +38,8 @@ pub use show::{ChildSnapshot, IkePhase, IkeSnapshot};
 pub struct Engine {
     config: EngineConfig,
     connections: BTreeMap<ConnectionId, Arc<Connection>>,
+    /// Who may be called by a datagram between two addresses; `None` for any remote one.
+    by_addresses: BTreeSet<(u16, IpAddr, Option<IpAddr>, ConnectionId)>,
     random: Drbg,
     out: Outbox,
     tunnels: BTreeMap<IkeId, Entry>,
@@ -69,6 +71,7 @@ impl Engine {
         Engine {
             config,
             connections: BTreeMap::new(),
+            by_addresses: BTreeSet::new(),
             random,
             out: Outbox::default(),
             tunnels: BTreeMap::new(),
@@ -84,8 +87,12 @@ impl Engine {
     /// Adds, replaces or (`None`) removes a connection. A changed one applies to what is negotiated from now on; the
     /// tunnels of a removed one are closed.
     pub fn set_connection(&mut self, now: Instant, id: ConnectionId, connection: Option<Connection>) {
+        if let Some(old) = self.connections.get(&id) {
+            self.by_addresses.remove(&accept::addresses(id, old));
+        }
         match connection {
             Some(connection) => {
+                self.by_addresses.insert(accept::addresses(id, &connection));
                 self.connections.insert(id, Arc::new(connection));
             }
             None => {
@@ -335,9 +342,9 @@ impl Engine {
 
     fn put_back(&mut self, mut entry: Entry) {
         let id = entry.tunnel.common.id;
-        if !entry.tunnel.is_half_open()
-            && let Some(caller) = entry.half_open.take()
-        {
+        // One that failed stays on the account until it is forgotten: else failing would be a way around the limits.
+        let settled = entry.tunnel.up().is_some() || entry.tunnel.phase.is_none();
+        if settled && let Some(caller) = entry.half_open.take() {
             self.admission.leave(&caller, &mut self.out.events, &self.config);
         }
         self.index_names(&mut entry);

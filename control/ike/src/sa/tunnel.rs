@@ -54,11 +54,6 @@ impl Tunnel {
         Tunnel { common, phase, wanted: Vec::new(), yields: None, undisputed: false }
     }
 
-    /// Whether it is a responder's that has not proven its peer.
-    pub(crate) fn is_half_open(&self) -> bool {
-        matches!(self.phase, Some(Phase::Called(_)))
-    }
-
     /// Whether it is ours and has not proven its peer.
     pub(crate) fn is_calling(&self) -> bool {
         matches!(self.phase, Some(Phase::Calling(_)))

@@ -3,6 +3,7 @@
 
 use super::codec::Reader;
 use super::error::{EmitError, ParseError};
+use super::limits;
 use super::registry::IdentificationType;
 
 /// An identity as claimed: type and data, not yet interpreted except for the length of addresses.
@@ -37,6 +38,9 @@ impl Identification {
             (IdentificationType::Ipv4Address, 4) | (IdentificationType::Ipv6Address, 16) => {}
             (IdentificationType::Ipv4Address | IdentificationType::Ipv6Address, length) => {
                 return Err(ParseError::BadLength { what: "identification address", length });
+            }
+            (_, length) if length > limits::IDENTITY_OCTETS => {
+                return Err(ParseError::BadLength { what: "identification", length });
             }
             _ => {}
         }

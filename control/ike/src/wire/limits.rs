@@ -23,6 +23,9 @@ pub const ATTRIBUTES: usize = 8;
 /// Selectors in one TS payload: all that the 8-bit count can announce, about 10 KiB.
 pub const SELECTORS: usize = 255;
 
+/// Octets of an identity. Names in DNS have 255, distinguished names of long titles some 500.
+pub const IDENTITY_OCTETS: usize = 2048;
+
 /// CERT payloads in one message. Chains deeper than 10 are not validated, some peers send
 /// cross-certificates as well.
 pub const CERTIFICATES: usize = 16;
