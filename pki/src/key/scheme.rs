@@ -352,6 +352,23 @@ mod tests {
         }
     }
 
+    /// RFC 4055 §2.1 lets each hash have NULL parameters or none, RFC 7427 appendix A.4.3 spells the trailer out: every
+    /// combination names the same scheme.
+    #[test]
+    fn pss_parameters_mean_the_same_in_every_encoding() {
+        let (hash, bare) = ("300d06096086480165030402010500", "300b0609608648016503040201");
+        let element = |tag: &str, content: &str| format!("{tag}{:02x}{content}", content.len() / 2);
+        for (digest, mask) in [(hash, hash), (hash, bare), (bare, hash), (bare, bare)] {
+            for trailer in ["", "a303020101"] {
+                let mgf1 = element("30", &format!("06092a864886f70d010108{mask}"));
+                let fields = [&element("a0", digest), &element("a1", &mgf1), "a203020120", trailer].concat();
+                let pss = element("30", &format!("06092a864886f70d01010a{}", element("30", &fields)));
+                let scheme = SignatureScheme::from_algorithm_identifier(&hex(&pss));
+                assert_eq!(scheme, Ok(SignatureScheme::RsaPssSha256), "{pss}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn any_octets_are_named_or_refused(octets in proptest::collection::vec(any::<u8>(), 0..80)) {
