@@ -19,6 +19,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 const SECOND: u64 = 1_000_000;
+const IKE_SA_INIT: u8 = 34;
 const IKE_AUTH: u8 = 35;
 const CREATE_CHILD_SA: u8 = 36;
 const INFORMATIONAL: u8 = 37;
@@ -514,6 +515,34 @@ fn callers_that_fail_stay_within_their_bounds() {
     world.run_for(60 * SECOND);
     assert_eq!(world.ends[1].engine.half_open(), 0);
     world.assert_empty();
+}
+
+/// What AUTH covers has to be kept: an IKE_SA_INIT request that is blown up with vendor IDs is not.
+#[test]
+fn a_blown_up_first_request_is_not_kept() {
+    let mut world = pair([0, 1].map(settings::connection));
+    let (sender, receiver) = std::sync::mpsc::channel();
+    world.gate = Some(Box::new(move |from, bytes| {
+        if from == 0 && kind(bytes) == (IKE_SA_INIT, false) {
+            let _ = sender.send(bytes.to_vec());
+        }
+        false
+    }));
+    call(&mut world, 0, None);
+    world.run_for(SECOND / 10);
+    let request = receiver.recv().unwrap();
+    for (number, total, half_open) in [(1u8, 8192usize, 1), (2, 8193, 1)] {
+        let vendor = total - request.len();
+        let header = [&[request[16], 0][..], &(vendor as u16).to_be_bytes(), &vec![0; vendor - 4]].concat();
+        let mut bytes = [&request[..28], &header, &request[28..]].concat();
+        (bytes[0], bytes[16]) = (number, 43);
+        bytes[24..28].copy_from_slice(&(total as u32).to_be_bytes());
+        let datagram = Datagram { instance: 0, local: address(1, 500), remote: address(0, 500), bytes };
+        let now = world.at();
+        world.ends[1].engine.handle_datagram(now, datagram);
+        assert_eq!(world.ends[1].engine.half_open(), half_open, "{total}");
+    }
+    assert_eq!(world.ends[1].engine.counters().malformed, 1);
 }
 
 /// Whatever a caller says it is, what is kept and logged of it is short.

@@ -18,7 +18,7 @@ use crate::time::Instant;
 use crate::want::Role;
 use crate::wire::{
     ExchangeType, Flags, Header, IkeSpi, KeyExchangeId, Message, Nonce, Notify, NotifyType, Outer,
-    ParseError, Payload, SecurityAssociation, Spi,
+    ParseError, Payload, SecurityAssociation, Spi, limits,
 };
 use crate::words;
 use std::net::{IpAddr, SocketAddr};
@@ -66,7 +66,9 @@ impl Engine {
             self.count(|counters| &mut counters.init_repeated);
             return self.with_tunnel(now, id, |tunnel, ctx| tunnel.repeated_init(ctx, &datagram));
         }
-        let Ok(request) = Request::of(header, message) else {
+        let request =
+            Request::of(header, message).ok().filter(|_| datagram.bytes.len() <= limits::INIT_OCTETS);
+        let Some(request) = request else {
             return self.count(|counters| &mut counters.malformed);
         };
         if header.initiator_spi.is_zero() || self.shut_down {

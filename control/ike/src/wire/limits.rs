@@ -6,6 +6,10 @@
 /// reassembled RFC 7383 message may grow to.
 pub const MESSAGE_OCTETS: usize = 65_535;
 
+/// Octets of an IKE_SA_INIT request, which AUTH covers and which is therefore kept. It travels without fragments of
+/// IKE's, so 3 KB are much, even with a key encapsulation of 1.6 KB.
+pub const INIT_OCTETS: usize = 8192;
+
 /// Payloads in one message. A long IKE_AUTH carries about 10 certificates, 10 certificate
 /// requests and 20 notifies; three times that is generous.
 pub const PAYLOADS: usize = 128;
