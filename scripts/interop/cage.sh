@@ -81,6 +81,28 @@ knock # which brings it up again
 quiet "up, down and up again"
 hold "no ICMP error on the public side" test "$(count_packets "$WORK/quiet.pcap" "$ICMP_ERRORS")" -eq 0
 
+say "somebody gives the device under a port an address: the instance is out of service"
+rv b initiate net > /dev/null
+soon 15 "the tunnel is up" tunnel_up b net
+code() { [[ $(rv b --json explain net | jq -r .code) == "$1" ]]; }
+capture_start "$WORK/quiet.pcap"
+ip -n "$GWB" addr add 198.51.100.9/32 dev lan0
+soon 10 "explain says which wall fell" code RV-INST-003
+knock
+hold "nobody is answered" not in_ns "$PUB-9" ping -c 2 -i 0.2 -W 1 192.0.2.2
+hold "the tunnel refuses" not rv b initiate net
+quiet "out of service"
+ip -n "$GWB" addr del 198.51.100.9/32 dev lan0
+soon 10 "it returns to service" rv b initiate net
+soon 20 "the tunnel is up again" tunnel_up b net
+soon 5 "hosts reach each other" in_ns "$HB" ping -c 1 -W 1 10.1.0.2
+wan_carrier() { [[ $(ip -n "$GWB" -o link show dev wan) == *"$1"* ]]; }
+ip -n "$PUB" link set to-b down
+soon 5 "a port without a link has a twin without a carrier" wan_carrier NO-CARRIER
+ip -n "$PUB" link set to-b up
+soon 5 "and gets it back" wan_carrier LOWER_UP
+soon 10 "hosts reach each other" in_ns "$HB" ping -c 1 -W 1 10.1.0.2
+
 say "ravelind is killed with the tunnel up"
 rv b initiate net > /dev/null
 soon 15 "the tunnel is up" tunnel_up b net
