@@ -298,7 +298,7 @@ fn both_call() {
         call(&mut world, 1, 1);
         world.run_for(2 * SECOND);
         assert_eq!((world.ikes(0).len(), crossed(&world)), (2, [1, 1]), "{seed}");
-        world.run_for(6 * SECOND);
+        world.run_for(18 * SECOND);
         world.traffic();
         assert_eq!((world.ikes(0).len(), world.children(0).len()), (1, 1), "{seed}");
         settle(&mut world);
@@ -370,7 +370,7 @@ fn a_peer_without_the_rule_is_not_left_with_both() {
         call(&mut world, 1, 1);
         world.run_for(2 * SECOND);
         assert_eq!((world.ikes(0).len(), crossed(&world)), (2, [1, 0]), "{seed}");
-        world.run_for(40 * SECOND);
+        world.run_for(50 * SECOND);
         settle(&mut world);
         assert_eq!((world.ikes(0).len(), world.children(0).len()), (1, 1), "{seed}");
     }

@@ -18,12 +18,12 @@ use crate::want::Role;
 use crate::wire::Nonce;
 use std::time::Duration;
 
-/// How long the caller of the losing tunnel waits: a peer that closes one by a rule of its own does so when the second
-/// comes up.
-const CALLER: Duration = Duration::from_secs(3);
+/// How long the caller of the losing tunnel waits: a peer that closes one by a rule of its own has done so by then.
+/// strongSwan, told to replace, does it 10 s after the second came up; had we closed the other one, none would be left.
+const CALLER: Duration = Duration::from_secs(15);
 
 /// How long the other end leaves it to the caller.
-const CALLED: Duration = Duration::from_secs(30);
+const CALLED: Duration = Duration::from_secs(45);
 
 /// Between two looks at whether the children are taken over: doubled up to the last.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(64));
