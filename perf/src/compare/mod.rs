@@ -41,8 +41,8 @@ pub struct Options {
     /// Core everybody measured runs on (default: the last one there is)
     #[arg(long)]
     core: Option<usize>,
-    /// Real-time priority (SCHED_FIFO) of what is measured, so that other work waits; 0 for none
-    #[arg(long, default_value_t = 10)]
+    /// Real-time priority (SCHED_FIFO) of what is measured; other work on the core then waits. 0 for none
+    #[arg(long, default_value_t = 0)]
     priority: u8,
     /// Keep no record under perf/records/
     #[arg(long)]

@@ -25,6 +25,7 @@ use peers::Mode;
 use program::Program;
 use setup::{Memory, Setup};
 use traffic::{Sa, Traffic};
+use worker::READY;
 
 /// Packets of the proof, without those that must be dropped.
 const PROOF: usize = 10_000;
@@ -145,31 +146,32 @@ impl Bench {
         let traffic = load.traffic();
         self.prove(&traffic)?;
         let input = self.cycle("all", &traffic)?;
-        let programs = self.programs(&traffic, &input)?;
+        let mut programs = self.programs(&traffic, &input)?;
         let mut series: Vec<Series> = programs
             .iter()
             .map(|program| Series { name: program.name.clone(), values: Vec::new() })
             .collect();
         for _ in 0..repeats {
-            for (program, series) in programs.iter().zip(&mut series) {
+            for (program, series) in programs.iter_mut().zip(&mut series) {
                 series.values.push(program.turn(WINDOW)? * self.tsc_hz);
             }
         }
         let [io, ours, peers @ ..] = series.as_slice() else { bail!("everybody was measured") };
         let mut outcome = Outcome::net(scenario, io, ours, peers)?;
         if let Load::Mixed { .. } = load {
-            outcome.parts = Some(self.parts(load, &programs)?);
+            outcome.parts = Some(self.parts(load, &mut programs)?);
         }
         Ok(outcome)
     }
 
     /// The mean of the parts of a mixed scenario, gross, and the mixed one's own figure in the same minutes.
-    fn parts(&self, load: Load, programs: &[Program]) -> anyhow::Result<super::outcome::Parts> {
-        let mixed = programs.get(1).context("ours was measured")?;
+    fn parts(&self, load: Load, programs: &mut [Program]) -> anyhow::Result<super::outcome::Parts> {
+        let mixed = programs.get_mut(1).context("ours was measured")?;
         let (mut whole, mut parts) = (Series::default(), Series::default());
         for traffic in load.parts() {
             let setup = self.setup("part", &traffic, &self.cycle("part", &traffic)?);
-            let part = Program::start("part", peers::ours(&setup, &self.pinning)?, &setup)?;
+            let command = peers::ours(&setup, &self.pinning)?;
+            let mut part = Program::start("part", command, Some(READY), &setup)?;
             part.pause()?;
             let mut turns = Series::default();
             for _ in 0..5 {
@@ -183,19 +185,20 @@ impl Bench {
 
     /// Everybody, started and paused: testpmd, ours, and the peer in both modes.
     fn programs(&self, traffic: &Traffic, input: &Path) -> anyhow::Result<Vec<Program>> {
-        let start = |name: &str, command: &dyn Fn(&Setup) -> anyhow::Result<Command>| {
+        let start = |name: &str, ready, command: &dyn Fn(&Setup) -> anyhow::Result<Command>| {
             let setup = self.setup(name, traffic, input);
-            let program = Program::start(name, command(&setup)?, &setup)?;
+            let program = Program::start(name, command(&setup)?, ready, &setup)?;
             program.pause()?;
             anyhow::Ok(program)
         };
         let mut programs = vec![
-            start("testpmd", &|setup| Ok(peers::testpmd(setup, &self.pinning)))?,
-            start("ravelin", &|setup| peers::ours(setup, &self.pinning))?,
+            start("testpmd", None, &|setup| Ok(peers::testpmd(setup, &self.pinning)))?,
+            start("ravelin", Some(READY), &|setup| peers::ours(setup, &self.pinning))?,
         ];
         for mode in [Mode::Lookaside, Mode::CpuCrypto] {
-            programs
-                .push(start(mode.name(), &|setup| peers::secgw(&self.secgw, mode, setup, &self.pinning))?);
+            programs.push(start(mode.name(), None, &|setup| {
+                peers::secgw(&self.secgw, mode, setup, &self.pinning)
+            })?);
         }
         Ok(programs)
     }
@@ -236,9 +239,9 @@ impl Bench {
         let counters = talker.line()?;
         drop(talker);
         self.judge(&mine, "ravelin", &counters)?;
-        let theirs = setup("proof-peer");
+        let theirs = Setup { traffic: traffic.without_esn(), ..setup("proof-peer") };
         let command = peers::secgw(&self.secgw, Mode::Lookaside, &theirs, &self.pinning)?;
-        Program::start("ipsec-secgw", command, &theirs)?.finish(all as u64)?;
+        Program::start("ipsec-secgw", command, None, &theirs)?.finish(all as u64)?;
         self.judge(&theirs, "ipsec-secgw", "{}")
     }
 
@@ -251,7 +254,7 @@ impl Bench {
         let oracle = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/lib/bench_oracle.py");
         let spec = setup.input.with_extension(format!("{who}.judge.json"));
         std::fs::write(&spec, serde_json::to_string(setup)?)?;
-        let output = Command::new("python3").arg(oracle).arg(who).arg(&spec).arg(counters).output();
+        let output = Command::new("/usr/bin/python3").arg(oracle).arg(who).arg(&spec).arg(counters).output();
         let output = output.context("python3 could not be run")?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "the oracle refuses what {who} did: {}", said.trim());

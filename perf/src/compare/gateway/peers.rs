@@ -74,11 +74,10 @@ fn rules(text: &mut String, sa: &Sa, mode: Mode, inbound: bool) -> anyhow::Resul
         ("out", format!("src 10.1.0.0/16 dst {network}/24"), addresses(GATEWAY, peer))
     };
     let kind = if mode == Mode::CpuCrypto { " type cpu-crypto" } else { "" };
-    let esn = if sa.esn { " esn 1" } else { "" };
     writeln!(text, "sp ipv4 {way} esp protect {spi} pri 1 {selectors} sport 0:65535 dport 0:65535")?;
     writeln!(
         text,
-        "sa {way} {spi} aead_algo aes-{}-gcm aead_key {key} mode ipv4-tunnel {outer}{esn}{kind}",
+        "sa {way} {spi} aead_algo aes-{}-gcm aead_key {key} mode ipv4-tunnel {outer}{kind}",
         sa.bits
     )?;
     Ok(())

@@ -95,6 +95,12 @@ struct Packet {
 }
 
 impl Traffic {
+    /// As `ipsec-secgw` carries it, which has extended sequence numbers for all associations or for none.
+    pub fn without_esn(&self) -> Traffic {
+        let sas = self.sas.iter().map(|sa| Sa { esn: false, ..*sa }).collect();
+        Traffic { sas, ..self.clone() }
+    }
+
     /// Packets that are sent over and over: each association once, each size, and no fewer than a few bursts.
     pub fn cycle(&self) -> usize {
         let round = self.sizes.len();

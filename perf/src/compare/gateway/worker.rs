@@ -44,6 +44,9 @@ use ravelin_gcm::Kernel;
 use super::setup::{CACHE, DESCRIPTORS, ROOM, Setup};
 use super::traffic::{GATEWAY, HOST, NEIGHBOUR, ROUTER, Sa};
 
+/// What it says when all associations are in place.
+pub const READY: &str = "ready";
+
 const WORKER: WorkerId = WorkerId(0);
 const PUBLIC: u16 = 0;
 const PRIVATE: u16 = 1;
@@ -193,7 +196,7 @@ impl Gateway {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let running = lcore.launch(move || worker.run(&stopped, Idle::Poll))?;
-        say("ready")?;
+        say(READY)?;
         for line in std::io::stdin().lock().lines() {
             line?;
             writer.deliver();
