@@ -44,7 +44,7 @@ impl<P: Pool> Core<P> {
     fn rekey(&mut self, connection: ConnectionId, name: &str, ike: bool) -> Result<Reply, ApiError> {
         let refused = || ApiError::Refused { why: format!("{name} is not up: there is nothing to rekey") };
         let status = self.status.tunnel(connection).ok_or_else(refused)?;
-        let sa = status.ike.as_ref().ok_or_else(refused)?.id;
+        let sa = status.ike().ok_or_else(refused)?.id;
         let children: Vec<_> = status.children.values().map(|(child, _)| *child).collect();
         if ike {
             self.command(Command::RekeyIke { ike: sa });

@@ -186,7 +186,7 @@ impl<P: Pool> Core<P> {
 
     fn tunnel(&self, id: ConnectionId, tunnel: &plan::Tunnel) -> Tunnel {
         let status = self.status.tunnel(id).cloned().unwrap_or_default();
-        let ike = status.ike.as_ref();
+        let ike = status.ike();
         let manual = matches!(tunnel.keying, plan::Keying::Manual(_));
         let outage = self.service.of_tunnel(tunnel);
         let children: Vec<Child> = self

@@ -160,7 +160,7 @@ fn negotiation(evidence: &Evidence<'_>) -> Vec<Rung> {
         (Stage::Proof, "both sides proved who they are"),
         (Stage::Child, "CHILD SA agreed"),
     ];
-    let ike = evidence.status.and_then(|status| status.ike.as_ref());
+    let ike = evidence.status.and_then(status::Tunnel::ike);
     let last = evidence.attempts.last();
     let mut failed = false;
     let climb = |(stage, question): (Stage, &str)| {

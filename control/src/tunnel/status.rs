@@ -17,8 +17,8 @@ use crate::observe::journal::Journal;
 /// What is known of one tunnel.
 #[derive(Debug, Clone, Default)]
 pub struct Tunnel {
-    /// The IKE SA that is up.
-    pub ike: Option<Ike>,
+    /// The IKE SAs that are up, newest last: two for a while where both ends called at once.
+    pub ikes: Vec<Ike>,
     /// Children that are up, by configuration, and the SA of each.
     pub children: BTreeMap<ChildId, (ChildSaId, ChildUp)>,
     /// Why it is not up.
@@ -59,6 +59,11 @@ pub struct Status {
 }
 
 impl Tunnel {
+    /// The IKE SA that is up.
+    pub fn ike(&self) -> Option<&Ike> {
+        self.ikes.last()
+    }
+
     /// Up when all of `configured` children are; degraded when some are.
     pub fn state(&self, configured: usize) -> State {
         match self.children.len() {
@@ -79,7 +84,7 @@ impl Status {
     /// An attempt was begun by us.
     pub fn connecting(&mut self, id: ConnectionId) {
         let tunnel = self.tunnels.entry(id).or_default();
-        tunnel.connecting = tunnel.ike.is_none();
+        tunnel.connecting = tunnel.ikes.is_empty();
     }
 
     /// Takes in what the engine says, and notes it in the journal.
@@ -114,10 +119,8 @@ impl Status {
                 journal.note(roster.name(connection), "ike-rekey-failed", told(&reason));
             }
             Event::PeerMoved { ike, old, new } => {
-                if let Some((id, tunnel)) = self.of_ike(ike) {
-                    if let Some(ike) = &mut tunnel.ike {
-                        ike.remote = new;
-                    }
+                if let Some((id, _, ike)) = self.of_ike(ike) {
+                    ike.remote = new;
                     journal.note(roster.name(id), "peer-moved", format!("from {old} to {new}"));
                 }
             }
@@ -128,14 +131,16 @@ impl Status {
         }
     }
 
-    fn of_ike(&mut self, ike: IkeId) -> Option<(ConnectionId, &mut Tunnel)> {
-        let is = |tunnel: &Tunnel| tunnel.ike.as_ref().is_some_and(|current| current.id == ike);
-        self.tunnels.iter_mut().find(|(_, tunnel)| is(tunnel)).map(|(id, tunnel)| (*id, tunnel))
+    fn of_ike(&mut self, ike: IkeId) -> Option<(ConnectionId, &mut u64, &mut Ike)> {
+        self.tunnels.iter_mut().find_map(|(id, tunnel)| {
+            let ike = tunnel.ikes.iter_mut().find(|known| known.id == ike)?;
+            Some((*id, &mut tunnel.ike_rekeys, ike))
+        })
     }
 
     fn ike_up(&mut self, now: Instant, up: &IkeUp, roster: &Roster, journal: &Journal) {
         let tunnel = self.tunnels.entry(up.connection).or_default();
-        tunnel.ike = Some(Ike {
+        tunnel.ikes.push(Ike {
             id: up.ike,
             suite: up.suite,
             spis: (up.initiator_spi, up.responder_spi),
@@ -157,11 +162,9 @@ impl Status {
         roster: &Roster,
         journal: &Journal,
     ) {
-        let Some((id, tunnel)) = self.of_ike(ike) else { return };
-        tunnel.ike_rekeys += 1;
-        if let Some(ike) = &mut tunnel.ike {
-            (ike.spis, ike.suite) = (spis, suite);
-        }
+        let Some((id, rekeys, ike)) = self.of_ike(ike) else { return };
+        *rekeys += 1;
+        (ike.spis, ike.suite) = (spis, suite);
         journal.note(roster.name(id), "ike-rekeyed", format!("{:016x}_i {:016x}_r", spis.0, spis.1));
     }
 
@@ -176,8 +179,9 @@ impl Status {
     ) {
         journal.note(roster.name(connection), "ike-down", told(&reason));
         let tunnel = self.tunnels.entry(connection).or_default();
-        if tunnel.ike.as_ref().is_some_and(|current| current.id == ike) {
-            tunnel.ike = None;
+        let known = tunnel.ikes.len();
+        tunnel.ikes.retain(|known| known.id != ike);
+        if known > 0 && tunnel.ikes.is_empty() {
             tunnel.since = now;
             tunnel.reason = Some(reason);
         }
@@ -244,4 +248,56 @@ fn told(failure: &Failure) -> String {
 fn stranger(attempt: &ravelin_ike::recorder::Attempt) -> String {
     let why = attempt.failure.as_ref().map_or_else(String::new, told);
     format!("{} to {}: {why}", attempt.remote, attempt.local)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ravelin_ike::config::{Encryption, Group, Identity, Prf};
+    use ravelin_ike::want::{Path, Role};
+
+    fn up(ike: u64) -> Event {
+        let address = std::net::SocketAddr::from(([192, 0, 2, 1], 500));
+        Event::IkeUp(Box::new(IkeUp {
+            ike: IkeId(ike),
+            connection: ConnectionId(1),
+            role: Role::Initiator,
+            initiator_spi: ike,
+            responder_spi: ike,
+            suite: IkeSuite {
+                encryption: Encryption::AesGcm128,
+                integrity: None,
+                prf: Prf::HmacSha256,
+                group: Group::X25519,
+            },
+            path: Path {
+                instance: 0,
+                local: address,
+                remote: address,
+                udp_encapsulation: false,
+                remote_behind_nat: false,
+            },
+            local_behind_nat: false,
+            local_identity: Identity::address(address.ip()),
+            remote_identity: Identity::address(address.ip()),
+        }))
+    }
+
+    /// Where both ends called at once, the one that is closed takes the other from nobody's sight.
+    #[test]
+    fn the_other_of_two_calls_stays_in_sight() {
+        let (mut status, roster, journal) = (Status::default(), Roster::default(), Journal::default());
+        let mut tell = |event| status.event(Instant(0), event, &roster, &journal);
+        let down = |ike| Event::IkeDown {
+            ike: IkeId(ike),
+            connection: ConnectionId(1),
+            reason: Failure::Superseded,
+        };
+        [up(1), up(2), down(2)].into_iter().for_each(&mut tell);
+        let tunnel = |status: &Status| status.tunnel(ConnectionId(1)).unwrap().clone();
+        assert_eq!(tunnel(&status).ike().map(|ike| ike.spis), Some((1, 1)));
+        assert!(tunnel(&status).reason.is_none());
+        status.event(Instant(0), down(1), &roster, &journal);
+        assert!(tunnel(&status).ike().is_none() && tunnel(&status).reason.is_some());
+    }
 }
