@@ -5,6 +5,7 @@
 //! code with anybody (`scripts/lib/bench_oracle.py`); then all run in turn on one core. What testpmd costs
 //! that carries the packets over untouched is taken off everybody's figure.
 
+mod oracle;
 mod pages;
 mod peers;
 mod program;
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 
 use super::child::{Pinning, Talker};
 use super::gcm::built;
@@ -238,27 +239,16 @@ impl Bench {
         let mut talker = Talker::start("ravelin", peers::ours(&mine, &self.pinning)?)?;
         let counters = talker.line()?;
         drop(talker);
-        self.judge(&mine, "ravelin", &counters)?;
+        oracle::judge(&mine, "ravelin", &counters)?;
         let theirs = Setup { traffic: traffic.without_esn(), ..setup("proof-peer") };
         let command = peers::secgw(&self.secgw, Mode::Lookaside, &theirs, &self.pinning)?;
         Program::start("ipsec-secgw", command, None, &theirs)?.finish(all as u64)?;
-        self.judge(&theirs, "ipsec-secgw", "{}")
+        oracle::judge(&theirs, "ipsec-secgw", "{}")
     }
 
     /// What begins the names of this run's DPDK processes.
     fn prefix() -> String {
         format!("ravelin-perf-{}-", std::process::id())
-    }
-
-    fn judge(&self, setup: &Setup, who: &str, counters: &str) -> anyhow::Result<()> {
-        let oracle = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/lib/bench_oracle.py");
-        let spec = setup.input.with_extension(format!("{who}.judge.json"));
-        std::fs::write(&spec, serde_json::to_string(setup)?)?;
-        let output = Command::new("/usr/bin/python3").arg(oracle).arg(who).arg(&spec).arg(counters).output();
-        let output = output.context("python3 could not be run")?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "the oracle refuses what {who} did: {}", said.trim());
-        Ok(())
     }
 }
 

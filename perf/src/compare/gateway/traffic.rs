@@ -166,7 +166,7 @@ impl Traffic {
         let remote = packet.sa.host();
         let (from, to) = if self.decap { (remote, HOST) } else { (HOST, remote) };
         let inner = inner(packet, source.unwrap_or(from), to)?;
-        let packet = if self.decap { sealed(packet, &inner)? } else { inner };
+        let packet = if self.decap { sealed(packet, &inner, packet.sa.peer(), GATEWAY)? } else { inner };
         let mut frame = vec![0; eth::Repr::LEN];
         let ethernet =
             eth::Repr { destination: FIRST_PORT, source: NEIGHBOUR, ethertype: eth::ethertype::IPV4 };
@@ -211,8 +211,8 @@ fn header_of(
     })
 }
 
-/// `inner` in ESP from its peer (RFC 4303 §2, RFC 4106 §3 to §5).
-fn sealed(packet: &Packet, inner: &[u8]) -> anyhow::Result<Vec<u8>> {
+/// `inner` in ESP (RFC 4303 §2, RFC 4106 §3 to §5).
+fn sealed(packet: &Packet, inner: &[u8], from: Ipv4Addr, to: Ipv4Addr) -> anyhow::Result<Vec<u8>> {
     let Packet { sa, sequence, .. } = *packet;
     let keymat = sa.keymat();
     let (key, salt) = keymat.split_at(sa.bits / 8);
@@ -232,7 +232,7 @@ fn sealed(packet: &Packet, inner: &[u8]) -> anyhow::Result<Vec<u8>> {
     let length = ipv4::Repr::LEN + head.len() + iv.len() + text.len() + tag.as_ref().len();
     ensure!(!sa.esn, "the sequence numbers of what is read over and over are not extended");
     let mut octets = vec![0; ipv4::Repr::LEN];
-    header_of(length, sequence as u16, protocol::ESP, sa.peer(), GATEWAY)?.emit(&mut octets)?;
+    header_of(length, sequence as u16, protocol::ESP, from, to)?.emit(&mut octets)?;
     octets.extend(head.iter().chain(&iv).chain(&text).chain(tag.as_ref()));
     Ok(octets)
 }
@@ -258,6 +258,40 @@ impl Capture {
 
     fn finish(mut self) -> anyhow::Result<()> {
         Ok(self.0.flush()?)
+    }
+}
+
+/// For the oracle's tests: what a gateway should make of the input.
+#[cfg(test)]
+pub mod testing {
+    use super::*;
+
+    /// The frames that should come out, in order.
+    pub fn right_answer(traffic: &Traffic, count: usize) -> Vec<Vec<u8>> {
+        traffic.packets(count).iter().map(|packet| answer(traffic, packet)).collect()
+    }
+
+    fn answer(traffic: &Traffic, packet: &Packet) -> Vec<u8> {
+        let remote = packet.sa.host();
+        let (from, to) = if traffic.decap { (remote, HOST) } else { (HOST, remote) };
+        let mut octets = inner(packet, from, to).unwrap();
+        ipv4::decrement_ttl(&mut octets).unwrap();
+        if !traffic.decap {
+            octets = sealed(packet, &octets, GATEWAY, packet.sa.peer()).unwrap();
+        }
+        let mut frame = vec![0; eth::Repr::LEN];
+        let ethernet =
+            eth::Repr { destination: NEIGHBOUR, source: FIRST_PORT, ethertype: eth::ethertype::IPV4 };
+        ethernet.emit(&mut frame).unwrap();
+        frame.extend(octets);
+        frame
+    }
+
+    /// Writes a capture of them.
+    pub fn write(path: &Path, frames: &[Vec<u8>]) {
+        let mut capture = Capture::create(path).unwrap();
+        frames.iter().for_each(|frame| capture.write(frame).unwrap());
+        capture.finish().unwrap();
     }
 }
 
