@@ -76,6 +76,12 @@ impl Routing {
         self.write_route(instance, destination, tables);
     }
 
+    /// Takes a route into a tunnel away; what the kernel has for it counts again.
+    pub fn remove_tunnel(&mut self, instance: u16, destination: IpNet, tables: &mut Tables) {
+        self.tunnels.remove(&(instance, destination));
+        self.write_route(instance, destination, tables);
+    }
+
     /// Adds a static route of the configuration.
     pub fn add_static(&mut self, instance: u16, destination: IpNet, via: IpAddr, tables: &mut Tables) {
         self.statics.insert((instance, destination), via);

@@ -4,7 +4,7 @@
 use comfy_table::{ContentArrangement, Table, TableStyle};
 
 use super::reply::{
-    Attempt, Counter, Event, Explain, Finding, Port, Reply, Rung, Sa, State, Tunnel, Version, Worker,
+    Applied, Attempt, Counter, Event, Explain, Finding, Port, Reply, Rung, Sa, State, Tunnel, Version, Worker,
 };
 
 /// The text an operator sees; ends without a newline.
@@ -20,6 +20,7 @@ pub fn text(reply: &Reply) -> String {
         Reply::Done { message } => message.clone(),
         Reply::Events { events } => lines(events, event),
         Reply::Doctor { findings } => lines(findings, finding),
+        Reply::Applied(applied) => self::applied(applied),
     }
 }
 
@@ -31,6 +32,7 @@ pub fn exit_code(reply: &Reply) -> u8 {
             State::Degraded => 2,
             State::Connecting | State::Down => 1,
         },
+        Reply::Applied(applied) if !applied.needs_restart.is_empty() => 2,
         Reply::Doctor { findings } if findings.iter().any(|finding| finding.severity == "error") => 1,
         _ => 0,
     }
@@ -221,6 +223,21 @@ fn attempt(attempt: &Attempt) -> String {
 fn event(event: &Event) -> String {
     let Event { number, time, tunnel, what, text } = event;
     format!("{number} {time:.3} {what} {tunnel} {text}").trim_end().to_owned()
+}
+
+fn applied(applied: &Applied) -> String {
+    let lists = [
+        ("added", "", &applied.added),
+        ("removed", "", &applied.removed),
+        ("changed", " (from the next negotiation on)", &applied.changed),
+        ("replaced", " (closed and opened anew)", &applied.replaced),
+        ("other addresses", "", &applied.readdressed),
+        ("needs a restart", " (as it was until then)", &applied.needs_restart),
+    ];
+    let lists = lists.into_iter().filter(|(_, _, names)| !names.is_empty());
+    let mut text = if applied.dry_run { "nothing was changed; it would be:\n" } else { "" }.to_owned();
+    text.extend(lists.map(|(what, note, names)| format!("{what}: {}{note}\n", names.join(", "))));
+    text + &format!("untouched: {} tunnels", applied.untouched)
 }
 
 fn finding(finding: &Finding) -> String {

@@ -51,6 +51,29 @@ pub enum Reply {
         /// One each.
         findings: Vec<Finding>,
     },
+    /// A configuration was applied, or compared.
+    Applied(Applied),
+}
+
+/// What another configuration changes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Applied {
+    /// Nothing was done: this is what would be.
+    pub dry_run: bool,
+    /// New tunnels.
+    pub added: Vec<String>,
+    /// Tunnels closed and removed.
+    pub removed: Vec<String>,
+    /// Tunnels that are other from their next negotiation on; they stay up.
+    pub changed: Vec<String>,
+    /// Tunnels closed and opened anew.
+    pub replaced: Vec<String>,
+    /// Interfaces with other addresses.
+    pub readdressed: Vec<String>,
+    /// Tunnels that stay as they are.
+    pub untouched: usize,
+    /// What changes with a restart only.
+    pub needs_restart: Vec<String>,
 }
 
 /// Version and uptime.

@@ -42,6 +42,17 @@ pub enum Request {
     /// What is wrong with the machine around us.
     #[serde(rename = "doctor")]
     Doctor,
+    /// Read the configuration again and carry out what is other.
+    #[serde(rename = "config.apply")]
+    ConfigApply(ConfigApply),
+}
+
+/// How to apply a configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConfigApply {
+    /// Only say what would be done.
+    pub dry_run: bool,
 }
 
 /// Names a tunnel.

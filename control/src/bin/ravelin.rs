@@ -95,6 +95,10 @@ enum Config {
         /// The file.
         file: PathBuf,
     },
+    /// Say what applying the daemon's configuration file would change.
+    Plan,
+    /// Have the daemon read its configuration file again and change what is other.
+    Apply,
 }
 
 fn main() -> ExitCode {
@@ -125,7 +129,9 @@ fn request(verb: &Verb) -> Request {
         Verb::Show(Show::Tunnels) => Request::ShowTunnels,
         Verb::Show(Show::Sa) => Request::ShowSa,
         Verb::Show(Show::Counters) => Request::ShowCounters,
-        Verb::Show(Show::Version) | Verb::Config(_) => Request::ShowVersion,
+        Verb::Show(Show::Version) | Verb::Config(Config::Check { .. }) => Request::ShowVersion,
+        Verb::Config(Config::Plan) => Request::ConfigApply(request::ConfigApply { dry_run: true }),
+        Verb::Config(Config::Apply) => Request::ConfigApply(request::ConfigApply { dry_run: false }),
         Verb::Explain(tunnel) => Request::Explain(name(tunnel)),
         Verb::Initiate(tunnel) => Request::Initiate(name(tunnel)),
         Verb::Terminate(tunnel) => Request::Terminate(name(tunnel)),

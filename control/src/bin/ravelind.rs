@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use ravelin_control::config::{self, Plan};
+use ravelin_control::config::{self, Plan, Refusal};
 use tracing_subscriber::EnvFilter;
 
 /// IPsec security gateway.
@@ -23,19 +23,27 @@ struct Cli {
     eal: Vec<String>,
 }
 
+impl Cli {
+    /// The configuration with what the command line says instead.
+    fn plan(&self) -> Result<Plan, Vec<Refusal>> {
+        let mut plan = config::load(&self.config, &|path| std::fs::read(path))?;
+        plan.eal.extend(self.eal.iter().cloned());
+        plan.socket = self.socket.clone().unwrap_or(plan.socket);
+        Ok(plan)
+    }
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let mut plan = match config::load(&cli.config, &|path| std::fs::read(path)) {
+    let plan = match cli.plan() {
         Ok(plan) => plan,
         Err(refusals) => {
             refusals.iter().for_each(|refusal| eprintln!("ravelind: {refusal}"));
             return ExitCode::FAILURE;
         }
     };
-    plan.eal.extend(cli.eal);
-    plan.socket = cli.socket.unwrap_or(plan.socket);
     log(&plan);
-    start(plan)
+    start(plan, cli)
 }
 
 /// `RAVELIN_LOG` wins over the configuration.
@@ -45,8 +53,8 @@ fn log(plan: &Plan) {
 }
 
 #[cfg(feature = "dpdk")]
-fn start(plan: Plan) -> ExitCode {
-    match ravelin_control::daemon::start::run(plan) {
+fn start(plan: Plan, cli: Cli) -> ExitCode {
+    match ravelin_control::daemon::start::run(plan, Box::new(move || cli.plan())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ravelind: {error}");
@@ -56,7 +64,7 @@ fn start(plan: Plan) -> ExitCode {
 }
 
 #[cfg(not(feature = "dpdk"))]
-fn start(_: Plan) -> ExitCode {
+fn start(_: Plan, _: Cli) -> ExitCode {
     eprintln!("ravelind: built without DPDK: rebuild with the feature `dpdk`");
     ExitCode::FAILURE
 }

@@ -19,8 +19,10 @@ use ravelin_ike::want::Answer;
 use super::devices::{Devices, State as PortState};
 use super::helpers::Helpers;
 use super::pulse::Pulse;
+use super::reload::Prepared;
 use super::service::Service;
 use super::view::{self, View};
+use crate::api::reply::Applied;
 use crate::api::{ApiError, Reply, Request};
 use crate::config::plan::{Keying, Plan};
 use crate::exception::{Exception, Rate};
@@ -54,8 +56,19 @@ pub enum Input {
     Answered(Ticket, Answer),
     /// An operator's request and where the answer goes.
     Asked(Request, Sender<Result<Reply, ApiError>>),
+    /// Another configuration, and where the report goes.
+    Configured(Work, Sender<Applied>),
     /// End in order.
     Stop,
+}
+
+/// What to do with another configuration.
+#[derive(Debug)]
+pub enum Work {
+    /// Say what it would change.
+    Compare(Box<Plan>),
+    /// Change it.
+    Apply(Box<Prepared>),
 }
 
 /// Everything the loop owns.
@@ -151,6 +164,13 @@ impl<P: Pool> Core<P> {
                 let answer = self.answer(&request);
                 // A client that has gone needs no answer.
                 let _ = reply.try_send(answer);
+            }
+            Input::Configured(work, report) => {
+                let applied = match work {
+                    Work::Compare(plan) => self.compare(&plan),
+                    Work::Apply(prepared) => self.apply(self.now(), *prepared),
+                };
+                let _ = report.try_send(applied);
             }
             Input::Stop => {}
         }

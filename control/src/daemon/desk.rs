@@ -8,8 +8,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use crossbeam::channel::{Sender, bounded};
 
-use super::core::Input;
+use super::core::{Input, Work};
+use super::reload::Reload;
 use super::view::View;
+use crate::api::reply::Applied;
 use crate::api::request::{Events, TunnelName};
 use crate::api::server::Answer;
 use crate::api::{ApiError, Reply, Request};
@@ -31,6 +33,8 @@ pub struct Desk {
     pub view: Arc<ArcSwap<View>>,
     /// The journal.
     pub journal: Arc<Journal>,
+    /// The way in for another configuration.
+    pub reload: Reload,
 }
 
 impl Desk {
@@ -40,6 +44,24 @@ impl Desk {
         let late = || ApiError::Late { milliseconds: patience.as_millis() as u64 };
         self.inputs.send_timeout(Input::Asked(request, reply), patience).map_err(|_| late())?;
         answer.recv_timeout(patience).map_err(|_| late())?
+    }
+
+    /// Reads the configuration again and has the loop carry out what is other, or only compare. The reading,
+    /// judging and loading is done here, on the thread of whoever asks.
+    ///
+    /// # Errors
+    /// Every refusal, a line each; nothing was changed then.
+    pub fn apply(&self, dry_run: bool) -> Result<Applied, ApiError> {
+        let refused = |why| ApiError::Refused { why };
+        let plan = self.reload.read().map_err(refused)?;
+        let work = match dry_run {
+            true => Work::Compare(Box::new(plan)),
+            false => Work::Apply(Box::new(self.reload.prepare(plan).map_err(refused)?)),
+        };
+        let (reply, answer) = bounded(1);
+        let late = || ApiError::Late { milliseconds: ACTION.as_millis() as u64 };
+        self.inputs.send_timeout(Input::Configured(work, reply), ACTION).map_err(|_| late())?;
+        answer.recv_timeout(ACTION).map_err(|_| late())
     }
 
     /// A view that is fresh, or the last one.
@@ -76,6 +98,7 @@ impl Answer for Desk {
             Request::Doctor => Ok(Reply::Doctor { findings: self.view().findings.clone() }),
             Request::Explain(name) => self.explain(&name),
             Request::Events(events) => Ok(self.events(&events)),
+            Request::ConfigApply(apply) => self.apply(apply.dry_run).map(Reply::Applied),
             action @ (Request::Initiate(_) | Request::Terminate(_) | Request::Rekey(_)) => {
                 self.ask(action, ACTION)
             }

@@ -3,8 +3,9 @@
 //! of the loop.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread;
+use std::time::Duration;
 
 use crossbeam::channel::{self, Receiver, Sender};
 use ravelin_ike::config::ConnectionId;
@@ -24,8 +25,11 @@ use crate::tunnel::connection;
 use crate::tunnel::roster::Roster;
 use crate::tunnel::scheme;
 
-/// Threads that sign.
+/// Threads that sign. One: what is asked for first is done first, so that a key is not forgotten before what
+/// was to be signed with it is signed.
 const KEEPERS: usize = 1;
+/// A key file may sit on a slow disk.
+const LOADING: Duration = Duration::from_secs(10);
 
 /// What a connection's questions are answered with.
 #[derive(Debug, Clone, Default)]
@@ -38,10 +42,60 @@ struct Basis {
 /// The threads' entries.
 #[derive(Debug)]
 pub struct Helpers {
-    keeper: Keeper,
+    keeper: Arc<Keeper>,
     pool: Pool<Input>,
     inputs: Sender<Input>,
     connections: BTreeMap<ConnectionId, Basis>,
+    /// Private keys, by certificate profile.
+    keys: BTreeMap<String, KeyName>,
+    /// Anchors, by profile.
+    profiles: BTreeMap<String, Arc<Profile>>,
+    loader: Loader,
+}
+
+/// Gives private keys to the keeper and waits for its word. Does not keep the keeper alive.
+#[derive(Debug, Clone)]
+pub struct Loader {
+    keeper: Weak<Keeper>,
+    loaded: Receiver<Loaded>,
+}
+
+/// A key's name, and why it was not loaded.
+type Loaded = (KeyName, Result<(), String>);
+
+impl Loader {
+    /// Loads every key of a plan, under the names of their profiles with `suffix`.
+    ///
+    /// # Errors
+    /// The first that cannot be loaded, and what to do.
+    pub fn load(&self, plan: &Plan, suffix: &str) -> Result<BTreeMap<String, KeyName>, String> {
+        let mut keys = BTreeMap::new();
+        for (name, profile) in &plan.cert_profiles {
+            let refused = |why: String| format!("cert-profile {name}: {why}");
+            let leaf = profile.chain.first().and_then(|der| Certificate::from_der(der).ok());
+            let certified = leaf.and_then(|leaf| leaf.public_key.clone().ok());
+            let certified = certified.ok_or_else(|| refused("its certificate has no usable key".into()))?;
+            let source = KeySource { path: profile.key_file.clone(), certified };
+            let key = KeyName::from(format!("{name}{suffix}").as_str());
+            self.load_one(&key, source).map_err(refused)?;
+            keys.insert(name.clone(), key);
+        }
+        Ok(keys)
+    }
+
+    fn load_one(&self, key: &KeyName, source: KeySource) -> Result<(), String> {
+        let keeper = self.keeper.upgrade().ok_or("the keeper has ended")?;
+        let request = keeper::Request::Load { key: key.clone(), source };
+        keeper.request(request).map_err(|error| error.to_string())?;
+        loop {
+            let waited = |_| format!("the keeper did not answer within {LOADING:?}");
+            let (name, result) = self.loaded.recv_timeout(LOADING).map_err(waited)?;
+            // An answer that came too late for its asker is nobody's.
+            if name == *key {
+                return result;
+            }
+        }
+    }
 }
 
 impl Helpers {
@@ -57,21 +111,74 @@ impl Helpers {
     ) -> Result<Self, String> {
         let machine = |error: std::io::Error| format!("a thread could not be started: {error}");
         let (sender, answers) = channel::unbounded();
-        let keeper = Keeper::start(KEEPERS, &sender).map_err(machine)?;
-        load_keys(plan, &keeper, &answers)?;
-        forward(answers, inputs.clone()).map_err(machine)?;
-        let profiles = profiles(plan)?;
-        let mut connections = BTreeMap::new();
-        for (id, tunnel) in roster.tunnels() {
-            let Keying::Ike(ike) = &tunnel.keying else { continue };
-            connections.insert(id, basis(&profiles, ike)?);
-        }
-        Ok(Self {
-            connections,
+        let (told, loaded) = channel::unbounded();
+        let keeper = Arc::new(Keeper::start(KEEPERS, &sender).map_err(machine)?);
+        forward(answers, inputs.clone(), told).map_err(machine)?;
+        let loader = Loader { keeper: Arc::downgrade(&keeper), loaded };
+        let mut helpers = Self {
+            keys: loader.load(plan, "")?,
+            profiles: profiles(plan)?,
+            loader,
+            connections: BTreeMap::new(),
             keeper,
             pool: Pool::start(threads, inputs).map_err(machine)?,
             inputs: inputs.clone(),
-        })
+        };
+        helpers.rebase(roster)?;
+        Ok(helpers)
+    }
+
+    /// The way for other keys.
+    pub fn loader(&self) -> Loader {
+        self.loader.clone()
+    }
+
+    /// Uses other keys and anchors from here on; those of profiles that `plan` has and they have not stay.
+    pub fn take_over(
+        &mut self,
+        plan: &Plan,
+        keys: BTreeMap<String, KeyName>,
+        profiles: BTreeMap<String, Arc<Profile>>,
+    ) {
+        let mut former: Vec<KeyName> = Vec::new();
+        for (name, key) in keys {
+            former.extend(self.keys.insert(name, key));
+        }
+        former.extend(
+            self.keys.extract_if(.., |name, _| !plan.cert_profiles.contains_key(name)).map(|(_, key)| key),
+        );
+        self.profiles.extend(profiles);
+        self.profiles.retain(|name, _| plan.trust.contains_key(name));
+        for key in former {
+            // What was to be signed with it has been asked for already, and is signed first.
+            let _ = self.keeper.request(keeper::Request::Forget { key });
+        }
+    }
+
+    /// Answers for the tunnels as they are now.
+    ///
+    /// # Errors
+    /// When an expected identity is none.
+    pub fn rebase(&mut self, roster: &Roster) -> Result<(), String> {
+        let mut connections = BTreeMap::new();
+        for (id, tunnel) in roster.tunnels() {
+            let Keying::Ike(ike) = &tunnel.keying else { continue };
+            connections.insert(id, self.basis(ike)?);
+        }
+        self.connections = connections;
+        Ok(())
+    }
+
+    fn basis(&self, ike: &Ike) -> Result<Basis, String> {
+        let key = match &ike.own {
+            OwnAuthentication::Certificate(name) => self.keys.get(name).cloned(),
+            OwnAuthentication::Psk(_) => None,
+        };
+        let profile = match &ike.peer {
+            PeerAuthentication::Certificate(name) => self.profiles.get(name).cloned(),
+            PeerAuthentication::Psk(_) => None,
+        };
+        Ok(Basis { key, profile, expected: connection::expected(ike)? })
     }
 
     fn refuse(&self, ticket: Ticket, answer: Answer) {
@@ -150,19 +257,8 @@ fn now() -> UnixTime {
     UnixTime(since.as_secs() as i64)
 }
 
-fn basis(profiles: &BTreeMap<String, Arc<Profile>>, ike: &Ike) -> Result<Basis, String> {
-    let key = match &ike.own {
-        OwnAuthentication::Certificate(name) => Some(KeyName::from(name.as_str())),
-        OwnAuthentication::Psk(_) => None,
-    };
-    let profile = match &ike.peer {
-        PeerAuthentication::Certificate(name) => profiles.get(name).cloned(),
-        PeerAuthentication::Psk(_) => None,
-    };
-    Ok(Basis { key, profile, expected: connection::expected(ike)? })
-}
-
-fn profiles(plan: &Plan) -> Result<BTreeMap<String, Arc<Profile>>, String> {
+/// The anchors of a plan, parsed.
+pub(super) fn profiles(plan: &Plan) -> Result<BTreeMap<String, Arc<Profile>>, String> {
     let profile = |(name, profile): (&String, &crate::config::plan::TrustAnchorProfile)| {
         let sources = Sources {
             anchors: &profile.anchors,
@@ -177,28 +273,22 @@ fn profiles(plan: &Plan) -> Result<BTreeMap<String, Arc<Profile>>, String> {
     plan.trust.iter().map(profile).collect()
 }
 
-/// Every key, or the first that cannot be loaded.
-fn load_keys(plan: &Plan, keeper: &Keeper, answers: &Receiver<keeper::Answer>) -> Result<(), String> {
-    for (name, profile) in &plan.cert_profiles {
-        let leaf = profile.chain.first().and_then(|der| Certificate::from_der(der).ok());
-        let certified = leaf.and_then(|leaf| leaf.public_key.clone().ok());
-        let certified =
-            certified.ok_or_else(|| format!("cert-profile {name}: its certificate has no usable key"))?;
-        let source = KeySource { path: profile.key_file.clone(), certified };
-        let request = keeper::Request::Load { key: name.as_str().into(), source };
-        keeper.request(request).map_err(|error| error.to_string())?;
-        if let Ok(keeper::Answer::Loaded { result: Err(error), .. }) = answers.recv() {
-            return Err(format!("cert-profile {name}: {error}"));
-        }
-    }
-    Ok(())
-}
-
-/// The keeper's answers as inputs of the loop.
-fn forward(answers: Receiver<keeper::Answer>, inputs: Sender<Input>) -> std::io::Result<()> {
+/// The keeper's signatures as inputs of the loop; its word on keys for whoever loads them.
+fn forward(
+    answers: Receiver<keeper::Answer>,
+    inputs: Sender<Input>,
+    loaded: Sender<Loaded>,
+) -> std::io::Result<()> {
     let pass = move || {
         for answer in answers {
-            let keeper::Answer::Signed { ticket, result } = answer else { continue };
+            let (ticket, result) = match answer {
+                keeper::Answer::Signed { ticket, result } => (ticket, result),
+                keeper::Answer::Loaded { key, result } => {
+                    // Whoever asked may have gone.
+                    let _ = loaded.send((key, result.map(drop).map_err(|error| error.to_string())));
+                    continue;
+                }
+            };
             let refused = |refusal: keeper::Refusal| AnswerError {
                 code: "RV-KEY-001".into(),
                 text: refusal.to_string(),

@@ -1,9 +1,11 @@
 //! The daemon: start and stop in order (`start`, `ports`, `layout`), the control loop (`core`, `wants`,
 //! `answers`), instances out of service (`service`, `outage`), devices
-//! (`devices`), what operators read (`view`, `desk`), and the threads that do its slow work
+//! (`devices`), other configurations
+//! while running (`reload`, `apply`), what operators read (`view`, `desk`), and the threads that do its slow work
 //! (`helpers`).
 
 mod answers;
+mod apply;
 pub mod core;
 pub mod datagram;
 pub mod desk;
@@ -15,6 +17,7 @@ mod outage;
 #[cfg(feature = "dpdk")]
 pub mod ports;
 pub mod pulse;
+pub mod reload;
 pub mod service;
 #[cfg(feature = "dpdk")]
 pub mod start;

@@ -10,9 +10,8 @@ use ravelin_ike::time::Instant;
 
 use super::core::{Core, Retry};
 use crate::api::ApiError;
-use crate::config::plan::{InstanceId, Keying, Tunnel};
+use crate::config::plan::{InstanceId, Tunnel};
 use crate::instance::{InstanceError, Wall};
-use crate::tunnel::connection;
 
 impl<P: Pool> Core<P> {
     /// An instance does not stand on its walls any more.
@@ -81,12 +80,7 @@ impl<P: Pool> Core<P> {
         if let Err(error) = self.workers.open_tunnel(&self.roster, id) {
             return tracing::error!(tunnel = tunnel.name, "{error}");
         }
-        let Keying::Ike(ike) = &tunnel.keying else { return };
-        let children = self.roster.children(id).map(|(number, child)| (number, child.clone()));
-        match connection::connection(&self.plan, tunnel, ike, children) {
-            Ok(connection) => self.engine.set_connection(now, id, Some(connection)),
-            Err(error) => tracing::error!("{error}"),
-        }
+        self.connect(now, id);
         if let Some(retry) = self.retry.get_mut(id.0 as usize) {
             *retry = Retry::default();
         }

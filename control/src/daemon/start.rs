@@ -25,6 +25,7 @@ use super::desk::Desk;
 use super::helpers::Helpers;
 use super::layout;
 use super::ports::{self, Ports, PortsError};
+use super::reload::{Reload, Reread};
 use super::service::Service;
 use super::view::{Machine, View};
 use crate::api::reply::Finding;
@@ -95,11 +96,11 @@ pub enum StartError {
     },
 }
 
-/// Runs the gateway until a signal ends it.
+/// Runs the gateway until a signal ends it. `reread` reads its configuration again.
 ///
 /// # Errors
 /// Why it did not start.
-pub fn run(plan: Plan) -> Result<(), StartError> {
+pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
     keep_secrets();
     let shape = Shape::usual(plan.workers.cores.len() as u8, plan.ports.len());
     let roster = Roster::new(&plan);
@@ -147,8 +148,10 @@ pub fn run(plan: Plan) -> Result<(), StartError> {
         roster,
         plan,
     };
-    listen(&core.plan, &inputs, view, journal)?;
-    signals(inputs)?;
+    let reload = Reload::new(reread, core.helpers.loader());
+    let desk = Arc::new(Desk { inputs: inputs.clone(), view, journal, reload });
+    listen(&core.plan, Arc::clone(&desk))?;
+    signals(inputs, desk)?;
     tracing::info!(
         tunnels = core.plan.tunnels.len(),
         workers = core.plan.workers.cores.len(),
@@ -279,32 +282,43 @@ fn caged(plan: &Plan, id: u16, instance: &plan::Instance) -> Result<Vec<String>,
     Ok(caged)
 }
 
-fn listen(
-    plan: &Plan,
-    inputs: &Sender<Input>,
-    view: Arc<ArcSwap<View>>,
-    journal: Arc<Journal>,
-) -> Result<(), StartError> {
+fn listen(plan: &Plan, desk: Arc<Desk>) -> Result<(), StartError> {
     let path: PathBuf = plan.socket.clone();
     let failed = |error| StartError::Machine { what: format!("control socket {}", path.display()), error };
     let access = Access::group(plan.socket_group.as_deref()).map_err(failed)?;
-    let desk = Desk { inputs: inputs.clone(), view, journal };
-    server::serve(&path, access, Arc::new(desk)).map_err(failed)
+    server::serve(&path, access, desk).map_err(failed)
 }
 
-/// SIGTERM and SIGINT end the daemon in order.
-fn signals(inputs: Sender<Input>) -> Result<(), StartError> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
+/// SIGTERM and SIGINT end the daemon in order; SIGHUP has it read its configuration again.
+fn signals(inputs: Sender<Input>, desk: Arc<Desk>) -> Result<(), StartError> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let failed = |error| StartError::Machine { what: "signal handlers".into(), error };
-    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT]).map_err(failed)?;
+    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(failed)?;
     let wait = move || {
-        for _ in signals.forever() {
+        for signal in signals.forever() {
+            if signal == SIGHUP {
+                reload(&desk);
+                continue;
+            }
             // The loop has gone already when nobody listens.
             let _ = inputs.send_timeout(Input::Stop, Duration::from_secs(1));
         }
     };
     std::thread::Builder::new().name("signals".into()).spawn(wait).map_err(failed)?;
     Ok(())
+}
+
+/// On a thread of its own: the next signal may be to stop.
+fn reload(desk: &Arc<Desk>) {
+    let desk = Arc::clone(desk);
+    let apply = move || {
+        if let Err(error) = desk.apply(false) {
+            desk.journal.note("", "config-refused", error.to_string());
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("reload".into()).spawn(apply) {
+        tracing::error!("a thread to read the configuration could not be started: {error}");
+    }
 }
 
 fn end(core: Core<Buffers>, stop: &AtomicBool, launched: Vec<Running<()>>) {

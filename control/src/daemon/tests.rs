@@ -1,6 +1,7 @@
 //! The loop with a real worker between two ports in memory: a host behind us sends, and what leaves on the
 //! public side is looked at. No instance thread: the kernel's words are put in by hand.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Instant as Clock;
@@ -20,9 +21,10 @@ use ravelin_ike::time::Instant;
 use super::core::{Core, Retry};
 use super::helpers::Helpers;
 use super::layout;
+use super::reload::Prepared;
 use super::service::Service;
 use super::view::{Machine, View};
-use crate::api::reply::State;
+use crate::api::reply::{Applied, State};
 use crate::api::request::TunnelName;
 use crate::api::{ApiError, Request};
 use crate::config::{self, Plan};
@@ -227,6 +229,14 @@ impl Bench {
         (self.left(WAN), self.left(LAN))
     }
 
+    /// Applies another configuration.
+    fn apply(&mut self, text: &str) -> Applied {
+        let prepared = Prepared { plan: plan(text), keys: BTreeMap::new(), profiles: BTreeMap::new() };
+        let applied = self.core.apply(self.core.now(), prepared);
+        self.settle();
+        applied
+    }
+
     fn events(&self) -> Vec<String> {
         let events = self.core.journal.read(0, std::time::Duration::ZERO);
         events.into_iter().map(|event| format!("{}: {}", event.what, event.text)).collect()
@@ -366,6 +376,94 @@ fn the_link_of_a_device_is_the_link_of_its_port() {
     bench.tell(link("eth1", true));
     let events: Vec<_> = bench.events().into_iter().filter(|event| event.starts_with("port-")).collect();
     assert_eq!(events, ["port-down: port wan has lost its link", "port-up: port wan has its link again"]);
+}
+
+/// The outer sequence number of the ESP packet that left.
+fn sequence(left: &[Vec<u8>]) -> u32 {
+    let esp = left.iter().find(|packet| is_esp(packet)).expect("an ESP packet");
+    u32::from_be_bytes(esp[24..28].try_into().unwrap())
+}
+
+fn spi(left: &[Vec<u8>]) -> Option<u32> {
+    let esp = left.iter().find(|packet| is_esp(packet))?;
+    Some(u32::from_be_bytes(esp[20..24].try_into().unwrap()))
+}
+
+const MORE: &str = r#"
+[tunnel.more]
+local = "192.0.2.2"
+remote = "192.0.2.1"
+local-ts = ["10.2.0.0/24"]
+remote-ts = ["10.7.0.0/24"]
+[tunnel.more.manual]
+suite = "aes128gcm16"
+inbound-spi = 0x2001
+inbound-key = "000102030405060708090a0b0c0d0e0f10111213"
+outbound-spi = 0x2002
+outbound-key = "202122232425262728292a2b2c2d2e2f30313233"
+"#;
+
+/// A tunnel comes, another is changed, one goes; what nobody touched goes on with its next sequence number,
+/// and what is gone is dropped, not sent in clear.
+#[test]
+fn another_configuration_touches_only_what_is_other() {
+    let mut bench = Bench::new();
+    let (old, new) = (v4(HOST, BEHIND, 100, false), v4(HOST, Ipv4Addr::new(10, 7, 0, 2), 100, false));
+    let first = sequence(&bench.send(&old).0);
+    assert_eq!(spi(&bench.send(&new).0), None, "not configured yet");
+
+    let applied = bench.apply(&format!("{}{MORE}", PLAN.replace("correct horse", "battery staple")));
+    assert_eq!((applied.added, applied.changed), (vec!["more".to_owned()], vec!["called".to_owned()]));
+    assert_eq!((applied.untouched, applied.removed.len(), applied.replaced.len()), (1, 0, 0));
+    assert_eq!(spi(&bench.send(&new).0), Some(0x2002));
+    assert_eq!(sequence(&bench.send(&old).0), first + 1, "its SA was not touched");
+    assert_eq!(bench.view().tunnels.len(), 3);
+
+    let rest = PLAN.find("[tunnel.called]").unwrap();
+    let fixed = PLAN.find("[tunnel.fixed]").unwrap();
+    let applied = bench.apply(&format!("{}{}{MORE}", &PLAN[..fixed], &PLAN[rest..]));
+    assert_eq!((applied.removed, applied.untouched), (vec!["fixed".to_owned()], 1));
+    let (out, back) = bench.send(&old);
+    assert!(!out.iter().any(|packet| is_esp(packet)) && back.is_empty());
+    assert!(out.iter().all(|packet| is_ike(packet)), "nothing in clear: {out:?}");
+    assert_eq!(sequence(&bench.send(&new).0), 2, "the other goes on");
+    let name = TunnelName { tunnel: "fixed".into() };
+    assert!(matches!(bench.core.answer(&Request::Terminate(name)), Err(ApiError::NotFound { .. })));
+
+    // It comes back with other keys, under a number that nobody uses any more.
+    let applied = bench.apply(&format!("{}{MORE}", PLAN.replace("0x1002", "0x1009")));
+    assert_eq!(applied.added, ["fixed"]);
+    let (out, _) = bench.send(&old);
+    assert_eq!((spi(&out), sequence(&out)), (Some(0x1009), 1));
+    let counted = bench.view().tunnels.iter().find(|t| t.name == "fixed").unwrap().children[0].out_packets;
+    assert_eq!(counted, 1, "what its last owner sent is not its own");
+}
+
+/// A tunnel whose SAs cannot stay is closed and opened anew; and one that comes while its instance is out of
+/// service waits for it.
+#[test]
+fn a_replaced_tunnel_and_one_that_waits_for_its_instance() {
+    let mut bench = Bench::new();
+    let old = v4(HOST, BEHIND, 100, false);
+    assert_eq!(sequence(&bench.send(&old).0), 1);
+    let applied = bench.apply(&PLAN.replace("20212223", "30313233"));
+    assert_eq!(applied.replaced, ["fixed"]);
+    assert_eq!(sequence(&bench.send(&old).0), 1, "another key, another count");
+    bench.tell(no_nft());
+    bench.apply(&format!("{PLAN}{MORE}"));
+    let new = v4(HOST, Ipv4Addr::new(10, 7, 0, 2), 100, false);
+    assert!(bench.send(&new).0.is_empty());
+    bench.tell(Event::Mended(Wall::Cage));
+    assert_eq!(spi(&bench.send(&new).0), Some(0x2002));
+}
+
+/// A dry run changes nothing.
+#[test]
+fn comparing_changes_nothing() {
+    let mut bench = Bench::new();
+    let report = bench.core.compare(&plan(&format!("workers.count = 2\n{PLAN}{MORE}")));
+    assert!(report.dry_run && report.added == ["more"] && report.needs_restart == ["workers"]);
+    assert_eq!(bench.view().tunnels.len(), 2);
 }
 
 /// A second wall that falls and stands again does not bring an instance back whose first is still down.

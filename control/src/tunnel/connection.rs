@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use ravelin_dataplane::policy::table::{MAX_CHILDREN, TooManyChildren};
 use ravelin_ike::config::{
     Auth, CertificateAuth, ChildConfig, ChildId, ChildLifetime, Connection, DeadPeer, Fragmentation, IdKind,
     Identity, IdentityMatch, IkeLifetime, InitialContact, NatTraversal, RemoteAddress, RemoteAuth, Selector,
@@ -65,6 +66,23 @@ pub fn connection(
         fragmentation: Some(Fragmentation { mtu: ike.policy.fragment_size }),
         initial_contact: InitialContact::default(),
     })
+}
+
+/// Whether a tunnel can be handed to the engine and the tables, asked before anything is changed.
+///
+/// # Errors
+/// Why not.
+pub fn usable(plan: &Plan, tunnel: &plan::Tunnel) -> Result<(), Unusable> {
+    let unusable = |what| Unusable { tunnel: tunnel.name.clone(), what };
+    let found = tunnel.children.len();
+    if found > MAX_CHILDREN {
+        return Err(unusable(TooManyChildren { found }.to_string()));
+    }
+    let plan::Keying::Ike(ike) = &tunnel.keying else { return Ok(()) };
+    expected(ike).map_err(unusable)?;
+    let children = tunnel.children.iter().cloned().enumerate();
+    let numbered = children.map(|(number, child)| (ChildId(number as u32), child));
+    connection(plan, tunnel, ike, numbered).map(drop)
 }
 
 fn ike_lifetime(hard: Duration) -> IkeLifetime {

@@ -81,6 +81,11 @@ impl Status {
         self.tunnels.get(&id)
     }
 
+    /// Forgets a tunnel whose number goes to another.
+    pub fn forget(&mut self, id: ConnectionId) {
+        self.tunnels.remove(&id);
+    }
+
     /// An attempt was begun by us.
     pub fn connecting(&mut self, id: ConnectionId) {
         let tunnel = self.tunnels.entry(id).or_default();

@@ -6,6 +6,7 @@ use ravelin_dataplane::sa::allocator::NoSlot;
 use ravelin_dataplane::sa::shard::{Shard, WorkerId};
 use ravelin_dataplane::sa::spi::{Place, Spi};
 use ravelin_dataplane::sa::suite::Suite;
+use ravelin_ike::config::ConnectionId;
 use ravelin_ike::id::{ChildSaId, Ticket};
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::{AnswerError, InstallChild, OutboundStart, Path};
@@ -45,23 +46,31 @@ impl From<InstallError> for AnswerError {
 /// Children spread over the workers, all of a tunnel on one (docs/design.md §3).
 pub fn homes(roster: &Roster, workers: usize) -> Vec<Home> {
     let mut next = vec![0; workers.max(1)];
-    let mut homes = vec![Home { worker: WorkerId(0), slot: 0 }; roster.child_count()];
+    let mut homes = Vec::new();
     for (tunnel, _) in roster.tunnels() {
-        let worker = tunnel.0 as usize % workers.max(1);
-        for (child, _) in roster.children(tunnel) {
-            let Some(slot) = next.get_mut(worker) else { continue };
-            if let Some(home) = homes.get_mut(child.0 as usize) {
-                *home = Home { worker: WorkerId(worker as u8), slot: *slot };
-            }
+        let worker = worker_of(tunnel, workers);
+        let Some(slot) = next.get_mut(worker.index()) else { continue };
+        for _ in roster.children(tunnel) {
+            homes.push(Home { worker, slot: *slot });
             *slot += 1;
         }
     }
     homes
 }
 
+/// The worker of all children of a tunnel.
+pub(super) fn worker_of(tunnel: ConnectionId, workers: usize) -> WorkerId {
+    WorkerId((tunnel.0 as usize % workers.max(1)) as u8)
+}
+
 /// Worker `n` starts with shard `n + 1` (`link::build`).
 fn shard_of(worker: WorkerId) -> Result<Shard, InstallError> {
     Shard::new(worker.0 + 1).ok_or(InstallError::Unknown("shard"))
+}
+
+/// The name of a child's SA with manual keys: the engine counts its names up from zero, these count down.
+fn manual_sa(child: ChildNumber) -> ChildSaId {
+    ChildSaId(u64::MAX - u64::from(child))
 }
 
 impl<P: Pool> Workers<P> {
@@ -184,16 +193,45 @@ impl<P: Pool> Workers<P> {
     /// # Errors
     /// When a worker has no room.
     pub fn install_manual(&mut self, roster: &Roster, now: Instant) -> Result<(), InstallError> {
-        for (id, tunnel) in roster.tunnels() {
-            let plan::Keying::Manual(manual) = &tunnel.keying else { continue };
-            let Some((child, _)) = roster.children(id).next() else { continue };
-            let place = self.manual(tunnel, manual, child.0, now)?;
-            let key = (tunnel.public, tunnel.local, Spi(manual.inbound_spi));
-            self.manual.push(Manual { tunnel: id, key, place });
+        for (id, _) in roster.tunnels() {
+            self.install_manual_of(roster, id, now)?;
         }
-        self.write_manual();
         self.tables.publish();
         Ok(())
+    }
+
+    /// The same for one tunnel, if its keys are manual. Its SPI is known when the tables are published.
+    ///
+    /// # Errors
+    /// When the worker has no room.
+    pub fn install_manual_of(
+        &mut self,
+        roster: &Roster,
+        id: ConnectionId,
+        now: Instant,
+    ) -> Result<(), InstallError> {
+        let Some((tunnel, plan::Keying::Manual(manual))) = roster.tunnel(id).map(|t| (t, &t.keying)) else {
+            return Ok(());
+        };
+        let Some((child, _)) = roster.children(id).next() else { return Ok(()) };
+        let place = self.manual(tunnel, manual, child.0, now)?;
+        let key = (tunnel.public, tunnel.local, Spi(manual.inbound_spi));
+        self.manual.push(Manual { tunnel: id, key, place });
+        self.write_manual();
+        Ok(())
+    }
+
+    /// Takes the SAs of a tunnel with manual keys out.
+    pub fn remove_manual(&mut self, id: ConnectionId, roster: &Roster) {
+        let former = self.manual.len();
+        self.manual.retain(|manual| manual.tunnel != id);
+        if self.manual.len() == former {
+            return;
+        }
+        for (child, _) in roster.children(id) {
+            self.remove(manual_sa(child.0));
+        }
+        self.write_manual();
     }
 
     fn manual(
@@ -220,8 +258,7 @@ impl<P: Pool> Workers<P> {
         let turn = Turn::Now;
         self.outbox.put(home.worker, Order::Outbound { slot: home.slot, parts: outbound, key, turn }, None);
         self.sas.add(Installed {
-            // The engine counts its names up from zero; manual SAs count down.
-            sa: ChildSaId(u64::MAX - u64::from(child)),
+            sa: manual_sa(child),
             child,
             place,
             spi_in: Spi(manual.inbound_spi),

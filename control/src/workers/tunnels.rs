@@ -4,16 +4,18 @@
 use std::net::IpAddr;
 
 use ravelin_dataplane::io::Pool;
+use ravelin_dataplane::link::command::Command;
 use ravelin_dataplane::policy::route::TunnelId;
 use ravelin_dataplane::policy::table::{self, TooManyChildren};
 use ravelin_dataplane::sa::spi::{Place, Spi};
 use ravelin_dataplane::sa::table::ExactTable;
 use ravelin_ike::config::{ChildId, ConnectionId};
 
-use super::Workers;
+use super::{Past, Workers};
 use crate::config::plan;
-use crate::tunnel::roster::Roster;
-use crate::tunnel::sas;
+use crate::tunnel::outbox::Order;
+use crate::tunnel::roster::{ChildNumber, Roster};
+use crate::tunnel::sas::{self, Home};
 
 /// An inbound SA whose SPI says nothing about its place.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +39,16 @@ pub enum NotHeld {
         /// With both numbers.
         why: TooManyChildren,
     },
+    /// Too many children on one worker.
+    #[error(
+        "tunnel {name}: worker {worker} holds no more children: restart with more workers, or remove tunnels"
+    )]
+    Slots {
+        /// The tunnel.
+        name: String,
+        /// The worker.
+        worker: u8,
+    },
     /// Too many tunnels.
     #[error("tunnel {name} is number {number}: the tables hold no more")]
     Tunnels {
@@ -48,6 +60,39 @@ pub enum NotHeld {
 }
 
 impl<P: Pool> Workers<P> {
+    /// Whether nothing of the last owner of a child's number is left.
+    pub fn is_free(&self, child: ChildNumber) -> bool {
+        self.sas.of(child).next().is_none()
+    }
+
+    /// Gives the children of a new tunnel their homes; those with the number of a tunnel that is gone find
+    /// theirs empty.
+    ///
+    /// # Errors
+    /// When the worker has no slot left.
+    pub fn house(&mut self, roster: &Roster, id: ConnectionId) -> Result<(), NotHeld> {
+        let numbers: Vec<ChildNumber> = roster.children(id).map(|(number, _)| number.0).collect();
+        let workers = self.link.workers().count();
+        if numbers.iter().any(|number| self.home(*number).is_none()) {
+            let worker = super::install::worker_of(id, workers);
+            let taken = self.homes.iter().filter(|home| home.worker == worker).count() as u32;
+            self.homes.extend((0..numbers.len() as u32).map(|child| Home { worker, slot: taken + child }));
+            self.past.resize(self.homes.len(), Past::default());
+        }
+        for number in numbers {
+            let Some(home) = self.home(number) else { continue };
+            if self.link.outbound(home.worker, home.slot).is_none() {
+                return Err(NotHeld::Slots { name: roster.name(id).to_owned(), worker: home.worker.0 });
+            }
+            if let Some(past) = self.past.get_mut(number as usize) {
+                *past = Past::default();
+            }
+            let empty = Command::ClearOutbound { slot: home.slot };
+            self.outbox.put(home.worker, Order::Plain(empty), None);
+        }
+        Ok(())
+    }
+
     /// Lets a tunnel's packets in. Known to the workers when the tables are published.
     ///
     /// # Errors

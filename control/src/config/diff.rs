@@ -1,0 +1,278 @@
+//! The difference of two plans, in the terms of whoever carries it out: which tunnels are new, gone or other,
+//! and what cannot change while the gateway runs. What did not change is not mentioned, and must not move.
+//!
+//! Workers, ports, instances and everything else that is set up at the start stay as they are until a
+//! restart; each is named. A tunnel that stands on such a thing waits with it.
+
+use std::collections::BTreeMap;
+
+use super::plan::{Child, InstanceId, Interface, Keying, Plan, Tunnel};
+
+/// What a new plan asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// Tunnels to be added.
+    pub added: Vec<String>,
+    /// Tunnels to be closed and removed.
+    pub removed: Vec<String>,
+    /// Tunnels that are other from their next negotiation on; what is up stays up.
+    pub changed: Vec<String>,
+    /// Tunnels that cannot stay up as they are: closed and opened anew.
+    pub replaced: Vec<String>,
+    /// Interfaces with other addresses.
+    pub readdressed: Vec<String>,
+    /// Tunnels that stay exactly as they are.
+    pub untouched: usize,
+    /// What changes with a restart only, by name.
+    pub needs_restart: Vec<String>,
+}
+
+/// Compares what runs with what is asked for. The plan that comes back is what can be had without a restart.
+pub fn difference(running: &Plan, asked: &Plan) -> (Difference, Plan) {
+    let mut difference = Difference { needs_restart: fixed(running, asked), ..Difference::default() };
+    let mut next = Plan {
+        tunnels: BTreeMap::new(),
+        cert_profiles: asked.cert_profiles.clone(),
+        trust: asked.trust.clone(),
+        ..running.clone()
+    };
+    interfaces(running, asked, &mut next, &mut difference);
+    for (name, tunnel) in &asked.tunnels {
+        match settled(&next, asked, tunnel) {
+            Some(tunnel) => drop(next.tunnels.insert(name.clone(), tunnel)),
+            None => {
+                difference.needs_restart.push(format!("tunnel.{name}"));
+                keep(running, &mut next, name);
+            }
+        }
+    }
+    compare(running, &next, &mut difference);
+    (difference, next)
+}
+
+/// Everything but interfaces and tunnels that is set up once, at the start.
+fn fixed(running: &Plan, asked: &Plan) -> Vec<String> {
+    let timers = |plan: &Plan| (plan.retransmit, plan.retransmit_tries);
+    let parts = [
+        ("workers", running.workers != asked.workers),
+        ("eal", (&running.eal, running.buffers) != (&asked.eal, asked.buffers)),
+        ("control", (&running.socket, &running.socket_group) != (&asked.socket, &asked.socket_group)),
+        ("control.log", running.log != asked.log),
+        ("ike", timers(running) != timers(asked)),
+        ("route", routes(running) != routes(asked)),
+    ];
+    let parts = parts.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned());
+    let instances = |plan: &Plan| -> BTreeMap<String, Option<String>> {
+        plan.instances.iter().map(|one| (one.name.clone(), one.namespace.clone())).collect()
+    };
+    let ports = |plan: &Plan| -> BTreeMap<String, (String, Option<String>)> {
+        plan.ports.iter().map(|p| (p.name.clone(), (p.device.to_string(), p.namespace.clone()))).collect()
+    };
+    let instances = others("instance", &instances(running), &instances(asked));
+    parts.chain(instances).chain(others("port", &ports(running), &ports(asked))).collect()
+}
+
+/// The names of what is not the same in both.
+fn others<T: PartialEq>(
+    kind: &str,
+    running: &BTreeMap<String, T>,
+    asked: &BTreeMap<String, T>,
+) -> Vec<String> {
+    let new = asked.keys().filter(|name| !running.contains_key(*name));
+    let differing = running.keys().chain(new).filter(|name| running.get(*name) != asked.get(*name));
+    differing.map(|name| format!("{kind}.{name}")).collect()
+}
+
+/// Numbers of instances shift when one is added; names do not.
+fn instance(plan: &Plan, id: InstanceId) -> &str {
+    plan.instances.get(usize::from(id)).map_or("", |instance| instance.name.as_str())
+}
+
+fn routes(plan: &Plan) -> Vec<(&str, String)> {
+    let route = |route: &super::plan::Route| {
+        (instance(plan, route.instance), format!("{} via {}", route.destination, route.via))
+    };
+    plan.routes.iter().map(route).collect()
+}
+
+/// Addresses may change; a port, VLAN, instance or size may not.
+fn interfaces(running: &Plan, asked: &Plan, next: &mut Plan, difference: &mut Difference) {
+    let place = |plan: &Plan, interface: &Interface| {
+        let port = plan.ports.get(interface.port).map(|port| port.name.clone());
+        (port, interface.vlan, instance(plan, interface.instance).to_owned(), interface.mtu)
+    };
+    let find = |plan: &Plan, name: &str| plan.interfaces.iter().position(|one| one.name == name);
+    for interface in &asked.interfaces {
+        let here = next.interfaces.iter_mut().find(|one| one.name == interface.name);
+        match here.filter(|here| place(running, here) == place(asked, interface)) {
+            None => difference.needs_restart.push(format!("interface.{}", interface.name)),
+            Some(here) if here.addresses != interface.addresses => {
+                here.addresses.clone_from(&interface.addresses);
+                difference.readdressed.push(interface.name.clone());
+            }
+            Some(_) => {}
+        }
+    }
+    let gone = running.interfaces.iter().filter(|interface| find(asked, &interface.name).is_none());
+    difference.needs_restart.extend(gone.map(|interface| format!("interface.{}", interface.name)));
+}
+
+/// A tunnel in the numbers of the plan that runs, if everything it stands on is there.
+fn settled(next: &Plan, asked: &Plan, tunnel: &Tunnel) -> Option<Tunnel> {
+    let here = |id: InstanceId| {
+        let name = instance(asked, id);
+        let at = next.instances.iter().position(|instance| instance.name == name)?;
+        InstanceId::try_from(at).ok()
+    };
+    let (public, private) = (here(tunnel.public)?, here(tunnel.private)?);
+    let mut ours = next.interfaces.iter().filter(|interface| interface.instance == public);
+    let is_ours = ours.any(|interface| interface.addresses.iter().any(|net| net.addr() == tunnel.local));
+    is_ours.then(|| Tunnel { public, private, ..tunnel.clone() })
+}
+
+/// What runs under a name runs on as it is, with its certificate and anchors.
+fn keep(running: &Plan, next: &mut Plan, name: &str) {
+    let Some(tunnel) = running.tunnels.get(name) else { return };
+    next.tunnels.insert(name.to_owned(), tunnel.clone());
+    let (own, trust) = profiles(tunnel);
+    if let Some((name, profile)) = own.and_then(|name| running.cert_profiles.get_key_value(name)) {
+        next.cert_profiles.entry(name.clone()).or_insert_with(|| profile.clone());
+    }
+    if let Some((name, profile)) = trust.and_then(|name| running.trust.get_key_value(name)) {
+        next.trust.entry(name.clone()).or_insert_with(|| profile.clone());
+    }
+}
+
+/// The names of the certificate and the anchors a tunnel uses.
+fn profiles(tunnel: &Tunnel) -> (Option<&String>, Option<&String>) {
+    use super::plan::{OwnAuthentication, PeerAuthentication};
+    let Keying::Ike(ike) = &tunnel.keying else { return (None, None) };
+    let own = if let OwnAuthentication::Certificate(name) = &ike.own { Some(name) } else { None };
+    let peer = if let PeerAuthentication::Certificate(name) = &ike.peer { Some(name) } else { None };
+    (own, peer)
+}
+
+fn compare(running: &Plan, next: &Plan, difference: &mut Difference) {
+    for (name, tunnel) in &next.tunnels {
+        let Some(former) = running.tunnels.get(name) else {
+            difference.added.push(name.clone());
+            continue;
+        };
+        match (stays_up(former, tunnel), former == tunnel && same_profiles(running, next, tunnel)) {
+            (_, true) => difference.untouched += 1,
+            (true, false) => difference.changed.push(name.clone()),
+            (false, false) => difference.replaced.push(name.clone()),
+        }
+    }
+    let gone = running.tunnels.keys().filter(|name| !next.tunnels.contains_key(*name));
+    difference.removed.extend(gone.cloned());
+}
+
+fn same_profiles(running: &Plan, next: &Plan, tunnel: &Tunnel) -> bool {
+    let (own, trust) = profiles(tunnel);
+    own.is_none_or(|name| running.cert_profiles.get(name) == next.cert_profiles.get(name))
+        && trust.is_none_or(|name| running.trust.get(name) == next.trust.get(name))
+}
+
+/// Whether the SAs of a tunnel may stay when it becomes another: same ends, same policy, and keys from IKE.
+fn stays_up(former: &Tunnel, tunnel: &Tunnel) -> bool {
+    let ends = |tunnel: &Tunnel| (tunnel.public, tunnel.private, tunnel.local, tunnel.remote);
+    let policy = |child: &Child| (child.name.clone(), child.local_ts.clone(), child.remote_ts.clone());
+    let policies = |tunnel: &Tunnel| tunnel.children.iter().map(policy).collect::<Vec<_>>();
+    let by_ike = |tunnel: &Tunnel| matches!(tunnel.keying, Keying::Ike(_));
+    by_ike(former) && by_ike(tunnel) && ends(former) == ends(tunnel) && policies(former) == policies(tunnel)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    const RUNNING: &str = r#"
+interface.wan = { device = "af_packet:eth1", addresses = ["192.0.2.2/24"] }
+interface.lan = { device = "af_packet:eth2", addresses = ["10.2.0.1/24"] }
+[tunnel.a]
+local = "192.0.2.2"
+remote = "192.0.2.1"
+psk = "correct horse"
+local-ts = ["10.2.0.0/24"]
+remote-ts = ["10.1.0.0/24"]
+[tunnel.b]
+local = "192.0.2.2"
+remote = "192.0.2.3"
+psk = "correct horse"
+local-ts = ["10.2.0.0/24"]
+remote-ts = ["10.3.0.0/24"]
+"#;
+
+    fn plan(text: &str) -> Plan {
+        let none = |_: &Path| Err(std::io::Error::other("no file"));
+        super::super::parse("test", text, Path::new("/"), &none).unwrap()
+    }
+
+    fn differ(asked: &str) -> (Difference, Plan) {
+        difference(&plan(RUNNING), &plan(asked))
+    }
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    /// Nothing changed: nothing is said.
+    #[test]
+    fn the_same_plan_is_no_difference() {
+        let (difference, next) = differ(RUNNING);
+        assert_eq!(difference, Difference { untouched: 2, ..Difference::default() });
+        assert_eq!(next, plan(RUNNING));
+    }
+
+    /// Each kind of change names its tunnel and no other.
+    #[test]
+    fn each_change_is_what_it_is() {
+        let one = Difference { untouched: 1, ..Difference::default() };
+        let b = RUNNING.find("[tunnel.b]").unwrap();
+        let replace = |from: &str, to: &str| format!("{}{}", &RUNNING[..b], RUNNING[b..].replace(from, to));
+        let (removed, _) = differ(&RUNNING[..b]);
+        assert_eq!(removed, Difference { removed: names(&["b"]), ..one.clone() });
+        let (changed, next) = differ(&replace("correct horse", "battery staple"));
+        assert_eq!(changed, Difference { changed: names(&["b"]), ..one.clone() });
+        assert!(next.tunnels["b"] != plan(RUNNING).tunnels["b"]);
+        for (from, to) in [("192.0.2.3", "192.0.2.4"), ("10.3.0.0/24", "10.4.0.0/24")] {
+            assert_eq!(differ(&replace(from, to)).0, Difference { replaced: names(&["b"]), ..one.clone() });
+        }
+        let added =
+            format!("{RUNNING}{}", RUNNING[b..].replace("tunnel.b", "tunnel.c").replace("10.3", "10.5"));
+        assert_eq!(
+            differ(&added).0,
+            Difference { added: names(&["c"]), untouched: 2, ..Difference::default() }
+        );
+    }
+
+    /// What is set up at the start is named, and so are the tunnels that need it; others go on.
+    #[test]
+    fn what_needs_a_restart_is_named() {
+        let asked = format!(
+            "instance.blue = {{ namespace = \"blue\" }}\nworkers.count = 2\n{}",
+            RUNNING.replace("remote = \"192.0.2.1\"", "private-instance = \"blue\"\nremote = \"192.0.2.1\"")
+        );
+        let (difference, next) = differ(&asked);
+        assert_eq!(difference.needs_restart, ["workers", "instance.blue", "tunnel.a"]);
+        assert_eq!(difference.untouched, 2);
+        assert_eq!(next, plan(RUNNING));
+    }
+
+    /// A new address may come with the tunnel that uses it; a new size may not.
+    #[test]
+    fn addresses_change_and_interfaces_do_not() {
+        let asked = RUNNING.replace("\"192.0.2.2/24\"]", "\"192.0.2.2/24\", \"192.0.2.7/24\"]");
+        let b = asked.find("[tunnel.b]").unwrap();
+        let asked = format!("{}{}", &asked[..b], asked[b..].replace("192.0.2.2\"", "192.0.2.7\""));
+        let (difference, next) = differ(&asked);
+        assert_eq!((difference.readdressed, difference.replaced), (names(&["wan"]), names(&["b"])));
+        assert!(difference.needs_restart.is_empty());
+        assert_eq!(next, plan(&asked));
+        let asked =
+            RUNNING.replace("addresses = [\"10.2.0.1/24\"]", "mtu = 1400, addresses = [\"10.2.0.1/24\"]");
+        assert_eq!(differ(&asked).0.needs_restart, ["interface.lan"]);
+    }
+}

@@ -1,0 +1,150 @@
+//! Carries out the difference between the plan that runs and a new one: tunnels are added, changed, replaced
+//! and removed, and nothing else moves. Everything that can be refused was refused before ([`super::reload`]).
+
+use ravelin_dataplane::io::Pool;
+use ravelin_dataplane::policy::route::TunnelId;
+use ravelin_ike::config::ConnectionId;
+use ravelin_ike::time::Instant;
+
+use super::core::{Core, Retry};
+use super::reload::{self, Prepared};
+use crate::api::reply::Applied;
+use crate::config::diff::{Difference, difference};
+use crate::config::plan::{InstanceId, Keying, Plan, Tunnel};
+use crate::instance::{Request, TunnelRoute};
+use crate::tunnel::connection;
+
+impl<P: Pool> Core<P> {
+    /// What a plan would change.
+    pub(super) fn compare(&self, plan: &Plan) -> Applied {
+        report(difference(&self.plan, plan).0, true)
+    }
+
+    /// Changes what is other.
+    pub(super) fn apply(&mut self, now: Instant, prepared: Prepared) -> Applied {
+        let Prepared { plan, keys, profiles } = prepared;
+        let (difference, next) = difference(&self.plan, &plan);
+        self.journal.note("", "config-applied", reload::summary(&difference));
+        for name in difference.removed.iter().chain(&difference.replaced) {
+            self.remove_tunnel(now, name);
+        }
+        self.plan = next;
+        self.readdress(&difference);
+        self.helpers.take_over(&self.plan, keys, profiles);
+        for name in &difference.changed {
+            self.change_tunnel(now, name);
+        }
+        for name in difference.replaced.iter().chain(&difference.added) {
+            self.add_tunnel(now, name);
+        }
+        if let Err(error) = self.helpers.rebase(&self.roster) {
+            // Every identity was looked at before.
+            tracing::error!("{error}");
+        }
+        self.workers.publish_tables();
+        report(difference, false)
+    }
+
+    fn readdress(&self, difference: &Difference) {
+        let other =
+            |interface: &&crate::config::plan::Interface| difference.readdressed.contains(&interface.name);
+        for interface in self.plan.interfaces.iter().filter(other) {
+            let addresses = interface.addresses.clone();
+            let request = Request::SetAddresses { interface: interface.name.clone(), addresses };
+            self.ask_instance(interface.instance, request);
+        }
+    }
+
+    /// Closes a tunnel for good: the peer is told, its packets are dropped from here on.
+    fn remove_tunnel(&mut self, now: Instant, name: &str) {
+        let Some(id) = self.roster.find(name) else { return };
+        let Some(tunnel) = self.roster.tunnel(id).cloned() else { return };
+        self.workers.shut_tunnel(id);
+        self.workers.remove_manual(id, &self.roster);
+        self.engine.set_connection(now, id, None);
+        self.roster.remove(id);
+        for network in networks(&tunnel) {
+            self.route_anew(tunnel.private, network);
+        }
+    }
+
+    /// From the next negotiation on it is other; what is up stays up.
+    fn change_tunnel(&mut self, now: Instant, name: &str) {
+        let (Some(id), Some(tunnel)) = (self.roster.find(name), self.plan.tunnels.get(name)) else { return };
+        self.roster.replace(id, tunnel.clone());
+        self.connect(now, id);
+    }
+
+    fn add_tunnel(&mut self, now: Instant, name: &str) {
+        let Some(tunnel) = self.plan.tunnels.get(name).cloned() else { return };
+        let workers = &self.workers;
+        let id = self.roster.add(tunnel.clone(), |child| workers.is_free(child));
+        self.status.forget(id);
+        let ready =
+            self.workers.house(&self.roster, id).and_then(|()| self.workers.open_tunnel(&self.roster, id));
+        if let Err(error) = ready {
+            tracing::error!("{error}");
+            self.journal.note(name, "tunnel-refused", error.to_string());
+        }
+        if let Keying::Manual(_) = tunnel.keying
+            && let Err(error) = self.workers.install_manual_of(&self.roster, id, now)
+        {
+            tracing::error!(tunnel = name, "{error}");
+        }
+        for network in networks(&tunnel) {
+            self.route_anew(tunnel.private, network);
+        }
+        self.retry.resize(self.retry.len().max(id.0 as usize + 1), Retry::default());
+        if let Some(retry) = self.retry.get_mut(id.0 as usize) {
+            *retry = Retry::default();
+        }
+        match self.service.of_tunnel(&tunnel) {
+            None => self.connect(now, id),
+            // It is opened when its instances return.
+            Some(_) => self.workers.shut_tunnel(id),
+        }
+    }
+
+    /// Gives the engine the connection of a tunnel as the roster has it.
+    pub(super) fn connect(&mut self, now: Instant, id: ConnectionId) {
+        let Some(tunnel) = self.roster.tunnel(id) else { return };
+        let Keying::Ike(ike) = &tunnel.keying else { return };
+        if self.service.of_tunnel(tunnel).is_some() {
+            return;
+        }
+        let children = self.roster.children(id).map(|(number, child)| (number, child.clone()));
+        match connection::connection(&self.plan, tunnel, ike, children) {
+            Ok(connection) => self.engine.set_connection(now, id, Some(connection)),
+            Err(error) => tracing::error!("{error}"),
+        }
+    }
+
+    /// A network leads into whichever tunnel has it, or into none.
+    fn route_anew(&mut self, private: InstanceId, network: ipnet::IpNet) {
+        let has = |tunnel: &Tunnel| tunnel.private == private && networks(tunnel).contains(&network);
+        let owner = self.roster.tunnels().filter(|(_, tunnel)| has(tunnel)).last().map(|(id, _)| id);
+        let (routing, tables) = self.workers.routing_mut();
+        let route = TunnelRoute { destination: network, metric: 0, source: None };
+        let request = match owner {
+            Some(id) => {
+                routing.add_tunnel(private, network, TunnelId(id.0), tables);
+                Request::AddRoute(route)
+            }
+            None => {
+                routing.remove_tunnel(private, network, tables);
+                Request::RemoveRoute(route)
+            }
+        };
+        self.ask_instance(private, request);
+    }
+}
+
+/// The networks that lead into a tunnel.
+fn networks(tunnel: &Tunnel) -> Vec<ipnet::IpNet> {
+    tunnel.children.iter().flat_map(|child| &child.remote_ts).map(|selector| selector.network).collect()
+}
+
+fn report(difference: Difference, dry_run: bool) -> Applied {
+    let Difference { added, removed, changed, replaced, readdressed, untouched, needs_restart } = difference;
+    Applied { dry_run, added, removed, changed, replaced, readdressed, untouched, needs_restart }
+}
