@@ -103,8 +103,10 @@ impl Bench {
         }
         eprint!("{}", outcome::table(&outcomes));
         if !options.no_record && !outcomes.is_empty() {
+            let pages = gateways.as_ref().map(gateway::Bench::huge);
+            let build = pages.map_or(self.build.clone(), |huge| self.build.with_pages(huge));
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("records").join(self.machine.slug());
-            let path = outcome::record(&folder, &self.machine, &self.build, self.repeats, &outcomes)?;
+            let path = outcome::record(&folder, &self.machine, &build, self.repeats, &outcomes)?;
             eprintln!("recorded in {}", path.display());
         }
         ensure!(failed == 0, "{failed} of {} scenarios gave no figure", scenarios.len());

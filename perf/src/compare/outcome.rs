@@ -212,13 +212,15 @@ impl Build {
         };
         let packages = ["libdpdk-dev", "libipsec-mb-dev", "libssl-dev"];
         let dpdk = packages.iter().filter_map(|package| ask(package)).collect::<Vec<_>>().join(", ");
-        let huge = std::fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages");
-        let flags = format!(
-            "{}; priority {priority}; 2 MB pages {}",
-            std::env::args().skip(1).collect::<Vec<_>>().join(" "),
-            huge.unwrap_or_default().trim()
-        );
+        let arguments: Vec<String> = std::env::args().skip(1).collect();
+        let flags = format!("{}; priority {priority}", arguments.join(" "));
         Build { dpdk, flags }
+    }
+
+    /// Adds where the gateways had their packets.
+    pub fn with_pages(&self, huge: bool) -> Build {
+        let pages = if huge { "2 MB pages" } else { "ordinary pages" };
+        Build { flags: format!("{}; gateways on {pages}", self.flags), ..self.clone() }
     }
 }
 

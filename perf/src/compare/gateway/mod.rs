@@ -139,6 +139,11 @@ impl Bench {
         })
     }
 
+    /// Whether everybody's packets lie in huge pages.
+    pub fn huge(&self) -> bool {
+        self.memory.huge
+    }
+
     /// Proves, then measures.
     ///
     /// # Errors
