@@ -38,13 +38,7 @@ impl Packets {
 
     /// Seals all lanes. The next call seals this one's ciphertext: the work is the same.
     pub fn seal(&mut self, key: &Key) {
-        seal_burst(&mut self.0.each_mut().map(|Packet { text, tag }| Seal {
-            key,
-            nonce: NONCE,
-            aad: &AAD,
-            text,
-            tag,
-        }));
+        seal_burst(&mut self.0.each_mut().map(|Packet { text, tag }| Seal::new(key, NONCE, &AAD, text, tag)));
     }
 
     /// Opens all lanes, each of which must have been sealed last; true if every tag was good.

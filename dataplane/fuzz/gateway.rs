@@ -293,7 +293,7 @@ impl Gateway {
         let mut nonce = [KEY[16]; 12];
         nonce[4..].copy_from_slice(&iv);
         let mut tag = [0; 16];
-        seal_burst(&mut [Seal { key: &self.key, nonce, aad: &aad, text: &mut text, tag: &mut tag }]);
+        seal_burst(&mut [Seal::new(&self.key, nonce, &aad, &mut text, &mut tag)]);
         let esp = [&aad[..], &iv, &text, &tag].concat();
         self.framed(PUBLIC, &outer(&esp))
     }

@@ -95,13 +95,9 @@ impl<'k> Burst<'k> {
     }
 
     fn seal(&mut self, key: &Key) {
-        seal_burst(&mut self.packets.each_mut().map(|Packet { text, tag }| Seal {
-            key,
-            nonce: NONCE,
-            aad: &AAD,
-            text,
-            tag,
-        }));
+        seal_burst(
+            &mut self.packets.each_mut().map(|Packet { text, tag }| Seal::new(key, NONCE, &AAD, text, tag)),
+        );
     }
 
     fn open(&mut self, key: &Key) {

@@ -202,7 +202,7 @@ impl Peer {
         nonce[4..].copy_from_slice(&self.counter.to_be_bytes());
         let mut tag = [0; 16];
         let key = &secrets.cipher;
-        seal_burst(&mut [Seal { key, nonce, aad: &out, text: &mut text, tag: &mut tag }]);
+        seal_burst(&mut [Seal::new(key, nonce, &out, &mut text, &mut tag)]);
         out.extend(self.counter.to_be_bytes());
         out.extend(text);
         out.extend(tag);

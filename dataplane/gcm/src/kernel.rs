@@ -5,22 +5,62 @@
 
 use std::fmt;
 
+#[cfg(target_arch = "x86_64")]
+use crate::low::vaes::{ymm, zmm};
+
 /// A set of AES-GCM routines this processor can run. `Copy`; costs nothing to pass.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Kernel(Set);
 
-/// The kernels that exist, best first. A new one is a variant here, a file in `low/`, and an arm
-/// in `key.rs` and `schedule.rs`; the compiler lists the places.
+/// The kernels that exist, best first. A new one is a variant here, a module in `low/`, and an arm
+/// in `key.rs` and `order.rs`; the compiler lists the places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Set {
+    #[cfg(target_arch = "x86_64")]
+    Vaes512(zmm::Cpu),
+    #[cfg(target_arch = "x86_64")]
+    Vaes256(ymm::Cpu),
     Ring,
     Portable,
+}
+
+impl Set {
+    /// A number of its own.
+    #[inline(always)]
+    pub(crate) fn number(self) -> u16 {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Set::Vaes512(_) => 0,
+            #[cfg(target_arch = "x86_64")]
+            Set::Vaes256(_) => 1,
+            Set::Ring => 2,
+            Set::Portable => 3,
+        }
+    }
 }
 
 impl Kernel {
     /// The fastest kernel this processor can run.
     pub fn detect() -> Kernel {
-        Kernel::ring()
+        Kernel::vaes512().or_else(Kernel::vaes256).unwrap_or_else(Kernel::ring)
+    }
+
+    /// Our own over AVX-512 with VAES and VPCLMULQDQ, four blocks at a time, all key sizes; for
+    /// packets short and long, and for many keys. `None` if this processor lacks the instructions.
+    pub fn vaes512() -> Option<Kernel> {
+        #[cfg(target_arch = "x86_64")]
+        return zmm::Cpu::detect().map(|cpu| Kernel(Set::Vaes512(cpu)));
+        #[cfg(not(target_arch = "x86_64"))]
+        return None;
+    }
+
+    /// The same over AVX2 with VAES and VPCLMULQDQ, two blocks at a time, for processors without
+    /// AVX-512.
+    pub fn vaes256() -> Option<Kernel> {
+        #[cfg(target_arch = "x86_64")]
+        return ymm::Cpu::detect().map(|cpu| Kernel(Set::Vaes256(cpu)));
+        #[cfg(not(target_arch = "x86_64"))]
+        return None;
     }
 
     /// `ring`: assembly for AES-NI, AVX2 VAES and ARMv8 chosen inside it at run time, AES-128 and
@@ -36,7 +76,8 @@ impl Kernel {
 
     /// Every kernel this processor can run, best first: for tests and benches.
     pub fn all() -> impl Iterator<Item = Kernel> {
-        [Kernel::ring(), Kernel::portable()].into_iter()
+        let own = Kernel::vaes512().into_iter().chain(Kernel::vaes256());
+        own.chain([Kernel::ring(), Kernel::portable()])
     }
 
     /// The kernel of that [`name`](Kernel::name), if this processor can run it.
@@ -44,12 +85,20 @@ impl Kernel {
         Kernel::all().find(|kernel| kernel.name() == name)
     }
 
-    /// `"ring"` or `"portable"`, as counters and reports print it.
+    /// `"vaes512"`, `"vaes256"`, `"ring"` or `"portable"`, as counters and reports print it.
     pub fn name(self) -> &'static str {
         match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Vaes512(_) => "vaes512",
+            #[cfg(target_arch = "x86_64")]
+            Set::Vaes256(_) => "vaes256",
             Set::Ring => "ring",
             Set::Portable => "portable",
         }
+    }
+
+    pub(crate) fn of(set: Set) -> Kernel {
+        Kernel(set)
     }
 
     pub(crate) fn set(self) -> Set {

@@ -8,6 +8,8 @@
 use std::fmt;
 
 use crate::kernel::{Kernel, Set};
+#[cfg(target_arch = "x86_64")]
+use crate::low::vaes;
 use crate::low::{portable, ring};
 
 /// Key sizes of AES (FIPS 197 §5), all three of which RFC 4106 §8.1 asks for by number of bits.
@@ -66,45 +68,80 @@ impl fmt::Display for BadKeyLength {
 impl std::error::Error for BadKeyLength {}
 
 /// An AES-GCM key, expanded for one kernel. One owner; `Send`; wiped on drop.
+///
+/// It begins on a cache line, and what a short packet needs comes first.
+#[repr(align(64))]
 pub struct Key {
-    size: KeySize,
     schedule: Schedule,
 }
 
 /// What a kernel wants to have at hand. Each variant lies inline and wipes itself.
 pub(crate) enum Schedule {
-    Ring(ring::Schedule),
+    #[cfg(target_arch = "x86_64")]
+    Vaes512(KeySize, vaes::zmm::Cpu, vaes::Schedule),
+    #[cfg(target_arch = "x86_64")]
+    Vaes256(KeySize, vaes::ymm::Cpu, vaes::Schedule),
+    Ring(KeySize, ring::Schedule),
     Portable(portable::Schedule),
 }
+
+// A tunnel has two of these and is to stay under 2 KiB.
+const _: () = assert!(size_of::<Key>() <= 576);
 
 impl Key {
     /// Expands `key` (16, 24 or 32 octets, no salt) for `kernel`.
     pub fn new(kernel: Kernel, key: &[u8]) -> Result<Key, BadKeyLength> {
         let size = KeySize::from_octets(key.len())?;
         let schedule = match kernel.set() {
-            Set::Ring => ring::Schedule::new(key).map(Schedule::Ring),
+            #[cfg(target_arch = "x86_64")]
+            Set::Vaes512(cpu) => Some(Schedule::Vaes512(size, cpu, vaes::wide512::expand(cpu, size, key))),
+            #[cfg(target_arch = "x86_64")]
+            Set::Vaes256(cpu) => Some(Schedule::Vaes256(size, cpu, vaes::wide256::expand(cpu, size, key))),
+            Set::Ring => ring::Schedule::new(key).map(|schedule| Schedule::Ring(size, schedule)),
             Set::Portable => None,
         };
         let schedule = match schedule {
             Some(schedule) => schedule,
             None => Schedule::Portable(portable::Schedule::new(key)?),
         };
-        Ok(Key { size, schedule })
+        Ok(Key { schedule })
     }
 
     /// Its size.
+    #[inline]
     pub fn size(&self) -> KeySize {
-        self.size
+        match &self.schedule {
+            #[cfg(target_arch = "x86_64")]
+            Schedule::Vaes512(size, ..) | Schedule::Vaes256(size, ..) => *size,
+            Schedule::Ring(size, _) => *size,
+            Schedule::Portable(schedule) => schedule.size(),
+        }
     }
 
     /// The kernel that serves it: not always the one asked for, see [`Kernel::ring`].
     pub fn kernel(&self) -> Kernel {
         match self.schedule {
-            Schedule::Ring(_) => Kernel::ring(),
+            #[cfg(target_arch = "x86_64")]
+            Schedule::Vaes512(_, cpu, _) => Kernel::of(Set::Vaes512(cpu)),
+            #[cfg(target_arch = "x86_64")]
+            Schedule::Vaes256(_, cpu, _) => Kernel::of(Set::Vaes256(cpu)),
+            Schedule::Ring(..) => Kernel::ring(),
             Schedule::Portable(_) => Kernel::portable(),
         }
     }
 
+    /// Has the processor fetch what a packet with `text_octets` of text will read of this key, without
+    /// waiting for it. A burst does so itself for the lanes ahead; who knows a packet's key earlier than that can
+    /// hide more.
+    #[inline]
+    pub fn prefetch(&self, text_octets: usize) {
+        #[cfg(target_arch = "x86_64")]
+        vaes::lines(self, if text_octets <= 96 { 256 } else { 384 });
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = text_octets;
+    }
+
+    #[inline(always)]
     pub(crate) fn schedule(&self) -> &Schedule {
         &self.schedule
     }
@@ -113,7 +150,7 @@ impl Key {
 /// Says what kind of key it is and nothing of its value: keys do not belong in logs.
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Key({:?}, {})", self.size, self.kernel().name())
+        write!(f, "Key({:?}, {})", self.size(), self.kernel().name())
     }
 }
 
@@ -143,6 +180,23 @@ mod tests {
         assert_eq!(served(KeySize::Aes128), Kernel::ring());
         assert_eq!(served(KeySize::Aes192), Kernel::portable());
         assert_eq!(served(KeySize::Aes256), Kernel::ring());
+    }
+
+    /// What prefetching counts on: a key begins on a line, and its round keys a block behind.
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn the_schedule_is_at_the_front() {
+        let Some(kernel) = Kernel::vaes512().or_else(Kernel::vaes256) else { return };
+        let key = Key::new(kernel, &[7; 16]).unwrap();
+        let (Schedule::Vaes512(_, _, schedule) | Schedule::Vaes256(_, _, schedule)) = &key.schedule else {
+            panic!("served by another")
+        };
+        let place = std::ptr::from_ref(schedule).addr() - std::ptr::from_ref(&key).addr();
+        assert_eq!((place, align_of::<Key>()), (16, 64));
+        assert_eq!(schedule.round_key(0).0, [7; 16]);
+        // A hint: nothing to be seen of it but that it does no harm.
+        key.prefetch(64);
+        key.prefetch(usize::MAX);
     }
 
     /// Logs never show key octets.

@@ -5,7 +5,7 @@
 //! each. It is the only room that encrypts ESP with GCM; IKE's SK payload uses it too.
 //!
 //! Sources: NIST SP 800-38D (GCM), FIPS 197 (AES), RFC 4106 (ESP), RFC 5282 (IKE). Offered is
-//! what those two RFCs make mandatory and recommend: a 96-bit nonce and a 16-octet tag.
+//! what those two RFCs have: a 96-bit nonce and a tag of 16, 12 or 8 octets.
 //!
 //! Left to the caller:
 //! - **the nonce**: twice the same one under one key gives both texts away (SP 800-38D §8). The
@@ -13,24 +13,28 @@
 //! - **the layout**: this crate knows text, associated data and tag, not ESP or IKE headers;
 //! - **what to do with a bad tag**: the verdict is per packet, the text is then all zeros.
 //!
-//! Layers, imports pointing downwards: the burst calls here, [`Key`] (`key.rs`) and [`Kernel`]
-//! (`kernel.rs`); `schedule.rs` cuts a burst into runs one kernel can work together; `low/` holds
-//! the kernels, one file each, and all the `unsafe`.
+//! Layers, imports pointing downwards: the burst calls here, [`Key`] (`key.rs`), [`Kernel`]
+//! (`kernel.rs`) and [`Tag`] (`tag.rs`); `order.rs` sorts a burst into groups one kernel can work
+//! together; `low/` holds the kernels and all the `unsafe`.
 
 mod kernel;
 mod key;
 mod low;
-mod schedule;
+mod order;
+mod tag;
 
 pub use kernel::Kernel;
 pub use key::{BadKeyLength, Key, KeySize};
+pub use tag::{BadTagLength, Icv, Tag, TagMut};
 
 use std::fmt;
 
-/// Lanes a kernel considers together. A longer slice is correct too, it is worked in pieces.
+use low::Block;
+
+/// Lanes considered together. A longer slice is correct too, it is worked in pieces.
 pub const BURST: usize = 64;
 
-/// Octets of a tag (RFC 4106 §6: the 16-octet ICV is the one every implementation supports).
+/// Octets of a whole tag (RFC 4106 §6: the 16-octet ICV is the one every implementation supports).
 pub const TAG_LENGTH: usize = 16;
 
 /// Octets of a nonce: 4 of salt, 8 of explicit IV (RFC 4106 §4).
@@ -42,46 +46,55 @@ pub const LONGEST_TEXT: u64 = (1 << 36) - 32;
 /// One packet to encrypt in place.
 #[derive(Debug)]
 pub struct Seal<'a> {
-    /// Key of the packet's association.
-    pub key: &'a Key,
-    /// Never used before under this key.
-    pub nonce: [u8; NONCE_LENGTH],
-    /// Authenticated and not encrypted; any length.
-    pub aad: &'a [u8],
-    /// In: plaintext. Out: ciphertext of the same length. Any length, zero included.
-    pub text: &'a mut [u8],
-    /// Out: the tag.
-    pub tag: &'a mut [u8; TAG_LENGTH],
+    key: &'a Key,
+    nonce: Block,
+    aad: &'a [u8],
+    text: &'a mut [u8],
+    tag: TagMut<'a>,
 }
 
-/// One packet to check and decrypt in place.
-#[derive(Debug)]
-pub struct Open<'a> {
-    /// Key of the packet's association.
-    pub key: &'a Key,
-    /// The nonce it was sealed with.
-    pub nonce: [u8; NONCE_LENGTH],
-    /// Authenticated and not encrypted; any length.
-    pub aad: &'a [u8],
-    /// In: ciphertext. Out: plaintext, or zeros if the tag is bad. Any length, zero included.
-    pub text: &'a mut [u8],
-    /// The tag as received.
-    pub tag: [u8; TAG_LENGTH],
-    /// Out: whether `text` is what the holder of the key sealed.
-    pub verdict: Result<(), BadTag>,
-}
-
-impl<'a> Open<'a> {
-    /// A lane whose verdict is [`BadTag`] until [`open_burst`] has said otherwise, so that a lane
-    /// forgotten is a lane refused.
+impl<'a> Seal<'a> {
+    /// A lane: `text`, of any length, zero included, is encrypted in place, and `tag`, of 8, 12 or 16
+    /// octets, written. `nonce` was never used before under this `key`; `aad`, of any length, is
+    /// authenticated and not encrypted.
+    #[inline]
     pub fn new(
         key: &'a Key,
         nonce: [u8; NONCE_LENGTH],
         aad: &'a [u8],
         text: &'a mut [u8],
-        tag: [u8; TAG_LENGTH],
+        tag: impl Into<TagMut<'a>>,
+    ) -> Seal<'a> {
+        Seal { key, nonce: Block::of_nonce(nonce), aad, text, tag: tag.into() }
+    }
+}
+
+/// One packet to check and decrypt in place.
+#[derive(Debug)]
+pub struct Open<'a> {
+    key: &'a Key,
+    nonce: Block,
+    aad: &'a [u8],
+    /// In: ciphertext. Out: plaintext, or zeros if the tag is bad. Any length, zero included.
+    pub text: &'a mut [u8],
+    tag: Tag,
+    /// Out: whether `text` is what the holder of the key sealed.
+    pub verdict: Result<(), BadTag>,
+}
+
+impl<'a> Open<'a> {
+    /// A lane: `text` was sealed under this `key` with this `nonce` and `aad`, and `tag`, of 8, 12 or
+    /// 16 octets, came with it. Its verdict is [`BadTag`] until [`open_burst`] has said otherwise, so
+    /// that a lane forgotten is a lane refused.
+    #[inline]
+    pub fn new(
+        key: &'a Key,
+        nonce: [u8; NONCE_LENGTH],
+        aad: &'a [u8],
+        text: &'a mut [u8],
+        tag: impl Into<Tag>,
     ) -> Open<'a> {
-        Open { key, nonce, aad, text, tag, verdict: Err(BadTag) }
+        Open { key, nonce: Block::of_nonce(nonce), aad, text, tag: tag.into(), verdict: Err(BadTag) }
     }
 }
 
@@ -104,7 +117,7 @@ impl std::error::Error for BadTag {}
 /// A text longer than [`LONGEST_TEXT`] cannot be sealed; its lane comes back as zeros, text and
 /// tag, and never in clear.
 pub fn seal_burst(lanes: &mut [Seal<'_>]) {
-    schedule::for_each_run(lanes, |class, run| class.seal(run));
+    order::for_each_group(lanes, |class, lanes, group| class.seal(lanes, group));
 }
 
 /// Checks every lane's tag in constant time, decrypts in place, writes the verdict
@@ -112,7 +125,7 @@ pub fn seal_burst(lanes: &mut [Seal<'_>]) {
 ///
 /// The text of a lane whose tag is bad is overwritten with zeros.
 pub fn open_burst(lanes: &mut [Open<'_>]) {
-    schedule::for_each_run(lanes, |class, run| class.open(run));
+    order::for_each_group(lanes, |class, lanes, group| class.open(lanes, group));
 }
 
 /// Compiles and runs the example of the crate's page.

@@ -55,7 +55,7 @@ fn keys_and_bursts_allocate_nothing() {
             let mut lanes: Vec<Seal<'_>> = texts
                 .iter_mut()
                 .zip(&mut tags)
-                .map(|(text, tag)| Seal { key: &key, nonce: [3; 12], aad: &[4; 12], text, tag })
+                .map(|(text, tag)| Seal::new(&key, [3; 12], &[4; 12], text, tag))
                 .collect();
             assert_eq!(allocations(|| seal_burst(&mut lanes)), 0, "{kernel:?} {size:?} seal");
             tags[5] = [0; 16];

@@ -6,7 +6,7 @@
 mod common;
 
 use common::{octets, on_all_kernels, open_one, seal_one};
-use ravelin_gcm::{BadTag, Key, KeySize, Open};
+use ravelin_gcm::{BadTag, Key, KeySize, Open, open_burst};
 
 fn assert_refused(key: &Key, nonce: [u8; 12], aad: &[u8], cipher: &[u8], tag: [u8; 16], what: &str) {
     let (left, verdict) = open_one(key, nonce, aad, cipher, tag);
@@ -58,6 +58,23 @@ fn one_octet_of_a_full_size_packet() {
         let (cipher, tag) = seal_one(&key, [0; 12], &[5; 8], &octets(6, 1500));
         for position in 0..cipher.len() {
             assert_refused(&key, [0; 12], &[5; 8], &with_flip(&cipher, position * 8 + 7), tag, "octet");
+        }
+    }
+}
+
+/// Nothing next to a packet is written, be its tag good or bad: neighbours in the buffer are other packets.
+#[test]
+fn neighbours_are_left_alone() {
+    for key in on_all_kernels(&octets(10, 16)) {
+        for length in (0..200).chain([580, 1421]) {
+            let (cipher, tag) = seal_one(&key, [4; 12], &[5; 8], &octets(11, length));
+            for tag in [tag, [0; 16]] {
+                let mut buffer = vec![0xaa; length + 256];
+                buffer[128..128 + length].copy_from_slice(&cipher);
+                open_burst(&mut [Open::new(&key, [4; 12], &[5; 8], &mut buffer[128..128 + length], tag)]);
+                let around = buffer[..128].iter().chain(&buffer[128 + length..]);
+                assert!(around.copied().all(|octet| octet == 0xaa), "{length} octets with {key:?}");
+            }
         }
     }
 }

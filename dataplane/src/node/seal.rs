@@ -173,7 +173,7 @@ pub fn seal<F: Frame>(sealings: &mut [Sealing<F>], outbound: &OutboundTable) {
             let Sealing { frame, slot, spi, nonce, aad, sealed, .. } = sealing;
             let Some(hot) = outbound.hot(*slot).filter(|hot| hot.spi() == *spi) else { continue };
             let Some((text, tag)) = text_and_tag(frame.data_mut()) else { continue };
-            lanes.push(Seal { key: hot.key(), nonce: *nonce, aad: aad.as_bytes(), text, tag });
+            lanes.push(Seal::new(hot.key(), *nonce, aad.as_bytes(), text, tag));
             *sealed = true;
         }
         seal_burst(&mut lanes);

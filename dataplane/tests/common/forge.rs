@@ -64,7 +64,7 @@ impl Forge {
         nonce[..4].copy_from_slice(&self.salt);
         nonce[4..].copy_from_slice(&iv);
         let (mut text, mut tag) = (text.to_vec(), [0; 16]);
-        let lane = Seal { key: &self.key, nonce, aad: &aad, text: &mut text, tag: &mut tag };
+        let lane = Seal::new(&self.key, nonce, &aad, &mut text, &mut tag);
         seal_burst(&mut [lane]);
         let mut esp = self.spi.to_be_bytes().to_vec();
         esp.extend((sequence as u32).to_be_bytes());

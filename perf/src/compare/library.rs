@@ -222,7 +222,7 @@ impl Library for Ours {
         for ((((packet, tag), key), nonce), aad) in packets.zip(&work.keys).zip(&work.nonces).zip(&work.aads)
         {
             let (text, _) = packet.split_at_mut(work.length);
-            lanes.push(Seal { key: self.key(*key)?, nonce: *nonce, aad, text, tag });
+            lanes.push(Seal::new(self.key(*key)?, *nonce, aad, text, tag));
         }
         Ok(timed(|| seal_burst(&mut lanes)))
     }

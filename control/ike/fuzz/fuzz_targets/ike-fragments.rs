@@ -88,7 +88,7 @@ impl Record<'_> {
         let mut nonce = [4; 12];
         nonce[4..].copy_from_slice(&counter.to_be_bytes());
         let mut tag = [0; 16];
-        seal_burst(&mut [Seal { key, nonce, aad: &out, text: &mut text, tag: &mut tag }]);
+        seal_burst(&mut [Seal::new(key, nonce, &out, &mut text, &mut tag)]);
         out.extend(counter.to_be_bytes());
         out.extend(text);
         out.extend(tag);

@@ -147,13 +147,7 @@ impl Gcm {
         let mut text = Zeroizing::new([content, &[0]].concat());
         let mut tag = [0; gcm::TAG_LENGTH];
         let nonce = self.nonce(counter);
-        gcm::seal_burst(&mut [gcm::Seal {
-            key: &self.key,
-            nonce,
-            aad: message,
-            text: &mut text,
-            tag: &mut tag,
-        }]);
+        gcm::seal_burst(&mut [gcm::Seal::new(&self.key, nonce, message, &mut text, &mut tag)]);
         message.extend(counter);
         message.extend_from_slice(&text);
         message.extend(tag);

@@ -4,27 +4,28 @@
 //! other kernels. `aes` still uses the processor's AES instructions where it finds them.
 
 use aes_gcm::aead::consts::U12;
-use aes_gcm::aes::{Aes128, Aes192, Aes256};
+use aes_gcm::aes::{Aes128Enc, Aes192Enc, Aes256Enc};
 use aes_gcm::{AeadInOut, AesGcm, KeyInit, Nonce, Tag};
 use zeroize::ZeroizeOnDrop;
 
-use super::{conclude, discard_unsealed};
-use crate::key::{self, BadKeyLength, Key};
-use crate::{Open, Seal};
+use super::{conclude, discard_unsealed, open_short};
+use crate::key::{self, BadKeyLength, Key, KeySize};
+use crate::{Icv, Open, Seal};
 
-/// A key expanded by `aes-gcm`, which wipes its parts on drop.
+/// A key expanded by `aes-gcm`, which wipes its parts on drop. GCM never deciphers, so the keys for
+/// that are not kept.
 pub(crate) enum Schedule {
-    Aes128(AesGcm<Aes128, U12>),
-    Aes192(AesGcm<Aes192, U12>),
-    Aes256(AesGcm<Aes256, U12>),
+    Aes128(AesGcm<Aes128Enc, U12>),
+    Aes192(AesGcm<Aes192Enc, U12>),
+    Aes256(AesGcm<Aes256Enc, U12>),
 }
 
 // Holds `aes-gcm` to its promise: without its `zeroize` feature this does not compile.
 const fn wiped_on_drop<T: ZeroizeOnDrop>() {}
 const _: () = {
-    wiped_on_drop::<AesGcm<Aes128, U12>>();
-    wiped_on_drop::<AesGcm<Aes192, U12>>();
-    wiped_on_drop::<AesGcm<Aes256, U12>>();
+    wiped_on_drop::<AesGcm<Aes128Enc, U12>>();
+    wiped_on_drop::<AesGcm<Aes192Enc, U12>>();
+    wiped_on_drop::<AesGcm<Aes256Enc, U12>>();
 };
 
 impl Schedule {
@@ -34,6 +35,14 @@ impl Schedule {
             16 => AesGcm::new_from_slice(key).map(Schedule::Aes128).map_err(bad),
             24 => AesGcm::new_from_slice(key).map(Schedule::Aes192).map_err(bad),
             _ => AesGcm::new_from_slice(key).map(Schedule::Aes256).map_err(bad),
+        }
+    }
+
+    pub(crate) fn size(&self) -> KeySize {
+        match self {
+            Schedule::Aes128(_) => KeySize::Aes128,
+            Schedule::Aes192(_) => KeySize::Aes192,
+            Schedule::Aes256(_) => KeySize::Aes256,
         }
     }
 
@@ -58,31 +67,31 @@ impl Schedule {
     }
 }
 
-/// The lane's schedule; the scheduler hands this kernel no others.
+/// The lane's schedule; a group of this kernel has no others.
 fn schedule(key: &Key) -> Option<&Schedule> {
     match key.schedule() {
         key::Schedule::Portable(schedule) => Some(schedule),
-        key::Schedule::Ring(_) => None,
+        _ => None,
     }
 }
 
-/// Seals a run of lanes, each expanded for this kernel.
-pub(crate) fn seal(run: &mut [Seal<'_>]) {
-    for lane in run {
-        let schedule = schedule(lane.key);
-        match schedule.and_then(|schedule| schedule.seal(&lane.nonce.into(), lane.aad, lane.text)) {
-            Some(tag) => lane.tag.copy_from_slice(&tag),
-            None => discard_unsealed(lane),
-        }
+/// Seals a lane expanded for this kernel.
+pub(crate) fn seal(lane: &mut Seal<'_>) {
+    let nonce = lane.nonce.nonce().into();
+    match schedule(lane.key).and_then(|schedule| schedule.seal(&nonce, lane.aad, lane.text)) {
+        Some(tag) => lane.tag.write(tag.into()),
+        None => discard_unsealed(lane),
     }
 }
 
-/// Opens a run of lanes, each expanded for this kernel. `aes-gcm` checks the tag, in constant time,
-/// before it decrypts.
-pub(crate) fn open(run: &mut [Open<'_>]) {
-    for lane in run {
-        let (nonce, tag) = (lane.nonce.into(), lane.tag.into());
-        let opened = schedule(lane.key).and_then(|schedule| schedule.open(&nonce, lane.aad, lane.text, &tag));
-        conclude(lane, opened.is_some());
-    }
+/// Opens a lane expanded for this kernel. `aes-gcm` checks a whole tag, in constant time, before it
+/// decrypts.
+pub(crate) fn open(lane: &mut Open<'_>) {
+    let nonce = lane.nonce.nonce().into();
+    let aad = lane.aad;
+    let opened = schedule(lane.key).and_then(|schedule| match lane.tag.icv() {
+        Icv::Sixteen => schedule.open(&nonce, aad, lane.text, &lane.tag.padded().into()),
+        _ => open_short(lane, |text| schedule.seal(&nonce, aad, text).map(Into::into)),
+    });
+    conclude(lane, opened.is_some());
 }

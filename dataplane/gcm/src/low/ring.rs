@@ -8,9 +8,9 @@ use std::mem::{MaybeUninit, needs_drop};
 use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, Tag, UnboundKey};
 use zeroize::Zeroize;
 
-use super::{conclude, discard_unsealed};
+use super::{Block, conclude, discard_unsealed, open_short};
 use crate::key::{self, Key};
-use crate::{Open, Seal};
+use crate::{Icv, Open, Seal, TAG_LENGTH};
 
 // Without a destructor it owns nothing elsewhere, so its own octets are all of the key there is.
 const _: () = assert!(!needs_drop::<LessSafeKey>());
@@ -45,44 +45,46 @@ impl Drop for Schedule {
     }
 }
 
-/// The lane's schedule; the scheduler hands this kernel no others.
+/// The lane's schedule; a group of this kernel has no others.
 #[inline]
 fn schedule(key: &Key) -> Option<&LessSafeKey> {
     match key.schedule() {
-        key::Schedule::Ring(schedule) => Some(schedule.expanded()),
-        key::Schedule::Portable(_) => None,
+        key::Schedule::Ring(_, schedule) => Some(schedule.expanded()),
+        _ => None,
     }
 }
 
-/// Seals a run of lanes, each expanded for this kernel.
-pub(crate) fn seal(run: &mut [Seal<'_>]) {
-    for lane in run {
-        match tag_of_sealed(lane) {
-            Some(tag) => lane.tag.copy_from_slice(tag.as_ref()),
-            None => discard_unsealed(lane),
-        }
-    }
-}
-
-#[inline]
-fn tag_of_sealed(lane: &mut Seal<'_>) -> Option<Tag> {
-    let nonce = Nonce::assume_unique_for_key(lane.nonce);
-    schedule(lane.key)?.seal_in_place_separate_tag(nonce, Aad::from(lane.aad), lane.text).ok()
-}
-
-/// Opens a run of lanes, each expanded for this kernel. `ring` compares tags in constant time.
-pub(crate) fn open(run: &mut [Open<'_>]) {
-    for lane in run {
-        let authentic = opened(lane).is_some();
-        conclude(lane, authentic);
+/// Seals a lane expanded for this kernel.
+pub(crate) fn seal(lane: &mut Seal<'_>) {
+    let tag = schedule(lane.key).and_then(|key| tag_of_sealed(key, lane.nonce, lane.aad, lane.text));
+    match tag {
+        Some(tag) => lane.tag.write(tag),
+        None => discard_unsealed(lane),
     }
 }
 
 #[inline]
-fn opened(lane: &mut Open<'_>) -> Option<()> {
-    let nonce = Nonce::assume_unique_for_key(lane.nonce);
-    let (aad, tag) = (Aad::from(lane.aad), Tag::from(lane.tag));
-    schedule(lane.key)?.open_in_place_separate_tag(nonce, aad, tag, lane.text, 0..).ok().map(|_| ())
+fn tag_of_sealed(key: &LessSafeKey, nonce: Block, aad: &[u8], text: &mut [u8]) -> Option<[u8; TAG_LENGTH]> {
+    let nonce = Nonce::assume_unique_for_key(nonce.nonce());
+    let tag = key.seal_in_place_separate_tag(nonce, Aad::from(aad), text).ok()?;
+    tag.as_ref().try_into().ok()
+}
+
+/// Opens a lane expanded for this kernel. `ring` compares whole tags in constant time.
+pub(crate) fn open(lane: &mut Open<'_>) {
+    let opened = schedule(lane.key).and_then(|key| opened(key, lane));
+    conclude(lane, opened.is_some());
+}
+
+#[inline]
+fn opened(key: &LessSafeKey, lane: &mut Open<'_>) -> Option<()> {
+    let (nonce, aad) = (lane.nonce, lane.aad);
+    if lane.tag.icv() != Icv::Sixteen {
+        return open_short(lane, |text| tag_of_sealed(key, nonce, aad, text));
+    }
+    let nonce = Nonce::assume_unique_for_key(nonce.nonce());
+    let tag = Tag::from(lane.tag.padded());
+    key.open_in_place_separate_tag(nonce, Aad::from(aad), tag, lane.text, 0..).ok().map(|_| ())
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub fn octets(seed: u64, length: usize) -> Vec<u8> {
 /// Seals one packet: ciphertext and tag.
 pub fn seal_one(key: &Key, nonce: [u8; 12], aad: &[u8], plain: &[u8]) -> (Vec<u8>, [u8; 16]) {
     let (mut text, mut tag) = (plain.to_vec(), [0; 16]);
-    seal_burst(&mut [Seal { key, nonce, aad, text: &mut text, tag: &mut tag }]);
+    seal_burst(&mut [Seal::new(key, nonce, aad, &mut text, &mut tag)]);
     (text, tag)
 }
 

@@ -1,0 +1,186 @@
+//! GHASH (SP 800-38D §6.4) over rows of blocks.
+//!
+//! Blocks are in reflected octet order, so that carry-less multiplication sees the field's
+//! polynomials with their bits reversed; powers of H carry the factor x that makes up for the bit
+//! such a product comes out too low (`schedule.rs` puts it there). Products are added up before they
+//! are reduced: one reduction serves as many rows as there are powers.
+//!
+//! A packet's blocks stand in rows so that the last block ends a row. Block i of n is to be
+//! multiplied by H^(n-i). Every row but the last is multiplied by one power in all places, that of
+//! its distance to the last in blocks; the sums, reduced, go into the last row, which is multiplied
+//! by the falling powers H^w .. H^1. So few powers serve any length.
+
+use super::schedule::Schedule;
+use super::wide::{BLOCK, Wide, block_of};
+use crate::low::Block;
+
+/// Rows before a reduction at most: as many powers of whole rows are kept.
+pub(crate) const ROWS: usize = 8;
+
+/// A sum of products of 128-bit blocks: 256 bits in three overlapping parts.
+#[derive(Clone, Copy)]
+pub(crate) struct Product<V> {
+    low: V,
+    middle: V,
+    high: V,
+}
+
+impl<V: Wide> Product<V> {
+    #[inline(always)]
+    pub(crate) fn of(a: V, b: V) -> Product<V> {
+        Product {
+            low: a.multiply::<0x00>(b),
+            middle: a.multiply::<0x01>(b).xor(a.multiply::<0x10>(b)),
+            high: a.multiply::<0x11>(b),
+        }
+    }
+
+    /// Modulo x^128 + x^7 + x^2 + x + 1, first half: the lowest 64 bits go into the middle part.
+    #[inline(always)]
+    fn fold_low(self, cpu: V::Cpu) -> Product<V> {
+        Product { middle: fold(cpu, self.low, self.middle), ..self }
+    }
+
+    /// The second half: the lowest 64 bits of the middle part go into the high one.
+    #[inline(always)]
+    fn fold_middle(self, cpu: V::Cpu) -> V {
+        fold(cpu, self.middle, self.high)
+    }
+
+    /// Both.
+    #[inline(always)]
+    pub(crate) fn reduce(self, cpu: V::Cpu) -> V {
+        self.fold_low(cpu).fold_middle(cpu)
+    }
+}
+
+/// The polynomial without its ends, reflected, in the high half, where `multiply::<0x10>` finds it.
+const POLYNOMIAL: Block = Block([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xc2]);
+
+/// Takes away the low half of `part`, adding to what stands 64 bits above.
+#[inline(always)]
+fn fold<V: Wide>(cpu: V::Cpu, part: V, above: V) -> V {
+    above.xor3(part.swap_halves(), part.multiply::<0x10>(V::splat(cpu, &POLYNOMIAL)))
+}
+
+/// Work in steps that can be done between the rounds of a cipher, which wait for each other.
+pub(crate) trait Meanwhile<V: Wide> {
+    /// Step number `step`; in order from 0, constants all.
+    fn step(&mut self, cpu: V::Cpu, step: usize);
+    /// Pins what the steps are to be taken between.
+    fn pinned(&self, x: V) -> V;
+}
+
+/// Nothing to be done meanwhile.
+pub(crate) struct Idle;
+
+impl<V: Wide> Meanwhile<V> for Idle {
+    #[inline(always)]
+    fn step(&mut self, _: V::Cpu, _: usize) {}
+
+    #[inline(always)]
+    fn pinned(&self, x: V) -> V {
+        x
+    }
+}
+
+/// The hash of `R` rows being made. If `END`, the last of them ends the packet, and the result is the hash;
+/// else it is what the row behind them is to be added to.
+#[derive(Clone, Copy)]
+pub(crate) struct Hashing<'k, V, const N: usize, const R: usize, const END: bool> {
+    key: &'k Schedule,
+    rows: [V; R],
+    sum: Product<V>,
+    /// Low and high part of a row of even number, to be added together with the next row's.
+    held: (V, V),
+    result: V,
+}
+
+impl<'k, V: Wide, const N: usize, const R: usize, const END: bool> Hashing<'k, V, N, R, END> {
+    /// Rows multiplied by a power of whole rows, a step each.
+    const WHOLE: usize = if END { R - 1 } else { R };
+
+    #[inline(always)]
+    pub(crate) fn new(cpu: V::Cpu, key: &'k Schedule, rows: [V; R]) -> Self {
+        let zero = V::zero(cpu);
+        let sum = Product { low: zero, middle: zero, high: zero };
+        Hashing { key, rows, sum, held: (zero, zero), result: zero }
+    }
+
+    /// The result, all steps from `from` on done now.
+    #[inline(always)]
+    pub(crate) fn rest(mut self, cpu: V::Cpu, from: usize) -> V {
+        macro_rules! steps {
+            ($($step:literal)*) => { $(if from <= $step { self.step(cpu, $step); })* };
+        }
+        steps!(0 1 2 3 4 5 6 7 8 9 10 11 12);
+        self.result
+    }
+
+    #[inline(always)]
+    fn row(&mut self, cpu: V::Cpu, row: usize) {
+        let power = V::splat(cpu, self.key.row_power::<V, N>(Self::WHOLE - row));
+        let (x, sum) = (self.rows[row], &mut self.sum);
+        let (low, high) = (x.multiply::<0x00>(power), x.multiply::<0x11>(power));
+        let (a, b) = (x.multiply::<0x01>(power), x.multiply::<0x10>(power));
+        if row == 0 {
+            *sum = Product { low, middle: a.xor(b), high };
+            return;
+        }
+        sum.middle = sum.middle.xor3(a, b);
+        match row % 2 == 1 {
+            true if row + 1 < Self::WHOLE => self.held = (low, high),
+            true => (sum.low, sum.high) = (sum.low.xor(low), sum.high.xor(high)),
+            false => {
+                (sum.low, sum.high) = (sum.low.xor3(low, self.held.0), sum.high.xor3(high, self.held.1));
+            }
+        }
+    }
+}
+
+impl<V: Wide, const N: usize, const R: usize, const END: bool> Meanwhile<V> for Hashing<'_, V, N, R, END> {
+    #[inline(always)]
+    fn step(&mut self, cpu: V::Cpu, step: usize) {
+        if step < Self::WHOLE {
+            self.row(cpu, step);
+            self.sum.middle = self.sum.middle.pin();
+            return;
+        }
+        // A single row that ends a packet has nothing before it to reduce.
+        match step - Self::WHOLE + if Self::WHOLE == 0 { 2 } else { 0 } {
+            0 => self.sum = self.sum.fold_low(cpu),
+            1 => self.result = self.sum.fold_middle(cpu).pin(),
+            2 if END => {
+                let last = self.rows[R - 1].xor(self.result);
+                self.sum = Product::of(last, V::row(cpu, self.key.falling_powers::<V, N>()));
+            }
+            3 if END => self.sum = self.sum.fold_low(cpu),
+            4 if END => self.result = self.sum.fold_middle(cpu).pin(),
+            _ => return,
+        }
+        self.sum.middle = self.sum.middle.pin();
+    }
+
+    #[inline(always)]
+    fn pinned(&self, x: V) -> V {
+        x.pin()
+    }
+}
+
+/// The block that stands for associated data longer than a block at the head of a packet: its last
+/// block, padded, plus the hash of those before.
+#[inline(always)]
+pub(crate) fn long_aad<V: Wide, const N: usize>(cpu: V::Cpu, key: &Schedule, aad: &[u8]) -> Block {
+    let h = V::splat(cpu, key.h::<V, N>());
+    let mut hash = V::zero(cpu);
+    let mut last = Block::ZERO;
+    for (index, chunk) in aad.chunks(BLOCK).enumerate() {
+        if index > 0 {
+            let block = V::splat(cpu, &last).reflect();
+            hash = Product::of(hash.xor(block), h).reduce(cpu);
+        }
+        last = Block::ZERO;
+        last.0[..chunk.len()].copy_from_slice(chunk);
+    }
+    block_of(hash.reflect().xor(V::splat(cpu, &last)).first())
+}

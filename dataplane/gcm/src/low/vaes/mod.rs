@@ -1,0 +1,169 @@
+//! Our own kernels for x86-64 processors with VAES and VPCLMULQDQ, in two widths.
+//!
+//! A short packet costs by its fixed parts and by the cache lines its key takes, a long one by
+//! instructions a block. So: short packets are compiled for each number of rows and are one stretch
+//! of code without a branch, several of which the processor keeps in flight; the powers of H a short
+//! packet needs lie in one line behind the round keys; the keys of the lanes ahead are prefetched.
+//!
+//! `wide.rs` says what a register can do, `zmm.rs` and `ymm.rs` do it; `schedule.rs` expands keys;
+//! `packet.rs` lays a packet out in rows, `crypt.rs` works it, `ghash.rs` is the hash; `burst.rs` goes
+//! from lane to lane. Here are the
+//! entries, the only functions with target features: all else is inlined into them.
+
+mod burst;
+mod crypt;
+mod ghash;
+mod packet;
+mod schedule;
+mod wide;
+pub(crate) mod ymm;
+pub(crate) mod zmm;
+
+use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+
+use crate::key::{Key, KeySize};
+use crate::{Open, Seal};
+
+pub(crate) use schedule::Schedule;
+use wide::Wide;
+
+/// Compiles the entries of one width.
+macro_rules! entries {
+    ($name:ident, $width:ty, $features:literal) => {
+        /// The entries of one width. Safe to call with its `Cpu` at hand.
+        pub(crate) mod $name {
+            use super::*;
+
+            type Cpu = <$width as Wide>::Cpu;
+
+            #[target_feature(enable = $features)]
+            fn expanded(cpu: Cpu, size: KeySize, key: &[u8]) -> Schedule {
+                match size {
+                    KeySize::Aes128 => Schedule::new::<$width, 10>(cpu, key),
+                    KeySize::Aes192 => Schedule::new::<$width, 12>(cpu, key),
+                    KeySize::Aes256 => Schedule::new::<$width, 14>(cpu, key),
+                }
+            }
+
+            #[target_feature(enable = $features)]
+            #[inline(never)]
+            fn seal_short<const N: usize, const R: usize>(cpu: Cpu, lanes: &mut [Seal<'_>], group: &[u8]) {
+                burst::short::<$width, Seal<'_>, N, R, false>(cpu, lanes, group);
+            }
+
+            #[target_feature(enable = $features)]
+            #[inline(never)]
+            fn seal_long<const N: usize>(cpu: Cpu, lanes: &mut [Seal<'_>], group: &[u8]) {
+                burst::long::<$width, Seal<'_>, N, false>(cpu, lanes, group);
+            }
+
+            #[target_feature(enable = $features)]
+            #[inline(never)]
+            fn open_short<const N: usize, const R: usize>(cpu: Cpu, lanes: &mut [Open<'_>], group: &[u8]) {
+                burst::short::<$width, Open<'_>, N, R, true>(cpu, lanes, group);
+            }
+
+            #[target_feature(enable = $features)]
+            #[inline(never)]
+            fn open_long<const N: usize>(cpu: Cpu, lanes: &mut [Open<'_>], group: &[u8]) {
+                burst::long::<$width, Open<'_>, N, true>(cpu, lanes, group);
+            }
+
+            #[target_feature(enable = $features)]
+            fn seal_rows<const N: usize>(cpu: Cpu, rows: usize, lanes: &mut [Seal<'_>], group: &[u8]) {
+                match rows {
+                    1 => seal_short::<N, 1>(cpu, lanes, group),
+                    2 => seal_short::<N, 2>(cpu, lanes, group),
+                    3 => seal_short::<N, 3>(cpu, lanes, group),
+                    4 => seal_short::<N, 4>(cpu, lanes, group),
+                    5 => seal_short::<N, 5>(cpu, lanes, group),
+                    6 => seal_short::<N, 6>(cpu, lanes, group),
+                    7 => seal_short::<N, 7>(cpu, lanes, group),
+                    8 => seal_short::<N, 8>(cpu, lanes, group),
+                    _ => seal_long::<N>(cpu, lanes, group),
+                }
+            }
+
+            #[target_feature(enable = $features)]
+            fn open_rows<const N: usize>(cpu: Cpu, rows: usize, lanes: &mut [Open<'_>], group: &[u8]) {
+                match rows {
+                    1 => open_short::<N, 1>(cpu, lanes, group),
+                    2 => open_short::<N, 2>(cpu, lanes, group),
+                    3 => open_short::<N, 3>(cpu, lanes, group),
+                    4 => open_short::<N, 4>(cpu, lanes, group),
+                    5 => open_short::<N, 5>(cpu, lanes, group),
+                    6 => open_short::<N, 6>(cpu, lanes, group),
+                    7 => open_short::<N, 7>(cpu, lanes, group),
+                    8 => open_short::<N, 8>(cpu, lanes, group),
+                    _ => open_long::<N>(cpu, lanes, group),
+                }
+            }
+
+            #[target_feature(enable = $features)]
+            #[cold]
+            #[inline(never)]
+            fn aad_hashed<const N: usize>(cpu: Cpu, key: &Schedule, aad: &[u8]) -> super::super::Block {
+                ghash::long_aad::<$width, N>(cpu, key, aad)
+            }
+
+            /// Expands `key`, whose size is `size`.
+            pub(crate) fn expand(cpu: Cpu, size: KeySize, key: &[u8]) -> Schedule {
+                // SAFETY: `cpu` is the proof that the processor has the features.
+                unsafe { expanded(cpu, size, key) }
+            }
+
+            /// Seals the lanes of `lanes` named in `group`, all of keys of `size`, all of `rows` rows
+            /// if that is at most [`crypt::SHORT`], else all of more.
+            pub(crate) fn seal(cpu: Cpu, size: KeySize, rows: usize, lanes: &mut [Seal<'_>], group: &[u8]) {
+                // SAFETY: `cpu` is the proof that the processor has the features.
+                unsafe {
+                    match size {
+                        KeySize::Aes128 => seal_rows::<10>(cpu, rows, lanes, group),
+                        KeySize::Aes192 => seal_rows::<12>(cpu, rows, lanes, group),
+                        KeySize::Aes256 => seal_rows::<14>(cpu, rows, lanes, group),
+                    }
+                }
+            }
+
+            /// Opens lanes, see [`seal`].
+            pub(crate) fn open(cpu: Cpu, size: KeySize, rows: usize, lanes: &mut [Open<'_>], group: &[u8]) {
+                // SAFETY: `cpu` is the proof that the processor has the features.
+                unsafe {
+                    match size {
+                        KeySize::Aes128 => open_rows::<10>(cpu, rows, lanes, group),
+                        KeySize::Aes192 => open_rows::<12>(cpu, rows, lanes, group),
+                        KeySize::Aes256 => open_rows::<14>(cpu, rows, lanes, group),
+                    }
+                }
+            }
+
+            /// See [`ghash::long_aad`].
+            pub(super) fn long_aad<const N: usize>(
+                cpu: Cpu,
+                key: &Schedule,
+                aad: &[u8],
+            ) -> super::super::Block {
+                // SAFETY: `cpu` is the proof that the processor has the features.
+                unsafe { aad_hashed::<N>(cpu, key, aad) }
+            }
+
+            /// Rows of a text of so many octets.
+            #[inline(always)]
+            pub(crate) fn rows(octets: usize) -> usize {
+                packet::rows::<$width>(octets)
+            }
+        }
+    };
+}
+entries!(wide256, ymm::Ymm, "avx2,vaes,vpclmulqdq,bmi1,bmi2");
+entries!(wide512, zmm::Zmm, "avx512f,avx512bw,avx512vl,avx512dq,vaes,vpclmulqdq,bmi1,bmi2");
+
+/// Fetches the first `octets` of a key.
+#[inline(always)]
+pub(crate) fn lines(key: &Key, octets: usize) {
+    let place: *const i8 = std::ptr::from_ref(key).cast();
+    for line in (0..octets).step_by(64) {
+        // SAFETY: a hint for any address; SSE is part of every x86-64.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(place.wrapping_add(line)) };
+    }
+}
