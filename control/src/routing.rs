@@ -231,7 +231,13 @@ impl Routing {
     fn write_route(&self, instance: u16, destination: IpNet, tables: &mut Tables) -> bool {
         let Ok(prefix) = Prefix::new(destination.network(), destination.prefix_len()) else { return false };
         let hop = self.hop(instance, destination);
-        tables.set_route(instance, prefix, hop) != hop
+        match tables.set_route(instance, prefix, hop) {
+            Ok(former) => former != hop,
+            Err(full) => {
+                tracing::error!(instance, %prefix, "this route is not in force: {full}");
+                false
+            }
+        }
     }
 
     fn hop(&self, instance: u16, destination: IpNet) -> Option<NextHop> {

@@ -253,11 +253,11 @@ fn tables_of(site: Site) -> Tables {
     let mut tables = Tables::new();
     let child = Child { selectors: selectors(site), sa: SaRef { worker: WORKER, slot: SLOT } };
     tables.set_tunnel(TUNNEL, Some(Tunnel::new(vec![child]).unwrap())).unwrap();
-    tables.set_route(INSIDE, site.other().network(), Some(NextHop::Tunnel(TUNNEL)));
+    tables.set_route(INSIDE, site.other().network(), Some(NextHop::Tunnel(TUNNEL))).unwrap();
     let own = Prefix::new(site.private().into(), 32).unwrap();
-    tables.set_route(INSIDE, own, Some(NextHop::Local));
+    tables.set_route(INSIDE, own, Some(NextHop::Local)).unwrap();
     let public = Prefix::new(Ipv4Addr::new(192, 0, 2, 0).into(), 24).unwrap();
-    tables.set_route(OUTSIDE, public, Some(NextHop::Connected(WAN)));
+    tables.set_route(OUTSIDE, public, Some(NextHop::Connected(WAN))).unwrap();
     tables
 }
 

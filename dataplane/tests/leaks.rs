@@ -47,8 +47,10 @@ fn flat(workers: u8, entries: Vec<Entry>, otherwise: Otherwise) -> Gateway {
     let (host, host_mac, network) = (a.site.host(false), a.site.host_mac(), a.site.network(false));
     let tables = a.tables.tables_mut();
     tables.remove_instance(INSIDE);
-    tables.set_route(0, network, Some(NextHop::Connected(inside)));
-    tables.set_route(0, Prefix::new(ip("0.0.0.0"), 0).unwrap(), Some(NextHop::Via(outside, gateway)));
+    tables.set_route(0, network, Some(NextHop::Connected(inside))).unwrap();
+    tables
+        .set_route(0, Prefix::new(ip("0.0.0.0"), 0).unwrap(), Some(NextHop::Via(outside, gateway)))
+        .unwrap();
     tables.set_neighbour(0, inside, host, Some(host_mac));
     tables.set_neighbour(0, outside, gateway, Some(mac));
     tables.set_spd(0, Spd::new(entries, otherwise).unwrap());
@@ -103,11 +105,11 @@ fn what_no_child_takes_is_a_policy_miss() {
         pair.a.host_sends(0, &numbered(ip("10.1.7.7"), ip("10.2.0.9"), 1, 60));
         assert_eq!(pair.a.drops(), [], "inside the selectors");
         pair.a.sent(PUBLIC);
-        pair.a.tables.tables_mut().set_route(
-            INSIDE,
-            Prefix::new(ip("10.77.0.0"), 16).unwrap(),
-            Some(NextHop::Tunnel(TUNNEL)),
-        );
+        pair.a
+            .tables
+            .tables_mut()
+            .set_route(INSIDE, Prefix::new(ip("10.77.0.0"), 16).unwrap(), Some(NextHop::Tunnel(TUNNEL)))
+            .unwrap();
         pair.a.tables.publish();
         pair.a.host_sends(0, &numbered(pair.a.site.host(false), ip("10.77.0.1"), 1, 60));
         assert_eq!(pair.a.drops(), [("policy-miss", 1)]);
@@ -123,11 +125,13 @@ fn an_instance_never_sends_by_the_port_of_another() {
         let outside = route::Interface { port: PUBLIC, vlan: 0 };
         let tables = a.tables.tables_mut();
         tables.set_spd(INSIDE, Spd::new(vec![], Otherwise::Bypass).unwrap());
-        tables.set_route(
-            INSIDE,
-            Prefix::new(ip("0.0.0.0"), 0).unwrap(),
-            Some(NextHop::Via(outside, ip("192.0.2.2"))),
-        );
+        tables
+            .set_route(
+                INSIDE,
+                Prefix::new(ip("0.0.0.0"), 0).unwrap(),
+                Some(NextHop::Via(outside, ip("192.0.2.2"))),
+            )
+            .unwrap();
         a.tables.publish();
         a.host_sends(0, &numbered(a.site.host(false), ip("8.8.8.8"), 1, 60));
         assert_eq!(a.drops(), [("clear-refused", 1)]);

@@ -314,7 +314,7 @@ fn vlans_are_stripped_and_added() {
         let peer_mac = a.site.other().mac(PUBLIC);
         let tables = a.tables.tables_mut();
         let network = route::Prefix::new(ip("203.0.113.0"), 24).unwrap();
-        tables.set_route(2, network, Some(route::NextHop::Connected(at)));
+        tables.set_route(2, network, Some(route::NextHop::Connected(at))).unwrap();
         tables.set_neighbour(2, at, ip("203.0.113.2"), Some(peer_mac));
         a.tables.publish();
         a.settle();

@@ -167,14 +167,14 @@ impl Gateway {
         let tables = self.writer.tables_mut();
         tables.set_spd(PUBLIC, Spd::new(Vec::new(), Otherwise::Bypass)?);
         tables.set_spd(PRIVATE, Spd::new(Vec::new(), Otherwise::Bypass)?);
-        tables.set_route(PUBLIC, Prefix::host(side.outer().into()), Some(NextHop::Local));
+        tables.set_route(PUBLIC, Prefix::host(side.outer().into()), Some(NextHop::Local))?;
         let segment = Prefix::new(side.outer().into(), 24)?;
-        tables.set_route(PUBLIC, segment, Some(NextHop::Connected(OUTSIDE)));
+        tables.set_route(PUBLIC, segment, Some(NextHop::Connected(OUTSIDE)))?;
         let peer = side.other();
         tables.set_neighbour(PUBLIC, OUTSIDE, peer.outer().into(), Some(peer.mac(OUTSIDE.port)));
-        tables.set_route(PRIVATE, side.network()?, Some(NextHop::Connected(INSIDE)));
+        tables.set_route(PRIVATE, side.network()?, Some(NextHop::Connected(INSIDE)))?;
         tables.set_neighbour(PRIVATE, INSIDE, side.host().into(), Some(side.host_mac()));
-        tables.set_route(PRIVATE, peer.network()?, Some(NextHop::Tunnel(TUNNEL)));
+        tables.set_route(PRIVATE, peer.network()?, Some(NextHop::Tunnel(TUNNEL)))?;
         let child = Child { selectors: SelectorSet::any(), sa: SaRef { worker: WORKER, slot: 0 } };
         tables.set_tunnel(TUNNEL, Some(Tunnel::new(vec![child])?))?;
         self.writer.publish();

@@ -10,7 +10,7 @@ use std::io;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
-mod mapping;
+pub(crate) mod mapping;
 use mapping::Mapping;
 
 /// A slice of `T` whose length never changes and whose elements never move.

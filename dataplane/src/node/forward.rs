@@ -12,7 +12,7 @@ use crate::net::eth::{self, Mac, ethertype};
 use crate::net::{ipv4, ipv6, vlan};
 use crate::node::Packet;
 use crate::policy::route::{self, NextHop};
-use crate::policy::table::Tables;
+use crate::policy::view::View;
 use crate::verdict::Drop;
 
 /// Octets of the two MAC addresses at the start of a frame.
@@ -50,7 +50,7 @@ pub fn take_hop<F: Frame>(packet: &mut Packet<F>) -> bool {
 
 /// Finds the exit of a packet in `instance`.
 pub fn exit(
-    tables: &Tables,
+    tables: &View,
     snapshot: &Snapshot,
     instance: u16,
     destination: IpAddr,
@@ -74,7 +74,7 @@ pub fn exit(
 }
 
 /// The MAC address of the next hop.
-pub fn neighbour(tables: &Tables, exit: &Exit) -> Option<Mac> {
+pub fn neighbour(tables: &View, exit: &Exit) -> Option<Mac> {
     let at = route::Interface { port: exit.interface.port, vlan: exit.interface.vlan };
     tables.neighbour(exit.interface.instance, at, exit.neighbour)
 }

@@ -1,7 +1,7 @@
 //! What policy and routes make of a packet, given where it came from (RFC 4301 §5.1, §5.2; DP-18, DP-19,
 //! DP-50). The one place that lets anything leave in clear.
 //!
-//! [`Tables::decide`] says what policy holds of a packet on its way out; this node adds what only the packet
+//! [`View::decide`] says what policy holds of a packet on its way out; this node adds what only the packet
 //! path knows: who brought it. A packet from the wire must not have had to come through a tunnel. One from a
 //! tunnel was authorised by its SA's selectors and goes where the route says, unless policy protects or
 //! discards it. What a worker itself says about a clear packet goes back the way that packet came, or not at
@@ -11,7 +11,7 @@ use crate::io::{Meta, Origin};
 use crate::net::flow::Flow;
 use crate::policy::route::{Interface, NextHop};
 use crate::policy::spd::Action;
-use crate::policy::table::{Decision, Tables};
+use crate::policy::view::{Decision, View};
 use crate::sa::SaRef;
 use crate::verdict::Drop;
 
@@ -27,7 +27,7 @@ pub enum Fate {
 }
 
 /// Decides about an IP packet in clear that wants to leave `meta.instance`.
-pub fn decide(tables: &Tables, meta: &Meta, flow: &Flow) -> Fate {
+pub fn decide(tables: &View, meta: &Meta, flow: &Flow) -> Fate {
     match tables.decide(meta.instance, flow) {
         Decision::Protect { sa, .. } if may_enter_tunnel(tables, meta, flow) => Fate::Seal(sa),
         Decision::Protect { .. } => Fate::Drop(Drop::BadSource),
@@ -40,7 +40,7 @@ pub fn decide(tables: &Tables, meta: &Meta, flow: &Flow) -> Fate {
 
 /// A stranger on the public side of an instance that has both sides must not write into a tunnel by using a
 /// private source: what is protected comes from where its source is routed to.
-fn may_enter_tunnel(tables: &Tables, meta: &Meta, flow: &Flow) -> bool {
+fn may_enter_tunnel(tables: &View, meta: &Meta, flow: &Flow) -> bool {
     if meta.origin != Origin::Wire {
         return true;
     }
@@ -55,7 +55,7 @@ fn arrival(meta: &Meta) -> Interface {
     Interface { port: meta.port, vlan: meta.vlan }
 }
 
-fn in_clear(tables: &Tables, meta: &Meta, flow: &Flow, hop: NextHop) -> Fate {
+fn in_clear(tables: &View, meta: &Meta, flow: &Flow, hop: NextHop) -> Fate {
     match meta.origin {
         Origin::Wire if is_unprotected(tables, meta.instance, flow) => Fate::Drop(Drop::Unprotected),
         Origin::Worker if !goes_back(meta, hop) => Fate::Drop(Drop::ClearRefused),
@@ -64,7 +64,7 @@ fn in_clear(tables: &Tables, meta: &Meta, flow: &Flow, hop: NextHop) -> Fate {
 }
 
 /// An entry, or the absence of one, says no. Only the absence can be outweighed.
-fn discarded(tables: &Tables, meta: &Meta, flow: &Flow) -> Fate {
+fn discarded(tables: &View, meta: &Meta, flow: &Flow) -> Fate {
     let Some(spd) = tables.spd(meta.instance) else { return Fate::Drop(Drop::NoRoute) };
     if spd.outbound(flow) == Some(Action::Discard) {
         return Fate::Drop(Drop::PolicyDiscard);
@@ -96,7 +96,7 @@ fn clear(hop: NextHop) -> Fate {
 
 /// Whether a packet that arrived in clear should have come through a tunnel, or not at all (RFC 4301 §5.2:
 /// "if the packet is [...] not IPsec protected", the SPD decides whether it may pass).
-pub fn is_unprotected(tables: &Tables, instance: u16, flow: &Flow) -> bool {
+pub fn is_unprotected(tables: &View, instance: u16, flow: &Flow) -> bool {
     let entry = tables.spd(instance).and_then(|spd| spd.inbound(flow));
     match entry {
         Some(Action::Protect(_) | Action::Discard) => true,
@@ -107,7 +107,7 @@ pub fn is_unprotected(tables: &Tables, instance: u16, flow: &Flow) -> bool {
 
 /// What becomes of a packet the kernel sends by a twin: under an SA if policy protects it; else it is the
 /// kernel's own and leaves as it is.
-pub fn decide_twin(tables: &Tables, instance: u16, flow: &Flow) -> Option<Fate> {
+pub fn decide_twin(tables: &View, instance: u16, flow: &Flow) -> Option<Fate> {
     match tables.decide(instance, flow) {
         Decision::Protect { sa, .. } => Some(Fate::Seal(sa)),
         Decision::NoChild { .. } => Some(Fate::Drop(Drop::PolicyMiss)),

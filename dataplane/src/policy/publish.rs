@@ -1,11 +1,11 @@
-//! How one writer's tables reach many readers: versions handed over, looked at without locks, and
+//! How one writer's tables reach many readers: views handed over, looked at without locks, and
 //! handed back to be freed.
 //!
-//! The writer changes its own copy, whose clones share all that did not change, and publishes it
-//! as a version. Each reader has a ring in which versions arrive and one by which they return, so
-//! a reader's lookups touch nothing another core writes, a reader never frees memory, and a
+//! The writer makes a view of its tables and publishes it as a version. Each reader has a ring in
+//! which versions arrive and one by which they return, so a reader never frees memory, and a
 //! version is freed only when every reader has passed to a later one: [`Reader::refresh`] is the
-//! quiescent point, called at burst start.
+//! quiescent point, called at burst start. What a view shares with its successors and the writer
+//! changes in place ([`super::pool`]) is seen at once, and reused only after that same point.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,10 +17,20 @@ const DEPTH: usize = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Version(pub u64);
 
+/// What a writer keeps, and what of it readers see.
+pub trait Source {
+    /// What readers see.
+    type View;
+
+    /// The view that is published as `version`. Every reader has passed to version `settled`: nobody
+    /// looks any more at what was out of reach in it.
+    fn view(&mut self, version: Version, settled: Version) -> Self::View;
+}
+
 #[derive(Debug)]
 struct Published<T> {
     version: Version,
-    tables: T,
+    view: T,
 }
 
 /// The version a reader works with, in a cache line of its own: written by the reader alone.
@@ -30,11 +40,11 @@ struct Adopted(AtomicU64);
 
 /// Control's end. One owner.
 #[derive(Debug)]
-pub struct Writer<T> {
+pub struct Writer<T: Source> {
     /// What the next publication will say.
     draft: T,
-    latest: Arc<Published<T>>,
-    readers: Vec<Outlet<T>>,
+    latest: Arc<Published<T::View>>,
+    readers: Vec<Outlet<T::View>>,
 }
 
 /// The writer's end of one reader's rings.
@@ -49,21 +59,22 @@ struct Outlet<T> {
 
 /// One reader's end. One owner; `Send`, so that control can build it and a worker keep it.
 #[derive(Debug)]
-pub struct Reader<T> {
-    current: Arc<Published<T>>,
-    arriving: rtrb::Consumer<Arc<Published<T>>>,
-    leaving: rtrb::Producer<Arc<Published<T>>>,
+pub struct Reader<T: Source> {
+    current: Arc<Published<T::View>>,
+    arriving: rtrb::Consumer<Arc<Published<T::View>>>,
+    leaving: rtrb::Producer<Arc<Published<T::View>>>,
     adopted: Arc<Adopted>,
 }
 
 /// A writer and `readers` readers, all starting with `tables`.
-pub fn channel<T: Clone>(tables: T, readers: usize) -> (Writer<T>, Vec<Reader<T>>) {
-    let latest = Arc::new(Published { version: Version(0), tables: tables.clone() });
-    let (outlets, readers) = (0..readers).map(|_| outlet(&latest)).unzip();
+pub fn channel<T: Source>(mut tables: T, readers: usize) -> (Writer<T>, Vec<Reader<T>>) {
+    let version = Version(0);
+    let latest = Arc::new(Published { version, view: tables.view(version, version) });
+    let (outlets, readers) = (0..readers).map(|_| outlet::<T>(&latest)).unzip();
     (Writer { draft: tables, latest, readers: outlets }, readers)
 }
 
-fn outlet<T>(latest: &Arc<Published<T>>) -> (Outlet<T>, Reader<T>) {
+fn outlet<T: Source>(latest: &Arc<Published<T::View>>) -> (Outlet<T::View>, Reader<T>) {
     let (deliver, arriving) = rtrb::RingBuffer::new(DEPTH);
     // Room for all that can return between two deliveries ([`Outlet::deliver`]).
     let (leaving, returned) = rtrb::RingBuffer::new(DEPTH + 1);
@@ -72,13 +83,13 @@ fn outlet<T>(latest: &Arc<Published<T>>) -> (Outlet<T>, Reader<T>) {
     (outlet, Reader { current: Arc::clone(latest), arriving, leaving, adopted })
 }
 
-impl<T: Clone> Writer<T> {
+impl<T: Source> Writer<T> {
     /// The tables as the next publication will say them.
     pub const fn tables(&self) -> &T {
         &self.draft
     }
 
-    /// The same, to be changed; readers see nothing until [`Writer::publish`].
+    /// The same, to be changed; what the tables do not change in place is seen after [`Writer::publish`].
     pub const fn tables_mut(&mut self) -> &mut T {
         &mut self.draft
     }
@@ -86,7 +97,8 @@ impl<T: Clone> Writer<T> {
     /// Makes the present tables a version and delivers it to every reader that has room.
     pub fn publish(&mut self) -> Version {
         let version = Version(self.latest.version.0 + 1);
-        self.latest = Arc::new(Published { version, tables: self.draft.clone() });
+        let view = self.draft.view(version, self.settled());
+        self.latest = Arc::new(Published { version, view });
         self.deliver();
         version
     }
@@ -117,7 +129,7 @@ impl<T> Outlet<T> {
     }
 }
 
-impl<T> Reader<T> {
+impl<T: Source> Reader<T> {
     /// Passes to the latest version that has arrived; true if that is a new one. Costs one load
     /// when nothing has.
     pub fn refresh(&mut self) -> bool {
@@ -136,8 +148,8 @@ impl<T> Reader<T> {
     }
 
     /// The tables as of the last refresh.
-    pub fn tables(&self) -> &T {
-        &self.current.tables
+    pub fn tables(&self) -> &T::View {
+        &self.current.view
     }
 
     /// Their version.
@@ -152,10 +164,22 @@ mod tests {
     use std::sync::atomic::AtomicBool;
     use std::thread;
 
+    /// A value that is its own view.
+    #[derive(Debug)]
+    struct Plain<T>(T);
+
+    impl<T: Clone> Source for Plain<T> {
+        type View = T;
+
+        fn view(&mut self, _: Version, _: Version) -> T {
+            self.0.clone()
+        }
+    }
+
     #[test]
     fn readers_see_nothing_before_publication_and_all_of_it_after() {
-        let (mut writer, mut readers) = channel(1, 2);
-        *writer.tables_mut() = 2;
+        let (mut writer, mut readers) = channel(Plain(1), 2);
+        writer.tables_mut().0 = 2;
         assert!(!readers[0].refresh());
         assert_eq!(*readers[0].tables(), 1);
         assert_eq!(writer.publish(), Version(1));
@@ -168,9 +192,9 @@ mod tests {
 
     #[test]
     fn a_sleeping_reader_gets_the_latest_and_holds_little() {
-        let (mut writer, mut readers) = channel(Arc::new(0), 1);
+        let (mut writer, mut readers) = channel(Plain(Arc::new(0)), 1);
         for n in 1..100 {
-            *writer.tables_mut() = Arc::new(n);
+            writer.tables_mut().0 = Arc::new(n);
             writer.publish();
         }
         readers[0].refresh();
@@ -179,7 +203,7 @@ mod tests {
         assert_eq!(**readers[0].tables(), 99);
         writer.deliver();
         // The draft, the latest version's and ours: everything older has been freed.
-        assert_eq!(Arc::strong_count(writer.tables()), 2);
+        assert_eq!(Arc::strong_count(&writer.tables().0), 2);
     }
 
     /// A value that is consistent (both halves equal) and must be freed by the writer's thread.
@@ -195,7 +219,7 @@ mod tests {
     #[test]
     fn versions_go_forward_and_are_freed_by_the_writer() {
         let home = thread::current().id();
-        let (mut writer, readers) = channel(Arc::new(Pair(0, 0, home)), 3);
+        let (mut writer, readers) = channel(Plain(Arc::new(Pair(0, 0, home))), 3);
         let stop = Arc::new(AtomicBool::new(false));
         let threads: Vec<_> = readers
             .into_iter()
@@ -214,7 +238,7 @@ mod tests {
             })
             .collect();
         for n in 1..20_000 {
-            *writer.tables_mut() = Arc::new(Pair(n, n, home));
+            writer.tables_mut().0 = Arc::new(Pair(n, n, home));
             writer.publish();
         }
         stop.store(true, Ordering::Relaxed);

@@ -76,7 +76,12 @@ impl Prefix {
         self.length
     }
 
-    fn bits(&self) -> Bits {
+    /// A prefix of bits that are left-aligned.
+    pub(super) fn of(v4: bool, bits: Bits) -> Prefix {
+        Prefix { address: from_key(v4, bits.bits()), length: bits.length() }
+    }
+
+    pub(super) fn bits(&self) -> Bits {
         Bits::new(key(self.address), self.length)
     }
 }
@@ -88,7 +93,7 @@ impl fmt::Display for Prefix {
 }
 
 /// An address as the left end of a trie key.
-const fn key(address: IpAddr) -> u128 {
+pub(super) const fn key(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => (address.to_bits() as u128) << 96,
         IpAddr::V6(address) => address.to_bits(),
@@ -150,7 +155,7 @@ impl<T: Clone> PrefixMap<T> {
     pub fn for_each(&self, mut visit: impl FnMut(Prefix, &T)) {
         for v4 in [true, false] {
             self.family(v4).for_each(|bits, value| {
-                visit(Prefix { address: from_key(v4, bits.bits()), length: bits.length() }, value);
+                visit(Prefix::of(v4, bits), value);
             });
         }
     }

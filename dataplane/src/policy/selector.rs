@@ -282,8 +282,36 @@ impl Selector {
 /// The selectors of a child SA or of a policy entry: the cross product of both sides (TS-19).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SelectorSet {
-    local: Box<[Selector]>,
-    remote: Box<[Selector]>,
+    local: Side,
+    remote: Side,
+}
+
+/// The selectors of one side. Most have one, which then lies here and not behind a pointer: an inbound
+/// packet is compared with it, and among ten thousands of SAs each pointer is a cache miss.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Side {
+    One(Selector),
+    More(Box<[Selector]>),
+}
+
+impl From<&[Selector]> for Side {
+    fn from(side: &[Selector]) -> Side {
+        match side {
+            [one] => Side::One(*one),
+            more => Side::More(more.into()),
+        }
+    }
+}
+
+impl std::ops::Deref for Side {
+    type Target = [Selector];
+
+    fn deref(&self) -> &[Selector] {
+        match self {
+            Side::One(one) => std::slice::from_ref(one),
+            Side::More(more) => more,
+        }
+    }
 }
 
 impl SelectorSet {
@@ -301,7 +329,7 @@ impl SelectorSet {
     pub fn any() -> SelectorSet {
         let v4 = AddressRange::prefix(Ipv4Addr::UNSPECIFIED.into(), 0);
         let v6 = AddressRange::prefix(Ipv6Addr::UNSPECIFIED.into(), 0);
-        let both: Box<[Selector]> = [v4, v6].map(Selector::addresses_only).into();
+        let both = Side::from([v4, v6].map(Selector::addresses_only).as_slice());
         SelectorSet { local: both.clone(), remote: both }
     }
 

@@ -1,173 +1,79 @@
-//! The tables workers look packets up in, all keyed by instance, published as one value.
+//! The tables workers look packets up in: control's end, the only one that writes.
 //!
-//! Control changes them through [`super::publish::Writer::tables_mut`]; a change copies what lies
-//! on its path and shares the rest. Workers call [`Tables::decide`], [`Tables::route`],
-//! [`Tables::neighbour`] and [`Tables::locate`].
+//! A change of a route or of a tunnel is made in place ([`super::fib`], [`super::tunnel`]): its cost does not
+//! grow with the tables, and workers see it at once. Everything else is copied where it changes and seen
+//! after [`super::publish::Writer::publish`], which is also what frees the memory of what was replaced: call
+//! it after every batch of changes. What workers may ask is [`View`].
 
-use super::array::{Array, OutOfRange};
+use super::array::Array;
+use super::fib::{Memory, Prefixes};
+use super::hop::{self, Hops};
+use super::pool::TableFull;
+use super::publish::{Source, Version};
 use super::route::{Interface, NextHop, Prefix, PrefixMap, TunnelId};
-use super::selector::SelectorSet;
-use super::spd::{Action, Otherwise, Spd};
+use super::spd::Spd;
+use super::tunnel::Lines;
+use super::view::{Instance, Instances};
 use crate::net::eth::Mac;
-use crate::net::flow::Flow;
-use crate::sa::SaRef;
-use crate::sa::spi::{Place, Spi};
 use crate::sa::table::ExactTable;
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 
-/// Child SAs a tunnel can have: they are compared for every packet.
-pub const MAX_CHILDREN: usize = 32;
+pub use super::tunnel::{Child, MAX_CHILDREN, NoPlace, TooManyChildren, Tunnel};
+pub use super::view::{Decision, View};
 
-/// One child SA of a tunnel: what it carries, and the slot that sends for it (whether or not an
-/// SA is in the slot just now).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Child {
-    /// What it carries.
-    pub selectors: SelectorSet,
-    /// The outbound slot.
-    pub sa: SaRef,
-}
-
-/// A tunnel's children.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tunnel {
-    children: Arc<[Child]>,
-}
-
-/// More children than [`MAX_CHILDREN`]: the operator's fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{found} child SAs in one tunnel: at most {MAX_CHILDREN}")]
-pub struct TooManyChildren {
-    /// How many there were.
-    pub found: usize,
-}
-
-impl Tunnel {
-    /// A tunnel with these children.
-    pub fn new(children: Vec<Child>) -> Result<Tunnel, TooManyChildren> {
-        if children.len() > MAX_CHILDREN {
-            return Err(TooManyChildren { found: children.len() });
-        }
-        Ok(Tunnel { children: children.into() })
-    }
-
-    /// Its children.
-    pub fn children(&self) -> &[Child] {
-        &self.children
-    }
-
-    /// The child that matches a packet most narrowly (DP-19); of equals the first.
-    pub fn choose(&self, flow: &Flow) -> Option<&Child> {
-        let matching =
-            self.children.iter().filter_map(|child| Some((child.selectors.narrowness(flow)?, child)));
-        matching.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, child)| child)
-    }
-}
-
-/// What becomes of a packet on its way out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// Under the SA in this slot; if the slot is empty, not at all.
-    Protect {
-        /// The tunnel.
-        tunnel: TunnelId,
-        /// The chosen child's slot.
-        sa: SaRef,
-    },
-    /// Into a tunnel none of whose children takes it: dropped as a policy miss, or reason to ask
-    /// IKE for a child. Never in clear.
-    NoChild {
-        /// The tunnel.
-        tunnel: TunnelId,
-    },
-    /// In clear to this next hop, which is not a tunnel.
-    Forward(NextHop),
-    /// Policy refuses it.
-    Discard,
-    /// No route.
-    NoRoute,
-}
-
-/// What one instance has.
-#[derive(Clone, Debug, Default)]
-struct Instance {
-    spd: Spd,
-    routes: PrefixMap<NextHop>,
-    neighbours: Vec<(Interface, PrefixMap<Mac>)>,
-}
-
-/// Everything a worker looks up. Cloning it is a handful of reference counts.
-#[derive(Clone, Debug, Default)]
+/// Everything workers look up, and what it takes to change it. One owner.
+#[derive(Debug)]
 pub struct Tables {
-    instances: Array<Arc<Instance>>,
-    tunnels: Array<Tunnel>,
-    manual: ExactTable,
+    view: View,
+    memory: Memory,
+    hops: Hops,
+    lines: Lines,
+    /// By instance, and whether it is IPv4.
+    prefixes: HashMap<(u16, bool), Prefixes>,
+}
+
+impl Deref for Tables {
+    type Target = View;
+
+    /// What workers will see once the next publication has reached them.
+    fn deref(&self) -> &View {
+        &self.view
+    }
+}
+
+impl Source for Tables {
+    type View = View;
+
+    fn view(&mut self, version: Version, settled: Version) -> View {
+        self.memory.publish(version, settled);
+        self.lines.publish(version, settled);
+        self.view.clone()
+    }
+}
+
+impl Default for Tables {
+    fn default() -> Tables {
+        Tables::new()
+    }
 }
 
 impl Tables {
-    /// No instance, no tunnel.
+    /// No instance, no tunnel; addresses for some million routes and tunnels are reserved, their memory is
+    /// taken as they come.
     pub fn new() -> Tables {
-        Tables::default()
+        let (memory, lines) = (Memory::new(), Lines::new());
+        let view = View {
+            instances: Arc::default(),
+            routes: memory.shared(),
+            lines: lines.view(),
+            tunnels: Array::default(),
+            manual: ExactTable::default(),
+        };
+        Tables { view, memory, hops: Hops::default(), lines, prefixes: HashMap::new() }
     }
-
-    // --- what workers ask
-
-    /// What becomes of a packet on its way out of `instance` (RFC 4301 §5.1).
-    ///
-    /// A packet routed into a tunnel never leaves in clear, whatever the entries say; one for a
-    /// local address needs no bypass, because it does not leave.
-    pub fn decide(&self, instance: u16, flow: &Flow) -> Decision {
-        let Some(instance) = self.instance(instance) else { return Decision::NoRoute };
-        let hop = instance.routes.longest(flow.destination).copied();
-        match (instance.spd.outbound(flow), hop) {
-            (Some(Action::Discard), _) => Decision::Discard,
-            (Some(Action::Protect(tunnel)), _) | (_, Some(NextHop::Tunnel(tunnel))) => {
-                self.protect(tunnel, flow)
-            }
-            (_, None) => Decision::NoRoute,
-            (Some(Action::Bypass), Some(hop)) | (None, Some(hop @ NextHop::Local)) => Decision::Forward(hop),
-            (None, Some(hop)) => match instance.spd.otherwise() {
-                Otherwise::Bypass => Decision::Forward(hop),
-                Otherwise::Discard => Decision::Discard,
-            },
-        }
-    }
-
-    fn protect(&self, tunnel: TunnelId, flow: &Flow) -> Decision {
-        match self.tunnels.at(tunnel.0).and_then(|found| found.choose(flow)) {
-            Some(child) => Decision::Protect { tunnel, sa: child.sa },
-            None => Decision::NoChild { tunnel },
-        }
-    }
-
-    /// Where a packet to `destination` goes next.
-    pub fn route(&self, instance: u16, destination: IpAddr) -> Option<NextHop> {
-        self.instance(instance)?.routes.longest(destination).copied()
-    }
-
-    /// The Ethernet address of a neighbour.
-    pub fn neighbour(&self, instance: u16, interface: Interface, address: IpAddr) -> Option<Mac> {
-        let neighbours = &self.instance(instance)?.neighbours;
-        let at = neighbours.binary_search_by_key(&interface, |(interface, _)| *interface).ok()?;
-        neighbours.get(at)?.1.exact(Prefix::host(address)).copied()
-    }
-
-    /// Where the inbound SA of an ESP packet lies.
-    pub fn locate(&self, instance: u16, destination: IpAddr, spi: Spi) -> Option<Place> {
-        self.manual.locate(instance, destination, spi)
-    }
-
-    /// A tunnel's children.
-    pub fn tunnel(&self, tunnel: TunnelId) -> Option<&Tunnel> {
-        self.tunnels.at(tunnel.0)
-    }
-
-    fn instance(&self, instance: u16) -> Option<&Instance> {
-        self.instances.at(u32::from(instance)).map(|instance| &**instance)
-    }
-
-    // --- what control changes
 
     /// Adds an instance without routes that discards everything, if it is not there.
     pub fn add_instance(&mut self, instance: u16) {
@@ -176,8 +82,16 @@ impl Tables {
 
     /// Removes an instance with all it has.
     pub fn remove_instance(&mut self, instance: u16) {
-        // Every u16 lies below the array's capacity.
-        let _ = self.instances.set(u32::from(instance), None);
+        if let Some(place) = Arc::make_mut(&mut self.view.instances).0.get_mut(usize::from(instance)) {
+            *place = None;
+        }
+        for v4 in [true, false] {
+            let Some(prefixes) = self.prefixes.remove(&(instance, v4)) else { continue };
+            prefixes.all().for_each(|_, code| {
+                self.hops.release(&mut self.memory, *code);
+            });
+            prefixes.end(&mut self.memory);
+        }
     }
 
     /// Replaces an instance's ordered policy.
@@ -185,29 +99,67 @@ impl Tables {
         self.change(instance, |instance| instance.spd = spd);
     }
 
-    /// An instance's ordered policy.
-    pub fn spd(&self, instance: u16) -> Option<&Spd> {
-        Some(&self.instance(instance)?.spd)
+    /// Adds, replaces or removes a tunnel; the former one comes back. Seen at once.
+    ///
+    /// # Errors
+    /// When its number is beyond the tables, or they are full; nothing was changed then.
+    pub fn set_tunnel(&mut self, tunnel: TunnelId, value: Option<Tunnel>) -> Result<Option<Tunnel>, NoPlace> {
+        self.lines.set(tunnel, value.as_ref())?;
+        Ok(self.view.tunnels.set(tunnel.0, value)?)
     }
 
-    /// Adds, replaces or removes a tunnel.
-    pub fn set_tunnel(
+    /// Adds, replaces or removes a route; the former next hop comes back. Seen at once.
+    ///
+    /// # Errors
+    /// When the tables are full; nothing was changed then.
+    pub fn set_route(
         &mut self,
-        tunnel: TunnelId,
-        value: Option<Tunnel>,
-    ) -> Result<Option<Tunnel>, OutOfRange> {
-        self.tunnels.set(tunnel.0, value)
+        instance: u16,
+        prefix: Prefix,
+        hop: Option<NextHop>,
+    ) -> Result<Option<NextHop>, TableFull> {
+        let Some(hop) = hop else { return self.remove_route(instance, prefix) };
+        self.add_table(instance, prefix.address().is_ipv4())?;
+        let code = self.hops.acquire(&mut self.memory, hop)?;
+        let former = self.set_code(instance, prefix, Some(code));
+        let unused = if former.is_err() { Some(code) } else { former? };
+        let released = unused.and_then(|code| self.hops.release(&mut self.memory, code));
+        former.map(|_| released)
     }
 
-    /// Adds, replaces or removes a route; the former next hop comes back.
-    pub fn set_route(&mut self, instance: u16, prefix: Prefix, hop: Option<NextHop>) -> Option<NextHop> {
-        self.change(instance, |instance| instance.routes.set(prefix, hop))
+    fn remove_route(&mut self, instance: u16, prefix: Prefix) -> Result<Option<NextHop>, TableFull> {
+        let former = self.set_code(instance, prefix, None)?;
+        Ok(former.and_then(|code| self.hops.release(&mut self.memory, code)))
     }
 
-    /// Calls `visit` for every route of an instance.
+    fn set_code(&mut self, instance: u16, at: Prefix, code: Option<u32>) -> Result<Option<u32>, TableFull> {
+        match self.prefixes.get_mut(&(instance, at.address().is_ipv4())) {
+            Some(prefixes) => prefixes.set(&mut self.memory, at.bits(), code),
+            None => Ok(None),
+        }
+    }
+
+    /// Gives an instance a table for a family when it gets its first route.
+    fn add_table(&mut self, instance: u16, v4: bool) -> Result<(), TableFull> {
+        if self.prefixes.contains_key(&(instance, v4)) {
+            return Ok(());
+        }
+        let prefixes = Prefixes::new(&mut self.memory)?;
+        let root = prefixes.root();
+        self.prefixes.insert((instance, v4), prefixes);
+        self.change(instance, |instance| *(if v4 { &mut instance.v4 } else { &mut instance.v6 }) = root);
+        Ok(())
+    }
+
+    /// Calls `visit` for every route of an instance, IPv4 first.
     pub fn for_each_route(&self, instance: u16, mut visit: impl FnMut(Prefix, NextHop)) {
-        if let Some(instance) = self.instance(instance) {
-            instance.routes.for_each(|prefix, hop| visit(prefix, *hop));
+        for v4 in [true, false] {
+            let Some(prefixes) = self.prefixes.get(&(instance, v4)) else { continue };
+            prefixes.all().for_each(|bits, code| {
+                if let Some(hop) = hop::decode(&self.view.routes.slips, *code) {
+                    visit(Prefix::of(v4, bits), hop);
+                }
+            });
         }
     }
 
@@ -237,21 +189,24 @@ impl Tables {
 
     /// Replaces the table of manual and imported SPIs.
     pub fn set_manual(&mut self, manual: ExactTable) {
-        self.manual = manual;
+        self.view.manual = manual;
     }
 
-    /// The table of manual and imported SPIs.
-    pub const fn manual(&self) -> &ExactTable {
-        &self.manual
+    /// Octets that routes and tunnels lie in, used at most so far: what workers read.
+    pub const fn octets(&self) -> (usize, usize) {
+        (self.memory.octets(), self.lines.octets())
     }
 
     /// Changes an instance, made if it is not there, copying it if a published version holds it.
     fn change<R>(&mut self, number: u16, change: impl FnOnce(&mut Instance) -> R) -> R {
-        let mut instance = self.instances.at(u32::from(number)).cloned().unwrap_or_default();
-        let result = change(Arc::make_mut(&mut instance));
-        // Every u16 lies below the array's capacity.
-        let _ = self.instances.set(u32::from(number), Some(instance));
-        result
+        let Instances(instances) = Arc::make_mut(&mut self.view.instances);
+        if instances.len() <= usize::from(number) {
+            instances.resize(usize::from(number) + 1, None);
+        }
+        let mut made = Arc::default();
+        let place = instances.get_mut(usize::from(number));
+        let instance = place.map_or(&mut made, |place| place.get_or_insert_default());
+        change(Arc::make_mut(instance))
     }
 }
 

@@ -4,6 +4,7 @@
 //! Cloning is one reference count. Changing a clone copies the nodes on the path to the change
 //! that another version still holds, at most one for each bit of the prefix.
 
+use arrayvec::ArrayVec;
 use std::sync::Arc;
 
 /// The first `length` bits of a 128-bit string, left-aligned, zeros behind.
@@ -127,6 +128,30 @@ impl<T: Clone> Trie<T> {
         None
     }
 
+    /// The longest prefix with a value that covers `key` and is shorter.
+    pub fn covering(&self, key: Bits) -> Option<(Bits, &T)> {
+        let mut best = None;
+        let mut link = &self.root;
+        while let Some(node) = link.as_deref().filter(|n| n.key.length < key.length && n.key.covers(key.bits))
+        {
+            best = node.value.as_ref().map(|value| (node.key, value)).or(best);
+            link = node.child(key.bits);
+        }
+        best
+    }
+
+    /// The prefixes with a value that `key` covers and is shorter than, if they are at most `N`; lower
+    /// before higher, shorter before longer.
+    pub fn few<const N: usize>(&self, key: Bits) -> Option<ArrayVec<(Bits, T), N>> {
+        let mut found = ArrayVec::new();
+        let mut link = &self.root;
+        while let Some(node) = link.as_deref().filter(|n| n.key.length < key.length && n.key.covers(key.bits))
+        {
+            link = node.child(key.bits);
+        }
+        gather(link, key, &mut found).then_some(found)
+    }
+
     /// Gives a prefix a value; the former one comes back.
     pub fn insert(&mut self, key: Bits, value: T) -> Option<T> {
         let former = insert(&mut self.root, key, value);
@@ -146,6 +171,15 @@ impl<T: Clone> Trie<T> {
     pub fn for_each(&self, mut visit: impl FnMut(Bits, &T)) {
         each(&self.root, &mut visit);
     }
+}
+
+/// Adds what lies below `key`; false when there is more than fits.
+fn gather<T: Clone, const N: usize>(link: &Link<T>, key: Bits, found: &mut ArrayVec<(Bits, T), N>) -> bool {
+    let Some(node) = link.as_deref().filter(|node| key.covers(node.key.bits)) else { return true };
+    let own = node.value.as_ref().filter(|_| node.key.length > key.length);
+    own.is_none_or(|value| found.try_push((node.key, value.clone())).is_ok())
+        && gather(&node.zero, key, found)
+        && gather(&node.one, key, found)
 }
 
 fn each<T>(link: &Link<T>, visit: &mut impl FnMut(Bits, &T)) {
@@ -236,6 +270,17 @@ mod tests {
         for high in (0u128..=255).step_by(3) {
             let bits = high << 120;
             prop_assert_eq!(trie.longest(bits).copied(), longest(model, bits));
+        }
+        for (key, length) in model.keys().flat_map(|key| [(*key, key.length), (*key, key.length / 2)]) {
+            let at = Bits::new(key.bits, length);
+            let covering = model.iter().filter(|(other, _)| other.length < length && other.covers(key.bits));
+            let expected = covering.max_by_key(|(other, _)| other.length);
+            prop_assert_eq!(trie.covering(at), expected.map(|(key, value)| (*key, value)));
+            let below = model.iter().filter(|(other, _)| other.length > length && at.covers(other.bits));
+            let mut below: Vec<_> = below.map(|(key, value)| (*key, *value)).collect();
+            let few = trie.few::<3>(at).map(|few| few.into_iter().collect::<Vec<_>>());
+            below.sort();
+            prop_assert_eq!(few, (below.len() <= 3).then_some(below));
         }
         for low in 0u128..6 {
             prop_assert_eq!(trie.longest(low).copied(), longest(model, low));

@@ -213,10 +213,10 @@ impl Gateway {
         let tables = self.tables.tables_mut();
         tables.set_tunnel(TUNNEL, Some(Tunnel::new(vec![child]).unwrap())).unwrap();
         for v6 in [false, true] {
-            tables.set_route(INSIDE, site.network(v6), Some(NextHop::Connected(inside)));
-            tables.set_route(INSIDE, other.network(v6), Some(NextHop::Tunnel(TUNNEL)));
+            tables.set_route(INSIDE, site.network(v6), Some(NextHop::Connected(inside))).unwrap();
+            tables.set_route(INSIDE, other.network(v6), Some(NextHop::Tunnel(TUNNEL))).unwrap();
             let public = Prefix::new(site.public(v6), if v6 { 64 } else { 24 }).unwrap();
-            tables.set_route(OUTSIDE, public, Some(NextHop::Connected(outside)));
+            tables.set_route(OUTSIDE, public, Some(NextHop::Connected(outside))).unwrap();
             tables.set_neighbour(INSIDE, inside, site.host(v6), Some(site.host_mac()));
             tables.set_neighbour(OUTSIDE, outside, other.public(v6), Some(other.mac(PUBLIC)));
         }

@@ -1,4 +1,4 @@
-//! Anonymous memory from the kernel, and what we ask of it. Leaves what lies in it to `Slab`.
+//! Anonymous memory from the kernel, and what we ask of it. Leaves what lies in it to `Slab` and `Words`.
 
 use std::ffi::c_void;
 use std::io;
@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use super::Protection;
 
 /// Smallest page of the systems we run on, hence the alignment every mapping has.
-pub(super) const PAGE: usize = 4096;
+pub(crate) const PAGE: usize = 4096;
 /// A huge page.
 const HUGE: usize = 2 << 20;
 
@@ -24,7 +24,7 @@ impl Mapping {
         let octets = octets.max(1).next_multiple_of(unit);
         // The kernel aligns to a page only: map one unit more and give both ends back.
         let slack = if unit == HUGE { HUGE } else { 0 };
-        let mapped = map(octets + slack)?;
+        let mapped = map(octets + slack, 0)?;
         let before = mapped.as_ptr().align_offset(unit);
         if slack == 0 {
             return Ok(Mapping { start: mapped, octets });
@@ -70,9 +70,47 @@ impl Drop for Mapping {
     }
 }
 
-fn map(octets: usize) -> io::Result<NonNull<u8>> {
+/// Zeroed, private, readable and writable addresses whose memory comes with the first touch; unmapped on drop.
+pub(crate) struct Reserve {
+    start: NonNull<u8>,
+    octets: usize,
+}
+
+impl Reserve {
+    /// At least `octets` (at least a page), which count against no commit limit until they are touched.
+    pub(crate) fn new(octets: usize) -> io::Result<Reserve> {
+        let octets = octets.max(1).next_multiple_of(PAGE);
+        let reserve = Reserve { start: map(octets, libc::MAP_NORESERVE)?, octets };
+        // Both are wishes: what the machine does not grant costs speed, or disk after a crash.
+        reserve.advise(libc::MADV_HUGEPAGE);
+        reserve.advise(libc::MADV_DONTDUMP);
+        Ok(reserve)
+    }
+
+    /// Nothing, aligned for anything.
+    pub(crate) const fn none() -> Reserve {
+        Reserve { start: NonNull::<u128>::dangling().cast(), octets: 0 }
+    }
+
+    pub(crate) fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    fn advise(&self, advice: libc::c_int) {
+        // SAFETY: the range is our own mapping, and none of the advice used changes contents.
+        unsafe { libc::madvise(self.start.as_ptr().cast(), self.octets, advice) };
+    }
+}
+
+impl Drop for Reserve {
+    fn drop(&mut self) {
+        unmap(self.start, self.octets);
+    }
+}
+
+fn map(octets: usize, more: libc::c_int) -> io::Result<NonNull<u8>> {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | more;
     // SAFETY: a new mapping at an address of the kernel's choice disturbs no other.
     let start = unsafe { libc::mmap(std::ptr::null_mut(), octets, protection, flags, -1, 0) };
     if start == libc::MAP_FAILED {

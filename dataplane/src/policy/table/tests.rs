@@ -1,11 +1,12 @@
 //! What decisions must hold: order, narrowest child, and never in clear what a tunnel should carry.
 
 use super::*;
-use crate::net::flow::Upper;
+use crate::net::flow::{Flow, Upper};
 use crate::net::protocol::UDP;
 use crate::policy::publish::channel;
-use crate::policy::selector::{ANY_PROTOCOL, AddressRange, Ports, Selector};
-use crate::policy::spd::Entry;
+use crate::policy::selector::{ANY_PROTOCOL, AddressRange, Ports, Selector, SelectorSet};
+use crate::policy::spd::{Action, Entry, Otherwise};
+use crate::sa::SaRef;
 use crate::sa::shard::WorkerId;
 use proptest::prelude::*;
 
@@ -36,16 +37,16 @@ fn entry(remote: Selector, action: Action) -> Entry {
     Entry { selectors: set(remote), action }
 }
 
-fn protects(tables: &Tables, flow: &Flow) -> bool {
+fn protects(tables: &View, flow: &Flow) -> bool {
     matches!(tables.decide(5, flow), Decision::Protect { .. } | Decision::NoChild { .. })
 }
 
 fn tables(entries: Vec<Entry>, otherwise: Otherwise) -> Tables {
     let mut tables = Tables::new();
     tables.set_spd(5, Spd::new(entries, otherwise).unwrap());
-    tables.set_route(5, prefix([0, 0, 0, 0], 0), Some(NextHop::Connected(LAN)));
-    tables.set_route(5, prefix([172, 16, 0, 0], 12), Some(NextHop::Tunnel(TunnelId(9))));
-    tables.set_route(5, prefix([192, 0, 2, 1], 32), Some(NextHop::Local));
+    tables.set_route(5, prefix([0, 0, 0, 0], 0), Some(NextHop::Connected(LAN))).unwrap();
+    tables.set_route(5, prefix([172, 16, 0, 0], 12), Some(NextHop::Tunnel(TunnelId(9)))).unwrap();
+    tables.set_route(5, prefix([192, 0, 2, 1], 32), Some(NextHop::Local)).unwrap();
     let dns =
         Selector::new(AddressRange::prefix([172, 16, 0, 0].into(), 16), UDP, Ports::new(53, 53).unwrap());
     let children = [(side([172, 16, 0, 0], 16), 1), (dns.unwrap(), 2), (side([172, 16, 5, 0], 24), 3)];
@@ -119,7 +120,9 @@ fn neighbours_belong_to_an_interface_of_an_instance() {
 fn two_instances_may_use_the_same_addresses() {
     let mut tables = Tables::new();
     for (instance, tunnel) in [(1, 10), (2, 20)] {
-        tables.set_route(instance, prefix([10, 0, 0, 0], 8), Some(NextHop::Tunnel(TunnelId(tunnel))));
+        tables
+            .set_route(instance, prefix([10, 0, 0, 0], 8), Some(NextHop::Tunnel(TunnelId(tunnel))))
+            .unwrap();
     }
     assert_eq!(tables.route(1, [10, 1, 1, 1].into()), Some(NextHop::Tunnel(TunnelId(10))));
     assert_eq!(tables.route(2, [10, 1, 1, 1].into()), Some(NextHop::Tunnel(TunnelId(20))));
@@ -128,15 +131,51 @@ fn two_instances_may_use_the_same_addresses() {
 }
 
 #[test]
-fn a_reader_keeps_its_version_while_control_changes_the_next() {
+fn routes_and_tunnels_are_seen_at_once_policy_after_publication() {
     let (mut writer, mut readers) = channel(tables(vec![], Otherwise::Discard), 1);
-    writer.tables_mut().set_route(5, prefix([172, 16, 0, 0], 12), None);
-    writer.tables_mut().remove_instance(6);
     let flow = to([172, 16, 5, 1]);
     assert!(protects(readers[0].tables(), &flow));
+    writer.tables_mut().set_spd(5, Spd::new(vec![], Otherwise::Bypass).unwrap());
+    writer.tables_mut().set_tunnel(TunnelId(9), None).unwrap();
+    let no_child = Decision::NoChild { tunnel: TunnelId(9) };
+    assert_eq!(readers[0].tables().decide(5, &flow), no_child, "a tunnel's end is an end in clear to nobody");
+    writer.tables_mut().set_route(5, prefix([172, 16, 0, 0], 12), None).unwrap();
+    assert_eq!(readers[0].tables().decide(5, &flow), Decision::Discard);
     writer.publish();
     readers[0].refresh();
-    assert_eq!(readers[0].tables().decide(5, &flow), Decision::Discard);
+    assert_eq!(readers[0].tables().decide(5, &flow), Decision::Forward(NextHop::Connected(LAN)));
+}
+
+/// A worker in the middle of a burst may still look at what was removed: it stays until it has passed on.
+#[test]
+fn a_removed_instance_stays_for_those_who_look_at_it() {
+    let (mut writer, mut readers) = channel(tables(vec![], Otherwise::Discard), 1);
+    let flow = to([172, 16, 5, 1]);
+    writer.tables_mut().remove_instance(5);
+    let elsewhere = Prefix::new([172, 16, 0, 0].into(), 12).unwrap();
+    for instance in 6..40 {
+        writer.tables_mut().set_route(instance, elsewhere, Some(NextHop::Blackhole)).unwrap();
+        writer.publish();
+    }
+    assert!(protects(readers[0].tables(), &flow));
+    readers[0].refresh();
+    writer.deliver();
+    readers[0].refresh();
+    assert_eq!(readers[0].tables().decide(5, &flow), Decision::NoRoute);
+    assert_eq!(readers[0].tables().route(39, [172, 16, 0, 1].into()), Some(NextHop::Blackhole));
+}
+
+#[test]
+fn all_routes_are_listed() {
+    let mut tables = tables(vec![], Otherwise::Discard);
+    let v6 = Prefix::new("2001:db8::".parse().unwrap(), 32).unwrap();
+    assert_eq!(tables.set_route(5, v6, Some(NextHop::Blackhole)), Ok(None));
+    assert_eq!(tables.set_route(5, v6, Some(NextHop::Local)), Ok(Some(NextHop::Blackhole)));
+    let mut all = Vec::new();
+    tables.for_each_route(5, |prefix, hop| all.push((prefix, hop)));
+    assert_eq!(all.len(), 4);
+    assert!(all.contains(&(v6, NextHop::Local)));
+    assert!(all.contains(&(prefix([172, 16, 0, 0], 12), NextHop::Tunnel(TunnelId(9)))));
 }
 
 /// A random policy over a small universe, for the twin.
@@ -177,7 +216,7 @@ proptest! {
         for (low, length, tunnel) in routes {
             let hop = tunnel.map_or(NextHop::Connected(LAN), |t| NextHop::Tunnel(TunnelId(t)));
             let prefix = prefix([20, 0, 0, low], length);
-            tables.set_route(0, prefix, Some(hop));
+            tables.set_route(0, prefix, Some(hop)).unwrap();
             table.retain(|(other, _)| *other != prefix);
             table.push((prefix, hop));
         }
