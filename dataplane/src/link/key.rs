@@ -37,6 +37,9 @@ impl Cell {
 #[derive(Debug)]
 pub struct KeyCells {
     cells: Slab<Cell>,
+    /// Where control looks for a free cell first: behind the one it filled last, which the worker empties
+    /// last. Only a hint.
+    next: AtomicU32,
 }
 
 /// Why a key could not be put into a cell.
@@ -59,7 +62,7 @@ pub enum KeyError {
 impl KeyCells {
     /// `count` free cells in memory that is locked and kept out of core dumps as far as the machine allows.
     pub fn new(count: usize) -> Result<Self, SlabError> {
-        Ok(KeyCells { cells: Slab::new(count, |_| Cell::empty())? })
+        Ok(KeyCells { cells: Slab::new(count, |_| Cell::empty())?, next: AtomicU32::new(0) })
     }
 
     /// Control's side: writes `material` into a free cell.
@@ -67,8 +70,8 @@ impl KeyCells {
         let octets = material.len();
         let len = u32::try_from(octets).ok().filter(|len| (1..=KEY_MATERIAL as u32).contains(len));
         let len = len.ok_or(KeyError::Length { octets })?;
-        let free = self.cells.iter().position(|cell| cell.len.load(Acquire) == 0);
-        let index = free.ok_or(KeyError::Full { cells: self.cells.len() })?;
+        let index = self.free().ok_or(KeyError::Full { cells: self.cells.len() })?;
+        self.next.store(index as u32 + 1, Relaxed);
         let cell = self.cells.get(index).ok_or(KeyError::Full { cells: self.cells.len() })?;
         for (word, chunk) in cell.words.iter().zip(material.chunks(8)) {
             let mut octets = Zeroizing::new([0; 8]);
@@ -77,6 +80,12 @@ impl KeyCells {
         }
         cell.len.store(len, Release);
         Ok(KeyIndex(index as u32))
+    }
+
+    fn free(&self) -> Option<usize> {
+        let first = self.next.load(Relaxed) as usize;
+        let order = (first..self.cells.len()).chain(0..first);
+        order.into_iter().find(|at| self.cells.get(*at).is_some_and(|cell| cell.len.load(Acquire) == 0))
     }
 
     /// Wipes a cell whose command was never sent.

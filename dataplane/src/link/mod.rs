@@ -70,7 +70,67 @@ pub struct Shape {
     pub handoff: usize,
 }
 
+/// How many tunnels a worker is built for (`tunnel-limit`, TG-07): what its tables are made for at start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TunnelLimit {
+    /// Eight tunnels.
+    T8,
+    /// 32 tunnels.
+    T32,
+    /// 2,048 tunnels.
+    T2k,
+    /// 32,768 tunnels.
+    T32k,
+    /// 65,536 tunnels.
+    T64k,
+}
+
+impl TunnelLimit {
+    /// All there are, smallest first.
+    pub const ALL: [TunnelLimit; 5] =
+        [TunnelLimit::T8, TunnelLimit::T32, TunnelLimit::T2k, TunnelLimit::T32k, TunnelLimit::T64k];
+
+    /// Tunnels a worker takes at most.
+    pub const fn tunnels(self) -> u32 {
+        match self {
+            TunnelLimit::T8 => 8,
+            TunnelLimit::T32 => 32,
+            TunnelLimit::T2k => 2_048,
+            TunnelLimit::T32k => 32_768,
+            TunnelLimit::T64k => 65_536,
+        }
+    }
+
+    /// As the configuration writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            TunnelLimit::T8 => "8",
+            TunnelLimit::T32 => "32",
+            TunnelLimit::T2k => "2k",
+            TunnelLimit::T32k => "32k",
+            TunnelLimit::T64k => "64k",
+        }
+    }
+
+    /// Child SAs a worker has room for: one for each tunnel and a quarter more, for tunnels with several;
+    /// all that a few tunnels can have where the limit is low.
+    pub const fn children(self) -> usize {
+        let tunnels = self.tunnels() as usize;
+        match self {
+            TunnelLimit::T8 | TunnelLimit::T32 => tunnels * crate::policy::tunnel::MAX_CHILDREN,
+            TunnelLimit::T2k | TunnelLimit::T32k | TunnelLimit::T64k => tunnels + tunnels / 4,
+        }
+    }
+}
+
 impl Shape {
+    /// Sizes for `workers` workers that each take `limit` tunnels, and `ports` ports. Inbound slots are two
+    /// for each child: during a rekey both SAs are there, and a slot rests after its SA.
+    pub fn for_tunnels(workers: u8, ports: usize, limit: TunnelLimit) -> Self {
+        let outbound_slots = limit.children();
+        Shape { inbound_slots: 2 * outbound_slots, outbound_slots, ..Shape::usual(workers, ports) }
+    }
+
     /// Sizes for `workers` workers and `ports` ports that suit a few thousand tunnels.
     pub fn usual(workers: u8, ports: usize) -> Self {
         Shape {

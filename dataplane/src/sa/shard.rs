@@ -75,6 +75,77 @@ impl Map {
     }
 }
 
+/// Tunnels over workers (DP-42): which worker a new tunnel goes to.
+///
+/// A tunnel's name is hashed with each worker's; of the two workers that come out highest the one with less
+/// to do takes it. So a tunnel that comes again mostly finds the worker it had, and no worker is ever more
+/// than a few tunnels ahead of another, however many there are. A tunnel stays where it was put; when a
+/// worker leaves, only its tunnels are placed anew.
+#[derive(Debug)]
+pub struct Spread {
+    seed: u64,
+    /// What each worker carries; `None` for one that takes nothing.
+    loads: Vec<Option<u32>>,
+}
+
+impl Spread {
+    /// Nothing on any of `workers` workers. `seed` is random and secret, so that nobody can choose names
+    /// that all meet.
+    pub fn new(workers: u8, seed: u64) -> Spread {
+        Spread { seed, loads: vec![Some(0); usize::from(workers)] }
+    }
+
+    /// The worker for a tunnel called `name` (a hash of its ends will do) that brings `weight` children;
+    /// it carries them from now on. `None` when no worker takes any.
+    pub fn place(&mut self, name: u64, weight: u32) -> Option<WorkerId> {
+        let mut best: [Option<(u64, usize)>; 2] = [None; 2];
+        for (worker, _) in self.loads.iter().enumerate().filter(|(_, load)| load.is_some()) {
+            let candidate = Some((mix(self.seed ^ name ^ mix(worker as u64 + 1)), worker));
+            let [first, second] = best;
+            best = match (candidate > first, candidate > second) {
+                (true, _) => [candidate, first],
+                (false, true) => [first, candidate],
+                (false, false) => best,
+            };
+        }
+        let lighter = best.into_iter().flatten().min_by_key(|(_, worker)| self.load(*worker))?.1;
+        let load = self.loads.get_mut(lighter)?.as_mut()?;
+        *load = load.saturating_add(weight);
+        Some(WorkerId(lighter as u8))
+    }
+
+    /// A tunnel has left its worker.
+    pub fn leave(&mut self, worker: WorkerId, weight: u32) {
+        if let Some(load) = self.loads.get_mut(worker.index()).and_then(Option::as_mut) {
+            *load = load.saturating_sub(weight);
+        }
+    }
+
+    /// A worker takes nothing any more; what it carried is to be placed anew.
+    pub fn retire(&mut self, worker: WorkerId) {
+        if let Some(load) = self.loads.get_mut(worker.index()) {
+            *load = None;
+        }
+    }
+
+    /// What each worker carries; `None` for one that takes nothing.
+    pub fn loads(&self) -> &[Option<u32>] {
+        &self.loads
+    }
+
+    fn load(&self, worker: usize) -> u32 {
+        self.loads.get(worker).copied().flatten().unwrap_or(u32::MAX)
+    }
+}
+
+/// Spreads 64 bits over 64 bits (the finisher of SplitMix64).
+const fn mix(value: u64) -> u64 {
+    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let value = (value ^ value >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ value >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ value >> 31
+}
+
 impl Default for Map {
     fn default() -> Map {
         Map::new()
@@ -84,6 +155,49 @@ impl Default for Map {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever the tunnels are called: names in a row, names at random.
+        #[test]
+        fn no_worker_is_far_ahead(workers in 1u8..=62, seed: u64, first: u64, step in prop_oneof![Just(1u64), any::<u64>()], tunnels in 0u64..12_000) {
+            let mut spread = Spread::new(workers, seed);
+            for n in 0..tunnels {
+                spread.place(first.wrapping_add(n.wrapping_mul(step)), 1).unwrap();
+            }
+            let loads: Vec<u32> = spread.loads().iter().flatten().copied().collect();
+            prop_assert_eq!(loads.iter().map(|load| u64::from(*load)).sum::<u64>(), tunnels);
+            let (least, most) = (loads.iter().min().unwrap(), loads.iter().max().unwrap());
+            // One name for all tunnels leaves two workers; every other step spreads over all.
+            prop_assert!(step == 0 || most - least <= 12, "{loads:?}");
+        }
+
+        /// A worker that leaves takes nothing along but its own tunnels, and those spread as well.
+        #[test]
+        fn only_the_tunnels_of_a_worker_that_left_move(workers in 3u8..=62, seed: u64, gone: prop::sample::Index) {
+            let mut spread = Spread::new(workers, seed);
+            let homes: Vec<_> = (0..8000u64).map(|name| spread.place(name, 1).unwrap()).collect();
+            let gone = WorkerId(gone.index(usize::from(workers)) as u8);
+            spread.retire(gone);
+            for (name, _) in homes.iter().enumerate().filter(|(_, home)| **home == gone) {
+                prop_assert_ne!(spread.place(name as u64, 1).unwrap(), gone);
+            }
+            let loads: Vec<u32> = spread.loads().iter().flatten().copied().collect();
+            let (least, most) = (loads.iter().min().unwrap(), loads.iter().max().unwrap());
+            prop_assert_eq!(loads.iter().sum::<u32>(), 8000);
+            prop_assert!(most - least <= 24, "{loads:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_takes_what_nobody_is_there_for() {
+        let mut spread = Spread::new(1, 7);
+        assert_eq!(spread.place(1, 5), Some(WorkerId(0)));
+        spread.leave(WorkerId(0), 2);
+        assert_eq!(spread.loads(), [Some(3)]);
+        spread.retire(WorkerId(0));
+        assert_eq!(spread.place(2, 1), None);
+    }
 
     #[test]
     fn shards_are_given_and_taken() {

@@ -7,15 +7,17 @@
 //! without policy noticing. An SA that leaves is dropped where it lies, which wipes its key there;
 //! memory that control allocated for it is given back, to be freed by control.
 
-use super::counters::{InboundCounters, OutboundCounters, slab};
-use super::fact::Facts;
+mod sending;
+
+use super::counters::{InboundCounters, slab};
 use super::inbound::{self, Inbound, Remains};
-use super::outbound::{self, Outbound};
 use super::shard::{SHARDS, Shard};
 use super::spi::{Place, Spi};
 use ravelin_mem::arena::{Slab, SlabError};
 use std::net::IpAddr;
 use std::sync::Arc;
+
+pub use sending::{OutboundTable, Retired};
 
 /// The inbound SAs of one shard, with their counters. Moves whole when its shard moves.
 #[derive(Debug)]
@@ -150,171 +152,21 @@ impl Default for InboundTable {
     }
 }
 
-/// What is in an outbound slot besides the hot half.
-#[derive(Debug, Default)]
-struct OutboundRest {
-    cold: Option<outbound::Cold>,
-    /// Present only beside one that sends.
-    standby: Option<Outbound>,
-    /// Facts about the slot when no SA is in it.
-    vacant: Facts,
+/// Octets that one slot takes in the slabs, and how many of them are read for every packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotOctets {
+    /// What every packet touches, the expanded key included.
+    pub hot: usize,
+    /// What few packets touch, and counters.
+    pub rest: usize,
 }
 
-/// An outbound SA that is no more; its key is wiped.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Retired {
-    /// Its SPI.
-    pub spi: Spi,
-    /// The last sequence number it used.
-    pub last_sequence: u64,
-}
-
-impl Retired {
-    const fn of(hot: &outbound::Hot) -> Retired {
-        Retired { spi: hot.spi(), last_sequence: hot.last_sequence() }
-    }
-}
-
-/// A worker's outbound SAs. One owner.
-#[derive(Debug)]
-pub struct OutboundTable {
-    hot: Slab<Option<outbound::Hot>>,
-    rest: Slab<OutboundRest>,
-    counters: Arc<[OutboundCounters]>,
-}
-
-impl OutboundTable {
-    /// An empty table of `capacity` slots; allocates all it will ever need.
-    pub fn new(capacity: usize) -> Result<OutboundTable, SlabError> {
-        Ok(OutboundTable {
-            hot: Slab::new(capacity, |_| None)?,
-            rest: Slab::new(capacity, |_| OutboundRest::default())?,
-            counters: slab(capacity),
-        })
-    }
-
-    /// The counters, for control to read; index by slot.
-    pub fn shared_counters(&self) -> Arc<[OutboundCounters]> {
-        Arc::clone(&self.counters)
-    }
-
-    /// The counters of a slot.
-    pub fn counters(&self, slot: u32) -> Option<&OutboundCounters> {
-        self.counters.get(slot as usize)
-    }
-
-    /// The SA that sends for a slot.
-    pub fn hot(&self, slot: u32) -> Option<&outbound::Hot> {
-        self.hot.get(slot as usize)?.as_ref()
-    }
-
-    /// The same, to be changed.
-    pub fn hot_mut(&mut self, slot: u32) -> Option<&mut outbound::Hot> {
-        self.hot.get_mut(slot as usize)?.as_mut()
-    }
-
-    /// The slot itself, occupied or not, as something to prefetch.
-    pub fn slot(&self, slot: u32) -> Option<&Option<outbound::Hot>> {
-        self.hot.get(slot as usize)
-    }
-
-    /// The cold half of the SA that sends for a slot.
-    pub fn cold_mut(&mut self, slot: u32) -> Option<&mut outbound::Cold> {
-        self.rest.get_mut(slot as usize)?.cold.as_mut()
-    }
-
-    /// The facts of a slot that has no SA ([`super::fact::Fact::Wanted`]).
-    pub fn vacant_facts(&mut self, slot: u32) -> Option<&mut Facts> {
-        Some(&mut self.rest.get_mut(slot as usize)?.vacant)
-    }
-
-    /// Makes `sa` send from now on; says which SA it replaced. A standby stays.
-    #[expect(
-        clippy::result_large_err,
-        reason = "the refused SA goes back whole; this is not the packet path"
-    )]
-    pub fn install(&mut self, slot: u32, sa: Outbound) -> Result<Option<Retired>, Misplaced<Outbound>> {
-        let slots = (self.hot.get_mut(slot as usize), self.rest.get_mut(slot as usize));
-        let (Some(hot), Some(rest)) = slots else { return Err(Misplaced::NoSuchSlot(sa)) };
-        let retired = hot.as_ref().map(Retired::of);
-        // Assigning drops the former SA where it lies.
-        *hot = Some(sa.hot);
-        rest.cold = Some(sa.cold);
-        rest.vacant = Facts::NONE;
-        Ok(retired)
-    }
-
-    /// Lays `sa` beside the one that sends, to be activated later; says which standby it replaced.
-    /// Where none sends there is nothing to wait for, and it sends at once.
-    #[expect(
-        clippy::result_large_err,
-        reason = "the refused SA goes back whole; this is not the packet path"
-    )]
-    pub fn stand_by(&mut self, slot: u32, sa: Outbound) -> Result<Option<Retired>, Misplaced<Outbound>> {
-        if self.hot(slot).is_none() {
-            return self.install(slot, sa);
-        }
-        let Some(rest) = self.rest.get_mut(slot as usize) else { return Err(Misplaced::NoSuchSlot(sa)) };
-        let retired = rest.standby.as_ref().map(|standby| Retired::of(&standby.hot));
-        rest.standby = Some(sa);
-        Ok(retired)
-    }
-
-    /// Makes the standby send; says which SA it replaced. Without a standby nothing changes: a
-    /// second activation of the same rekey is no event.
-    pub fn activate(&mut self, slot: u32) -> Option<Retired> {
-        let hot = self.hot.get_mut(slot as usize)?.as_mut()?;
-        let rest = self.rest.get_mut(slot as usize)?;
-        let (standby, cold) = (rest.standby.as_mut()?, rest.cold.as_mut()?);
-        // Swapped, not moved, so that the former SA can be dropped where it then lies.
-        std::mem::swap(&mut standby.hot, hot);
-        std::mem::swap(&mut standby.cold, cold);
-        let retired = Retired::of(&standby.hot);
-        rest.standby = None;
-        Some(retired)
-    }
-
-    /// The SPI that waits beside the one that sends.
-    pub fn standby_spi(&self, slot: u32) -> Option<Spi> {
-        Some(self.rest.get(slot as usize)?.standby.as_ref()?.hot.spi())
-    }
-
-    /// The SA that waits beside the one that sends, to be changed.
-    pub fn standby_mut(&mut self, slot: u32) -> Option<&mut Outbound> {
-        self.rest.get_mut(slot as usize)?.standby.as_mut()
-    }
-
-    /// Removes the SA with `spi`, whether it sends or stands by. If it was sending, its standby
-    /// takes over, so that a Delete of the old SA is also the switch (RFC 7296 §2.8).
-    pub fn remove(&mut self, slot: u32, spi: Spi) -> Option<Retired> {
-        let rest = self.rest.get_mut(slot as usize)?;
-        if let Some(standby) = rest.standby.as_ref().filter(|standby| standby.hot.spi() == spi) {
-            let retired = Retired::of(&standby.hot);
-            rest.standby = None;
-            return Some(retired);
-        }
-        let hot = self.hot.get_mut(slot as usize)?;
-        let retired = Retired::of(hot.as_ref().filter(|hot| hot.spi() == spi)?);
-        if rest.standby.is_some() {
-            return self.activate(slot);
-        }
-        *hot = None;
-        rest.cold = None;
-        Some(retired)
-    }
-
-    /// Empties a slot whose child is gone and zeroes its counters.
-    pub fn clear(&mut self, slot: u32) {
-        if let Some(hot) = self.hot.get_mut(slot as usize) {
-            *hot = None;
-        }
-        if let Some(rest) = self.rest.get_mut(slot as usize) {
-            *rest = OutboundRest::default();
-        }
-        if let Some(counters) = self.counters.get(slot as usize) {
-            counters.reset();
-        }
-    }
+impl ShardTable {
+    /// Octets of a slot.
+    pub const OCTETS: SlotOctets = SlotOctets {
+        hot: size_of::<Option<inbound::Hot>>(),
+        rest: size_of::<Option<inbound::Cold>>() + size_of::<InboundCounters>(),
+    };
 }
 
 /// Manual and imported SPIs: (instance, destination, SPI) to place. Immutable; control publishes
@@ -356,7 +208,6 @@ impl ExactTable {
 mod tests {
     use super::*;
     use crate::sa::inbound::tests::{inbound, place};
-    use crate::sa::outbound::tests::{outbound, parts};
 
     #[test]
     fn a_slot_answers_to_the_whole_spi() {
@@ -385,31 +236,6 @@ mod tests {
         to.attach(from.detach(place(0).shard).unwrap());
         assert!(from.hot(place(0), spi).is_none());
         assert!(to.hot(place(0), spi).unwrap().window().check(5).is_err());
-    }
-
-    #[test]
-    fn a_standby_takes_over_by_activation_or_by_the_old_ones_removal() {
-        let mut table = OutboundTable::new(1).unwrap();
-        let sa = |spi| outbound(parts(spi));
-        let retired = |spi| Some(Retired { spi: Spi(spi), last_sequence: 0 });
-        assert_eq!(table.stand_by(0, sa(256)).unwrap(), None);
-        assert_eq!((table.hot(0).unwrap().spi(), table.standby_spi(0)), (Spi(256), None));
-        assert_eq!(table.stand_by(0, sa(257)).unwrap(), None);
-        assert_eq!(table.activate(0), retired(256));
-        assert_eq!(table.activate(0), None);
-        assert_eq!(table.hot(0).unwrap().spi(), Spi(257));
-        table.hot_mut(0).unwrap().number(1).unwrap();
-        table.stand_by(0, sa(258)).unwrap();
-        assert_eq!(table.remove(0, Spi(257)), Some(Retired { spi: Spi(257), last_sequence: 1 }));
-        assert_eq!((table.hot(0).unwrap().spi(), table.standby_spi(0)), (Spi(258), None));
-        table.stand_by(0, sa(259)).unwrap();
-        assert_eq!(table.remove(0, Spi(259)), retired(259));
-        assert_eq!(table.remove(0, Spi(259)), None);
-        assert_eq!(table.install(0, sa(260)).unwrap(), retired(258));
-        table.stand_by(0, sa(261)).unwrap();
-        table.clear(0);
-        assert!(table.hot(0).is_none() && table.standby_spi(0).is_none() && table.cold_mut(0).is_none());
-        assert!(table.install(1, sa(1)).is_err() && table.stand_by(1, sa(1)).is_err());
     }
 
     #[test]
