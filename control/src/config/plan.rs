@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use ravelin_dataplane::link::TunnelLimit;
 use ravelin_ike::config::{EspProposal, IkeProposal};
 use ravelin_pki::SignatureScheme;
 use zeroize::Zeroizing;
@@ -76,6 +77,8 @@ pub struct Workers {
     pub cores: Vec<usize>,
     /// What a worker does when there is nothing to do.
     pub idle: Idle,
+    /// Tunnels a worker takes at most; its tables are made for them at start (TG-07).
+    pub tunnel_limit: TunnelLimit,
 }
 
 /// What a worker does when there is nothing to do.

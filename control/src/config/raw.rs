@@ -58,6 +58,8 @@ pub struct Workers {
     pub cores: Option<Spanned<Vec<usize>>>,
     /// `poll` or `adaptive`.
     pub idle: Option<Text>,
+    /// `8`, `32`, `2k`, `32k` or `64k`.
+    pub tunnel_limit: Option<Text>,
 }
 
 /// `[eal]`

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use ravelin_dataplane::link::TunnelLimit;
 use toml::Spanned;
 
 use super::plan::{self, Plan};
@@ -145,6 +146,7 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
         cert_profiles,
         trust,
     };
+    room(&mut judge, raw, &plan);
     if judge.refusals.is_empty() {
         return Ok(plan);
     }
@@ -189,7 +191,36 @@ fn workers(judge: &mut Judge<'_>, raw: &raw::Workers) -> plan::Workers {
             Vec::new()
         }
     };
-    plan::Workers { cores, idle: idle(judge, raw.idle.as_ref()) }
+    let tunnel_limit = tunnel_limit(judge, raw.tunnel_limit.as_ref());
+    plan::Workers { cores, idle: idle(judge, raw.idle.as_ref()), tunnel_limit }
+}
+
+/// No more tunnels than the workers take together (TG-07): those beyond would be up and carry nothing.
+fn room(judge: &mut Judge<'_>, raw: &raw::File, plan: &Plan) {
+    let plan::Workers { cores, tunnel_limit, .. } = &plan.workers;
+    let (tunnels, limit) = (plan.tunnels.len(), cores.len() * tunnel_limit.tunnels() as usize);
+    let children: usize = plan.tunnels.values().map(|tunnel| tunnel.children.len()).sum();
+    // A sixteenth less than there is, since children spread evenly and not exactly.
+    let most = cores.len() * (tunnel_limit.children() - tunnel_limit.children() / 16);
+    if tunnels <= limit && children <= most {
+        return;
+    }
+    let found = format!("{tunnels} tunnels with {children} children");
+    let expected = format!(
+        "at most {limit} with {most} on {} workers of tunnel-limit {:?}: raise tunnel-limit or count",
+        cores.len(),
+        tunnel_limit.name()
+    );
+    let line = raw.workers.tunnel_limit.as_ref().map_or(0, |text| text.span().start);
+    judge.refuse(line, "workers", found, expected);
+}
+
+fn tunnel_limit(judge: &mut Judge<'_>, text: Option<&Text>) -> TunnelLimit {
+    let read = |text: &str| {
+        let limit = TunnelLimit::ALL.into_iter().find(|limit| limit.name() == text);
+        limit.ok_or("8, 32, 2k, 32k or 64k")
+    };
+    text.and_then(|text| judge.value("workers", "tunnel-limit", text, read)).unwrap_or(TunnelLimit::T32k)
 }
 
 fn idle(judge: &mut Judge<'_>, text: Option<&Text>) -> plan::Idle {

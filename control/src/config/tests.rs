@@ -32,6 +32,28 @@ fn the_short_configuration_works() {
     assert!(!format!("{plan:?}").contains("horse"), "a secret is never printed");
 }
 
+/// The ninth tunnel of a worker for eight is refused, and so is a child for which there is no slot (TG-07).
+#[test]
+fn no_more_tunnels_than_the_workers_take() {
+    let file = |tunnels: usize, workers: &str| {
+        let tunnel = |n: usize| {
+            format!(
+                "[tunnel.t{n}]\nlocal = \"192.0.2.2\"\nremote = \"192.0.2.{}\"\npsk = \"x{n} y\"\n\
+                 local-ts = [\"10.2.0.0/24\"]\nremote-ts = [\"10.1.{n}.0/24\"]\n",
+                n + 10
+            )
+        };
+        let head: String = FIVE_LINES.lines().take(3).map(|line| format!("{line}\n")).collect();
+        head + &(0..tunnels).map(tunnel).collect::<String>() + workers
+    };
+    assert!(judge(&file(8, "[workers]\ntunnel-limit = \"8\"")).is_ok());
+    assert!(judge(&file(9, "[workers]\ncount = 2\ntunnel-limit = \"8\"")).is_ok());
+    assert!(judge(&file(9, "")).is_ok());
+    let refused = judge(&file(9, "[workers]\ntunnel-limit = \"8\"")).unwrap_err();
+    assert!(refused[0].contains("9 tunnels with 9 children; expected at most 8"), "{refused:?}");
+    assert!(refused[0].contains("raise tunnel-limit or count"), "{refused:?}");
+}
+
 /// Each mistake names its line, what was found and what was expected.
 #[test]
 fn mistakes_are_refused_by_line() {
@@ -61,6 +83,10 @@ fn mistakes_are_refused_by_line() {
             "cannot be read: no /etc/ravelin/psk",
         ),
         (FIVE_LINES.replace("af_packet:eth1", "eth1"), "expected af_packet:INTERFACE"),
+        (
+            with("[workers]\ntunnel-limit = \"33\""),
+            "r.toml:11: workers: tunnel-limit = \"33\" is not valid; expected 8, 32, 2k, 32k or 64k",
+        ),
         (
             with("[workers]\ncount = 2\ncores = [1]"),
             "r.toml:12: workers: cores names 1 CPUs; expected count = 2",

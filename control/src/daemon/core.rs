@@ -135,6 +135,7 @@ impl<P: Pool> Core<P> {
             busy = true;
             self.noticed(now, noticed);
         }
+        self.feel_pulse(now);
         self.look(now);
         self.establish(now);
         if self.engine.next_deadline().is_some_and(|deadline| deadline <= now) {
@@ -246,13 +247,21 @@ impl<P: Pool> Core<P> {
         for path in self.workers.age_paths(now) {
             self.path_changed(&path, "path-widened");
         }
-        for (worker, alive) in self.pulse.take(self.workers.link()) {
+    }
+
+    /// Who of the workers has stopped polling, or begun again.
+    fn feel_pulse(&mut self, now: Instant) {
+        for (worker, alive) in self.pulse.take(self.workers.link(), now.0) {
+            let (number, core) = (worker.0, self.plan.workers.cores.get(worker.index()).unwrap_or(&0));
+            match alive {
+                true => tracing::info!("worker {number} polls again"),
+                false => {
+                    tracing::error!("worker {number} on CPU {core} does not poll: its tunnels stand still")
+                }
+            }
             let what = if alive { "worker-alive" } else { "worker-stalled" };
-            self.journal.note(
-                "",
-                what,
-                format!("worker {} {}", worker.0, if alive { "polls again" } else { "does not poll" }),
-            );
+            let did = if alive { "polls again" } else { "does not poll: its tunnels stand still" };
+            self.journal.note("", what, format!("worker {number} on CPU {core} {did}"));
         }
     }
 

@@ -1,41 +1,108 @@
-//! Whether workers are alive: one whose polls do not advance between two looks is stalled
-//! and said to be once, until it polls again.
+//! Whether workers are alive (DP-01): one whose polls have not advanced for [`PATIENCE_US`] is stalled, and
+//! said to be once, until it polls again. Looked at every [`EVERY_US`], so that a stall is known within a
+//! second. Time is the loop's clock.
 
 use std::collections::HashMap;
 
 use ravelin_dataplane::link::ControlEnd;
 use ravelin_dataplane::sa::shard::WorkerId;
 
-/// The last look at each worker: its polls, and whether they had advanced.
+/// Looks are so far apart, in microseconds.
+pub const EVERY_US: u64 = 200_000;
+/// A worker may be silent for so long, in microseconds: longer than a busy machine lets a thread wait.
+const PATIENCE_US: u64 = 750_000;
+
+/// What was seen of one worker.
+#[derive(Debug, Clone, Copy)]
+struct Beat {
+    polls: u64,
+    /// When they had advanced last.
+    since: u64,
+    stalled: bool,
+}
+
+/// The workers' heartbeats. One owner: the control loop.
 #[derive(Debug, Default)]
 pub struct Pulse {
-    last: HashMap<WorkerId, (u64, bool)>,
+    last: HashMap<WorkerId, Beat>,
+    looked: u64,
 }
 
 impl Pulse {
-    /// Looks again. Who has stalled since the last look, or come back to life.
-    pub fn take<F>(&mut self, link: &ControlEnd<F>) -> Vec<(WorkerId, bool)> {
+    /// Looks again, if it is time. Who has stalled since the last look (`false`), or come back to life.
+    pub fn take<F>(&mut self, link: &ControlEnd<F>, now: u64) -> Vec<(WorkerId, bool)> {
+        if now < self.looked + EVERY_US {
+            return Vec::new();
+        }
+        self.looked = now;
         let polls = link.workers().filter_map(|worker| Some((worker, link.counters(worker)?.polls.get())));
-        polls.filter_map(|(worker, polls)| self.compare(worker, polls)).collect()
+        polls.filter_map(|(worker, polls)| self.compare(worker, polls, now)).collect()
     }
 
-    fn compare(&mut self, worker: WorkerId, polls: u64) -> Option<(WorkerId, bool)> {
-        let (before, was_alive) = self.last.insert(worker, (polls, true))?;
-        let alive = polls != before;
-        self.last.insert(worker, (polls, alive));
-        (alive != was_alive).then_some((worker, alive))
+    fn compare(&mut self, worker: WorkerId, polls: u64, now: u64) -> Option<(WorkerId, bool)> {
+        let beat = self.last.entry(worker).or_insert(Beat { polls, since: now, stalled: false });
+        if beat.polls != polls {
+            (beat.polls, beat.since) = (polls, now);
+        }
+        let stalled = now - beat.since >= PATIENCE_US;
+        let news = std::mem::replace(&mut beat.stalled, stalled) != stalled;
+        news.then_some((worker, !stalled))
     }
+
+    /// How long a stalled worker has been silent, in microseconds; `None` for one that polls.
+    pub fn silence(&self, worker: WorkerId, now: u64) -> Option<u64> {
+        let beat = self.last.get(&worker).filter(|beat| beat.stalled)?;
+        Some(now.saturating_sub(beat.since))
+    }
+}
+
+/// A stall in words.
+pub fn told(worker: WorkerId, core: usize, silent_us: u64) -> String {
+    let seconds = silent_us as f64 / 1e6;
+    format!("worker {} on CPU {core} has not polled for {seconds:.1} s: nothing it carries moves", worker.0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ravelin_dataplane::graph::Settings;
+    use ravelin_dataplane::io::ram::{RamFrame, RamPool, RamPort};
+    use ravelin_dataplane::link::{Shape, build};
+    use ravelin_dataplane::policy::publish;
+    use ravelin_dataplane::policy::table::Tables;
+    use ravelin_dataplane::worker::Worker;
 
-    /// A stall is told once, and so is its end.
+    /// Two real workers, one of which stops making progress: it alone is told, within a second of its last
+    /// poll, once; and its return is told once.
     #[test]
-    fn a_stall_is_told_once() {
-        let (mut pulse, worker) = (Pulse::default(), WorkerId(0));
-        let told: Vec<_> = [5, 9, 9, 9, 12].into_iter().map(|polls| pulse.compare(worker, polls)).collect();
-        assert_eq!(told, [None, None, Some((worker, false)), None, Some((worker, true))]);
+    fn a_stalled_worker_is_told_within_a_second() {
+        let shape = Shape { inbound_slots: 4, outbound_slots: 4, ..Shape::usual(2, 0) };
+        let link = build::<RamFrame>(&shape).unwrap();
+        let (_writer, readers) = publish::channel(Tables::new(), 2);
+        let kernel = ravelin_gcm::Kernel::detect();
+        let mut workers: Vec<Worker<RamPool, RamPort>> = link
+            .workers
+            .into_iter()
+            .zip(readers)
+            .map(|(end, reader)| {
+                Worker::new(end, reader, RamPool::new(4, 1), Vec::new(), kernel, &Settings::new(1))
+            })
+            .collect();
+        let (mut pulse, mut told) = (Pulse::default(), Vec::new());
+        for now in (0..5_000_000u64).step_by(50_000) {
+            workers[0].poll(now);
+            // The second stands still from the first second to the third.
+            if !(1_000_000..3_000_000).contains(&now) {
+                workers[1].poll(now);
+            }
+            for news in pulse.take(&link.control, now) {
+                told.push((now, news));
+            }
+            assert_eq!(pulse.silence(WorkerId(0), now), None);
+        }
+        let [(stalled, first), (back, second)] = told[..] else { panic!("{told:?}") };
+        assert_eq!((first, second), ((WorkerId(1), false), (WorkerId(1), true)));
+        assert!((1_000_000..=2_000_000).contains(&stalled), "told at {stalled}");
+        assert!((3_000_000..=3_200_000).contains(&back), "told at {back}");
     }
 }

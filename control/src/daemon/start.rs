@@ -102,7 +102,8 @@ pub enum StartError {
 /// Why it did not start.
 pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
     keep_secrets();
-    let shape = Shape::usual(plan.workers.cores.len() as u8, plan.ports.len());
+    let shape =
+        Shape::for_tunnels(plan.workers.cores.len() as u8, plan.ports.len(), plan.workers.tunnel_limit);
     let roster = Roster::new(&plan);
     let ports = ports::start(&plan, &shape)?;
     let Link { control, exception, workers: ends } = link::build::<MbufFrame>(&shape)?;

@@ -57,7 +57,6 @@ pub struct Machine {
 /// What a worker had counted when it was looked at last.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Looked {
-    polls: u64,
     busy: u64,
     idle: u64,
 }
@@ -72,6 +71,7 @@ impl<P: Pool> Core<P> {
         findings.extend(self.service.faults().map(super::doctor::outage));
         let ports = self.port_rows();
         findings.extend(super::doctor::ports(&ports));
+        findings.extend(self.worker_findings());
         findings.extend(super::doctor::findings(&counters));
         let view = View {
             version: self.version(),
@@ -135,18 +135,14 @@ impl<P: Pool> Core<P> {
         let mut rows = Vec::new();
         for worker in link.workers() {
             let Some(counters) = link.counters(worker) else { continue };
-            let looked = Looked {
-                polls: counters.polls.get(),
-                busy: counters.busy_cycles.get(),
-                idle: counters.idle_cycles.get(),
-            };
+            let looked = Looked { busy: counters.busy_cycles.get(), idle: counters.idle_cycles.get() };
             let before = self.last_look.insert(worker, looked).unwrap_or_default();
             let busy = looked.busy.saturating_sub(before.busy) as f64;
             let all = busy + looked.idle.saturating_sub(before.idle) as f64;
             rows.push(Worker {
                 id: worker.index(),
                 core: self.plan.workers.cores.get(worker.index()).copied().unwrap_or_default(),
-                alive: looked.polls != before.polls,
+                alive: self.pulse.silence(worker, self.now().0).is_none(),
                 busy_percent: if all > 0.0 { 100.0 * busy / all } else { 0.0 },
                 inbound_sas: self
                     .workers
@@ -294,6 +290,30 @@ impl<P: Pool> Core<P> {
         ]
     }
 
+    /// What is wrong with the worker that carries a tunnel, if anything is.
+    fn stalled(&self, tunnel: ravelin_ike::config::ConnectionId) -> Option<String> {
+        let (child, _) = self.roster.children(tunnel).next()?;
+        let worker = self.workers.home(child.0)?.worker;
+        let silent = self.pulse.silence(worker, self.now().0)?;
+        let core = self.plan.workers.cores.get(worker.index()).copied().unwrap_or_default();
+        Some(super::pulse::told(worker, core, silent))
+    }
+
+    /// Findings about workers.
+    fn worker_findings(&self) -> impl Iterator<Item = Finding> {
+        let cores = self.plan.workers.cores.iter().enumerate();
+        cores.filter_map(|(index, core)| {
+            let worker = WorkerId(index as u8);
+            let silent = self.pulse.silence(worker, self.now().0)?;
+            Some(Finding {
+                severity: "error".into(),
+                subject: format!("worker {index} stands still"),
+                seen: super::pulse::told(worker, *core, silent),
+                fix: "look whether something else occupies that CPU, and what the thread waits for (/proc/PID/task/TID/stack); a restart brings its tunnels back".into(),
+            })
+        })
+    }
+
     fn explanation(&self, row: &Tunnel) -> Option<(String, Explain)> {
         let id = self.roster.find(&row.name)?;
         let tunnel = self.roster.tunnel(id)?;
@@ -307,6 +327,7 @@ impl<P: Pool> Core<P> {
             outage: self.service.of_tunnel(tunnel),
             path: self.path_of(id, tunnel),
             unreachable: tunnel.remote.and_then(|remote| routing.unreachable(tunnel.public, remote, tables)),
+            stalled: self.stalled(id),
             now: self.now(),
         };
         Some((row.name.clone(), explain::explain(&evidence)))

@@ -32,6 +32,8 @@ pub struct Evidence<'a> {
     pub path: (u16, Option<Learned>),
     /// Why the first hop to the peer is not usable, if it is not.
     pub unreachable: Option<String>,
+    /// What is wrong with the worker that carries it, if anything is.
+    pub stalled: Option<String>,
     /// The loop's clock.
     pub now: Instant,
 }
@@ -75,6 +77,9 @@ fn failure<'a>(evidence: &'a Evidence<'_>) -> Option<&'a Failure> {
 fn verdict(evidence: &Evidence<'_>, failure: Option<&Failure>) -> String {
     if let Some(why) = &evidence.outage {
         return why.text.clone();
+    }
+    if let Some(stalled) = &evidence.stalled {
+        return stalled.clone();
     }
     match (evidence.state, failure, &evidence.unreachable) {
         (State::Up, _, _) => moving(evidence),
@@ -131,6 +136,8 @@ fn rungs(evidence: &Evidence<'_>) -> Vec<Rung> {
         rungs.extend(negotiation(evidence));
     }
     rungs.push(children(evidence));
+    let worker = evidence.stalled.clone().unwrap_or_default();
+    rungs.push(rung("its worker polls", Some(worker.is_empty()), worker));
     rungs.push(packets(evidence));
     rungs.push(path(evidence));
     rungs
