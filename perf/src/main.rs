@@ -1,8 +1,9 @@
 //! Scenarios and figures: what a packet costs, on which machine, measured how.
 //!
 //! `ravelin-perf gcm` times the crypto kernels alone, `ravelin-perf esp` the real graph between
-//! in-memory ports, `ravelin-perf compare` sets both beside other programs. Each scenario proves its answer right before its first measured burst. What the
-//! figures promise and what they leave out is in `perf/SPEC.md`; runs worth keeping are written to
+//! in-memory ports, `ravelin-perf compare` sets both beside other programs, `ravelin-perf scale` fills the
+//! tables. Each scenario proves its answer right before its first measured burst. What the figures promise
+//! and what they leave out is in `perf/SPEC.md`; runs worth keeping are written to
 //! `perf/records/<machine>/<date>.csv` by `--record`.
 
 mod compare;
@@ -12,6 +13,7 @@ mod gcm;
 mod machine;
 mod measure;
 mod report;
+mod scale;
 mod traffic;
 
 use std::path::PathBuf;
@@ -41,6 +43,8 @@ enum Scenario {
     All(Options),
     /// Ravelin beside its peers, on the same packets, in one run
     Compare(compare::Options),
+    /// The tables alone: routes, tunnels and SAs by the thousand
+    Scale(scale::Options),
     /// A process of `compare`: serves GCM libraries on standard input
     #[command(hide = true)]
     Libraries,
@@ -81,6 +85,7 @@ struct Options {
 fn main() -> anyhow::Result<()> {
     let (options, name, run): (Options, &str, Runner) = match CommandLine::parse().scenario {
         Scenario::Compare(options) => return compare::run(&options),
+        Scenario::Scale(options) => return scale::run(&options),
         Scenario::Libraries => return compare::library::serve(),
         Scenario::Worker { setup } => return compare::gateway::worker::serve(&setup),
         Scenario::Gcm(options) => (options, "-gcm", gcm::run),

@@ -165,16 +165,24 @@ impl Gateway {
             tables.set_spd(instance, Spd::new(Vec::new(), Otherwise::Discard)?);
         }
         let router: IpAddr = ROUTER.into();
-        tables.set_route(PUBLIC, Prefix::host(GATEWAY.into()), Some(NextHop::Local));
-        tables.set_route(PUBLIC, Prefix::new(IpAddr::from([0; 4]), 0)?, Some(NextHop::Via(public, router)));
+        tables.set_route(PUBLIC, Prefix::host(GATEWAY.into()), Some(NextHop::Local))?;
+        tables.set_route(
+            PUBLIC,
+            Prefix::new(IpAddr::from([0; 4]), 0)?,
+            Some(NextHop::Via(public, router)),
+        )?;
         tables.set_neighbour(PUBLIC, public, router, Some(NEIGHBOUR));
-        tables.set_route(PRIVATE, Prefix::new([10, 1, 0, 0].into(), 16)?, Some(NextHop::Connected(private)));
+        tables.set_route(
+            PRIVATE,
+            Prefix::new([10, 1, 0, 0].into(), 16)?,
+            Some(NextHop::Connected(private)),
+        )?;
         tables.set_neighbour(PRIVATE, private, HOST.into(), Some(NEIGHBOUR));
         for sa in &setup.traffic.sas {
             let child = Child { selectors: selectors(sa)?, sa: SaRef { worker: WORKER, slot: sa.index } };
             tables.set_tunnel(TunnelId(sa.index), Some(Tunnel::new(vec![child])?))?;
             let hop = NextHop::Tunnel(TunnelId(sa.index));
-            tables.set_route(PRIVATE, Prefix::new(sa.network().into(), 24)?, Some(hop));
+            tables.set_route(PRIVATE, Prefix::new(sa.network().into(), 24)?, Some(hop))?;
         }
         self.writer.publish();
         let sent = self.control.send(WORKER, Command::Configure(snapshot.into()));
