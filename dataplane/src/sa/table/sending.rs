@@ -105,12 +105,14 @@ impl OutboundTable {
         Some(&mut self.rest.get_mut(slot as usize)?.vacant)
     }
 
-    /// Makes `sa` send from now on; says which SA it replaced. A standby stays.
+    /// Makes `sa` send from now on; says which SA it replaced. What stood by ends too: it is the older
+    /// agreement, and switching to it later would send on what the peer is about to delete.
     #[expect(
         clippy::result_large_err,
         reason = "the refused SA goes back whole; this is not the packet path"
     )]
     pub fn install(&mut self, slot: u32, sa: Outbound) -> Result<Option<Retired>, Misplaced<Outbound>> {
+        self.dismiss(slot);
         let slots = (self.hot.get_mut(slot as usize), self.rest.get_mut(slot as usize));
         let (Some(hot), Some(rest)) = slots else { return Err(Misplaced::NoSuchSlot(sa)) };
         let retired = hot.as_ref().map(Retired::of);
@@ -229,7 +231,9 @@ mod tests {
         table.stand_by(0, sa(259)).unwrap();
         assert_eq!(table.remove(0, Spi(259)), retired(259));
         assert_eq!(table.remove(0, Spi(259)), None);
+        table.stand_by(0, sa(259)).unwrap();
         assert_eq!(table.install(0, sa(260)).unwrap(), retired(258));
+        assert_eq!((table.activate(0), table.standby_spi(0)), (None, None), "the older standby is gone");
         table.stand_by(0, sa(261)).unwrap();
         table.clear(0);
         assert!(table.hot(0).is_none() && table.standby_spi(0).is_none() && table.cold_mut(0).is_none());
@@ -268,7 +272,7 @@ mod tests {
                 match history / 5u32.pow(step) % 5 {
                     0 => {
                         table.install(0, outbound(parts(spi))).unwrap();
-                        sends = Some(spi);
+                        (sends, waits) = (Some(spi), None);
                     }
                     1 => {
                         table.stand_by(0, outbound(parts(spi))).unwrap();
