@@ -4,89 +4,22 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod netns;
+mod wire;
 
 use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::{AsFd, OwnedFd};
+use std::net::IpAddr;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use netns::{DEADLINE, Netns, ask, change, device, synced, wait};
+use wire::*;
 
 use crossbeam::channel::{Receiver, Sender, unbounded};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 use ravelin_control::exception::{Exception, FromWorkers, Rate, ToWorkers};
 use ravelin_control::instance::{
-    Change, Event, Handle, Instance, InstanceError, InstanceSpec, InterfaceSpec, KernelDevice, Namespace,
-    PrivateSpec, Request, Role, RouteAction, SyncCause, TunnelRoute, Wall,
+    Change, Event, Handle, Instance, InstanceError, InstanceSpec, Namespace, PrivateSpec, Request, Role,
+    RouteAction, SyncCause, TunnelRoute, Wall,
 };
-
-const TWIN_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
-const PEER_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x02];
-const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
-const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
-
-fn public(namespace: &Netns) -> InstanceSpec {
-    InstanceSpec {
-        id: 7,
-        name: "pub".into(),
-        namespace: Namespace::Named(namespace.0.clone()),
-        interfaces: vec![InterfaceSpec {
-            port: 3,
-            vlan: 0,
-            name: "wan0".into(),
-            mac: TWIN_MAC,
-            mtu: 1400,
-            addresses: vec!["192.0.2.1/24".parse().unwrap(), "2001:db8::1/64".parse().unwrap()],
-        }],
-        private: None,
-        caged: Vec::new(),
-        receive_buffer: InstanceSpec::RECEIVE_BUFFER,
-    }
-}
-
-fn private(namespace: &Netns) -> InstanceSpec {
-    InstanceSpec {
-        name: "red".into(),
-        interfaces: Vec::new(),
-        private: Some(PrivateSpec { mtu: 1380, addresses: vec!["10.0.0.1/32".parse().unwrap()] }),
-        ..public(namespace)
-    }
-}
-
-/// Next frame of a device that satisfies, or `None` at the deadline.
-fn frame(device: &KernelDevice, deadline: Duration, wanted: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
-    let end = Instant::now() + deadline;
-    let mut buffer = [0u8; 2048];
-    loop {
-        let left = end.checked_duration_since(Instant::now())?;
-        let mut fds = [PollFd::new(device.device.as_fd(), PollFlags::POLLIN)];
-        poll(&mut fds, PollTimeout::try_from(left).unwrap()).unwrap();
-        while let Ok(length) = device.device.recv(&mut buffer) {
-            if wanted(&buffer[..length]) {
-                return Some(buffer[..length].to_vec());
-            }
-        }
-    }
-}
-
-/// Plays the peer: waits for an ARP request for `PEER` (RFC 826) and answers it.
-fn answer_arp(device: &KernelDevice) {
-    let is_request =
-        |f: &[u8]| f.len() >= 42 && f[12..14] == [8, 6] && f[21] == 1 && f[38..42] == PEER.octets();
-    let request = frame(device, DEADLINE, is_request).expect("an ARP request for the peer");
-    assert_eq!(request[6..12], TWIN_MAC);
-    let mut reply = Vec::new();
-    reply.extend(TWIN_MAC);
-    reply.extend(PEER_MAC);
-    reply.extend([8, 6, 0, 1, 8, 0, 6, 4, 0, 2]);
-    reply.extend(PEER_MAC);
-    reply.extend(PEER.octets());
-    reply.extend(TWIN_MAC);
-    reply.extend(GATEWAY.octets());
-    device.device.send(&reply).unwrap();
-}
 
 fn peer_resolved(handle: &Handle) {
     let found = change(handle, "resolved neighbour", |change| matches!(change, Change::Neighbour { .. }));
@@ -461,123 +394,6 @@ fn a_stopped_instance_leaves_nothing_behind() {
     drop(devices);
 }
 
-/// An IPv4 ICMP message of this type between these hosts, in an Ethernet frame.
-fn is_icmp(frame: &[u8], kind: u8, from: Ipv4Addr, to: Ipv4Addr) -> bool {
-    frame.len() >= 42
-        && frame[12..14] == [8, 0]
-        && frame[23] == 1
-        && frame[34] == kind
-        && frame[26..30] == from.octets()
-        && frame[30..34] == to.octets()
-}
-
-const ECHO_REPLY: u8 = 0;
-const ECHO_REQUEST: u8 = 8;
-
-/// The next frame a packet socket sees that satisfies, or `None` at the deadline.
-fn sees(socket: &OwnedFd, deadline: Duration, wanted: impl Fn(&[u8]) -> bool) -> bool {
-    let (end, mut buffer) = (Instant::now() + deadline, [0u8; 2048]);
-    while let Some(left) = end.checked_duration_since(Instant::now()) {
-        let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
-        poll(&mut fds, PollTimeout::try_from(left).unwrap()).unwrap();
-        while let Ok(length) = nix::unistd::read(socket, &mut buffer) {
-            if wanted(&buffer[..length]) {
-                return true;
-            }
-        }
-    }
-    false
-}
-
-/// A gateway's namespace whose device `under` is wired to `host` in another, which holds the address `PEER`
-/// and believes `GATEWAY` to be at the MAC of `under`.
-fn wired() -> (Netns, Netns) {
-    let (gateway, host) = (Netns::new(), Netns::new());
-    gateway.run(&format!(
-        "ip link add under address 02:00:00:00:00:77 type veth peer name host netns {}",
-        host.0
-    ));
-    gateway.run("ip link set under up");
-    host.run("ip addr add 192.0.2.2/24 dev host");
-    host.run("ip link set host up");
-    host.run("ip neigh replace 192.0.2.1 lladdr 02:00:00:00:00:77 dev host");
-    (gateway, host)
-}
-
-/// Linux answers on any device for any of its addresses. Under a port it must not, while the port sees all;
-/// and a firewall reload must not open the cage.
-#[test]
-fn the_kernel_does_not_speak_through_a_caged_device_and_packet_sockets_still_see() {
-    needs_root!();
-    let (gateway, host) = wired();
-    let handle = Instance::start(public(&gateway)).unwrap();
-    let twin = device(&handle);
-    let open = || {
-        let (kind, flags) = (SockType::Raw, SockFlag::SOCK_NONBLOCK);
-        socket(AddressFamily::Packet, kind, flags, SockProtocol::EthAll).unwrap()
-    };
-    let watcher = handle.run_inside(1, open).unwrap().recv_timeout(DEADLINE).unwrap();
-    let is_request = |f: &[u8]| is_icmp(f, ECHO_REQUEST, PEER, GATEWAY);
-    let is_reply = |f: &[u8]| is_icmp(f, ECHO_REPLY, GATEWAY, PEER);
-    let ping = || host.succeeds("ping -c1 -W1 192.0.2.1");
-
-    // Without the cage the kernel does answer: it routes the reply to the twin.
-    ping();
-    answer_arp(&twin);
-    assert!(frame(&twin, DEADLINE, is_reply).is_some(), "this test would prove nothing");
-    assert!(sees(&watcher, DEADLINE, is_request));
-
-    ask(&handle, Request::SetCaged(vec!["under".into()])).unwrap();
-    assert_eq!(gateway.run("ip -6 addr show dev under"), "");
-    assert!(!ping());
-    assert!(sees(&watcher, DEADLINE, is_request), "the port must see the frame");
-    assert!(frame(&twin, Duration::from_millis(200), is_reply).is_none(), "the kernel answered");
-
-    gateway.run("nft flush ruleset");
-    gateway.until("nft list ruleset", |rules| rules.contains("under") && rules.contains("policy drop"));
-    assert!(!ping());
-    assert!(frame(&twin, Duration::from_millis(200), is_reply).is_none(), "the cage stayed open");
-
-    gateway.run("ip addr add 198.51.100.1/24 dev under");
-    wait(&handle, "fault", |event| {
-        let carries = |error: &InstanceError| matches!(error, InstanceError::CagedDeviceHasAddress { .. });
-        matches!(event, Event::Fault { wall: Wall::Addresses, error } if carries(&error)).then_some(())
-    });
-    gateway.run("ip addr del 198.51.100.1/24 dev under");
-    mended(&handle, Wall::Addresses);
-
-    ask(&handle, Request::SetCaged(Vec::new())).unwrap();
-    assert_eq!(gateway.run("nft list ruleset"), "");
-    gateway.until("ip -6 addr show dev under", |text| text.contains("fe80::"));
-    handle.stop().unwrap();
-}
-
-fn mended(handle: &Handle, wanted: Wall) {
-    wait(handle, "the end of the fault", |event| {
-        matches!(event, Event::Mended(wall) if wall == wanted).then_some(())
-    });
-}
-
-/// A cage whose device is gone, or has another name, holds nothing while the port is still bound to it: a
-/// fault, told once, and so is its end.
-#[test]
-fn a_cage_that_cannot_be_held_is_a_fault_until_it_can() {
-    needs_root!();
-    let (gateway, _host) = wired();
-    let handle = Instance::start(InstanceSpec { caged: vec!["under".into()], ..public(&gateway) }).unwrap();
-    gateway.run("ip link set under down");
-    gateway.run("ip link set under name elsewhere");
-    let error = wait(&handle, "fault", |event| match event {
-        Event::Fault { wall: Wall::Cage, error } => Some(error),
-        _ => None,
-    });
-    assert!(matches!(error, InstanceError::CagedDeviceMissing { .. }), "{error}");
-    gateway.run("ip link set elsewhere name under");
-    mended(&handle, Wall::Cage);
-    assert!(gateway.run("nft list ruleset").contains("policy drop"));
-    handle.stop().unwrap();
-}
-
 /// Somebody who sets forwarding as often as we take it back is a fault, and stays one until he stops.
 #[test]
 fn forwarding_that_is_fought_over_is_a_fault_until_it_is_not() {
@@ -606,21 +422,6 @@ fn forwarding_that_is_fought_over_is_a_fault_until_it_is_not() {
     handle.stop().unwrap();
 }
 
-#[test]
-fn a_device_with_an_address_or_in_another_namespace_is_not_caged_and_stays_as_it_was() {
-    needs_root!();
-    let (gateway, _host) = wired();
-    gateway.run("ip addr add 198.51.100.1/24 dev under");
-    let mut spec = public(&gateway);
-    spec.caged = vec!["under".into()];
-    let refused = Instance::start(spec.clone()).unwrap_err();
-    assert!(refused.to_string().contains("198.51.100.1/24"), "{refused}");
-    assert_eq!(gateway.run("sysctl -n net.ipv6.conf.under.disable_ipv6").trim(), "0");
-    assert!(!gateway.succeeds("ip link show dev wan0"));
-    spec.caged = vec!["elsewhere".into()];
-    assert!(matches!(Instance::start(spec), Err(InstanceError::CagedDeviceMissing { .. })));
-}
-
 /// What the workers would be: channels.
 struct Rings(Receiver<(Role, Vec<u8>)>, Sender<(Role, Vec<u8>)>);
 
@@ -634,46 +435,6 @@ impl ToWorkers for Rings {
     fn offer(&mut self, role: Role, bytes: &[u8]) -> bool {
         self.1.send((role, bytes.to_vec())).is_ok()
     }
-}
-
-/// The cage outlives a daemon that dies, on purpose; the next start must take it over.
-#[test]
-fn the_cage_of_a_daemon_that_died_is_taken_over() {
-    needs_root!();
-    let (gateway, _host) = wired();
-    // No process has this number (the kernel's limit is 4194304).
-    gateway.run("nft add table netdev ravelin-cage-4194305-0");
-    gateway.run("nft add chain netdev ravelin-cage-4194305-0 old { type filter hook ingress device lo priority 0 ; policy drop ; }");
-    let handle = Instance::start(public(&gateway)).unwrap();
-    assert_eq!(gateway.run("nft list ruleset"), "");
-    handle.stop().unwrap();
-}
-
-/// The public and the private side may live in one namespace; the cage of one is not the other's to touch,
-/// not even for a moment.
-#[test]
-fn instances_that_share_a_namespace_leave_each_others_cage_alone() {
-    needs_root!();
-    let (gateway, _host) = wired();
-    let first = InstanceSpec { caged: vec!["under".into()], ..public(&gateway) };
-    let first = Instance::start(first).unwrap();
-    // The handles say whether it is the same table; its counters may count meanwhile.
-    let rules = || {
-        let (mut words, mut former) = (Vec::new(), "");
-        let listing = gateway.run("nft -a list ruleset");
-        for word in listing.split_whitespace() {
-            words.extend((!matches!(former, "packets" | "bytes")).then(|| word.to_owned()));
-            former = word;
-        }
-        words.join(" ")
-    };
-    let before = rules();
-    let second = Instance::start(InstanceSpec { id: 8, ..private(&gateway) }).unwrap();
-    assert_eq!(rules(), before);
-    second.stop().unwrap();
-    assert_eq!(rules(), before);
-    assert!(before.contains("handle") && before.contains("under"));
-    first.stop().unwrap();
 }
 
 /// RFC 1071.

@@ -182,8 +182,12 @@ impl Gateway {
         tables.set_tunnel(TUNNEL, Some(tunnel)).expect("room for a tunnel");
         for v6 in [false, true] {
             let wan = Prefix::new(public(0, v6), if v6 { 64 } else { 24 }).expect("a prefix");
-            tables.set_route(instance, network(SITE, v6), Some(NextHop::Connected(near))).expect("room for a route");
-            tables.set_route(instance, network(OTHER, v6), Some(NextHop::Tunnel(TUNNEL))).expect("room for a route");
+            tables
+                .set_route(instance, network(SITE, v6), Some(NextHop::Connected(near)))
+                .expect("room for a route");
+            tables
+                .set_route(instance, network(OTHER, v6), Some(NextHop::Tunnel(TUNNEL)))
+                .expect("room for a route");
             tables.set_route(OUTSIDE, wan, Some(NextHop::Connected(far))).expect("room for a route");
             tables.set_neighbour(instance, near, inside(SITE, v6, 9), Some(Mac([2, 0, 0, 9, 9, 9])));
             tables.set_neighbour(OUTSIDE, far, public(OTHER, v6), Some(Mac([2, 0, 0, 0, OTHER, 1])));
