@@ -7,6 +7,7 @@
 //! gateways count in the TTL.
 
 use anyhow::{Context, ensure};
+use ravelin_dataplane::graph::{Clock, Station};
 use ravelin_dataplane::io::ram::{RamFrame, RamPool};
 use ravelin_dataplane::net::{eth, ipv4, protocol, udp};
 use ravelin_gcm::{Kernel, KeySize};
@@ -26,9 +27,9 @@ pub fn run(plan: &Plan, effort: Effort) -> anyhow::Result<Vec<Row>> {
         rows.push(port_row(mix, effort)?);
     }
     for &(kernel, size) in &plan.suites {
-        for &mix in &plan.mixes {
-            rows.push(row(kernel, size, mix, Direction::Seal, effort)?);
-            rows.push(row(kernel, size, mix, Direction::Open, effort)?);
+        for (&mix, &sas) in plan.mixes.iter().flat_map(|mix| plan.sas.iter().map(move |sas| (mix, sas))) {
+            rows.push(row(kernel, size, mix, sas, Direction::Seal, effort)?);
+            rows.push(row(kernel, size, mix, sas, Direction::Open, effort)?);
         }
     }
     Ok(rows)
@@ -42,18 +43,38 @@ fn port_row(mix: Mix, effort: Effort) -> anyhow::Result<Row> {
         suite: "-".to_owned(),
         size: mix.name(),
         octets: mix.mean(),
+        sas: 1,
         cycles: measure(&mut ports, BURST, effort)?,
         crypto: None,
     })
 }
 
-fn row(kernel: Kernel, size: KeySize, mix: Mix, direction: Direction, effort: Effort) -> anyhow::Result<Row> {
-    let mut tunnel = Tunnel::new(kernel, size, mix)?;
-    tunnel.prove()?;
+fn row(
+    kernel: Kernel,
+    size: KeySize,
+    mix: Mix,
+    sas: u32,
+    direction: Direction,
+    effort: Effort,
+) -> anyhow::Result<Row> {
+    let mut tunnel = Tunnel::new(kernel, size, mix, sas)?;
+    // Every SA once before anything counts.
+    for _ in 0..(sas as usize).div_ceil(BURST) {
+        tunnel.prove()?;
+    }
+    let before = (tunnel.bursts, [tunnel.left.stations(), tunnel.right.stations()]);
     let (scenario, cycles) = match direction {
         Direction::Seal => ("esp-encap", measure(&mut Encap(&mut tunnel), BURST, effort)?),
         Direction::Open => ("esp-decap", measure(&mut Decap(&mut tunnel), BURST, effort)?),
     };
+    let packets = (tunnel.bursts - before.0) * BURST;
+    let (clock, earlier) = match direction {
+        Direction::Seal => (tunnel.left.stations(), before.1[0]),
+        Direction::Open => (tunnel.right.stations(), before.1[1]),
+    };
+    tell_stations(scenario, &mix.name(), sas, packets, |station| {
+        clock.spent(station) - earlier.spent(station)
+    });
     tunnel.prove()?;
     Ok(Row {
         scenario,
@@ -61,30 +82,70 @@ fn row(kernel: Kernel, size: KeySize, mix: Mix, direction: Direction, effort: Ef
         suite: suite_name(size),
         size: mix.name(),
         octets: mix.mean(),
+        sas,
         cycles,
         crypto: Some(gcm::figures(kernel, size, mix, direction, effort)?.best),
     })
 }
 
-/// Two gateways, the SA between them, and the packets that go through.
+/// Where the cycles went, on standard error: means over all bursts, readings of the counter included.
+fn tell_stations(scenario: &str, size: &str, sas: u32, packets: usize, spent: impl Fn(Station) -> u64) {
+    if !Clock::COUNTS {
+        return;
+    }
+    let share = |station: Station| {
+        let share = spent(station) as f64 / packets.max(1) as f64;
+        (share >= 0.05).then(|| format!("{} {share:.1}", station.name()))
+    };
+    let shares: Vec<_> = Station::ALL.into_iter().filter_map(share).collect();
+    eprintln!("{scenario} {size} {sas} SAs: {}", shares.join(", "));
+}
+
+/// Two gateways, the SAs between them, and the packets that go through.
 struct Tunnel {
     left: Gateway,
     right: Gateway,
     /// Inner packets as Ethernet frames, as the left host sends them.
     packets: Vec<Vec<u8>>,
+    sas: u32,
+    /// Bursts laid so far; says which SAs are next.
+    bursts: usize,
 }
 
 impl Tunnel {
-    fn new(kernel: Kernel, size: KeySize, mix: Mix) -> anyhow::Result<Tunnel> {
+    fn new(kernel: Kernel, size: KeySize, mix: Mix, sas: u32) -> anyhow::Result<Tunnel> {
         Ok(Tunnel {
-            left: Gateway::new(Side::Left, kernel, size)?,
-            right: Gateway::new(Side::Right, kernel, size)?,
+            left: Gateway::new(Side::Left, kernel, size, sas)?,
+            right: Gateway::new(Side::Right, kernel, size, sas)?,
             packets: packets(mix)?,
+            sas,
+            bursts: 0,
         })
+    }
+
+    /// Addresses the packets to the next SAs in turn: all before any a second time, neighbours far apart.
+    fn address(&mut self) -> anyhow::Result<()> {
+        let start = self.bursts * BURST;
+        self.bursts += 1;
+        if self.sas == 1 {
+            return Ok(());
+        }
+        for (number, frame) in self.packets.iter_mut().enumerate() {
+            // A prime that divides no number of SAs one would ask for.
+            let sa = ((start + number) as u64 * 7919 % u64::from(self.sas)) as u32;
+            let packet = frame.get_mut(eth::Repr::LEN..).context("a packet")?;
+            let (header, datagram) = packet.split_at_mut(ipv4::Repr::LEN);
+            let destination = Side::Right.nth_host(sa);
+            let length = u16::try_from(header.len() + datagram.len())?;
+            ipv4::Repr { destination, ..ip(length, number as u16) }.emit(header)?;
+            datagram.get_mut(..2).context("a port")?.copy_from_slice(&(1024 + sa as u16 % 16).to_be_bytes());
+        }
+        Ok(())
     }
 
     /// Before the left gateway, a burst of inner packets.
     fn lay_inner(&mut self) -> anyhow::Result<()> {
+        self.address()?;
         deliver(&mut self.left.pool, &self.left.inside, &self.packets)
     }
 
@@ -135,6 +196,8 @@ impl Tunnel {
         self.left.poll();
         self.carry()?;
         self.right.poll();
+        self.left.listen();
+        self.right.listen();
         self.check_inner()
     }
 }
@@ -268,19 +331,21 @@ mod tests {
     #[test]
     fn every_suite_carries_every_size() {
         for (kernel, size) in Plan::new(vec![], None, None).unwrap().suites {
-            let mut tunnel = Tunnel::new(kernel, size, Mix::Imix).unwrap();
-            for _ in 0..3 {
-                tunnel.prove().unwrap();
+            for sas in [1, 100] {
+                let mut tunnel = Tunnel::new(kernel, size, Mix::Imix, sas).unwrap();
+                for _ in 0..3 {
+                    tunnel.prove().unwrap();
+                }
+                assert_eq!(tunnel.left.pool.available(), tunnel.left.pool.capacity());
+                assert_eq!(tunnel.right.pool.available(), tunnel.right.pool.capacity());
             }
-            assert_eq!(tunnel.left.pool.available(), tunnel.left.pool.capacity());
-            assert_eq!(tunnel.right.pool.available(), tunnel.right.pool.capacity());
         }
     }
 
     /// A burst that came out changed gives no figure: this bench would notice.
     #[test]
     fn a_changed_packet_is_noticed() {
-        let mut tunnel = Tunnel::new(Kernel::detect(), KeySize::Aes128, Mix::Fixed(64)).unwrap();
+        let mut tunnel = Tunnel::new(Kernel::detect(), KeySize::Aes128, Mix::Fixed(64), 1).unwrap();
         tunnel.lay_inner().unwrap();
         tunnel.left.poll();
         tunnel.carry().unwrap();
@@ -292,7 +357,7 @@ mod tests {
     /// A packet the graph drops is told with its reason.
     #[test]
     fn a_dropped_packet_is_told_with_its_reason() {
-        let mut tunnel = Tunnel::new(Kernel::detect(), KeySize::Aes128, Mix::Fixed(64)).unwrap();
+        let mut tunnel = Tunnel::new(Kernel::detect(), KeySize::Aes128, Mix::Fixed(64), 1).unwrap();
         tunnel.packets[7][14 + 8] = 1; // the TTL, and with it the checksum is wrong
         assert!(tunnel.prove().unwrap_err().to_string().contains("63 of 64"));
     }

@@ -1,14 +1,14 @@
-//! A gateway to measure: the real worker and graph between two devices in memory, with one tunnel.
+//! A gateway to measure: the real worker and graph between two devices in memory, with one tunnel or many.
 //!
-//! Two of these face each other. `left` protects 10.1.0.0/16 and `right` 10.2.0.0/16; one SA of the
-//! suite asked for carries what goes from left to right. They are set up as control sets up any
-//! gateway, by commands and published tables; only the wire between their outer ports is a loop in
-//! the scenario.
+//! Two of these face each other. `left` protects 10.1.0.0/16 and `right` 10.2.0.0/16; for each host on the
+//! right one SA of the suite asked for, under a key of its own, carries what goes to it. They are set up as
+//! control sets up any gateway, by commands and published tables; only the wire between their outer ports
+//! is a loop in the scenario.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::{Context, bail, ensure};
-use ravelin_dataplane::graph::Settings;
+use ravelin_dataplane::graph::{Clock, Settings};
 use ravelin_dataplane::io::ram::{RamDevice, RamFrame, RamPool, RamPort};
 use ravelin_dataplane::io::{Burst, Frame, Pool, Port};
 use ravelin_dataplane::link::command::{Command, Turn};
@@ -37,11 +37,13 @@ const OUTSIDE: Interface = Interface { port: 1, vlan: 0 };
 /// The instances the two ports are in.
 const PUBLIC: u16 = 1;
 const PRIVATE: u16 = 2;
-const TUNNEL: TunnelId = TunnelId(0);
 /// Frames a device holds: a burst, and room to notice a second one.
 const DEPTH: usize = 256;
 /// Frames of the pool: few, as DPDK's per-core cache keeps handing out the ones that are warm.
 const FRAMES: usize = 256;
+
+/// SAs there can be: hosts of a network of 16 bits, with room.
+pub const MOST_SAS: u32 = 60_000;
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +76,12 @@ impl Side {
 
     /// A host behind the gateway.
     pub const fn host(self) -> Ipv4Addr {
-        Ipv4Addr::new(10, self.number(), 0, 9)
+        self.nth_host(0)
+    }
+
+    /// A host behind the gateway, by its number below [`MOST_SAS`].
+    pub const fn nth_host(self, number: u32) -> Ipv4Addr {
+        Ipv4Addr::from_bits(Ipv4Addr::new(10, self.number(), 0, 9).to_bits() + number)
     }
 
     /// The network behind the gateway.
@@ -115,9 +122,11 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway with its half of the tunnel in place.
-    pub fn new(side: Side, kernel: Kernel, size: KeySize) -> anyhow::Result<Gateway> {
-        let shape = Shape { inbound_slots: 64, outbound_slots: 64, ..Shape::usual(1, 2) };
+    /// A gateway with its half of `sas` tunnels in place.
+    pub fn new(side: Side, kernel: Kernel, size: KeySize, sas: u32) -> anyhow::Result<Gateway> {
+        ensure!((1..=MOST_SAS).contains(&sas), "{sas} SAs: there are 1 to {MOST_SAS}");
+        let slots = (sas as usize).max(64);
+        let shape = Shape { inbound_slots: slots, outbound_slots: slots, ..Shape::usual(1, 2) };
         let mut link = link::build(&shape)?;
         let (writer, mut readers) = publish::channel(Tables::new(), 1);
         let (Some(end), Some(reader)) = (link.workers.pop(), readers.pop()) else { bail!("no worker") };
@@ -129,9 +138,21 @@ impl Gateway {
         let (control, _exception) = (link.control, link.exception);
         let mut gateway =
             Gateway { side, control, _exception, writer, worker, inside, outside, pool, clock: 0 };
-        gateway.configure()?;
-        gateway.install(size)?;
+        gateway.configure(sas)?;
+        for number in 0..sas {
+            gateway.install(size, number)?;
+        }
         Ok(gateway)
+    }
+
+    /// Cycles by station since the start, if this build counts them.
+    pub fn stations(&self) -> Clock {
+        self.worker.clock()
+    }
+
+    /// Takes what the worker has to say, as control would.
+    pub fn listen(&mut self) {
+        while self.control.next_report(WORKER).is_some() {}
     }
 
     /// One round of the worker: what the scenarios time.
@@ -148,7 +169,7 @@ impl Gateway {
         named.map(|(reason, count)| format!("{} {count}", reason.name())).collect::<Vec<_>>().join(", ")
     }
 
-    fn configure(&mut self) -> anyhow::Result<()> {
+    fn configure(&mut self, sas: u32) -> anyhow::Result<()> {
         let side = self.side;
         let interface = |at: Interface, instance| snapshot::Interface {
             port: at.port,
@@ -172,24 +193,31 @@ impl Gateway {
         tables.set_route(PUBLIC, segment, Some(NextHop::Connected(OUTSIDE)))?;
         let peer = side.other();
         tables.set_neighbour(PUBLIC, OUTSIDE, peer.outer().into(), Some(peer.mac(OUTSIDE.port)));
-        tables.set_route(PRIVATE, side.network()?, Some(NextHop::Connected(INSIDE)))?;
+        // The first host is the router to all.
+        tables.set_route(PRIVATE, side.network()?, Some(NextHop::Via(INSIDE, side.host().into())))?;
         tables.set_neighbour(PRIVATE, INSIDE, side.host().into(), Some(side.host_mac()));
-        tables.set_route(PRIVATE, peer.network()?, Some(NextHop::Tunnel(TUNNEL)))?;
-        let child = Child { selectors: SelectorSet::any(), sa: SaRef { worker: WORKER, slot: 0 } };
-        tables.set_tunnel(TUNNEL, Some(Tunnel::new(vec![child])?))?;
+        for slot in 0..sas {
+            let tunnel = TunnelId(slot);
+            let to = Prefix::host(peer.nth_host(slot).into());
+            tables.set_route(PRIVATE, to, Some(NextHop::Tunnel(tunnel)))?;
+            let child = Child { selectors: SelectorSet::any(), sa: SaRef { worker: WORKER, slot } };
+            tables.set_tunnel(tunnel, Some(Tunnel::new(vec![child])?))?;
+        }
         self.writer.publish();
         self.command(Command::Configure(snapshot.into()))
     }
 
-    /// The SA from left to right: outbound on the left, inbound on the right.
-    fn install(&mut self, size: KeySize) -> anyhow::Result<()> {
+    /// An SA from left to right: outbound on the left, inbound on the right.
+    fn install(&mut self, size: KeySize, slot: u32) -> anyhow::Result<()> {
         let shard = Shard::new(1).context("shards are numbered from 1")?;
-        let place = Place { shard, slot: Slot::new(0).context("there is a first slot")? };
+        let place = Place { shard, slot: Slot::new(slot).context("there are as many slots")? };
         let (spi, suite) = (Spi::new(place, 0), suite(size));
-        let key = self.control.put_key(WORKER, &vec![0x5a; suite.keymat_length()])?;
+        let mut keymat = vec![0x5a; suite.keymat_length()];
+        keymat.iter_mut().zip(slot.to_be_bytes()).for_each(|(octet, other)| *octet ^= other);
+        let key = self.control.put_key(WORKER, &keymat)?;
         let command = match self.side {
             Side::Left => {
-                Command::InstallOutbound { slot: 0, parts: self.outbound(spi, suite), key, turn: Turn::Now }
+                Command::InstallOutbound { slot, parts: self.outbound(spi, suite), key, turn: Turn::Now }
             }
             Side::Right => Command::InstallInbound { place, parts: self.inbound(spi, suite)?, key },
         };

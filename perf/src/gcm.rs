@@ -24,6 +24,7 @@ pub fn run(plan: &Plan, effort: Effort) -> anyhow::Result<Vec<Row>> {
                     suite: suite_name(size),
                     size: mix.name(),
                     octets: mix.mean(),
+                    sas: 1,
                     cycles,
                     crypto: None,
                 });

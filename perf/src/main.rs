@@ -59,6 +59,9 @@ struct Options {
     /// Packet sizes: octets of the inner IP packet, or `imix`
     #[arg(long, value_delimiter = ',', default_value = "64,256,576,1420,imix")]
     sizes: Vec<Mix>,
+    /// Numbers of SAs to spread the packets over (`esp` only): neighbours are of different SAs
+    #[arg(long, value_delimiter = ',', default_value = "1")]
+    sas: Vec<u32>,
     /// Only this crypto kernel (default: each that this processor runs)
     #[arg(long)]
     kernel: Option<String>,
@@ -95,6 +98,7 @@ fn main() -> anyhow::Result<()> {
     let pinned = machine::pin(options.core)?;
     let effort = Effort { repeats: options.repeats.max(1), bursts: options.bursts.max(1) };
     let plan = traffic::Plan::new(options.sizes, options.kernel.as_deref(), options.bits.as_deref())?;
+    let plan = traffic::Plan { sas: options.sas, ..plan };
     let report = Report { machine: Machine::here(pinned), effort, rows: run(&plan, effort)? };
     print!("{}", if options.json { report.json()? } else { report.table() });
     if options.record {

@@ -31,6 +31,8 @@ pub struct Row {
     pub size: String,
     /// Mean octets of an inner packet.
     pub octets: f64,
+    /// SAs the packets are spread over.
+    pub sas: u32,
     /// Cycles a packet.
     pub cycles: Figures,
     /// Of these, the kernel's own on the same texts, best of repeats; absent where it is the scenario.
@@ -62,8 +64,8 @@ impl Report {
             self.effort.bursts,
         );
         let head = [
-            "scenario", "kernel", "suite", "size", "best", "median", "p50", "p99", "crypto", "rest", "Mpps",
-            "Gbit/s",
+            "scenario", "kernel", "suite", "size", "SAs", "best", "median", "p50", "p99", "crypto", "rest",
+            "Mpps", "Gbit/s",
         ];
         line(&mut text, head.map(str::to_owned));
         for row in &self.rows {
@@ -72,7 +74,7 @@ impl Report {
         text
     }
 
-    fn cells(&self, row: &Row) -> [String; 12] {
+    fn cells(&self, row: &Row) -> [String; 13] {
         let tenth = |value: f64| format!("{value:.1}");
         let optional = |value: Option<f64>| value.map_or("-".to_owned(), tenth);
         [
@@ -80,6 +82,7 @@ impl Report {
             row.kernel.to_owned(),
             row.suite.clone(),
             row.size.clone(),
+            row.sas.to_string(),
             tenth(row.cycles.best),
             tenth(row.cycles.median),
             tenth(row.cycles.burst_p50),
@@ -103,14 +106,14 @@ impl Report {
             "# cpu: {cpu}\n# cores: {cores}\n# core: {core}\n# tsc_hz: {tsc_hz}\n\
              # virtual_machine: {virtual_machine}\n# kernel: {kernel}\n# revision: {revision}\n# date: {date}\n\
              # repeats: {}\n# bursts: {}\n\
-             scenario,kernel,suite,size,octets,best,median,burst_p50,burst_p99,crypto\n",
+             scenario,kernel,suite,size,octets,sas,best,median,burst_p50,burst_p99,crypto\n",
             self.effort.repeats, self.effort.bursts,
         );
-        for Row { scenario, kernel, suite, size, octets, cycles: c, crypto } in &self.rows {
+        for Row { scenario, kernel, suite, size, octets, sas, cycles: c, crypto } in &self.rows {
             let crypto = crypto.map_or(String::new(), |crypto| format!("{crypto:.1}"));
             let _ = writeln!(
                 text,
-                "{scenario},{kernel},{suite},{size},{octets:.1},{:.1},{:.1},{:.1},{:.1},{crypto}",
+                "{scenario},{kernel},{suite},{size},{octets:.1},{sas},{:.1},{:.1},{:.1},{:.1},{crypto}",
                 c.best, c.median, c.burst_p50, c.burst_p99,
             );
         }
@@ -119,8 +122,8 @@ impl Report {
 }
 
 /// Words to the left, numbers to the right.
-fn line(text: &mut String, cells: [String; 12]) {
-    const WIDTHS: [usize; 12] = [11, 9, 13, 5, 8, 8, 8, 8, 8, 8, 7, 8];
+fn line(text: &mut String, cells: [String; 13]) {
+    const WIDTHS: [usize; 13] = [11, 9, 13, 5, 6, 8, 8, 8, 8, 8, 8, 7, 8];
     let row: Vec<String> = cells
         .iter()
         .zip(WIDTHS)
@@ -147,6 +150,7 @@ mod tests {
             suite: "aes128-gcm16".to_owned(),
             size: "64".to_owned(),
             octets: 64.0,
+            sas: 1,
             cycles,
             crypto,
         };

@@ -66,6 +66,8 @@ pub struct Plan {
     pub mixes: Vec<Mix>,
     /// Kernels and key sizes; no pair that would be served by another kernel.
     pub suites: Vec<(Kernel, KeySize)>,
+    /// Numbers of SAs among which the packets of a burst are spread.
+    pub sas: Vec<u32>,
 }
 
 impl Plan {
@@ -86,7 +88,7 @@ impl Plan {
                 }
             }
         }
-        Ok(Plan { mixes, suites })
+        Ok(Plan { mixes, suites, sas: vec![1] })
     }
 }
 

@@ -108,8 +108,8 @@ fn v6(bytes: &[u8]) {
 
 fn summary(bytes: &[u8]) {
     if let Ok(summary) = Summary::parse(bytes) {
-        assert!(summary.upper_at <= summary.length && summary.length <= bytes.len());
-        assert!(summary.fragment || !summary.later_fragment);
+        assert!(summary.upper_at() <= summary.length() && summary.length() <= bytes.len());
+        assert!(summary.is_fragment() || !summary.is_later_fragment());
         // What a whole packet tells, its quotation tells too (RFC 792, RFC 4443 §2.4).
         assert_eq!(Summary::parse_quoted(bytes), Ok(summary));
     }

@@ -104,10 +104,30 @@ impl std::error::Error for SlabError {
 impl<T> Slab<T> {
     /// Maps room for `capacity` elements and makes each with `make(index)`, which also brings every
     /// page in. Nothing is allocated afterwards.
-    pub fn new(capacity: usize, mut make: impl FnMut(usize) -> T) -> Result<Slab<T>, SlabError> {
+    pub fn new(capacity: usize, make: impl FnMut(usize) -> T) -> Result<Slab<T>, SlabError> {
+        Slab::with(capacity, Mapping::protect, make)
+    }
+
+    /// A slab of what may be swapped and dumped: only huge pages are asked for, and room to lock memory is
+    /// left to those who need it.
+    pub fn in_clear(capacity: usize, make: impl FnMut(usize) -> T) -> Result<Slab<T>, SlabError> {
+        let protect = |mapping: &Mapping| Protection {
+            locked: Ok(()),
+            undumped: Ok(()),
+            unforked: Ok(()),
+            huge: mapping.enlarge(),
+        };
+        Slab::with(capacity, protect, make)
+    }
+
+    fn with(
+        capacity: usize,
+        protect: impl Fn(&Mapping) -> Protection,
+        mut make: impl FnMut(usize) -> T,
+    ) -> Result<Slab<T>, SlabError> {
         let octets = octets_of::<T>(capacity)?;
         let mapping = Mapping::new(octets).map_err(|source| SlabError::OutOfMemory { octets, source })?;
-        let protection = mapping.protect();
+        let protection = protect(&mapping);
         let mut slab = Slab { mapping, length: 0, protection, owns: std::marker::PhantomData };
         for index in 0..capacity {
             // SAFETY: `index < capacity`, so the place lies inside the mapping, which is large

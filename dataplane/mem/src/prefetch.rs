@@ -16,9 +16,22 @@ pub fn write<T: ?Sized>(value: &T) {
     line::<T, true>(value);
 }
 
+/// Asks for the first `most` cache lines of `value` (fewer if it has fewer), to read them soon.
+#[inline(always)]
+pub fn lines<T>(value: &T, most: usize) {
+    let start = std::ptr::from_ref(value).cast::<i8>();
+    for line in 0..most.min(size_of::<T>().div_ceil(crate::CACHE_LINE)) {
+        address::<false>(start.wrapping_add(line * crate::CACHE_LINE));
+    }
+}
+
 #[inline(always)]
 fn line<T: ?Sized, const WRITE: bool>(value: &T) {
-    let address = std::ptr::from_ref(value).cast::<i8>();
+    address::<WRITE>(std::ptr::from_ref(value).cast::<i8>());
+}
+
+#[inline(always)]
+fn address<const WRITE: bool>(address: *const i8) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch};
@@ -53,5 +66,7 @@ mod tests {
         super::write(&[0u8; 256]);
         super::read::<[u8]>(&[]);
         super::read("text");
+        super::lines(&[0u8; 200], 9);
+        super::lines(&(), 1);
     }
 }

@@ -1,18 +1,17 @@
 //! The stations of the inbound path: classify, reassemble, lookup, open, accept.
 
 use crate::io::{Frame, Pool};
-use crate::link::packet::{Handoff, IkePunt, Kernel, KernelPunt, Work};
+use crate::link::packet::{IkePunt, Kernel, KernelPunt, Work};
 use crate::link::report::Report;
+use crate::net::flow::Summary;
 use crate::node::classify::{self, Class, EspAt, IkeAt, QuotedAt};
 use crate::node::inspect::{self, Inner};
 use crate::node::lookup::{self, Opening};
 use crate::node::reassemble::key::Fragment;
 use crate::node::reassemble::{Offered, Why};
 use crate::node::{Packet, clamp, open, policy};
-use crate::sa::Endpoint;
 use crate::sa::fact::{Fact, Facts};
-use crate::sa::inbound::{Arrival, Refused};
-use crate::sa::replay::{Guess, Replayed};
+use crate::sa::inbound::{Arrival, Hot, Refused};
 use crate::sa::shard::WorkerId;
 use crate::sa::spi::{Place, Spi};
 use crate::verdict::Drop;
@@ -34,10 +33,19 @@ const fn fragment_reason(why: Why) -> Drop {
 
 impl<P: Pool> Graph<P> {
     /// A packet for an address of this machine: what is it, and whose?
-    pub(super) fn classify(&mut self, packet: Packet<P::Frame>) {
+    #[inline(always)]
+    pub(super) fn classify(&mut self, frame: P::Frame, summary: Summary) {
+        match classify::plain_esp(frame.data(), &summary) {
+            Some(at) => self.give_opener(frame, summary, at),
+            None => self.classify_other(Packet { frame, summary }),
+        }
+    }
+
+    #[inline(never)]
+    fn classify_other(&mut self, packet: Packet<P::Frame>) {
         match classify::class(&packet) {
             Class::Fragment => self.give_reassembler(packet),
-            Class::Esp(at) => self.give_opener(packet, at),
+            Class::Esp(at) => self.give_opener(packet.frame, packet.summary, at),
             Class::Ike(at) => self.punt_ike(packet, at),
             Class::Keepalive => {
                 self.link.counters().keepalives.add(1);
@@ -58,21 +66,28 @@ impl<P: Pool> Graph<P> {
         };
         match owner == self.link.id() {
             true => self.push(|stations| &mut stations.fragments, packet),
-            false => self.link.hand(owner, Handoff { packet, work: Work::Reassemble }),
+            false => self.hand(owner, packet, Work::Reassemble),
         }
     }
 
     /// An ESP packet belongs to the worker that owns the shard of its SPI.
-    fn give_opener(&mut self, packet: Packet<P::Frame>, at: EspAt) {
-        let (instance, destination) = (packet.meta().instance, packet.summary.flow.destination);
-        let place = self.tables.tables().locate(instance, destination, at.spi);
+    #[inline(always)]
+    fn give_opener(&mut self, frame: P::Frame, summary: Summary, at: EspAt) {
+        let place = at.spi.place().or_else(|| {
+            let (instance, destination) = (frame.meta().instance, summary.destination());
+            self.tables.tables().locate(instance, destination, at.spi)
+        });
         let owner = place.and_then(|place| Some((place, self.link.shards().worker(place.shard)?)));
         match owner {
             Some((place, worker)) if worker == self.link.id() => {
-                self.push(|stations| &mut stations.esp, (packet, at, place));
+                self.link.inbound.prefetch(place);
+                if self.stations.openings.room() == 0 {
+                    return self.refuse(frame, Drop::BurstFull);
+                }
+                let _ = self.stations.openings.push(Opening::new(frame, &summary, &at, place));
             }
-            Some((_, worker)) => self.link.hand(worker, Handoff { packet, work: Work::Open }),
-            None => self.refuse(packet.frame, Drop::SaMiss),
+            Some((_, worker)) => self.hand(worker, Packet { frame, summary }, Work::Open),
+            None => self.refuse(frame, Drop::SaMiss),
         }
     }
 
@@ -96,7 +111,7 @@ impl<P: Pool> Graph<P> {
 
     /// A clear packet for the kernel, unless policy wants it to have come through a tunnel.
     fn admit_to_host(&mut self, packet: Packet<P::Frame>) {
-        match policy::is_unprotected(self.tables.tables(), packet.meta().instance, &packet.summary.flow) {
+        match policy::is_unprotected(self.tables.tables(), packet.meta().instance, &packet.summary.flow()) {
             true => self.refuse(packet.frame, Drop::Unprotected),
             false => self.punt_packet(packet),
         }
@@ -115,13 +130,14 @@ impl<P: Pool> Graph<P> {
         }
     }
 
-    fn whole(&mut self, frame: P::Frame, fragments: usize) {
+    fn whole(&mut self, mut frame: P::Frame, fragments: usize) {
         let counters = self.link.counters();
         counters.absorbed.add(fragments as u64);
         counters.made.add(1);
         counters.reassembled.add(1);
+        frame.meta_mut().framed = false;
         match Packet::parse(frame) {
-            Ok(packet) => self.classify(packet),
+            Ok(Packet { frame, summary }) => self.classify(frame, summary),
             Err(frame) => self.refuse(frame, Drop::FragmentMalformed),
         }
     }
@@ -132,11 +148,20 @@ impl<P: Pool> Graph<P> {
         self.link.counters().dropped_many(Drop::ReassemblyTimeout, expired.fragments as u64);
     }
 
-    /// Finds the SA of an ESP packet and asks everything that can be asked without its key.
-    pub(super) fn lookup(&mut self, (packet, at, place): (Packet<P::Frame>, EspAt, Place)) {
-        match lookup::find(packet, &at, place, &self.link.inbound) {
-            Ok(opening) => self.push(|stations| &mut stations.openings, opening),
-            Err((frame, reason)) => self.refuse(frame, reason),
+    /// Finds the SA of each ESP packet and asks everything that can be asked without its key.
+    pub(super) fn lookup(&mut self) {
+        let inbound = &self.link.inbound;
+        let mut last = None;
+        for Opening { place, spi, .. } in self.stations.openings.as_slice() {
+            // The SA was asked for when the packet was classified; now for what hangs on it.
+            if last.replace(*place) != Some(*place)
+                && let Some(hot) = inbound.hot(*place, *spi)
+            {
+                hot.prefetch();
+            }
+        }
+        for opening in self.stations.openings.as_mut_slice() {
+            opening.found = lookup::find(opening, inbound);
         }
     }
 
@@ -145,83 +170,64 @@ impl<P: Pool> Graph<P> {
         open::open(self.stations.openings.as_mut_slice(), &self.link.inbound);
     }
 
-    /// Believes a packet whose tag is good, and looks into it; the order of checks is DP-04's.
-    pub(super) fn accept(&mut self, opening: Opening<P::Frame>) {
-        let Opening { packet, place, spi, guess, from, arrival, verdict, .. } = opening;
-        let committed = match verdict {
-            Ok(()) => self.commit(place, spi, guess, packet.frame.len(), (arrival, from)),
-            Err(_) => Err(self.bad_tag(place)),
+    /// Believes packets whose tag is good, and looks into them; the order of checks is DP-04's.
+    pub(super) fn accept(&mut self) {
+        let mut queue = std::mem::take(&mut self.stations.openings);
+        for opening in queue.as_mut_slice() {
+            self.accept_one(opening);
+        }
+        queue.clear();
+        self.stations.openings = queue;
+    }
+
+    #[inline(always)]
+    fn accept_one(&mut self, opening: &mut Opening<P::Frame>) {
+        let Some(mut frame) = opening.frame.take() else { return };
+        let (place, spi) = (opening.place, opening.spi);
+        match (opening.found, opening.verdict) {
+            (Ok(()), Ok(())) => {}
+            (Ok(()), Err(_)) => return self.bad_tag(frame, place),
+            (Err(reason), _) => return self.refuse(frame, reason),
+        }
+        let Some(hot) = self.link.inbound.hot_mut(place, spi) else {
+            return self.refuse(frame, Drop::SaMiss);
         };
-        match committed {
-            Ok(()) => self.look_into(packet, place, spi),
-            Err(reason) => self.refuse(packet.frame, reason),
-        }
-    }
-
-    fn bad_tag(&self, place: Place) -> Drop {
-        if let Some(counters) = self.link.inbound.counters(place) {
-            counters.bad_tag.add(1);
-        }
-        Drop::BadIcv
-    }
-
-    /// Moves the window of the SA and notes what a first and a moved packet mean. Nothing of this happens
-    /// before the tag has verified.
-    fn commit(
-        &mut self,
-        place: Place,
-        spi: Spi,
-        guess: Guess,
-        octets: usize,
-        (arrival, from): (Arrival, Endpoint),
-    ) -> Result<(), Drop> {
-        let sequence = guess.sequence();
-        let hot = self.link.inbound.hot_mut(place, spi).ok_or(Drop::SaMiss)?;
-        let accepted = hot.accept(guess, octets);
-        // RFC 7296 §2.23: follow a peer behind a NAT; only by its newest packet, or one delayed on the old
-        // path would move it back.
-        let moved = accepted.is_ok() && arrival == Arrival::Moved && hot.window().top() == sequence;
-        if moved {
-            hot.move_peer(from);
-        }
-        let mut facts = accepted.map_err(|refused| self.refused(place, spi, refused))?;
-        if moved {
-            facts.raise(Fact::PeerMoved);
-        }
-        self.heard(place, spi, facts);
-        Ok(())
-    }
-
-    /// A verified packet: what is inside?
-    fn look_into(&mut self, packet: Packet<P::Frame>, place: Place, spi: Spi) {
-        let Some(hot) = self.link.inbound.hot(place, spi) else {
-            return self.refuse(packet.frame, Drop::SaMiss);
+        let facts = match commit(hot, frame.len(), opening) {
+            Ok(facts) => facts,
+            Err(refused) => {
+                let reason = self.refused(place, spi, refused);
+                return self.refuse(frame, reason);
+            }
         };
-        let mss = hot.tcp_mss;
-        match inspect::inspect(packet, hot) {
-            Ok(Inner::Packet(packet)) => self.deliver(packet, place, mss),
-            Ok(Inner::Dummy(frame)) => {
+        let (inner, mss) = (inspect::inspect(&mut frame, opening.class, hot), hot.tcp_mss);
+        if !facts.is_empty() {
+            self.heard(place, spi, facts);
+        }
+        match inner {
+            Ok(Inner::Packet(summary)) => self.deliver(frame, summary, place, mss),
+            Ok(Inner::Dummy) => {
                 self.link.counters().dummies.add(1);
                 self.absorb(frame);
             }
-            Err((frame, reason)) => {
+            Err(reason) => {
                 self.count_inner(place, reason);
                 self.refuse(frame, reason);
             }
         }
     }
 
+    #[cold]
+    fn bad_tag(&mut self, frame: P::Frame, place: Place) {
+        if let Some(counters) = self.link.inbound.counters(place) {
+            counters.bad_tag.add(1);
+        }
+        self.refuse(frame, Drop::BadIcv);
+    }
+
+    #[cold]
     fn refused(&mut self, place: Place, spi: Spi, refused: Refused) -> Drop {
         match refused {
-            Refused::Replayed(replayed) => {
-                if let Some(counters) = self.link.inbound.counters(place) {
-                    match replayed {
-                        Replayed::Duplicate { .. } => counters.duplicate.add(1),
-                        Replayed::TooOld { .. } => counters.too_old.add(1),
-                    }
-                }
-                lookup::replay_reason(replayed)
-            }
+            Refused::Replayed(replayed) => lookup::count_replay(&self.link.inbound, place, replayed),
             Refused::HardExpired(_) => {
                 let mut facts = Facts::NONE;
                 facts.raise(Fact::HardExpiry);
@@ -232,6 +238,7 @@ impl<P: Pool> Graph<P> {
     }
 
     /// Notes facts about an SA. Its first packet lets the new outbound SA of its child send (RFC 7296 §2.8).
+    #[cold]
     fn heard(&mut self, place: Place, spi: Spi, facts: Facts) {
         if facts.has(Fact::FirstInbound) {
             let slot = self.link.inbound.cold_mut(place).and_then(|cold| cold.activates);
@@ -242,6 +249,7 @@ impl<P: Pool> Graph<P> {
         self.link.raise_inbound(place, spi, facts);
     }
 
+    #[cold]
     fn count_inner(&self, place: Place, reason: Drop) {
         let Some(counters) = self.link.inbound.counters(place) else { return };
         match reason {
@@ -251,8 +259,9 @@ impl<P: Pool> Graph<P> {
     }
 
     /// An inner packet: to the kernel if it is for this machine, else on into its private instance.
-    fn deliver(&mut self, mut packet: Packet<P::Frame>, place: Place, mss: Option<u16>) {
-        let octets = packet.summary.length as u64;
+    #[inline(always)]
+    fn deliver(&mut self, mut frame: P::Frame, summary: Summary, place: Place, mss: Option<u16>) {
+        let octets = summary.length() as u64;
         let counters = self.link.counters();
         counters.opened_packets.add(1);
         counters.opened_bytes.add(octets);
@@ -261,15 +270,27 @@ impl<P: Pool> Graph<P> {
             counters.octets.add(octets);
         }
         if let Some(limit) = mss {
-            clamp::clamp(&mut packet, limit);
+            clamp::clamp(&mut frame, &summary, limit);
         }
-        let (instance, destination) = (packet.meta().instance, packet.summary.flow.destination);
-        match self.snapshot.is_local(instance, destination) {
-            true => {
-                let punt = KernelPunt { frame: packet.frame, to: Kernel::Tun { instance } };
-                self.link.punt_kernel(punt);
-            }
-            false => self.push(|stations| &mut stations.clear, packet),
+        let instance = frame.meta().instance;
+        let [_, destination] = summary.ends();
+        if self.snapshot.is_ours(instance, summary.is_v4(), destination) {
+            return self.link.punt_kernel(KernelPunt { frame, to: Kernel::Tun { instance } });
         }
+        self.judge_later(frame, summary);
     }
+}
+
+/// Moves the window of an SA and notes what a first and a moved packet mean. Nothing of this happens before
+/// the tag has verified.
+#[inline(always)]
+fn commit<F>(hot: &mut Hot, octets: usize, opening: &Opening<F>) -> Result<Facts, Refused> {
+    let mut facts = hot.accept(opening.guess, octets)?;
+    // RFC 7296 §2.23: follow a peer behind a NAT; only by its newest packet, or one delayed on the old
+    // path would move it back.
+    if opening.arrival == Arrival::Moved && hot.window().top() == opening.guess.sequence() {
+        hot.move_peer(opening.ends.peer());
+        facts.raise(Fact::PeerMoved);
+    }
+    Ok(facts)
 }

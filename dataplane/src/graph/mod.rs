@@ -2,32 +2,44 @@
 //!
 //! The order of stations is [`Graph::run`], one screen; each station is a method here that asks a node and
 //! does with the packet what the node said. Packets wait between stations in bounded queues, so that a
-//! burst passes each station together. What a station costs in allocations is nothing: queues are made at
+//! burst passes each station together: each station asks for what the next will touch ([`ravelin_mem::prefetch`])
+//! before that comes to its first packet. What a station costs in allocations is nothing: queues are made at
 //! start.
+//!
+//! What a packet of a known flow needs no longer be looked up: [`crate::node::memo`] remembers what policy
+//! said, [`crate::node::exit`] where it left. Both are emptied when a table or the configuration changes.
 //!
 //! One worker owns one graph. Left to the caller ([`crate::worker`]): ports, commands, time.
 
+mod clock;
 mod inbound;
 mod outbound;
 
 use std::sync::Arc;
 
-use crate::io::{BURST, Frame, Meta, Pool};
+use ravelin_mem::prefetch;
+
+use crate::io::{BURST, Burst, Frame, Meta, Pool};
 use crate::link::WorkerEnd;
+use crate::link::counter::Counters;
 use crate::link::packet::{Handoff, Kernel, KernelPunt, Work};
 use crate::link::snapshot::Snapshot;
 use crate::net::eth::{self, ethertype};
-use crate::node::classify::EspAt;
+use crate::net::flow::Summary;
+use crate::node::exit::Exits;
 use crate::node::forward::Outgoing;
+use crate::node::ingress::{self, Arrival};
 use crate::node::lookup::Opening;
+use crate::node::memo::Memo;
 use crate::node::reassemble::{Limits, Reassembler};
 use crate::node::seal::Sealing;
-use crate::node::{Packet, Queue, icmp, ingress};
+use crate::node::{Packet, Queue, icmp};
 use crate::policy::publish::Reader;
 use crate::policy::table::Tables;
 use crate::sa::SaRef;
-use crate::sa::spi::Place;
+use crate::sa::shard::WorkerId;
 use crate::verdict::Drop;
+pub use clock::{Clock, Station};
 
 /// Everything one worker needs to decide about packets, and the packets between its stations.
 #[derive(Debug)]
@@ -48,7 +60,13 @@ pub struct Graph<P: Pool> {
     now_us: u64,
     /// Identification of the next outer IPv4 packet; workers count in steps of their number.
     next_id: u16,
+    /// Packets looked at on their way into a tunnel; one in some has its checksum sampled.
+    looked_at: u64,
+    memo: Memo,
+    exits: Exits,
     stations: Stations<P::Frame>,
+    /// Cycles by station, if the feature says so.
+    pub(crate) clock: Clock,
 }
 
 /// What the graph is told once. The defaults are those of the manual, except for the seed.
@@ -74,22 +92,18 @@ impl Settings {
 /// The queues between stations, in the order packets meet them.
 #[derive(Debug)]
 struct Stations<F> {
-    /// For an address of this machine.
-    local: Queue<Packet<F>>,
     /// Fragments that this worker puts together.
     fragments: Queue<Packet<F>>,
     /// ESP packets whose SA is this worker's.
-    esp: Queue<(Packet<F>, EspAt, Place)>,
-    /// Checked and to be decrypted.
     openings: Queue<Opening<F>>,
     /// In clear, and to be judged by policy.
-    clear: Queue<Packet<F>>,
+    clear: Queue<Option<Packet<F>>>,
     /// To be encrypted in a slot of this worker.
     protect: Queue<(Packet<F>, u32)>,
     /// Numbered and laid out.
     sealings: Queue<Sealing<F>>,
     /// ICMP errors of this worker, for the second round.
-    errors: Queue<Packet<F>>,
+    errors: Queue<Option<Packet<F>>>,
     /// Allowed to leave.
     outgoing: Queue<Outgoing<F>>,
     /// Complete frames; their meta names the port.
@@ -104,9 +118,7 @@ impl<F> Stations<F> {
     fn new(inputs: usize) -> Self {
         let limit = inputs * BURST + PIECES;
         Stations {
-            local: Queue::new(limit),
             fragments: Queue::new(limit),
-            esp: Queue::new(limit),
             openings: Queue::new(limit),
             clear: Queue::new(limit),
             protect: Queue::new(limit),
@@ -137,27 +149,55 @@ impl<P: Pool> Graph<P> {
             limiter: icmp::RateLimit::new(settings.icmp_messages, settings.icmp_interval_us, 0),
             missed: outbound::Missed::new(),
             now_us: 0,
+            looked_at: 0,
+            memo: Memo::new(settings.seed),
+            exits: Exits::new(),
             stations: Stations::new(inputs),
+            clock: Clock::default(),
             link,
         }
+    }
+
+    /// Takes over new tables if there are any.
+    pub(crate) fn refresh(&mut self) {
+        if self.tables.refresh() {
+            self.forget();
+        }
+    }
+
+    /// Takes over a new configuration; the old one comes back.
+    pub(crate) fn configure(&mut self, snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
+        self.forget();
+        std::mem::replace(&mut self.snapshot, snapshot)
+    }
+
+    /// What was looked up before need not be true any more.
+    fn forget(&mut self) {
+        self.memo.forget();
+        self.exits.forget();
     }
 
     /// Carries every packet that waits as far as it goes: to a port, a ring, or its end.
     pub fn run(&mut self, now_us: u64) {
         self.now_us = now_us;
         // In.
-        self.each(|stations| &mut stations.local, Self::classify);
         self.each(|stations| &mut stations.fragments, Self::reassemble);
-        self.each(|stations| &mut stations.esp, Self::lookup);
+        self.lookup();
+        self.clock.mark(Station::Lookup);
         self.open();
-        self.each(|stations| &mut stations.openings, Self::accept);
+        self.clock.mark(Station::Open);
+        self.accept();
+        self.clock.mark(Station::Accept);
         // Out; a second time for the ICMP errors that the first made, which make none themselves.
         for _ in 0..2 {
-            self.each(|stations| &mut stations.clear, Self::judge);
-            self.each(|stations| &mut stations.protect, Self::prepare);
+            self.judge();
+            self.each(|stations| &mut stations.protect, Self::prepare_owned);
+            self.clock.mark(Station::Prepare);
             self.seal();
-            self.each(|stations| &mut stations.sealings, Self::wrap);
+            self.clock.mark(Station::Seal);
+            self.leave_sealed();
             self.each(|stations| &mut stations.outgoing, Self::leave);
+            self.clock.mark(Station::Leave);
             // Both queues are empty or about to be served; they change places and keep their limits.
             std::mem::swap(&mut self.stations.clear, &mut self.stations.errors);
         }
@@ -165,6 +205,7 @@ impl<P: Pool> Graph<P> {
     }
 
     /// Takes every packet at a station through `step`, which may add to any station but this one.
+    #[inline]
     fn each<T>(
         &mut self,
         station: impl Fn(&mut Stations<P::Frame>) -> &mut Queue<T>,
@@ -179,19 +220,33 @@ impl<P: Pool> Graph<P> {
 
     // --- in from outside
 
-    /// Takes a frame as a port gave it.
-    pub fn receive(&mut self, frame: P::Frame) {
-        let counters = self.link.counters();
-        counters.received.add(1);
-        if let Some(port) = counters.port(frame.meta().port) {
-            port.rx_packets.add(1);
-            port.rx_bytes.add(frame.len() as u64);
+    /// Takes what one port gave.
+    pub fn receive(&mut self, burst: &mut Burst<P::Frame>) {
+        self.count_received(burst);
+        let mut interface = None;
+        for mut frame in burst.drain() {
+            match ingress::receive(&mut frame, &self.snapshot, &mut interface) {
+                Ok(Arrival::Transit(summary)) => self.judge_later(frame, summary),
+                Ok(Arrival::Local(summary)) => self.classify(frame, summary),
+                Ok(Arrival::Kernel) => self.punt_frame(frame),
+                Err(reason) => self.refuse(frame, reason),
+            }
         }
-        match ingress::receive(frame, &self.snapshot) {
-            ingress::Arrival::Local(packet) => self.push(|stations| &mut stations.local, packet),
-            ingress::Arrival::Transit(packet) => self.push(|stations| &mut stations.clear, packet),
-            ingress::Arrival::Kernel(frame) => self.punt_frame(frame),
-            ingress::Arrival::Refused(frame, reason) => self.refuse(frame, reason),
+    }
+
+    /// Counts what arrived, all by one port, and asks for the headers.
+    fn count_received(&self, burst: &Burst<P::Frame>) {
+        let counters = self.link.counters();
+        let Some(port) = burst.iter().next().map(|frame| frame.meta().port) else { return };
+        let mut octets = 0;
+        for frame in burst.iter() {
+            octets += frame.len() as u64;
+            prefetch::read(frame.data());
+        }
+        counters.received.add(burst.len() as u64);
+        if let Some(port) = counters.port(port) {
+            port.rx_packets.add(burst.len() as u64);
+            port.rx_bytes.add(octets);
         }
     }
 
@@ -201,14 +256,29 @@ impl<P: Pool> Graph<P> {
         let packet = handoff.packet;
         match handoff.work {
             Work::Reassemble => self.push(|stations| &mut stations.fragments, packet),
-            Work::Open => self.push(|stations| &mut stations.local, packet),
+            Work::Open => self.classify(packet.frame, packet.summary),
             Work::Seal { slot } => self.push(|stations| &mut stations.protect, (packet, slot)),
         }
     }
 
     // --- what every station does with a packet it has judged
 
+    /// Puts a packet before the judge.
+    #[inline(always)]
+    fn judge_later(&mut self, frame: P::Frame, summary: Summary) {
+        if self.stations.clear.room() == 0 {
+            return self.refuse(frame, Drop::BurstFull);
+        }
+        let _ = self.stations.clear.push(Some(Packet { frame, summary }));
+    }
+
+    /// Gives a packet to another worker.
+    fn hand(&mut self, to: WorkerId, packet: Packet<P::Frame>, work: Work) {
+        self.link.hand(to, Handoff { packet, work });
+    }
+
     /// Puts a packet before a station.
+    #[inline]
     fn push<T: Holds<P::Frame>>(
         &mut self,
         station: impl Fn(&mut Stations<P::Frame>) -> &mut Queue<T>,
@@ -220,6 +290,7 @@ impl<P: Pool> Graph<P> {
     }
 
     /// Ends a packet.
+    #[cold]
     fn refuse(&mut self, frame: P::Frame, reason: Drop) {
         drop(frame);
         self.link.counters().dropped(reason);
@@ -234,8 +305,8 @@ impl<P: Pool> Graph<P> {
     /// Gives a packet to the owner of an outbound slot, which may be this worker.
     fn give_sealer(&mut self, packet: Packet<P::Frame>, sa: SaRef) {
         match sa.worker == self.link.id() {
-            true => self.push(|stations| &mut stations.protect, (packet, sa.slot)),
-            false => self.link.hand(sa.worker, Handoff { packet, work: Work::Seal { slot: sa.slot } }),
+            true => self.prepare(&mut Some(packet), sa.slot),
+            false => self.hand(sa.worker, packet, Work::Seal { slot: sa.slot }),
         }
     }
 
@@ -247,9 +318,9 @@ impl<P: Pool> Graph<P> {
 
     /// Gives an IP packet that arrived in clear to the twin of the interface it came by.
     fn punt_packet(&mut self, packet: Packet<P::Frame>) {
-        let link = packet.link.or_else(|| self.made_up_link(&packet));
+        let made_up = self.made_up_link(&packet);
         let mut frame = packet.frame;
-        match link.is_some_and(|link| ingress::restore_link(&mut frame, link)) {
+        match ingress::restore_link(&mut frame, made_up) {
             true => self.punt_frame(frame),
             false => self.refuse(frame, Drop::NoRoom),
         }
@@ -259,13 +330,13 @@ impl<P: Pool> Graph<P> {
     fn made_up_link(&self, packet: &Packet<P::Frame>) -> Option<eth::Repr> {
         let meta = packet.meta();
         let mac = self.snapshot.interface(meta.port, meta.vlan)?.mac;
-        let kind = if packet.summary.flow.source.is_ipv4() { ethertype::IPV4 } else { ethertype::IPV6 };
+        let kind = if packet.summary.is_v4() { ethertype::IPV4 } else { ethertype::IPV6 };
         Some(eth::Repr { destination: mac, source: eth::Mac::default(), ethertype: kind })
     }
 
     /// Complete frames that wait for their ports.
-    pub(crate) fn departing(&mut self) -> &mut Queue<P::Frame> {
-        &mut self.stations.departing
+    pub(crate) fn departing(&mut self) -> (&mut Queue<P::Frame>, &Counters) {
+        (&mut self.stations.departing, self.link.counters())
     }
 
     /// Frames kept from one run to the next.
@@ -288,24 +359,6 @@ impl<F> Holds<F> for Packet<F> {
 impl<F, A> Holds<F> for (Packet<F>, A) {
     fn into_frame(self) -> F {
         self.0.frame
-    }
-}
-
-impl<F, A, B> Holds<F> for (Packet<F>, A, B) {
-    fn into_frame(self) -> F {
-        self.0.frame
-    }
-}
-
-impl<F> Holds<F> for Opening<F> {
-    fn into_frame(self) -> F {
-        self.packet.frame
-    }
-}
-
-impl<F> Holds<F> for Sealing<F> {
-    fn into_frame(self) -> F {
-        self.frame
     }
 }
 

@@ -1,40 +1,163 @@
-//! The stations of the outbound path: judge, prepare, seal, wrap, leave; and what others ask to be sent.
+//! The stations of the outbound path: judge, prepare, seal, leave; and what others ask to be sent.
 
 use std::net::IpAddr;
 
-use crate::io::{Frame, Meta, Origin, Pool};
-use crate::link::packet::{Kernel, KernelPunt};
+use arrayvec::ArrayVec;
+
+use crate::io::{BURST, Frame, Meta, Origin, Pool};
+use crate::link::packet::{Kernel, KernelPunt, Work};
 use crate::link::report::Report;
 use crate::link::snapshot::is_link_scope;
 use crate::net::eth::{self, ethertype};
 use crate::net::flow::{Summary, Upper};
 use crate::net::protocol;
+use crate::node::exit::ExitRef;
 use crate::node::forward::{self, Exit, Outgoing};
+use crate::node::memo::{Key, Way};
 use crate::node::policy::{self, Fate};
 use crate::node::seal::{self, Fit, Sealing};
 use crate::node::{Packet, clamp, fragment, icmp, offload};
 use crate::policy::route::NextHop;
+use crate::sa::SaRef;
 use crate::sa::fact::{Fact, Facts};
 use crate::verdict::Drop;
 
 use super::Graph;
 
 impl<P: Pool> Graph<P> {
-    /// A clear packet that is to leave its instance: under an SA, as it is, or not at all.
-    pub(super) fn judge(&mut self, mut packet: Packet<P::Frame>) {
-        let (meta, destination) = (*packet.meta(), packet.summary.flow.destination);
+    /// Clear packets that are to leave their instance: under an SA, as they are, or not at all. A burst is
+    /// looked up in the memo before its first packet moves on, so that no packet waits for its SA alone.
+    pub(super) fn judge(&mut self) {
+        let mut queue = std::mem::take(&mut self.stations.clear);
+        for burst in queue.as_mut_slice().chunks_mut(BURST) {
+            let mut keys = ArrayVec::<Key, BURST>::new();
+            for Packet { frame, summary } in burst.iter().flatten() {
+                let key = self.memo.key(frame.meta(), summary);
+                self.memo.prefetch(&key);
+                keys.push(key);
+            }
+            let mut ways = ArrayVec::<Option<Way>, BURST>::new();
+            let mut last = None;
+            for key in &keys {
+                let way = self.way(key);
+                if way != last {
+                    self.prefetch(way);
+                    last = way;
+                }
+                ways.push(way);
+            }
+            for ((packet, key), way) in burst.iter_mut().zip(&keys).zip(&ways) {
+                match way {
+                    Some(way) => self.go(packet, *way),
+                    None => self.judge_anew(packet.take(), key),
+                }
+            }
+        }
+        queue.clear();
+        self.stations.clear = queue;
+    }
+
+    /// What is remembered of a flow and still true.
+    #[inline]
+    fn way(&self, key: &Key) -> Option<Way> {
+        self.memo.find(key).filter(|way| match way {
+            Way::Seal(_) => true,
+            Way::Clear(exit) => self.exits.get(*exit).is_some(),
+        })
+    }
+
+    /// Asks for the SA a packet will be sealed under, if it is this worker's.
+    #[inline]
+    fn prefetch(&self, way: Option<Way>) {
+        if let Some(Way::Seal(sa)) = way
+            && sa.worker == self.link.id()
+        {
+            self.link.outbound.prefetch(sa.slot);
+        }
+    }
+
+    /// Sends a packet the way others of its flow went.
+    #[inline(always)]
+    fn go(&mut self, place: &mut Option<Packet<P::Frame>>, way: Way) {
+        let Some(packet) = place else { return };
+        // RFC 1812 §5.3.1: whoever forwards takes a hop; what this machine says itself has taken none.
+        if is_transit(packet.meta()) && !forward::take_hop(packet) {
+            return self.expire_hop(place.take());
+        }
+        match way {
+            Way::Seal(sa) if sa.worker == self.link.id() => self.prepare(place, sa.slot),
+            Way::Seal(sa) => self.go_elsewhere(place.take(), sa),
+            Way::Clear(exit) => self.leave_known(place, exit),
+        }
+    }
+
+    #[inline(never)]
+    fn go_elsewhere(&mut self, packet: Option<Packet<P::Frame>>, sa: SaRef) {
+        if let Some(packet) = packet {
+            self.hand(sa.worker, packet, Work::Seal { slot: sa.slot });
+        }
+    }
+
+    #[cold]
+    fn expire_hop(&mut self, packet: Option<Packet<P::Frame>>) {
+        if let Some(packet) = packet {
+            self.report(packet, icmp::Report::TimeExceeded, Drop::TtlExpired);
+        }
+    }
+
+    /// A packet of a flow that nothing is remembered of.
+    #[cold]
+    fn judge_anew(&mut self, packet: Option<Packet<P::Frame>>, key: &Key) {
+        let Some(mut packet) = packet else { return };
+        let (meta, destination) = (*packet.meta(), packet.summary.destination());
         if is_link_scope(destination) {
             return self.refuse(packet.frame, Drop::NotForwardable);
         }
-        match policy::decide(self.tables.tables(), &meta, &packet.summary.flow) {
+        match policy::decide(self.tables.tables(), &meta, &packet.summary.flow()) {
             Fate::Drop(reason) => self.refuse(packet.frame, reason),
             Fate::Clear(NextHop::Local) => self.keep(packet),
-            // RFC 1812 §5.3.1: whoever forwards takes a hop; what this machine says itself has taken none.
             _ if is_transit(&meta) && !forward::take_hop(&mut packet) => {
                 self.report(packet, icmp::Report::TimeExceeded, Drop::TtlExpired);
             }
-            Fate::Seal(sa) => self.give_sealer(packet, sa),
-            Fate::Clear(hop) => self.leave_by(packet, Some(hop)),
+            Fate::Seal(sa) => {
+                self.memo.remember(key, Way::Seal(sa));
+                self.give_sealer(packet, sa);
+            }
+            // By the note at once: packets of one flow leave in the order they came, and the next is known.
+            Fate::Clear(hop) => match self.note_exit(meta.instance, destination, Some(hop)) {
+                Some(exit) => {
+                    self.memo.remember(key, Way::Clear(exit));
+                    self.leave_known(&mut Some(packet), exit);
+                }
+                None => self.leave_by(packet, Some(hop)),
+            },
+        }
+    }
+
+    /// Notes where packets to `destination` leave, if there is such a place and its neighbour is known.
+    fn note_exit(&mut self, instance: u16, destination: IpAddr, hop: Option<NextHop>) -> Option<ExitRef> {
+        let tables = self.tables.tables();
+        let exit = forward::exit(tables, &self.snapshot, instance, destination, hop).ok()?;
+        Some(self.exits.note(&exit, forward::neighbour(tables, &exit)?))
+    }
+
+    /// Sends a clear packet by an exit that was looked up before. What is too large for it, and what finds
+    /// the note gone, is looked up again: the route says what policy said of it.
+    #[inline(always)]
+    fn leave_known(&mut self, place: &mut Option<Packet<P::Frame>>, at: ExitRef) {
+        let Some(Packet { frame, summary }) = place else { return };
+        let known = self.exits.get(at).filter(|exit| summary.length() <= usize::from(exit.mtu));
+        let framed = known.map(|exit| forward::frame_by(frame, summary.is_v4(), exit));
+        match framed {
+            Some(framed) => self.put_out_if(place.take().map(|packet| packet.frame), framed),
+            None => self.leave_unknown(place.take()),
+        }
+    }
+
+    #[cold]
+    fn leave_unknown(&mut self, packet: Option<Packet<P::Frame>>) {
+        if let Some(packet) = packet {
+            self.leave_by(packet, None);
         }
     }
 
@@ -48,39 +171,65 @@ impl<P: Pool> Graph<P> {
         }
     }
 
+    #[cold]
     fn leave_by(&mut self, packet: Packet<P::Frame>, hop: Option<NextHop>) {
         let ours = !is_transit(packet.meta());
         self.push(|stations| &mut stations.outgoing, Outgoing { packet, hop, limit: u16::MAX, ours });
     }
 
+    /// [`Graph::prepare`] for packets that another worker handed over, or the kernel.
+    pub(super) fn prepare_owned(&mut self, (packet, slot): (Packet<P::Frame>, u32)) {
+        self.prepare(&mut Some(packet), slot);
+    }
+
     /// A packet for a slot of this worker: does it fit, and is there an SA?
-    pub(super) fn prepare(&mut self, (mut packet, slot): (Packet<P::Frame>, u32)) {
-        self.sample(&packet);
-        let Some(hot) = self.link.outbound.hot(slot) else { return self.vacant(packet, slot) };
-        let encapsulation = hot.encapsulation;
-        if let Some(limit) = encapsulation.tcp_mss {
-            clamp::clamp(&mut packet, limit);
-        }
-        match seal::fit(&mut packet, &encapsulation) {
-            Fit::Whole => self.number(packet, slot),
-            Fit::Cut(mtu) => {
-                self.count_slot(slot, |counters| &counters.pre_fragmented);
-                self.cut(packet, mtu, |graph, piece| graph.number(piece, slot));
+    #[inline(always)]
+    pub(super) fn prepare(&mut self, place: &mut Option<Packet<P::Frame>>, slot: u32) {
+        let Some(packet) = place else { return };
+        self.sample(packet);
+        let fits = self.link.outbound.hot(slot).map(|hot| {
+            if hot.wrap.tcp_mss > 0 {
+                clamp::clamp(&mut packet.frame, &packet.summary, hot.wrap.tcp_mss);
             }
-            Fit::TooBig(mtu) => {
+            seal::fit(packet, &hot.wrap)
+        });
+        match fits {
+            Some(Fit::Whole) => self.number(place, slot),
+            fits => self.prepare_unfit(place.take(), slot, fits),
+        }
+    }
+
+    /// A packet that its tunnel does not take as it is, or for which there is no SA.
+    #[cold]
+    fn prepare_unfit(&mut self, packet: Option<Packet<P::Frame>>, slot: u32, fits: Option<Fit>) {
+        let Some(packet) = packet else { return };
+        match fits {
+            Some(Fit::Cut(mtu)) => {
+                self.count_slot(slot, |counters| &counters.pre_fragmented);
+                self.cut(packet, mtu, |graph, piece| graph.number(&mut Some(piece), slot));
+            }
+            Some(Fit::TooBig(mtu)) => {
                 self.count_slot(slot, |counters| &counters.too_big);
                 self.report(packet, icmp::Report::TooBig { mtu: usize::from(mtu) }, Drop::MtuExceeded);
             }
+            Some(Fit::Whole) | None => self.vacant(packet.frame, slot),
         }
     }
 
     /// Looks at the checksum of one packet in some: hosts with offloads on are found by it.
-    fn sample(&self, packet: &Packet<P::Frame>) {
-        let counters = self.link.counters();
-        if !counters.sealed_packets.get().is_multiple_of(offload::SAMPLE) {
-            return;
+    #[inline(always)]
+    fn sample(&mut self, packet: &Packet<P::Frame>) {
+        let number = self.looked_at;
+        self.looked_at = number.wrapping_add(1);
+        if number.is_multiple_of(offload::SAMPLE) {
+            self.check_checksum(packet);
         }
+    }
+
+    #[cold]
+    fn check_checksum(&self, packet: &Packet<P::Frame>) {
         if let Some(right) = offload::checksum_ok(packet) {
+            let counters = self.link.counters();
             counters.checksums_sampled.add(1);
             counters.checksums_wrong.add(u64::from(!right));
         }
@@ -88,10 +237,11 @@ impl<P: Pool> Graph<P> {
 
     /// No SA: the packet ends here, never in clear, and control hears of it (RFC 4301 §5.1: "if no SA is
     /// available [...] the packet is discarded").
-    fn vacant(&mut self, packet: Packet<P::Frame>, slot: u32) {
+    #[cold]
+    fn vacant(&mut self, frame: P::Frame, slot: u32) {
         self.count_slot(slot, |counters| &counters.missing);
         self.link.raise_vacant(slot);
-        self.refuse(packet.frame, Drop::NoSa);
+        self.refuse(frame, Drop::NoSa);
     }
 
     fn count_slot(
@@ -104,30 +254,45 @@ impl<P: Pool> Graph<P> {
         }
     }
 
-    /// Gives a packet its sequence number and its ESP header.
-    fn number(&mut self, packet: Packet<P::Frame>, slot: u32) {
-        let octets = packet.summary.length as u64;
-        let Some(hot) = self.link.outbound.hot_mut(slot) else { return self.vacant(packet, slot) };
-        match seal::prepare(packet, slot, hot) {
-            Ok((sealing, facts)) => {
-                self.sent(slot, octets);
-                self.link.raise_outbound(slot, facts);
-                self.push(|stations| &mut stations.sealings, sealing);
-            }
-            Err((frame, reason)) => {
-                if matches!(reason, Drop::SequenceExhausted | Drop::LifetimeExpired) {
-                    self.expired(slot);
-                }
-                self.refuse(frame, reason);
-            }
+    /// Gives a packet its sequence number and its headers.
+    #[inline(always)]
+    fn number(&mut self, place: &mut Option<Packet<P::Frame>>, slot: u32) {
+        let id = self.id();
+        let Some(Packet { frame, summary }) = place else { return };
+        let octets = summary.length() as u64;
+        let hot = self.link.outbound.hot_mut(slot).filter(|_| self.stations.sealings.room() > 0);
+        let Some(hot) = hot else { return self.refuse_unnumbered(place.take(), slot, Drop::BurstFull) };
+        let facts = match seal::prepare(frame, summary, hot, id) {
+            Ok(facts) => facts,
+            Err(reason) => return self.refuse_unnumbered(place.take(), slot, reason),
+        };
+        let Some(frame) = place.take().map(|packet| packet.frame) else { return };
+        let last = hot.last_sequence();
+        let _ = self.stations.sealings.push(Sealing::new(frame, slot, hot));
+        self.count_sealed(slot, octets, last);
+        if !facts.is_empty() {
+            self.link.raise_outbound(slot, facts);
         }
     }
 
-    fn sent(&self, slot: u32, octets: u64) {
+    /// A packet that got no number.
+    #[cold]
+    fn refuse_unnumbered(&mut self, packet: Option<Packet<P::Frame>>, slot: u32, reason: Drop) {
+        let Some(Packet { frame, .. }) = packet else { return };
+        if self.link.outbound.hot(slot).is_none() {
+            return self.vacant(frame, slot);
+        }
+        if matches!(reason, Drop::SequenceExhausted | Drop::LifetimeExpired) {
+            self.expired(slot);
+        }
+        self.refuse(frame, reason);
+    }
+
+    #[inline(always)]
+    fn count_sealed(&self, slot: u32, octets: u64, last: u64) {
         let counters = self.link.counters();
         counters.sealed_packets.add(1);
         counters.sealed_bytes.add(octets);
-        let last = self.link.outbound.hot(slot).map_or(0, |hot| hot.last_sequence());
         if let Some(counters) = self.link.outbound.counters(slot) {
             counters.packets.add(1);
             counters.octets.add(octets);
@@ -135,6 +300,7 @@ impl<P: Pool> Graph<P> {
         }
     }
 
+    #[cold]
     fn expired(&mut self, slot: u32) {
         self.count_slot(slot, |counters| &counters.expired);
         let mut facts = Facts::NONE;
@@ -147,19 +313,52 @@ impl<P: Pool> Graph<P> {
         seal::seal(self.stations.sealings.as_mut_slice(), &self.link.outbound);
     }
 
-    /// Puts the outer headers on.
-    pub(super) fn wrap(&mut self, sealing: Sealing<P::Frame>) {
-        let limit = sealing.encapsulation.outer_mtu.unwrap_or(u16::MAX);
-        match seal::wrap(sealing, self.id()) {
-            Ok(packet) => {
-                let outgoing = Outgoing { packet, hop: None, limit, ours: true };
-                self.push(|stations| &mut stations.outgoing, outgoing);
+    /// Sends encrypted packets by the exit the last one of the SA left by, if that is still to be believed.
+    pub(super) fn leave_sealed(&mut self) {
+        let mut queue = std::mem::take(&mut self.stations.sealings);
+        for sealing in queue.as_mut_slice() {
+            self.leave_one(sealing);
+        }
+        queue.clear();
+        self.stations.sealings = queue;
+    }
+
+    #[inline(always)]
+    fn leave_one(&mut self, sealing: &mut Sealing<P::Frame>) {
+        seal::finish(sealing);
+        let Some(mut frame) = sealing.frame.take() else { return };
+        if !sealing.sealed {
+            return self.refuse(frame, Drop::NoSa);
+        }
+        let length = frame.len();
+        let known = self.exits.get(sealing.exit);
+        match known.filter(|exit| length <= usize::from(exit.mtu.min(sealing.limit))) {
+            Some(exit) => {
+                let framed = forward::frame_by(&mut frame, sealing.v4, exit);
+                self.put_out_if(Some(frame), framed);
             }
-            Err((frame, reason)) => self.refuse(frame, reason),
+            None => self.leave_anew(frame, sealing.slot, sealing.instance, sealing.limit),
         }
     }
 
+    /// An encrypted packet whose exit is to be looked up, or that does not fit it; the SA remembers the exit.
+    #[cold]
+    fn leave_anew(&mut self, mut frame: P::Frame, slot: u32, instance: u16, limit: u16) {
+        let meta = frame.meta_mut();
+        *meta = Meta { instance, origin: Origin::Sealed, framed: false, ..*meta };
+        let packet = match Packet::parse(frame) {
+            Ok(packet) => packet,
+            Err(frame) => return self.refuse(frame, Drop::NoRoom),
+        };
+        let exit = self.note_exit(instance, packet.summary.destination(), None);
+        if let (Some(exit), Some(hot)) = (exit, self.link.outbound.hot_mut(slot)) {
+            hot.exit = exit;
+        }
+        self.leave(Outgoing { packet, hop: None, limit, ours: true });
+    }
+
     /// The next identification; no two workers give the same one in a row.
+    #[inline]
     fn id(&mut self) -> u16 {
         let id = self.next_id;
         self.next_id = id.wrapping_add(self.link.workers() as u16);
@@ -169,14 +368,14 @@ impl<P: Pool> Graph<P> {
     /// The last station: exit, size, neighbour, frame.
     pub(super) fn leave(&mut self, outgoing: Outgoing<P::Frame>) {
         let Outgoing { packet, hop, limit, ours } = outgoing;
-        let (instance, destination) = (packet.meta().instance, packet.summary.flow.destination);
+        let (instance, destination) = (packet.meta().instance, packet.summary.destination());
         let exit = match forward::exit(self.tables.tables(), &self.snapshot, instance, destination, hop) {
             Ok(exit) => exit,
             Err(reason) => return self.refuse(packet.frame, reason),
         };
         let mtu = exit.interface.mtu.min(limit);
-        let may_cut = !packet.summary.dont_fragment || (ours && destination.is_ipv6());
-        match (packet.summary.length <= usize::from(mtu), may_cut) {
+        let may_cut = !packet.summary.dont_fragment() || (ours && destination.is_ipv6());
+        match (packet.summary.length() <= usize::from(mtu), may_cut) {
             (true, _) => self.depart(packet, &exit),
             (false, true) => self.cut(packet, mtu, |graph, piece| graph.depart(piece, &exit)),
             (false, false) => {
@@ -196,6 +395,17 @@ impl<P: Pool> Graph<P> {
         }
     }
 
+    /// Puts out a frame that was framed; one that had no room for it ends here.
+    #[inline(always)]
+    fn put_out_if(&mut self, frame: Option<P::Frame>, framed: bool) {
+        match frame {
+            Some(frame) if framed => self.put_out(frame),
+            Some(frame) => self.refuse(frame, Drop::NoRoom),
+            None => {}
+        }
+    }
+
+    #[inline]
     fn put_out(&mut self, frame: P::Frame) {
         if let Err(frame) = self.stations.departing.push(frame) {
             self.refuse(frame, Drop::BurstFull);
@@ -218,13 +428,14 @@ impl<P: Pool> Graph<P> {
     // --- pieces and errors: packets this worker makes
 
     /// Cuts a packet into pieces of at most `mtu` octets, each a frame of its own, and lets `each` have them.
+    #[cold]
     fn cut(&mut self, packet: Packet<P::Frame>, mtu: u16, mut each: impl FnMut(&mut Self, Packet<P::Frame>)) {
         let id = u32::from(self.id()) << 16 | u32::from(self.id());
         let pieces = match fragment::split(packet.frame.data(), usize::from(mtu), id) {
             Ok(Some(pieces)) => pieces,
             Ok(None) | Err(_) => return self.refuse(packet.frame, Drop::MtuExceeded),
         };
-        let meta = *packet.meta();
+        let meta = Meta { framed: false, ..*packet.meta() };
         for piece in pieces {
             let Some(mut frame) = self.pool.alloc_for(piece.len()) else {
                 // What is made already cannot be put together without this one; it is sent all the same,
@@ -246,6 +457,7 @@ impl<P: Pool> Graph<P> {
     }
 
     /// Drops a packet for `reason` and tells its sender, if it is one to be told and the rate allows.
+    #[cold]
     fn report(&mut self, packet: Packet<P::Frame>, report: icmp::Report, reason: Drop) {
         if matches!(packet.meta().origin, Origin::Wire | Origin::Tunnel | Origin::Tun) {
             self.send_error(&packet, report);
@@ -255,7 +467,7 @@ impl<P: Pool> Graph<P> {
 
     fn send_error(&mut self, about: &Packet<P::Frame>, report: icmp::Report) -> Option<()> {
         let meta = *about.meta();
-        let peer = about.summary.flow.source;
+        let peer = about.summary.source();
         let source = self.snapshot.source(meta.instance, (meta.port, meta.vlan), peer)?;
         if self.limiter.allow(self.now_us).is_err() {
             self.link.counters().icmp_suppressed.add(1);
@@ -270,7 +482,9 @@ impl<P: Pool> Graph<P> {
         let packet = Packet::parse(frame).ok()?;
         self.link.counters().made.add(1);
         self.link.counters().icmp_sent.add(1);
-        self.push(|stations| &mut stations.errors, packet);
+        if let Err(Some(packet)) = self.stations.errors.push(Some(packet)) {
+            self.refuse(packet.frame, Drop::BurstFull);
+        }
         Some(())
     }
 
@@ -292,7 +506,7 @@ impl<P: Pool> Graph<P> {
         match frame.meta().origin {
             Origin::Twin => self.send_for_twin(frame),
             _ => match Packet::parse(frame) {
-                Ok(packet) => self.push(|stations| &mut stations.clear, packet),
+                Ok(Packet { frame, summary }) => self.judge_later(frame, summary),
                 Err(frame) => self.refuse(frame, Drop::MalformedInjected),
             },
         }
@@ -334,7 +548,7 @@ impl<P: Pool> Graph<P> {
         };
         match is_of_the_link(&summary) {
             true => None,
-            false => policy::decide_twin(self.tables.tables(), instance, &summary.flow),
+            false => policy::decide_twin(self.tables.tables(), instance, &summary.flow()),
         }
     }
 
@@ -355,7 +569,7 @@ const fn is_transit(meta: &Meta) -> bool {
 /// error about a packet that came out of a tunnel quotes it, so that it leaves by a tunnel or not at all.
 fn error_meta(about: Meta) -> Meta {
     let port = if about.origin == Origin::Wire { about.port } else { NO_PORT };
-    Meta { port, origin: Origin::Worker, ..about }
+    Meta { port, origin: Origin::Worker, framed: false, ..about }
 }
 
 /// A port number that no port has.
@@ -364,9 +578,9 @@ const NO_PORT: u16 = u16::MAX;
 /// Neighbour discovery and other packets that no router forwards: policy speaks of what is forwarded
 /// (RFC 4301 §5 leaves them to the host), and without them no SA could be reached.
 fn is_of_the_link(summary: &Summary) -> bool {
-    let flow = &summary.flow;
+    let flow = &summary.flow();
     let discovery = flow.protocol == protocol::ICMPV6
-        && summary.ttl == 255
+        && summary.ttl() == 255
         && matches!(flow.upper, Upper::Icmp { kind: 133..=137, .. });
     discovery || is_link_scope(flow.destination)
 }

@@ -1,57 +1,62 @@
-//! A bounded list of frames that never allocates after it was made.
+//! A bounded list of frames in a fixed array: no heap, and a frame moves in and out by one store and one load.
+
+use arrayvec::ArrayVec;
 
 use super::BURST;
 
-/// Up to [`BURST`] frames in order of arrival. Its memory is taken once, when it is made.
+/// Up to [`BURST`] frames in order of arrival.
 #[derive(Debug)]
 pub struct Burst<F> {
-    frames: Vec<F>,
+    frames: ArrayVec<F, BURST>,
 }
 
 /// The frames of a burst, taken out from the front.
-pub type Drain<'a, F> = std::vec::Drain<'a, F>;
+pub type Drain<'a, F> = arrayvec::Drain<'a, F, BURST>;
 
 impl<F> Burst<F> {
     /// An empty burst.
     pub fn new() -> Self {
-        Burst { frames: Vec::with_capacity(BURST) }
+        Burst { frames: ArrayVec::new() }
     }
 
     /// Frames in it.
+    #[inline]
     pub fn len(&self) -> usize {
         self.frames.len()
     }
 
     /// True when it holds nothing.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.frames.is_empty()
     }
 
     /// Frames it can still take.
+    #[inline]
     pub fn room(&self) -> usize {
-        BURST.saturating_sub(self.frames.len())
+        self.frames.remaining_capacity()
     }
 
     /// Appends `frame`, or gives it back when the burst is full.
+    #[inline]
     pub fn push(&mut self, frame: F) -> Result<(), F> {
-        if self.room() == 0 {
-            return Err(frame);
-        }
-        self.frames.push(frame);
-        Ok(())
+        self.frames.try_push(frame).map_err(|full| full.element())
     }
 
     /// Takes the last frame.
+    #[inline]
     pub fn pop(&mut self) -> Option<F> {
         self.frames.pop()
     }
 
     /// Takes every frame, front first.
+    #[inline]
     pub fn drain(&mut self) -> Drain<'_, F> {
         self.frames.drain(..)
     }
 
     /// Takes the first `n` frames (all when there are fewer), front first.
+    #[inline]
     pub fn drain_front(&mut self, n: usize) -> Drain<'_, F> {
         let n = n.min(self.frames.len());
         self.frames.drain(..n)
@@ -63,11 +68,13 @@ impl<F> Burst<F> {
     }
 
     /// The frames, front first.
+    #[inline]
     pub fn iter(&self) -> std::slice::Iter<'_, F> {
         self.frames.iter()
     }
 
     /// The frames, front first, to be changed.
+    #[inline]
     pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, F> {
         self.frames.iter_mut()
     }
@@ -84,13 +91,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_burst_gives_the_frame_back_and_never_grows() {
+    fn a_full_burst_gives_the_frame_back() {
         let mut burst = Burst::new();
         for n in 0..BURST {
             assert!(burst.push(n).is_ok());
         }
-        assert_eq!(burst.push(99), Err(99));
-        assert_eq!(burst.frames.capacity(), BURST);
+        assert_eq!((burst.push(99), burst.room()), (Err(99), 0));
         assert_eq!(burst.drain_front(2).collect::<Vec<_>>(), [0, 1]);
         assert_eq!(burst.len(), BURST - 2);
         assert_eq!(burst.drain().next(), Some(2));

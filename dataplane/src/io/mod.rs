@@ -50,7 +50,12 @@ pub struct Meta {
     pub instance: u16,
     /// Where it came from.
     pub origin: Origin,
+    /// The Ethernet header it arrived with, without tag, lies right in front of the data: [`Frame::prepend`]
+    /// brings it back.
+    pub framed: bool,
 }
+
+const _: () = assert!(size_of::<Meta>() == 8, "read and written as one word");
 
 /// One packet buffer: a handle to a linear run of bytes with headroom and tailroom.
 ///
@@ -64,7 +69,8 @@ pub trait Frame: Send {
     fn headroom(&self) -> usize;
     /// Octets that [`Frame::append`] can still give.
     fn tailroom(&self) -> usize;
-    /// Grows the packet by `n` octets at its front; the new octets are returned, with unspecified content.
+    /// Grows the packet by `n` octets at its front; the new octets are returned, with what lay there: what
+    /// [`Frame::trim_front`] took off and nobody wrote to, or anything.
     fn prepend(&mut self, n: usize) -> Option<&mut [u8]>;
     /// Grows the packet by `n` octets at its end; the new octets are returned, with unspecified content.
     fn append(&mut self, n: usize) -> Option<&mut [u8]>;

@@ -5,7 +5,8 @@
 //! receive queues as there are workers; the test says on which of them a frame arrives, so that it can
 //! play any NIC that spreads packets badly.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError, TryLockError, Weak};
 
 use crossbeam::queue::ArrayQueue;
 
@@ -20,7 +21,7 @@ pub const ROOM: usize = 2176 - HEADROOM;
 /// Room for the packet in a jumbo buffer: the largest datagram there is, and then some.
 pub const JUMBO_ROOM: usize = 65_536 + 512;
 
-type Shelf = ArrayQueue<Box<[u8]>>;
+type Shelf = ArrayQueue<Box<Buffer>>;
 
 /// A counting pool of equal buffers, beside a smaller one of jumbo buffers.
 #[derive(Debug, Clone)]
@@ -47,14 +48,26 @@ impl RamPool {
 }
 
 fn shelf(count: usize, size: usize) -> Arc<Shelf> {
-    let shelf = Shelf::new(count.max(1));
-    while shelf.push(vec![0; size].into_boxed_slice()).is_ok() {}
-    Arc::new(shelf)
+    Arc::new_cyclic(|home| {
+        let shelf = Shelf::new(count.max(1));
+        let buffer = || Buffer {
+            bytes: vec![0; size].into_boxed_slice(),
+            start: HEADROOM,
+            end: HEADROOM,
+            meta: Meta::default(),
+            home: Weak::clone(home),
+        };
+        while !shelf.is_full() {
+            let _ = shelf.push(Box::new(buffer()));
+        }
+        shelf
+    })
 }
 
-fn take(shelf: &Arc<Shelf>) -> Option<RamFrame> {
-    let bytes = shelf.pop()?;
-    Some(RamFrame { bytes, start: HEADROOM, end: HEADROOM, meta: Meta::default(), home: Arc::clone(shelf) })
+fn take(shelf: &Shelf) -> Option<RamFrame> {
+    let mut buffer = shelf.pop()?;
+    (buffer.start, buffer.end, buffer.meta) = (HEADROOM, HEADROOM, Meta::default());
+    Some(RamFrame { buffer: Some(buffer) })
 }
 
 impl Pool for RamPool {
@@ -70,69 +83,141 @@ impl Pool for RamPool {
     }
 }
 
-/// A buffer of a [`RamPool`]; goes home when dropped.
+/// A buffer of a [`RamPool`]; goes home when dropped. A handle of one pointer, as an mbuf's is.
 #[derive(Debug)]
 pub struct RamFrame {
+    /// Taken out only when the frame is dropped.
+    buffer: Option<Box<Buffer>>,
+}
+
+#[derive(Debug)]
+struct Buffer {
     bytes: Box<[u8]>,
     /// `start <= end <= bytes.len()` always.
     start: usize,
     end: usize,
     meta: Meta,
-    home: Arc<Shelf>,
+    home: Weak<Shelf>,
 }
 
 impl Drop for RamFrame {
     fn drop(&mut self) {
-        // The shelf has a place for every buffer it ever held, so this cannot be refused.
-        let _ = self.home.push(std::mem::take(&mut self.bytes));
+        let Some(buffer) = self.buffer.take() else { return };
+        if let Some(home) = buffer.home.upgrade() {
+            // The shelf has a place for every buffer it ever held, so this cannot be refused.
+            let _ = home.push(buffer);
+        }
+    }
+}
+
+impl RamFrame {
+    #[inline]
+    #[expect(clippy::expect_used, reason = "it is there until the frame is dropped, and nobody has it then")]
+    fn buffer(&self) -> &Buffer {
+        self.buffer.as_deref().expect("a frame has its buffer")
+    }
+
+    #[inline]
+    #[expect(clippy::expect_used, reason = "as above")]
+    fn buffer_mut(&mut self) -> &mut Buffer {
+        self.buffer.as_deref_mut().expect("a frame has its buffer")
     }
 }
 
 impl Frame for RamFrame {
+    #[inline]
     fn data(&self) -> &[u8] {
-        self.bytes.get(self.start..self.end).unwrap_or_default()
+        let Buffer { bytes, start, end, .. } = self.buffer();
+        bytes.get(*start..*end).unwrap_or_default()
     }
 
+    #[inline]
     fn data_mut(&mut self) -> &mut [u8] {
-        self.bytes.get_mut(self.start..self.end).unwrap_or_default()
+        let Buffer { bytes, start, end, .. } = self.buffer_mut();
+        bytes.get_mut(*start..*end).unwrap_or_default()
     }
 
+    #[inline]
     fn headroom(&self) -> usize {
-        self.start
+        self.buffer().start
     }
 
+    #[inline]
     fn tailroom(&self) -> usize {
-        self.bytes.len() - self.end
+        let buffer = self.buffer();
+        buffer.bytes.len() - buffer.end
     }
 
+    #[inline]
     fn prepend(&mut self, n: usize) -> Option<&mut [u8]> {
-        self.start = self.start.checked_sub(n)?;
-        self.bytes.get_mut(self.start..self.start + n)
+        let buffer = self.buffer_mut();
+        buffer.start = buffer.start.checked_sub(n)?;
+        buffer.bytes.get_mut(buffer.start..buffer.start + n)
     }
 
+    #[inline]
     fn append(&mut self, n: usize) -> Option<&mut [u8]> {
-        if n > self.tailroom() {
-            return None;
-        }
-        let old = self.end;
-        self.end += n;
-        self.bytes.get_mut(old..self.end)
+        let buffer = self.buffer_mut();
+        let old = buffer.end;
+        let end = old.checked_add(n).filter(|end| *end <= buffer.bytes.len())?;
+        buffer.end = end;
+        buffer.bytes.get_mut(old..end)
     }
 
+    #[inline]
     fn trim_front(&mut self, n: usize) {
-        self.start += n.min(self.end - self.start);
+        let buffer = self.buffer_mut();
+        buffer.start += n.min(buffer.end - buffer.start);
     }
 
+    #[inline]
     fn truncate(&mut self, len: usize) {
-        self.end = self.end.min(self.start.saturating_add(len));
+        let buffer = self.buffer_mut();
+        buffer.end = buffer.end.min(buffer.start.saturating_add(len));
     }
 
+    #[inline]
     fn meta(&self) -> &Meta {
-        &self.meta
+        &self.buffer().meta
     }
 
+    #[inline]
     fn meta_mut(&mut self) -> &mut Meta {
-        &mut self.meta
+        &mut self.buffer_mut().meta
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        let buffer = self.buffer();
+        buffer.end - buffer.start
+    }
+}
+
+/// Frames on their way, oldest first. Whoever comes while another is at it finds it neither filled nor
+/// emptied: no party waits, and a burst costs one lock.
+#[derive(Debug)]
+struct Wire {
+    frames: Mutex<VecDeque<RamFrame>>,
+    depth: usize,
+}
+
+impl Wire {
+    fn new(depth: usize) -> Self {
+        Wire { frames: Mutex::new(VecDeque::with_capacity(depth)), depth }
+    }
+
+    /// Does something with the frames; `None` if somebody else does just now.
+    fn attempt<R>(&self, work: impl FnOnce(&mut VecDeque<RamFrame>) -> R) -> Option<R> {
+        match self.frames.try_lock() {
+            Ok(mut frames) => Some(work(&mut frames)),
+            Err(TryLockError::Poisoned(frames)) => Some(work(&mut frames.into_inner())),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// The test's end may wait: it has nothing better to do.
+    fn with<R>(&self, work: impl FnOnce(&mut VecDeque<RamFrame>) -> R) -> R {
+        work(&mut self.frames.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -140,15 +225,15 @@ impl Frame for RamFrame {
 #[derive(Debug, Clone)]
 pub struct RamDevice {
     id: u16,
-    received: Vec<Arc<ArrayQueue<RamFrame>>>,
-    sent: Arc<ArrayQueue<RamFrame>>,
+    received: Vec<Arc<Wire>>,
+    sent: Arc<Wire>,
 }
 
 impl RamDevice {
     /// A device numbered `id` with `queues` queue pairs, each `depth` frames deep (at least one).
     pub fn new(id: u16, queues: usize, depth: usize) -> Self {
-        let queue = || Arc::new(ArrayQueue::new(depth.max(1)));
-        RamDevice { id, received: (0..queues).map(|_| queue()).collect(), sent: queue() }
+        let wire = || Arc::new(Wire::new(depth.max(1)));
+        RamDevice { id, received: (0..queues).map(|_| wire()).collect(), sent: wire() }
     }
 
     /// The worker's end of queue pair `queue`, `None` when there is no such pair.
@@ -160,15 +245,20 @@ impl RamDevice {
     /// Puts `frame` on the wire so that it arrives on `queue` (modulo the number of queues), or gives it
     /// back when that queue is full or the device has none.
     pub fn deliver(&self, queue: usize, frame: RamFrame) -> Result<(), RamFrame> {
-        match queue.checked_rem(self.received.len()).and_then(|queue| self.received.get(queue)) {
-            Some(received) => received.push(frame),
-            None => Err(frame),
-        }
+        let queue = queue.checked_rem(self.received.len()).and_then(|queue| self.received.get(queue));
+        let Some(wire) = queue else { return Err(frame) };
+        wire.with(|frames| match frames.len() < wire.depth {
+            true => {
+                frames.push_back(frame);
+                Ok(())
+            }
+            false => Err(frame),
+        })
     }
 
     /// The oldest frame the workers sent and nobody took yet.
     pub fn sent(&self) -> Option<RamFrame> {
-        self.sent.pop()
+        self.sent.with(VecDeque::pop_front)
     }
 }
 
@@ -176,8 +266,8 @@ impl RamDevice {
 #[derive(Debug)]
 pub struct RamPort {
     id: u16,
-    received: Arc<ArrayQueue<RamFrame>>,
-    sent: Arc<ArrayQueue<RamFrame>>,
+    received: Arc<Wire>,
+    sent: Arc<Wire>,
 }
 
 impl Port for RamPort {
@@ -188,21 +278,23 @@ impl Port for RamPort {
     }
 
     fn rx_burst(&mut self, burst: &mut Burst<RamFrame>) {
-        while burst.room() > 0 {
-            let Some(mut frame) = self.received.pop() else { return };
-            *frame.meta_mut() = Meta { port: self.id, ..Meta::default() };
-            if burst.push(frame).is_err() {
-                return;
+        let meta = Meta { port: self.id, ..Meta::default() };
+        self.received.attempt(|frames| {
+            let count = frames.len().min(burst.room());
+            for mut frame in frames.drain(..count) {
+                *frame.meta_mut() = meta;
+                // At most `room` are taken, so none is refused.
+                let _ = burst.push(frame);
             }
-        }
+        });
     }
 
     fn tx_burst(&mut self, burst: &mut Burst<RamFrame>) {
-        let room = self.sent.capacity().saturating_sub(self.sent.len());
-        for frame in burst.drain_front(room) {
-            // Another worker may have filled the queue meanwhile; as on a wire, the frame is then lost.
-            let _ = self.sent.push(frame);
-        }
+        let depth = self.sent.depth;
+        self.sent.attempt(|frames| {
+            let room = depth.saturating_sub(frames.len());
+            frames.extend(burst.drain_front(room));
+        });
     }
 }
 

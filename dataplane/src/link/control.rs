@@ -209,7 +209,7 @@ impl<F: Frame> ExceptionEnd<F> {
     /// Gives a worker an Ethernet frame (no tag) that the kernel sent by the twin of `(port, vlan)`. It
     /// passes the policy, then leaves by that interface. The frame comes back when the ring is full.
     pub fn inject_twin(&mut self, worker: WorkerId, mut frame: F, port: u16, vlan: u16) -> Result<(), F> {
-        *frame.meta_mut() = Meta { port, vlan, instance: 0, origin: Origin::Twin };
+        *frame.meta_mut() = Meta { port, vlan, origin: Origin::Twin, ..Meta::default() };
         self.inject(worker, frame)
     }
 

@@ -33,6 +33,7 @@ impl Sum {
     }
 
     /// Adds octets; an odd last one counts as the high half of a word (RFC 1071 §1).
+    #[inline]
     pub fn add(&mut self, bytes: &[u8]) {
         let (words, rest) = bytes.as_chunks::<4>();
         let mut sum =
@@ -48,15 +49,18 @@ impl Sum {
     }
 
     /// The checksum to store: the complement of the folded sum.
+    #[inline]
     pub const fn finish(self) -> u16 {
         !self.folded()
     }
 
     /// Whether a sum taken over data *with* its checksum field says the data is intact.
+    #[inline]
     pub const fn is_valid(self) -> bool {
         self.folded() == 0xffff
     }
 
+    #[inline]
     const fn folded(self) -> u16 {
         let mut sum = self.0;
         while sum > 0xffff {
@@ -67,6 +71,7 @@ impl Sum {
 }
 
 /// The checksum of `bytes`.
+#[inline]
 pub fn internet(bytes: &[u8]) -> u16 {
     let mut sum = Sum::new();
     sum.add(bytes);
@@ -75,6 +80,7 @@ pub fn internet(bytes: &[u8]) -> u16 {
 
 /// The checksum after one 16-bit word of the data changed from `old` to `new`
 /// (RFC 1624 §3 eqn. 3: HC' = ~(~HC + ~m + m')).
+#[inline]
 pub const fn adjusted(checksum: u16, old: u16, new: u16) -> u16 {
     let sum = (!checksum) as u32 + (!old) as u32 + new as u32;
     let once = (sum & 0xffff) + (sum >> 16);

@@ -12,6 +12,18 @@ pub const TRAILER_LEN: usize = 2;
 /// Ciphertext ends on a 4-octet boundary (RFC 4303 §2.4).
 pub const ALIGNMENT: usize = 4;
 
+/// The longest padding there can be (RFC 4303 §2.4: 1, 2, 3…).
+#[expect(clippy::indexing_slicing, reason = "evaluated while compiling")]
+const PADDING: [u8; 255] = {
+    let mut octets = [0; 255];
+    let mut at = 0;
+    while at < octets.len() {
+        octets[at] = at as u8 + 1;
+        at += 1;
+    }
+    octets
+};
+
 /// A checked ESP header and what follows it (IV, ciphertext, ICV).
 #[derive(Clone, Copy, Debug)]
 pub struct Header<'a> {
@@ -21,6 +33,7 @@ pub struct Header<'a> {
 
 impl<'a> Header<'a> {
     /// Reads the header; SPI values below 256 are left to the caller's lookup.
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Header<'a>, Malformed> {
         let (fixed, payload) = split(Layer::Esp, bytes)?;
         Ok(Header { fixed, payload })
@@ -93,18 +106,20 @@ impl Trailer {
             return Err(Malformed::Length { layer: Layer::Esp, field: "pad length", found: pad });
         };
         let padding = rest.get(payload_length..).unwrap_or_default();
-        if let Some(found) = padding.iter().zip(1u8..=255).find(|(octet, wanted)| **octet != *wanted) {
-            return Err(Malformed::Field { layer: Layer::Esp, field: "padding", found: u32::from(*found.0) });
+        if let Some((found, _)) = padding.iter().zip(&PADDING).find(|(octet, wanted)| octet != wanted) {
+            return Err(Malformed::Field { layer: Layer::Esp, field: "padding", found: u32::from(*found) });
         }
         Ok(Trailer { next_header: *next_header, pad_length: *pad_length, payload_length })
     }
 
     /// The trailer of a payload of `payload_length` octets, with the least padding that aligns it.
+    #[inline]
     pub const fn aligned(payload_length: usize, next_header: u8) -> Trailer {
         Trailer { next_header, pad_length: pad_length(payload_length), payload_length }
     }
 
     /// Octets of padding, pad length and next header.
+    #[inline]
     pub const fn length(&self) -> usize {
         self.pad_length as usize + TRAILER_LEN
     }
@@ -114,14 +129,16 @@ impl Trailer {
         let have = out.len();
         let out =
             out.get_mut(..self.length()).ok_or(Malformed::truncated(Layer::Esp, self.length(), have))?;
-        let padding = 1..=self.pad_length;
-        let octets = padding.chain([self.pad_length, self.next_header]);
-        out.iter_mut().zip(octets).for_each(|(to, octet)| *to = octet);
+        if let Some((padding, end)) = out.split_last_chunk_mut() {
+            padding.iter_mut().zip(&PADDING).for_each(|(to, octet)| *to = *octet);
+            *end = [self.pad_length, self.next_header];
+        }
         Ok(())
     }
 }
 
 /// The least padding that makes payload and trailer end on [`ALIGNMENT`].
+#[inline]
 pub const fn pad_length(payload_length: usize) -> u8 {
     let over = (payload_length % ALIGNMENT + TRAILER_LEN) % ALIGNMENT;
     ((ALIGNMENT - over) % ALIGNMENT) as u8

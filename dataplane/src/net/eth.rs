@@ -26,6 +26,7 @@ impl Mac {
     pub const BROADCAST: Mac = Mac([0xff; 6]);
 
     /// Whether the group bit is set (multicast or broadcast).
+    #[inline]
     pub const fn is_multicast(self) -> bool {
         self.0[0] & 1 == 1
     }
@@ -47,6 +48,7 @@ pub struct Header<'a> {
 
 impl<'a> Header<'a> {
     /// Reads the header at the start of a frame (without FCS).
+    #[inline]
     pub fn parse(frame: &'a [u8]) -> Result<Header<'a>, Malformed> {
         let (fixed, payload) = split(Layer::Eth, frame)?;
         Ok(Header { fixed, payload })
@@ -97,6 +99,7 @@ impl Repr {
     }
 
     /// Writes the header to the start of `out`.
+    #[inline]
     pub fn emit(&self, out: &mut [u8]) -> Result<(), Malformed> {
         let out = room::<{ Repr::LEN }>(Layer::Eth, out)?;
         fill(out, &[&self.destination.0, &self.source.0, &self.ethertype.to_be_bytes()]);

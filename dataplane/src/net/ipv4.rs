@@ -17,6 +17,7 @@ pub struct Header<'a> {
 
 impl<'a> Header<'a> {
     /// Reads a whole packet: Total Length must lie within `bytes`.
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Header<'a>, Malformed> {
         let header = Header::parse_quoted(bytes)?;
         let total = usize::from(header.total_length());
@@ -29,6 +30,7 @@ impl<'a> Header<'a> {
 
     /// Reads a packet that may be cut short, as ICMP errors quote it: the header must be whole,
     /// the payload is what there is.
+    #[inline]
     pub fn parse_quoted(bytes: &'a [u8]) -> Result<Header<'a>, Malformed> {
         let (fixed, rest) = split::<{ Repr::LEN }>(Layer::Ipv4, bytes)?;
         let header_length = header_length(fixed)?;
@@ -49,6 +51,7 @@ impl<'a> Header<'a> {
     }
 
     /// Octets of the header with options: 20..=60.
+    #[inline]
     pub const fn header_length(&self) -> usize {
         Repr::LEN + self.options.len()
     }
@@ -129,6 +132,7 @@ impl<'a> Header<'a> {
     }
 
     /// Whether the header agrees with its checksum.
+    #[inline]
     pub fn checksum_ok(&self) -> bool {
         let mut sum = checksum::Sum::new();
         sum.add(self.fixed);
@@ -200,6 +204,7 @@ impl Repr {
     }
 
     /// Writes the header, checksum included, to the start of `out`.
+    #[inline]
     pub fn emit(&self, out: &mut [u8]) -> Result<(), Malformed> {
         let out = room::<{ Repr::LEN }>(Layer::Ipv4, out)?;
         let flags = u16::from(self.dont_fragment) << 14 | u16::from(self.more_fragments) << 13;
@@ -220,7 +225,24 @@ impl Repr {
     }
 }
 
+/// Whether a header of `length` octets at the start of `packet` agrees with its checksum: for callers that
+/// have read the packet already. Words are summed as they lie, which one's-complement sums allow
+/// (RFC 1071 §2 (B)).
+#[inline]
+pub fn is_intact(packet: &[u8], length: usize) -> bool {
+    if length != Repr::LEN {
+        return packet.get(..length).is_some_and(|header| checksum::internet(header) == 0);
+    }
+    let Some(fixed) = packet.first_chunk::<{ Repr::LEN }>() else { return false };
+    let (words, _) = fixed.as_chunks::<4>();
+    let sum: u64 = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
+    let once = (sum & 0xffff_ffff) + (sum >> 32);
+    let twice = (once & 0xffff) + (once >> 16 & 0xffff) + (once >> 32);
+    (twice & 0xffff) + (twice >> 16) == 0xffff
+}
+
 /// Rewrites one 16-bit word of a header in place and keeps its checksum right.
+#[inline]
 fn rewrite(fixed: &mut [u8; Repr::LEN], new: [u8; 2], at: impl Fn(&mut [u8; Repr::LEN]) -> [&mut u8; 2]) {
     let sum = u16::from_be_bytes([fixed[10], fixed[11]]);
     let [high, low] = at(fixed);
@@ -232,6 +254,7 @@ fn rewrite(fixed: &mut [u8; Repr::LEN], new: [u8; 2], at: impl Fn(&mut [u8; Repr
 
 /// Takes one hop from the time to live; the new value, or `None` (packet untouched) where it
 /// was 0 or 1 and the packet may not be forwarded (RFC 1812 §5.3.1).
+#[inline]
 pub fn decrement_ttl(packet: &mut [u8]) -> Option<u8> {
     let fixed = packet.first_chunk_mut::<{ Repr::LEN }>()?;
     let ttl = fixed[8].checked_sub(1).filter(|ttl| *ttl > 0)?;
@@ -241,6 +264,7 @@ pub fn decrement_ttl(packet: &mut [u8]) -> Option<u8> {
 }
 
 /// Replaces DSCP and ECN. A packet shorter than a header is left alone.
+#[inline]
 pub fn set_traffic_class(packet: &mut [u8], class: u8) {
     if let Some(fixed) = packet.first_chunk_mut::<{ Repr::LEN }>() {
         let new = [fixed[0], class];
@@ -249,6 +273,7 @@ pub fn set_traffic_class(packet: &mut [u8], class: u8) {
 }
 
 /// Clears Don't Fragment. A packet shorter than a header is left alone.
+#[inline]
 pub fn clear_dont_fragment(packet: &mut [u8]) {
     if let Some(fixed) = packet.first_chunk_mut::<{ Repr::LEN }>() {
         let new = [fixed[6] & !0x40, fixed[7]];
@@ -287,6 +312,14 @@ pub(crate) mod tests {
             let bytes = packet(&repr);
             prop_assert_eq!(Repr::parse(&bytes), Ok(repr));
             prop_assert!(Header::parse(&bytes).unwrap().checksum_ok());
+            prop_assert!(is_intact(&bytes, Repr::LEN));
+            for octet in 0..Repr::LEN {
+                for bit in 0..8 {
+                    let mut bad = bytes.clone();
+                    bad[octet] ^= 1 << bit;
+                    prop_assert!(!is_intact(&bad, Repr::LEN));
+                }
+            }
             refuses_truncation(&bytes, bytes.len(), Repr::parse);
             refuses_truncation(&bytes, Repr::LEN, |cut| Header::parse_quoted(cut).map(|_| ()));
         }

@@ -20,6 +20,7 @@ pub struct Header<'a> {
 
 impl<'a> Header<'a> {
     /// Reads a whole packet: Payload Length must lie within `bytes`.
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Header<'a>, Malformed> {
         let (fixed, rest) = fixed(bytes)?;
         let length = usize::from(u16::from_be_bytes([fixed[4], fixed[5]]));
@@ -76,11 +77,13 @@ impl<'a> Header<'a> {
     }
 
     /// Walks the extension headers.
+    #[inline]
     pub fn chain(&self) -> Result<Chain, Malformed> {
         Chain::walk(self.next_header(), self.payload)
     }
 }
 
+#[inline]
 fn fixed(bytes: &[u8]) -> Result<(&[u8; Repr::LEN], &[u8]), Malformed> {
     let (fixed, rest) = split::<{ Repr::LEN }>(Layer::Ipv6, bytes)?;
     match fixed[0] >> 4 {
@@ -89,6 +92,7 @@ fn fixed(bytes: &[u8]) -> Result<(&[u8; Repr::LEN], &[u8]), Malformed> {
     }
 }
 
+#[inline]
 fn address(octets: Option<&[u8]>) -> Ipv6Addr {
     let octets: Option<[u8; 16]> = octets.and_then(|o| o.try_into().ok());
     Ipv6Addr::from(octets.unwrap_or_default())
@@ -124,6 +128,7 @@ impl Chain {
     /// Follows extension headers from `next_header` through `payload`. The walk stops at the
     /// upper layer, at "no next header", and behind the fragment header of a non-initial
     /// fragment, whose remaining octets are not headers.
+    #[inline]
     pub fn walk(next_header: u8, payload: &[u8]) -> Result<Chain, Malformed> {
         let mut chain = Chain { protocol: next_header, offset: 0, next_header_at: None, fragment: None };
         for _ in 0..MAX_EXTENSIONS {
@@ -191,7 +196,8 @@ impl Chain {
 
 /// The headers to skip on the way to the next layer protocol, as RFC 4301 §4.4.1.1 lists them:
 /// AH and ESP are not among them, policy sees those as protocols.
-const fn is_extension(next_header: u8) -> bool {
+#[inline]
+pub(super) const fn is_extension(next_header: u8) -> bool {
     use protocol::{DESTINATION, FRAGMENT, HOP_BY_HOP, ROUTING};
     matches!(next_header, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION)
 }
@@ -307,6 +313,7 @@ impl Repr {
 
 /// Takes one hop from the hop limit; the new value, or `None` (packet untouched) where it was
 /// 0 or 1 and the packet may not be forwarded (RFC 8200 §3).
+#[inline]
 pub fn decrement_hop_limit(packet: &mut [u8]) -> Option<u8> {
     let fixed = packet.first_chunk_mut::<{ Repr::LEN }>()?;
     fixed[7] = fixed[7].checked_sub(1).filter(|limit| *limit > 0)?;
@@ -314,6 +321,7 @@ pub fn decrement_hop_limit(packet: &mut [u8]) -> Option<u8> {
 }
 
 /// Replaces DSCP and ECN. A packet shorter than a header is left alone.
+#[inline]
 pub fn set_traffic_class(packet: &mut [u8], class: u8) {
     if let Some(fixed) = packet.first_chunk_mut::<{ Repr::LEN }>() {
         fixed[0] = (fixed[0] & 0xf0) | class >> 4;

@@ -126,21 +126,28 @@ pub mod protocol {
 }
 
 /// The first `N` octets as an array and the rest, or `Truncated`.
+#[inline(always)]
 pub(crate) fn split<const N: usize>(layer: Layer, bytes: &[u8]) -> Result<(&[u8; N], &[u8]), Malformed> {
     bytes.split_first_chunk().ok_or(Malformed::truncated(layer, N, bytes.len()))
 }
 
 /// The first `N` octets of an output buffer, or `Truncated`.
+#[inline(always)]
 pub(crate) fn room<const N: usize>(layer: Layer, out: &mut [u8]) -> Result<&mut [u8; N], Malformed> {
     let have = out.len();
     out.first_chunk_mut().ok_or(Malformed::truncated(layer, N, have))
 }
 
-/// Copies `parts` one after another to the start of `out`; what does not fit is left out, so
-/// callers pass a buffer of the summed length.
+/// Copies `parts` one after another to the start of `out`; from the first part that does not fit on, all
+/// are left out, so callers pass a buffer of the summed length. Parts of known lengths become plain stores.
+#[inline(always)]
 pub(crate) fn fill(out: &mut [u8], parts: &[&[u8]]) {
-    let octets = parts.iter().flat_map(|part| part.iter());
-    out.iter_mut().zip(octets).for_each(|(to, from)| *to = *from);
+    let mut left = out;
+    for part in parts {
+        let Some((place, rest)) = left.split_at_mut_checked(part.len()) else { return };
+        place.copy_from_slice(part);
+        left = rest;
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub struct Header<'a> {
 
 impl<'a> Header<'a> {
     /// Reads a whole datagram: Length must lie within `bytes`.
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Header<'a>, Malformed> {
         let (fixed, _) = split::<{ Repr::LEN }>(Layer::Udp, bytes)?;
         let length = usize::from(u16::from_be_bytes([fixed[4], fixed[5]]));

@@ -64,6 +64,18 @@ pub struct QuotedAt {
     pub mtu: Option<u32>,
 }
 
+/// Where the ESP header of a packet is that carries ESP directly over IP and in one piece; `None` for any other,
+/// which [`class`] knows.
+#[inline(always)]
+pub fn plain_esp(packet: &[u8], summary: &Summary) -> Option<EspAt> {
+    if summary.protocol() != protocol::ESP || summary.is_fragment() {
+        return None;
+    }
+    let offset = summary.upper_at();
+    let spi = Spi(u32::from_be_bytes(*packet.get(offset..)?.first_chunk()?));
+    Some(EspAt { offset, spi, end: summary.length(), ports: (0, 0) })
+}
+
 /// What a packet for a local address is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
@@ -86,11 +98,11 @@ pub enum Class {
 /// Reads a packet whose destination is an address of this machine.
 pub fn class<F: Frame>(packet: &Packet<F>) -> Class {
     let summary = &packet.summary;
-    let ours = matches!(summary.flow.protocol, protocol::ESP | protocol::UDP);
-    match (summary.fragment, summary.flow.protocol) {
+    let ours = matches!(summary.protocol(), protocol::ESP | protocol::UDP);
+    match (summary.is_fragment(), summary.protocol()) {
         (true, _) if ours => Class::Fragment,
         (true, _) => Class::Kernel,
-        (false, protocol::ESP) => esp(packet.frame.data(), summary.upper_at, summary.length, (0, 0)),
+        (false, protocol::ESP) => esp(packet.frame.data(), summary.upper_at(), summary.length(), (0, 0)),
         (false, protocol::UDP) => datagram(packet.frame.data(), summary),
         (false, protocol::ICMP | protocol::ICMPV6) if summary.is_icmp_error() => {
             quoted(packet.frame.data(), summary).map_or(Class::Kernel, Class::Quoted)
@@ -107,10 +119,10 @@ fn esp(packet: &[u8], offset: usize, end: usize, ports: (u16, u16)) -> Class {
 }
 
 fn datagram(packet: &[u8], summary: &Summary) -> Class {
-    let Ok(header) = udp::Header::parse(packet.get(summary.upper_at..).unwrap_or_default()) else {
+    let Ok(header) = udp::Header::parse(packet.get(summary.upper_at()..).unwrap_or_default()) else {
         return Class::Refused(Drop::MalformedUdp);
     };
-    let payload_at = summary.upper_at + udp::Repr::LEN;
+    let payload_at = summary.upper_at() + udp::Repr::LEN;
     match (header.destination(), header.payload()) {
         (IKE_PORT, _) => ike(&header, summary, payload_at, 0),
         (NAT_PORT, [0xff]) => Class::Keepalive,
@@ -126,38 +138,33 @@ fn datagram(packet: &[u8], summary: &Summary) -> Class {
 /// What an ICMP error quotes, if that is ESP or comes from a port of IKE. The kernel has no use for it: the
 /// sockets it would look for are not there.
 fn quoted(packet: &[u8], summary: &Summary) -> Option<QuotedAt> {
-    let message = icmp::Header::parse(packet.get(summary.upper_at..)?).ok()?;
+    let message = icmp::Header::parse(packet.get(summary.upper_at()..)?).ok()?;
     let quote = Summary::parse_quoted(message.payload()).ok()?;
-    let of_ike = match quote.flow.upper {
+    let of_ike = match quote.upper() {
         Upper::Ports { source: port @ (IKE_PORT | NAT_PORT), .. } => Some(port),
         _ => None,
     };
-    let is_ours = match quote.flow.protocol {
+    let is_ours = match quote.protocol() {
         protocol::ESP => true,
         protocol::UDP => of_ike.is_some(),
         _ => false,
     };
-    if !is_ours || quote.flow.source != summary.flow.destination {
+    if !is_ours || quote.source() != summary.destination() {
         return None;
     }
     // In UDP the SPI stands behind the ports, and zero there marks IKE (RFC 3948 §2.1, §2.2).
-    let spi_at = match quote.flow.upper {
-        Upper::Ports { .. } => quote.upper_at + udp::Repr::LEN,
-        _ => quote.upper_at,
+    let spi_at = match quote.upper() {
+        Upper::Ports { .. } => quote.upper_at() + udp::Repr::LEN,
+        _ => quote.upper_at(),
     };
     let spi = message.payload().get(spi_at..).and_then(<[u8]>::first_chunk);
     let spi =
         spi.map(|spi| Spi(u32::from_be_bytes(*spi))).filter(|spi| of_ike != Some(IKE_PORT) && spi.0 != 0);
-    Some(QuotedAt {
-        local: quote.flow.source,
-        peer: quote.flow.destination,
-        spi,
-        mtu: told_mtu(&message, summary),
-    })
+    Some(QuotedAt { local: quote.source(), peer: quote.destination(), spi, mtu: told_mtu(&message, summary) })
 }
 
 fn told_mtu(message: &icmp::Header<'_>, summary: &Summary) -> Option<u32> {
-    match (summary.flow.protocol, message.kind(), message.code()) {
+    match (summary.protocol(), message.kind(), message.code()) {
         (protocol::ICMP, icmp::v4::UNREACHABLE, icmp::v4::CODE_FRAGMENTATION_NEEDED) => {
             Some(u32::from(message.mtu_v4()))
         }
@@ -168,7 +175,7 @@ fn told_mtu(message: &icmp::Header<'_>, summary: &Summary) -> Option<u32> {
 
 /// The IKE message behind `marker` octets of the UDP payload, which starts at `payload_at`.
 fn ike(header: &udp::Header<'_>, summary: &Summary, payload_at: usize, marker: usize) -> Class {
-    let flow = &summary.flow;
+    let flow = &summary.flow();
     let message = header.payload().get(marker..).unwrap_or_default();
     if message.len() < IKE_HEADER || !header.checksum_ok(flow.source, flow.destination) {
         return Class::Refused(Drop::MalformedUdp);

@@ -9,8 +9,9 @@ use std::net::IpAddr;
 use crate::io::Frame;
 use crate::link::snapshot::{Interface, Snapshot};
 use crate::net::eth::{self, Mac, ethertype};
-use crate::net::{ipv4, ipv6, vlan};
+use crate::net::{fill, ipv4, ipv6, vlan};
 use crate::node::Packet;
+use crate::node::exit;
 use crate::policy::route::{self, NextHop};
 use crate::policy::view::View;
 use crate::verdict::Drop;
@@ -40,12 +41,24 @@ pub struct Exit {
     pub neighbour: IpAddr,
 }
 
+/// Frames an IP packet for an exit that was looked up before; `false` when there is no room.
+#[inline(always)]
+pub fn frame_by<F: Frame>(frame: &mut F, v4: bool, exit: &exit::Exit) -> bool {
+    let kind = if v4 { ethertype::IPV4 } else { ethertype::IPV6 };
+    let Some(octets) = frame.prepend(eth::Repr::LEN) else { return false };
+    fill(octets, &[&exit.addresses, &kind.to_be_bytes()]);
+    let meta = frame.meta_mut();
+    (meta.port, meta.vlan) = (exit.port, exit.vlan);
+    exit.vlan == 0 || tag(frame, exit.vlan)
+}
+
 /// Takes one hop from the time to live; `false` when there is none left, the packet is then unchanged.
+#[inline(always)]
 pub fn take_hop<F: Frame>(packet: &mut Packet<F>) -> bool {
-    let v4 = packet.summary.flow.source.is_ipv4();
+    let v4 = packet.summary.is_v4();
     let data = packet.frame.data_mut();
     let left = if v4 { ipv4::decrement_ttl(data) } else { ipv6::decrement_hop_limit(data) };
-    left.inspect(|ttl| packet.summary.ttl = *ttl).is_some()
+    left.inspect(|ttl| packet.summary.set_ttl(*ttl)).is_some()
 }
 
 /// Finds the exit of a packet in `instance`.
@@ -81,7 +94,7 @@ pub fn neighbour(tables: &View, exit: &Exit) -> Option<Mac> {
 
 /// Writes the Ethernet header, and the tag if the interface has one, and notes the port to send by.
 pub fn frame<F: Frame>(packet: Packet<F>, interface: &Interface, destination: Mac) -> Result<F, (F, Drop)> {
-    let kind = if packet.summary.flow.source.is_ipv4() { ethertype::IPV4 } else { ethertype::IPV6 };
+    let kind = if packet.summary.is_v4() { ethertype::IPV4 } else { ethertype::IPV6 };
     let link = eth::Repr { destination, source: interface.mac, ethertype: kind };
     let mut frame = packet.frame;
     let written = frame.prepend(eth::Repr::LEN).is_some_and(|octets| link.emit(octets).is_ok());

@@ -70,8 +70,8 @@ pub fn compose(
 ) -> Result<usize, Silence> {
     let summary = Summary::parse(packet)?;
     answerable(&summary, report)?;
-    let packet = packet.get(..summary.length).unwrap_or(packet);
-    match (source, summary.flow.source) {
+    let packet = packet.get(..summary.length()).unwrap_or(packet);
+    match (source, summary.source()) {
         (IpAddr::V4(source), IpAddr::V4(to)) => Ok(compose_v4(report, packet, [source, to], id, out)?),
         (IpAddr::V6(source), IpAddr::V6(to)) => Ok(compose_v6(report, packet, [source, to], out)?),
         (source, _) => Err(Silence::WrongFamily(source)),
@@ -80,13 +80,13 @@ pub fn compose(
 
 /// Whether a packet may be answered by an error (RFC 1812 §4.3.2.7, RFC 4443 §2.4 (e)).
 fn answerable(summary: &Summary, report: Report) -> Result<(), Silence> {
-    let flow = &summary.flow;
+    let flow = &summary.flow();
     let redirect =
         matches!(flow.upper, Upper::Icmp { kind: v6::REDIRECT, .. }) && flow.protocol == protocol::ICMPV6;
     if summary.is_icmp_error() || redirect {
         return Err(Silence::AboutError);
     }
-    if summary.later_fragment {
+    if summary.is_later_fragment() {
         return Err(Silence::LaterFragment);
     }
     if !is_host(flow.source) {
@@ -275,7 +275,7 @@ mod tests {
                 prop_assert_eq!(usize::from(message.mtu_v4()), mtu.clamp(68, 65_535));
             }
             let quoted = Summary::parse_quoted(message.payload()).unwrap();
-            prop_assert_eq!(quoted.flow, Summary::parse(&packet).unwrap().flow);
+            prop_assert_eq!(quoted.flow(), Summary::parse(&packet).unwrap().flow());
             let fits = compose(report, &packet, OURS.into(), id, &mut out[..room]).is_ok();
             prop_assert_eq!(fits, room >= length);
         }

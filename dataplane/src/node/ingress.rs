@@ -4,135 +4,160 @@
 //! apart what the kernel gets as it came (not IP, or not unicast), what is for this machine and what is to
 //! be forwarded. Left to the caller: the kernel's copy, classification, policy.
 
-use std::net::IpAddr;
-
-use crate::io::{Frame, Origin};
-use crate::link::snapshot::{Interface, Snapshot, is_link_scope};
-use crate::net::eth::{self, ethertype};
-use crate::net::{ipv4, vlan};
-use crate::node::Packet;
+use crate::io::{Frame, Meta, Origin};
+use crate::link::snapshot::{Interface, Snapshot, is_link_scope_words};
+use crate::net::eth::{self, Mac, ethertype};
+use crate::net::flow::{Summary, Unread, Words};
+use crate::net::vlan;
 use crate::verdict::Drop;
 
 /// Octets of the two MAC addresses at the start of a frame.
 const ADDRESSES: usize = 12;
 
 /// Where a frame goes from here.
-#[derive(Debug)]
-pub enum Arrival<F> {
-    /// An IP packet for an address of this machine.
-    Local(Packet<F>),
-    /// An IP packet for somebody else.
-    Transit(Packet<F>),
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// An IP packet for an address of this machine, which is what the frame holds now.
+    Local(Summary),
+    /// An IP packet for somebody else, which is what the frame holds now.
+    Transit(Summary),
     /// A whole frame for the twin of its interface, Ethernet header included, tag removed.
-    Kernel(F),
-    /// Nobody's.
-    Refused(F, Drop),
+    Kernel,
 }
 
-/// Reads one frame as the port gave it.
-pub fn receive<F: Frame>(mut frame: F, snapshot: &Snapshot) -> Arrival<F> {
-    match arrive(&mut frame, snapshot) {
-        Ok((interface, link)) => sort(frame, interface, link, snapshot),
-        Err(reason) => Arrival::Refused(frame, reason),
-    }
-}
-
-/// Strips the tag, finds the interface and notes both in the frame's meta.
-fn arrive<'a, F: Frame>(frame: &mut F, snapshot: &'a Snapshot) -> Result<(&'a Interface, eth::Repr), Drop> {
+/// Reads one frame as the port gave it. `last` is the interface of the frame before: mostly this one's too.
+#[inline(always)]
+pub fn receive<F: Frame>(
+    frame: &mut F,
+    snapshot: &Snapshot,
+    last: &mut Option<Interface>,
+) -> Result<Arrival, Drop> {
     let vlan = untag(frame)?;
-    let link = eth::Repr::parse(frame.data()).map_err(|_| Drop::MalformedEthernet)?;
+    let link = Link::read(frame.data()).ok_or(Drop::MalformedEthernet)?;
     let port = frame.meta().port;
-    let interface = snapshot.interface(port, vlan).ok_or(Drop::UnknownInterface)?;
-    if !link.destination.is_multicast() && link.destination != interface.mac {
+    let interface = match last.filter(|last| (last.port, last.vlan) == (port, vlan)) {
+        Some(interface) => interface,
+        None => *last.insert(*snapshot.interface(port, vlan).ok_or(Drop::UnknownInterface)?),
+    };
+    if !link.group && link.destination != Link::word(interface.mac) {
         return Err(Drop::OtherStation);
     }
-    let meta = frame.meta_mut();
-    (meta.vlan, meta.instance, meta.origin) = (vlan, interface.instance, Origin::Wire);
-    Ok((interface, link))
+    let instance = interface.instance;
+    *frame.meta_mut() = Meta { port, vlan, instance, origin: Origin::Wire, framed: false };
+    sort(frame, instance, &link, snapshot)
 }
 
 /// Removes an 802.1Q tag and returns its VLAN id; 0 for untagged and priority-tagged frames.
+#[inline(always)]
 pub fn untag<F: Frame>(frame: &mut F) -> Result<u16, Drop> {
     let header = eth::Header::parse(frame.data()).map_err(|_| Drop::MalformedEthernet)?;
-    if !matches!(header.ethertype(), ethertype::VLAN | ethertype::SERVICE_VLAN) {
-        return Ok(0);
+    match header.ethertype() {
+        ethertype::VLAN | ethertype::SERVICE_VLAN => strip(frame),
+        _ => Ok(0),
     }
+}
+
+fn strip<F: Frame>(frame: &mut F) -> Result<u16, Drop> {
+    let header = eth::Header::parse(frame.data()).map_err(|_| Drop::MalformedEthernet)?;
     let id = vlan::Header::parse(header.payload()).map_err(|_| Drop::MalformedEthernet)?.id();
     frame.data_mut().copy_within(..ADDRESSES, vlan::Repr::LEN);
     frame.trim_front(vlan::Repr::LEN);
     Ok(id)
 }
 
-fn sort<F: Frame>(mut frame: F, interface: &Interface, link: eth::Repr, snapshot: &Snapshot) -> Arrival<F> {
-    if !matches!(link.ethertype, ethertype::IPV4 | ethertype::IPV6) {
-        return Arrival::Kernel(frame);
+/// What of an Ethernet header decides, as words.
+struct Link {
+    /// The six octets of the destination, high.
+    destination: u64,
+    group: bool,
+    ethertype: u16,
+}
+
+impl Link {
+    #[inline(always)]
+    fn read(frame: &[u8]) -> Option<Link> {
+        let header: &[u8; eth::Repr::LEN] = frame.first_chunk()?;
+        let destination = u64::from_be_bytes(*header.first_chunk()?) >> 16 << 16;
+        let ethertype = u16::from_be_bytes(*header.last_chunk()?);
+        Some(Link { destination, group: destination >> 56 & 1 == 1, ethertype })
     }
-    let version = frame.data().get(eth::Repr::LEN).map(|octet| octet >> 4);
-    if version != Some(if link.ethertype == ethertype::IPV4 { 4 } else { 6 }) {
-        return Arrival::Refused(frame, Drop::MalformedIp);
+
+    #[inline(always)]
+    const fn word(Mac([a, b, c, d, e, f]): Mac) -> u64 {
+        u64::from_be_bytes([a, b, c, d, e, f, 0, 0])
+    }
+}
+
+#[inline(always)]
+fn sort<F: Frame>(frame: &mut F, instance: u16, link: &Link, snapshot: &Snapshot) -> Result<Arrival, Drop> {
+    let v4 = match link.ethertype {
+        ethertype::IPV4 => true,
+        ethertype::IPV6 => false,
+        _ => return Ok(Arrival::Kernel),
+    };
+    let summary = match Summary::read(frame.data().get(eth::Repr::LEN..).unwrap_or_default()) {
+        Ok(summary) if summary.is_v4() == v4 => summary,
+        // A header of the other version is not what the frame announced, whatever its checksum.
+        Err(Unread::Checksum) if v4 => return Err(Drop::IpChecksum),
+        _ => return Err(Drop::MalformedIp),
+    };
+    let arrival = judge(&summary, instance, link.group, snapshot)?;
+    // What follows the packet is link padding.
+    frame.truncate(eth::Repr::LEN + summary.length());
+    if arrival == Judged::Kernel {
+        return Ok(Arrival::Kernel);
     }
     frame.trim_front(eth::Repr::LEN);
-    let packet = match Packet::parse(frame) {
-        Ok(packet) => Packet { link: Some(link), ..packet },
-        Err(frame) => return Arrival::Refused(frame, Drop::MalformedIp),
-    };
-    if !header_checksum_ok(&packet) {
-        return Arrival::Refused(packet.frame, Drop::IpChecksum);
+    frame.meta_mut().framed = true;
+    match arrival {
+        Judged::Local => Ok(Arrival::Local(summary)),
+        _ => Ok(Arrival::Transit(summary)),
     }
-    judge(packet, interface, link, snapshot)
 }
 
-fn judge<F: Frame>(
-    packet: Packet<F>,
-    interface: &Interface,
-    link: eth::Repr,
-    snapshot: &Snapshot,
-) -> Arrival<F> {
-    let flow = packet.summary.flow;
-    let group = link.destination.is_multicast();
-    if is_impossible(flow.source) || snapshot.is_local(interface.instance, flow.source) {
-        return Arrival::Refused(packet.frame, Drop::BadSource);
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Judged {
+    Local,
+    Transit,
+    Kernel,
+}
+
+#[inline(always)]
+fn judge(summary: &Summary, instance: u16, group: bool, snapshot: &Snapshot) -> Result<Judged, Drop> {
+    let (v4, [source, destination]) = (summary.is_v4(), summary.ends());
+    if is_impossible(v4, source) || snapshot.is_ours(instance, v4, source) {
+        return Err(Drop::BadSource);
     }
-    if !group && snapshot.is_local(interface.instance, flow.destination) {
-        return Arrival::Local(packet);
+    if !group && snapshot.is_ours(instance, v4, destination) {
+        return Ok(Judged::Local);
     }
-    if group || is_link_scope(flow.destination) {
-        return to_kernel(packet, link);
+    if group || is_link_scope_words(v4, destination) {
+        return Ok(Judged::Kernel);
     }
     // RFC 1812 §4.2.3.1 and RFC 4291 §2.5.2, §2.5.6: such sources are not forwarded.
-    match is_link_scope(flow.source) {
-        true => Arrival::Refused(packet.frame, Drop::BadSource),
-        false => Arrival::Transit(packet),
+    match is_link_scope_words(v4, source) {
+        true => Err(Drop::BadSource),
+        false => Ok(Judged::Transit),
     }
 }
 
-/// Puts the Ethernet header back in front, where it was until a moment ago.
-fn to_kernel<F: Frame>(packet: Packet<F>, link: eth::Repr) -> Arrival<F> {
-    let mut frame = packet.frame;
-    match restore_link(&mut frame, link) {
-        true => Arrival::Kernel(frame),
-        false => Arrival::Refused(frame, Drop::NoRoom),
+/// Puts the Ethernet header back in front of a packet: its own where that is still there, else `made_up`;
+/// `false` when there is no room.
+pub fn restore_link<F: Frame>(frame: &mut F, made_up: Option<eth::Repr>) -> bool {
+    let framed = std::mem::take(&mut frame.meta_mut().framed);
+    match (frame.prepend(eth::Repr::LEN), framed, made_up) {
+        (Some(_), true, _) => true,
+        (Some(octets), false, Some(link)) => link.emit(octets).is_ok(),
+        _ => false,
     }
 }
 
-/// Writes `link` in front of the packet; `false` when there is no room.
-pub fn restore_link<F: Frame>(frame: &mut F, link: eth::Repr) -> bool {
-    frame.prepend(eth::Repr::LEN).is_some_and(|octets| link.emit(octets).is_ok())
-}
-
-/// RFC 1122 §3.2.1.2: "A host MUST verify the IP header checksum on every received datagram".
-fn header_checksum_ok<F: Frame>(packet: &Packet<F>) -> bool {
-    match packet.summary.flow.source {
-        IpAddr::V4(_) => ipv4::Header::parse(packet.frame.data()).is_ok_and(|header| header.checksum_ok()),
-        IpAddr::V6(_) => true,
-    }
-}
-
-/// Sources no packet on a wire may have (RFC 1122 §3.2.1.3, RFC 4291 §2.7). Unspecified is not among them:
-/// DHCP clients and duplicate address detection use it.
-fn is_impossible(source: IpAddr) -> bool {
-    match source {
-        IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast() || v4.is_loopback(),
-        IpAddr::V6(v6) => v6.is_multicast() || v6.is_loopback(),
+/// Sources no packet on a wire may have (RFC 1122 §3.2.1.3, RFC 4291 §2.7): multicast, broadcast, loopback.
+/// Unspecified is not among them: DHCP clients and duplicate address detection use it.
+#[inline(always)]
+const fn is_impossible(v4: bool, [high, low]: Words) -> bool {
+    match v4 {
+        true => low >> 28 == 0xe || low == 0xffff_ffff || low >> 24 == 127,
+        false => high >> 56 == 0xff || (high == 0 && low == 1),
     }
 }

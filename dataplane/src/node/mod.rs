@@ -6,12 +6,14 @@
 pub mod clamp;
 pub mod classify;
 pub mod ecn;
+pub mod exit;
 pub mod forward;
 pub mod fragment;
 pub mod icmp;
 pub mod ingress;
 pub mod inspect;
 pub mod lookup;
+pub mod memo;
 pub mod offload;
 pub mod open;
 pub mod policy;
@@ -19,7 +21,6 @@ pub mod reassemble;
 pub mod seal;
 
 use crate::io::{Frame, Meta};
-use crate::net::eth;
 use crate::net::flow::Summary;
 
 /// An IP packet on its way through the graph.
@@ -32,8 +33,6 @@ pub struct Packet<F> {
     pub frame: F,
     /// What the first look at them told.
     pub summary: Summary,
-    /// The Ethernet header it arrived with, for frames that may still go to the kernel as they came.
-    pub link: Option<eth::Repr>,
 }
 
 impl<F: Frame> Packet<F> {
@@ -41,14 +40,15 @@ impl<F: Frame> Packet<F> {
     pub fn parse(mut frame: F) -> Result<Self, F> {
         match Summary::parse(frame.data()) {
             Ok(summary) => {
-                frame.truncate(summary.length);
-                Ok(Packet { frame, summary, link: None })
+                frame.truncate(summary.length());
+                Ok(Packet { frame, summary })
             }
             Err(_) => Err(frame),
         }
     }
 
     /// Where it came from and where it belongs.
+    #[inline]
     pub fn meta(&self) -> &Meta {
         self.frame.meta()
     }
@@ -74,7 +74,25 @@ impl<T> Queue<T> {
         Queue { items: Vec::with_capacity(limit), limit }
     }
 
+    /// Takes the `n` oldest items (all, when there are fewer), oldest first.
+    pub fn drain_front(&mut self, n: usize) -> std::vec::Drain<'_, T> {
+        let n = n.min(self.items.len());
+        self.items.drain(..n)
+    }
+
+    /// Items it can still take.
+    #[inline]
+    pub fn room(&self) -> usize {
+        self.limit.saturating_sub(self.items.len())
+    }
+
+    /// Drops every item.
+    pub fn clear(&mut self) {
+        self.items.clear();
+    }
+
     /// Appends `item`, or gives it back when the queue is full.
+    #[inline]
     pub fn push(&mut self, item: T) -> Result<(), T> {
         if self.items.len() >= self.limit {
             return Err(item);
@@ -106,10 +124,5 @@ impl<T> Queue<T> {
     /// The items, oldest first.
     pub fn as_slice(&self) -> &[T] {
         &self.items
-    }
-
-    /// Keeps the items for which `keep` says so, in order.
-    pub fn retain_mut(&mut self, keep: impl FnMut(&mut T) -> bool) {
-        self.items.retain_mut(keep);
     }
 }

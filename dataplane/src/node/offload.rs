@@ -14,11 +14,11 @@ pub const SAMPLE: u64 = 64;
 
 /// Whether the upper-layer checksum is right; `None` where it cannot be told.
 pub fn checksum_ok<F: Frame>(packet: &Packet<F>) -> Option<bool> {
-    let Flow { source, destination, protocol, .. } = packet.summary.flow;
-    let upper = packet.frame.data().get(packet.summary.upper_at..)?;
+    let Flow { source, destination, protocol, .. } = packet.summary.flow();
+    let upper = packet.frame.data().get(packet.summary.upper_at()..)?;
     // RFC 768: zero says that the sender computed none.
     let absent = protocol == UDP && source.is_ipv4() && upper.get(6..8) == Some(&[0, 0]);
-    let told = matches!(protocol, TCP | UDP) && !packet.summary.fragment && !absent;
+    let told = matches!(protocol, TCP | UDP) && !packet.summary.is_fragment() && !absent;
     told.then(|| checksum::transport_ok(source, destination, protocol, upper))
 }
 

@@ -12,16 +12,19 @@ pub struct Counter(AtomicU64);
 
 impl Counter {
     /// Its value.
+    #[inline]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
     /// Adds; for its one writer only.
+    #[inline]
     pub fn add(&self, n: u64) {
         self.0.store(self.get().wrapping_add(n), Ordering::Relaxed);
     }
 
     /// Replaces the value; for its one writer only.
+    #[inline]
     pub fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
     }

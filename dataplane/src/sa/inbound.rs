@@ -9,8 +9,8 @@ use super::lifetime::{HardExpired, Lifetime, Limits};
 use super::replay::{Guess, Replayed, Window};
 use super::spi::Spi;
 use super::suite::{Aad, SALT_LEN, Suite};
-use crate::net::flow::Flow;
-use crate::policy::selector::SelectorSet;
+use crate::net::flow::{self, Flow, Summary, Words};
+use crate::policy::selector::{ANY_PROTOCOL, AddressRange, Ports, Selector, SelectorSet};
 use ravelin_gcm::Key;
 use zeroize::Zeroizing;
 
@@ -65,13 +65,82 @@ pub struct Hot {
     /// Copy the outer traffic class inwards.
     pub copy_traffic_class: bool,
     heard: bool,
-    local: Endpoint,
-    peer: Endpoint,
+    /// The peer's end and ours.
+    ends: Ends,
     window: Window,
+    /// What most packets of the SA are, by a glance at hand; see [`Hot::admits`].
+    usual: Usual,
     /// Taken out only while the SA is dismantled.
     selectors: Option<Box<SelectorSet>>,
     lifetime: Lifetime,
     key: Key,
+}
+
+/// The two ends of a tunnel, or of a packet that came by it, as words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// The peer's address.
+    pub from: Words,
+    /// Ours.
+    pub to: Words,
+    /// The peer's UDP port and ours; zeros for ESP over IP.
+    pub ports: [u16; 2],
+    /// Whether the peer's address is of IPv4, and ours.
+    pub v4: [bool; 2],
+}
+
+impl Ends {
+    /// From `from`, the peer, to `to`, ourselves.
+    pub const fn new(from: Endpoint, to: Endpoint) -> Ends {
+        Ends {
+            from: flow::words(from.address),
+            to: flow::words(to.address),
+            ports: [from.port, to.port],
+            v4: [from.address.is_ipv4(), to.address.is_ipv4()],
+        }
+    }
+
+    /// The peer's end.
+    pub const fn peer(&self) -> Endpoint {
+        Endpoint { address: flow::address(self.v4[0], self.from), port: self.ports[0] }
+    }
+
+    /// Our end.
+    pub const fn local(&self) -> Endpoint {
+        Endpoint { address: flow::address(self.v4[1], self.to), port: self.ports[1] }
+    }
+}
+
+/// A part of what an SA's selectors admit that can be told without looking at them: all IPv4 packets from
+/// one range of addresses to another. What lies outside may be admitted all the same.
+#[derive(Clone, Copy, Debug)]
+struct Usual {
+    remote: [u32; 2],
+    local: [u32; 2],
+}
+
+impl Usual {
+    /// The first range on each side that asks for neither protocol nor ports; nothing, where there is none.
+    fn of(selectors: &SelectorSet) -> Usual {
+        let range = |selector: &Selector| match (selector.addresses(), selector.protocol(), selector.ports())
+        {
+            (AddressRange::V4 { first, last }, ANY_PROTOCOL, Ports::Any) => {
+                Some([first.to_bits(), last.to_bits()])
+            }
+            _ => None,
+        };
+        let first = |side: &[Selector]| side.iter().find_map(range).unwrap_or([1, 0]);
+        Usual { remote: first(selectors.remote()), local: first(selectors.local()) }
+    }
+
+    #[inline]
+    fn admits(&self, packet: &Summary) -> bool {
+        let within = |[first, last]: [u32; 2], [_, address]: Words| {
+            u64::from(first) <= address && address <= u64::from(last)
+        };
+        let [source, destination] = packet.ends();
+        packet.is_v4() & within(self.remote, source) & within(self.local, destination)
+    }
 }
 
 /// The half that few packets touch.
@@ -137,9 +206,9 @@ impl Inbound {
             peer_may_move: parts.peer_may_move,
             copy_traffic_class: parts.copy_traffic_class,
             heard: false,
-            local: parts.local,
-            peer: parts.peer,
+            ends: Ends::new(parts.peer, parts.local),
             window: parts.window,
+            usual: Usual::of(&parts.selectors),
             selectors: Some(parts.selectors),
             lifetime: Lifetime::new(parts.limits),
             key,
@@ -201,6 +270,12 @@ impl Hot {
         *self.salt
     }
 
+    /// Asks for what every packet touches outside this half, to use it soon.
+    #[inline]
+    pub fn prefetch(&self) {
+        self.window.prefetch();
+    }
+
     /// Its replay window.
     pub const fn window(&self) -> &Window {
         &self.window
@@ -208,12 +283,12 @@ impl Hot {
 
     /// Where the peer was last.
     pub const fn peer(&self) -> Endpoint {
-        self.peer
+        self.ends.peer()
     }
 
     /// Our end.
     pub const fn local(&self) -> Endpoint {
-        self.local
+        self.ends.local()
     }
 
     /// What it has carried.
@@ -228,20 +303,30 @@ impl Hot {
 
     /// Compares outer instance and addresses with the SA's (RFC 4301 §4.1, DP-17). Encapsulation
     /// counts: an SA over UDP takes no bare ESP, and the other way round.
-    pub fn arrival(&self, instance: u16, from: Endpoint, to: Endpoint) -> Result<Arrival, WrongAddress> {
-        if instance != self.outer_instance || to != self.local {
-            return Err(WrongAddress { from, to });
-        }
-        if from == self.peer {
+    #[inline]
+    pub fn arrival(&self, instance: u16, ends: &Ends) -> Result<Arrival, WrongAddress> {
+        if instance == self.outer_instance && *ends == self.ends {
             return Ok(Arrival::Expected);
         }
-        let same_kind = (from.port == 0) == (self.peer.port == 0)
-            && from.address.is_ipv4() == self.peer.address.is_ipv4();
-        if self.peer_may_move && same_kind { Ok(Arrival::Moved) } else { Err(WrongAddress { from, to }) }
+        self.arrival_elsewhere(instance, ends)
+    }
+
+    #[cold]
+    fn arrival_elsewhere(&self, instance: u16, ends: &Ends) -> Result<Arrival, WrongAddress> {
+        let (from, to, peer) = (ends.peer(), ends.local(), self.peer());
+        let ours = instance == self.outer_instance && to == self.local();
+        let same_kind =
+            (from.port == 0) == (peer.port == 0) && from.address.is_ipv4() == peer.address.is_ipv4();
+        if ours && self.peer_may_move && same_kind {
+            Ok(Arrival::Moved)
+        } else {
+            Err(WrongAddress { from, to })
+        }
     }
 
     /// After the ICV has verified: commits the number and counts the packet. The facts this makes
     /// true are for [`Cold::facts`].
+    #[inline]
     pub fn accept(&mut self, guess: Guess, octets: usize) -> Result<Facts, Refused> {
         self.window.commit(guess)?;
         let mut facts = Facts::NONE;
@@ -256,16 +341,22 @@ impl Hot {
 
     /// Follows the peer to where a verified packet came from; also on control's order (MOBIKE).
     pub const fn move_peer(&mut self, to: Endpoint) {
-        self.peer = to;
+        self.ends = Ends::new(to, self.local());
     }
 
     /// Changes our own end on control's order (MOBIKE).
     pub const fn move_local(&mut self, to: Endpoint) {
-        self.local = to;
+        self.ends = Ends::new(self.peer(), to);
     }
 
     /// Whether a decrypted packet lies within the SA's selectors (RFC 4301 §5.2 step 4).
-    pub fn admits(&self, flow: &Flow) -> bool {
+    #[inline]
+    pub fn admits(&self, packet: &Summary) -> bool {
+        self.usual.admits(packet) || self.admits_flow(&packet.flow())
+    }
+
+    /// The same of a packet that is known by its selectors only.
+    pub fn admits_flow(&self, flow: &Flow) -> bool {
         self.selectors.as_ref().is_some_and(|selectors| selectors.admits_inbound(flow))
     }
 }
@@ -276,9 +367,12 @@ const _: () = assert!(size_of::<Cold>() <= 64);
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::net::{ipv4, ipv6};
     use crate::sa::shard::Shard;
     use crate::sa::spi::{Place, Slot};
+    use proptest::prelude::*;
     use ravelin_gcm::Kernel;
+    use std::net::IpAddr;
 
     /// A place in shard 1.
     pub fn place(slot: u32) -> Place {
@@ -322,19 +416,94 @@ pub(crate) mod tests {
         assert!(facts[2].is_empty());
     }
 
+    fn packet(from: IpAddr, to: IpAddr, protocol: u8, payload: &[u8]) -> Vec<u8> {
+        let length = payload.len() as u16;
+        match (from, to) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                let header = ipv4::Repr {
+                    traffic_class: 0,
+                    total_length: 20 + length,
+                    id: 0,
+                    dont_fragment: false,
+                    more_fragments: false,
+                    fragment_offset: 0,
+                    ttl: 9,
+                    protocol,
+                    source,
+                    destination,
+                };
+                let mut bytes = [[0; 20].as_slice(), payload].concat();
+                header.emit(&mut bytes).unwrap();
+                bytes
+            }
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                let (traffic_class, flow_label, hop_limit) = (0, 0, 9);
+                let (payload_length, next_header) = (length, protocol);
+                let header = ipv6::Repr {
+                    traffic_class,
+                    flow_label,
+                    payload_length,
+                    next_header,
+                    hop_limit,
+                    source,
+                    destination,
+                };
+                let mut bytes = [[0; 40].as_slice(), payload].concat();
+                header.emit(&mut bytes).unwrap();
+                bytes
+            }
+            _ => panic!("one packet, one family"),
+        }
+    }
+
+    proptest! {
+        /// The glance admits nothing that the selectors do not.
+        #[test]
+        fn a_glance_says_what_the_selectors_say(
+            sides in proptest::collection::vec((any::<bool>(), 0u8..4, 8u8..=32, 0u8..2, any::<bool>()), 2..8),
+            source in 0u8..4, destination in 0u8..4, v6: bool, udp: bool, port in 0u16..2,
+        ) {
+            let address = |v6: bool, n: u8| -> IpAddr {
+                if v6 { IpAddr::V6((u128::from(n) << 8 | 10 << 120).into()) } else { [10, 0, n, 0].into() }
+            };
+            let selectors: Vec<_> = sides
+                .into_iter()
+                .map(|(v6, n, length, protocol, ports)| {
+                    let addresses = AddressRange::prefix(address(v6, n), length);
+                    let protocol = if ports { 17 } else { protocol * 17 };
+                    let ports = if ports { Ports::Range { first: 1, last: 9 } } else { Ports::Any };
+                    Selector::new(addresses, protocol, ports).unwrap()
+                })
+                .collect();
+            let (local, remote) = selectors.split_at(selectors.len() / 2);
+            let set = SelectorSet::new(local, remote).unwrap();
+            let (from, to) = (address(v6, source), address(v6, destination));
+            let ports = [port.to_be_bytes(), port.to_be_bytes()].concat();
+            let summary = Summary::parse(&packet(from, to, if udp { 17 } else { 47 }, &ports)).unwrap();
+            let parts = Parts { selectors: Box::new(set.clone()), ..parts(Spi(1 << 26)) };
+            let hot = Inbound::new(parts, Key::new(Kernel::portable(), &[0; 16]).unwrap(), [1; 4]).hot;
+            prop_assert_eq!(hot.admits(&summary), set.admits_inbound(&summary.flow()));
+        }
+    }
+
     #[test]
     fn outer_addresses_are_compared_whole() {
         let mut hot = inbound(Spi(1 << 26)).hot;
         let (local, peer) = (hot.local(), hot.peer());
         let elsewhere = Endpoint { port: 1024, ..peer };
-        assert_eq!(hot.arrival(1, peer, local), Ok(Arrival::Expected));
-        assert_eq!(hot.arrival(1, elsewhere, local), Ok(Arrival::Moved));
-        assert!(hot.arrival(2, peer, local).is_err());
-        assert!(hot.arrival(1, peer, elsewhere).is_err());
-        assert!(hot.arrival(1, Endpoint { port: 0, ..peer }, local).is_err());
+        let arrival = |hot: &Hot, instance, from, to| hot.arrival(instance, &Ends::new(from, to));
+        assert_eq!(arrival(&hot, 1, peer, local), Ok(Arrival::Expected));
+        assert_eq!(arrival(&hot, 1, elsewhere, local), Ok(Arrival::Moved));
+        assert!(arrival(&hot, 2, peer, local).is_err());
+        assert!(arrival(&hot, 1, peer, elsewhere).is_err());
+        assert!(arrival(&hot, 1, Endpoint { port: 0, ..peer }, local).is_err());
+        // The same words in the other family are another address.
+        let mapped = Endpoint { address: IpAddr::V6((0xc000_0202u128).into()), ..peer };
+        assert!(arrival(&hot, 1, mapped, local).is_err());
         hot.move_peer(elsewhere);
-        assert_eq!(hot.arrival(1, elsewhere, local), Ok(Arrival::Expected));
+        assert_eq!(arrival(&hot, 1, elsewhere, local), Ok(Arrival::Expected));
+        assert_eq!((hot.peer(), hot.local()), (elsewhere, local));
         hot.peer_may_move = false;
-        assert!(hot.arrival(1, peer, local).is_err());
+        assert!(arrival(&hot, 1, peer, local).is_err());
     }
 }

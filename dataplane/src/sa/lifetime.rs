@@ -54,6 +54,7 @@ impl Lifetime {
 
     /// Counts a packet of `octets`, unless it would exceed a hard limit. `Ok(true)` once, when a
     /// soft limit is reached.
+    #[inline]
     pub fn spend(&mut self, octets: usize) -> Result<bool, HardExpired> {
         let (packets, octets) = (self.packets.saturating_add(1), self.octets.saturating_add(octets as u64));
         if packets > self.limits.hard_packets || octets > self.limits.hard_octets {

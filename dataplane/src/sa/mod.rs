@@ -16,6 +16,7 @@ pub mod shard;
 pub mod spi;
 pub mod suite;
 pub mod table;
+pub mod wrap;
 
 use std::net::IpAddr;
 

@@ -6,6 +6,7 @@ use super::lifetime::{HardExpired, Lifetime, Limits};
 use super::sequence::{Exhausted, Number, Sequence};
 use super::spi::Spi;
 use super::suite::{Aad, SALT_LEN, Suite};
+use super::wrap::Wrap;
 use ravelin_gcm::Key;
 use zeroize::Zeroizing;
 
@@ -75,6 +76,15 @@ pub struct Parts {
     pub child: u32,
 }
 
+/// A note of a next hop that was looked up, see [`crate::node::exit`]. The default is of none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExitRef {
+    /// Where the note is kept.
+    pub index: u32,
+    /// Which note it is: of another one in its place nothing is believed.
+    pub stamp: u32,
+}
+
 /// The half that every packet touches, its expanded key last.
 #[derive(Debug)]
 #[repr(C, align(64))]
@@ -82,7 +92,9 @@ pub struct Hot {
     spi: Spi,
     salt: Zeroizing<[u8; SALT_LEN]>,
     /// How packets are wrapped; control changes it on the move of a peer or a learned path MTU.
-    pub encapsulation: Encapsulation,
+    pub wrap: Wrap,
+    /// Where the worker that owns the SA last found the peer's next hop.
+    pub exit: ExitRef,
     suite: Suite,
     esn: bool,
     soft_told: bool,
@@ -126,7 +138,8 @@ impl Outbound {
         let hot = Hot {
             spi: parts.spi,
             salt: Zeroizing::new(salt),
-            encapsulation: parts.encapsulation,
+            wrap: Wrap::new(&parts.encapsulation),
+            exit: ExitRef::default(),
             suite: parts.suite,
             esn: parts.esn,
             soft_told: false,
@@ -174,8 +187,14 @@ impl Hot {
         self.sequence.last()
     }
 
+    /// Wraps packets another way from now on.
+    pub fn wrap_as(&mut self, encapsulation: &Encapsulation) {
+        (self.wrap, self.exit) = (Wrap::new(encapsulation), ExitRef::default());
+    }
+
     /// A sequence number for one packet of `octets` inner octets, and the facts this makes true
     /// (for [`Cold::facts`]). Nothing is counted when it is refused.
+    #[inline]
     pub fn number(&mut self, octets: usize) -> Result<(Number, Facts), Stopped> {
         // Both are asked before either counts a packet that will not be sent.
         self.sequence.left()?;
@@ -189,9 +208,10 @@ impl Hot {
         Ok((number, facts))
     }
 
-    /// The associated data of a packet.
-    pub const fn aad(&self, number: &Number) -> Aad {
-        Aad::new(self.spi, number.get(), self.esn)
+    /// The associated data of the packet with this number.
+    #[inline]
+    pub const fn aad(&self, number: u64) -> Aad {
+        Aad::new(self.spi, number, self.esn)
     }
 }
 

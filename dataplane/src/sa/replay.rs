@@ -28,7 +28,7 @@ pub struct Window {
 }
 
 /// A number that may be new, to be decrypted with and then committed.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Guess(u64);
 
 /// Why a number is refused.
@@ -59,6 +59,9 @@ pub struct BadSize {
 }
 
 impl Guess {
+    /// No number: the first sent is 1 (RFC 4303 §3.3.3), so this one is refused by every window.
+    pub const NONE: Guess = Guess(0);
+
     /// The full sequence number, for the associated data.
     pub const fn sequence(&self) -> u64 {
         self.0
@@ -110,6 +113,7 @@ impl Window {
     }
 
     /// Before decryption: the full number, unless it can be refused already.
+    #[inline]
     pub fn check(&self, low: u32) -> Result<Guess, Replayed> {
         let Some(sequence) = self.extend(low) else {
             return Err(Replayed::TooOld { low, top: self.top });
@@ -118,8 +122,17 @@ impl Window {
         Ok(Guess(sequence))
     }
 
+    /// Asks for the word a number near the right edge lies in, to use it soon.
+    #[inline]
+    pub fn prefetch(&self) {
+        if let Some(word) = self.words.get(self.index(self.top / WORD)) {
+            ravelin_mem::prefetch::write(word);
+        }
+    }
+
     /// After the ICV has verified: marks the number as seen and moves the window. Judges again,
     /// because a burst checks all its packets before it commits the first.
+    #[inline]
     pub fn commit(&mut self, guess: Guess) -> Result<(), Replayed> {
         let Guess(sequence) = guess;
         self.judge(sequence)?;
@@ -133,6 +146,7 @@ impl Window {
 
     /// The 64-bit number that `low` stands for (RFC 4303 App. A2.2), or `None` where that number
     /// would lie before the first or behind the last there is.
+    #[inline]
     const fn extend(&self, low: u32) -> Option<u64> {
         if !self.esn {
             return Some(low as u64);
@@ -156,6 +170,7 @@ impl Window {
         Some(high << 32 | low as u64)
     }
 
+    #[inline]
     fn judge(&self, sequence: u64) -> Result<(), Replayed> {
         if self.size == 0 || sequence > self.top {
             return Ok(());
@@ -169,6 +184,7 @@ impl Window {
     }
 
     /// Clears the words between the old right edge and the new one.
+    #[inline]
     fn advance(&mut self, sequence: u64) {
         let (from, to) = (self.top / WORD, sequence / WORD);
         let ahead = to.saturating_sub(from).min(self.words.len() as u64);
@@ -179,15 +195,18 @@ impl Window {
         }
     }
 
+    #[inline]
     fn mark(&mut self, sequence: u64) {
         let word = self.word(sequence) | bit(sequence);
         self.set(sequence / WORD, word);
     }
 
+    #[inline]
     fn word(&self, sequence: u64) -> u64 {
         self.words.get(self.index(sequence / WORD)).copied().unwrap_or_default()
     }
 
+    #[inline]
     fn set(&mut self, index: u64, word: u64) {
         let index = self.index(index);
         if let Some(place) = self.words.get_mut(index) {
@@ -195,6 +214,7 @@ impl Window {
         }
     }
 
+    #[inline]
     fn index(&self, word: u64) -> usize {
         word as usize & self.words.len().wrapping_sub(1)
     }

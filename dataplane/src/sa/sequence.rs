@@ -38,6 +38,7 @@ impl Sequence {
     }
 
     /// The next number.
+    #[inline]
     pub fn take(&mut self) -> Result<Number, Exhausted> {
         self.left()?;
         self.last += 1;
@@ -45,6 +46,7 @@ impl Sequence {
     }
 
     /// How many numbers are left, if any.
+    #[inline]
     pub const fn left(&self) -> Result<u64, Exhausted> {
         match self.end.checked_sub(self.last) {
             None | Some(0) => Err(Exhausted { end: self.end }),
@@ -58,6 +60,7 @@ impl Sequence {
     }
 
     /// Where three quarters of the range are used and a replacement is due (DP-15).
+    #[inline]
     pub const fn soft_limit(&self) -> u64 {
         self.end / 4 * 3
     }
@@ -70,16 +73,19 @@ impl Number {
     }
 
     /// What the ESP header shows.
+    #[inline]
     pub const fn low(&self) -> u32 {
         self.0 as u32
     }
 
     /// The explicit IV.
+    #[inline]
     pub const fn iv(&self) -> [u8; suite::IV_LEN] {
         self.0.to_be_bytes()
     }
 
     /// The nonce under an SA's salt.
+    #[inline]
     pub const fn nonce(&self, salt: [u8; suite::SALT_LEN]) -> [u8; 12] {
         suite::nonce(salt, self.iv())
     }

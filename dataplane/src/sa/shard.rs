@@ -69,6 +69,7 @@ impl Map {
     }
 
     /// The worker that owns a shard.
+    #[inline]
     pub fn worker(&self, shard: Shard) -> Option<WorkerId> {
         let owner = self.0.get(usize::from(shard.0))?.load(Ordering::Acquire);
         (owner != NOBODY).then_some(WorkerId(owner))

@@ -60,6 +60,7 @@ impl Spi {
     }
 
     /// Where the SA lies, or `None` for a manual or imported SPI, which the exact table knows.
+    #[inline]
     pub const fn place(self) -> Option<Place> {
         match Shard::new((self.0 >> (SLOT_BITS + GENERATION_BITS)) as u8) {
             Some(shard) => Some(Place { shard, slot: Slot(self.0 & (SLOTS - 1)) }),

@@ -78,34 +78,44 @@ pub struct BadKeymat {
 }
 
 /// The nonce of a packet: salt, then IV (RFC 4106 §4).
+#[inline]
 pub const fn nonce(salt: [u8; SALT_LEN], iv: [u8; IV_LEN]) -> [u8; 12] {
-    let ([a, b, c, d], [e, f, g, h, i, j, k, l]) = (salt, iv);
-    [a, b, c, d, e, f, g, h, i, j, k, l]
+    let mut nonce = [0; SALT_LEN + IV_LEN];
+    if let Some((first, last)) = nonce.split_first_chunk_mut()
+        && let Some((last, _)) = last.split_first_chunk_mut()
+    {
+        (*first, *last) = (salt, iv);
+    }
+    nonce
 }
 
 /// The associated data of a packet (RFC 4106 §5): SPI and 32-bit sequence number, or SPI and
 /// 64-bit extended sequence number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Aad {
-    octets: [u8; 12],
-    length: usize,
+    words: [[u8; 4]; 3],
+    length: u8,
 }
 
 impl Aad {
+    /// Nothing.
+    pub const EMPTY: Aad = Aad { words: [[0; 4]; 3], length: 0 };
+
     /// For an SA with (`esn`) or without extended sequence numbers.
+    #[inline]
     pub const fn new(spi: Spi, sequence: u64, esn: bool) -> Aad {
-        let [a, b, c, d] = spi.0.to_be_bytes();
-        let [e, f, g, h, i, j, k, l] = sequence.to_be_bytes();
-        if esn {
-            Aad { octets: [a, b, c, d, e, f, g, h, i, j, k, l], length: 12 }
-        } else {
-            Aad { octets: [a, b, c, d, i, j, k, l, 0, 0, 0, 0], length: 8 }
+        let (spi, low) = (spi.0.to_be_bytes(), (sequence as u32).to_be_bytes());
+        match esn {
+            true => Aad { words: [spi, ((sequence >> 32) as u32).to_be_bytes(), low], length: 12 },
+            false => Aad { words: [spi, low, [0; 4]], length: 8 },
         }
     }
 
     /// The octets, 8 or 12 of them.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        self.octets.get(..self.length).unwrap_or(&self.octets)
+        let octets = self.words.as_flattened();
+        octets.get(..usize::from(self.length)).unwrap_or(octets)
     }
 }
 

@@ -14,6 +14,7 @@ use super::inbound::{self, Inbound, Remains};
 use super::shard::{SHARDS, Shard};
 use super::spi::{Place, Spi};
 use ravelin_mem::arena::{Slab, SlabError};
+use ravelin_mem::prefetch;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -27,6 +28,9 @@ pub struct ShardTable {
     cold: Slab<Option<inbound::Cold>>,
     counters: Arc<[InboundCounters]>,
 }
+
+/// Cache lines of a hot half that are asked for ahead: up to the key, and what of the key every packet needs.
+const HOT_LINES: usize = 8;
 
 /// Something does not fit where it was sent: our own fault. The value comes back.
 #[derive(Debug)]
@@ -49,11 +53,13 @@ impl ShardTable {
     }
 
     /// Which shard it is.
+    #[inline]
     pub const fn shard(&self) -> Shard {
         self.shard
     }
 
     /// The counters, for control to read; index by slot.
+    #[inline]
     pub fn counters(&self) -> Arc<[InboundCounters]> {
         Arc::clone(&self.counters)
     }
@@ -82,29 +88,40 @@ impl InboundTable {
         self.shards.get_mut(usize::from(shard.get()))?.take()
     }
 
+    #[inline]
     fn shard(&self, place: Place) -> Option<&ShardTable> {
         self.shards.get(usize::from(place.shard.get()))?.as_deref()
     }
 
+    #[inline]
     fn shard_mut(&mut self, place: Place) -> Option<&mut ShardTable> {
         self.shards.get_mut(usize::from(place.shard.get()))?.as_deref_mut()
     }
 
     /// The hot half of the SA at `place` whose SPI is `spi`.
+    #[inline]
     pub fn hot(&self, place: Place, spi: Spi) -> Option<&inbound::Hot> {
         let hot = self.shard(place)?.hot.get(place.slot.index())?.as_ref()?;
         (hot.spi() == spi).then_some(hot)
     }
 
     /// The same, to be changed.
+    #[inline]
     pub fn hot_mut(&mut self, place: Place, spi: Spi) -> Option<&mut inbound::Hot> {
         let hot = self.shard_mut(place)?.hot.get_mut(place.slot.index())?.as_mut()?;
         (hot.spi() == spi).then_some(hot)
     }
 
-    /// The slot itself, occupied or not, as something to prefetch.
-    pub fn slot(&self, place: Place) -> Option<&Option<inbound::Hot>> {
-        self.shard(place)?.hot.get(place.slot.index())
+    /// Asks for what a packet touches of the SA at `place`, if there is one, to use it soon.
+    #[inline]
+    pub fn prefetch(&self, place: Place) {
+        let Some(shard) = self.shard(place) else { return };
+        if let Some(hot) = shard.hot.get(place.slot.index()) {
+            prefetch::lines(hot, HOT_LINES);
+        }
+        if let Some(counters) = shard.counters.get(place.slot.index()) {
+            prefetch::write(counters);
+        }
     }
 
     /// The cold half of the SA at `place`.
@@ -113,6 +130,7 @@ impl InboundTable {
     }
 
     /// The counters of a slot.
+    #[inline]
     pub fn counters(&self, place: Place) -> Option<&InboundCounters> {
         self.shard(place)?.counters.get(place.slot.index())
     }
@@ -194,6 +212,7 @@ impl ExactTable {
 
     /// Where the SA of a packet lies: sharded SPIs say so themselves (RFC 4301 §4.1: the receiver
     /// may look up by SPI alone), others are looked for here.
+    #[inline]
     pub fn locate(&self, instance: u16, destination: IpAddr, spi: Spi) -> Option<Place> {
         spi.place().or_else(|| self.find(instance, destination, spi))
     }

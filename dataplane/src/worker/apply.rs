@@ -55,8 +55,8 @@ impl<P: Pool, O: Port<Frame = P::Frame>> Worker<P, O> {
             }
             Command::Encapsulate { slot, spi, encapsulation } => encapsulate(link, slot, spi, encapsulation),
             Command::Configure(snapshot) => {
-                let old = std::mem::replace(&mut self.graph.snapshot, snapshot);
-                link.answer(Report::Replaced(old));
+                let old = self.graph.configure(snapshot);
+                self.graph.link.answer(Report::Replaced(old));
                 Ok(())
             }
             Command::AttachShard(table) => {
@@ -152,10 +152,10 @@ fn encapsulate<F>(
     encapsulation: Encapsulation,
 ) -> Result<(), Refusal> {
     if let Some(hot) = link.outbound.hot_mut(slot).filter(|hot| hot.spi() == spi) {
-        hot.encapsulation = encapsulation;
+        hot.wrap_as(&encapsulation);
         return Ok(());
     }
     let standby = link.outbound.standby_mut(slot).filter(|sa| sa.hot.spi() == spi);
-    standby.ok_or(Refusal::NoSuchSa)?.hot.encapsulation = encapsulation;
+    standby.ok_or(Refusal::NoSuchSa)?.hot.wrap_as(&encapsulation);
     Ok(())
 }

@@ -6,14 +6,13 @@
 mod apply;
 mod transmit;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use ravelin_gcm::Kernel;
 use ravelin_mem::tsc;
 
-use crate::graph::{Graph, Settings};
+use crate::graph::{Clock, Graph, Settings, Station};
 use crate::io::{BURST, Burst, Frame, Pool, Port};
 use crate::link::WorkerEnd;
 use crate::link::counter::Counters;
@@ -92,12 +91,16 @@ impl<P: Pool, O: Port<Frame = P::Frame>> Worker<P, O> {
     /// One round at `now_us` microseconds on a monotonic clock: everything that waits goes as far as it can.
     /// Whether there was anything.
     pub fn poll(&mut self, now_us: u64) -> bool {
+        self.graph.clock.start();
         let commanded = self.apply_commands();
-        self.graph.tables.refresh();
+        self.graph.refresh();
+        self.graph.clock.mark(Station::Rest);
         let taken = self.take_in();
         self.graph.run(now_us);
         let sent = self.transmit();
+        self.graph.clock.mark(Station::Transmit);
         self.publish();
+        self.graph.clock.mark(Station::Rest);
         commanded || taken || sent
     }
 
@@ -106,10 +109,13 @@ impl<P: Pool, O: Port<Frame = P::Frame>> Worker<P, O> {
         let mut taken = 0;
         for port in &mut self.ports {
             port.port.rx_burst(&mut self.arrived);
-            taken += self.arrived.len();
-            for frame in self.arrived.drain() {
-                self.graph.receive(frame);
+            self.graph.clock.mark(Station::Receive);
+            if self.arrived.is_empty() {
+                continue;
             }
+            taken += self.arrived.len();
+            self.graph.receive(&mut self.arrived);
+            self.graph.clock.mark(Station::Ingress);
         }
         taken += self.take_over();
         taken += drain(&mut self.graph, |graph| graph.link.next_from_control(), Graph::send_for_control);
@@ -127,16 +133,21 @@ impl<P: Pool, O: Port<Frame = P::Frame>> Worker<P, O> {
 
     /// Sends what the graph put out, and what an earlier poll could not.
     fn transmit(&mut self) -> bool {
-        let counters = Arc::clone(self.graph.link.counters());
-        for frame in self.graph.departing().drain() {
+        let (departing, counters) = self.graph.departing();
+        for frame in departing.drain() {
             let port = frame.meta().port;
-            match self.ports.iter_mut().find(|transmit| transmit.port.id() == port) {
-                Some(transmit) => transmit.queue(frame, &counters),
+            match self.ports.iter_mut().find(|transmit| transmit.id() == port) {
+                Some(transmit) => transmit.queue(frame, counters),
                 // An interface on a port this worker has no queue of.
                 None => counters.dropped(Drop::UnknownInterface),
             }
         }
-        self.ports.iter_mut().map(|transmit| transmit.flush(&counters)).sum::<usize>() > 0
+        self.ports.iter_mut().map(|transmit| transmit.flush(counters)).sum::<usize>() > 0
+    }
+
+    /// Cycles spent by station since the start, if they are counted ([`Clock::COUNTS`]).
+    pub fn clock(&self) -> Clock {
+        self.graph.clock
     }
 
     /// Tells everybody what they may know: facts, commands applied, counters.

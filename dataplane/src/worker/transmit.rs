@@ -15,13 +15,23 @@ const BACKLOG: usize = 256;
 pub(super) struct Transmit<O: Port> {
     /// The queue pair.
     pub port: O,
-    backlog: VecDeque<O::Frame>,
+    id: u16,
+    /// The oldest frames: what the device is given next.
     burst: Burst<O::Frame>,
+    /// Frames behind them; empty as long as the device keeps up.
+    backlog: VecDeque<O::Frame>,
 }
 
 impl<O: Port> Transmit<O> {
     pub fn new(port: O) -> Self {
-        Transmit { port, backlog: VecDeque::with_capacity(BACKLOG), burst: Burst::new() }
+        let id = port.id();
+        Transmit { port, id, burst: Burst::new(), backlog: VecDeque::with_capacity(BACKLOG) }
+    }
+
+    /// The device's number.
+    #[inline]
+    pub fn id(&self) -> u16 {
+        self.id
     }
 
     /// Frames that wait.
@@ -30,15 +40,31 @@ impl<O: Port> Transmit<O> {
     }
 
     /// Puts a frame behind those that wait, or drops it.
+    #[inline]
     pub fn queue(&mut self, frame: O::Frame, counters: &Counters) {
-        if self.backlog.len() < BACKLOG {
-            return self.backlog.push_back(frame);
+        if self.backlog.is_empty() {
+            match self.burst.push(frame) {
+                Ok(()) => {}
+                Err(frame) => self.queue_behind(frame, counters),
+            }
+        } else {
+            self.queue_behind(frame, counters);
         }
-        // The device may have room that was not asked for yet.
-        self.flush(counters);
-        match self.backlog.len() < BACKLOG {
-            true => self.backlog.push_back(frame),
-            false => counters.dropped(Drop::TxFull),
+    }
+
+    /// The burst is full: the device may take it, else the frame waits behind. It is asked once when frames
+    /// begin to wait, and again before one is dropped.
+    fn queue_behind(&mut self, frame: O::Frame, counters: &Counters) {
+        if self.backlog.is_empty() || self.backlog.len() >= BACKLOG {
+            self.flush(counters);
+        }
+        if self.backlog.len() >= BACKLOG {
+            counters.dropped(Drop::TxFull);
+        } else if self.backlog.is_empty() && self.burst.room() > 0 {
+            // There is room.
+            let _ = self.burst.push(frame);
+        } else {
+            self.backlog.push_back(frame);
         }
     }
 
@@ -48,26 +74,27 @@ impl<O: Port> Transmit<O> {
         loop {
             while self.burst.room() > 0 {
                 let Some(frame) = self.backlog.pop_front() else { break };
-                if self.burst.push(frame).is_err() {
-                    break;
-                }
+                // There is room.
+                let _ = self.burst.push(frame);
             }
             let gone = self.send(counters);
             sent += gone;
-            if gone == 0 || !self.burst.is_empty() {
+            if gone == 0 || !self.burst.is_empty() || self.backlog.is_empty() {
                 return sent;
             }
         }
     }
 
     fn send(&mut self, counters: &Counters) -> usize {
-        let (frames, octets) = (self.burst.len(), octets(&self.burst));
-        if frames > 0 {
-            self.port.tx_burst(&mut self.burst);
+        let frames = self.burst.len();
+        if frames == 0 {
+            return 0;
         }
+        let octets = octets(&self.burst);
+        self.port.tx_burst(&mut self.burst);
         let gone = frames - self.burst.len();
         counters.transmitted.add(gone as u64);
-        if let Some(port) = counters.port(self.port.id()) {
+        if let Some(port) = counters.port(self.id) {
             port.tx_packets.add(gone as u64);
             port.tx_bytes.add(octets - self::octets(&self.burst));
         }

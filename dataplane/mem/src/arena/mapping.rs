@@ -40,10 +40,15 @@ impl Mapping {
         self.start
     }
 
+    /// Asks for huge pages, if it is as large as one.
+    pub(super) fn enlarge(&self) -> io::Result<()> {
+        if self.octets >= HUGE { self.advise(libc::MADV_HUGEPAGE) } else { Ok(()) }
+    }
+
     /// Asks for all that [`Protection`] lists.
     pub(super) fn protect(&self) -> Protection {
         // Before locking, which brings the pages in and so decides their size.
-        let huge = if self.octets >= HUGE { self.advise(libc::MADV_HUGEPAGE) } else { Ok(()) };
+        let huge = self.enlarge();
         let undumped = self.advise(libc::MADV_DONTDUMP);
         let unforked = self.advise(libc::MADV_DONTFORK);
         // SAFETY: the range is our own mapping; locking changes no contents.

@@ -1,11 +1,12 @@
 //! Outbound SAs by slot: the one that sends, and the one that stands by during a rekey.
 
-use super::{Misplaced, SlotOctets};
+use super::{HOT_LINES, Misplaced, SlotOctets};
 use crate::sa::counters::{OutboundCounters, slab};
 use crate::sa::fact::Facts;
 use crate::sa::outbound::{self, Outbound};
 use crate::sa::spi::Spi;
 use ravelin_mem::arena::{Slab, SlabError};
+use ravelin_mem::prefetch;
 use std::sync::Arc;
 
 /// What is in an outbound slot besides the hot half.
@@ -76,23 +77,32 @@ impl OutboundTable {
     }
 
     /// The counters of a slot.
+    #[inline]
     pub fn counters(&self, slot: u32) -> Option<&OutboundCounters> {
         self.counters.get(slot as usize)
     }
 
     /// The SA that sends for a slot.
+    #[inline]
     pub fn hot(&self, slot: u32) -> Option<&outbound::Hot> {
         self.hot.get(slot as usize)?.as_ref()
     }
 
     /// The same, to be changed.
+    #[inline]
     pub fn hot_mut(&mut self, slot: u32) -> Option<&mut outbound::Hot> {
         self.hot.get_mut(slot as usize)?.as_mut()
     }
 
-    /// The slot itself, occupied or not, as something to prefetch.
-    pub fn slot(&self, slot: u32) -> Option<&Option<outbound::Hot>> {
-        self.hot.get(slot as usize)
+    /// Asks for what a packet touches of the SA in a slot, if there is one, to use it soon.
+    #[inline]
+    pub fn prefetch(&self, slot: u32) {
+        if let Some(hot) = self.hot.get(slot as usize) {
+            prefetch::lines(hot, HOT_LINES);
+        }
+        if let Some(counters) = self.counters.get(slot as usize) {
+            prefetch::write(counters);
+        }
     }
 
     /// The cold half of the SA that sends for a slot.

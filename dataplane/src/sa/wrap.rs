@@ -1,0 +1,339 @@
+//! The outer headers of an outbound SA as octets, made once, when control says how packets are wrapped; a
+//! packet copies them and fills in what differs (RFC 4301 §5.1.2, RFC 3948 §2.1; DP-03, DP-23 to DP-27,
+//! DP-34).
+//!
+//! Left to the caller: the checksum of UDP over IPv6, which covers the ciphertext.
+
+use std::net::IpAddr;
+
+use super::outbound::{Encapsulation, OuterDf, OuterDscp};
+use super::suite::ICV_LEN;
+use crate::net::flow::Summary;
+use crate::net::{checksum, esp, fill, ipv4, ipv6, protocol, udp};
+
+/// RFC 8200 §5: every link carries IPv6 packets of 1280 octets.
+const SMALLEST_IPV6_MTU: u32 = 1280;
+/// The longest outer headers: IPv6 and UDP.
+const LONGEST: usize = ipv6::Repr::LEN + udp::Repr::LEN;
+
+/// How packets are wrapped, ready to be written.
+#[derive(Debug, Clone, Copy)]
+pub struct Wrap {
+    template: [u8; LONGEST],
+    /// Octets of `template` that count; 0 if the two ends are of different families.
+    length: u8,
+    v4: bool,
+    udp: bool,
+    /// Outer class is inner class `& class_mask | class`.
+    class_mask: u8,
+    class: u8,
+    /// Outer Don't Fragment is inner `& df_mask | df`.
+    df_mask: bool,
+    df: bool,
+    /// Clear Don't Fragment of inner IPv4 where it stands in the way (DP-24).
+    pub clear_inner_df: bool,
+    /// Sum over the words of the IPv4 header that are the same in every packet.
+    sum: u32,
+    /// Largest inner packet: IPv4 without and with Don't Fragment, IPv6.
+    limits: [u32; 3],
+    /// Instance the ESP packets leave in.
+    pub instance: u16,
+    /// Largest outer packet, if not the port's MTU alone decides.
+    pub outer_mtu: u16,
+    /// Lower the MSS of SYNs that enter the tunnel to this; 0 for as they are.
+    pub tcp_mss: u16,
+}
+
+/// What differs from packet to packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Varying {
+    /// Traffic class of the inner packet.
+    pub class: u8,
+    /// Don't Fragment of the outer packet, see [`Wrap::outer_df`].
+    pub dont_fragment: bool,
+    /// IPv4 identification (RFC 6864 §4.3).
+    pub id: u16,
+    /// Octets behind the headers, from SPI to ICV.
+    pub behind: usize,
+}
+
+impl Wrap {
+    /// The headers for `encapsulation`.
+    pub fn new(encapsulation: &Encapsulation) -> Wrap {
+        let Encapsulation { local, peer, .. } = encapsulation;
+        let (class_mask, class) = match encapsulation.dscp {
+            OuterDscp::Copy => (0xff, 0),
+            // RFC 6040 §4.1: ECN is the inner packet's in any case.
+            OuterDscp::Fixed(dscp) => (0b11, dscp << 2),
+        };
+        let (df_mask, df) = match encapsulation.df {
+            OuterDf::Clear => (false, false),
+            OuterDf::Set => (false, true),
+            OuterDf::Copy => (true, false),
+        };
+        let udp = local.port != 0;
+        let mut wrap = Wrap {
+            template: [0; LONGEST],
+            length: 0,
+            v4: peer.address.is_ipv4(),
+            udp,
+            class_mask,
+            class,
+            df_mask,
+            df,
+            clear_inner_df: encapsulation.clear_inner_df,
+            sum: 0,
+            limits: [0; 3],
+            instance: encapsulation.instance,
+            outer_mtu: encapsulation.outer_mtu.unwrap_or(u16::MAX),
+            tcp_mss: encapsulation.tcp_mss.unwrap_or(0),
+        };
+        wrap.length = wrap.lay_out(encapsulation).unwrap_or(0) as u8;
+        let limit = |inner_df| wrap.inner_limit(encapsulation, inner_df);
+        wrap.limits = [limit(false), limit(true), limit(true).max(SMALLEST_IPV6_MTU)];
+        wrap
+    }
+
+    /// Writes what is the same in every packet into the template; how long that is.
+    fn lay_out(&mut self, encapsulation: &Encapsulation) -> Option<usize> {
+        let Encapsulation { local, peer, hop_limit, .. } = *encapsulation;
+        let protocol = if self.udp { protocol::UDP } else { protocol::ESP };
+        let ip = match (local.address, peer.address) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                let header = ipv4::Repr {
+                    traffic_class: 0,
+                    total_length: 0,
+                    id: 0,
+                    dont_fragment: false,
+                    more_fragments: false,
+                    fragment_offset: 0,
+                    ttl: hop_limit,
+                    protocol,
+                    source,
+                    destination,
+                };
+                header.emit(&mut self.template).ok()?;
+                self.sum = u32::from(!checksum::internet(self.template.get(..10)?))
+                    + u32::from(!checksum::internet(self.template.get(12..ipv4::Repr::LEN)?));
+                ipv4::Repr::LEN
+            }
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                let (traffic_class, flow_label, payload_length) = (0, 0, 0);
+                let next_header = protocol;
+                let header = ipv6::Repr {
+                    traffic_class,
+                    flow_label,
+                    payload_length,
+                    next_header,
+                    hop_limit,
+                    source,
+                    destination,
+                };
+                header.emit(&mut self.template).ok()?;
+                ipv6::Repr::LEN
+            }
+            _ => return None,
+        };
+        if !self.udp {
+            return Some(ip);
+        }
+        let header = udp::Repr { source: local.port, destination: peer.port, length: 0, checksum: 0 };
+        header.emit(self.template.get_mut(ip..)?).ok()?;
+        Some(ip + udp::Repr::LEN)
+    }
+
+    /// Largest inner packet: what was configured, and where the outer packet may not be cut, what fits in it.
+    fn inner_limit(&self, encapsulation: &Encapsulation, inner_df: bool) -> u32 {
+        let configured = encapsulation.inner_mtu.map_or(u32::MAX, u32::from);
+        let outer = encapsulation.outer_mtu.filter(|_| self.outer_df(inner_df));
+        let room = |outer: u16| {
+            esp::largest_payload(usize::from(outer).saturating_sub(usize::from(self.length)), ICV_LEN)
+        };
+        configured.min(outer.map_or(u32::MAX, |outer| room(outer) as u32))
+    }
+
+    /// Octets of the outer headers; `None` if there can be none because the ends are of two families.
+    #[inline]
+    pub const fn length(&self) -> Option<usize> {
+        if self.length == 0 { None } else { Some(self.length as usize) }
+    }
+
+    /// Octets of the largest inner packet that is not to be cut first.
+    #[inline]
+    pub const fn largest_inner(&self, v4: bool, dont_fragment: bool) -> usize {
+        let [free, fixed, v6] = self.limits;
+        let limit = match (v4, dont_fragment) {
+            (true, false) => free,
+            (true, true) => fixed,
+            (false, _) => v6,
+        };
+        limit as usize
+    }
+
+    /// Don't Fragment of the outer packet; IPv6 is never cut on the way (RFC 8200 §5), but may be by us.
+    #[inline]
+    pub const fn outer_df(&self, inner: bool) -> bool {
+        inner & self.df_mask | self.df
+    }
+
+    /// RFC 2473 §7.1 (b): an IPv6 packet of the minimum MTU cannot be refused for its size; where the path is
+    /// too narrow for it, the outer packet is cut.
+    #[inline(always)]
+    pub const fn must_pass(&self, inner: &Summary) -> bool {
+        let [_, narrow, _] = self.limits;
+        !inner.is_v4() && inner.length() > narrow as usize && inner.length() <= SMALLEST_IPV6_MTU as usize
+    }
+
+    /// Whether the IP header is version 4.
+    #[inline]
+    pub const fn is_v4(&self) -> bool {
+        self.v4
+    }
+
+    /// Whether the headers end with UDP over IPv6, whose checksum the caller owes.
+    #[inline]
+    pub const fn owes_checksum(&self) -> bool {
+        self.udp && !self.v4
+    }
+
+    /// Writes the headers to the start of `out`; `None` if the packet would be too long, or `out` too short.
+    #[inline]
+    pub fn emit(&self, out: &mut [u8], varying: Varying) -> Option<()> {
+        let class = varying.class & self.class_mask | self.class;
+        match (self.v4, self.udp) {
+            (true, false) => self.emit_v4(out.first_chunk_mut()?, class, &varying),
+            (true, true) => {
+                let (ip, rest) = out.split_first_chunk_mut()?;
+                self.emit_udp::<{ ipv4::Repr::LEN }>(rest, &varying)?;
+                self.emit_v4(ip, class, &varying)
+            }
+            (false, _) => self.emit_v6(out, class, &varying),
+        }
+    }
+
+    #[inline]
+    fn emit_v4(&self, out: &mut [u8; ipv4::Repr::LEN], class: u8, varying: &Varying) -> Option<()> {
+        let total = u16::try_from(usize::from(self.length) + varying.behind).ok()?;
+        let flags = u16::from(varying.dont_fragment) << 14;
+        *out = *self.template.first_chunk()?;
+        let sum = self.sum + u32::from(class) + u32::from(total) + u32::from(varying.id) + u32::from(flags);
+        // Twice: seven 16-bit words and their carries leave at most one carry.
+        let once = (sum & 0xffff) + (sum >> 16);
+        let checksum = !(((once & 0xffff) + (once >> 16)) as u16);
+        out[1] = class;
+        [out[2], out[3]] = total.to_be_bytes();
+        [out[4], out[5]] = varying.id.to_be_bytes();
+        [out[6], out[7]] = flags.to_be_bytes();
+        [out[10], out[11]] = checksum.to_be_bytes();
+        Some(())
+    }
+
+    fn emit_v6(&self, out: &mut [u8], class: u8, varying: &Varying) -> Option<()> {
+        let (ip, rest) = out.split_first_chunk_mut::<{ ipv6::Repr::LEN }>()?;
+        let length = usize::from(self.length) - ipv6::Repr::LEN + varying.behind;
+        *ip = *self.template.first_chunk()?;
+        [ip[0], ip[1]] = [0x60 | class >> 4, class << 4];
+        [ip[4], ip[5]] = u16::try_from(length).ok()?.to_be_bytes();
+        match self.udp {
+            true => self.emit_udp::<{ ipv6::Repr::LEN }>(rest, varying),
+            false => Some(()),
+        }
+    }
+
+    /// RFC 3948 §2.1: over IPv4 the checksum "SHOULD be transmitted as a zero value".
+    #[inline]
+    fn emit_udp<const AT: usize>(&self, out: &mut [u8], varying: &Varying) -> Option<()> {
+        let length = u16::try_from(udp::Repr::LEN + varying.behind).ok()?;
+        let out = out.first_chunk_mut::<{ udp::Repr::LEN }>()?;
+        fill(out, &[self.template.get(AT..AT + 4)?, &length.to_be_bytes(), &[0, 0]]);
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sa::Endpoint;
+    use proptest::prelude::*;
+
+    fn encapsulation() -> impl Strategy<Value = Encapsulation> {
+        let dscp = prop_oneof![Just(OuterDscp::Copy), (0u8..64).prop_map(OuterDscp::Fixed)];
+        let df = prop_oneof![Just(OuterDf::Clear), Just(OuterDf::Set), Just(OuterDf::Copy)];
+        let mtu = || proptest::option::of(68u16..9000);
+        let ends = (any::<bool>(), any::<bool>(), any::<[u8; 16]>(), any::<[u8; 16]>(), any::<u8>());
+        (ends, dscp, df, mtu(), mtu()).prop_map(|(ends, dscp, df, inner_mtu, outer_mtu)| {
+            let (v4, udp, a, b, hop_limit) = ends;
+            let address = |octets: [u8; 16]| -> IpAddr {
+                if v4 { [octets[0], octets[1], octets[2], octets[3]].into() } else { octets.into() }
+            };
+            let port = if udp { 4500 } else { 0 };
+            Encapsulation {
+                instance: 0,
+                local: Endpoint { address: address(a), port },
+                peer: Endpoint { address: address(b), port },
+                hop_limit,
+                df,
+                dscp,
+                inner_mtu,
+                outer_mtu,
+                clear_inner_df: false,
+                tcp_mss: None,
+            }
+        })
+    }
+
+    proptest! {
+        /// What a reader of the packet sees is what was asked for, and the checksum is right.
+        #[test]
+        fn headers_read_back(encapsulation in encapsulation(), class: u8, dont_fragment: bool, id: u16, behind in 36usize..9000) {
+            let wrap = Wrap::new(&encapsulation);
+            let length = wrap.length().unwrap();
+            let mut packet = vec![0xa5; length + behind];
+            wrap.emit(&mut packet, Varying { class, dont_fragment, id, behind }).unwrap();
+            let summary = Summary::parse(&packet).unwrap();
+            let (v4, udp) = (encapsulation.peer.address.is_ipv4(), encapsulation.local.port > 0);
+            prop_assert_eq!((summary.source(), summary.destination()), (encapsulation.local.address, encapsulation.peer.address));
+            prop_assert_eq!(summary.protocol(), if udp { protocol::UDP } else { protocol::ESP });
+            prop_assert_eq!((summary.length(), summary.ttl()), (packet.len(), encapsulation.hop_limit));
+            let outer_class = match encapsulation.dscp {
+                OuterDscp::Copy => class,
+                OuterDscp::Fixed(dscp) => dscp << 2 | class & 3,
+            };
+            prop_assert_eq!(summary.traffic_class(), outer_class);
+            if v4 {
+                let header = ipv4::Header::parse(&packet).unwrap();
+                prop_assert!(header.checksum_ok());
+                prop_assert_eq!((header.id(), header.dont_fragment()), (id, dont_fragment));
+            }
+            if udp {
+                let datagram = udp::Repr::parse(&packet[length - udp::Repr::LEN..]).unwrap();
+                prop_assert_eq!(datagram, udp::Repr { source: 4500, destination: 4500, length: (8 + behind) as u16, checksum: 0 });
+            }
+            let varying = Varying { class, dont_fragment, id, behind };
+            let (short, long) = (wrap.emit(&mut packet[..length - 1], varying), wrap.emit(&mut packet, Varying { behind: 65_536, ..varying }));
+            prop_assert_eq!((short, long), (None, None));
+        }
+
+        /// What the limit admits fits the outer size wherever that may not be cut.
+        #[test]
+        fn what_is_admitted_fits(encapsulation in encapsulation(), v4: bool, dont_fragment: bool) {
+            let wrap = Wrap::new(&encapsulation);
+            let limit = wrap.largest_inner(v4, dont_fragment || !v4);
+            let outer = |inner: usize| wrap.length().unwrap() + inner + esp::overhead(inner, ICV_LEN);
+            if let Some(mtu) = encapsulation.outer_mtu.filter(|mtu| *mtu > 1400 && wrap.outer_df(dont_fragment || !v4)) {
+                prop_assert!(outer(limit) <= usize::from(mtu));
+            }
+            let least = if v4 { 0 } else { 1280 };
+            let within = encapsulation.inner_mtu.is_none_or(|mtu| limit <= usize::from(mtu).max(least));
+            prop_assert!(within);
+        }
+    }
+
+    #[test]
+    fn ends_of_two_families_have_no_headers() {
+        let ends = |a: &str| Endpoint { address: a.parse().unwrap(), port: 0 };
+        let parts = crate::sa::outbound::tests::parts(256).encapsulation;
+        let mixed = Encapsulation { local: ends("192.0.2.1"), peer: ends("2001:db8::1"), ..parts };
+        assert_eq!(Wrap::new(&mixed).length(), None);
+    }
+}
