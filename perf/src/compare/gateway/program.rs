@@ -25,6 +25,10 @@ const TOGETHER: Duration = Duration::from_micros(150);
 const ATTEMPTS: usize = 2000;
 /// Unmeasured at the beginning of a turn: caches, predictors, the core's clock.
 const WARM: Duration = Duration::from_millis(30);
+/// Between two looks at a program of others, which tells nobody when it is ready.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// A program that was asked to speak, or has read its last packet, has done so after this.
+const SETTLED: Duration = Duration::from_millis(300);
 /// Of packets received, how many in one may be missing among those sent: what is on its way, and what
 /// comes between reading one counter and the other.
 const UNCOUNTED: u64 = 100;
@@ -73,7 +77,7 @@ impl Program {
                 break telemetry;
             }
             ensure!(began.elapsed() < PATIENCE, "{name} has no telemetry: {}", tail(&log));
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(LOOK_AGAIN);
         };
         let mut program = Program { name: name.to_owned(), child, log, telemetry, schedule: PathBuf::new() };
         let said = |word| std::fs::read_to_string(&program.log).is_ok_and(|text| text.contains(word));
@@ -81,7 +85,7 @@ impl Program {
             if began.elapsed() > PATIENCE {
                 bail!("{name} forwards nothing: {}", tail(&program.log));
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(LOOK_AGAIN);
         }
         program.schedule = busiest(&program.child)?;
         Ok(program)
@@ -127,9 +131,9 @@ impl Program {
         let began = Instant::now();
         while self.count(0, "ipackets")? < count {
             ensure!(began.elapsed() < PATIENCE, "{} has not read {count} packets", self.name);
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(LOOK_AGAIN);
         }
-        std::thread::sleep(Duration::from_millis(200));
+        std::thread::sleep(SETTLED);
         kill(pid(&self.child), Signal::SIGINT)?;
         self.child.wait()?;
         Ok(())
@@ -140,7 +144,7 @@ impl Program {
         // It may have gone; then the log says why.
         let _ = self.resume();
         let _ = self.child.stdin.take().map(|mut to| to.write_all(b"\n"));
-        std::thread::sleep(Duration::from_millis(300));
+        std::thread::sleep(SETTLED);
         tail(&self.log)
     }
 
@@ -194,6 +198,7 @@ fn busiest(child: &Child) -> anyhow::Result<PathBuf> {
     let threads: Vec<PathBuf> = threads.flatten().map(|thread| thread.path().join("schedstat")).collect();
     let times = || threads.iter().map(|thread| run_time(thread).unwrap_or_default()).collect::<Vec<_>>();
     let before = times();
+    // Long enough that the one that polls stands out from those that wait.
     std::thread::sleep(Duration::from_millis(100));
     let ran = times().into_iter().zip(before).map(|(after, before)| after.saturating_sub(before));
     let most = ran.zip(&threads).max_by_key(|(ran, _)| *ran).context("a process has threads")?;
