@@ -2,7 +2,8 @@
 //! (RFC 7296 §3.2).
 //!
 //! The first octet is the type that the header in front names, the rest is the chain. Sealing what was
-//! read and opening it at the other end gives the same payloads.
+//! read and opening it at the other end gives the same payloads. The rest is also read as what an AUTH
+//! payload holds, an algorithm and a signature (RFC 7427 §3), which means the same once written by us.
 #![no_main]
 
 #[path = "../written.rs"]
@@ -10,7 +11,7 @@ mod written;
 
 use libfuzzer_sys::fuzz_target;
 use ravelin_ike::config::{Encryption, Group, Prf};
-use ravelin_ike::crypto::{IkeKeys, IkeSuite, Protection};
+use ravelin_ike::crypto::{IkeKeys, IkeSuite, Protection, signature};
 use ravelin_ike::want::Role;
 use ravelin_ike::wire::{ExchangeType, Flags, Header, IkeSpi, Message, Outer, parse_chain};
 use written::written;
@@ -18,6 +19,9 @@ use zeroize::Zeroizing;
 
 fuzz_target!(|data: &[u8]| {
     let Some((first, chain)) = data.split_first() else { return };
+    if let Ok((scheme, signed)) = signature::decode(chain) {
+        assert_eq!(signature::decode(&signature::encode(scheme, signed)), Ok((scheme, signed)));
+    }
     let Ok((payloads, _)) = parse_chain((*first).into(), chain) else { return };
     let Some(payloads) = written(&payloads) else { return };
     let message = Message::new(header(), payloads);
