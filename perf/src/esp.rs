@@ -7,7 +7,6 @@
 //! gateways count in the TTL.
 
 use anyhow::{Context, ensure};
-use ravelin_dataplane::graph::{Clock, Station};
 use ravelin_dataplane::io::ram::{RamFrame, RamPool};
 use ravelin_dataplane::net::{eth, ipv4, protocol, udp};
 use ravelin_gcm::{Kernel, KeySize};
@@ -16,6 +15,7 @@ use crate::gateway::{self, Gateway, Loopback, Side, deliver, octets, sent};
 use crate::gcm::{self, Direction};
 use crate::measure::{Effort, Scenario, measure};
 use crate::report::Row;
+use crate::stations::Least;
 use crate::traffic::{BURST, Mix, Plan, suite_name};
 
 const TTL: u8 = 64;
@@ -62,19 +62,17 @@ fn row(
     for _ in 0..(sas as usize).div_ceil(BURST) {
         tunnel.prove()?;
     }
-    let before = (tunnel.bursts, [tunnel.left.stations(), tunnel.right.stations()]);
-    let (scenario, cycles) = match direction {
-        Direction::Seal => ("esp-encap", measure(&mut Encap(&mut tunnel), BURST, effort)?),
-        Direction::Open => ("esp-decap", measure(&mut Decap(&mut tunnel), BURST, effort)?),
+    let (scenario, cycles, stations) = match direction {
+        Direction::Seal => {
+            let mut encap = Encap { least: Least::since(tunnel.left.stations()), tunnel: &mut tunnel };
+            ("esp-encap", measure(&mut encap, BURST, effort)?, encap.least)
+        }
+        Direction::Open => {
+            let mut decap = Decap { least: Least::since(tunnel.right.stations()), tunnel: &mut tunnel };
+            ("esp-decap", measure(&mut decap, BURST, effort)?, decap.least)
+        }
     };
-    let packets = (tunnel.bursts - before.0) * BURST;
-    let (clock, earlier) = match direction {
-        Direction::Seal => (tunnel.left.stations(), before.1[0]),
-        Direction::Open => (tunnel.right.stations(), before.1[1]),
-    };
-    tell_stations(scenario, &mix.name(), sas, packets, |station| {
-        clock.spent(station) - earlier.spent(station)
-    });
+    stations.tell(&format!("{scenario} {} {sas} SAs", mix.name()));
     tunnel.prove()?;
     Ok(Row {
         scenario,
@@ -86,19 +84,6 @@ fn row(
         cycles,
         crypto: Some(gcm::figures(kernel, size, mix, direction, effort)?.best),
     })
-}
-
-/// Where the cycles went, on standard error: means over all bursts, readings of the counter included.
-fn tell_stations(scenario: &str, size: &str, sas: u32, packets: usize, spent: impl Fn(Station) -> u64) {
-    if !Clock::COUNTS {
-        return;
-    }
-    let share = |station: Station| {
-        let share = spent(station) as f64 / packets.max(1) as f64;
-        (share >= 0.05).then(|| format!("{} {share:.1}", station.name()))
-    };
-    let shares: Vec<_> = Station::ALL.into_iter().filter_map(share).collect();
-    eprintln!("{scenario} {size} {sas} SAs: {}", shares.join(", "));
 }
 
 /// Two gateways, the SAs between them, and the packets that go through.
@@ -202,44 +187,52 @@ impl Tunnel {
     }
 }
 
-struct Encap<'t>(&'t mut Tunnel);
+struct Encap<'t> {
+    tunnel: &'t mut Tunnel,
+    least: Least,
+}
 
 impl Scenario for Encap<'_> {
     fn prepare(&mut self) -> anyhow::Result<()> {
-        self.0.lay_inner()
+        self.tunnel.lay_inner()
     }
 
     fn run(&mut self) {
-        self.0.left.poll();
+        self.tunnel.left.poll();
     }
 
     fn settle(&mut self) -> anyhow::Result<()> {
-        let outer: Vec<RamFrame> = sent(&self.0.left.outside).collect();
+        self.least.note(self.tunnel.left.stations());
+        let outer: Vec<RamFrame> = sent(&self.tunnel.left.outside).collect();
         ensure!(
             outer.len() == BURST,
             "{} of {BURST} packets left; dropped: {}",
             outer.len(),
-            self.0.left.dropped()
+            self.tunnel.left.dropped()
         );
         Ok(())
     }
 }
 
-struct Decap<'t>(&'t mut Tunnel);
+struct Decap<'t> {
+    tunnel: &'t mut Tunnel,
+    least: Least,
+}
 
 impl Scenario for Decap<'_> {
     fn prepare(&mut self) -> anyhow::Result<()> {
-        self.0.lay_inner()?;
-        self.0.left.poll();
-        self.0.carry()
+        self.tunnel.lay_inner()?;
+        self.tunnel.left.poll();
+        self.tunnel.carry()
     }
 
     fn run(&mut self) {
-        self.0.right.poll();
+        self.tunnel.right.poll();
     }
 
     fn settle(&mut self) -> anyhow::Result<()> {
-        self.0.check_inner()
+        self.least.note(self.tunnel.right.stations());
+        self.tunnel.check_inner()
     }
 }
 

@@ -14,6 +14,7 @@ mod machine;
 mod measure;
 mod report;
 mod scale;
+mod stations;
 mod traffic;
 
 use std::path::PathBuf;
