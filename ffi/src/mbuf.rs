@@ -125,6 +125,24 @@ impl<M: Private> Mbuf<M> {
         self.resize(self.len().min(len));
     }
 
+    /// Moves the packet's start by `by` octets, towards the head of the buffer where negative, and makes it
+    /// `len` octets long; the packet is returned, new octets with whatever they held. `None` (and no change)
+    /// when the buffer has no such octets.
+    pub fn reshape(&mut self, by: isize, len: usize) -> Option<&mut [u8]> {
+        let header = self.header_mut();
+        let start = usize::from(header.data_off).checked_add_signed(by)?;
+        let end = start.checked_add(len)?;
+        if end > usize::from(header.buf_len) {
+            return None;
+        }
+        #[allow(clippy::cast_possible_truncation, reason = "start <= end <= buf_len, a u16")]
+        {
+            header.data_off = start as u16;
+        }
+        self.resize(len);
+        Some(self.data_mut())
+    }
+
     /// Sets both lengths of a one-segment mbuf. `len` is at most buf_len, a u16.
     fn resize(&mut self, len: usize) {
         let header = self.header_mut();

@@ -1,17 +1,18 @@
 //! The stations of the inbound path: classify, reassemble, lookup, open, accept.
 
 use crate::io::{Frame, Pool};
-use crate::link::packet::{IkePunt, Kernel, KernelPunt, Work};
+use crate::link::packet::{IkePunt, Work};
 use crate::link::report::Report;
-use crate::net::flow::Summary;
+use crate::net::flow::{Summary, Words};
 use crate::node::classify::{self, Class, EspAt, IkeAt, QuotedAt};
+use crate::node::ingress;
 use crate::node::inspect::{self, Inner};
 use crate::node::lookup::{self, Opening};
 use crate::node::reassemble::key::Fragment;
 use crate::node::reassemble::{Offered, Why};
 use crate::node::{Packet, clamp, open, policy};
 use crate::sa::fact::{Fact, Facts};
-use crate::sa::inbound::{Arrival, Hot, Refused};
+use crate::sa::inbound::{Arrival, Ends, Hot, Refused};
 use crate::sa::shard::WorkerId;
 use crate::sa::spi::{Place, Spi};
 use crate::verdict::Drop;
@@ -32,6 +33,24 @@ const fn fragment_reason(why: Why) -> Drop {
 }
 
 impl<P: Pool> Graph<P> {
+    /// A packet for an address of this machine, of whose source nothing is known yet. Of ESP its SA knows more
+    /// than could be asked here ([`Graph::misdirected`] asks if it does not); of others it is asked now.
+    #[inline(always)]
+    pub(super) fn admit(&mut self, frame: P::Frame, summary: Summary) {
+        match classify::plain_esp(frame.data(), &summary) {
+            Some(at) => self.give_opener(frame, summary, at),
+            None => self.admit_other(frame, summary),
+        }
+    }
+
+    #[inline(never)]
+    fn admit_other(&mut self, frame: P::Frame, summary: Summary) {
+        match ingress::judge(&summary, frame.meta().instance, false, &self.snapshot) {
+            Ok(_) => self.classify_other(Packet { frame, summary }),
+            Err(reason) => self.refuse(frame, reason),
+        }
+    }
+
     /// A packet for an address of this machine: what is it, and whose?
     #[inline(always)]
     pub(super) fn classify(&mut self, frame: P::Frame, summary: Summary) {
@@ -87,7 +106,21 @@ impl<P: Pool> Graph<P> {
                 let _ = self.stations.openings.push(Opening::new(frame, &summary, &at, place));
             }
             Some((_, worker)) => self.hand(worker, Packet { frame, summary }, Work::Open),
-            None => self.refuse(frame, Drop::SaMiss),
+            None => {
+                let instance = frame.meta().instance;
+                let reason = self.misdirected(instance, summary.is_v4(), summary.ends()[0], Drop::SaMiss);
+                self.refuse(frame, reason);
+            }
+        }
+    }
+
+    /// Why an ESP packet really ends here that an SA, or the lack of one, refuses for `reason`: a source that
+    /// cannot be is told first.
+    #[cold]
+    fn misdirected(&self, instance: u16, v4: bool, source: Words, reason: Drop) -> Drop {
+        match ingress::is_bad_source(instance, v4, source, &self.snapshot) {
+            true => Drop::BadSource,
+            false => reason,
         }
     }
 
@@ -187,7 +220,11 @@ impl<P: Pool> Graph<P> {
         match (opening.found, opening.verdict) {
             (Ok(()), Ok(())) => {}
             (Ok(()), Err(_)) => return self.bad_tag(frame, place),
-            (Err(reason), _) => return self.refuse(frame, reason),
+            (Err(reason), _) => {
+                let Ends { from, v4, .. } = opening.ends;
+                let reason = self.misdirected(opening.instance, v4[0], from, reason);
+                return self.refuse(frame, reason);
+            }
         }
         let Some(hot) = self.link.inbound.hot_mut(place, spi) else {
             return self.refuse(frame, Drop::SaMiss);
@@ -258,7 +295,7 @@ impl<P: Pool> Graph<P> {
         }
     }
 
-    /// An inner packet: to the kernel if it is for this machine, else on into its private instance.
+    /// An inner packet: on into its private instance.
     #[inline(always)]
     fn deliver(&mut self, mut frame: P::Frame, summary: Summary, place: Place, mss: Option<u16>) {
         let octets = summary.length() as u64;
@@ -271,11 +308,6 @@ impl<P: Pool> Graph<P> {
         }
         if let Some(limit) = mss {
             clamp::clamp(&mut frame, &summary, limit);
-        }
-        let instance = frame.meta().instance;
-        let [_, destination] = summary.ends();
-        if self.snapshot.is_ours(instance, summary.is_v4(), destination) {
-            return self.link.punt_kernel(KernelPunt { frame, to: Kernel::Tun { instance } });
         }
         self.judge_later(frame, summary);
     }

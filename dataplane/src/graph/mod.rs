@@ -23,14 +23,14 @@ use crate::io::{BURST, Burst, Frame, Meta, Pool};
 use crate::link::WorkerEnd;
 use crate::link::counter::Counters;
 use crate::link::packet::{Handoff, Kernel, KernelPunt, Work};
-use crate::link::snapshot::Snapshot;
+use crate::link::snapshot::{Interface, Snapshot};
 use crate::net::eth::{self, ethertype};
 use crate::net::flow::Summary;
 use crate::node::exit::Exits;
 use crate::node::forward::Outgoing;
-use crate::node::ingress::{self, Arrival};
+use crate::node::ingress::{self, Arrival, Home};
 use crate::node::lookup::Opening;
-use crate::node::memo::Memo;
+use crate::node::memo::{Memo, Place};
 use crate::node::reassemble::{Limits, Reassembler};
 use crate::node::seal::Sealing;
 use crate::node::{Packet, Queue, icmp};
@@ -97,17 +97,24 @@ struct Stations<F> {
     /// ESP packets whose SA is this worker's.
     openings: Queue<Opening<F>>,
     /// In clear, and to be judged by policy.
-    clear: Queue<Option<Packet<F>>>,
+    clear: Queue<Clear<F>>,
     /// To be encrypted in a slot of this worker.
     protect: Queue<(Packet<F>, u32)>,
     /// Numbered and laid out.
     sealings: Queue<Sealing<F>>,
     /// ICMP errors of this worker, for the second round.
-    errors: Queue<Option<Packet<F>>>,
+    errors: Queue<Clear<F>>,
     /// Allowed to leave.
     outgoing: Queue<Outgoing<F>>,
     /// Complete frames; their meta names the port.
     departing: Queue<F>,
+}
+
+/// A packet in clear, until it goes on, and where its flow would be remembered.
+#[derive(Debug)]
+struct Clear<F> {
+    packet: Option<Packet<F>>,
+    place: Place,
 }
 
 /// Pieces beyond the packets of a poll that a station can hold: two datagrams of the largest size, cut for
@@ -223,14 +230,35 @@ impl<P: Pool> Graph<P> {
     /// Takes what one port gave.
     pub fn receive(&mut self, burst: &mut Burst<P::Frame>) {
         self.count_received(burst);
-        let mut interface = None;
+        let port = burst.iter().next().map(|frame| frame.meta().port);
+        let home = port.and_then(|port| Home::of(port, &self.snapshot));
+        let mut last = None;
         for mut frame in burst.drain() {
-            match ingress::receive(&mut frame, &self.snapshot, &mut interface) {
-                Ok(Arrival::Transit(summary)) => self.judge_later(frame, summary),
-                Ok(Arrival::Local(summary)) => self.classify(frame, summary),
-                Ok(Arrival::Kernel) => self.punt_frame(frame),
-                Err(reason) => self.refuse(frame, reason),
+            match home.and_then(|home| Some((ingress::receive_usual(&mut frame, &home)?, home.instance()))) {
+                Some((summary, instance)) => self.sort(frame, summary, instance),
+                None => self.receive_unusual(frame, &mut last),
             }
+        }
+    }
+
+    /// A packet for this machine, as far as its destination says, or one to be forwarded.
+    #[inline(always)]
+    fn sort(&mut self, frame: P::Frame, summary: Summary, instance: u16) {
+        let [_, destination] = summary.ends();
+        match self.snapshot.is_ours(instance, summary.is_v4(), destination) {
+            true => self.admit(frame, summary),
+            // Asked in full only if nothing is remembered of the flow.
+            false => self.judge_later(frame, summary),
+        }
+    }
+
+    #[inline(never)]
+    fn receive_unusual(&mut self, mut frame: P::Frame, last: &mut Option<Interface>) {
+        match ingress::receive(&mut frame, &self.snapshot, last) {
+            Ok(Arrival::Transit(summary)) => self.judge_later(frame, summary),
+            Ok(Arrival::Local(summary)) => self.classify(frame, summary),
+            Ok(Arrival::Kernel) => self.punt_frame(frame),
+            Err(reason) => self.refuse(frame, reason),
         }
     }
 
@@ -269,7 +297,8 @@ impl<P: Pool> Graph<P> {
         if self.stations.clear.room() == 0 {
             return self.refuse(frame, Drop::BurstFull);
         }
-        let _ = self.stations.clear.push(Some(Packet { frame, summary }));
+        let place = self.memo.prefetch(&self.memo.key(frame.meta(), &summary));
+        let _ = self.stations.clear.push(Clear { packet: Some(Packet { frame, summary }), place });
     }
 
     /// Gives a packet to another worker.

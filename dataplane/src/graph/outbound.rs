@@ -2,8 +2,6 @@
 
 use std::net::IpAddr;
 
-use arrayvec::ArrayVec;
-
 use crate::io::{BURST, Frame, Meta, Origin, Pool};
 use crate::link::packet::{Kernel, KernelPunt, Work};
 use crate::link::report::Report;
@@ -13,7 +11,8 @@ use crate::net::flow::{Summary, Upper};
 use crate::net::protocol;
 use crate::node::exit::ExitRef;
 use crate::node::forward::{self, Exit, Outgoing};
-use crate::node::memo::{Key, Way};
+use crate::node::ingress::{self, Judged};
+use crate::node::memo::{Place, Way};
 use crate::node::policy::{self, Fate};
 use crate::node::seal::{self, Fit, Sealing};
 use crate::node::{Packet, clamp, fragment, icmp, offload};
@@ -22,7 +21,7 @@ use crate::sa::SaRef;
 use crate::sa::fact::{Fact, Facts};
 use crate::verdict::Drop;
 
-use super::Graph;
+use super::{Clear, Graph};
 
 impl<P: Pool> Graph<P> {
     /// Clear packets that are to leave their instance: under an SA, as they are, or not at all. A burst is
@@ -30,26 +29,20 @@ impl<P: Pool> Graph<P> {
     pub(super) fn judge(&mut self) {
         let mut queue = std::mem::take(&mut self.stations.clear);
         for burst in queue.as_mut_slice().chunks_mut(BURST) {
-            let mut keys = ArrayVec::<Key, BURST>::new();
-            for Packet { frame, summary } in burst.iter().flatten() {
-                let key = self.memo.key(frame.meta(), summary);
-                self.memo.prefetch(&key);
-                keys.push(key);
-            }
-            let mut ways = ArrayVec::<Option<Way>, BURST>::new();
+            let mut ways = [None; BURST];
             let mut last = None;
-            for key in &keys {
-                let way = self.way(key);
+            for (Clear { packet, place }, found) in burst.iter().zip(&mut ways) {
+                let way = packet.as_ref().and_then(|packet| self.way(packet, *place));
                 if way != last {
                     self.prefetch(way);
                     last = way;
                 }
-                ways.push(way);
+                *found = way;
             }
-            for ((packet, key), way) in burst.iter_mut().zip(&keys).zip(&ways) {
+            for (Clear { packet, .. }, way) in burst.iter_mut().zip(ways) {
                 match way {
-                    Some(way) => self.go(packet, *way),
-                    None => self.judge_anew(packet.take(), key),
+                    Some(way) => self.go(packet, way),
+                    None => self.judge_anew(packet.take()),
                 }
             }
         }
@@ -58,9 +51,10 @@ impl<P: Pool> Graph<P> {
     }
 
     /// What is remembered of a flow and still true.
-    #[inline]
-    fn way(&self, key: &Key) -> Option<Way> {
-        self.memo.find(key).filter(|way| match way {
+    #[inline(always)]
+    fn way(&self, packet: &Packet<P::Frame>, place: Place) -> Option<Way> {
+        let key = self.memo.key(packet.meta(), &packet.summary);
+        self.memo.find(&key, place).filter(|way| match way {
             Way::Seal(_) => true,
             Way::Clear(exit) => self.exits.get(*exit).is_some(),
         })
@@ -107,9 +101,16 @@ impl<P: Pool> Graph<P> {
 
     /// A packet of a flow that nothing is remembered of.
     #[cold]
-    fn judge_anew(&mut self, packet: Option<Packet<P::Frame>>, key: &Key) {
+    fn judge_anew(&mut self, packet: Option<Packet<P::Frame>>) {
         let Some(mut packet) = packet else { return };
         let (meta, destination) = (*packet.meta(), packet.summary.destination());
+        match self.whose(&packet) {
+            Ok(Judged::Transit) => {}
+            Ok(Judged::Kernel) => return self.punt_packet(packet),
+            Ok(Judged::Local) => return self.keep(packet),
+            Err(reason) => return self.refuse(packet.frame, reason),
+        }
+        let key = &self.memo.key(&meta, &packet.summary);
         if is_link_scope(destination) {
             return self.refuse(packet.frame, Drop::NotForwardable);
         }
@@ -131,6 +132,19 @@ impl<P: Pool> Graph<P> {
                 }
                 None => self.leave_by(packet, Some(hop)),
             },
+        }
+    }
+
+    /// Whose a packet is that nothing is remembered of. What this machine sends is never its own.
+    fn whose(&self, packet: &Packet<P::Frame>) -> Result<Judged, Drop> {
+        let (Meta { origin, instance, .. }, summary) = (*packet.meta(), &packet.summary);
+        let [_, destination] = summary.ends();
+        match origin {
+            Origin::Wire => ingress::judge(summary, instance, false, &self.snapshot),
+            Origin::Tunnel if self.snapshot.is_ours(instance, summary.is_v4(), destination) => {
+                Ok(Judged::Local)
+            }
+            _ => Ok(Judged::Transit),
         }
     }
 
@@ -187,6 +201,16 @@ impl<P: Pool> Graph<P> {
     pub(super) fn prepare(&mut self, place: &mut Option<Packet<P::Frame>>, slot: u32) {
         let Some(packet) = place else { return };
         self.sample(packet);
+        match self.link.outbound.hot(slot) {
+            Some(hot) if hot.wrap.takes(&packet.summary) => self.number(place, slot),
+            Some(_) => self.prepare_asked(place, slot),
+            None => self.prepare_unfit(place.take(), slot, None),
+        }
+    }
+
+    #[inline(never)]
+    fn prepare_asked(&mut self, place: &mut Option<Packet<P::Frame>>, slot: u32) {
+        let Some(packet) = place else { return };
         let fits = self.link.outbound.hot(slot).map(|hot| {
             if hot.wrap.tcp_mss > 0 {
                 clamp::clamp(&mut packet.frame, &packet.summary, hot.wrap.tcp_mss);
@@ -262,13 +286,15 @@ impl<P: Pool> Graph<P> {
         let octets = summary.length() as u64;
         let hot = self.link.outbound.hot_mut(slot).filter(|_| self.stations.sealings.room() > 0);
         let Some(hot) = hot else { return self.refuse_unnumbered(place.take(), slot, Drop::BurstFull) };
-        let facts = match seal::prepare(frame, summary, hot, id) {
-            Ok(facts) => facts,
+        // By the exit the last packet of the SA left by, if that is still to be believed.
+        let exit = self.exits.get(hot.exit);
+        let laid = match seal::lay_out(frame, summary, hot, exit, id) {
+            Ok(laid) => laid,
             Err(reason) => return self.refuse_unnumbered(place.take(), slot, reason),
         };
         let Some(frame) = place.take().map(|packet| packet.frame) else { return };
-        let last = hot.last_sequence();
-        let _ = self.stations.sealings.push(Sealing::new(frame, slot, hot));
+        let (last, facts) = (laid.sequence(), laid.facts);
+        let _ = self.stations.sealings.push(Sealing::new(frame, slot, laid));
         self.count_sealed(slot, octets, last);
         if !facts.is_empty() {
             self.link.raise_outbound(slot, facts);
@@ -313,7 +339,7 @@ impl<P: Pool> Graph<P> {
         seal::seal(self.stations.sealings.as_mut_slice(), &self.link.outbound);
     }
 
-    /// Sends encrypted packets by the exit the last one of the SA left by, if that is still to be believed.
+    /// Sends encrypted packets.
     pub(super) fn leave_sealed(&mut self) {
         let mut queue = std::mem::take(&mut self.stations.sealings);
         for sealing in queue.as_mut_slice() {
@@ -326,24 +352,19 @@ impl<P: Pool> Graph<P> {
     #[inline(always)]
     fn leave_one(&mut self, sealing: &mut Sealing<P::Frame>) {
         seal::finish(sealing);
-        let Some(mut frame) = sealing.frame.take() else { return };
-        if !sealing.sealed {
-            return self.refuse(frame, Drop::NoSa);
-        }
-        let length = frame.len();
-        let known = self.exits.get(sealing.exit);
-        match known.filter(|exit| length <= usize::from(exit.mtu.min(sealing.limit))) {
-            Some(exit) => {
-                let framed = forward::frame_by(&mut frame, sealing.v4, exit);
-                self.put_out_if(Some(frame), framed);
-            }
-            None => self.leave_anew(frame, sealing.slot, sealing.instance, sealing.limit),
+        let Some(frame) = sealing.frame.take() else { return };
+        match (sealing.sealed, sealing.link) {
+            (false, _) => self.refuse(frame, Drop::NoSa),
+            (true, 0) => self.leave_anew(frame, sealing.slot),
+            (true, _) => self.put_out(frame),
         }
     }
 
     /// An encrypted packet whose exit is to be looked up, or that does not fit it; the SA remembers the exit.
     #[cold]
-    fn leave_anew(&mut self, mut frame: P::Frame, slot: u32, instance: u16, limit: u16) {
+    fn leave_anew(&mut self, mut frame: P::Frame, slot: u32) {
+        let Some(hot) = self.link.outbound.hot(slot) else { return self.refuse(frame, Drop::NoSa) };
+        let (instance, limit) = (hot.wrap.instance, hot.wrap.outer_mtu);
         let meta = frame.meta_mut();
         *meta = Meta { instance, origin: Origin::Sealed, framed: false, ..*meta };
         let packet = match Packet::parse(frame) {
@@ -482,7 +503,10 @@ impl<P: Pool> Graph<P> {
         let packet = Packet::parse(frame).ok()?;
         self.link.counters().made.add(1);
         self.link.counters().icmp_sent.add(1);
-        if let Err(Some(packet)) = self.stations.errors.push(Some(packet)) {
+        let place = self.memo.prefetch(&self.memo.key(packet.meta(), &packet.summary));
+        if let Err(Clear { packet: Some(packet), .. }) =
+            self.stations.errors.push(Clear { packet: Some(packet), place })
+        {
             self.refuse(packet.frame, Drop::BurstFull);
         }
         Some(())

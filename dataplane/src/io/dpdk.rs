@@ -58,6 +58,10 @@ impl Frame for MbufFrame {
         Mbuf::truncate(self, len);
     }
 
+    fn reshape(&mut self, by: isize, len: usize) -> Option<&mut [u8]> {
+        Mbuf::reshape(self, by, len)
+    }
+
     fn meta(&self) -> &Meta {
         self.private()
     }

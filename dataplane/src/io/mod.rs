@@ -78,6 +78,10 @@ pub trait Frame: Send {
     fn trim_front(&mut self, n: usize);
     /// Shortens the packet to `len` octets; does nothing when it is shorter already.
     fn truncate(&mut self, len: usize);
+    /// Moves the packet's start by `by` octets, towards the head of the buffer where negative, and makes it `len`
+    /// octets long: all the above in one. The packet is returned, new octets as in [`Frame::prepend`]; `None` (and
+    /// no change) when the buffer has no such octets.
+    fn reshape(&mut self, by: isize, len: usize) -> Option<&mut [u8]>;
     /// What travels with the packet.
     fn meta(&self) -> &Meta;
     /// What travels with the packet, to be changed.

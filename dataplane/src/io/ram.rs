@@ -177,6 +177,16 @@ impl Frame for RamFrame {
     }
 
     #[inline]
+    fn reshape(&mut self, by: isize, len: usize) -> Option<&mut [u8]> {
+        let buffer = self.buffer_mut();
+        let start = buffer.start.checked_add_signed(by)?;
+        let end = start.checked_add(len)?;
+        let packet = buffer.bytes.get_mut(start..end)?;
+        (buffer.start, buffer.end) = (start, end);
+        Some(packet)
+    }
+
+    #[inline]
     fn meta(&self) -> &Meta {
         &self.buffer().meta
     }

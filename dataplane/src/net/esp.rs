@@ -82,6 +82,9 @@ impl Repr {
     }
 }
 
+/// As much padding as a word holds beside pad length and next header.
+const MOST_IN_A_WORD: u8 = 6;
+
 /// What the end of a decrypted payload says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trailer {
@@ -97,7 +100,31 @@ impl Trailer {
     /// Reads the trailer of decrypted text (without IV and ICV). An authenticated peer may still
     /// be wrong or hostile: the pad length is bounded by the text, and the padding is compared
     /// with 1, 2, 3… (RFC 4303 §2.4, "the receiver SHOULD inspect the Padding field").
+    #[inline(always)]
     pub fn parse(text: &[u8]) -> Result<Trailer, Malformed> {
+        match Trailer::parse_short(text) {
+            Some(trailer) => Ok(trailer),
+            None => Trailer::parse_any(text),
+        }
+    }
+
+    /// A trailer with little padding, all right, from the last word of the text.
+    #[inline(always)]
+    fn parse_short(text: &[u8]) -> Option<Trailer> {
+        let word = u64::from_le_bytes(*text.last_chunk()?);
+        let (next_header, pad_length) = ((word >> 56) as u8, (word >> 48) as u8);
+        if pad_length > MOST_IN_A_WORD {
+            return None;
+        }
+        // Padding is 1, 2, 3… up to the pad length: what is above its first octets is shifted away.
+        let padding = (word << 16).checked_shr(64 - 8 * u32::from(pad_length)).unwrap_or(0);
+        let wanted = 0x0006_0504_0302_0100 >> 8 & ((1 << (8 * pad_length)) - 1);
+        let payload_length = text.len() - usize::from(pad_length) - TRAILER_LEN;
+        (padding == wanted).then_some(Trailer { next_header, pad_length, payload_length })
+    }
+
+    #[inline(never)]
+    fn parse_any(text: &[u8]) -> Result<Trailer, Malformed> {
         let Some((rest, [pad_length, next_header])) = text.split_last_chunk::<TRAILER_LEN>() else {
             return Err(Malformed::truncated(Layer::Esp, TRAILER_LEN, text.len()));
         };
@@ -122,6 +149,17 @@ impl Trailer {
     #[inline]
     pub const fn length(&self) -> usize {
         self.pad_length as usize + TRAILER_LEN
+    }
+
+    /// Writes padding, pad length and next header to the start of `out`, as one word with what is to be
+    /// overwritten behind; for [`Trailer::aligned`] only, whose padding is short.
+    #[inline(always)]
+    pub const fn emit_aligned(&self, out: &mut [u8; 8]) {
+        // Padding 1, 2, 3, cut by the pad length.
+        let end = 8 * self.pad_length as u32;
+        let padding = 0x0003_0201 & ((1u64 << end) - 1);
+        let last = (self.pad_length as u64 | (self.next_header as u64) << 8) << end;
+        *out = (padding | last).to_le_bytes();
     }
 
     /// Writes padding, pad length and next header to the start of `out`.
@@ -180,6 +218,32 @@ mod tests {
             prop_assert_eq!(text.len() % ALIGNMENT, 0);
             prop_assert_eq!(Trailer::parse(&text), Ok(trailer));
             prop_assert!(trailer.emit(&mut text[payload + 1..]).is_err());
+        }
+
+        /// Read as a word or octet by octet, a trailer is the same, and as wrong.
+        #[test]
+        fn a_short_trailer_is_any_trailer(mut text in proptest::collection::vec(0u8..9, 8..40), right: bool) {
+            if right {
+                let pad = usize::from(text[text.len() - 2]).min(text.len() - 2);
+                let end = text.len() - 2;
+                text[end] = pad as u8;
+                (1..=pad).for_each(|n| text[end - pad + n - 1] = n as u8);
+            }
+            let any = Trailer::parse_any(&text);
+            if let Some(short) = Trailer::parse_short(&text) {
+                prop_assert_eq!(any, Ok(short));
+            } else {
+                prop_assert!(any.is_err() || any.is_ok_and(|trailer| trailer.pad_length > MOST_IN_A_WORD));
+            }
+        }
+
+        #[test]
+        fn an_aligned_trailer_in_one_word_is_the_same(payload in 0usize..64, next_header: u8) {
+            let trailer = Trailer::aligned(payload, next_header);
+            let (mut word, mut octets) = ([0; 8], [0; 8]);
+            trailer.emit_aligned(&mut word);
+            trailer.emit(&mut octets).unwrap();
+            prop_assert_eq!(word, octets);
         }
 
         #[test]

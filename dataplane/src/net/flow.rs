@@ -142,6 +142,13 @@ impl Summary {
         }
     }
 
+    /// Reads an IP packet of one version and of the usual shape, see [`Summary::read`], if it is intact.
+    #[inline(always)]
+    pub fn usual(packet: &[u8], v4: bool) -> Option<Summary> {
+        let (summary, intact) = if v4 { Summary::usual_v4(packet) } else { Summary::usual_v6(packet) }?;
+        intact.then_some(summary)
+    }
+
     #[cold]
     #[inline(never)]
     fn unusual(packet: &[u8]) -> Result<Summary, Unread> {
@@ -322,10 +329,11 @@ impl Summary {
         self.rest = self.rest & !(0xff << CLASS_AT) | (class as u64) << CLASS_AT;
     }
 
-    /// Notes another time to live.
+    /// Notes that one hop was taken from the time to live, of which there were more. The whole word is written: an
+    /// octet would be slow to load with the rest soon after.
     #[inline(always)]
-    pub const fn set_ttl(&mut self, ttl: u8) {
-        self.rest = self.rest & !(0xff << TTL_AT) | (ttl as u64) << TTL_AT;
+    pub const fn take_hop(&mut self) {
+        self.rest = self.rest.wrapping_sub(1 << TTL_AT);
     }
 
     /// Notes that Don't Fragment was cleared.

@@ -254,13 +254,21 @@ fn rewrite(fixed: &mut [u8; Repr::LEN], new: [u8; 2], at: impl Fn(&mut [u8; Repr
 
 /// Takes one hop from the time to live; the new value, or `None` (packet untouched) where it
 /// was 0 or 1 and the packet may not be forwarded (RFC 1812 §5.3.1).
-#[inline]
+#[inline(always)]
 pub fn decrement_ttl(packet: &mut [u8]) -> Option<u8> {
-    let fixed = packet.first_chunk_mut::<{ Repr::LEN }>()?;
-    let ttl = fixed[8].checked_sub(1).filter(|ttl| *ttl > 0)?;
-    let new = [ttl, fixed[9]];
-    rewrite(fixed, new, |[_, _, _, _, _, _, _, _, a, b, ..]| [a, b]);
-    Some(ttl)
+    // Time to live, protocol and checksum are one word.
+    let (_, rest) = packet.first_chunk_mut::<{ Repr::LEN }>()?.split_first_chunk_mut::<8>()?;
+    let word = rest.first_chunk_mut::<4>()?;
+    let old = u32::from_be_bytes(*word);
+    if old >> 24 <= 1 {
+        return None;
+    }
+    // RFC 1624 §3 eqn. 3, where new and old word differ by 0x100 whatever they are.
+    let sum = (!old & 0xffff) + 0xfeff;
+    let sum = !((sum & 0xffff) + (sum >> 16)) & 0xffff;
+    let new = (old - 0x0100_0000) & 0xffff_0000 | sum;
+    *word = new.to_be_bytes();
+    Some((new >> 24) as u8)
 }
 
 /// Replaces DSCP and ECN. A packet shorter than a header is left alone.

@@ -8,7 +8,8 @@
 use std::net::IpAddr;
 
 use super::forward;
-use crate::net::eth::Mac;
+use crate::net::eth::{self, Mac, ethertype};
+use crate::net::{fill, vlan};
 pub use crate::sa::outbound::ExitRef;
 
 /// Notes kept; a power of two. Next hops beyond it are looked up for every packet.
@@ -33,6 +34,32 @@ pub struct Exit {
 }
 
 const _: () = assert!(size_of::<Exit>() == 64, "a note is one cache line");
+
+impl Exit {
+    /// Octets of the link header of a packet that leaves here: Ethernet, and the tag if the interface has one.
+    #[inline(always)]
+    pub const fn link_length(&self) -> usize {
+        if self.vlan == 0 { eth::Repr::LEN } else { eth::Repr::LEN + vlan::Repr::LEN }
+    }
+
+    /// Writes the link header of an IP packet to the start of `out`; `None` when there is no room.
+    #[inline(always)]
+    pub fn emit(&self, out: &mut [u8], v4: bool) -> Option<()> {
+        let kind = if v4 { ethertype::IPV4 } else { ethertype::IPV6 };
+        let out: &mut [u8; eth::Repr::LEN] = match self.vlan {
+            0 => out.first_chunk_mut()?,
+            id => {
+                let (tagged, kind_at) = out.split_first_chunk_mut()?;
+                let tag = vlan::Repr { priority: 0, drop_eligible: false, id, ethertype: kind };
+                tag.emit(kind_at).ok()?;
+                tagged
+            }
+        };
+        let kind = if self.vlan == 0 { kind } else { ethertype::VLAN };
+        fill(out, &[&self.addresses, &kind.to_be_bytes()]);
+        Some(())
+    }
+}
 
 /// The notes of one worker.
 #[derive(Debug)]
@@ -69,7 +96,7 @@ impl Exits {
     }
 
     /// The exit that `at` remembers, if it is still to be believed.
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, at: ExitRef) -> Option<&Exit> {
         let exit = self.places.get(at.index as usize)?;
         (exit.stamp == at.stamp && exit.epoch == self.epoch).then_some(exit)

@@ -58,7 +58,7 @@ pub fn take_hop<F: Frame>(packet: &mut Packet<F>) -> bool {
     let v4 = packet.summary.is_v4();
     let data = packet.frame.data_mut();
     let left = if v4 { ipv4::decrement_ttl(data) } else { ipv6::decrement_hop_limit(data) };
-    left.inspect(|ttl| packet.summary.set_ttl(*ttl)).is_some()
+    left.inspect(|_| packet.summary.take_hop()).is_some()
 }
 
 /// Finds the exit of a packet in `instance`.

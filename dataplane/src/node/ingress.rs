@@ -25,8 +25,48 @@ pub enum Arrival {
     Kernel,
 }
 
-/// Reads one frame as the port gave it. `last` is the interface of the frame before: mostly this one's too.
+/// What usual frames that arrive on one port have in common: its interface without tag.
+#[derive(Debug, Clone, Copy)]
+pub struct Home {
+    /// Of every packet.
+    meta: Meta,
+    /// Its MAC address as [`Link::destination`].
+    mac: u64,
+}
+
+impl Home {
+    /// The interface without tag of `port`, if it has one.
+    pub fn of(port: u16, snapshot: &Snapshot) -> Option<Home> {
+        let Interface { instance, mac, .. } = *snapshot.interface(port, 0)?;
+        let meta = Meta { port, vlan: 0, instance, origin: Origin::Wire, framed: true };
+        Some(Home { meta, mac: Link::word(mac) })
+    }
+
+    /// The instance its packets belong to.
+    pub const fn instance(&self) -> u16 {
+        self.meta.instance
+    }
+}
+
+/// Reads a frame of the usual shape: without tag, for this station alone, its IP header as [`Summary::usual`]
+/// knows it. The frame then holds the packet, of which nothing has been asked yet but whether it can be read;
+/// where it goes is the caller's to ask ([`judge`]). Any other frame is left as it is and [`receive`]'s.
 #[inline(always)]
+pub fn receive_usual<F: Frame>(frame: &mut F, home: &Home) -> Option<Summary> {
+    let (link, packet) = frame.data().split_first_chunk::<{ eth::Repr::LEN }>()?;
+    let destination = u64::from_be_bytes(*link.first_chunk()?);
+    let kind = u16::from_be_bytes(*link.last_chunk()?);
+    if (destination ^ home.mac) >> 16 != 0 || !matches!(kind, ethertype::IPV4 | ethertype::IPV6) {
+        return None;
+    }
+    let summary = Summary::usual(packet, kind == ethertype::IPV4)?;
+    // What follows the packet is link padding.
+    frame.reshape(eth::Repr::LEN as isize, summary.length())?;
+    *frame.meta_mut() = home.meta;
+    Some(summary)
+}
+
+/// Reads one frame as the port gave it. `last` is the interface of the frame before: mostly this one's too.
 pub fn receive<F: Frame>(
     frame: &mut F,
     snapshot: &Snapshot,
@@ -88,7 +128,6 @@ impl Link {
     }
 }
 
-#[inline(always)]
 fn sort<F: Frame>(frame: &mut F, instance: u16, link: &Link, snapshot: &Snapshot) -> Result<Arrival, Drop> {
     let v4 = match link.ethertype {
         ethertype::IPV4 => true,
@@ -115,17 +154,23 @@ fn sort<F: Frame>(frame: &mut F, instance: u16, link: &Link, snapshot: &Snapshot
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Judged {
+/// Whose a packet from the wire is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judged {
+    /// This machine's.
     Local,
+    /// Somebody else's.
     Transit,
+    /// The kernel's, as it came.
     Kernel,
 }
 
-#[inline(always)]
-fn judge(summary: &Summary, instance: u16, group: bool, snapshot: &Snapshot) -> Result<Judged, Drop> {
+/// Whose a packet from the wire is, if its addresses can be true. `group` says that its frame was not for this
+/// station alone. Answers depend on the snapshot, the instance and the addresses, and on nothing else: who
+/// remembers one ([`super::memo`]) need not ask again.
+pub fn judge(summary: &Summary, instance: u16, group: bool, snapshot: &Snapshot) -> Result<Judged, Drop> {
     let (v4, [source, destination]) = (summary.is_v4(), summary.ends());
-    if is_impossible(v4, source) || snapshot.is_ours(instance, v4, source) {
+    if is_bad_source(instance, v4, source, snapshot) {
         return Err(Drop::BadSource);
     }
     if !group && snapshot.is_ours(instance, v4, destination) {
@@ -139,6 +184,11 @@ fn judge(summary: &Summary, instance: u16, group: bool, snapshot: &Snapshot) -> 
         true => Err(Drop::BadSource),
         false => Ok(Judged::Transit),
     }
+}
+
+/// Whether no packet from a wire can truly come from `source`.
+pub fn is_bad_source(instance: u16, v4: bool, source: Words, snapshot: &Snapshot) -> bool {
+    is_impossible(v4, source) || snapshot.is_ours(instance, v4, source)
 }
 
 /// Puts the Ethernet header back in front of a packet: its own where that is still there, else `made_up`;

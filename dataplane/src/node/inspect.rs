@@ -28,21 +28,21 @@ pub enum Inner {
 /// The frame's data is the whole ESP packet; `outer_class` is the traffic class it arrived with.
 #[inline(always)]
 pub fn inspect<F: Frame>(frame: &mut F, outer_class: u8, hot: &Hot) -> Result<Inner, Drop> {
-    let trailer = trailer_of(frame.data())?;
+    let text = text_of(frame.data())?;
+    let trailer = esp::Trailer::parse(text).map_err(|_| Drop::BadPadding)?;
     let v4 = match trailer.next_header {
         protocol::NONE => return Ok(Inner::Dummy),
         protocol::IPV4 => true,
         protocol::IPV6 => false,
         _ => return Err(Drop::BadNextHeader),
     };
-    frame.truncate(esp::Repr::LEN + IV_LEN + trailer.payload_length);
-    frame.trim_front(esp::Repr::LEN + IV_LEN);
-    let mut summary = match Summary::read(frame.data()) {
-        Ok(summary) if summary.is_v4() == v4 => summary,
-        _ => return Err(Drop::MalformedInner),
+    let packet = text.get(..trailer.payload_length).unwrap_or_default();
+    let mut summary = match Summary::usual(packet, v4) {
+        Some(summary) => summary,
+        None => unusual(packet, v4)?,
     };
     // What follows the packet is padding against traffic analysis (RFC 4303 §2.7).
-    frame.truncate(summary.length());
+    frame.reshape((esp::Repr::LEN + IV_LEN) as isize, summary.length()).ok_or(Drop::MalformedInner)?;
     if !hot.admits(&summary) && !quotes_admitted(frame.data(), summary, hot) {
         return Err(Drop::PolicyError);
     }
@@ -57,10 +57,14 @@ pub fn inspect<F: Frame>(frame: &mut F, outer_class: u8, hot: &Hot) -> Result<In
 }
 
 #[inline(always)]
-fn trailer_of(data: &[u8]) -> Result<esp::Trailer, Drop> {
+fn text_of(data: &[u8]) -> Result<&[u8], Drop> {
     let end = data.len().saturating_sub(ICV_LEN);
-    let text = data.get(esp::Repr::LEN + IV_LEN..end).ok_or(Drop::EspLength)?;
-    esp::Trailer::parse(text).map_err(|_| Drop::BadPadding)
+    data.get(esp::Repr::LEN + IV_LEN..end).ok_or(Drop::EspLength)
+}
+
+#[inline(never)]
+fn unusual(packet: &[u8], v4: bool) -> Result<Summary, Drop> {
+    Summary::read(packet).ok().filter(|summary| summary.is_v4() == v4).ok_or(Drop::MalformedInner)
 }
 
 /// An ICMP error comes from a router between, whose address is in no selector; it passes if it answers a

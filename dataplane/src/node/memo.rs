@@ -39,6 +39,10 @@ pub enum Key {
     V6([u64; 7]),
 }
 
+/// Where a flow would be remembered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Place(u64);
+
 /// The flows one worker remembers.
 #[derive(Debug)]
 pub struct Memo {
@@ -80,21 +84,29 @@ impl Memo {
         }
     }
 
-    /// Asks for the lines in which a flow would be, to look it up soon.
-    #[inline]
-    pub fn prefetch(&self, key: &Key) {
+    /// Asks for the lines in which a flow would be, to look it up soon; [`Memo::find`] wants to know where that is.
+    #[inline(always)]
+    pub fn prefetch(&self, key: &Key) -> Place {
         match key {
-            Key::V4(key) => self.v4.prefetch(hash(key, self.secret)),
-            Key::V6(key) => self.v6.prefetch(hash(key, self.secret)),
+            Key::V4(key) => {
+                let hash = hash(key, self.secret);
+                self.v4.prefetch(hash);
+                Place(hash)
+            }
+            Key::V6(key) => {
+                let hash = hash(key, self.secret);
+                self.v6.prefetch(hash);
+                Place(hash)
+            }
         }
     }
 
-    /// Where packets of a flow go, if that is remembered.
-    #[inline]
-    pub fn find(&self, key: &Key) -> Option<Way> {
+    /// Where packets of a flow go, if that is remembered in the place of the flow.
+    #[inline(always)]
+    pub fn find(&self, key: &Key, Place(hash): Place) -> Option<Way> {
         match key {
-            Key::V4(key) => unpacked(self.v4.find(hash(key, self.secret), key)?),
-            Key::V6(key) => unpacked(self.v6.find(hash(key, self.secret), key)?),
+            Key::V4(key) => unpacked(self.v4.find(hash, key)?),
+            Key::V6(key) => unpacked(self.v6.find(hash, key)?),
         }
     }
 
@@ -136,7 +148,7 @@ const fn packed(way: Way) -> u64 {
     }
 }
 
-#[inline]
+#[inline(always)]
 const fn unpacked(word: u64) -> Option<Way> {
     match word >> 56 {
         SEAL => Some(Way::Seal(SaRef { worker: WorkerId((word >> 32) as u8), slot: word as u32 })),
@@ -195,7 +207,7 @@ impl<const W: usize, const N: usize> Table<W, N> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn find<const K: usize>(&self, hash: u64, key: &[u64; K]) -> Option<u64> {
         let at = self.at(hash);
         found(self.lines().get(at)?, key).or_else(|| found(self.lines().get(at ^ 1)?, key))
@@ -218,10 +230,12 @@ impl<const W: usize, const N: usize> Table<W, N> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn found<const W: usize, const N: usize, const K: usize>(line: &Line<W, N>, key: &[u64; K]) -> Option<u64> {
     for entry in &line.0 {
-        if entry.first_chunk::<K>() == Some(key) {
+        // Word by word: a key that was just put together word by word is slow to load in larger pieces.
+        let differ = entry.iter().zip(key).fold(0, |differ, (held, word)| differ | (held ^ word));
+        if differ == 0 {
             return entry.last().copied();
         }
     }
@@ -286,8 +300,8 @@ mod tests {
                 let (packet, origin) = (packet(v6, 1, host, port, upper), if tunnel { Origin::Tunnel } else { Origin::Wire });
                 let (meta, flow) = (meta(instance, origin), packet.flow());
                 let key = memo.key(&meta, &packet);
-                memo.prefetch(&key);
-                prop_assert_eq!(memo.find(&key), model.get(&(instance, tunnel, flow)).copied());
+                let place = memo.prefetch(&key);
+                prop_assert_eq!(memo.find(&key, place), model.get(&(instance, tunnel, flow)).copied());
                 match step {
                     0 => {
                         memo.forget();
@@ -296,7 +310,7 @@ mod tests {
                     _ => {
                         memo.remember(&key, way(value));
                         model.insert((instance, tunnel, flow), way(value));
-                        prop_assert_eq!(memo.find(&key), Some(way(value)));
+                        prop_assert_eq!(memo.find(&key, place), Some(way(value)));
                     }
                 }
             }
@@ -315,7 +329,7 @@ mod tests {
         for (n, key) in keys.iter().enumerate() {
             memo.remember(key, way(n as u32));
         }
-        let found = keys.iter().enumerate().filter(|(n, key)| match memo.find(key) {
+        let found = keys.iter().enumerate().filter(|(n, key)| match memo.find(key, memo.prefetch(key)) {
             Some(found) => {
                 assert_eq!(found, way(*n as u32));
                 true
@@ -333,7 +347,8 @@ mod tests {
         let key = memo.key(&meta(0, Origin::Wire), &packet(true, 1, 9, 1, 0));
         memo.remember(&key, way(4));
         memo.forget();
-        assert_eq!(memo.find(&memo.key(&meta(0, Origin::Wire), &packet(true, 1, 9, 1, 0))), None);
+        let key = memo.key(&meta(0, Origin::Wire), &packet(true, 1, 9, 1, 0));
+        assert_eq!(memo.find(&key, memo.prefetch(&key)), None);
         assert!(memo.v6.lines().iter().all(|line| line.0.as_flattened().iter().all(|word| *word == 0)));
     }
 }

@@ -1,7 +1,7 @@
 //! Encrypts: sequence number, headers and trailer, a burst under many keys (RFC 4303 §3.3, RFC 4106,
 //! RFC 3948; DP-03, DP-15, DP-16).
 //!
-//! Two passes: [`prepare`] each packet, which makes it an outer packet in all but its text, and [`seal`] the
+//! Two passes: [`lay_out`] each packet, which makes it an outer packet in all but its text, and [`seal`] the
 //! burst. Size is asked first ([`fit`]); cutting, ICMP and the exit are the caller's. A packet that either
 //! pass refuses is dropped, never sent as it is.
 
@@ -14,11 +14,12 @@ use crate::io::Frame;
 use crate::net::flow::Summary;
 use crate::net::{esp, fill, ipv4, ipv6, protocol, udp};
 use crate::node::Packet;
-use crate::node::exit::ExitRef;
+use crate::node::exit::Exit;
 use crate::sa::fact::Facts;
 use crate::sa::outbound::{Hot, Stopped};
 use crate::sa::spi::Spi;
-use crate::sa::suite::{self, Aad, ICV_LEN, IV_LEN};
+use crate::sa::sequence::Number;
+use crate::sa::suite::{Aad, ICV_LEN, IV_LEN};
 use crate::sa::table::OutboundTable;
 use crate::sa::wrap::{Varying, Wrap};
 use crate::verdict::Drop;
@@ -51,8 +52,8 @@ pub fn fit<F: Frame>(packet: &mut Packet<F>, wrap: &Wrap) -> Fit {
     if packet.summary.dont_fragment() { Fit::TooBig(limit) } else { Fit::Cut(limit) }
 }
 
-/// A packet on its way through encryption. The frame's data is the outer packet, from its IP header to its
-/// ICV; the text is still in clear.
+/// A packet on its way through encryption. The frame's data ends with the ICV and begins with the outer packet, or
+/// with the frame it is to leave in, where that was known already; the text is still in clear.
 #[derive(Debug)]
 pub struct Sealing<F> {
     /// The outer packet, until it goes on.
@@ -60,73 +61,98 @@ pub struct Sealing<F> {
     /// The slot that sends it.
     pub slot: u32,
     /// The SA that sends it.
-    pub spi: Spi,
-    /// Where the last packet of the SA left.
-    pub exit: ExitRef,
-    /// Instance it leaves in.
-    pub instance: u16,
-    /// Largest outer packet, if the port's MTU allows more.
-    pub limit: u16,
-    /// Octets of the outer IP and UDP headers.
+    spi: Spi,
+    /// Octets of the link header in front of the outer packet; 0 for a packet whose exit is to be looked up.
+    pub link: u8,
+    /// Octets of outer IP and UDP headers.
     headers: u8,
     /// Whether [`seal`] has encrypted it. What it has not must not leave.
     pub sealed: bool,
-    /// Whether the outer IP header is version 4.
-    pub v4: bool,
     /// Whether its UDP checksum is to be computed, see [`finish`].
     owes_checksum: bool,
-    /// Its number under the SA.
-    sequence: u64,
-    /// Room for the associated data, made when it is encrypted.
+    nonce: [u8; 12],
     aad: Aad,
 }
 
+/// What is to be known of an SA to encrypt what [`lay_out`] has laid out, and facts about it.
+#[derive(Debug)]
+pub struct Laid {
+    spi: Spi,
+    link: u8,
+    headers: u8,
+    owes_checksum: bool,
+    number: Number,
+    nonce: [u8; 12],
+    aad: Aad,
+    /// What this packet makes true of its SA.
+    pub facts: Facts,
+}
+
 impl<F> Sealing<F> {
-    /// A packet that [`prepare`] has laid out under the SA in `slot`.
+    /// A packet that was laid out under the SA in `slot`.
     #[inline(always)]
-    pub fn new(frame: F, slot: u32, hot: &Hot) -> Sealing<F> {
-        let Hot { wrap, exit, .. } = hot;
-        Sealing {
-            frame: Some(frame),
-            slot,
-            spi: hot.spi(),
-            exit: *exit,
-            instance: wrap.instance,
-            limit: wrap.outer_mtu,
-            headers: wrap.length().unwrap_or(0) as u8,
-            sealed: false,
-            v4: wrap.is_v4(),
-            owes_checksum: wrap.owes_checksum(),
-            sequence: hot.last_sequence(),
-            aad: Aad::EMPTY,
-        }
+    pub fn new(frame: F, slot: u32, laid: Laid) -> Sealing<F> {
+        let Laid { spi, link, headers, owes_checksum, nonce, aad, .. } = laid;
+        Sealing { frame: Some(frame), slot, spi, link, headers, sealed: false, owes_checksum, nonce, aad }
     }
 }
 
-/// Takes a sequence number and lays headers, IV and trailer around the packet (RFC 4303 §3.3.2, §3.3.3).
+impl Laid {
+    /// The sequence number it took.
+    #[inline(always)]
+    pub const fn sequence(&self) -> u64 {
+        self.number.get()
+    }
+}
+
+/// Takes a sequence number and lays link header, outer headers, IV and trailer around a packet (RFC 4303 §3.3.2,
+/// §3.3.3), all at once: the link header where `exit` is known and takes the packet whole.
 /// `id` is the IPv4 identification of the outer packet, unique among the fragmentable packets of this machine
 /// for as long as can be (RFC 6864 §4.3).
 #[inline(always)]
-pub fn prepare<F: Frame>(frame: &mut F, summary: &Summary, hot: &mut Hot, id: u16) -> Result<Facts, Drop> {
+pub fn lay_out<F: Frame>(
+    frame: &mut F,
+    summary: &Summary,
+    hot: &mut Hot,
+    exit: Option<&Exit>,
+    id: u16,
+) -> Result<Laid, Drop> {
+    let length = frame.len();
     let next_header = if summary.is_v4() { protocol::IPV4 } else { protocol::IPV6 };
-    let trailer = esp::Trailer::aligned(frame.len(), next_header);
+    let trailer = esp::Trailer::aligned(length, next_header);
     let headers = hot.wrap.length().ok_or(Drop::NoRoom)?;
-    let (front, back) = (headers + esp::Repr::LEN + IV_LEN, trailer.length() + ICV_LEN);
+    let behind = esp::Repr::LEN + IV_LEN + length + trailer.length() + ICV_LEN;
+    let exit = exit.filter(|exit| headers + behind <= usize::from(exit.mtu.min(hot.wrap.outer_mtu)));
+    let link = exit.map_or(0, Exit::link_length);
+    let front = link + headers + esp::Repr::LEN + IV_LEN;
     // Room first: a number once taken must not be wasted, and a packet half built must not be sent.
-    if frame.headroom() < front || frame.tailroom() < back {
-        return Err(Drop::NoRoom);
-    }
+    let out = frame.reshape(-(front as isize), link + headers + behind).ok_or(Drop::NoRoom)?;
+    let (outside, inside) = out.split_at_mut_checked(front).ok_or(Drop::NoRoom)?;
+    let end = inside.get_mut(length..).and_then(<[u8]>::first_chunk_mut).ok_or(Drop::NoRoom)?;
     let (number, facts) = hot.number(summary.length()).map_err(stopped_reason)?;
-    trailer.emit(frame.append(back).ok_or(Drop::NoRoom)?).map_err(|_| Drop::NoRoom)?;
-    let behind = frame.len() + esp::Repr::LEN + IV_LEN;
-    let out = frame.prepend(front).ok_or(Drop::NoRoom)?;
-    let (outer, inner) = out.split_at_mut_checked(headers).ok_or(Drop::NoRoom)?;
-    let class = summary.traffic_class();
+    trailer.emit_aligned(end);
+    let (outside, esp) = outside.split_last_chunk_mut().ok_or(Drop::NoRoom)?;
+    let esp: &mut [u8; esp::Repr::LEN + IV_LEN] = esp;
+    fill(esp, &[&hot.spi().0.to_be_bytes(), &number.low().to_be_bytes(), &number.iv()]);
+    let (frame_header, outer) = outside.split_at_mut_checked(link).ok_or(Drop::NoRoom)?;
     let dont_fragment = hot.wrap.outer_df(summary.dont_fragment()) && !hot.wrap.must_pass(summary);
+    let class = summary.traffic_class();
     hot.wrap.emit(outer, Varying { class, dont_fragment, id, behind }).ok_or(Drop::NoRoom)?;
-    let inner: &mut [u8; esp::Repr::LEN + IV_LEN] = inner.first_chunk_mut().ok_or(Drop::NoRoom)?;
-    fill(inner, &[&hot.spi().0.to_be_bytes(), &number.low().to_be_bytes(), &number.iv()]);
-    Ok(facts)
+    if let Some(exit) = exit {
+        exit.emit(frame_header, hot.wrap.is_v4()).ok_or(Drop::NoRoom)?;
+        let meta = frame.meta_mut();
+        (meta.port, meta.vlan) = (exit.port, exit.vlan);
+    }
+    Ok(Laid {
+        spi: hot.spi(),
+        link: link as u8,
+        headers: headers as u8,
+        owes_checksum: hot.wrap.owes_checksum(),
+        nonce: number.nonce(hot.salt()),
+        aad: hot.aad(number.get()),
+        number,
+        facts,
+    })
 }
 
 /// The drop reason of an SA that sends nothing more.
@@ -143,21 +169,19 @@ pub fn seal<F: Frame>(sealings: &mut [Sealing<F>], outbound: &OutboundTable) {
     for burst in sealings.chunks_mut(BURST) {
         let mut lanes = ArrayVec::<Seal<'_>, BURST>::new();
         for sealing in burst {
-            let Sealing { frame, slot, spi, headers, sequence, aad, sealed, .. } = sealing;
+            let Sealing { frame, slot, spi, link, headers, nonce, aad, sealed, .. } = sealing;
             let hot = outbound.hot(*slot).filter(|hot| hot.spi() == *spi);
             let (Some(frame), Some(hot)) = (frame, hot) else { continue };
-            let text_at = usize::from(*headers) + esp::Repr::LEN + IV_LEN;
+            let text_at = usize::from(*link) + usize::from(*headers) + esp::Repr::LEN + IV_LEN;
             let Some((text, tag)) = text_and_tag(frame.data_mut(), text_at) else { continue };
-            let nonce = suite::nonce(hot.salt(), sequence.to_be_bytes());
-            *aad = hot.aad(*sequence);
-            lanes.push(Seal::new(hot.key(), nonce, aad.as_bytes(), text, tag));
+            lanes.push(Seal::new(hot.key(), *nonce, aad.as_bytes(), text, tag));
             *sealed = true;
         }
         seal_burst(&mut lanes);
     }
 }
 
-#[inline]
+#[inline(always)]
 fn text_and_tag(packet: &mut [u8], at: usize) -> Option<(&mut [u8], &mut [u8; ICV_LEN])> {
     packet.get_mut(at..)?.split_last_chunk_mut()
 }
@@ -169,7 +193,7 @@ pub fn finish<F: Frame>(sealing: &mut Sealing<F>) {
     if sealing.owes_checksum
         && let Some(frame) = &mut sealing.frame
     {
-        set_checksum(frame.data_mut());
+        set_checksum(frame.data_mut().get_mut(usize::from(sealing.link)..).unwrap_or_default());
     }
 }
 

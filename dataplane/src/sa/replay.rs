@@ -137,7 +137,9 @@ impl Window {
         let Guess(sequence) = guess;
         self.judge(sequence)?;
         if self.size > 0 {
-            self.advance(sequence);
+            if sequence / WORD > self.top / WORD {
+                self.advance(sequence);
+            }
             self.mark(sequence);
         }
         self.top = self.top.max(sequence);
@@ -183,22 +185,21 @@ impl Window {
         if seen { Err(Replayed::Duplicate { sequence }) } else { Ok(()) }
     }
 
-    /// Clears the words between the old right edge and the new one.
-    #[inline]
+    /// Clears the words between the old right edge and the new one, which lies in a later word.
     fn advance(&mut self, sequence: u64) {
         let (from, to) = (self.top / WORD, sequence / WORD);
         let ahead = to.saturating_sub(from).min(self.words.len() as u64);
         for index in (to + 1 - ahead)..=to {
-            if ahead > 0 {
-                self.set(index, 0);
-            }
+            self.set(index, 0);
         }
     }
 
     #[inline]
     fn mark(&mut self, sequence: u64) {
-        let word = self.word(sequence) | bit(sequence);
-        self.set(sequence / WORD, word);
+        let index = self.index(sequence / WORD);
+        if let Some(word) = self.words.get_mut(index) {
+            *word |= bit(sequence);
+        }
     }
 
     #[inline]

@@ -36,6 +36,8 @@ pub struct Wrap {
     sum: u32,
     /// Largest inner packet: IPv4 without and with Don't Fragment, IPv6.
     limits: [u32; 3],
+    /// Largest inner packet of which nothing more is to be asked, see [`Wrap::takes`].
+    unasked: u32,
     /// Instance the ESP packets leave in.
     pub instance: u16,
     /// Largest outer packet, if not the port's MTU alone decides.
@@ -84,6 +86,7 @@ impl Wrap {
             clear_inner_df: encapsulation.clear_inner_df,
             sum: 0,
             limits: [0; 3],
+            unasked: 0,
             instance: encapsulation.instance,
             outer_mtu: encapsulation.outer_mtu.unwrap_or(u16::MAX),
             tcp_mss: encapsulation.tcp_mss.unwrap_or(0),
@@ -91,6 +94,8 @@ impl Wrap {
         wrap.length = wrap.lay_out(encapsulation).unwrap_or(0) as u8;
         let limit = |inner_df| wrap.inner_limit(encapsulation, inner_df);
         wrap.limits = [limit(false), limit(true), limit(true).max(SMALLEST_IPV6_MTU)];
+        // SYNs are looked for where their MSS is to be lowered.
+        wrap.unasked = if wrap.tcp_mss == 0 { wrap.limits.into_iter().fold(u32::MAX, u32::min) } else { 0 };
         wrap
     }
 
@@ -170,6 +175,12 @@ impl Wrap {
         limit as usize
     }
 
+    /// Whether the tunnel takes an inner packet as it is, whatever it is; else it is to be asked in full.
+    #[inline(always)]
+    pub const fn takes(&self, inner: &Summary) -> bool {
+        inner.length() <= self.unasked as usize
+    }
+
     /// Don't Fragment of the outer packet; IPv6 is never cut on the way (RFC 8200 §5), but may be by us.
     #[inline]
     pub const fn outer_df(&self, inner: bool) -> bool {
@@ -197,7 +208,7 @@ impl Wrap {
     }
 
     /// Writes the headers to the start of `out`; `None` if the packet would be too long, or `out` too short.
-    #[inline]
+    #[inline(always)]
     pub fn emit(&self, out: &mut [u8], varying: Varying) -> Option<()> {
         let class = varying.class & self.class_mask | self.class;
         match (self.v4, self.udp) {
@@ -211,20 +222,23 @@ impl Wrap {
         }
     }
 
-    #[inline]
+    /// As words: octets stored one by one would cost more than all the rest.
+    #[inline(always)]
     fn emit_v4(&self, out: &mut [u8; ipv4::Repr::LEN], class: u8, varying: &Varying) -> Option<()> {
         let total = u16::try_from(usize::from(self.length) + varying.behind).ok()?;
         let flags = u16::from(varying.dont_fragment) << 14;
-        *out = *self.template.first_chunk()?;
         let sum = self.sum + u32::from(class) + u32::from(total) + u32::from(varying.id) + u32::from(flags);
         // Twice: seven 16-bit words and their carries leave at most one carry.
         let once = (sum & 0xffff) + (sum >> 16);
         let checksum = !(((once & 0xffff) + (once >> 16)) as u16);
-        out[1] = class;
-        [out[2], out[3]] = total.to_be_bytes();
-        [out[4], out[5]] = varying.id.to_be_bytes();
-        [out[6], out[7]] = flags.to_be_bytes();
-        [out[10], out[11]] = checksum.to_be_bytes();
+        let (fields, _) = self.template.as_chunks::<4>();
+        let [_, _, fixed, source, destination, ..] = fields else { return None };
+        let (fields, _) = out.as_chunks_mut::<4>();
+        let [first, second, third, from, to] = fields else { return None };
+        *first = (0x4500_0000 | u32::from(class) << 16 | u32::from(total)).to_be_bytes();
+        *second = (u32::from(varying.id) << 16 | u32::from(flags)).to_be_bytes();
+        *third = (u32::from_be_bytes(*fixed) & 0xffff_0000 | u32::from(checksum)).to_be_bytes();
+        (*from, *to) = (*source, *destination);
         Some(())
     }
 
