@@ -62,6 +62,14 @@ fn an_mbuf_grows_and_shrinks_at_both_ends_and_refuses_more_than_it_has() {
     assert!(mbuf.prepend(127).is_none() && mbuf.prepend(usize::MAX).is_none());
     assert!(mbuf.append(250).is_none() && mbuf.append(usize::MAX).is_none());
     assert_eq!(mbuf.prepend(126).unwrap().len(), 126);
+    // The same with one call, both ways, and nothing changes where the buffer ends.
+    let (len, room) = (mbuf.len(), mbuf.tailroom());
+    assert_eq!(mbuf.reshape(126, 2).unwrap(), b"a ");
+    assert!(mbuf.reshape(-127, 2).is_none() && mbuf.reshape(1, len + room).is_none());
+    assert!(mbuf.reshape(isize::MIN, 1).is_none() && mbuf.reshape(0, usize::MAX).is_none());
+    assert_eq!((mbuf.headroom(), mbuf.data()), (126, &b"a "[..]));
+    assert_eq!(mbuf.reshape(-126, len + room).unwrap().len(), len + room);
+    assert_eq!(mbuf.reshape(0, len).unwrap().len(), len);
     assert_eq!(mbuf.append(249).unwrap().len(), 249);
     assert_eq!((mbuf.headroom(), mbuf.tailroom(), mbuf.len()), (0, 0, 384));
     mbuf.trim_front(128);

@@ -336,6 +336,12 @@ mod tests {
         frame.trim_front(2);
         frame.truncate(6);
         assert_eq!(frame.data(), b"packet");
+        assert_eq!(frame.reshape(2, 3).unwrap(), b"cke");
+        assert_eq!(frame.reshape(-2, 6).unwrap(), b"packet");
+        let start = HEADROOM as isize;
+        assert!(frame.reshape(-start - 1, 1).is_none() && frame.reshape(isize::MIN, 1).is_none());
+        assert!(frame.reshape(1, ROOM).is_none() && frame.reshape(0, usize::MAX).is_none());
+        assert_eq!(frame.data(), b"packet");
         frame.trim_front(100);
         assert!(frame.is_empty());
     }
