@@ -84,7 +84,7 @@ impl Memo {
         }
     }
 
-    /// Asks for the lines in which a flow would be, to look it up soon; [`Memo::find`] wants to know where that is.
+    /// Asks for the line in which a flow would be first, to look it up soon; [`Memo::find`] wants to know where that is.
     #[inline(always)]
     pub fn prefetch(&self, key: &Key) -> Place {
         match key {
@@ -200,10 +200,9 @@ impl<const W: usize, const N: usize> Table<W, N> {
 
     #[inline]
     fn prefetch(&self, hash: u64) {
-        let at = self.at(hash);
-        if let (Some(line), Some(neighbour)) = (self.lines().get(at), self.lines().get(at ^ 1)) {
+        // Most entries are where their hash names; the neighbour would cost a line more of every packet.
+        if let Some(line) = self.lines().get(self.at(hash)) {
             prefetch::read(line);
-            prefetch::read(neighbour);
         }
     }
 

@@ -30,7 +30,7 @@ pub struct ShardTable {
 }
 
 /// Cache lines of a hot half that are asked for ahead: up to the key, and what of the key every packet needs.
-const HOT_LINES: usize = 8;
+const HOT_LINES: usize = 7;
 
 /// Something does not fit where it was sent: our own fault. The value comes back.
 #[derive(Debug)]
