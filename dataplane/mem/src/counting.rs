@@ -11,11 +11,17 @@ pub struct Counting;
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
     static RELEASES: Cell<u64> = const { Cell::new(0) };
+    static OCTETS: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Allocations and reallocations this thread has made, if [`Counting`] is the global allocator.
 pub fn allocations() -> u64 {
     ALLOCATIONS.get()
+}
+
+/// Octets this thread has asked for, whatever became of them since. What the allocator adds is not in it.
+pub fn octets() -> u64 {
+    OCTETS.get()
 }
 
 /// Allocations this thread has given back, whoever made them.
@@ -28,6 +34,7 @@ pub fn releases() -> u64 {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        OCTETS.set(OCTETS.get() + layout.size() as u64);
         // SAFETY: the caller keeps `alloc`'s contract.
         unsafe { System.alloc(layout) }
     }
@@ -40,6 +47,7 @@ unsafe impl GlobalAlloc for Counting {
 
     unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        OCTETS.set(OCTETS.get() + size as u64);
         // SAFETY: the caller keeps `realloc`'s contract, and `place` came from `System` above.
         unsafe { System.realloc(place, layout, size) }
     }

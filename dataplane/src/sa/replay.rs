@@ -1,5 +1,6 @@
 //! The anti-replay window (RFC 4303 §3.4.3) with extended sequence numbers (RFC 4303 App. A2),
-//! kept as a ring of words that is never shifted (RFC 6479).
+//! kept as a ring of bits that is never shifted (after RFC 6479, but to the bit: the places that the right
+//! edge passes over are cleared and no others, so that the ring has no word to spare).
 //!
 //! A packet is checked before decryption and committed after its ICV has verified; between the two
 //! travels a [`Guess`], which carries the full 64-bit number the decryption uses. The window moves
@@ -23,7 +24,8 @@ pub struct Window {
     /// Window size in packets; 0 means anti-replay is off.
     size: u64,
     esn: bool,
-    /// A power of two of words; bit `n % WORD` of word `n / WORD % len` is number `n`.
+    /// A power of two of words, no fewer bits than the window has numbers; bit `n % WORD` of word
+    /// `n / WORD % len` is number `n`, of as many numbers up to `top` as there are bits.
     words: Box<[u64]>,
 }
 
@@ -74,10 +76,13 @@ impl Window {
         if !(SMALLEST..=LARGEST).contains(&size) {
             return Err(BadSize { size });
         }
-        // One word more than the size, so that clearing the word ahead never clears one inside
-        // the window (RFC 6479 §2); rounded up, so that a mask finds the word.
-        let words = (u64::from(size).div_ceil(WORD) + 1).next_power_of_two();
-        Ok(Window { top: 0, size: u64::from(size), esn, words: vec![0; words as usize].into() })
+        let words = vec![0; Window::octets(size) / size_of::<u64>()];
+        Ok(Window { top: 0, size: u64::from(size), esn, words: words.into() })
+    }
+
+    /// Octets of the words of a window of `size`: as few as hold it, rounded up, so that a mask finds the word.
+    pub const fn octets(size: u32) -> usize {
+        (size as usize).div_ceil(WORD as usize).next_power_of_two() * size_of::<u64>()
     }
 
     /// No anti-replay service: every 32-bit number is accepted. Manual keys only (RFC 4303 §3.4.3
@@ -92,8 +97,6 @@ impl Window {
         let mut window = Window::new(size, esn)?;
         window.top = top;
         window.words.fill(u64::MAX);
-        // The right edge's own word also holds numbers still to come.
-        window.set(top / WORD, u64::MAX >> (WORD - 1 - top % WORD));
         Ok(window)
     }
 
@@ -136,12 +139,10 @@ impl Window {
     pub fn commit(&mut self, guess: Guess) -> Result<(), Replayed> {
         let Guess(sequence) = guess;
         self.judge(sequence)?;
-        if self.size > 0 {
-            if sequence / WORD > self.top / WORD {
-                self.advance(sequence);
-            }
-            self.mark(sequence);
+        if sequence.saturating_sub(self.top) > 1 {
+            self.pass_over(sequence);
         }
+        self.mark(sequence);
         self.top = self.top.max(sequence);
         Ok(())
     }
@@ -185,12 +186,25 @@ impl Window {
         if seen { Err(Replayed::Duplicate { sequence }) } else { Ok(()) }
     }
 
-    /// Clears the words between the old right edge and the new one, which lies in a later word.
-    fn advance(&mut self, sequence: u64) {
+    /// Clears the places of the numbers between the right edge and `sequence`: they have not been seen, and
+    /// those whose places they take fall out on the left.
+    fn pass_over(&mut self, sequence: u64) {
         let (from, to) = (self.top / WORD, sequence / WORD);
-        let ahead = to.saturating_sub(from).min(self.words.len() as u64);
-        for index in (to + 1 - ahead)..=to {
-            self.set(index, 0);
+        let (seen, left) = (up_to(self.top), !up_to(sequence));
+        if from == to {
+            return self.keep(to, seen | left);
+        }
+        self.keep(from, seen);
+        let between = (to - from - 1).min(self.words.len() as u64);
+        (to - between..to).for_each(|word| self.keep(word, 0));
+        self.keep(to, left);
+    }
+
+    #[inline]
+    fn keep(&mut self, word: u64, bits: u64) {
+        let index = self.index(word);
+        if let Some(word) = self.words.get_mut(index) {
+            *word &= bits;
         }
     }
 
@@ -208,14 +222,6 @@ impl Window {
     }
 
     #[inline]
-    fn set(&mut self, index: u64, word: u64) {
-        let index = self.index(index);
-        if let Some(place) = self.words.get_mut(index) {
-            *place = word;
-        }
-    }
-
-    #[inline]
     fn index(&self, word: u64) -> usize {
         word as usize & self.words.len().wrapping_sub(1)
     }
@@ -223,6 +229,11 @@ impl Window {
 
 const fn bit(sequence: u64) -> u64 {
     1 << (sequence % WORD)
+}
+
+/// The bits of a number and of those before it in its word.
+const fn up_to(sequence: u64) -> u64 {
+    u64::MAX >> (WORD - 1 - sequence % WORD)
 }
 
 #[cfg(test)]
