@@ -9,10 +9,12 @@
 //!
 //! Changes are made by [`memory`]; this file says how things lie, and looks up. Values are [`Code`]s; what they mean is [`super::route`]'s.
 
+mod known;
 mod memory;
 
 use super::pool::{Pool, TableFull, unit};
-use super::trie::{Bits, Trie};
+use super::trie::Bits;
+use known::Known;
 use memory::Level;
 use ravelin_mem::prefetch;
 use ravelin_mem::words::Words;
@@ -117,7 +119,7 @@ pub struct Shared {
 pub struct Prefixes {
     root: Root,
     /// What was set, to know what shows when a prefix goes.
-    all: Trie<Code>,
+    all: Known,
 }
 
 /// Which table; the one without prefixes unless it says otherwise.
@@ -127,7 +129,7 @@ pub struct Root(u32);
 impl Prefixes {
     /// An empty table.
     pub fn new(memory: &mut Memory) -> Result<Prefixes, TableFull> {
-        Ok(Prefixes { root: Root(memory.roots.take()?), all: Trie::default() })
+        Ok(Prefixes { root: Root(memory.roots.take()?), all: Known::default() })
     }
 
     /// By what a reader finds it.
@@ -136,7 +138,7 @@ impl Prefixes {
     }
 
     /// What was set.
-    pub const fn all(&self) -> &Trie<Code> {
+    pub const fn all(&self) -> &Known {
         &self.all
     }
 

@@ -87,9 +87,9 @@ impl Tables {
         }
         for v4 in [true, false] {
             let Some(prefixes) = self.prefixes.remove(&(instance, v4)) else { continue };
-            prefixes.all().for_each(|_, code| {
-                self.hops.release(&mut self.memory, *code);
-            });
+            for (_, code) in prefixes.all().iter() {
+                self.hops.release(&mut self.memory, code);
+            }
             prefixes.end(&mut self.memory);
         }
     }
@@ -155,11 +155,11 @@ impl Tables {
     pub fn for_each_route(&self, instance: u16, mut visit: impl FnMut(Prefix, NextHop)) {
         for v4 in [true, false] {
             let Some(prefixes) = self.prefixes.get(&(instance, v4)) else { continue };
-            prefixes.all().for_each(|bits, code| {
-                if let Some(hop) = hop::decode(&self.view.routes.slips, *code) {
+            for (bits, code) in prefixes.all().iter() {
+                if let Some(hop) = hop::decode(&self.view.routes.slips, code) {
                     visit(Prefix::of(v4, bits), hop);
                 }
-            });
+            }
         }
     }
 

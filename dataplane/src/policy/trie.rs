@@ -4,7 +4,6 @@
 //! Cloning is one reference count. Changing a clone copies the nodes on the path to the change
 //! that another version still holds, at most one for each bit of the prefix.
 
-use arrayvec::ArrayVec;
 use std::sync::Arc;
 
 /// The first `length` bits of a 128-bit string, left-aligned, zeros behind.
@@ -31,11 +30,13 @@ impl Bits {
         self.bits
     }
 
-    const fn covers(self, bits: u128) -> bool {
+    /// Whether `bits` begin with these.
+    pub const fn covers(self, bits: u128) -> bool {
         (self.bits ^ bits) & mask(self.length) == 0
     }
 
-    const fn common(self, other: Bits) -> u8 {
+    /// How many bits both begin with.
+    pub const fn common(self, other: Bits) -> u8 {
         let same = (self.bits ^ other.bits).leading_zeros() as u8;
         let shorter = if self.length < other.length { self.length } else { other.length };
         if same < shorter { same } else { shorter }
@@ -140,18 +141,6 @@ impl<T: Clone> Trie<T> {
         best
     }
 
-    /// The prefixes with a value that `key` covers and is shorter than, if they are at most `N`; lower
-    /// before higher, shorter before longer.
-    pub fn few<const N: usize>(&self, key: Bits) -> Option<ArrayVec<(Bits, T), N>> {
-        let mut found = ArrayVec::new();
-        let mut link = &self.root;
-        while let Some(node) = link.as_deref().filter(|n| n.key.length < key.length && n.key.covers(key.bits))
-        {
-            link = node.child(key.bits);
-        }
-        gather(link, key, &mut found).then_some(found)
-    }
-
     /// Gives a prefix a value; the former one comes back.
     pub fn insert(&mut self, key: Bits, value: T) -> Option<T> {
         let former = insert(&mut self.root, key, value);
@@ -171,15 +160,6 @@ impl<T: Clone> Trie<T> {
     pub fn for_each(&self, mut visit: impl FnMut(Bits, &T)) {
         each(&self.root, &mut visit);
     }
-}
-
-/// Adds what lies below `key`; false when there is more than fits.
-fn gather<T: Clone, const N: usize>(link: &Link<T>, key: Bits, found: &mut ArrayVec<(Bits, T), N>) -> bool {
-    let Some(node) = link.as_deref().filter(|node| key.covers(node.key.bits)) else { return true };
-    let own = node.value.as_ref().filter(|_| node.key.length > key.length);
-    own.is_none_or(|value| found.try_push((node.key, value.clone())).is_ok())
-        && gather(&node.zero, key, found)
-        && gather(&node.one, key, found)
 }
 
 fn each<T>(link: &Link<T>, visit: &mut impl FnMut(Bits, &T)) {
@@ -276,11 +256,6 @@ mod tests {
             let covering = model.iter().filter(|(other, _)| other.length < length && other.covers(key.bits));
             let expected = covering.max_by_key(|(other, _)| other.length);
             prop_assert_eq!(trie.covering(at), expected.map(|(key, value)| (*key, value)));
-            let below = model.iter().filter(|(other, _)| other.length > length && at.covers(other.bits));
-            let mut below: Vec<_> = below.map(|(key, value)| (*key, *value)).collect();
-            let few = trie.few::<3>(at).map(|few| few.into_iter().collect::<Vec<_>>());
-            below.sort();
-            prop_assert_eq!(few, (below.len() <= 3).then_some(below));
         }
         for low in 0u128..6 {
             prop_assert_eq!(trie.longest(low).copied(), longest(model, low));

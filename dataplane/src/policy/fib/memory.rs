@@ -3,13 +3,14 @@
 //! Whatever is new is complete before one store makes it reachable, and whatever that store takes out of
 //! reach rests ([`Pool::retire`]). A change that finds no room changes nothing.
 
+use super::known::Known;
 use super::{
     BUNCH, CODE_MASK, Cell, Child, Code, FEW, Memory, NODE, NODE_BITS, ROOT, ROOT_BITS, ROOT_WORDS, SLIP,
     Shared, quarters,
 };
 use crate::policy::pool::{Pool, TableFull};
 use crate::policy::publish::Version;
-use crate::policy::trie::{Bits, Trie};
+use crate::policy::trie::Bits;
 use arrayvec::ArrayVec;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -172,12 +173,12 @@ impl Memory {
     }
 
     /// Takes a prefix away that `left` does not hold any more.
-    pub(super) fn remove(&mut self, level: Level, depth: u8, key: Bits, left: &Trie<Code>) {
+    pub(super) fn remove(&mut self, level: Level, depth: u8, key: Bits, left: &Known) {
         let end = depth + level.bits();
         if key.length() <= end {
             // What shows now: the next shorter prefix that ends in this node.
-            let next = left.covering(key).filter(|(next, _)| next.length() > depth);
-            let (span, code) = next.map_or((0, 0), |(next, code)| (u32::from(next.length() - depth), *code));
+            let next = left.covering(key, depth);
+            let (span, code) = next.map_or((0, 0), |(next, code)| (u32::from(next.length() - depth), code));
             for cell in level.cells(self, key, depth) {
                 let now = Cell(cell.load(Relaxed));
                 if now.span() == u32::from(key.length() - depth) {
