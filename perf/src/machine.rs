@@ -3,8 +3,9 @@
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use core_affinity::CoreId;
+use nix::sys::resource::{UsageWho, getrusage};
 use serde::Serialize;
 
 /// The machine, the software and the day of a run.
@@ -30,7 +31,7 @@ pub struct Machine {
 
 impl Machine {
     /// This machine, today, pinned to one of its `cores`.
-    pub fn here(Pinned { core, cores }: Pinned) -> Machine {
+    pub fn here(Pinned { core, cores, .. }: Pinned) -> Machine {
         let cpuinfo = read("/proc/cpuinfo");
         Machine {
             cpu: cpu(&cpuinfo),
@@ -57,6 +58,8 @@ impl Machine {
 pub struct Pinned {
     /// The core.
     pub core: usize,
+    /// Another one, if there is.
+    pub other: Option<usize>,
     /// Cores there were to choose from.
     pub cores: usize,
 }
@@ -64,10 +67,20 @@ pub struct Pinned {
 /// Pins this thread to `core`, or to the last core there is (the first serves interrupts).
 pub fn pin(core: Option<usize>) -> anyhow::Result<Pinned> {
     let pinned = choose(core)?;
-    if !core_affinity::set_for_current(CoreId { id: pinned.core }) {
-        bail!("could not pin to core {}", pinned.core);
-    }
+    pin_to(pinned.core)?;
     Ok(pinned)
+}
+
+/// Pins this thread to a core that was chosen before: a thread knows only the cores of the one that made it.
+pub fn pin_to(core: usize) -> anyhow::Result<()> {
+    ensure!(core_affinity::set_for_current(CoreId { id: core }), "could not pin to core {core}");
+    Ok(())
+}
+
+/// How often the kernel has taken the core from this thread so far, for others or because it waited.
+pub fn switches() -> i64 {
+    getrusage(UsageWho::RUSAGE_THREAD)
+        .map_or(0, |usage| usage.voluntary_context_switches() + usage.involuntary_context_switches())
 }
 
 /// `core`, or the last core there is, and pins nobody.
@@ -78,7 +91,8 @@ pub fn choose(core: Option<usize>) -> anyhow::Result<Pinned> {
         None => cores.last(),
     };
     let Some(chosen) = chosen else { bail!("there is no such core; these there are: {cores:?}") };
-    Ok(Pinned { core: chosen.id, cores: cores.len() })
+    let other = cores.iter().find(|id| **id != *chosen).map(|id| id.id);
+    Ok(Pinned { core: chosen.id, other, cores: cores.len() })
 }
 
 fn read(path: &str) -> String {
@@ -152,7 +166,8 @@ mod tests {
     fn folder_names() {
         let cpuinfo =
             "cpu family\t: 6\nmodel\t\t: 207\nmodel name\t: Intel(R) Xeon(R) @ 2.30GHz\nstepping\t: 2\n";
-        let machine = Machine { cpu: cpu(cpuinfo), ..Machine::here(Pinned { core: 0, cores: 1 }) };
+        let machine =
+            Machine { cpu: cpu(cpuinfo), ..Machine::here(Pinned { core: 0, other: None, cores: 1 }) };
         assert_eq!(machine.slug(), "intel-xeon-2-30ghz-family-6-model-207-stepping-2");
     }
 }

@@ -154,7 +154,8 @@ mod tests {
             cycles,
             crypto,
         };
-        let machine = Machine { tsc_hz: 2_000_000_000, ..Machine::here(Pinned { core: 0, cores: 1 }) };
+        let machine =
+            Machine { tsc_hz: 2_000_000_000, ..Machine::here(Pinned { core: 0, other: None, cores: 1 }) };
         Report { machine, effort: Effort { repeats: 1, bursts: 1 }, rows: vec![row(None), row(Some(60.0))] }
     }
 

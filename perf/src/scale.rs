@@ -5,6 +5,7 @@
 //! costs hot and at random, what a change costs, what changes do to lookups beside them, how fast a worker
 //! installs SAs, and what memory a tunnel takes.
 
+mod beside;
 mod install;
 mod routes;
 mod tunnels;
@@ -31,8 +32,8 @@ pub struct Options {
     /// Repetitions, of which the best is reported
     #[arg(long, default_value_t = 30)]
     repeats: usize,
-    /// Pairs of lookups alone and beside changes
-    #[arg(long, default_value_t = 31)]
+    /// Pairs of a millisecond of lookups beside changes and one alone
+    #[arg(long, default_value_t = 2000)]
     pairs: usize,
     /// Core to run on (default: the last one there is)
     #[arg(long)]

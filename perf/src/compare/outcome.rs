@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn records_are_appended() {
         let folder = tempfile::tempdir().unwrap();
-        let machine = Machine::here(crate::machine::Pinned { core: 0, cores: 1 });
+        let machine = Machine::here(crate::machine::Pinned { core: 0, other: None, cores: 1 });
         let build = Build { dpdk: "22.11".into(), flags: String::new() };
         let path = record(folder.path(), &machine, &build, 5, &[outcome()]).unwrap();
         assert_eq!(record(folder.path(), &machine, &build, 5, &[outcome()]).unwrap(), path);

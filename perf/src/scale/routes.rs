@@ -1,10 +1,7 @@
-//! Routes: lookups hot and at random, changes, and lookups beside changes.
+//! Routes: lookups hot and at random, changes; lookups beside changes are [`super::beside`]'s.
 
 use std::hint::black_box;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use ravelin_dataplane::policy::publish::{self, Reader, Writer};
@@ -12,23 +9,21 @@ use ravelin_dataplane::policy::route::{Interface, NextHop, Prefix, PrefixMap, Tu
 use ravelin_dataplane::policy::table::Tables;
 use ravelin_mem::tsc;
 
-use super::{Random, Rows, best, quantile};
+use super::{Random, Rows, beside, best, quantile};
 use crate::machine::Pinned;
 
-const INSTANCE: u16 = 1;
+pub const INSTANCE: u16 = 1;
 /// Lookups of one measured run.
 const PROBES: usize = 1 << 20;
 /// Lookups timed together: some hundred microseconds.
-const PIECE: usize = 4096;
+pub const PIECE: usize = 4096;
 /// Routes that are withdrawn and announced, and how often: each change counts at its best.
 const CHANGED: usize = 20_000;
 const ROUNDS: usize = 5;
 /// Lookups between two refreshes, as a worker makes them.
-const BURST: usize = 32;
+pub const BURST: usize = 32;
 /// Addresses of the hot run.
 const HOT: usize = 64;
-/// Changes a second beside lookups.
-const RATE: u64 = 10_000;
 
 /// Prefix lengths as a full table of the Internet has them, in thousandths.
 const LENGTHS_V4: [(u8, usize); 11] = [
@@ -48,9 +43,11 @@ const LENGTHS_V6: [(u8, usize); 7] =
     [(48, 470), (32, 130), (40, 100), (44, 100), (36, 60), (29, 40), (64, 100)];
 
 /// A route table of `count` random prefixes of one family.
-struct World {
-    routes: Vec<(Prefix, NextHop)>,
-    probes: Vec<IpAddr>,
+pub struct World {
+    /// All of them.
+    pub routes: Vec<(Prefix, NextHop)>,
+    /// Addresses that some route covers, at random.
+    pub probes: Vec<IpAddr>,
 }
 
 /// Figures of one family, in `rows`.
@@ -93,7 +90,7 @@ pub fn run(
     let chained = best(repeats, &world.probes, PIECE, |part| chained(&reader, part));
     rows.add(format!("routes/{family}/{count}/random-one-by-one"), chained, "cycles_a_lookup");
     changes(&world, &mut writer, &mut reader, &format!("routes/{family}/{count}/change"), rows)?;
-    beside(&world, writer, reader, pairs, pinned, &format!("routes/{family}/{count}/beside"), rows)
+    beside::run(&world, writer, reader, pairs, pinned, &format!("routes/{family}/{count}/beside"), rows)
 }
 
 fn world(v4: bool, count: usize) -> anyhow::Result<World> {
@@ -179,7 +176,7 @@ fn lookups(reader: &mut Reader<Tables>, probes: &[IpAddr]) {
 }
 
 /// The same, each burst's memory asked for before it is used.
-fn lookups_ahead(reader: &mut Reader<Tables>, probes: &[IpAddr]) {
+pub fn lookups_ahead(reader: &mut Reader<Tables>, probes: &[IpAddr]) {
     for burst in probes.chunks(BURST) {
         reader.refresh();
         let view = reader.tables();
@@ -229,90 +226,4 @@ fn changes(
         rows.add(format!("{name}/{label}"), quantile(&mut took, part), "microseconds");
     }
     Ok(())
-}
-
-/// Lookups on one core, alone and while another core changes ten thousand routes a second, in turn.
-fn beside(
-    world: &World,
-    mut writer: Writer<Tables>,
-    mut reader: Reader<Tables>,
-    pairs: usize,
-    pinned: Pinned,
-    name: &str,
-    rows: &mut Rows,
-) -> anyhow::Result<()> {
-    if pinned.cores < 2 {
-        return Ok(()); // There is no beside on one core.
-    }
-    let (go, end) = (AtomicBool::new(false), AtomicBool::new(false));
-    let other = if pinned.core == 0 { 1 } else { 0 };
-    let mut slower = Vec::new();
-    let mut took = thread::scope(|scope| {
-        let changing = scope.spawn(|| flap(world, &mut writer, other, &go, &end));
-        for _ in 0..pairs {
-            let alone = typical(&mut reader, &world.probes);
-            go.store(true, Relaxed);
-            let disturbed = typical(&mut reader, &world.probes);
-            go.store(false, Relaxed);
-            slower.push((disturbed / alone - 1.0) * 100.0);
-        }
-        end.store(true, Relaxed);
-        changing.join().unwrap_or_default()
-    });
-    rows.add(format!("{name}/changes"), took.len() as f64, "changes");
-    rows.add(format!("{name}/change-p99"), quantile(&mut took, 0.99), "microseconds");
-    rows.add(format!("{name}/slower-p25"), quantile(&mut slower, 0.25), "percent");
-    rows.add(format!("{name}/slower-median"), quantile(&mut slower, 0.5), "percent");
-    rows.add(format!("{name}/slower-p75"), quantile(&mut slower, 0.75), "percent");
-    Ok(())
-}
-
-/// Lookups timed in pieces of a millisecond or less, each with some changes in it if there are any; the
-/// cheapest quarter's limit, so that what interrupts a whole piece does not count.
-fn typical(reader: &mut Reader<Tables>, probes: &[IpAddr]) -> f64 {
-    let piece = |part: &[IpAddr]| {
-        let start = tsc::fenced();
-        lookups_ahead(reader, part);
-        (tsc::fenced() - start) as f64 / part.len() as f64
-    };
-    let mut pieces: Vec<f64> = probes.chunks(PIECE).map(piece).collect();
-    quantile(&mut pieces, 0.25)
-}
-
-/// Changes routes at [`RATE`] while `go` says so; what each change took, in microseconds.
-fn flap(
-    world: &World,
-    writer: &mut Writer<Tables>,
-    core: usize,
-    go: &AtomicBool,
-    end: &AtomicBool,
-) -> Vec<f64> {
-    let _ = crate::machine::pin(Some(core));
-    let mut random = Random::new(0x5eed_0003);
-    let microseconds = 1e6 / tsc::frequency() as f64;
-    let mut took = Vec::new();
-    let mut due = Instant::now();
-    while !end.load(Relaxed) {
-        if !go.load(Relaxed) {
-            // Between two measurements nothing changes; the core is left to the one that looks up.
-            thread::sleep(Duration::from_micros(50));
-            due = Instant::now();
-            continue;
-        }
-        if Instant::now() < due {
-            // A fifth of the time between two changes at this rate is precise enough.
-            thread::sleep(Duration::from_micros(20));
-            continue;
-        }
-        due += Duration::from_nanos(1_000_000_000 / RATE);
-        let Some((prefix, hop)) = world.routes.get(random.below(world.routes.len())) else { continue };
-        let hop = if random.next() & 1 == 0 { Some(*hop) } else { None };
-        let start = tsc::fenced();
-        let changed = writer.tables_mut().set_route(INSTANCE, *prefix, hop);
-        writer.publish();
-        if changed.is_ok() {
-            took.push((tsc::fenced() - start) as f64 * microseconds);
-        }
-    }
-    took
 }
