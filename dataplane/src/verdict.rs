@@ -87,6 +87,8 @@ reasons! {
     ReassemblyFull = "reassembly-full",
     /// The ring to the worker that owns the packet is full: that worker cannot keep up.
     HandoffFull = "handoff-full",
+    /// The worker that owns the SA stands still, and others have taken over its tunnels: see `show workers`.
+    WorkerStalled = "worker-stalled",
     /// SPI unknown in this instance: a peer sends on an SA that is gone, or somebody guesses.
     SaMiss = "sa-miss",
     /// Outer addresses are not those of the SA, and its peer is not known to be behind a NAT.

@@ -24,13 +24,14 @@ impl<P: Pool> Workers<P> {
         Self { end, pool, ids }
     }
 
-    /// The worker that gets what the kernel sends on a device.
+    /// The worker that gets what the kernel sends on a device: another while that one stands still.
     fn worker_of(&self, role: Role) -> Option<WorkerId> {
         let number = match role {
             Role::Twin { port, vlan } => usize::from(port).saturating_add(usize::from(vlan)),
             Role::Private(instance) => usize::from(instance),
         };
-        self.ids.get(number.checked_rem(self.ids.len())?).copied()
+        let worker = self.ids.get(number.checked_rem(self.ids.len())?).copied()?;
+        Some(self.end.stand_in(worker))
     }
 }
 
@@ -85,6 +86,19 @@ mod tests {
         assert!(!workers.offer(other, &[0; 60]));
         drop((held, workers, link.workers, link.control));
         assert_eq!(pool.available(), pool.capacity());
+    }
+
+    /// Answers to ARP come this way: they must not lie before a worker that takes nothing.
+    #[test]
+    fn another_worker_takes_what_one_that_stands_still_would() {
+        let shape = Shape { inbound_slots: 16, outbound_slots: 16, ..Shape::usual(2, 4) };
+        let link = build(&shape).unwrap();
+        let workers = Workers::new(link.exception, RamPool::new(1, 1));
+        let of = |instance| workers.worker_of(Role::Private(instance)).unwrap();
+        assert_ne!(of(0), of(1));
+        let still = of(1);
+        link.control.shards().assign(ravelin_dataplane::sa::shard::Shard::new(still.0 + 1).unwrap(), None);
+        assert_eq!(of(0), of(1));
     }
 
     #[test]

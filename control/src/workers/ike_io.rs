@@ -39,7 +39,7 @@ impl<P: Pool> Workers<P> {
             Err(error) => return tracing::error!("{error}"),
         };
         let frame = self.buffers.copy_of(&packet);
-        let worker = WorkerId(0);
+        let worker = self.link.shards().stand_in(WorkerId(0), self.link.workers().count());
         let sent = frame.is_some_and(|frame| self.link.inject(worker, frame, *instance).is_ok());
         if !sent {
             tracing::warn!(%remote, "an IKE message was lost: no buffer or no room towards the worker");

@@ -76,11 +76,15 @@ impl<P: Pool> Graph<P> {
         }
     }
 
-    /// A fragment belongs to the worker its datagram hashes to: only the first shows an SPI.
+    /// A fragment belongs to the worker its datagram hashes to, or to who stands in for it: only the first
+    /// shows an SPI.
     fn give_reassembler(&mut self, packet: Packet<P::Frame>) {
-        let workers = self.link.workers().max(1) as u64;
+        let workers = self.link.workers().max(1);
         let owner = match Fragment::read(packet.meta().instance, packet.frame.data()) {
-            Ok(Some(fragment)) => WorkerId((fragment.key.hash(self.seed) % workers) as u8),
+            Ok(Some(fragment)) => {
+                let hashed = WorkerId((fragment.key.hash(self.seed) % workers as u64) as u8);
+                self.link.shards().stand_in(hashed, workers)
+            }
             Ok(None) | Err(_) => return self.refuse(packet.frame, Drop::FragmentMalformed),
         };
         match owner == self.link.id() {
@@ -108,7 +112,8 @@ impl<P: Pool> Graph<P> {
             Some((_, worker)) => self.hand(worker, Packet { frame, summary }, Work::Open),
             None => {
                 let instance = frame.meta().instance;
-                let reason = self.misdirected(instance, summary.is_v4(), summary.ends()[0], Drop::SaMiss);
+                let reason =
+                    self.misdirected(instance, summary.is_v4(), summary.ends()[0], self.unowned(place));
                 self.refuse(frame, reason);
             }
         }
@@ -122,6 +127,13 @@ impl<P: Pool> Graph<P> {
             true => Drop::BadSource,
             false => reason,
         }
+    }
+
+    /// Why nobody owns the SA of a packet: there is none such, or its worker stands still.
+    #[cold]
+    fn unowned(&self, place: Option<Place>) -> Drop {
+        let is_one = |place: Place| usize::from(place.shard.get()) <= self.link.workers();
+        if place.is_some_and(is_one) { Drop::WorkerStalled } else { Drop::SaMiss }
     }
 
     fn punt_ike(&mut self, packet: Packet<P::Frame>, at: IkeAt) {

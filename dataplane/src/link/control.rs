@@ -58,7 +58,8 @@ impl<F> ControlEnd<F> {
         (0..self.workers.len() as u8).map(WorkerId)
     }
 
-    /// Which worker owns which shard; control may change it, after the shard's table has moved.
+    /// Which worker owns which shard; control may change it, after the shard's table has moved, or because
+    /// its worker stands still.
     pub fn shards(&self) -> &Arc<Map> {
         &self.shards
     }
@@ -144,6 +145,11 @@ impl<F> ControlEnd<F> {
         slab.get(place.slot.index())
     }
 
+    /// Outbound slots a worker has.
+    pub fn outbound_slots(&self, worker: WorkerId) -> usize {
+        self.worker(worker).map_or(0, |worker| worker.outbound.len())
+    }
+
     /// The counters of an outbound slot of a worker.
     pub fn outbound(&self, worker: WorkerId, slot: u32) -> Option<&OutboundCounters> {
         self.worker(worker)?.outbound.get(slot as usize)
@@ -170,11 +176,12 @@ pub struct ExceptionEnd<F> {
     workers: Vec<(Consumer<KernelPunt<F>>, Producer<F>)>,
     /// Where the next search for a packet begins, so that every worker gets its turn.
     turn: usize,
+    shards: Arc<Map>,
 }
 
 impl<F> ExceptionEnd<F> {
-    pub(super) fn new() -> Self {
-        ExceptionEnd { workers: Vec::new(), turn: 0 }
+    pub(super) fn new(shards: Arc<Map>) -> Self {
+        ExceptionEnd { workers: Vec::new(), turn: 0, shards }
     }
 
     pub(super) fn add(&mut self, punted: Consumer<KernelPunt<F>>, inject: Producer<F>) {
@@ -184,6 +191,11 @@ impl<F> ExceptionEnd<F> {
     /// The workers there are.
     pub fn workers(&self) -> impl Iterator<Item = WorkerId> + use<F> {
         (0..self.workers.len() as u8).map(WorkerId)
+    }
+
+    /// Who takes packets that are `worker`'s to take: see [`Map::stand_in`].
+    pub fn stand_in(&self, worker: WorkerId) -> WorkerId {
+        self.shards.stand_in(worker, self.workers.len())
     }
 
     /// A packet for the kernel, of any worker.

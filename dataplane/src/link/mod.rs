@@ -170,7 +170,7 @@ pub struct Link<F> {
 pub fn build<F>(shape: &Shape) -> Result<Link<F>, SlabError> {
     let shards = Arc::new(Map::one_each(shape.workers));
     let mut control = ControlEnd::new(Arc::clone(&shards));
-    let mut exception = ExceptionEnd::new();
+    let mut exception = ExceptionEnd::new(Arc::clone(&shards));
     let mut workers = Vec::new();
     for number in 0..shape.workers {
         workers.push(worker(shape, WorkerId(number), &shards, &mut control, &mut exception)?);

@@ -74,6 +74,21 @@ impl Map {
         let owner = self.0.get(usize::from(shard.0))?.load(Ordering::Acquire);
         (owner != NOBODY).then_some(WorkerId(owner))
     }
+
+    /// Whether a worker owns anything: one that does not takes part in nothing.
+    pub fn serves(&self, worker: WorkerId) -> bool {
+        // Mostly its own shard, looked at first, is the answer.
+        let mut order = (0..SHARDS).map(|step| ((worker.index() + 1 + step) % SHARDS) as u8);
+        order.any(|shard| Shard::new(shard).is_some_and(|shard| self.worker(shard) == Some(worker)))
+    }
+
+    /// Who of `workers` does what would be `worker`'s but needs no SA of its own (fragments, packets of
+    /// control and of the kernel): that worker while it serves, else the next that does. Where none does,
+    /// it stays.
+    pub fn stand_in(&self, worker: WorkerId, workers: usize) -> WorkerId {
+        let next = (0..workers).map(|step| WorkerId(((worker.index() + step) % workers) as u8));
+        next.into_iter().find(|next| self.serves(*next)).unwrap_or(worker)
+    }
 }
 
 /// Tunnels over workers (DP-42): which worker a new tunnel goes to.
@@ -200,6 +215,21 @@ mod tests {
         assert_eq!(spread.place(2, 1), None);
     }
 
+    /// Whoever owns nothing is stood in for by the next who does; whoever does stands for itself.
+    #[test]
+    fn the_next_stands_in() {
+        let map = Map::one_each(3);
+        let stand_in = |worker| map.stand_in(WorkerId(worker), 3).0;
+        assert_eq!([stand_in(0), stand_in(1), stand_in(2)], [0, 1, 2]);
+        let last = Shard::new(3).unwrap();
+        map.assign(last, None);
+        assert_eq!([stand_in(0), stand_in(1), stand_in(2)], [0, 1, 0]);
+        map.assign(last, Some(WorkerId(1)));
+        assert_eq!(stand_in(2), 0, "a shard of one's own counts, whose number it has does not");
+        (1..=3).for_each(|shard| map.assign(Shard::new(shard).unwrap(), None));
+        assert_eq!([stand_in(0), stand_in(1), stand_in(2)], [0, 1, 2]);
+    }
+
     #[test]
     fn shards_are_given_and_taken() {
         let map = Map::one_each(2);
@@ -210,6 +240,7 @@ mod tests {
         assert_eq!(map.worker(first), Some(WorkerId(1)));
         map.assign(first, None);
         assert_eq!(map.worker(first), None);
+        assert!(!map.serves(WorkerId(0)) && map.serves(WorkerId(1)));
         assert_eq!((Shard::new(0), Shard::new(64)), (None, None));
     }
 }
