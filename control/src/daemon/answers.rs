@@ -23,6 +23,7 @@ impl<P: Pool> Core<P> {
             }
             Request::Terminate(name) => {
                 let connection = self.ike_tunnel(&name.tunnel)?;
+                self.moving.forget(connection);
                 self.command(Command::Terminate { connection });
                 Ok(done(format!("{}: closing", name.tunnel)))
             }

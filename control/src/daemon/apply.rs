@@ -80,8 +80,10 @@ impl<P: Pool> Core<P> {
         let workers = &self.workers;
         let id = self.roster.add(tunnel.clone(), |child| workers.is_free(child));
         self.status.forget(id);
-        let ready =
-            self.workers.house(&self.roster, id).and_then(|()| self.workers.open_tunnel(&self.roster, id));
+        let ready = self
+            .workers
+            .house(&self.roster, id, now)
+            .and_then(|()| self.workers.open_tunnel(&self.roster, id));
         if let Err(error) = ready {
             tracing::error!("{error}");
             self.journal.note(name, "tunnel-refused", error.to_string());

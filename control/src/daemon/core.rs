@@ -21,6 +21,7 @@ use super::helpers::Helpers;
 use super::pulse::Pulse;
 use super::reload::Prepared;
 use super::service::Service;
+use super::stall::Moving;
 use super::view::{self, View};
 use crate::api::reply::Applied;
 use crate::api::{ApiError, Reply, Request};
@@ -92,6 +93,7 @@ pub struct Core<P: Pool> {
     pub(super) retry: Vec<Retry>,
     pub(super) looked: u64,
     pub(super) pulse: Pulse,
+    pub(super) moving: Moving,
     pub(super) last_look: std::collections::HashMap<ravelin_dataplane::sa::shard::WorkerId, view::Looked>,
 }
 
@@ -136,6 +138,7 @@ impl<P: Pool> Core<P> {
             self.noticed(now, noticed);
         }
         self.feel_pulse(now);
+        self.renew(now);
         self.look(now);
         self.establish(now);
         if self.engine.next_deadline().is_some_and(|deadline| deadline <= now) {
@@ -249,22 +252,6 @@ impl<P: Pool> Core<P> {
         }
     }
 
-    /// Who of the workers has stopped polling, or begun again.
-    fn feel_pulse(&mut self, now: Instant) {
-        for (worker, alive) in self.pulse.take(self.workers.link(), now.0) {
-            let (number, core) = (worker.0, self.plan.workers.cores.get(worker.index()).unwrap_or(&0));
-            match alive {
-                true => tracing::info!("worker {number} polls again"),
-                false => {
-                    tracing::error!("worker {number} on CPU {core} does not poll: its tunnels stand still")
-                }
-            }
-            let what = if alive { "worker-alive" } else { "worker-stalled" };
-            let did = if alive { "polls again" } else { "does not poll: its tunnels stand still" };
-            self.journal.note("", what, format!("worker {number} on CPU {core} {did}"));
-        }
-    }
-
     /// An instance whose thread has panicked says nothing more, and nobody holds its walls.
     fn notice_ended(&mut self, now: Instant) {
         let gone = self.instances.iter().filter(|handle| handle.has_ended()).map(Handle::id);
@@ -280,7 +267,8 @@ impl<P: Pool> Core<P> {
         for (connection, tunnel) in self.roster.tunnels() {
             let Keying::Ike(ike) = &tunnel.keying else { continue };
             let Some(retry) = self.retry.get_mut(connection.0 as usize) else { continue };
-            if !ike.auto_establish || now.0 < retry.at || self.service.of_tunnel(tunnel).is_some() {
+            let wanted = ike.auto_establish || self.moving.has(connection) && tunnel.remote.is_some();
+            if !wanted || now.0 < retry.at || self.service.of_tunnel(tunnel).is_some() {
                 continue;
             }
             let status = self.status.tunnel(connection);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::config::plan::{Device, InstanceId, Plan, Tunnel};
 use crate::instance::Wall;
 
-/// Why an instance is out of service.
+/// Why an instance is out of service, or a tunnel carries nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Why {
     /// Stable code.

@@ -145,6 +145,7 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
         retry: vec![super::core::Retry::default(); plan.tunnels.len()],
         looked: 0,
         pulse: super::pulse::Pulse::default(),
+        moving: super::stall::Moving::default(),
         last_look: std::collections::HashMap::new(),
         roster,
         plan,

@@ -1,5 +1,7 @@
-//! The loop with a real worker between two ports in memory: a host behind us sends, and what leaves on the
+//! The loop with real workers between two ports in memory: a host behind us sends, and what leaves on the
 //! public side is looked at. No instance thread: the kernel's words are put in by hand.
+
+mod stall;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -74,12 +76,42 @@ const HOST6: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 2);
 const BEHIND6: Ipv6Addr = Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, 0, 2);
 const OUTBOUND_SPI: u32 = 0x1002;
 
-/// A gateway of two ports.
+/// A gateway of two ports, each with a queue for every worker.
 struct Bench {
     core: Core<RamPool>,
-    worker: Worker<RamPool, RamPort>,
+    workers: Vec<Worker<RamPool, RamPort>>,
+    /// The worker that is not polled.
+    still: Option<usize>,
+    /// Where frames arrive.
+    queue: usize,
     pool: RamPool,
     ports: [RamDevice; 2],
+}
+
+/// What the kernel says of the addresses of an interface, of what is on its link, and of its neighbours.
+fn facts(
+    interface: &str,
+    addresses: &[&str],
+    links: &[&str],
+    neighbours: &[IpAddr],
+    mac: [u8; 6],
+) -> Vec<Change> {
+    let interface: Arc<str> = interface.into();
+    let address =
+        |network: &&str| Change::Address { interface: interface.clone(), network: network.parse().unwrap() };
+    let route = |destination: &&str| {
+        let hop = crate::instance::NextHop { interface: interface.clone(), gateway: None, weight: 1 };
+        Change::Route(crate::instance::Route {
+            destination: destination.parse().unwrap(),
+            metric: 0,
+            protocol: 2,
+            action: crate::instance::RouteAction::Forward(vec![hop]),
+        })
+    };
+    let neighbour =
+        |address: &IpAddr| Change::Neighbour { interface: interface.clone(), address: *address, mac };
+    let (addresses, links) = (addresses.iter().map(address), links.iter().map(route));
+    addresses.chain(links).chain(neighbours.iter().map(neighbour)).collect()
 }
 
 fn plan(text: &str) -> Plan {
@@ -92,23 +124,36 @@ impl Bench {
         Self::of(PLAN)
     }
 
+    /// What the kernel knows once everybody has spoken.
     fn of(text: &str) -> Self {
+        let mut bench = Self::bare(text, 1, 64);
+        let peers = [PEER.into(), Ipv4Addr::new(192, 0, 2, 9).into()];
+        bench.learn(facts("wan", &["192.0.2.2/24"], &["192.0.2.0/24"], &peers, PEER_MAC));
+        let networks = (["10.2.0.1/24", "fd00:2::1/64"], ["10.2.0.0/24", "fd00:2::/64"]);
+        bench.learn(facts("lan", &networks.0, &networks.1, &[HOST.into(), HOST6.into()], HOST_MAC));
+        bench
+    }
+
+    /// A gateway of `count` workers, with so many outbound slots each, whose kernel has said nothing yet.
+    fn bare(text: &str, count: u8, outbound_slots: usize) -> Self {
         let plan = plan(text);
         let roster = Roster::new(&plan);
-        let shape = Shape { inbound_slots: 64, outbound_slots: 64, ..Shape::usual(1, 2) };
-        let mut link = link::build::<RamFrame>(&shape).unwrap();
-        let (tables, mut readers) = publish::channel(layout::tables(&plan), 1);
-        let pool = RamPool::new(1024, 16);
+        let shape = Shape { inbound_slots: 64, outbound_slots, ..Shape::usual(count, 2) };
+        let link = link::build::<RamFrame>(&shape).unwrap();
+        let (tables, readers) = publish::channel(layout::tables(&plan), usize::from(count));
+        let pool = RamPool::new(4096, 16);
         let mut workers = Workers::new(link.control, tables, pool.clone(), 64, 7, &roster);
         for (id, _) in roster.tunnels() {
             workers.open_tunnel(&roster, id).unwrap();
         }
         workers.install_manual(&roster, Instant(0)).unwrap();
         layout::routes(&mut workers, &plan, &roster, &MACS);
-        let ports = [0, 1].map(|number| RamDevice::new(number, 1, 512));
-        let ends = ports.iter().map(|port| port.port(0).unwrap()).collect();
-        let (end, reader) = (link.workers.remove(0), readers.remove(0));
-        let worker = Worker::new(end, reader, pool.clone(), ends, Kernel::detect(), &Settings::new(7));
+        let ports = [0, 1].map(|number| RamDevice::new(number, usize::from(count), 512));
+        let threads = link.workers.into_iter().zip(readers).enumerate().map(|(queue, (end, reader))| {
+            let ends = ports.iter().map(|port| port.port(queue).unwrap()).collect();
+            Worker::new(end, reader, pool.clone(), ends, Kernel::detect(), &Settings::new(7))
+        });
+        let threads = threads.collect();
         let (inputs, receiver) = crossbeam::channel::unbounded();
         let core = Core {
             started: Clock::now(),
@@ -128,49 +173,16 @@ impl Bench {
             retry: vec![Retry::default(); plan.tunnels.len()],
             looked: 0,
             pulse: super::pulse::Pulse::default(),
+            moving: super::stall::Moving::default(),
             last_look: std::collections::HashMap::new(),
             roster,
             plan,
         };
-        let mut bench = Self { core, worker, pool, ports };
-        bench.learn();
-        bench
+        Self { core, workers: threads, still: None, queue: 0, pool, ports }
     }
 
-    /// What the kernel knows once everybody has spoken.
-    fn learn(&mut self) {
-        let address = |interface: &str, network: &str| Change::Address {
-            interface: interface.into(),
-            network: network.parse().unwrap(),
-        };
-        let neighbour = |interface: &str, address: IpAddr, mac| Change::Neighbour {
-            interface: interface.into(),
-            address,
-            mac,
-        };
-        let route = |interface: &str, destination: &str| {
-            let hop = crate::instance::NextHop { interface: interface.into(), gateway: None, weight: 1 };
-            Change::Route(crate::instance::Route {
-                destination: destination.parse().unwrap(),
-                metric: 0,
-                protocol: 2,
-                action: crate::instance::RouteAction::Forward(vec![hop]),
-            })
-        };
-        for change in [
-            address("wan", "192.0.2.2/24"),
-            address("lan", "10.2.0.1/24"),
-            address("lan", "fd00:2::1/64"),
-            route("wan", "192.0.2.0/24"),
-            route("lan", "10.2.0.0/24"),
-            route("lan", "fd00:2::/64"),
-            neighbour("wan", PEER.into(), PEER_MAC),
-            neighbour("wan", Ipv4Addr::new(192, 0, 2, 9).into(), PEER_MAC),
-            neighbour("lan", HOST.into(), HOST_MAC),
-            neighbour("lan", HOST6.into(), HOST_MAC),
-        ] {
-            self.tell(Event::Changed(change));
-        }
+    fn learn(&mut self, facts: Vec<Change>) {
+        facts.into_iter().for_each(|fact| self.tell(Event::Changed(fact)));
     }
 
     /// The instance says something.
@@ -181,7 +193,7 @@ impl Bench {
         self.settle();
     }
 
-    /// Lets loop and worker work until neither has anything left.
+    /// Lets loop and workers work until nobody has anything left.
     fn settle(&mut self) {
         for _ in 0..50 {
             while let Ok(input) = self.core.inputs.try_recv() {
@@ -189,7 +201,11 @@ impl Bench {
             }
             self.core.turn();
             let now = self.core.now().0;
-            self.worker.poll(now);
+            for (number, worker) in self.workers.iter_mut().enumerate() {
+                if self.still != Some(number) {
+                    worker.poll(now);
+                }
+            }
         }
     }
 
@@ -199,7 +215,7 @@ impl Bench {
         let kind: [u8; 2] = if packet[0] >> 4 == 4 { [8, 0] } else { [0x86, 0xdd] };
         let frame = [&to[..], &from, &kind, packet].concat();
         let frame = self.pool.copy_of(&frame).unwrap();
-        self.ports[port].deliver(0, frame).unwrap();
+        self.ports[port].deliver(self.queue, frame).unwrap();
         self.settle();
     }
 

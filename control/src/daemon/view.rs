@@ -8,7 +8,7 @@ use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::link::counter::Counters;
 use ravelin_dataplane::sa::shard::WorkerId;
 use ravelin_dataplane::verdict::Drop;
-use ravelin_ike::config::{ConnectionId, IkeProposal};
+use ravelin_ike::config::{ChildId, ConnectionId, IkeProposal};
 use ravelin_ike::event::IkeSuite;
 
 use super::core::Core;
@@ -18,7 +18,6 @@ use crate::tunnel::explain::{self, Evidence};
 use crate::tunnel::pmtu::{Learned, PathKey};
 use crate::tunnel::roster::ChildNumber;
 use crate::tunnel::sas::Installed;
-use crate::tunnel::status;
 
 /// Everything that can be read.
 #[derive(Debug, Clone, Default)]
@@ -144,12 +143,7 @@ impl<P: Pool> Core<P> {
                 core: self.plan.workers.cores.get(worker.index()).copied().unwrap_or_default(),
                 alive: self.pulse.silence(worker, self.now().0).is_none(),
                 busy_percent: if all > 0.0 { 100.0 * busy / all } else { 0.0 },
-                inbound_sas: self
-                    .workers
-                    .sas()
-                    .iter()
-                    .filter(|sa| self.workers.home(sa.child).is_some_and(|home| home.worker == worker))
-                    .count(),
+                inbound_sas: self.workers.sas().iter().filter(|sa| sa.home.worker == worker).count(),
                 received: counters.received.get(),
                 forwarded: counters.transmitted.get(),
                 handed: counters.handed_out.get(),
@@ -184,21 +178,29 @@ impl<P: Pool> Core<P> {
         let status = self.status.tunnel(id).cloned().unwrap_or_default();
         let ike = status.ike();
         let manual = matches!(tunnel.keying, plan::Keying::Manual(_));
-        let outage = self.service.of_tunnel(tunnel);
+        let halt = self.service.of_tunnel(tunnel).or_else(|| self.standstill(id));
+        let carries = |number: &ChildId| match (manual, &halt) {
+            (true, halt) => halt.is_none(),
+            // After a move the engine has one that no worker has.
+            (false, _) => status.children.contains_key(number) && !self.workers.is_free(number.0),
+        };
         let children: Vec<Child> = self
             .roster
             .children(id)
-            .map(|(number, child)| self.child(number.0, child, &status, manual && outage.is_none()))
+            .map(|(number, child)| self.child(number.0, child, carries(&number)))
             .collect();
-        let state = match &outage {
-            Some(_) => State::Down,
+        let up = children.iter().filter(|child| child.state == State::Up).count();
+        let state = match &halt {
+            Some(why) if !why.is_passing() => State::Down,
+            Some(_) if up == 0 => State::Connecting,
+            Some(_) => State::Degraded,
             None if manual => State::Up,
             None => status.state(tunnel.children.len()),
         };
         let reason = status.reason.as_ref().filter(|_| state != State::Up);
         let reason = reason.map(|failure| (failure.code().to_owned(), failure.to_string()));
         let (reason_code, reason) =
-            outage.map(|why| (why.code.to_owned(), why.text)).or(reason).unwrap_or_default();
+            halt.map(|why| (why.code.to_owned(), why.text)).or(reason).unwrap_or_default();
         let (path_mtu, learned) = self.path_of(id, tunnel);
         Tunnel {
             name: tunnel.name.clone(),
@@ -239,14 +241,7 @@ impl<P: Pool> Core<P> {
         (mtu.unwrap_or_default(), learned.copied())
     }
 
-    fn child(
-        &self,
-        number: ChildNumber,
-        child: &plan::Child,
-        status: &status::Tunnel,
-        manual: bool,
-    ) -> Child {
-        let up = manual || status.children.contains_key(&ravelin_ike::config::ChildId(number));
+    fn child(&self, number: ChildNumber, child: &plan::Child, up: bool) -> Child {
         let (in_packets, in_bytes) = self.workers.received(number);
         let (out_packets, out_bytes) = self.workers.sent(number);
         let list = |selectors: &[plan::Selector]| {
@@ -266,7 +261,7 @@ impl<P: Pool> Core<P> {
 
     fn sa_rows(&self, installed: &Installed) -> Vec<Sa> {
         let Some((_, tunnel, child)) = self.roster.child(installed.child) else { return Vec::new() };
-        let worker = self.workers.home(installed.child).map_or(0, |home| home.worker.index());
+        let worker = installed.home.worker.index();
         let inbound = self.workers.link().inbound(installed.place);
         let row = |direction: &str, spi: u32, packets, bytes| Sa {
             tunnel: tunnel.name.clone(),
@@ -290,15 +285,6 @@ impl<P: Pool> Core<P> {
         ]
     }
 
-    /// What is wrong with the worker that carries a tunnel, if anything is.
-    fn stalled(&self, tunnel: ravelin_ike::config::ConnectionId) -> Option<String> {
-        let (child, _) = self.roster.children(tunnel).next()?;
-        let worker = self.workers.home(child.0)?.worker;
-        let silent = self.pulse.silence(worker, self.now().0)?;
-        let core = self.plan.workers.cores.get(worker.index()).copied().unwrap_or_default();
-        Some(super::pulse::told(worker, core, silent))
-    }
-
     /// Findings about workers.
     fn worker_findings(&self) -> impl Iterator<Item = Finding> {
         let cores = self.plan.workers.cores.iter().enumerate();
@@ -309,7 +295,7 @@ impl<P: Pool> Core<P> {
                 severity: "error".into(),
                 subject: format!("worker {index} stands still"),
                 seen: super::pulse::told(worker, *core, silent),
-                fix: "look whether something else occupies that CPU, and what the thread waits for (/proc/PID/task/TID/stack); a restart brings its tunnels back".into(),
+                fix: "look whether something else occupies that CPU, and what the thread waits for (/proc/PID/task/TID/stack); its tunnels are with the other workers, as far as `show tunnels` does not say otherwise".into(),
             })
         })
     }
@@ -327,7 +313,7 @@ impl<P: Pool> Core<P> {
             outage: self.service.of_tunnel(tunnel),
             path: self.path_of(id, tunnel),
             unreachable: tunnel.remote.and_then(|remote| routing.unreachable(tunnel.public, remote, tables)),
-            stalled: self.stalled(id),
+            standstill: self.standstill(id),
             now: self.now(),
         };
         Some((row.name.clone(), explain::explain(&evidence)))

@@ -32,8 +32,8 @@ pub struct Evidence<'a> {
     pub path: (u16, Option<Learned>),
     /// Why the first hop to the peer is not usable, if it is not.
     pub unreachable: Option<String>,
-    /// What is wrong with the worker that carries it, if anything is.
-    pub stalled: Option<String>,
+    /// Why it carries nothing, if that is for its worker.
+    pub standstill: Option<Why>,
     /// The loop's clock.
     pub now: Instant,
 }
@@ -54,14 +54,16 @@ pub fn explain(evidence: &Evidence<'_>) -> Explain {
 
 fn code(evidence: &Evidence<'_>, failure: Option<&Failure>) -> String {
     let of_failure = || failure.map(Failure::code);
-    evidence.outage.as_ref().map(|why| why.code).or_else(of_failure).unwrap_or_default().to_owned()
+    let halt = evidence.outage.as_ref().or(evidence.standstill.as_ref());
+    halt.map(|why| why.code).or_else(of_failure).unwrap_or_default().to_owned()
 }
 
 fn remedy(evidence: &Evidence<'_>, failure: Option<&Failure>) -> String {
-    match (&evidence.outage, failure) {
-        (Some(_), _) => "mend the instance as the reason says; the tunnel returns by itself".into(),
-        (None, Some(failure)) => fix(failure, evidence.tunnel),
-        (None, None) => String::new(),
+    match (&evidence.outage, &evidence.standstill, failure) {
+        (Some(_), _, _) => "mend the instance as the reason says; the tunnel returns by itself".into(),
+        (None, Some(_), _) => "ravelin doctor says what to look at; the tunnel returns by itself".into(),
+        (None, None, Some(failure)) => fix(failure, evidence.tunnel),
+        (None, None, None) => String::new(),
     }
 }
 
@@ -75,11 +77,8 @@ fn failure<'a>(evidence: &'a Evidence<'_>) -> Option<&'a Failure> {
 }
 
 fn verdict(evidence: &Evidence<'_>, failure: Option<&Failure>) -> String {
-    if let Some(why) = &evidence.outage {
+    if let Some(why) = evidence.outage.as_ref().or(evidence.standstill.as_ref()) {
         return why.text.clone();
-    }
-    if let Some(stalled) = &evidence.stalled {
-        return stalled.clone();
     }
     match (evidence.state, failure, &evidence.unreachable) {
         (State::Up, _, _) => moving(evidence),
@@ -136,7 +135,7 @@ fn rungs(evidence: &Evidence<'_>) -> Vec<Rung> {
         rungs.extend(negotiation(evidence));
     }
     rungs.push(children(evidence));
-    let worker = evidence.stalled.clone().unwrap_or_default();
+    let worker = evidence.standstill.as_ref().map(|why| why.text.clone()).unwrap_or_default();
     rungs.push(rung("its worker polls", Some(worker.is_empty()), worker));
     rungs.push(packets(evidence));
     rungs.push(path(evidence));

@@ -65,11 +65,30 @@ impl<T> Outbox<T> {
         Self { waiting: (0..workers).map(|_| VecDeque::new()).collect(), awaited: VecDeque::new() }
     }
 
-    /// Queues an order; `token` comes back from [`Outbox::applied`].
+    /// Queues an order; `token` comes back from [`Outbox::applied`]. A configuration that was not sent yet is
+    /// overtaken by the next, so that for a worker that takes none they do not heap up.
     pub fn put(&mut self, worker: WorkerId, order: Order, token: Option<T>) {
-        if let Some(queue) = self.waiting.get_mut(worker.index()) {
-            queue.push_back((order, token));
+        let Some(queue) = self.waiting.get_mut(worker.index()) else { return };
+        let is_configuration = |order: &Order| matches!(order, Order::Plain(Command::Configure(_)));
+        let overtakes = |last: &(Order, Option<T>)| is_configuration(&last.0) && last.1.is_none();
+        if is_configuration(&order) && queue.back().is_some_and(overtakes) {
+            queue.pop_back();
         }
+        queue.push_back((order, token));
+    }
+
+    /// A worker stands still: SAs it was not sent yet are forgotten, their keys wiped. The tokens that are
+    /// `lost` by that, or with what it was sent and may apply when nobody wants it any more, come back.
+    pub fn give_up(&mut self, worker: WorkerId, lost: impl Fn(&T) -> bool) -> Vec<T> {
+        let Some(queue) = self.waiting.get_mut(worker.index()) else { return Vec::new() };
+        let is_sa = |order: &Order| !matches!(order, Order::Plain(_));
+        let (unsent, kept): (VecDeque<_>, _) = queue.drain(..).partition(|(order, _)| is_sa(order));
+        *queue = kept;
+        let is_lost = |awaited: &Awaited<T>| awaited.worker == worker && lost(&awaited.token);
+        let (given_up, awaited): (VecDeque<_>, _) = self.awaited.drain(..).partition(is_lost);
+        self.awaited = awaited;
+        let unsent = unsent.into_iter().filter_map(|(_, token)| token);
+        unsent.chain(given_up.into_iter().map(|awaited| awaited.token)).collect()
     }
 
     /// Sends as much as the rings take.

@@ -32,6 +32,8 @@ pub struct Installed {
     pub sa: ChildSaId,
     /// Its child.
     pub child: ChildNumber,
+    /// Where its child lived when it was installed: its worker, and the slot of the outbound half.
+    pub home: Home,
     /// Where the inbound half lies.
     pub place: Place,
     /// What the peer sends with.
@@ -141,8 +143,8 @@ impl Installeds {
     }
 }
 
-/// Where a child's packets are sealed: decided once, so that policy never changes at a rekey.
-#[derive(Debug, Clone, Copy)]
+/// Where a child's packets are sealed: the same over every rekey, so that policy does not change at one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Home {
     /// Owner of all SAs of the child.
     pub worker: WorkerId,

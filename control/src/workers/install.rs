@@ -11,6 +11,7 @@ use ravelin_ike::id::{ChildSaId, Ticket};
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::{AnswerError, InstallChild, OutboundStart, Path};
 
+use super::homes::Homes;
 use super::{Manual, Then, Workers};
 use crate::config::plan;
 use crate::tunnel::outbox::{Key, Order};
@@ -27,6 +28,9 @@ pub enum InstallError {
     /// The workers do not carry this suite.
     #[error("the workers do not carry {0}")]
     Suite(String),
+    /// Its worker stands still, and its child lives elsewhere by now.
+    #[error("the worker that was to take the SA stands still: it is negotiated anew for another")]
+    Stalled,
     /// No SPI is free.
     #[error("no SPI is free ({0}): raise the tunnel limit or wait for tunnels to go")]
     NoSlot(#[from] NoSlot),
@@ -38,22 +42,19 @@ impl From<InstallError> for AnswerError {
             InstallError::Unknown(_) => "RV-LOCAL-011",
             InstallError::Suite(_) => "RV-LOCAL-012",
             InstallError::NoSlot(_) => "RV-LOCAL-013",
+            InstallError::Stalled => "RV-LOCAL-016",
         };
         AnswerError { code: code.into(), text: error.to_string() }
     }
 }
 
-/// Children spread over the workers, all of a tunnel on one (docs/design.md §3).
-pub fn homes(roster: &Roster, workers: usize) -> Vec<Home> {
-    let mut next = vec![0; workers.max(1)];
-    let mut homes = Vec::new();
+/// Children spread over the workers, all of a tunnel on one (docs/design.md §3). `slots` outbound slots, by
+/// worker.
+pub fn homes(roster: &Roster, slots: Vec<usize>) -> Homes {
+    let workers = slots.len();
+    let mut homes = Homes::new(slots.into_iter());
     for (tunnel, _) in roster.tunnels() {
-        let worker = worker_of(tunnel, workers);
-        let Some(slot) = next.get_mut(worker.index()) else { continue };
-        for _ in roster.children(tunnel) {
-            homes.push(Home { worker, slot: *slot });
-            *slot += 1;
-        }
+        homes.add(worker_of(tunnel, workers), roster.children(tunnel).count(), 0);
     }
     homes
 }
@@ -114,6 +115,9 @@ impl<P: Pool> Workers<P> {
             .filter(|_| install.suite.encryption.is_aead())
             .ok_or_else(|| InstallError::Suite(format!("{:?}", install.suite.encryption)))?;
         let place = Spi(install.spi_in).place().ok_or(InstallError::Unknown("shard"))?;
+        if place.shard != shard_of(home.worker)? {
+            return Err(InstallError::Stalled);
+        }
         let outer_mtu = self.outer_mtu(&sas::path_key(&install.path));
         let parts = sas::parts(install, &config.transform, tunnel.private, home, suite, outer_mtu);
         let (inbound, outbound) = parts.ok_or(InstallError::Unknown("selector or window"))?;
@@ -123,11 +127,12 @@ impl<P: Pool> Workers<P> {
         self.outbox.put(home.worker, Order::Inbound { place, parts: inbound, key }, None);
         let key = install.keys_out.encryption.clone();
         let outbound = Order::Outbound { slot: home.slot, parts: outbound, key, turn };
-        self.outbox.put(home.worker, outbound, Some(Then::Answer(ticket)));
+        self.outbox.put(home.worker, outbound, Some(Then::Answer(ticket, install.child)));
         self.supersede(install.replaces);
         self.sas.add(Installed {
             sa: install.child,
             child,
+            home,
             place,
             spi_in: Spi(install.spi_in),
             spi_out: Spi(install.spi_out),
@@ -149,8 +154,7 @@ impl<P: Pool> Workers<P> {
 
     /// Lets an SA that stands by send.
     pub fn activate(&mut self, sa: ChildSaId) {
-        let child = self.sas.get_mut(sa).map(|installed| installed.child);
-        if let Some(home) = child.and_then(|child| self.home(child)) {
+        if let Some(home) = self.sas.get_mut(sa).map(|installed| installed.home) {
             self.outbox.put(home.worker, Order::Plain(Command::ActivateOutbound { slot: home.slot }), None);
         }
     }
@@ -159,33 +163,44 @@ impl<P: Pool> Workers<P> {
     pub fn remove(&mut self, sa: ChildSaId) {
         let Some(installed) = self.sas.remove(sa) else { return };
         self.seen.remove(&sa);
-        let Some(home) = self.home(installed.child) else { return };
-        let outbound = Command::RemoveOutbound { slot: home.slot, spi: installed.spi_out };
+        let Home { worker, slot } = installed.home;
+        let outbound = Command::RemoveOutbound { slot, spi: installed.spi_out };
+        self.outbox.put(worker, Order::Plain(outbound), None);
+        self.remove_inbound(&installed, Some(installed.child));
+    }
+
+    /// Takes the inbound half out; what it has counted by then is `counts_for`'s.
+    pub(super) fn remove_inbound(&mut self, installed: &Installed, counts_for: Option<ChildNumber>) {
         let inbound = Command::RemoveInbound { place: installed.place, spi: installed.spi_in };
-        self.outbox.put(home.worker, Order::Plain(outbound), None);
-        let then = Then::Release(installed.place, installed.child);
-        self.outbox.put(home.worker, Order::Plain(inbound), Some(then));
+        let then = Then::Release(installed.place, counts_for);
+        self.outbox.put(installed.home.worker, Order::Plain(inbound), Some(then));
     }
 
     /// Changes the outer addresses of an SA.
     pub fn update_path(&mut self, sa: ChildSaId, path: &Path) {
         let outer_mtu = self.outer_mtu(&sas::path_key(path));
         let Some(installed) = self.sas.rewrap(sa, sas::encapsulation(path, outer_mtu)) else { return };
-        let Some(home) = self.home(installed.child) else { return };
         let (local, peer) = sas::endpoints(path);
         let inbound = Command::MoveInbound { place: installed.place, spi: installed.spi_in, local, peer };
-        self.outbox.put(home.worker, Order::Plain(inbound), None);
+        self.outbox.put(installed.home.worker, Order::Plain(inbound), None);
         self.wrap_anew(&installed);
     }
 
-    /// Frees a slot whose SA is gone; its counts go to the child's past.
-    pub(super) fn release(&mut self, place: Place, child: ChildNumber, now: Instant) {
-        if let (Some(counters), Some(past)) = (self.link.inbound(place), self.past.get_mut(child as usize)) {
-            past.packets += counters.packets.get();
-            past.octets += counters.octets.get();
+    /// Frees a slot whose SA is gone; its counts go to the past of the child they are for.
+    pub(super) fn release(&mut self, place: Place, counts_for: Option<ChildNumber>, now: Instant) {
+        if let Some(child) = counts_for {
+            self.remember_received(place, child);
         }
         // It was in use until now.
         let _ = self.spis.release(place, now.0);
+    }
+
+    /// Adds what an inbound slot has counted to a child's past.
+    pub(super) fn remember_received(&mut self, place: Place, child: ChildNumber) {
+        if let (Some(counters), Some(past)) = (self.link.inbound(place), self.past.get_mut(child as usize)) {
+            past.received.0 += counters.packets.get();
+            past.received.1 += counters.octets.get();
+        }
     }
 
     /// Installs the tunnels with manual keys: their SPIs go into the exact table.
@@ -260,6 +275,7 @@ impl<P: Pool> Workers<P> {
         self.sas.add(Installed {
             sa: manual_sa(child),
             child,
+            home,
             place,
             spi_in: Spi(manual.inbound_spi),
             spi_out: Spi(manual.outbound_spi),

@@ -3,10 +3,12 @@
 //! link, the tables' writer, the SPIs and the list of installed SAs; decides nothing about
 //! tunnels.
 
+mod homes;
 mod ike_io;
 mod install;
 mod path;
 mod reports;
+mod stall;
 mod tunnels;
 
 use std::collections::BTreeSet;
@@ -21,7 +23,7 @@ use ravelin_dataplane::sa::allocator::SpiAllocator;
 use ravelin_dataplane::sa::shard::Shard;
 use ravelin_dataplane::sa::spi::Place;
 use ravelin_ike::config::ConnectionId;
-use ravelin_ike::id::Ticket;
+use ravelin_ike::id::{ChildSaId, Ticket};
 
 use crate::routing::{Outcome, Routing};
 use crate::tunnel::outbox::{Order, Outbox};
@@ -29,8 +31,10 @@ use crate::tunnel::pmtu::PathMtus;
 use crate::tunnel::roster::{ChildNumber, Roster};
 use crate::tunnel::sas::{Home, Installeds};
 
-pub use install::{InstallError, homes};
+use homes::Homes;
+pub use install::InstallError;
 pub use reports::Noticed;
+pub use stall::Unmoved;
 use tunnels::Manual;
 pub use tunnels::NotHeld;
 
@@ -40,17 +44,21 @@ const REST_US: u64 = 10_000_000;
 /// What happens when a worker has applied an order.
 #[derive(Debug)]
 enum Then {
-    /// The engine's question is answered.
-    Answer(Ticket),
-    /// The slot of an inbound SA is free; its counts belong to the child.
-    Release(Place, ChildNumber),
+    /// The engine's question about an SA is answered.
+    Answer(Ticket, ChildSaId),
+    /// The slot of an inbound SA is free; its counts belong to the child, if they were not taken before.
+    Release(Place, Option<ChildNumber>),
+    /// An outbound slot that a child has left is empty.
+    Vacate(Home),
 }
 
 /// Counts of SAs that are gone, so that a child's counts never fall.
 #[derive(Debug, Clone, Copy, Default)]
 struct Past {
-    packets: u64,
-    octets: u64,
+    /// Packets and octets.
+    received: (u64, u64),
+    /// On workers it lived on before.
+    sent: (u64, u64),
 }
 
 /// Control's end of all workers. `P` gives out frames for IKE.
@@ -63,7 +71,7 @@ pub struct Workers<P: Pool> {
     outbox: Outbox<Then>,
     spis: SpiAllocator,
     sas: Installeds,
-    homes: Vec<Home>,
+    homes: Homes,
     past: Vec<Past>,
     /// Tunnels into which nothing is let.
     shut: BTreeSet<ConnectionId>,
@@ -74,7 +82,7 @@ pub struct Workers<P: Pool> {
     /// IPv4 identification of the next IKE packet.
     packet_id: u16,
     /// Whose traffic was counted last, for dead peer detection.
-    seen: std::collections::HashMap<ravelin_ike::id::ChildSaId, u64>,
+    seen: std::collections::HashMap<ChildSaId, u64>,
 }
 
 impl<P: Pool> Workers<P> {
@@ -88,11 +96,12 @@ impl<P: Pool> Workers<P> {
         roster: &Roster,
     ) -> Self {
         let count = link.workers().count();
+        let slots_out = link.workers().map(|worker| link.outbound_slots(worker)).collect();
         let shards = (1..=count as u8).filter_map(Shard::new);
         Self {
             spis: SpiAllocator::new(shards, slots, REST_US, generation),
             outbox: Outbox::new(count),
-            homes: install::homes(roster, count),
+            homes: install::homes(roster, slots_out),
             past: vec![Past::default(); roster.child_count()],
             link,
             tables,
@@ -164,7 +173,7 @@ impl<P: Pool> Workers<P> {
 
     /// A child's home.
     pub fn home(&self, child: ChildNumber) -> Option<Home> {
-        self.homes.get(child as usize).copied()
+        self.homes.of(child)
     }
 
     /// Packets and octets a child has received, over all its SAs.
@@ -174,13 +183,16 @@ impl<P: Pool> Workers<P> {
             Some(counters) => (packets + counters.packets.get(), octets + counters.octets.get()),
             None => (packets, octets),
         };
-        self.sas.of(child).map(|sa| sa.place).fold((past.packets, past.octets), count)
+        self.sas.of(child).map(|sa| sa.place).fold(past.received, count)
     }
 
     /// Packets and octets a child has sent, over all its SAs.
     pub fn sent(&self, child: ChildNumber) -> (u64, u64) {
+        let (packets, octets) = self.past.get(child as usize).copied().unwrap_or_default().sent;
         let counters = self.home(child).and_then(|home| self.link.outbound(home.worker, home.slot));
-        counters.map_or((0, 0), |counters| (counters.packets.get(), counters.octets.get()))
+        let (more, more_octets) =
+            counters.map_or((0, 0), |counters| (counters.packets.get(), counters.octets.get()));
+        (packets + more, octets + more_octets)
     }
 
     /// Whether everything told was applied.

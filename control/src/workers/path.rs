@@ -9,7 +9,7 @@ use ravelin_ike::time::Instant;
 use super::Workers;
 use crate::tunnel::outbox::Order;
 use crate::tunnel::pmtu::{Learned, PathKey};
-use crate::tunnel::sas::Installed;
+use crate::tunnel::sas::{Home, Installed};
 
 impl<P: Pool> Workers<P> {
     /// The largest packet for a path: what was learned, else what fits through every way out.
@@ -62,9 +62,8 @@ impl<P: Pool> Workers<P> {
 
     /// Gives an SA's encapsulation to its worker.
     pub(super) fn wrap_anew(&mut self, installed: &Installed) {
-        let Some(home) = self.home(installed.child) else { return };
-        let (slot, spi) = (home.slot, installed.spi_out);
+        let (Home { worker, slot }, spi) = (installed.home, installed.spi_out);
         let command = Command::Encapsulate { slot, spi, encapsulation: installed.encapsulation };
-        self.outbox.put(home.worker, Order::Plain(command), None);
+        self.outbox.put(worker, Order::Plain(command), None);
     }
 }

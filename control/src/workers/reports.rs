@@ -56,8 +56,9 @@ impl<P: Pool> Workers<P> {
         for awaited in self.outbox.applied(|worker| progress.get(worker.index()).copied().unwrap_or_default())
         {
             match awaited.token {
-                Then::Answer(ticket) => noticed.push(Noticed::Answer(ticket, Answer::Install(Ok(())))),
-                Then::Release(place, child) => self.release(place, child, now),
+                Then::Answer(ticket, _) => noticed.push(Noticed::Answer(ticket, Answer::Install(Ok(())))),
+                Then::Release(place, counts_for) => self.release(place, counts_for, now),
+                Then::Vacate(home) => self.homes.vacate(home, now.0),
             }
         }
         noticed
@@ -76,10 +77,7 @@ impl<P: Pool> Workers<P> {
                 }
             }
             Report::Vacant { slot } => {
-                let is = |home: &crate::tunnel::sas::Home| home.worker == worker && home.slot == slot;
-                noticed.extend(
-                    self.homes.iter().position(is).map(|child| Noticed::Wanted(child as ChildNumber)),
-                );
+                noticed.extend(self.homes.at(worker, slot).map(Noticed::Wanted));
             }
             Report::NeighbourMiss { instance, port, vlan, address } => {
                 noticed.push(Noticed::NeighbourMiss {
@@ -100,11 +98,15 @@ impl<P: Pool> Workers<P> {
                     Refusal::NoSuchSa => tracing::debug!(worker = worker.0, "nothing to do: {refusal}"),
                     _ => tracing::error!(worker = worker.0, "a command was refused: {refusal}"),
                 }
-                if let Some(Then::Answer(ticket)) =
-                    self.outbox.refused(worker, sequence).map(|awaited| awaited.token)
-                {
-                    let error = AnswerError { code: "RV-LOCAL-014".into(), text: refusal.to_string() };
-                    noticed.push(Noticed::Answer(ticket, Answer::Install(Err(error))));
+                match self.outbox.refused(worker, sequence).map(|awaited| awaited.token) {
+                    Some(Then::Answer(ticket, _)) => {
+                        let error = AnswerError { code: "RV-LOCAL-014".into(), text: refusal.to_string() };
+                        noticed.push(Noticed::Answer(ticket, Answer::Install(Err(error))));
+                    }
+                    // What is not there needs no removal: the slot is free all the same.
+                    Some(Then::Release(place, _)) => self.release(place, None, now),
+                    Some(Then::Vacate(home)) => self.homes.vacate(home, now.0),
+                    None => {}
                 }
             }
             // Memory comes back to be freed here, where it may take its time.

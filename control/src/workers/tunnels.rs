@@ -10,12 +10,13 @@ use ravelin_dataplane::policy::table::{self, TooManyChildren};
 use ravelin_dataplane::sa::spi::{Place, Spi};
 use ravelin_dataplane::sa::table::ExactTable;
 use ravelin_ike::config::{ChildId, ConnectionId};
+use ravelin_ike::time::Instant;
 
 use super::{Past, Workers};
 use crate::config::plan;
 use crate::tunnel::outbox::Order;
 use crate::tunnel::roster::{ChildNumber, Roster};
-use crate::tunnel::sas::{self, Home};
+use crate::tunnel::sas;
 
 /// An inbound SA whose SPI says nothing about its place.
 #[derive(Debug, Clone, Copy)]
@@ -70,14 +71,13 @@ impl<P: Pool> Workers<P> {
     ///
     /// # Errors
     /// When the worker has no slot left.
-    pub fn house(&mut self, roster: &Roster, id: ConnectionId) -> Result<(), NotHeld> {
+    pub fn house(&mut self, roster: &Roster, id: ConnectionId, now: Instant) -> Result<(), NotHeld> {
         let numbers: Vec<ChildNumber> = roster.children(id).map(|(number, _)| number.0).collect();
         let workers = self.link.workers().count();
         if numbers.iter().any(|number| self.home(*number).is_none()) {
             let worker = super::install::worker_of(id, workers);
-            let taken = self.homes.iter().filter(|home| home.worker == worker).count() as u32;
-            self.homes.extend((0..numbers.len() as u32).map(|child| Home { worker, slot: taken + child }));
-            self.past.resize(self.homes.len(), Past::default());
+            self.homes.add(worker, numbers.len(), now.0);
+            self.past.resize(self.past.len() + numbers.len(), Past::default());
         }
         for number in numbers {
             let Some(home) = self.home(number) else { continue };
