@@ -1,5 +1,10 @@
 //! The roof: configuration, tunnels, the control loop, the socket, the daemon.
 
+#[cfg(all(feature = "stall", not(debug_assertions)))]
+compile_error!(
+    "the feature `stall` is for tests: a worker of a gateway that serves must not be told to stand still"
+);
+
 pub mod api;
 pub mod config;
 pub mod daemon;

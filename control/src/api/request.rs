@@ -45,6 +45,21 @@ pub enum Request {
     /// Read the configuration again and carry out what is other.
     #[serde(rename = "config.apply")]
     ConfigApply(ConfigApply),
+    /// Has a worker do nothing for a while: only where tests ask for it.
+    #[cfg(feature = "stall")]
+    #[serde(rename = "test.stand-still")]
+    StandStill(StandStill),
+}
+
+/// Which worker stands still, and for how long.
+#[cfg(feature = "stall")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StandStill {
+    /// Its number.
+    pub worker: u8,
+    /// How long.
+    pub milliseconds: u64,
 }
 
 /// How to apply a configuration.

@@ -31,6 +31,12 @@ impl<P: Pool> Core<P> {
                 let connection = self.ike_tunnel(&rekey.tunnel)?;
                 self.rekey(connection, &rekey.tunnel, rekey.ike)
             }
+            #[cfg(feature = "stall")]
+            Request::StandStill(still) => {
+                let time = std::time::Duration::from_millis(still.milliseconds);
+                self.workers.have_stand_still(ravelin_dataplane::sa::shard::WorkerId(still.worker), time);
+                Ok(done(format!("worker {}: told to stand still", still.worker)))
+            }
             _ => {
                 self.renew_view();
                 Ok(done(String::new()))

@@ -102,6 +102,8 @@ impl Answer for Desk {
             action @ (Request::Initiate(_) | Request::Terminate(_) | Request::Rekey(_)) => {
                 self.ask(action, ACTION)
             }
+            #[cfg(feature = "stall")]
+            action @ Request::StandStill(_) => self.ask(action, ACTION),
         }
     }
 }

@@ -150,4 +150,10 @@ impl<P: Pool> Workers<P> {
         self.remove_inbound(&installed, None);
         Some(installed.child)
     }
+
+    /// Has a worker stand still: for tests of what others do then.
+    #[cfg(feature = "stall")]
+    pub fn have_stand_still(&mut self, worker: WorkerId, time: std::time::Duration) {
+        self.outbox.put(worker, Order::Plain(Command::StandStill(time)), None);
+    }
 }

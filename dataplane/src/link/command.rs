@@ -102,4 +102,7 @@ pub enum Command {
     AttachShard(Box<ShardTable>),
     /// Gives a shard away; it comes back in a report.
     DetachShard(Shard),
+    /// Does nothing for so long, polling included: for tests of what others do then.
+    #[cfg(feature = "stall")]
+    StandStill(std::time::Duration),
 }

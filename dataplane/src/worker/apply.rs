@@ -70,6 +70,11 @@ impl<P: Pool, O: Port<Frame = P::Frame>> Worker<P, O> {
                 link.answer(Report::Detached(table));
                 Ok(())
             }
+            #[cfg(feature = "stall")]
+            Command::StandStill(time) => {
+                std::thread::sleep(time);
+                Ok(())
+            }
         }
     }
 }
