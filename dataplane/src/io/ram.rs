@@ -1,16 +1,19 @@
 //! The in-memory twin of a device and of a packet pool.
 //!
 //! [`RamPool`] counts: a test ends with "the pool is full again" ([`RamPool::available`] equals
-//! [`RamPool::capacity`]), which proves that no frame was leaked or kept. [`RamDevice`] has as many
-//! receive queues as there are workers; the test says on which of them a frame arrives, so that it can
-//! play any NIC that spreads packets badly.
+//! [`RamPool::capacity`]), which proves that no frame was leaked or kept. [`RamDevice`] has a queue pair for
+//! each worker; whoever plays the wire says on which of them a frame arrives, and so plays any NIC: one that
+//! steers exactly, one that spreads by hash ([`RamDevice::hashed`]), one that spreads badly.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError, Weak};
 
 use crossbeam::queue::ArrayQueue;
 
 use super::{Burst, Frame, Meta, Pool, Port};
+use crate::net::eth;
+use crate::net::flow::{Flow, Summary, Upper};
 
 /// Room before the packet in a fresh frame: what DPDK gives (`RTE_PKTMBUF_HEADROOM`).
 pub const HEADROOM: usize = 128;
@@ -231,32 +234,37 @@ impl Wire {
     }
 }
 
-/// A device in memory: receive queues a test fills, and one transmit queue it empties.
+/// The two wires of a queue pair.
+#[derive(Debug, Clone)]
+struct Pair {
+    received: Arc<Wire>,
+    sent: Arc<Wire>,
+}
+
+/// A device in memory: queue pairs whose receive queues somebody fills and whose transmit queues he empties.
 #[derive(Debug, Clone)]
 pub struct RamDevice {
     id: u16,
-    received: Vec<Arc<Wire>>,
-    sent: Arc<Wire>,
+    pairs: Vec<Pair>,
 }
 
 impl RamDevice {
     /// A device numbered `id` with `queues` queue pairs, each `depth` frames deep (at least one).
     pub fn new(id: u16, queues: usize, depth: usize) -> Self {
         let wire = || Arc::new(Wire::new(depth.max(1)));
-        RamDevice { id, received: (0..queues).map(|_| wire()).collect(), sent: wire() }
+        RamDevice { id, pairs: (0..queues).map(|_| Pair { received: wire(), sent: wire() }).collect() }
     }
 
     /// The worker's end of queue pair `queue`, `None` when there is no such pair.
     pub fn port(&self, queue: usize) -> Option<RamPort> {
-        let received = Arc::clone(self.received.get(queue)?);
-        Some(RamPort { id: self.id, received, sent: Arc::clone(&self.sent) })
+        Some(RamPort { id: self.id, pair: self.pairs.get(queue)?.clone() })
     }
 
     /// Puts `frame` on the wire so that it arrives on `queue` (modulo the number of queues), or gives it
     /// back when that queue is full or the device has none.
     pub fn deliver(&self, queue: usize, frame: RamFrame) -> Result<(), RamFrame> {
-        let queue = queue.checked_rem(self.received.len()).and_then(|queue| self.received.get(queue));
-        let Some(wire) = queue else { return Err(frame) };
+        let pair = queue.checked_rem(self.pairs.len()).and_then(|queue| self.pairs.get(queue));
+        let Some(Pair { received: wire, .. }) = pair else { return Err(frame) };
         wire.with(|frames| match frames.len() < wire.depth {
             true => {
                 frames.push_back(frame);
@@ -266,18 +274,45 @@ impl RamDevice {
         })
     }
 
-    /// The oldest frame the workers sent and nobody took yet.
-    pub fn sent(&self) -> Option<RamFrame> {
-        self.sent.with(VecDeque::pop_front)
+    /// The queue that a NIC with receive-side scaling picks for an Ethernet frame (no tag): both directions
+    /// of a flow meet on one, and what is not IP arrives on the first.
+    pub fn hashed(&self, frame: &[u8]) -> usize {
+        let packet = frame.get(eth::Repr::LEN..).unwrap_or_default();
+        let hash = Summary::parse(packet).map_or(0, |summary| spread(&summary.flow()));
+        (hash as usize).checked_rem(self.pairs.len()).unwrap_or(0)
     }
+
+    /// The oldest frame a worker sent and nobody took yet; of several workers' those of the first come first.
+    pub fn sent(&self) -> Option<RamFrame> {
+        (0..self.pairs.len()).find_map(|queue| self.sent_by(queue))
+    }
+
+    /// The oldest frame that was sent by queue pair `queue` and nobody took yet.
+    pub fn sent_by(&self, queue: usize) -> Option<RamFrame> {
+        self.pairs.get(queue)?.sent.with(VecDeque::pop_front)
+    }
+}
+
+/// A symmetric hash of addresses and, where there are any, ports: stands for Toeplitz with the key that
+/// ports are given, whose bits nobody here depends on.
+fn spread(flow: &Flow) -> u32 {
+    let fold = |address: IpAddr| match address {
+        IpAddr::V4(v4) => u64::from(v4.to_bits()),
+        IpAddr::V6(v6) => (v6.to_bits() >> 64) as u64 ^ v6.to_bits() as u64,
+    };
+    let ports = match flow.upper {
+        Upper::Ports { source, destination } => u64::from(source ^ destination),
+        _ => 0,
+    };
+    let ends = fold(flow.source) ^ fold(flow.destination) ^ ports << 32;
+    (ends.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u32
 }
 
 /// A worker's end of one queue pair of a [`RamDevice`].
 #[derive(Debug)]
 pub struct RamPort {
     id: u16,
-    received: Arc<Wire>,
-    sent: Arc<Wire>,
+    pair: Pair,
 }
 
 impl Port for RamPort {
@@ -289,7 +324,7 @@ impl Port for RamPort {
 
     fn rx_burst(&mut self, burst: &mut Burst<RamFrame>) {
         let meta = Meta { port: self.id, ..Meta::default() };
-        self.received.attempt(|frames| {
+        self.pair.received.attempt(|frames| {
             let count = frames.len().min(burst.room());
             for mut frame in frames.drain(..count) {
                 *frame.meta_mut() = meta;
@@ -300,8 +335,8 @@ impl Port for RamPort {
     }
 
     fn tx_burst(&mut self, burst: &mut Burst<RamFrame>) {
-        let depth = self.sent.depth;
-        self.sent.attempt(|frames| {
+        let depth = self.pair.sent.depth;
+        self.pair.sent.attempt(|frames| {
             let room = depth.saturating_sub(frames.len());
             frames.extend(burst.drain_front(room));
         });
