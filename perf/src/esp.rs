@@ -8,17 +8,16 @@
 
 use anyhow::{Context, ensure};
 use ravelin_dataplane::io::ram::{RamFrame, RamPool};
-use ravelin_dataplane::net::{eth, ipv4, protocol, udp};
+use ravelin_dataplane::net::eth;
 use ravelin_gcm::{Kernel, KeySize};
 
 use crate::gateway::{self, Gateway, Loopback, Side, deliver, octets, sent};
 use crate::gcm::{self, Direction};
+use crate::inner::{self, forwarded, packets};
 use crate::measure::{Effort, Scenario, measure};
 use crate::report::Row;
 use crate::stations::Least;
 use crate::traffic::{BURST, Mix, Plan, suite_name};
-
-const TTL: u8 = 64;
 
 /// Measures all of `plan`, both directions, and the ports alone.
 pub fn run(plan: &Plan, effort: Effort) -> anyhow::Result<Vec<Row>> {
@@ -118,12 +117,7 @@ impl Tunnel {
         for (number, frame) in self.packets.iter_mut().enumerate() {
             // A prime that divides no number of SAs one would ask for.
             let sa = ((start + number) as u64 * 7919 % u64::from(self.sas)) as u32;
-            let packet = frame.get_mut(eth::Repr::LEN..).context("a packet")?;
-            let (header, datagram) = packet.split_at_mut(ipv4::Repr::LEN);
-            let destination = Side::Right.nth_host(sa);
-            let length = u16::try_from(header.len() + datagram.len())?;
-            ipv4::Repr { destination, ..ip(length, number as u16) }.emit(header)?;
-            datagram.get_mut(..2).context("a port")?.copy_from_slice(&(1024 + sa as u16 % 16).to_be_bytes());
+            inner::address(frame, number, sa)?;
         }
         Ok(())
     }
@@ -255,64 +249,6 @@ impl Scenario for Ports {
         ensure!(sent(self.loopback.device()).count() == BURST, "the device lost frames");
         Ok(())
     }
-}
-
-/// A burst of UDP over IPv4 from the host on the left to the one on the right, of 16 flows.
-fn packets(mix: Mix) -> anyhow::Result<Vec<Vec<u8>>> {
-    mix.sizes().into_iter().enumerate().map(|(number, size)| packet(number, size)).collect()
-}
-
-fn packet(number: usize, size: usize) -> anyhow::Result<Vec<u8>> {
-    let mut frame: Vec<u8> = (0..eth::Repr::LEN + size).map(|i| (i * 31 + number) as u8).collect();
-    let (link, packet) = frame.split_at_mut(eth::Repr::LEN);
-    let ethernet = eth::Repr {
-        destination: Side::Left.mac(0),
-        source: Side::Left.host_mac(),
-        ethertype: eth::ethertype::IPV4,
-    };
-    ethernet.emit(link)?;
-    let (header, datagram) = packet.split_at_mut(ipv4::Repr::LEN);
-    let length = u16::try_from(size)?;
-    ip(length, number as u16).emit(header)?;
-    let udp = udp::Repr {
-        source: 1024 + (number % 16) as u16,
-        destination: 5001,
-        length: length - ipv4::Repr::LEN as u16,
-        checksum: 0,
-    };
-    udp.emit(datagram)?;
-    Ok(frame)
-}
-
-fn ip(total_length: u16, id: u16) -> ipv4::Repr {
-    ipv4::Repr {
-        traffic_class: 0,
-        total_length,
-        id,
-        dont_fragment: false,
-        more_fragments: false,
-        fragment_offset: 0,
-        ttl: TTL,
-        protocol: protocol::UDP,
-        source: Side::Left.host(),
-        destination: Side::Right.host(),
-    }
-}
-
-/// The frame the host on the right is to get for one the left host sent: two hops on (RFC 4301
-/// §5.1.2.1 note c), framed by the right gateway.
-fn forwarded(sent: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let mut expected = sent.to_vec();
-    let (link, packet) = expected.split_at_mut(eth::Repr::LEN);
-    let ethernet = eth::Repr {
-        destination: Side::Right.host_mac(),
-        source: Side::Right.mac(0),
-        ethertype: eth::ethertype::IPV4,
-    };
-    ethernet.emit(link)?;
-    ipv4::decrement_ttl(packet).context("the TTL suffices")?;
-    ipv4::decrement_ttl(packet).context("the TTL suffices")?;
-    Ok(expected)
 }
 
 #[cfg(test)]

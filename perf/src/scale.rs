@@ -10,15 +10,12 @@ mod install;
 mod routes;
 mod tunnels;
 
-use std::fmt::Write;
-use std::path::PathBuf;
-
 use anyhow::Context;
 use clap::Args;
 use ravelin_mem::tsc;
-use serde::Serialize;
 
 use crate::machine::{self, Machine};
+use crate::rows::Rows;
 
 /// What `scale` can be told.
 #[derive(Args)]
@@ -46,28 +43,6 @@ pub struct Options {
     record: bool,
 }
 
-/// One figure.
-#[derive(Debug, Serialize)]
-pub struct Row {
-    /// What was measured, as `perf/SPEC.md` names it.
-    pub scenario: String,
-    /// The figure.
-    pub value: f64,
-    /// Its unit.
-    pub unit: &'static str,
-}
-
-/// The rows of a run, as they come.
-#[derive(Debug, Default)]
-pub struct Rows(Vec<Row>);
-
-impl Rows {
-    /// Adds a figure.
-    pub fn add(&mut self, scenario: impl Into<String>, value: f64, unit: &'static str) {
-        self.0.push(Row { scenario: scenario.into(), value, unit });
-    }
-}
-
 /// Runs all of it.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let pinned = machine::pin(options.core)?;
@@ -80,40 +55,11 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         routes::run(v4, options.routes, options.repeats, options.pairs, pinned, &mut rows)?;
     }
     let machine = Machine::here(pinned);
-    print!("{}", if options.json { lines(&rows)? } else { table(&machine, &rows) });
+    print!("{}", if options.json { rows.lines()? } else { rows.table(&machine) });
     if options.record {
-        eprintln!("recorded in {}", record(&machine, &rows)?.display());
+        eprintln!("recorded in {}", rows.record(&machine, "scale")?.display());
     }
     Ok(())
-}
-
-fn lines(rows: &Rows) -> anyhow::Result<String> {
-    rows.0.iter().map(|row| Ok(serde_json::to_string(row)? + "\n")).collect()
-}
-
-fn table(machine: &Machine, rows: &Rows) -> String {
-    let Machine { cpu, tsc_hz, revision, date, .. } = machine;
-    let mut text = format!("{cpu}, TSC {:.0} MHz, revision {revision}, {date}\n\n", *tsc_hz as f64 / 1e6);
-    for Row { scenario, value, unit } in &rows.0 {
-        let _ = writeln!(text, "{scenario:<40} {value:>14.2} {unit}");
-    }
-    text
-}
-
-fn record(machine: &Machine, rows: &Rows) -> anyhow::Result<PathBuf> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("records").join(machine.slug());
-    std::fs::create_dir_all(&folder).with_context(|| format!("could not create {}", folder.display()))?;
-    let Machine { cpu, cores, tsc_hz, kernel, revision, date, .. } = machine;
-    let mut text = format!(
-        "# cpu: {cpu}\n# cores: {cores}\n# tsc_hz: {tsc_hz}\n# kernel: {kernel}\n# revision: {revision}\n\
-         # date: {date}\nscenario,value,unit\n"
-    );
-    for Row { scenario, value, unit } in &rows.0 {
-        let _ = writeln!(text, "{scenario},{value:.2},{unit}");
-    }
-    let path = folder.join(format!("{date}-scale.csv"));
-    std::fs::write(&path, text).with_context(|| format!("could not write {}", path.display()))?;
-    Ok(path)
 }
 
 /// Numbers that look random and are the same in every run.
