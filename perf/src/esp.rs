@@ -11,7 +11,7 @@ use ravelin_dataplane::io::ram::{RamFrame, RamPool};
 use ravelin_dataplane::net::eth;
 use ravelin_gcm::{Kernel, KeySize};
 
-use crate::gateway::{self, Gateway, Loopback, Side, deliver, octets, sent};
+use crate::gateway::{Gateway, Loopback, Side, Sizes, deliver, octets, sent};
 use crate::gcm::{self, Direction};
 use crate::inner::{self, forwarded, packets};
 use crate::measure::{Effort, Scenario, measure};
@@ -35,7 +35,11 @@ pub fn run(plan: &Plan, effort: Effort) -> anyhow::Result<Vec<Row>> {
 }
 
 fn port_row(mix: Mix, effort: Effort) -> anyhow::Result<Row> {
-    let mut ports = Ports { loopback: Loopback::new()?, pool: gateway::pool(), packets: packets(mix)? };
+    let mut ports = Ports {
+        loopback: Loopback::new()?,
+        pool: RamPool::new(Sizes::ONE.frames, 1),
+        packets: packets(mix)?,
+    };
     Ok(Row {
         scenario: "ram-port",
         kernel: "-",

@@ -1,17 +1,20 @@
-//! A gateway to measure: the real worker and graph between two devices in memory, with one tunnel or many.
+//! A gateway to measure: real workers and graphs between two devices in memory, with one tunnel or many.
 //!
 //! Two of these face each other. `left` protects 10.1.0.0/16 and `right` 10.2.0.0/16; for each host on the
-//! right one SA of the suite asked for, under a key of its own, carries what goes to it. They are set up as
-//! control sets up any gateway, by commands and published tables; only the wire between their outer ports
-//! is a loop in the scenario.
+//! right one SA of the suite asked for, under a key of its own, carries what goes to it. The left has an
+//! address for each SA, as many peers would. SAs go to workers in turn. Both are set up as control sets up
+//! any gateway, by commands and published tables; only the wire between their outer ports is a loop in the
+//! scenario.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 use ravelin_dataplane::graph::{Clock, Settings};
 use ravelin_dataplane::io::ram::{RamDevice, RamFrame, RamPool, RamPort};
 use ravelin_dataplane::io::{Burst, Frame, Pool, Port};
 use ravelin_dataplane::link::command::{Command, Turn};
+use ravelin_dataplane::link::counter::Counters;
 use ravelin_dataplane::link::snapshot::{self, Local, Snapshot};
 use ravelin_dataplane::link::{self, ControlEnd, ExceptionEnd, Shape};
 use ravelin_dataplane::net::eth::Mac;
@@ -31,16 +34,38 @@ use ravelin_dataplane::verdict::Drop;
 use ravelin_dataplane::worker::Worker;
 use ravelin_gcm::{Kernel, KeySize};
 
-const WORKER: WorkerId = WorkerId(0);
 const INSIDE: Interface = Interface { port: 0, vlan: 0 };
 const OUTSIDE: Interface = Interface { port: 1, vlan: 0 };
 /// The instances the two ports are in.
 const PUBLIC: u16 = 1;
 const PRIVATE: u16 = 2;
-/// Frames a device holds: a burst, and room to notice a second one.
-const DEPTH: usize = 256;
-/// Frames of the pool: few, as DPDK's per-core cache keeps handing out the ones that are warm.
-const FRAMES: usize = 256;
+
+/// How large a gateway is.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// Workers, each with a queue pair of both devices.
+    pub workers: u8,
+    /// Frames a queue holds.
+    pub depth: usize,
+    /// Frames of the pool.
+    pub frames: usize,
+}
+
+impl Sizes {
+    /// One worker. Queues hold a burst, and room to notice a second one; frames are few, as DPDK's per-core
+    /// cache keeps handing out the ones that are warm.
+    pub const ONE: Sizes = Sizes { workers: 1, depth: 256, frames: 256 };
+
+    /// The worker that owns an SA.
+    pub const fn owner(self, sa: u32) -> WorkerId {
+        WorkerId((sa % self.workers as u32) as u8)
+    }
+
+    /// The slot of an SA among those of its owner.
+    const fn slot(self, sa: u32) -> u32 {
+        sa / self.workers as u32
+    }
+}
 
 /// SAs there can be: hosts of a network of 16 bits, with room.
 pub const MOST_SAS: u32 = 60_000;
@@ -99,19 +124,25 @@ impl Side {
         Mac([2, 0, 0, 1, self.number(), 0])
     }
 
-    const fn endpoint(self) -> Endpoint {
-        Endpoint { address: IpAddr::V4(self.outer()), port: 0 }
+    /// The gateway's end of an SA.
+    const fn endpoint(self, sa: u32) -> Endpoint {
+        let address = match self {
+            Side::Left => Ipv4Addr::from_bits(Ipv4Addr::new(198, 18, 0, 1).to_bits() + sa),
+            Side::Right => self.outer(),
+        };
+        Endpoint { address: IpAddr::V4(address), port: 0 }
     }
 }
 
-/// One gateway, one worker.
+/// One gateway.
 pub struct Gateway {
     side: Side,
+    sizes: Sizes,
     control: ControlEnd<RamFrame>,
     /// Kept: a worker whose exception ring has lost its other end is not the real thing.
     _exception: ExceptionEnd<RamFrame>,
     writer: Writer<Tables>,
-    worker: Worker<RamPool, RamPort>,
+    workers: Vec<Worker<RamPool, RamPort>>,
     /// Towards the hosts it protects.
     pub inside: RamDevice,
     /// Towards the other gateway.
@@ -122,22 +153,30 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway with its half of `sas` tunnels in place.
+    /// A gateway of one worker with its half of `sas` tunnels in place.
     pub fn new(side: Side, kernel: Kernel, size: KeySize, sas: u32) -> anyhow::Result<Gateway> {
+        Gateway::of(side, kernel, size, sas, Sizes::ONE)
+    }
+
+    /// A gateway of these sizes with its half of `sas` tunnels in place.
+    pub fn of(side: Side, kernel: Kernel, size: KeySize, sas: u32, sizes: Sizes) -> anyhow::Result<Gateway> {
         ensure!((1..=MOST_SAS).contains(&sas), "{sas} SAs: there are 1 to {MOST_SAS}");
         let slots = (sas as usize).max(64);
-        let shape = Shape { inbound_slots: slots, outbound_slots: slots, ..Shape::usual(1, 2) };
-        let mut link = link::build(&shape)?;
-        let (writer, mut readers) = publish::channel(Tables::new(), 1);
-        let (Some(end), Some(reader)) = (link.workers.pop(), readers.pop()) else { bail!("no worker") };
-        let (inside, outside) =
-            (RamDevice::new(INSIDE.port, 1, DEPTH), RamDevice::new(OUTSIDE.port, 1, DEPTH));
-        let ports = [&inside, &outside].into_iter().filter_map(|device| device.port(0)).collect();
-        let pool = pool();
-        let worker = Worker::new(end, reader, pool.clone(), ports, kernel, &Settings::new(1));
-        let (control, _exception) = (link.control, link.exception);
+        let shape = Shape { inbound_slots: slots, outbound_slots: slots, ..Shape::usual(sizes.workers, 2) };
+        let link = link::build(&shape)?;
+        let queues = usize::from(sizes.workers);
+        let (writer, readers) = publish::channel(Tables::new(), queues);
+        let device = |at: Interface| RamDevice::new(at.port, queues, sizes.depth);
+        let (inside, outside) = (device(INSIDE), device(OUTSIDE));
+        let pool = RamPool::new(sizes.frames, 1);
+        let ends = link.workers.into_iter().zip(readers).enumerate();
+        let workers = ends.map(|(queue, (end, reader))| {
+            let ports = [&inside, &outside].into_iter().filter_map(|device| device.port(queue)).collect();
+            Worker::new(end, reader, pool.clone(), ports, kernel, &Settings::new(1))
+        });
+        let (workers, control, _exception) = (workers.collect(), link.control, link.exception);
         let mut gateway =
-            Gateway { side, control, _exception, writer, worker, inside, outside, pool, clock: 0 };
+            Gateway { side, sizes, control, _exception, writer, workers, inside, outside, pool, clock: 0 };
         gateway.configure(sas)?;
         for number in 0..sas {
             gateway.install(size, number)?;
@@ -145,26 +184,38 @@ impl Gateway {
         Ok(gateway)
     }
 
-    /// Cycles by station since the start, if this build counts them.
+    /// Cycles of the first worker by station since the start, if this build counts them.
     pub fn stations(&self) -> Clock {
-        self.worker.clock()
+        self.workers.first().map(Worker::clock).unwrap_or_default()
     }
 
-    /// Takes what the worker has to say, as control would.
+    /// Takes what the workers have to say, as control would.
     pub fn listen(&mut self) {
-        while self.control.next_report(WORKER).is_some() {}
+        for worker in self.control.workers() {
+            while self.control.next_report(worker).is_some() {}
+        }
     }
 
-    /// One round of the worker: what the scenarios time.
+    /// One round of each worker: what the scenarios time. Whether any had anything to do.
     pub fn poll(&mut self) -> bool {
         self.clock += 100;
-        self.worker.poll(self.clock)
+        self.workers.iter_mut().fold(false, |busy, worker| worker.poll(self.clock) | busy)
+    }
+
+    /// The workers, to be polled by threads of their own.
+    pub fn workers_mut(&mut self) -> &mut [Worker<RamPool, RamPort>] {
+        &mut self.workers
+    }
+
+    /// What each worker counts.
+    pub fn counters(&self) -> impl Iterator<Item = &Arc<Counters>> {
+        self.control.workers().filter_map(|worker| self.control.counters(worker))
     }
 
     /// Packets dropped so far, whatever the reason.
     pub fn dropped(&self) -> String {
-        let Some(counters) = self.control.counters(WORKER) else { return String::new() };
-        let counted = Drop::ALL.iter().map(|&reason| (reason, counters.drops(reason)));
+        let sum = |reason| self.counters().map(|counters| counters.drops(reason)).sum::<u64>();
+        let counted = Drop::ALL.iter().map(|&reason| (reason, sum(reason)));
         let named = counted.filter(|(_, count)| *count > 0);
         named.map(|(reason, count)| format!("{} {count}", reason.name())).collect::<Vec<_>>().join(", ")
     }
@@ -196,35 +247,40 @@ impl Gateway {
         // The first host is the router to all.
         tables.set_route(PRIVATE, side.network()?, Some(NextHop::Via(INSIDE, side.host().into())))?;
         tables.set_neighbour(PRIVATE, INSIDE, side.host().into(), Some(side.host_mac()));
-        for slot in 0..sas {
-            let tunnel = TunnelId(slot);
-            let to = Prefix::host(peer.nth_host(slot).into());
+        for number in 0..sas {
+            let tunnel = TunnelId(number);
+            let to = Prefix::host(peer.nth_host(number).into());
             tables.set_route(PRIVATE, to, Some(NextHop::Tunnel(tunnel)))?;
-            let child = Child { selectors: SelectorSet::any(), sa: SaRef { worker: WORKER, slot } };
+            let sa = SaRef { worker: self.sizes.owner(number), slot: self.sizes.slot(number) };
+            let child = Child { selectors: SelectorSet::any(), sa };
             tables.set_tunnel(tunnel, Some(Tunnel::new(vec![child])?))?;
         }
         self.writer.publish();
-        self.command(Command::Configure(snapshot.into()))
+        let snapshot = Arc::new(snapshot);
+        let workers = self.control.workers();
+        workers.into_iter().try_for_each(|at| self.command(at, Command::Configure(Arc::clone(&snapshot))))
     }
 
     /// An SA from left to right: outbound on the left, inbound on the right.
-    fn install(&mut self, size: KeySize, slot: u32) -> anyhow::Result<()> {
-        let shard = Shard::new(1).context("shards are numbered from 1")?;
+    fn install(&mut self, size: KeySize, number: u32) -> anyhow::Result<()> {
+        let (owner, slot) = (self.sizes.owner(number), self.sizes.slot(number));
+        let shard = Shard::new(owner.0 + 1).context("shards are numbered from 1, one a worker")?;
         let place = Place { shard, slot: Slot::new(slot).context("there are as many slots")? };
         let (spi, suite) = (Spi::new(place, 0), suite(size));
         let mut keymat = vec![0x5a; suite.keymat_length()];
-        keymat.iter_mut().zip(slot.to_be_bytes()).for_each(|(octet, other)| *octet ^= other);
-        let key = self.control.put_key(WORKER, &keymat)?;
+        keymat.iter_mut().zip(number.to_be_bytes()).for_each(|(octet, other)| *octet ^= other);
+        let key = self.control.put_key(owner, &keymat)?;
         let command = match self.side {
             Side::Left => {
-                Command::InstallOutbound { slot, parts: self.outbound(spi, suite), key, turn: Turn::Now }
+                let parts = self.outbound(number, spi, suite);
+                Command::InstallOutbound { slot, parts, key, turn: Turn::Now }
             }
-            Side::Right => Command::InstallInbound { place, parts: self.inbound(spi, suite)?, key },
+            Side::Right => Command::InstallInbound { place, parts: self.inbound(number, spi, suite)?, key },
         };
-        self.command(command)
+        self.command(owner, command)
     }
 
-    fn outbound(&self, spi: Spi, suite: Suite) -> outbound::Parts {
+    fn outbound(&self, number: u32, spi: Spi, suite: Suite) -> outbound::Parts {
         outbound::Parts {
             spi,
             suite,
@@ -232,8 +288,8 @@ impl Gateway {
             last_sequence: 0,
             encapsulation: Encapsulation {
                 instance: PUBLIC,
-                local: self.side.endpoint(),
-                peer: self.side.other().endpoint(),
+                local: self.side.endpoint(number),
+                peer: self.side.other().endpoint(number),
                 hop_limit: 64,
                 df: OuterDf::Copy,
                 dscp: OuterDscp::Copy,
@@ -247,15 +303,15 @@ impl Gateway {
         }
     }
 
-    fn inbound(&self, spi: Spi, suite: Suite) -> anyhow::Result<inbound::Parts> {
+    fn inbound(&self, number: u32, spi: Spi, suite: Suite) -> anyhow::Result<inbound::Parts> {
         Ok(inbound::Parts {
             spi,
             suite,
             window: Window::new(1024, true)?,
             outer_instance: PUBLIC,
             inner_instance: PRIVATE,
-            local: self.side.endpoint(),
-            peer: self.side.other().endpoint(),
+            local: self.side.endpoint(number),
+            peer: self.side.other().endpoint(number),
             peer_may_move: false,
             copy_traffic_class: false,
             tcp_mss: None,
@@ -267,11 +323,11 @@ impl Gateway {
     }
 
     /// Sends a command and polls until the worker has applied it.
-    fn command(&mut self, command: Command) -> anyhow::Result<()> {
-        let sequence = self.control.send(WORKER, command).ok().context("the command ring is full")?;
+    fn command(&mut self, to: WorkerId, command: Command) -> anyhow::Result<()> {
+        let sequence = self.control.send(to, command).ok().context("the command ring is full")?;
         for _ in 0..16 {
             self.poll();
-            if self.control.applied(WORKER) >= sequence {
+            if self.control.applied(to) >= sequence {
                 return Ok(());
             }
         }
@@ -285,11 +341,6 @@ fn suite(size: KeySize) -> Suite {
         KeySize::Aes192 => Suite::AesGcm192,
         KeySize::Aes256 => Suite::AesGcm256,
     }
-}
-
-/// The frames of one gateway.
-pub fn pool() -> RamPool {
-    RamPool::new(FRAMES, 1)
 }
 
 /// Copies `packets` into frames of `pool` and puts them before `device`.
@@ -320,7 +371,7 @@ pub struct Loopback {
 impl Loopback {
     /// A device whose port sends what it receives.
     pub fn new() -> anyhow::Result<Loopback> {
-        let device = RamDevice::new(0, 1, DEPTH);
+        let device = RamDevice::new(0, 1, Sizes::ONE.depth);
         let port = device.port(0).context("the device has one queue")?;
         Ok(Loopback { device, port, burst: Burst::new() })
     }
