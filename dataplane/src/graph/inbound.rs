@@ -1,7 +1,8 @@
 //! The stations of the inbound path: classify, reassemble, lookup, open, accept.
 
 use crate::io::{Frame, Pool};
-use crate::link::packet::{IkePunt, Work};
+use crate::link::handoff::Work;
+use crate::link::packet::IkePunt;
 use crate::link::report::Report;
 use crate::net::flow::{Summary, Words};
 use crate::node::classify::{self, Class, EspAt, IkeAt, QuotedAt};

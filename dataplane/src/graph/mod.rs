@@ -22,7 +22,8 @@ use ravelin_mem::prefetch;
 use crate::io::{BURST, Burst, Frame, Meta, Pool};
 use crate::link::WorkerEnd;
 use crate::link::counter::Counters;
-use crate::link::packet::{Handoff, Kernel, KernelPunt, Work};
+use crate::link::handoff::{Handoff, Receiver, Work};
+use crate::link::packet::{Kernel, KernelPunt};
 use crate::link::snapshot::{Interface, Snapshot};
 use crate::net::eth::{self, ethertype};
 use crate::net::flow::Summary;
@@ -278,14 +279,43 @@ impl<P: Pool> Graph<P> {
         }
     }
 
-    /// Takes a packet another worker handed over.
-    pub fn take_over(&mut self, handoff: Handoff<P::Frame>) {
-        self.link.counters().handed_in.add(1);
-        let packet = handoff.packet;
-        match handoff.work {
-            Work::Reassemble => self.push(|stations| &mut stations.fragments, packet),
-            Work::Open => self.classify(packet.frame, packet.summary),
-            Work::Seal { slot } => self.push(|stations| &mut stations.protect, (packet, slot)),
+    /// Takes a burst of what another worker handed over; how much that was.
+    pub(crate) fn take_over(&mut self, from: &mut Receiver<P::Frame>) -> usize {
+        let Some(burst) = from.take() else { return 0 };
+        let taken = burst.len();
+        let (first, second) = burst.as_slices();
+        self.await_handed(first);
+        self.await_handed(second);
+        for handoff in burst {
+            self.take_over_one(handoff);
+        }
+        self.link.counters().handed_in.add(taken as u64);
+        taken
+    }
+
+    /// Asks for what is in the other worker's cache, and for the SAs.
+    fn await_handed(&self, burst: &[Handoff<P::Frame>]) {
+        for handoff in burst {
+            prefetch::write(handoff.frame.meta());
+            if let Work::Seal { slot } = handoff.work() {
+                self.link.outbound.prefetch(slot);
+            }
+        }
+        burst.iter().for_each(|handoff| prefetch::write(handoff.frame.data()));
+    }
+
+    #[inline(always)]
+    fn take_over_one(&mut self, handoff: Handoff<P::Frame>) {
+        let (work, frame) = (handoff.work(), handoff.frame);
+        // A datagram that was put together has no header checksum of its own.
+        let read = Summary::read(frame.data()).or_else(|_| Summary::parse(frame.data()));
+        let Ok(summary) = read else { return self.refuse(frame, Drop::MalformedIp) };
+        match work {
+            Work::Open => self.classify(frame, summary),
+            Work::Seal { slot } => {
+                self.push(|stations| &mut stations.protect, (Packet { frame, summary }, slot));
+            }
+            Work::Reassemble => self.push(|stations| &mut stations.fragments, Packet { frame, summary }),
         }
     }
 
@@ -303,7 +333,7 @@ impl<P: Pool> Graph<P> {
 
     /// Gives a packet to another worker.
     fn hand(&mut self, to: WorkerId, packet: Packet<P::Frame>, work: Work) {
-        self.link.hand(to, Handoff { packet, work });
+        self.link.hand(to, Handoff::new(packet.frame, work));
     }
 
     /// Puts a packet before a station.

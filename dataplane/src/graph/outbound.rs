@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use crate::io::{BURST, Frame, Meta, Origin, Pool};
-use crate::link::packet::{Kernel, KernelPunt, Work};
+use crate::link::handoff::Work;
+use crate::link::packet::{Kernel, KernelPunt};
 use crate::link::report::Report;
 use crate::link::snapshot::is_link_scope;
 use crate::net::eth::{self, ethertype};

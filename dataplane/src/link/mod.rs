@@ -16,6 +16,7 @@
 
 pub mod command;
 pub mod counter;
+pub mod handoff;
 pub mod key;
 pub mod packet;
 pub mod report;
@@ -35,7 +36,7 @@ use crate::sa::table::{InboundTable, OutboundTable, ShardTable};
 use command::{Command, Sequence};
 use counter::Counters;
 use key::KeyCells;
-use packet::{Handoff, IkePunt, KernelPunt};
+use packet::{IkePunt, KernelPunt};
 use report::Report;
 
 pub use control::{ControlEnd, ExceptionEnd};
@@ -249,18 +250,18 @@ fn join<F>(workers: &mut [WorkerEnd<F>], depth: usize) {
     let count = workers.len();
     for from in 0..count {
         for to in 0..count {
-            let (producer, consumer) = match from == to {
+            let (sender, receiver) = match from == to {
                 true => (None, None),
                 false => {
-                    let (producer, consumer) = RingBuffer::new(depth);
-                    (Some(producer), Some(consumer))
+                    let (sender, receiver) = handoff::ring(depth);
+                    (Some(sender), Some(receiver))
                 }
             };
             if let Some(worker) = workers.get_mut(from) {
-                worker.handoff_out.push(producer);
+                worker.handoff_out.push(sender);
             }
-            if let (Some(worker), Some(consumer)) = (workers.get_mut(to), consumer) {
-                worker.handoff_in.push(consumer);
+            if let (Some(worker), Some(receiver)) = (workers.get_mut(to), receiver) {
+                worker.handoff_in.push(receiver);
             }
         }
     }
@@ -268,8 +269,8 @@ fn join<F>(workers: &mut [WorkerEnd<F>], depth: usize) {
 
 type Out<T> = Producer<T>;
 type In<T> = Consumer<T>;
-type HandoffOut<F> = Option<Out<Handoff<F>>>;
-type HandoffIn<F> = In<Handoff<F>>;
+type HandoffOut<F> = Option<handoff::Sender<F>>;
+type HandoffIn<F> = handoff::Receiver<F>;
 type KernelOut<F> = Out<KernelPunt<F>>;
 type IkeOut<F> = Out<IkePunt<F>>;
 type CommandIn = In<Command>;

@@ -1,12 +1,10 @@
-//! Packets that cross between a worker and everybody else, as handles.
+//! Packets that cross between a worker and control or the kernel, as handles.
 //!
-//! Up: three bounded rings, so that a flood of one kind does not fill another. Only these may lose
-//! anything, under a counter each. Down: packets of control and of the kernel; a full ring gives the frame
-//! back. Across: packets another worker owns.
+//! Up: three bounded rings, so that a flood of one kind does not fill another; they may lose packets, under a
+//! counter each. Down: packets of control and of the kernel; a full ring gives the frame back. Across, to the
+//! worker that owns a packet: [`super::handoff`].
 
 use std::net::SocketAddr;
-
-use crate::node::Packet;
 
 /// An IKE message on its way to control: the frame's data is the message, from the IKE header on, without
 /// non-ESP marker.
@@ -46,27 +44,4 @@ pub struct KernelPunt<F> {
     pub frame: F,
     /// Which device.
     pub to: Kernel,
-}
-
-/// What the owner is to do with a packet another worker hands over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Work {
-    /// Put the datagram together that this is a fragment of.
-    Reassemble,
-    /// Decrypt: the SA of its SPI is yours.
-    Open,
-    /// Encrypt with the SA in this outbound slot of yours.
-    Seal {
-        /// The slot.
-        slot: u32,
-    },
-}
-
-/// A packet on its way to the worker that owns it.
-#[derive(Debug)]
-pub struct Handoff<F> {
-    /// The packet.
-    pub packet: Packet<F>,
-    /// Why it goes there.
-    pub work: Work,
 }

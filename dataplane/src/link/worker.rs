@@ -6,8 +6,9 @@ use std::sync::atomic::Ordering::Release;
 
 use super::command::{Command, Sequence};
 use super::counter::Counters;
+use super::handoff::{Handoff, Sent};
 use super::key::KeyCells;
-use super::packet::{Handoff, IkePunt, KernelPunt};
+use super::packet::{IkePunt, KernelPunt};
 use super::report::Report;
 use super::{Applied, CommandIn, HandoffIn, HandoffOut, IkeOut, In, KernelOut, ReportOut};
 use crate::sa::fact::{Fact, Facts};
@@ -250,18 +251,31 @@ impl<F> WorkerEnd<F> {
         }
     }
 
-    /// Hands a packet to the worker that owns it, or drops it when that worker cannot keep up.
+    /// Hands a packet to the worker that owns it; it goes over with others, by [`Self::send_handoffs`] at the
+    /// latest.
+    #[inline]
     pub(crate) fn hand(&mut self, to: WorkerId, handoff: Handoff<F>) {
         let ring = self.handoff_out.get_mut(to.index()).and_then(Option::as_mut);
-        match ring.map(|ring| ring.push(handoff)) {
-            Some(Ok(())) => self.counters.handed_out.add(1),
-            _ => self.counters.dropped(Drop::HandoffFull),
+        let handed = ring.map_or(Sent { sent: 0, lost: 1 }, |ring| ring.put(handoff));
+        if handed != Sent::default() {
+            count_handed(&self.counters, handed);
         }
     }
 
-    /// The next packet that another worker handed over; `from` counts the other workers.
-    pub(crate) fn next_handoff(&mut self, from: usize) -> Option<Handoff<F>> {
-        self.handoff_in.get_mut(from)?.pop().ok()
+    /// Sends what was handed to other workers, or drops it when they cannot keep up.
+    #[inline]
+    pub(crate) fn send_handoffs(&mut self) {
+        for ring in self.handoff_out.iter_mut().flatten() {
+            let handed = ring.send();
+            if handed != Sent::default() {
+                count_handed(&self.counters, handed);
+            }
+        }
+    }
+
+    /// The rings of what other workers hand over, to be given back after a look.
+    pub(crate) fn handoffs(&mut self) -> &mut Vec<HandoffIn<F>> {
+        &mut self.handoff_in
     }
 
     /// Number of other workers.
@@ -282,5 +296,12 @@ impl<F> WorkerEnd<F> {
     /// The next packet from the kernel, or `None`.
     pub(crate) fn next_from_kernel(&mut self) -> Option<F> {
         self.from_kernel.pop().ok()
+    }
+}
+
+fn count_handed(counters: &Counters, handed: Sent) {
+    counters.handed_out.add(handed.sent as u64);
+    if handed.lost > 0 {
+        counters.dropped_many(Drop::HandoffFull, handed.lost as u64);
     }
 }

@@ -97,6 +97,7 @@ impl<P: Pool, O: Port<Frame = P::Frame>> Worker<P, O> {
         self.graph.clock.mark(Station::Rest);
         let taken = self.take_in();
         self.graph.run(now_us);
+        self.graph.link.send_handoffs();
         let sent = self.transmit();
         self.graph.clock.mark(Station::Transmit);
         self.publish();
@@ -123,11 +124,12 @@ impl<P: Pool, O: Port<Frame = P::Frame>> Worker<P, O> {
         taken > 0
     }
 
+    /// Exchanges packets with the other workers: theirs go over before this one works on its own.
     fn take_over(&mut self) -> usize {
-        let mut taken = 0;
-        for other in 0..self.graph.link.others() {
-            taken += drain(&mut self.graph, |graph| graph.link.next_handoff(other), Graph::take_over);
-        }
+        self.graph.link.send_handoffs();
+        let mut rings = std::mem::take(self.graph.link.handoffs());
+        let taken = rings.iter_mut().map(|ring| self.graph.take_over(ring)).sum();
+        *self.graph.link.handoffs() = rings;
         taken
     }
 
