@@ -77,8 +77,7 @@ impl<P: Pool> Core<P> {
 
     fn add_tunnel(&mut self, now: Instant, name: &str) {
         let Some(tunnel) = self.plan.tunnels.get(name).cloned() else { return };
-        let workers = &self.workers;
-        let id = self.roster.add(tunnel.clone(), |child| workers.is_free(child));
+        let id = self.workers.number(&mut self.roster, tunnel.clone());
         self.status.forget(id);
         let ready = self
             .workers

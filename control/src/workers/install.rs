@@ -59,8 +59,8 @@ pub fn homes(roster: &Roster, slots: Vec<usize>) -> Homes {
     homes
 }
 
-/// The worker of all children of a tunnel.
-pub(super) fn worker_of(tunnel: ConnectionId, workers: usize) -> WorkerId {
+/// The worker of all children of a tunnel that is there from the start.
+fn worker_of(tunnel: ConnectionId, workers: usize) -> WorkerId {
     WorkerId((tunnel.0 as usize % workers.max(1)) as u8)
 }
 

@@ -7,6 +7,7 @@ mod homes;
 mod ike_io;
 mod install;
 mod path;
+mod placement;
 mod reports;
 mod stall;
 mod tunnels;

@@ -73,9 +73,8 @@ impl<P: Pool> Workers<P> {
     /// When the worker has no slot left.
     pub fn house(&mut self, roster: &Roster, id: ConnectionId, now: Instant) -> Result<(), NotHeld> {
         let numbers: Vec<ChildNumber> = roster.children(id).map(|(number, _)| number.0).collect();
-        let workers = self.link.workers().count();
         if numbers.iter().any(|number| self.home(*number).is_none()) {
-            let worker = super::install::worker_of(id, workers);
+            let worker = self.lightest(roster);
             self.homes.add(worker, numbers.len(), now.0);
             self.past.resize(self.past.len() + numbers.len(), Past::default());
         }
