@@ -129,7 +129,7 @@ impl Tunnel {
     /// Before the left gateway, a burst of inner packets.
     fn lay_inner(&mut self) -> anyhow::Result<()> {
         self.address()?;
-        deliver(&mut self.left.pool, &self.left.inside, &self.packets)
+        deliver(&mut self.left.pool, &self.left.inside, 0, &self.packets)
     }
 
     /// Before the right gateway, what the left sent. Copied into the right's own frames, as a wire
@@ -137,7 +137,7 @@ impl Tunnel {
     fn carry(&mut self) -> anyhow::Result<()> {
         let outer: Vec<RamFrame> = sent(&self.left.outside).collect();
         self.check_outer(&outer)?;
-        deliver(&mut self.right.pool, &self.right.outside, outer.iter().map(octets))
+        deliver(&mut self.right.pool, &self.right.outside, 0, outer.iter().map(octets))
     }
 
     /// One ESP packet for each inner one, of the right length, and nothing of the inner one legible.
@@ -242,7 +242,7 @@ struct Ports {
 
 impl Scenario for Ports {
     fn prepare(&mut self) -> anyhow::Result<()> {
-        deliver(&mut self.pool, self.loopback.device(), &self.packets)
+        deliver(&mut self.pool, self.loopback.device(), 0, &self.packets)
     }
 
     fn run(&mut self) {

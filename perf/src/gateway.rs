@@ -343,15 +343,16 @@ fn suite(size: KeySize) -> Suite {
     }
 }
 
-/// Copies `packets` into frames of `pool` and puts them before `device`.
+/// Copies `packets` into frames of `pool` and puts them before a queue of `device`.
 pub fn deliver<B: AsRef<[u8]>>(
     pool: &mut RamPool,
     device: &RamDevice,
+    queue: usize,
     packets: impl IntoIterator<Item = B>,
 ) -> anyhow::Result<()> {
     for packet in packets {
         let frame = pool.copy_of(packet.as_ref()).context("the pool is empty: frames have leaked")?;
-        ensure!(device.deliver(0, frame).is_ok(), "the in-memory device is full");
+        ensure!(device.deliver(queue, frame).is_ok(), "the in-memory device is full");
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! `ravelin-perf gcm` times the crypto kernels alone, `ravelin-perf esp` the real graph between
 //! in-memory ports, `ravelin-perf compare` sets both beside other programs, `ravelin-perf scale` fills the
-//! tables. Each scenario proves its answer right before its first measured burst. What the figures promise
+//! tables, `ravelin-perf workers` has two workers share packets. Each scenario proves its answer right before its first measured burst. What the figures promise
 //! and what they leave out is in `perf/SPEC.md`; runs worth keeping are written to
 //! `perf/records/<machine>/<date>.csv` by `--record`.
 
@@ -18,6 +18,7 @@ mod rows;
 mod scale;
 mod stations;
 mod traffic;
+mod workers;
 
 use std::path::PathBuf;
 
@@ -48,6 +49,8 @@ enum Scenario {
     Compare(compare::Options),
     /// The tables alone: routes, tunnels and SAs by the thousand
     Scale(scale::Options),
+    /// Two workers: how they scale, and what it costs to hand packets over
+    Workers(workers::Options),
     /// A process of `compare`: serves GCM libraries on standard input
     #[command(hide = true)]
     Libraries,
@@ -92,6 +95,7 @@ fn main() -> anyhow::Result<()> {
     let (options, name, run): (Options, &str, Runner) = match CommandLine::parse().scenario {
         Scenario::Compare(options) => return compare::run(&options),
         Scenario::Scale(options) => return scale::run(&options),
+        Scenario::Workers(options) => return workers::run(&options),
         Scenario::Libraries => return compare::library::serve(),
         Scenario::Worker { setup } => return compare::gateway::worker::serve(&setup),
         Scenario::Gcm(options) => (options, "-gcm", gcm::run),

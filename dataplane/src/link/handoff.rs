@@ -9,7 +9,7 @@
 use std::fmt;
 
 use arrayvec::ArrayVec;
-use rtrb::chunks::ReadChunk;
+use rtrb::chunks::{ChunkError, ReadChunk};
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::io::BURST;
@@ -104,11 +104,13 @@ impl<F> Sender<F> {
         if waiting == 0 {
             return Sent::default();
         }
-        let room = if self.ring.slots() < waiting { self.ring.slots() } else { waiting };
-        let sent = match self.ring.write_chunk_uninit(room) {
-            Ok(chunk) => chunk.fill_from_iter(self.burst.drain(..room)),
-            Err(_) => 0,
+        // Asked for all at first: where the receiver is, the sender looks only when it might be too near.
+        let room = match self.ring.write_chunk_uninit(waiting) {
+            Ok(_) => waiting,
+            Err(ChunkError::TooFewSlots(room)) => room,
         };
+        let chunk = self.ring.write_chunk_uninit(room);
+        let sent = chunk.map_or(0, |chunk| chunk.fill_from_iter(self.burst.drain(..room)));
         self.burst.clear();
         Sent { sent, lost: waiting - sent }
     }

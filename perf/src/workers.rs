@@ -1,0 +1,79 @@
+//! Many workers: how they scale, what the handoff ring costs, and what a packet costs that arrives at the
+//! worker that does not own its SA.
+//!
+//! `ravelin-perf workers` runs real workers and graphs, each on a thread and a core of its own where there
+//! are as many, over devices in memory that have a queue pair for each. What is counted is the CPU time of
+//! these threads while there is work before them; see [`crew`]. No figure if a packet is lost or changed.
+
+mod crew;
+mod foreign;
+mod load;
+mod ring;
+mod scaling;
+
+use clap::Args;
+
+use crate::machine::{self, Machine, Pinned};
+use crate::rows::Rows;
+use crate::scale::quantile;
+use crate::traffic::Mix;
+
+/// What `workers` can be told.
+#[derive(Args)]
+pub struct Options {
+    /// Packet sizes: octets of the inner IP packet, or `imix`
+    #[arg(long, value_delimiter = ',', default_value = "64,imix")]
+    sizes: Vec<Mix>,
+    /// Tunnels of each worker
+    #[arg(long, default_value_t = 500)]
+    tunnels: u32,
+    /// Pairs of runs that are compared, one after the other
+    #[arg(long, default_value_t = 15)]
+    pairs: usize,
+    /// Rounds of 512 packets a worker in one run
+    #[arg(long, default_value_t = 100)]
+    rounds: usize,
+    /// Print one JSON object a line instead of a table
+    #[arg(long)]
+    json: bool,
+    /// Also write perf/records/<machine>/<date>-workers.csv
+    #[arg(long)]
+    record: bool,
+}
+
+/// How much of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// Tunnels of each worker.
+    pub tunnels: u32,
+    /// Pairs of runs.
+    pub pairs: usize,
+    /// Rounds in a run.
+    pub rounds: usize,
+}
+
+/// Runs all of it.
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let Pinned { core, cores } = machine::choose(None)?;
+    let Options { tunnels, pairs, rounds, .. } = *options;
+    let effort = Effort { tunnels: tunnels.max(1), pairs: pairs.max(1), rounds: rounds.max(1) };
+    let mut rows = Rows::default();
+    ring::run(&mut rows)?;
+    for &mix in &options.sizes {
+        scaling::run(mix, effort, &mut rows)?;
+        foreign::run(mix, effort, &mut rows)?;
+    }
+    let machine = Machine::here(Pinned { core, cores });
+    print!("{}", if options.json { rows.lines()? } else { rows.table(&machine) });
+    if options.record {
+        eprintln!("recorded in {}", rows.record(&machine, "workers")?.display());
+    }
+    Ok(())
+}
+
+/// Adds the median of pairs of runs, and their quartiles.
+fn quartiles(scenario: &str, mut values: Vec<f64>, unit: &'static str, rows: &mut Rows) {
+    for (part, name) in [(0.5, "median"), (0.25, "p25"), (0.75, "p75")] {
+        rows.add(format!("{scenario}-{name}"), quantile(&mut values, part), unit);
+    }
+}
