@@ -24,21 +24,6 @@ pub(crate) enum Set {
     Portable,
 }
 
-impl Set {
-    /// A number of its own.
-    #[inline(always)]
-    pub(crate) fn number(self) -> u16 {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Set::Vaes512(_) => 0,
-            #[cfg(target_arch = "x86_64")]
-            Set::Vaes256(_) => 1,
-            Set::Ring => 2,
-            Set::Portable => 3,
-        }
-    }
-}
-
 impl Kernel {
     /// The fastest kernel this processor can run.
     pub fn detect() -> Kernel {

@@ -136,7 +136,7 @@ impl Key {
     #[inline]
     pub fn prefetch(&self, text_octets: usize) {
         #[cfg(target_arch = "x86_64")]
-        vaes::lines(self, if text_octets <= 96 { 256 } else { 384 });
+        vaes::lines(std::ptr::from_ref(self).cast(), if text_octets <= 96 { 320 } else { 512 });
         #[cfg(not(target_arch = "x86_64"))]
         let _ = text_octets;
     }

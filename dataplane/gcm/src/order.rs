@@ -1,68 +1,83 @@
 //! Sorts a burst into groups that one kernel can work together.
 //!
 //! A kernel with code for each number of rows, and none for mixed key sizes, is fastest on lanes
-//! that are alike: branches are then guessed right. A group is the lanes of one [`Class`] and one
-//! rank (a class's measure of length), named by their numbers: lanes are not moved, the caller's order is
-//! the order on the wire.
+//! that are alike: branches are then guessed right. A group is the lanes of one [`Class`], named by their
+//! numbers: lanes are not moved, the caller's order is the order on the wire.
 
-use crate::kernel::Set;
-use crate::key::{Key, KeySize, Schedule};
 #[cfg(target_arch = "x86_64")]
-use crate::low::vaes;
+use crate::KeySize;
+use crate::key::{Key, Schedule};
+#[cfg(target_arch = "x86_64")]
+use crate::low::vaes::{Rank, wide256, wide512, ymm, zmm};
 use crate::low::{each, portable, ring};
 use crate::{BURST, Open, Seal};
 
 /// What lanes worked together have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Class {
-    set: Set,
-    size: KeySize,
-    rank: u8,
+pub(crate) enum Class {
+    #[cfg(target_arch = "x86_64")]
+    Vaes512(zmm::Cpu, KeySize, Rank),
+    #[cfg(target_arch = "x86_64")]
+    Vaes256(ymm::Cpu, KeySize, Rank),
+    Ring,
+    Portable,
 }
 
 impl Class {
     #[inline(always)]
-    fn of(key: &Key, octets: usize) -> Class {
-        let (set, size, rank) = match key.schedule() {
+    fn of(lane: &impl Lane) -> Class {
+        match lane.key().schedule() {
             #[cfg(target_arch = "x86_64")]
-            Schedule::Vaes512(size, cpu, _) => (Set::Vaes512(*cpu), *size, vaes::wide512::rows(octets)),
+            Schedule::Vaes512(size, cpu, _) => {
+                Class::Vaes512(*cpu, *size, wide512::rank(lane.octets(), lane.aad_octets()))
+            }
             #[cfg(target_arch = "x86_64")]
-            Schedule::Vaes256(size, cpu, _) => (Set::Vaes256(*cpu), *size, vaes::wide256::rows(octets)),
-            Schedule::Ring(size, _) => (Set::Ring, *size, 0),
-            Schedule::Portable(schedule) => (Set::Portable, schedule.size(), 0),
-        };
-        Class { set, size, rank: rank.min(usize::from(u8::MAX)) as u8 }
+            Schedule::Vaes256(size, cpu, _) => {
+                Class::Vaes256(*cpu, *size, wide256::rank(lane.octets(), lane.aad_octets()))
+            }
+            Schedule::Ring(..) => Class::Ring,
+            Schedule::Portable(_) => Class::Portable,
+        }
     }
 
     /// A number of its own.
     #[inline(always)]
     fn kind(self) -> u16 {
-        self.set.number() << 12 | (self.size as u16) << 8 | u16::from(self.rank)
+        #[cfg(target_arch = "x86_64")]
+        let number = |size: KeySize, rank: Rank| (size as u16) << 8 | u16::from(rank.number());
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Class::Vaes512(_, size, rank) => number(size, rank),
+            #[cfg(target_arch = "x86_64")]
+            Class::Vaes256(_, size, rank) => 1 << 12 | number(size, rank),
+            Class::Ring => 2 << 12,
+            Class::Portable => 3 << 12,
+        }
     }
 
     /// Seals a group of this class.
     #[inline]
     pub(crate) fn seal(self, lanes: &mut [Seal<'_>], group: &[u8]) {
-        match self.set {
+        match self {
             #[cfg(target_arch = "x86_64")]
-            Set::Vaes512(cpu) => vaes::wide512::seal(cpu, self.size, usize::from(self.rank), lanes, group),
+            Class::Vaes512(cpu, size, rank) => wide512::seal(cpu, size, rank, lanes, group),
             #[cfg(target_arch = "x86_64")]
-            Set::Vaes256(cpu) => vaes::wide256::seal(cpu, self.size, usize::from(self.rank), lanes, group),
-            Set::Ring => each(lanes, group, ring::seal),
-            Set::Portable => each(lanes, group, portable::seal),
+            Class::Vaes256(cpu, size, rank) => wide256::seal(cpu, size, rank, lanes, group),
+            Class::Ring => each(lanes, group, ring::seal),
+            Class::Portable => each(lanes, group, portable::seal),
         }
     }
 
     /// Opens a group of this class.
     #[inline]
     pub(crate) fn open(self, lanes: &mut [Open<'_>], group: &[u8]) {
-        match self.set {
+        match self {
             #[cfg(target_arch = "x86_64")]
-            Set::Vaes512(cpu) => vaes::wide512::open(cpu, self.size, usize::from(self.rank), lanes, group),
+            Class::Vaes512(cpu, size, rank) => wide512::open(cpu, size, rank, lanes, group),
             #[cfg(target_arch = "x86_64")]
-            Set::Vaes256(cpu) => vaes::wide256::open(cpu, self.size, usize::from(self.rank), lanes, group),
-            Set::Ring => each(lanes, group, ring::open),
-            Set::Portable => each(lanes, group, portable::open),
+            Class::Vaes256(cpu, size, rank) => wide256::open(cpu, size, rank, lanes, group),
+            Class::Ring => each(lanes, group, ring::open),
+            Class::Portable => each(lanes, group, portable::open),
         }
     }
 }
@@ -70,7 +85,9 @@ impl Class {
 /// A lane, for either direction.
 pub(crate) trait Lane {
     fn key(&self) -> &Key;
+    /// Octets of text.
     fn octets(&self) -> usize;
+    fn aad_octets(&self) -> usize;
 }
 
 impl Lane for Seal<'_> {
@@ -81,6 +98,10 @@ impl Lane for Seal<'_> {
     #[inline(always)]
     fn octets(&self) -> usize {
         self.text.len()
+    }
+    #[inline(always)]
+    fn aad_octets(&self) -> usize {
+        self.aad.len()
     }
 }
 
@@ -93,18 +114,25 @@ impl Lane for Open<'_> {
     fn octets(&self) -> usize {
         self.text.len()
     }
+    #[inline(always)]
+    fn aad_octets(&self) -> usize {
+        self.aad.len()
+    }
 }
 
 /// Calls `work` with each group of `lanes`, of at most [`BURST`] lanes; every lane is in exactly one.
 pub(crate) fn for_each_group<L: Lane>(lanes: &mut [L], mut work: impl FnMut(Class, &mut [L], &[u8])) {
     for burst in lanes.chunks_mut(BURST) {
-        let class = |lane: &L| Class::of(lane.key(), lane.octets());
-        let Some(first) = burst.first().map(class) else { continue };
+        let Some(class) = burst.first().map(Class::of) else { continue };
+        let (mut kinds, mut others) = ([0; BURST], 0);
+        for (kind, lane) in kinds.iter_mut().zip(burst.iter()) {
+            *kind = Class::of(lane).kind();
+            others |= *kind ^ class.kind();
+        }
         // A burst of one kind is common, and in order as it is.
-        if burst.iter().fold(true, |alike, lane| alike & (class(lane) == first)) {
-            work(first, burst, &IN_ORDER[..burst.len()]);
-        } else {
-            for_each_kind(burst, &mut work);
+        match others == 0 {
+            true => work(class, burst, &IN_ORDER[..burst.len()]),
+            false => for_each_kind(burst, &kinds[..burst.len()], &mut work),
         }
     }
 }
@@ -122,15 +150,10 @@ static IN_ORDER: [u8; BURST] = {
 
 /// Sorts a burst of several classes: of the lanes left those like the first, until none is left. Few
 /// kinds are usual, and a pass over so few numbers is quick.
-fn for_each_kind<L: Lane>(burst: &mut [L], work: &mut impl FnMut(Class, &mut [L], &[u8])) {
-    let mut kinds = [0_u16; BURST];
-    for (kind, lane) in kinds.iter_mut().zip(burst.iter()) {
-        *kind = Class::of(lane.key(), lane.octets()).kind();
-    }
-    let kinds = &kinds[..burst.len().min(BURST)];
+fn for_each_kind<L: Lane>(burst: &mut [L], kinds: &[u16], work: &mut impl FnMut(Class, &mut [L], &[u8])) {
     let mut left = u64::MAX >> (BURST - kinds.len());
     while let Some(lane) = burst.get(left.trailing_zeros() as usize) {
-        let class = Class::of(lane.key(), lane.octets());
+        let class = Class::of(lane);
         let alike = left & alike(kinds, class.kind());
         let mut numbers = [0; BURST];
         work(class, burst, numbered(alike, &mut numbers));
@@ -169,6 +192,9 @@ mod tests {
         fn octets(&self) -> usize {
             self.1
         }
+        fn aad_octets(&self) -> usize {
+            self.2 % 20
+        }
     }
 
     /// Groups cover all lanes once, each in the caller's order, never mix classes and never exceed a
@@ -186,7 +212,7 @@ mod tests {
                 assert!(!group.is_empty() && burst.len() <= BURST && group.is_sorted());
                 for &number in group {
                     let lane = &burst[usize::from(number)];
-                    assert_eq!(Class::of(lane.0, lane.1), class);
+                    assert_eq!(Class::of(lane), class);
                     seen.push(lane.2);
                 }
             });

@@ -29,6 +29,14 @@ impl Block {
         Block([a, b, c, d, e, f, g, h, i, j, k, l, 0, 0, 0, 0])
     }
 
+    /// The first and the last 8 octets.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub(crate) fn halves(&self) -> &[[u8; 8]; 2] {
+        // SAFETY: a block is two halves without anything between them, and octets have any alignment.
+        unsafe { &*std::ptr::from_ref(&self.0).cast() }
+    }
+
     pub(crate) fn nonce(&self) -> [u8; NONCE_LENGTH] {
         let [a, b, c, d, e, f, g, h, i, j, k, l, ..] = self.0;
         [a, b, c, d, e, f, g, h, i, j, k, l]

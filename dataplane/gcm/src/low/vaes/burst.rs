@@ -1,30 +1,68 @@
 //! From lane to lane: lays out each packet, has it worked, and gives each lane its tag or verdict.
-//! The hash of a short packet is made while the next one is enciphered.
+//! What of a packet is left to be hashed is hashed while the next one is enciphered.
+//!
+//! Nothing is called from these loops: around a call registers would go to memory and come back.
 
 use core::arch::x86_64::{__m128i, _mm_cmpeq_epi8, _mm_load_si128, _mm_movemask_epi8};
 
 use super::crypt::{self, Pending, SHORT};
-use super::lines;
-use super::packet::{self, Packet};
+use super::packet::{Packet, Shape};
 use super::schedule::Schedule;
-use super::wide::{Wide, block_of};
+use super::wide::{BLOCK, Wide, block_of};
+use super::{ghash, lines};
 use crate::key::Key;
-use crate::low::{Block, conclude, discard_unsealed};
-use crate::{LONGEST_TEXT, Open, Seal, TAG_LENGTH};
+use crate::low::{Block, discard_unopened, discard_unsealed};
+use crate::{BadTag, LONGEST_TEXT, Open, Seal, TAG_LENGTH};
 
 /// How many lanes ahead keys are prefetched: about what the processor's line buffers hold.
 const AHEAD: usize = 8;
 
+/// What is done with a packet, by its shape. The lanes of a group have one rank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rank {
+    /// So many rows, 1 to [`SHORT`], see [`crypt::short`].
+    Short(u8),
+    /// So many rows, 1 to 8, and eights, see [`crypt::long`].
+    Long(u8),
+    /// Associated data of more than a block, which ESP never has, or a text too long for a nonce.
+    Plain,
+}
+
+impl Rank {
+    /// Of a packet with so many octets.
+    #[inline(always)]
+    pub(crate) fn of<V: Wide>(text: usize, aad: usize) -> Rank {
+        let rows = Shape::of::<V>(text).rows;
+        match rows <= SHORT {
+            _ if aad > BLOCK || text as u64 > LONGEST_TEXT => Rank::Plain,
+            true => Rank::Short(rows as u8),
+            false => Rank::Long(((rows - 1) % SHORT + 1) as u8),
+        }
+    }
+
+    /// A number of its own.
+    #[inline(always)]
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Rank::Plain => 0,
+            Rank::Short(rows) => rows,
+            Rank::Long(rows) => SHORT as u8 + rows,
+        }
+    }
+}
+
 /// A lane of either direction.
 pub(crate) trait Lane<'k> {
     fn key(&self) -> &'k Key;
+    fn aad(&self) -> &'k [u8];
     fn octets(&self) -> usize;
-    /// The packet, which has `rows` rows.
-    fn packet<V: Wide>(&mut self, cpu: V::Cpu, key: &'k Schedule, rows: usize) -> Packet<'k, '_, V>;
-    /// Takes the tag of the packet.
-    fn finish(&mut self, tag: __m128i);
-    /// Leaves nothing of a packet that cannot be worked.
-    fn refuse(&mut self);
+    /// Where the text begins.
+    fn text(&self) -> *const u8;
+    fn packet<V: Wide>(&mut self, cpu: V::Cpu, key: &'k Schedule, shape: Shape) -> Packet<'k, '_, V>;
+    /// Takes the tag of the packet. False if it is not the one that came with it.
+    fn finish(&mut self, tag: __m128i) -> bool;
+    /// Leaves nothing of a packet that cannot be worked or is not authentic.
+    fn discard(&mut self);
 }
 
 impl<'k> Lane<'k> for Seal<'k> {
@@ -34,21 +72,32 @@ impl<'k> Lane<'k> for Seal<'k> {
     }
 
     #[inline(always)]
+    fn aad(&self) -> &'k [u8] {
+        self.aad
+    }
+
+    #[inline(always)]
     fn octets(&self) -> usize {
         self.text.len()
     }
 
     #[inline(always)]
-    fn packet<V: Wide>(&mut self, cpu: V::Cpu, key: &'k Schedule, rows: usize) -> Packet<'k, '_, V> {
-        Packet::new(cpu, key, &self.nonce, self.aad, self.text, rows)
+    fn text(&self) -> *const u8 {
+        self.text.as_ptr()
     }
 
     #[inline(always)]
-    fn finish(&mut self, tag: __m128i) {
-        self.tag.write(block_of(tag).0);
+    fn packet<V: Wide>(&mut self, cpu: V::Cpu, key: &'k Schedule, shape: Shape) -> Packet<'k, '_, V> {
+        Packet::new(cpu, key, &self.nonce, self.aad, self.text, shape)
     }
 
-    fn refuse(&mut self) {
+    #[inline(always)]
+    fn finish(&mut self, tag: __m128i) -> bool {
+        self.tag.write(block_of(tag).0);
+        true
+    }
+
+    fn discard(&mut self) {
         discard_unsealed(self);
     }
 }
@@ -60,91 +109,252 @@ impl<'k> Lane<'k> for Open<'k> {
     }
 
     #[inline(always)]
+    fn aad(&self) -> &'k [u8] {
+        self.aad
+    }
+
+    #[inline(always)]
     fn octets(&self) -> usize {
         self.text.len()
     }
 
     #[inline(always)]
-    fn packet<V: Wide>(&mut self, cpu: V::Cpu, key: &'k Schedule, rows: usize) -> Packet<'k, '_, V> {
-        Packet::new(cpu, key, &self.nonce, self.aad, self.text, rows)
+    fn text(&self) -> *const u8 {
+        self.text.as_ptr()
+    }
+
+    #[inline(always)]
+    fn packet<V: Wide>(&mut self, cpu: V::Cpu, key: &'k Schedule, shape: Shape) -> Packet<'k, '_, V> {
+        Packet::new(cpu, key, &self.nonce, self.aad, self.text, shape)
     }
 
     /// The text was decrypted while it was hashed; it is wiped if the tag turns out bad. All octets are
     /// compared at once.
     #[inline(always)]
-    fn finish(&mut self, tag: __m128i) {
+    fn finish(&mut self, tag: __m128i) -> bool {
         // SAFETY: SSE2 is part of every x86-64, and a `Block` is aligned.
         let equal = unsafe {
             let received = Block(self.tag.padded());
             _mm_movemask_epi8(_mm_cmpeq_epi8(tag, _mm_load_si128(received.0.as_ptr().cast())))
         };
         let ignored = TAG_LENGTH - self.tag.icv().octets();
-        conclude(self, (equal as u32) << (16 + ignored) == u32::MAX << (16 + ignored));
+        let authentic = (equal as u32) << (16 + ignored) == u32::MAX << (16 + ignored);
+        self.verdict = if authentic { Ok(()) } else { Err(BadTag) };
+        authentic
     }
 
-    fn refuse(&mut self) {
-        conclude(self, false);
+    fn discard(&mut self) {
+        self.verdict = Err(BadTag);
+        discard_unopened(self);
     }
 }
 
-/// Works each lane of `group`, all of `R` rows, at most [`SHORT`].
-#[inline(always)]
-pub(crate) fn short<'k, V: Wide, L: Lane<'k>, const N: usize, const R: usize, const OPEN: bool>(
-    cpu: V::Cpu,
-    lanes: &mut [L],
-    group: &[u8],
-) {
-    let used = if R <= 2 { N + 5 } else { N + 3 + R };
-    let mut before: Option<(usize, Pending<'k, V, N, R>)> = None;
-    for (i, &number) in group.iter().enumerate() {
-        prefetch(lanes, group.get(i + AHEAD), used);
-        let number = usize::from(number);
-        let Some(lane) = lanes.get_mut(number) else { continue };
-        // A packet laid out in the wrong number of rows would reach beyond its text.
-        let Some(key) = V::schedule(lane.key()).filter(|_| packet::rows::<V>(lane.octets()) == R) else {
-            lane.refuse();
-            continue;
-        };
-        let (last, mut pending) = before.unwrap_or((usize::MAX, Pending::none(cpu, key)));
-        let packet = lane.packet(cpu, key, R);
-        before = Some((number, crypt::short::<V, N, R, OPEN>(cpu, &packet, &mut pending.hashing)));
-        if let Some(lane) = lanes.get_mut(last) {
-            lane.finish(pending.tag(cpu, N - 1));
+/// The lanes of a group that are not to be kept, by number. They are wiped at the end, out of the loop.
+struct Discarded(u64);
+
+impl Discarded {
+    #[inline(always)]
+    fn unless(&mut self, kept: bool, number: usize) {
+        self.0 |= u64::from(!kept) << number;
+    }
+
+    #[inline(always)]
+    fn discard<'k, L: Lane<'k>>(self, lanes: &mut [L]) {
+        if self.0 != 0 {
+            self.discard_some(lanes);
         }
     }
-    if let Some((last, pending)) = before
-        && let Some(lane) = lanes.get_mut(last)
-    {
-        lane.finish(pending.tag(cpu, 0));
+
+    #[cold]
+    #[inline(never)]
+    fn discard_some<'k, L: Lane<'k>>(self, lanes: &mut [L]) {
+        for (number, lane) in lanes.iter_mut().enumerate() {
+            if self.0 >> number & 1 == 1 {
+                lane.discard();
+            }
+        }
     }
 }
 
-/// Works each lane of `group`, all of more than [`SHORT`] rows.
+/// Works each lane of `group`, all of [`Rank::Short`] with `R` rows, by twos if `PAIRS`.
 #[inline(always)]
-pub(crate) fn long<'k, V: Wide, L: Lane<'k>, const N: usize, const OPEN: bool>(
+pub(crate) fn short<'k, V, L, const N: usize, const R: usize, const PAIRS: bool, const OPEN: bool>(
+    cpu: V::Cpu,
+    lanes: &mut [L],
+    group: &[u8],
+) where
+    V: Wide,
+    L: Lane<'k>,
+{
+    let (pairs, rest) = if PAIRS { group.as_chunks() } else { (&[][..], group) };
+    each::<V, L, InOneGo<OPEN>, N, R, 2>(cpu, lanes, pairs);
+    each::<V, L, InOneGo<OPEN>, N, R, 1>(cpu, lanes, rest.as_chunks().0);
+}
+
+/// Works each lane of `group`, all of [`Rank::Long`] with `R` rows and eights.
+#[inline(always)]
+pub(crate) fn long<'k, V: Wide, L: Lane<'k>, const N: usize, const R: usize, const OPEN: bool>(
     cpu: V::Cpu,
     lanes: &mut [L],
     group: &[u8],
 ) {
-    for (i, &number) in group.iter().enumerate() {
-        prefetch(lanes, group.get(i + AHEAD), N + 12);
-        let Some(lane) = lanes.get_mut(usize::from(number)) else { continue };
-        let rows = packet::rows::<V>(lane.octets());
-        let fits = rows > SHORT && lane.octets() as u64 <= LONGEST_TEXT;
-        let Some(key) = V::schedule(lane.key()).filter(|_| fits) else {
-            lane.refuse();
-            continue;
-        };
-        let packet = lane.packet(cpu, key, rows);
-        let tag = crypt::long::<V, N, OPEN>(cpu, &packet);
-        lane.finish(tag);
+    each::<V, L, ByEights<R, OPEN>, N, SHORT, 1>(cpu, lanes, group.as_chunks().0);
+}
+
+/// A way through packets, `K` at once, that leaves `R` rows of each to be hashed.
+trait Way<V: Wide, const N: usize, const R: usize, const K: usize> {
+    /// Blocks of a schedule that are read.
+    const USED: usize;
+    /// Whether the text of the next packet is fetched.
+    const FETCH_TEXT: bool = false;
+
+    /// Works `lanes` and gives the tags of those `before`, in whose place these come.
+    fn work<'k, L: Lane<'k>>(
+        cpu: V::Cpu,
+        lanes: [&mut L; K],
+        before: &mut [Pending<'k, V, N, R>; K],
+    ) -> [__m128i; K];
+}
+
+/// See [`crypt::short`].
+struct InOneGo<const OPEN: bool>;
+
+impl<V: Wide, const N: usize, const R: usize, const OPEN: bool> Way<V, N, R, 1> for InOneGo<OPEN> {
+    const USED: usize = [0, N + 5, N + 9, N + 10 + R][if R < 3 { R } else { 3 }];
+
+    #[inline(always)]
+    fn work<'k, L: Lane<'k>>(
+        cpu: V::Cpu,
+        [lane]: [&mut L; 1],
+        before: &mut [Pending<'k, V, N, R>; 1],
+    ) -> [__m128i; 1] {
+        crypt::short::<V, N, R, 1, OPEN>(cpu, &[laid_out(cpu, lane, R)], before)
     }
 }
 
-/// Fetches the first `blocks` of the schedule of a lane to come.
-#[inline(always)]
-fn prefetch<'k, L: Lane<'k>>(lanes: &[L], number: Option<&u8>, blocks: usize) {
-    if let Some(lane) = number.and_then(|&number| lanes.get(usize::from(number))) {
-        lines(lane.key(), 16 * (1 + blocks));
+impl<V: Wide, const N: usize, const R: usize, const OPEN: bool> Way<V, N, R, 2> for InOneGo<OPEN> {
+    const USED: usize = <Self as Way<V, N, R, 1>>::USED;
+
+    #[inline(always)]
+    fn work<'k, L: Lane<'k>>(
+        cpu: V::Cpu,
+        [lane, other]: [&mut L; 2],
+        before: &mut [Pending<'k, V, N, R>; 2],
+    ) -> [__m128i; 2] {
+        let packets = [laid_out(cpu, lane, R), laid_out(cpu, other, R)];
+        crypt::short::<V, N, R, 2, OPEN>(cpu, &packets, before)
     }
+}
+
+/// See [`crypt::long`].
+struct ByEights<const R: usize, const OPEN: bool>;
+
+impl<V: Wide, const N: usize, const R: usize, const OPEN: bool> Way<V, N, SHORT, 1> for ByEights<R, OPEN> {
+    const USED: usize = N + 19;
+    const FETCH_TEXT: bool = true;
+
+    #[inline(always)]
+    fn work<'k, L: Lane<'k>>(
+        cpu: V::Cpu,
+        [lane]: [&mut L; 1],
+        before: &mut [Pending<'k, V, N, SHORT>; 1],
+    ) -> [__m128i; 1] {
+        let shape = Shape::of::<V>(lane.octets());
+        if shape.rows <= SHORT || shape.rows % SHORT != R % SHORT {
+            misplaced()
+        }
+        let packet = lane.packet(cpu, schedule::<V, L>(lane), shape);
+        crypt::long::<V, N, R, OPEN>(cpu, &[packet], before)
+    }
+}
+
+/// The packet of a lane that has exactly so many rows.
+#[inline(always)]
+fn laid_out<'k, 't, V: Wide, L: Lane<'k>>(cpu: V::Cpu, lane: &'t mut L, rows: usize) -> Packet<'k, 't, V> {
+    let Some(shape) = Shape::exactly::<V>(lane.octets(), rows) else { misplaced() };
+    lane.packet(cpu, schedule::<V, L>(lane), shape)
+}
+
+/// The number of no lane.
+const NONE: usize = usize::MAX;
+
+/// Works the lanes of `group`, `K` at once, in the way `W`.
+#[inline(always)]
+fn each<'k, V, L, W, const N: usize, const R: usize, const K: usize>(
+    cpu: V::Cpu,
+    lanes: &mut [L],
+    group: &[[u8; K]],
+) where
+    V: Wide,
+    L: Lane<'k>,
+    W: Way<V, N, R, K>,
+{
+    let Some(&[first, ..]) = group.first().map(|numbers| numbers.as_slice()) else { return };
+    let mut pending = [Pending::of_none(cpu, schedule::<V, L>(&lanes[usize::from(first)])); K];
+    let (mut last, mut discarded) = ([NONE; K], Discarded(0));
+    let mut ahead = group.as_flattened().get(AHEAD..).unwrap_or_default().iter();
+    let mut next = group.as_flattened().get(K..).unwrap_or_default().iter();
+    for &numbers in group {
+        for &number in ahead.by_ref().take(K) {
+            let key: *const Key = lanes[usize::from(number)].key();
+            lines(key.cast(), 16 * (1 + W::USED));
+        }
+        if W::FETCH_TEXT
+            && let Some(&number) = next.next()
+        {
+            let lane = &lanes[usize::from(number)];
+            lines(lane.text(), lane.octets());
+        }
+        let numbers = numbers.map(usize::from);
+        let Ok(lanes_now) = lanes.get_disjoint_mut(numbers) else { misplaced() };
+        let tags = W::work(cpu, lanes_now, &mut pending);
+        for (number, tag) in last.into_iter().zip(tags) {
+            if let Some(lane) = lanes.get_mut(number) {
+                discarded.unless(lane.finish(tag), number);
+            }
+        }
+        last = numbers;
+    }
+    for (number, pending) in last.into_iter().zip(pending) {
+        discarded.unless(lanes[number].finish(pending.tag(cpu)), number);
+    }
+    discarded.discard(lanes);
+}
+
+/// Works each lane of `group`, of any shape, and refuses those whose text is too long.
+#[inline(always)]
+pub(crate) fn plain<'k, V: Wide, L: Lane<'k>, const N: usize, const OPEN: bool>(
+    cpu: V::Cpu,
+    lanes: &mut [L],
+    group: &[u8],
+) {
+    for &number in group {
+        let lane = &mut lanes[usize::from(number)];
+        let (key, aad, octets) = (schedule::<V, L>(lane), lane.aad(), lane.octets());
+        if octets as u64 > LONGEST_TEXT {
+            lane.discard();
+            continue;
+        }
+        let head = ghash::long_aad::<V, N>(cpu, key, aad);
+        let packet = lane.packet(cpu, key, Shape::of::<V>(octets)).headed_by(&head);
+        let tag = crypt::plain::<V, N, OPEN>(cpu, &[packet]);
+        if !lane.finish(tag) {
+            lane.discard();
+        }
+    }
+}
+
+/// The schedule of a lane.
+#[inline(always)]
+fn schedule<'k, V: Wide, L: Lane<'k>>(lane: &L) -> &'k Schedule {
+    let Some(schedule) = V::schedule(lane.key()) else { misplaced() };
+    schedule
+}
+
+/// A lane worked as one of another rank would reach beyond its text, and one refused might go out
+/// in clear.
+#[cold]
+#[inline(never)]
+fn misplaced() -> ! {
+    unreachable!("a lane is in a group of another class: a fault in order.rs")
 }

@@ -2,14 +2,15 @@
 //! text, and the ciphertext into the hash.
 //!
 //! The two directions differ in whether the hash takes a row after the key stream or before, so they
-//! are one text with `OPEN` in four places. Packets of up to [`SHORT`] rows are compiled for each
-//! number of rows; longer ones go by eights and end in one of eight ways. The hash lags: that of a
-//! stretch is made while the next stretch is enciphered, that of a short packet during the next one.
+//! are one text with `OPEN` in few places. Packets of up to [`SHORT`] rows are one stretch, compiled for each
+//! number of rows. Longer ones have a first stretch of 1 to 8 rows, for each of which they are compiled, and go on
+//! by eights. The hash lags: that of a stretch is made while the next is enciphered, that of a packet's last
+//! stretch during the first of the next packet. So nothing is enciphered or hashed alone.
 
-use core::arch::x86_64::__m128i;
+use core::arch::x86_64::{__m128i, _mm_xor_si128};
 
 use super::ghash::{Hashing, Idle, Meanwhile, ROWS};
-use super::packet::Packet;
+use super::packet::{self, Packet};
 use super::schedule::Schedule;
 use super::wide::{Wide, unroll};
 
@@ -19,110 +20,148 @@ pub(crate) const SHORT: usize = ROWS;
 /// A packet whose text is done and whose last `R` rows are still to be hashed.
 #[derive(Clone, Copy)]
 pub(crate) struct Pending<'k, V, const N: usize, const R: usize> {
-    pub(crate) hashing: Hashing<'k, V, N, R, true>,
-    /// The key stream of the first row, one block of which masks the tag.
-    stream: V,
-    lead: usize,
+    hashing: Hashing<'k, V, N, R, true>,
+    /// What masks the tag.
+    mask: __m128i,
 }
 
 impl<'k, V: Wide, const N: usize, const R: usize> Pending<'k, V, N, R> {
     #[inline(always)]
     fn new(cpu: V::Cpu, packet: &Packet<'k, '_, V>, rows: [V; R], stream: V) -> Self {
-        Pending { hashing: Hashing::new(cpu, packet.key, rows), stream, lead: packet.lead }
+        Pending { hashing: Hashing::new(cpu, packet.key, rows), mask: stream.block(packet.lead) }
     }
 
     /// Of no packet: its tag means nothing.
     #[inline(always)]
-    pub(crate) fn none(cpu: V::Cpu, key: &'k Schedule) -> Self {
+    pub(crate) fn of_none(cpu: V::Cpu, key: &'k Schedule) -> Self {
         let zero = V::zero(cpu);
-        Pending { hashing: Hashing::new(cpu, key, [zero; R]), stream: zero, lead: 0 }
+        Pending { hashing: Hashing::new(cpu, key, [zero; R]), mask: zero.first() }
     }
 
     /// The tag, the steps of hashing from `from` on done now.
     #[inline(always)]
-    pub(crate) fn tag(self, cpu: V::Cpu, from: usize) -> __m128i {
-        let hash = self.hashing.rest(cpu, from).reflect();
-        hash.xor_blocks(V::one_block(cpu, self.lead), hash, self.stream).fold()
+    fn tag_from(self, cpu: V::Cpu, from: usize) -> __m128i {
+        let hash = self.hashing.rest(cpu, from).reflect().fold();
+        // SAFETY: SSE2, part of every x86-64.
+        unsafe { _mm_xor_si128(hash, self.mask) }
+    }
+
+    /// The tag.
+    #[inline(always)]
+    pub(crate) fn tag(self, cpu: V::Cpu) -> __m128i {
+        self.tag_from(cpu, 0)
     }
 }
 
-/// The text of a packet of exactly `R` rows, at most [`SHORT`]. Takes `N - 1` steps of `meanwhile`.
-#[inline(always)]
-pub(crate) fn short<'k, V: Wide, const N: usize, const R: usize, const OPEN: bool>(
-    cpu: V::Cpu,
-    packet: &Packet<'k, '_, V>,
-    meanwhile: &mut impl Meanwhile<V>,
-) -> Pending<'k, V, N, R> {
-    let stream = packet.stream::<N, R>(cpu, 0, meanwhile);
-    let mut rows = stream;
-    unroll!(row < R => rows[row] = match (row == 0, row == R - 1) {
-        (true, true) => only::<V, N, OPEN>(cpu, packet, stream[row]),
-        (true, false) => first::<V, N, OPEN>(cpu, packet, stream[row]),
-        (false, true) => last::<V, OPEN>(cpu, packet, stream[row]),
-        (false, false) => inner::<V, OPEN>(cpu, packet, row, stream[row]),
-    });
-    Pending::new(cpu, packet, rows, stream[0])
+impl<V: Wide, const N: usize, const R: usize> Meanwhile<V> for Pending<'_, V, N, R> {
+    #[inline(always)]
+    fn step(&mut self, cpu: V::Cpu, step: usize) {
+        self.hashing.step(cpu, step);
+    }
+
+    #[inline(always)]
+    fn pinned(&self, x: V) -> V {
+        self.hashing.pinned(x)
+    }
 }
 
-/// A packet of more than [`SHORT`] rows: its tag.
+/// The texts of `K` packets of exactly `R` rows each, at most [`SHORT`], and meanwhile the tags of as
+/// many packets `before`.
 #[inline(always)]
-pub(crate) fn long<V: Wide, const N: usize, const OPEN: bool>(
+pub(crate) fn short<'k, V: Wide, const N: usize, const R: usize, const K: usize, const OPEN: bool>(
     cpu: V::Cpu,
-    packet: &Packet<'_, '_, V>,
-) -> __m128i {
-    let stream = packet.stream::<N, ROWS>(cpu, 0, &mut Idle);
-    let (mut rows, stream) = (stream, stream[0]);
-    rows[0] = first::<V, N, OPEN>(cpu, packet, stream);
-    unroll!(row < ROWS - 1 => rows[row + 1] = inner::<V, OPEN>(cpu, packet, row + 1, rows[row + 1]));
-    let mut row = ROWS;
-    while packet.rows - row > ROWS {
-        rows = middle::<V, N, OPEN>(cpu, packet, row, rows);
+    packets: &[Packet<'k, '_, V>; K],
+    before: &mut [Pending<'k, V, N, R>; K],
+) -> [__m128i; K] {
+    let streams = packet::streams::<V, N, R, K>(cpu, packets, 0, before.each_mut());
+    let mut tags = [V::zero(cpu).first(); K];
+    unroll!(k < K => {
+        let mut rows = streams[k];
+        unroll!(row < R => rows[row] = any::<V, OPEN>(cpu, &packets[k], row, R, streams[k][row]));
+        tags[k] = before[k].tag_from(cpu, N - 1);
+        before[k] = Pending::new(cpu, &packets[k], rows, streams[k][0]);
+    });
+    tags
+}
+
+/// The text of a packet of `R` rows and once or more [`ROWS`], and meanwhile the tag of the packet
+/// `before`.
+#[inline(always)]
+pub(crate) fn long<'k, V: Wide, const N: usize, const R: usize, const OPEN: bool>(
+    cpu: V::Cpu,
+    packets: &[Packet<'k, '_, V>; 1],
+    before: &mut [Pending<'k, V, N, ROWS>; 1],
+) -> [__m128i; 1] {
+    let [packet] = packets;
+    let [mut rows] = packet::streams::<V, N, R, 1>(cpu, packets, 0, before.each_mut());
+    let stream = rows[0];
+    rows[0] = first::<V, OPEN>(cpu, packet, stream);
+    unroll!(i < R - 1 => rows[i + 1] = inner::<V, OPEN>(cpu, packet, i + 1, rows[i + 1]));
+    let tag = before[0].tag_from(cpu, N - 1);
+    let (mut row, mut rows) = (R + ROWS, stretch::<V, N, R, OPEN>(cpu, packets, R, rows));
+    while row < packet.rows {
+        rows = stretch::<V, N, ROWS, OPEN>(cpu, packets, row, rows);
         row += ROWS;
     }
-    match packet.rows - row {
-        1 => tail::<V, N, 1, OPEN>(cpu, packet, rows, stream),
-        2 => tail::<V, N, 2, OPEN>(cpu, packet, rows, stream),
-        3 => tail::<V, N, 3, OPEN>(cpu, packet, rows, stream),
-        4 => tail::<V, N, 4, OPEN>(cpu, packet, rows, stream),
-        5 => tail::<V, N, 5, OPEN>(cpu, packet, rows, stream),
-        6 => tail::<V, N, 6, OPEN>(cpu, packet, rows, stream),
-        7 => tail::<V, N, 7, OPEN>(cpu, packet, rows, stream),
-        _ => tail::<V, N, 8, OPEN>(cpu, packet, rows, stream),
-    }
+    before[0] = Pending::new(cpu, packet, rows, stream);
+    [tag]
 }
 
-/// The next rows, neither first nor last, while those `before` are hashed.
+/// The next [`ROWS`] rows, while the `R` rows `before` are hashed.
 #[inline(always)]
-fn middle<V: Wide, const N: usize, const OPEN: bool>(
+fn stretch<V: Wide, const N: usize, const R: usize, const OPEN: bool>(
     cpu: V::Cpu,
-    packet: &Packet<'_, '_, V>,
+    packets: &[Packet<'_, '_, V>; 1],
     row: usize,
-    before: [V; ROWS],
+    before: [V; R],
 ) -> [V; ROWS] {
-    let mut hashing = Hashing::<V, N, ROWS, false>::new(cpu, packet.key, before);
-    let mut rows = packet.stream::<N, ROWS>(cpu, row, &mut hashing);
-    unroll!(i < ROWS => rows[i] = inner::<V, OPEN>(cpu, packet, row + i, rows[i]));
+    let [packet] = packets;
+    let mut hashing = Hashing::<V, N, R, false>::new(cpu, packet.key, before);
+    let [mut rows] = packet::streams::<V, N, ROWS, 1>(cpu, packets, row, [&mut hashing]);
+    unroll!(i < ROWS - 1 => rows[i] = inner::<V, OPEN>(cpu, packet, row + i, rows[i]));
+    rows[ROWS - 1] = match row + ROWS == packet.rows {
+        true => last::<V, OPEN>(cpu, packet, rows[ROWS - 1]),
+        false => inner::<V, OPEN>(cpu, packet, row + ROWS - 1, rows[ROWS - 1]),
+    };
     rows[0] = rows[0].xor(hashing.rest(cpu, N - 1));
     rows
 }
 
-/// The last `R` rows, while those `before` are hashed: the tag.
+/// A packet of any shape, a row after the other, and its tag.
 #[inline(always)]
-fn tail<V: Wide, const N: usize, const R: usize, const OPEN: bool>(
+pub(crate) fn plain<V: Wide, const N: usize, const OPEN: bool>(
+    cpu: V::Cpu,
+    packets: &[Packet<'_, '_, V>; 1],
+) -> __m128i {
+    let [packet] = packets;
+    let (mut hashed, mut mask) = (V::zero(cpu), V::zero(cpu));
+    for row in 0..packet.rows {
+        let [[stream]] = packet::streams::<V, N, 1, 1>(cpu, packets, row, [&mut Idle]);
+        if row == 0 {
+            mask = stream;
+        } else {
+            hashed = Hashing::<V, N, 1, false>::new(cpu, packet.key, [hashed]).rest(cpu, 0);
+        }
+        hashed = hashed.xor(any::<V, OPEN>(cpu, packet, row, packet.rows, stream));
+    }
+    Pending::<V, N, 1>::new(cpu, packet, [hashed], mask).tag(cpu)
+}
+
+/// Row `row` of `rows`, as the hash takes it.
+#[inline(always)]
+fn any<V: Wide, const OPEN: bool>(
     cpu: V::Cpu,
     packet: &Packet<'_, '_, V>,
-    before: [V; ROWS],
+    row: usize,
+    rows: usize,
     stream: V,
-) -> __m128i {
-    let row = packet.rows - R;
-    let mut hashing = Hashing::<V, N, ROWS, false>::new(cpu, packet.key, before);
-    let mut rows = packet.stream::<N, R>(cpu, row, &mut hashing);
-    unroll!(i < R => rows[i] = match i == R - 1 {
-        true => last::<V, OPEN>(cpu, packet, rows[i]),
-        false => inner::<V, OPEN>(cpu, packet, row + i, rows[i]),
-    });
-    rows[0] = rows[0].xor(hashing.rest(cpu, N - 1));
-    Pending::<V, N, R>::new(cpu, packet, rows, stream).tag(cpu, 0)
+) -> V {
+    match (row == 0, row == rows - 1) {
+        (true, true) => only::<V, OPEN>(cpu, packet, stream),
+        (true, false) => first::<V, OPEN>(cpu, packet, stream),
+        (false, true) => last::<V, OPEN>(cpu, packet, stream),
+        (false, false) => inner::<V, OPEN>(cpu, packet, row, stream),
+    }
 }
 
 /// A row all of text, as the hash takes it.
@@ -139,22 +178,20 @@ fn inner<V: Wide, const OPEN: bool>(cpu: V::Cpu, packet: &Packet<'_, '_, V>, row
 
 /// The first row of several, where text begins behind the associated data.
 #[inline(always)]
-fn first<V: Wide, const N: usize, const OPEN: bool>(cpu: V::Cpu, packet: &Packet<'_, '_, V>, stream: V) -> V {
-    let (at, text) = (packet.at(0), packet.head_octets(cpu));
-    let aad = packet.aad_row::<N>(cpu);
-    // SAFETY: `head_octets` are text.
-    let load_over = |row: V| unsafe { row.load_over(at, text) };
+fn first<V: Wide, const OPEN: bool>(cpu: V::Cpu, packet: &Packet<'_, '_, V>, stream: V) -> V {
+    head::<V, OPEN>(cpu, packet, packet.head_octets(cpu), stream).reflect()
+}
+
+/// The row of the associated data and of the octets `text`.
+#[inline(always)]
+fn head<V: Wide, const OPEN: bool>(cpu: V::Cpu, packet: &Packet<'_, '_, V>, text: V::Octets, stream: V) -> V {
+    let (at, aad) = (packet.at(0), packet.aad_row(cpu));
+    // SAFETY: the callers' `text` is text.
+    let before = unsafe { aad.load_over(at, text) };
+    let after = before.xor(stream);
     // SAFETY: as above.
-    let store = |row: V| unsafe { row.store_part(at, text) };
-    if OPEN {
-        let row = load_over(aad);
-        store(row.xor(stream));
-        row.reflect()
-    } else {
-        let row = aad.xor_blocks(packet.head(cpu), load_over(V::zero(cpu)), stream);
-        store(row);
-        row.reflect()
-    }
+    unsafe { after.store_part(at, text) };
+    if OPEN { before } else { after.or_else(text, aad) }
 }
 
 /// The last row of several, where text ends before the lengths.
@@ -172,14 +209,7 @@ fn last<V: Wide, const OPEN: bool>(cpu: V::Cpu, packet: &Packet<'_, '_, V>, stre
 
 /// The only row.
 #[inline(always)]
-fn only<V: Wide, const N: usize, const OPEN: bool>(cpu: V::Cpu, packet: &Packet<'_, '_, V>, stream: V) -> V {
-    let (at, text) = (packet.at(0), packet.head_octets(cpu));
-    let aad = packet.aad_row::<N>(cpu);
-    // SAFETY: `head_octets` are text.
-    let before = unsafe { aad.load_over(at, text) };
-    let after = before.xor(stream);
-    // SAFETY: as above.
-    unsafe { after.store_part(at, text) };
-    let cipher = if OPEN { before } else { after.or_else(text, aad) };
-    cipher.reflect().with_lengths(packet.lengths())
+fn only<V: Wide, const OPEN: bool>(cpu: V::Cpu, packet: &Packet<'_, '_, V>, stream: V) -> V {
+    let row = head::<V, OPEN>(cpu, packet, packet.only_octets(cpu), stream);
+    row.reflect().with_lengths(packet.lengths())
 }

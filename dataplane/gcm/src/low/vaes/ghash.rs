@@ -8,7 +8,12 @@
 //! A packet's blocks stand in rows so that the last block ends a row. Block i of n is to be
 //! multiplied by H^(n-i). Every row but the last is multiplied by one power in all places, that of
 //! its distance to the last in blocks; the sums, reduced, go into the last row, which is multiplied
-//! by the falling powers H^w .. H^1. So few powers serve any length.
+//! by the falling powers H^w .. H^1. So few powers serve any length. Two rows, a short packet, are multiplied
+//! by H^2w .. H^1: that saves a reduction.
+//!
+//! A carry-less product is dear on Zen 4, so whole rows are multiplied as Karatsuba does it: three products, of
+//! the low halves, the high halves, and the sums of both. The sums for the powers are kept. Halves are read one by
+//! one into all places, which loads do for nothing, while blocks take the place of a round of AES.
 
 use super::schedule::Schedule;
 use super::wide::{BLOCK, Wide, block_of};
@@ -32,6 +37,26 @@ impl<V: Wide> Product<V> {
             low: a.multiply::<0x00>(b),
             middle: a.multiply::<0x01>(b).xor(a.multiply::<0x10>(b)),
             high: a.multiply::<0x11>(b),
+        }
+    }
+
+    /// With one more product.
+    #[inline(always)]
+    fn plus(self, other: Product<V>) -> Product<V> {
+        Product {
+            low: self.low.xor(other.low),
+            middle: self.middle.xor(other.middle),
+            high: self.high.xor(other.high),
+        }
+    }
+
+    /// With two more products.
+    #[inline(always)]
+    fn plus_two(self, a: Product<V>, b: Product<V>) -> Product<V> {
+        Product {
+            low: self.low.xor3(a.low, b.low),
+            middle: self.middle.xor3(a.middle, b.middle),
+            high: self.high.xor3(a.high, b.high),
         }
     }
 
@@ -91,8 +116,8 @@ pub(crate) struct Hashing<'k, V, const N: usize, const R: usize, const END: bool
     key: &'k Schedule,
     rows: [V; R],
     sum: Product<V>,
-    /// Low and high part of a row of even number, to be added together with the next row's.
-    held: (V, V),
+    /// The product of a row of odd number, to be added together with the next row's.
+    held: Product<V>,
     result: V,
 }
 
@@ -104,7 +129,7 @@ impl<'k, V: Wide, const N: usize, const R: usize, const END: bool> Hashing<'k, V
     pub(crate) fn new(cpu: V::Cpu, key: &'k Schedule, rows: [V; R]) -> Self {
         let zero = V::zero(cpu);
         let sum = Product { low: zero, middle: zero, high: zero };
-        Hashing { key, rows, sum, held: (zero, zero), result: zero }
+        Hashing { key, rows, sum, held: sum, result: zero }
     }
 
     /// The result, all steps from `from` on done now.
@@ -117,30 +142,46 @@ impl<'k, V: Wide, const N: usize, const R: usize, const END: bool> Hashing<'k, V
         self.result
     }
 
+    /// Adds the product of a row and a power of whole rows, the middle still without low and high.
     #[inline(always)]
     fn row(&mut self, cpu: V::Cpu, row: usize) {
-        let power = V::splat(cpu, self.key.row_power::<V, N>(Self::WHOLE - row));
-        let (x, sum) = (self.rows[row], &mut self.sum);
-        let (low, high) = (x.multiply::<0x00>(power), x.multiply::<0x11>(power));
-        let (a, b) = (x.multiply::<0x01>(power), x.multiply::<0x10>(power));
-        if row == 0 {
-            *sum = Product { low, middle: a.xor(b), high };
-            return;
-        }
-        sum.middle = sum.middle.xor3(a, b);
+        let (x, power) = (self.rows[row], self.key.row_power::<V, N>(Self::WHOLE - row));
+        let product = Product {
+            low: x.multiply::<0x00>(V::splat_half(cpu, power.low)),
+            middle: x.xor(x.swap_halves()).multiply::<0x00>(V::splat_half(cpu, power.sum)),
+            high: x.multiply::<0x11>(V::splat_half(cpu, power.high)),
+        };
         match row % 2 == 1 {
-            true if row + 1 < Self::WHOLE => self.held = (low, high),
-            true => (sum.low, sum.high) = (sum.low.xor(low), sum.high.xor(high)),
-            false => {
-                (sum.low, sum.high) = (sum.low.xor3(low, self.held.0), sum.high.xor3(high, self.held.1));
-            }
+            _ if row == 0 => self.sum = product,
+            true if row + 1 < Self::WHOLE => self.held = product,
+            true => self.sum = self.sum.plus(product),
+            false => self.sum = self.sum.plus_two(self.held, product),
         }
+    }
+
+    /// A step of a packet of two rows.
+    #[inline(always)]
+    fn step_of_two(&mut self, cpu: V::Cpu, step: usize) {
+        match step {
+            0 => self.sum = Product::of(self.rows[0], V::row(cpu, self.key.higher_powers::<V, N>())),
+            1 => {
+                let power = V::row(cpu, self.key.falling_powers::<V, N>());
+                self.sum = self.sum.plus(Product::of(self.rows[1], power));
+            }
+            2 => self.sum = self.sum.fold_low(cpu),
+            3 => self.result = self.sum.fold_middle(cpu).pin(),
+            _ => return,
+        }
+        self.sum.middle = self.sum.middle.pin();
     }
 }
 
 impl<V: Wide, const N: usize, const R: usize, const END: bool> Meanwhile<V> for Hashing<'_, V, N, R, END> {
     #[inline(always)]
     fn step(&mut self, cpu: V::Cpu, step: usize) {
+        if END && R == 2 {
+            return self.step_of_two(cpu, step);
+        }
         if step < Self::WHOLE {
             self.row(cpu, step);
             self.sum.middle = self.sum.middle.pin();
@@ -148,7 +189,10 @@ impl<V: Wide, const N: usize, const R: usize, const END: bool> Meanwhile<V> for 
         }
         // A single row that ends a packet has nothing before it to reduce.
         match step - Self::WHOLE + if Self::WHOLE == 0 { 2 } else { 0 } {
-            0 => self.sum = self.sum.fold_low(cpu),
+            0 => {
+                let Product { low, middle, high } = self.sum;
+                self.sum = Product { middle: middle.xor3(low, high), ..self.sum }.fold_low(cpu);
+            }
             1 => self.result = self.sum.fold_middle(cpu).pin(),
             2 if END => {
                 let last = self.rows[R - 1].xor(self.result);
@@ -167,8 +211,8 @@ impl<V: Wide, const N: usize, const R: usize, const END: bool> Meanwhile<V> for 
     }
 }
 
-/// The block that stands for associated data longer than a block at the head of a packet: its last
-/// block, padded, plus the hash of those before.
+/// The block that stands for associated data of any length at the head of a packet: its last block,
+/// padded, plus the hash of those before.
 #[inline(always)]
 pub(crate) fn long_aad<V: Wide, const N: usize>(cpu: V::Cpu, key: &Schedule, aad: &[u8]) -> Block {
     let h = V::splat(cpu, key.h::<V, N>());

@@ -7,8 +7,7 @@
 //!
 //! `wide.rs` says what a register can do, `zmm.rs` and `ymm.rs` do it; `schedule.rs` expands keys;
 //! `packet.rs` lays a packet out in rows, `crypt.rs` works it, `ghash.rs` is the hash; `burst.rs` goes
-//! from lane to lane. Here are the
-//! entries, the only functions with target features: all else is inlined into them.
+//! from lane to lane. Here are the entries, the only functions with target features: all else is inlined into them.
 
 mod burst;
 mod crypt;
@@ -21,9 +20,10 @@ pub(crate) mod zmm;
 
 use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
-use crate::key::{Key, KeySize};
+use crate::key::KeySize;
 use crate::{Open, Seal};
 
+pub(crate) use burst::Rank;
 pub(crate) use schedule::Schedule;
 use wide::Wide;
 
@@ -48,62 +48,101 @@ macro_rules! entries {
             #[target_feature(enable = $features)]
             #[inline(never)]
             fn seal_short<const N: usize, const R: usize>(cpu: Cpu, lanes: &mut [Seal<'_>], group: &[u8]) {
-                burst::short::<$width, Seal<'_>, N, R, false>(cpu, lanes, group);
+                burst::short::<$width, Seal<'_>, N, R, false, false>(cpu, lanes, group);
             }
 
             #[target_feature(enable = $features)]
             #[inline(never)]
-            fn seal_long<const N: usize>(cpu: Cpu, lanes: &mut [Seal<'_>], group: &[u8]) {
-                burst::long::<$width, Seal<'_>, N, false>(cpu, lanes, group);
+            fn seal_pairs<const N: usize, const R: usize>(cpu: Cpu, lanes: &mut [Seal<'_>], group: &[u8]) {
+                burst::short::<$width, Seal<'_>, N, R, true, false>(cpu, lanes, group);
             }
 
             #[target_feature(enable = $features)]
             #[inline(never)]
-            fn open_short<const N: usize, const R: usize>(cpu: Cpu, lanes: &mut [Open<'_>], group: &[u8]) {
-                burst::short::<$width, Open<'_>, N, R, true>(cpu, lanes, group);
-            }
-
-            #[target_feature(enable = $features)]
-            #[inline(never)]
-            fn open_long<const N: usize>(cpu: Cpu, lanes: &mut [Open<'_>], group: &[u8]) {
-                burst::long::<$width, Open<'_>, N, true>(cpu, lanes, group);
-            }
-
-            #[target_feature(enable = $features)]
-            fn seal_rows<const N: usize>(cpu: Cpu, rows: usize, lanes: &mut [Seal<'_>], group: &[u8]) {
-                match rows {
-                    1 => seal_short::<N, 1>(cpu, lanes, group),
-                    2 => seal_short::<N, 2>(cpu, lanes, group),
-                    3 => seal_short::<N, 3>(cpu, lanes, group),
-                    4 => seal_short::<N, 4>(cpu, lanes, group),
-                    5 => seal_short::<N, 5>(cpu, lanes, group),
-                    6 => seal_short::<N, 6>(cpu, lanes, group),
-                    7 => seal_short::<N, 7>(cpu, lanes, group),
-                    8 => seal_short::<N, 8>(cpu, lanes, group),
-                    _ => seal_long::<N>(cpu, lanes, group),
-                }
-            }
-
-            #[target_feature(enable = $features)]
-            fn open_rows<const N: usize>(cpu: Cpu, rows: usize, lanes: &mut [Open<'_>], group: &[u8]) {
-                match rows {
-                    1 => open_short::<N, 1>(cpu, lanes, group),
-                    2 => open_short::<N, 2>(cpu, lanes, group),
-                    3 => open_short::<N, 3>(cpu, lanes, group),
-                    4 => open_short::<N, 4>(cpu, lanes, group),
-                    5 => open_short::<N, 5>(cpu, lanes, group),
-                    6 => open_short::<N, 6>(cpu, lanes, group),
-                    7 => open_short::<N, 7>(cpu, lanes, group),
-                    8 => open_short::<N, 8>(cpu, lanes, group),
-                    _ => open_long::<N>(cpu, lanes, group),
-                }
+            fn seal_long<const N: usize, const R: usize>(cpu: Cpu, lanes: &mut [Seal<'_>], group: &[u8]) {
+                burst::long::<$width, Seal<'_>, N, R, false>(cpu, lanes, group);
             }
 
             #[target_feature(enable = $features)]
             #[cold]
             #[inline(never)]
-            fn aad_hashed<const N: usize>(cpu: Cpu, key: &Schedule, aad: &[u8]) -> super::super::Block {
-                ghash::long_aad::<$width, N>(cpu, key, aad)
+            fn seal_plain<const N: usize>(cpu: Cpu, lanes: &mut [Seal<'_>], group: &[u8]) {
+                burst::plain::<$width, Seal<'_>, N, false>(cpu, lanes, group);
+            }
+
+            #[target_feature(enable = $features)]
+            fn seal_rank<const N: usize>(cpu: Cpu, rank: Rank, lanes: &mut [Seal<'_>], group: &[u8]) {
+                match rank {
+                    Rank::Short(1) if cpu.pairs() => seal_pairs::<N, 1>(cpu, lanes, group),
+                    Rank::Short(2) if cpu.pairs() => seal_pairs::<N, 2>(cpu, lanes, group),
+                    Rank::Short(1) => seal_short::<N, 1>(cpu, lanes, group),
+                    Rank::Short(2) => seal_short::<N, 2>(cpu, lanes, group),
+                    Rank::Short(3) => seal_short::<N, 3>(cpu, lanes, group),
+                    Rank::Short(4) => seal_short::<N, 4>(cpu, lanes, group),
+                    Rank::Short(5) => seal_short::<N, 5>(cpu, lanes, group),
+                    Rank::Short(6) => seal_short::<N, 6>(cpu, lanes, group),
+                    Rank::Short(7) => seal_short::<N, 7>(cpu, lanes, group),
+                    Rank::Short(_) => seal_short::<N, 8>(cpu, lanes, group),
+                    Rank::Long(1) => seal_long::<N, 1>(cpu, lanes, group),
+                    Rank::Long(2) => seal_long::<N, 2>(cpu, lanes, group),
+                    Rank::Long(3) => seal_long::<N, 3>(cpu, lanes, group),
+                    Rank::Long(4) => seal_long::<N, 4>(cpu, lanes, group),
+                    Rank::Long(5) => seal_long::<N, 5>(cpu, lanes, group),
+                    Rank::Long(6) => seal_long::<N, 6>(cpu, lanes, group),
+                    Rank::Long(7) => seal_long::<N, 7>(cpu, lanes, group),
+                    Rank::Long(_) => seal_long::<N, 8>(cpu, lanes, group),
+                    Rank::Plain => seal_plain::<N>(cpu, lanes, group),
+                }
+            }
+
+            #[target_feature(enable = $features)]
+            #[inline(never)]
+            fn open_short<const N: usize, const R: usize>(cpu: Cpu, lanes: &mut [Open<'_>], group: &[u8]) {
+                burst::short::<$width, Open<'_>, N, R, false, true>(cpu, lanes, group);
+            }
+
+            #[target_feature(enable = $features)]
+            #[inline(never)]
+            fn open_pairs<const N: usize, const R: usize>(cpu: Cpu, lanes: &mut [Open<'_>], group: &[u8]) {
+                burst::short::<$width, Open<'_>, N, R, true, true>(cpu, lanes, group);
+            }
+
+            #[target_feature(enable = $features)]
+            #[inline(never)]
+            fn open_long<const N: usize, const R: usize>(cpu: Cpu, lanes: &mut [Open<'_>], group: &[u8]) {
+                burst::long::<$width, Open<'_>, N, R, true>(cpu, lanes, group);
+            }
+
+            #[target_feature(enable = $features)]
+            #[cold]
+            #[inline(never)]
+            fn open_plain<const N: usize>(cpu: Cpu, lanes: &mut [Open<'_>], group: &[u8]) {
+                burst::plain::<$width, Open<'_>, N, true>(cpu, lanes, group);
+            }
+
+            #[target_feature(enable = $features)]
+            fn open_rank<const N: usize>(cpu: Cpu, rank: Rank, lanes: &mut [Open<'_>], group: &[u8]) {
+                match rank {
+                    Rank::Short(1) if cpu.pairs() => open_pairs::<N, 1>(cpu, lanes, group),
+                    Rank::Short(2) if cpu.pairs() => open_pairs::<N, 2>(cpu, lanes, group),
+                    Rank::Short(1) => open_short::<N, 1>(cpu, lanes, group),
+                    Rank::Short(2) => open_short::<N, 2>(cpu, lanes, group),
+                    Rank::Short(3) => open_short::<N, 3>(cpu, lanes, group),
+                    Rank::Short(4) => open_short::<N, 4>(cpu, lanes, group),
+                    Rank::Short(5) => open_short::<N, 5>(cpu, lanes, group),
+                    Rank::Short(6) => open_short::<N, 6>(cpu, lanes, group),
+                    Rank::Short(7) => open_short::<N, 7>(cpu, lanes, group),
+                    Rank::Short(_) => open_short::<N, 8>(cpu, lanes, group),
+                    Rank::Long(1) => open_long::<N, 1>(cpu, lanes, group),
+                    Rank::Long(2) => open_long::<N, 2>(cpu, lanes, group),
+                    Rank::Long(3) => open_long::<N, 3>(cpu, lanes, group),
+                    Rank::Long(4) => open_long::<N, 4>(cpu, lanes, group),
+                    Rank::Long(5) => open_long::<N, 5>(cpu, lanes, group),
+                    Rank::Long(6) => open_long::<N, 6>(cpu, lanes, group),
+                    Rank::Long(7) => open_long::<N, 7>(cpu, lanes, group),
+                    Rank::Long(_) => open_long::<N, 8>(cpu, lanes, group),
+                    Rank::Plain => open_plain::<N>(cpu, lanes, group),
+                }
             }
 
             /// Expands `key`, whose size is `size`.
@@ -112,45 +151,34 @@ macro_rules! entries {
                 unsafe { expanded(cpu, size, key) }
             }
 
-            /// Seals the lanes of `lanes` named in `group`, all of keys of `size`, all of `rows` rows
-            /// if that is at most [`crypt::SHORT`], else all of more.
-            pub(crate) fn seal(cpu: Cpu, size: KeySize, rows: usize, lanes: &mut [Seal<'_>], group: &[u8]) {
+            /// Seals the lanes of `lanes` named in `group`, all of keys of `size` and of one rank.
+            pub(crate) fn seal(cpu: Cpu, size: KeySize, rank: Rank, lanes: &mut [Seal<'_>], group: &[u8]) {
                 // SAFETY: `cpu` is the proof that the processor has the features.
                 unsafe {
                     match size {
-                        KeySize::Aes128 => seal_rows::<10>(cpu, rows, lanes, group),
-                        KeySize::Aes192 => seal_rows::<12>(cpu, rows, lanes, group),
-                        KeySize::Aes256 => seal_rows::<14>(cpu, rows, lanes, group),
+                        KeySize::Aes128 => seal_rank::<10>(cpu, rank, lanes, group),
+                        KeySize::Aes192 => seal_rank::<12>(cpu, rank, lanes, group),
+                        KeySize::Aes256 => seal_rank::<14>(cpu, rank, lanes, group),
                     }
                 }
             }
 
             /// Opens lanes, see [`seal`].
-            pub(crate) fn open(cpu: Cpu, size: KeySize, rows: usize, lanes: &mut [Open<'_>], group: &[u8]) {
+            pub(crate) fn open(cpu: Cpu, size: KeySize, rank: Rank, lanes: &mut [Open<'_>], group: &[u8]) {
                 // SAFETY: `cpu` is the proof that the processor has the features.
                 unsafe {
                     match size {
-                        KeySize::Aes128 => open_rows::<10>(cpu, rows, lanes, group),
-                        KeySize::Aes192 => open_rows::<12>(cpu, rows, lanes, group),
-                        KeySize::Aes256 => open_rows::<14>(cpu, rows, lanes, group),
+                        KeySize::Aes128 => open_rank::<10>(cpu, rank, lanes, group),
+                        KeySize::Aes192 => open_rank::<12>(cpu, rank, lanes, group),
+                        KeySize::Aes256 => open_rank::<14>(cpu, rank, lanes, group),
                     }
                 }
             }
 
-            /// See [`ghash::long_aad`].
-            pub(super) fn long_aad<const N: usize>(
-                cpu: Cpu,
-                key: &Schedule,
-                aad: &[u8],
-            ) -> super::super::Block {
-                // SAFETY: `cpu` is the proof that the processor has the features.
-                unsafe { aad_hashed::<N>(cpu, key, aad) }
-            }
-
-            /// Rows of a text of so many octets.
+            /// The rank of a packet with so many octets.
             #[inline(always)]
-            pub(crate) fn rows(octets: usize) -> usize {
-                packet::rows::<$width>(octets)
+            pub(crate) fn rank(text: usize, aad: usize) -> Rank {
+                Rank::of::<$width>(text, aad)
             }
         }
     };
@@ -158,12 +186,11 @@ macro_rules! entries {
 entries!(wide256, ymm::Ymm, "avx2,vaes,vpclmulqdq,bmi1,bmi2");
 entries!(wide512, zmm::Zmm, "avx512f,avx512bw,avx512vl,avx512dq,vaes,vpclmulqdq,bmi1,bmi2");
 
-/// Fetches the first `octets` of a key.
+/// Fetches `octets` from `place` on, without waiting for them.
 #[inline(always)]
-pub(crate) fn lines(key: &Key, octets: usize) {
-    let place: *const i8 = std::ptr::from_ref(key).cast();
+pub(crate) fn lines(place: *const u8, octets: usize) {
     for line in (0..octets).step_by(64) {
         // SAFETY: a hint for any address; SSE is part of every x86-64.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(place.wrapping_add(line)) };
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(place.wrapping_add(line).cast()) };
     }
 }

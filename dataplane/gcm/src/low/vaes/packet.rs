@@ -17,12 +17,46 @@ use super::schedule::Schedule;
 use super::wide::{BLOCK, Lengths, Wide, unroll};
 use crate::low::Block;
 
-/// A packet laid out in `rows` rows.
+/// Blocks of so many octets, the last of which may be short. No slice is so long that this wraps.
+#[inline(always)]
+fn blocks(octets: usize) -> usize {
+    octets.wrapping_add(BLOCK - 1) / BLOCK
+}
+
+/// How many rows a packet takes, and how many places in front of its associated data are unused. A
+/// `Shape` is the proof that the octets of the text lie in these rows as drawn above.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) lead: usize,
+    pub(crate) rows: usize,
+}
+
+impl Shape {
+    /// Of a text of so many octets.
+    #[inline(always)]
+    pub(crate) fn of<V: Wide>(octets: usize) -> Shape {
+        let places = blocks(octets) + 2;
+        let rows = places.div_ceil(V::BLOCKS);
+        Shape { lead: rows * V::BLOCKS - places, rows }
+    }
+
+    /// Of a text of so many octets if it has exactly so many rows: with a constant of rows cheaper
+    /// than [`Shape::of`].
+    #[inline(always)]
+    pub(crate) fn exactly<V: Wide>(octets: usize, rows: usize) -> Option<Shape> {
+        let lead = (rows * V::BLOCKS - 2).wrapping_sub(blocks(octets));
+        (lead < V::BLOCKS).then_some(Shape { lead, rows })
+    }
+}
+
+/// A packet laid out in rows.
 pub(crate) struct Packet<'k, 't, V> {
     pub(crate) key: &'k Schedule,
     /// The nonce in every place, zeros where the counter goes.
     nonce: V,
-    aad: &'k [u8],
+    /// What stands in the place of the associated data: at most a block.
+    aad: &'t [u8],
+    aad_octets: usize,
     /// Where the first row begins; up to a row in front of the text. Only octets of the text may be
     /// reached by it.
     base: *mut u8,
@@ -33,27 +67,27 @@ pub(crate) struct Packet<'k, 't, V> {
     text: PhantomData<&'t mut [u8]>,
 }
 
-/// Rows of a text of so many octets.
-#[inline(always)]
-pub(crate) fn rows<V: Wide>(octets: usize) -> usize {
-    (octets.div_ceil(BLOCK) + 2).div_ceil(V::BLOCKS)
-}
-
 impl<'k, 't, V: Wide> Packet<'k, 't, V> {
-    /// Lays out a packet of `rows` rows, see [`rows`].
+    /// Lays out a packet of the shape of its text.
     #[inline(always)]
     pub(crate) fn new(
         cpu: V::Cpu,
         key: &'k Schedule,
         nonce: &Block,
-        aad: &'k [u8],
+        aad: &'t [u8],
         text: &'t mut [u8],
-        rows: usize,
+        Shape { lead, rows }: Shape,
     ) -> Packet<'k, 't, V> {
-        let octets = text.len();
-        let lead = (rows * V::BLOCKS - (octets.div_ceil(BLOCK) + 2)) % V::BLOCKS;
+        let (octets, aad_octets) = (text.len(), aad.len());
         let base = text.as_mut_ptr().wrapping_sub((lead + 1) * BLOCK);
-        Packet { key, nonce: V::splat(cpu, nonce), aad, base, octets, lead, rows, text: PhantomData }
+        let nonce = V::splat(cpu, nonce);
+        Packet { key, nonce, aad, aad_octets, base, octets, lead, rows, text: PhantomData }
+    }
+
+    /// With `block` in the place of associated data that is longer than that, see
+    /// [`super::ghash::long_aad`].
+    pub(crate) fn headed_by(self, block: &'t Block) -> Packet<'k, 't, V> {
+        Packet { aad: &block.0, ..self }
     }
 
     /// Where row `row` is; of the first and the last only some octets are text.
@@ -62,17 +96,10 @@ impl<'k, 't, V: Wide> Packet<'k, 't, V> {
         self.base.wrapping_add(row * V::OCTETS)
     }
 
-    /// The blocks of text in the first row, if it is not the last.
-    #[inline(always)]
-    pub(crate) fn head(&self, cpu: V::Cpu) -> V::Blocks {
-        V::blocks_from(cpu, self.lead + 1)
-    }
-
-    /// The octets of text in the first row.
+    /// The octets of text in the first row, if it is not the last.
     #[inline(always)]
     pub(crate) fn head_octets(&self, cpu: V::Cpu) -> V::Octets {
-        let from = (self.lead + 1) * BLOCK;
-        V::octets(cpu, from, (from + self.octets).min(V::OCTETS))
+        V::octets_behind(cpu, self.lead)
     }
 
     /// The octets of text in the last row, if it is not the first.
@@ -81,53 +108,30 @@ impl<'k, 't, V: Wide> Packet<'k, 't, V> {
         V::octets(cpu, 0, (self.lead + 1) * BLOCK + self.octets - (self.rows - 1) * V::OCTETS)
     }
 
+    /// The octets of text in the only row.
+    #[inline(always)]
+    pub(crate) fn only_octets(&self, cpu: V::Cpu) -> V::Octets {
+        let from = (self.lead + 1) * BLOCK;
+        V::octets(cpu, from, from + self.octets)
+    }
+
     #[inline(always)]
     pub(crate) fn lengths(&self) -> Lengths {
-        Lengths::of(self.aad.len(), self.octets)
+        Lengths::of(self.aad_octets, self.octets)
     }
 
     /// The first row with the associated data in its place and zeros elsewhere.
     #[inline(always)]
-    pub(crate) fn aad_row<const N: usize>(&self, cpu: V::Cpu) -> V {
-        if self.aad.len() <= BLOCK {
-            return self.in_place(cpu, self.aad);
-        }
-        self.in_place(cpu, &V::long_aad::<N>(cpu, self.key, self.aad).0)
+    pub(crate) fn aad_row(&self, cpu: V::Cpu) -> V {
+        V::place(cpu, self.aad, self.lead)
     }
 
-    /// The first row with at most a block of `octets` where the associated data goes.
+    /// Counters of `R` rows from `row` on, nonce and first round key: what the rounds begin with.
     #[inline(always)]
-    fn in_place(&self, cpu: V::Cpu, octets: &[u8]) -> V {
-        let from = self.lead * BLOCK;
-        let chosen = V::octets(cpu, from, from + octets.len());
-        // SAFETY: what is chosen is exactly `octets`, in a block of the row.
-        unsafe { V::zero(cpu).load_over(octets.as_ptr().wrapping_sub(from), chosen) }
-    }
-
-    /// The key stream of `R` rows from `row` on. Between the rounds steps of `meanwhile` are taken,
-    /// `N - 1` of them.
-    #[inline(always)]
-    pub(crate) fn stream<const N: usize, const R: usize>(
-        &self,
-        cpu: V::Cpu,
-        row: usize,
-        meanwhile: &mut impl Meanwhile<V>,
-    ) -> [V; R] {
+    fn whitened<const R: usize>(&self, cpu: V::Cpu, row: usize) -> [V; R] {
         let mut rows = self.counters::<R>(cpu, row);
         let key = V::splat(cpu, self.key.round_key(0));
         unroll!(i < R => rows[i] = rows[i].xor3(self.nonce, key));
-        macro_rules! rounds {
-            ($($round:literal)*) => {
-                $(if $round < N {
-                    let key = V::splat(cpu, self.key.round_key($round));
-                    unroll!(i < R => rows[i] = meanwhile.pinned(rows[i].round(key)));
-                    meanwhile.step(cpu, $round - 1);
-                })*
-            };
-        }
-        rounds!(1 2 3 4 5 6 7 8 9 10 11 12 13);
-        let key = V::splat(cpu, self.key.round_key(N));
-        unroll!(i < R => rows[i] = rows[i].last_round(key));
         rows
     }
 
@@ -140,11 +144,41 @@ impl<'k, 't, V: Wide> Packet<'k, 't, V> {
             let table = &COUNTERS[first..first + R * V::BLOCKS];
             unroll!(i < R => rows[i] = V::row(cpu, &table[i * V::BLOCKS..]));
         } else {
-            let counter = V::row(cpu, &COUNTERS);
-            unroll!(i < R => rows[i] = counter.count((first + i * V::BLOCKS) as u32));
+            let counter = V::row(cpu, &COUNTERS).swap_counters().count(first as u32);
+            unroll!(i < R => rows[i] = counter.count((i * V::BLOCKS) as u32).swap_counters());
         }
         rows
     }
+}
+
+/// The key streams of `R` rows from `row` on of each of `K` packets. Between the rounds steps of
+/// `meanwhile` are taken, `N - 1` of them.
+#[inline(always)]
+pub(crate) fn streams<V: Wide, const N: usize, const R: usize, const K: usize>(
+    cpu: V::Cpu,
+    packets: &[Packet<'_, '_, V>; K],
+    row: usize,
+    meanwhile: [&mut impl Meanwhile<V>; K],
+) -> [[V; R]; K] {
+    let mut rows = [[V::zero(cpu); R]; K];
+    unroll!(k < K => rows[k] = packets[k].whitened(cpu, row));
+    macro_rules! rounds {
+        ($($round:literal)*) => {
+            $(if $round < N {
+                unroll!(k < K => {
+                    let key = V::splat(cpu, packets[k].key.round_key($round));
+                    unroll!(i < R => rows[k][i] = meanwhile[k].pinned(rows[k][i].round(key)));
+                    meanwhile[k].step(cpu, $round - 1);
+                });
+            })*
+        };
+    }
+    rounds!(1 2 3 4 5 6 7 8 9 10 11 12 13);
+    unroll!(k < K => {
+        let key = V::splat(cpu, packets[k].key.round_key(N));
+        unroll!(i < R => rows[k][i] = rows[k][i].last_round(key));
+    });
+    rows
 }
 
 /// The counter of the first place: places in front of the associated data count backwards.

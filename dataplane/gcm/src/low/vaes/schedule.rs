@@ -1,8 +1,9 @@
 //! A key expanded: AES round keys (FIPS 197 §5.2) and powers of H.
 //!
-//! One array of blocks: round keys, then the falling powers H^w .. H^1 of a row, then the powers of
-//! whole rows, H^2w, H^3w, ... With AES-128 a packet of up to 96 octets reads nothing beyond the
-//! falling powers: with the 16 octets in front of the array (in [`crate::Key`]) four cache lines.
+//! One array of blocks: round keys; the falling powers H^w .. H^1 of a row, the next higher ones H^2w .. H^(w+1);
+//! the sums of the halves of the powers of whole rows; those powers, H^3w, H^4w, ... (H^w and H^2w stand among
+//! the falling ones). With AES-128 a packet of up to 96 octets reads nothing beyond the falling and the higher
+//! powers: with the 16 octets in front of the array (in [`crate::Key`]) five cache lines.
 //!
 //! All of it is secret and wiped on drop. Copies in registers, and what a compiler spills of them,
 //! cannot be.
@@ -19,17 +20,27 @@ use crate::low::Block;
 const MOST_ROUND_KEYS: usize = 15;
 /// Blocks of the widest row.
 const MOST_BLOCKS: usize = 4;
-/// Powers of whole rows, but for the first, which is one of the falling powers.
-const ROW_POWERS: usize = ROWS - 1;
+/// Blocks of sums of halves, two sums to a block.
+const SUMS: usize = ROWS / 2;
+/// Powers of whole rows, but for the first two, which are among the falling powers.
+const ROW_POWERS: usize = ROWS - 2;
+const MOST: usize = MOST_ROUND_KEYS + 2 * MOST_BLOCKS + SUMS + ROW_POWERS;
 
 /// Round keys and powers, for the width it was made for.
-pub(crate) struct Schedule([Block; MOST_ROUND_KEYS + MOST_BLOCKS + ROW_POWERS]);
+pub(crate) struct Schedule([Block; MOST]);
+
+/// A power of H as Karatsuba's multiplication takes it.
+pub(crate) struct Halves<'k> {
+    pub(crate) low: &'k [u8; 8],
+    pub(crate) high: &'k [u8; 8],
+    pub(crate) sum: &'k [u8; 8],
+}
 
 impl Schedule {
     /// Expands `key`, of 16, 24 or 32 octets, for `N` = 10, 12 or 14 rounds.
     #[inline(always)]
     pub(crate) fn new<V: Wide, const N: usize>(cpu: V::Cpu, key: &[u8]) -> Schedule {
-        let mut schedule = Schedule([Block::ZERO; MOST_ROUND_KEYS + MOST_BLOCKS + ROW_POWERS]);
+        let mut schedule = Schedule([Block::ZERO; MOST]);
         schedule.expand_rounds::<V, N>(cpu, key);
         schedule.expand_powers::<V, N>(cpu);
         schedule
@@ -68,18 +79,30 @@ impl Schedule {
         }
         h = h.last_round(V::splat(cpu, self.round_key(N)));
         let h = V::splat(cpu, &times_x(block_of(h.reflect().first())));
-        let falling = N + 1;
+        let (falling, higher) = (N + 1, N + 1 + V::BLOCKS);
         let mut power = h;
-        for place in (0..V::BLOCKS).rev() {
-            self.0[falling + place] = block_of(power.first());
+        for number in 0..2 * V::BLOCKS {
+            let row = if number < V::BLOCKS { falling } else { higher };
+            self.0[row + V::BLOCKS - 1 - number % V::BLOCKS] = block_of(power.first());
             power = Product::of(power, h).reduce(cpu);
         }
         let row = V::splat(cpu, &self.0[falling]);
-        let mut power = row;
-        for rows in 2..=ROWS {
+        let mut power = V::splat(cpu, &self.0[higher]);
+        for rows in 3..=ROWS {
             power = Product::of(power, row).reduce(cpu);
-            self.0[falling + V::BLOCKS + rows - 2] = block_of(power.first());
+            self.0[Self::power_at::<V, N>(rows)] = block_of(power.first());
         }
+        for rows in 1..=ROWS {
+            let [low, high] = self.0[Self::power_at::<V, N>(rows)].halves().map(u64::from_le_bytes);
+            let at = (rows - 1) % 2 * 8;
+            let sums = &mut self.0[Self::sums::<V, N>() + (rows - 1) / 2].0;
+            sums[at..at + 8].copy_from_slice(&(low ^ high).to_le_bytes());
+        }
+    }
+
+    /// Where the sums of halves begin.
+    const fn sums<V: Wide, const N: usize>() -> usize {
+        N + 1 + 2 * V::BLOCKS
     }
 
     /// The key of a round, from 0 to `N`.
@@ -94,11 +117,28 @@ impl Schedule {
         &self.0[N + 1..N + 1 + V::BLOCKS]
     }
 
+    /// H^2w .. H^(w+1).
+    #[inline(always)]
+    pub(crate) fn higher_powers<V: Wide, const N: usize>(&self) -> &[Block] {
+        &self.0[N + 1 + V::BLOCKS..N + 1 + 2 * V::BLOCKS]
+    }
+
     /// The power of `rows` whole rows, from 1 to [`ROWS`].
     #[inline(always)]
-    pub(crate) fn row_power<V: Wide, const N: usize>(&self, rows: usize) -> &Block {
-        let falling = N + 1;
-        if rows == 1 { &self.0[falling] } else { &self.0[falling + V::BLOCKS + rows - 2] }
+    pub(crate) fn row_power<V: Wide, const N: usize>(&self, rows: usize) -> Halves<'_> {
+        let power = self.0[Self::power_at::<V, N>(rows)].halves();
+        let sums = self.0[Self::sums::<V, N>() + (rows - 1) / 2].halves();
+        Halves { low: &power[0], high: &power[1], sum: &sums[(rows - 1) % 2] }
+    }
+
+    /// Where that power is.
+    #[inline(always)]
+    const fn power_at<V: Wide, const N: usize>(rows: usize) -> usize {
+        match rows {
+            1 => N + 1,
+            2 => N + 1 + V::BLOCKS,
+            rows => Self::sums::<V, N>() + SUMS + rows - 3,
+        }
     }
 
     /// H itself.

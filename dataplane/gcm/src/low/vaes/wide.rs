@@ -1,6 +1,6 @@
 //! A vector register as the kernel sees it: a row of 128-bit blocks, worked all at once.
 //!
-//! The algorithm (`keystream.rs`, `ghash.rs`, `seal.rs`, `open.rs`) is written once over this trait
+//! The algorithm (`packet.rs`, `crypt.rs`, `ghash.rs`) is written once over this trait
 //! and compiled for each width: [`super::zmm`] (AVX-512, rows of four blocks) and [`super::ymm`]
 //! (AVX2, rows of two). All operations are lane by lane unless they say otherwise.
 //!
@@ -29,25 +29,26 @@ pub(crate) trait Wide: Copy {
     type Cpu: Copy;
     /// A choice of octets of a row.
     type Octets: Copy;
-    /// A choice of blocks of a row.
-    type Blocks: Copy;
 
     /// A key's schedule, if it is for this width.
     fn schedule(key: &Key) -> Option<&Schedule>;
 
     /// The octets from `from` up to `to`, both at most [`Wide::OCTETS`].
     fn octets(cpu: Self::Cpu, from: usize, to: usize) -> Self::Octets;
-    /// The blocks from number `from` on.
-    fn blocks_from(cpu: Self::Cpu, from: usize) -> Self::Blocks;
-    /// Only block `number`.
-    fn one_block(cpu: Self::Cpu, number: usize) -> Self::Blocks;
+    /// The octets behind block `number`, to the end of the row.
+    fn octets_behind(cpu: Self::Cpu, number: usize) -> Self::Octets;
 
     /// All zeros.
     fn zero(cpu: Self::Cpu) -> Self;
     /// The same block in every place.
     fn splat(cpu: Self::Cpu, block: &Block) -> Self;
+    /// The same half of a block in every half.
+    fn splat_half(cpu: Self::Cpu, half: &[u8; 8]) -> Self;
     /// The first row of `blocks`, of which there must be enough.
     fn row(cpu: Self::Cpu, blocks: &[Block]) -> Self;
+
+    /// `octets`, at most a block, in the front of block `number`, which exists; zeros elsewhere.
+    fn place(cpu: Self::Cpu, octets: &[u8], number: usize) -> Self;
 
     /// Reads a row.
     ///
@@ -72,8 +73,6 @@ pub(crate) trait Wide: Copy {
 
     /// The chosen octets; the others are those of `other`.
     fn or_else(self, octets: Self::Octets, other: Self) -> Self;
-    /// The exclusive or of the chosen blocks; the others are those of `self`.
-    fn xor_blocks(self, blocks: Self::Blocks, a: Self, b: Self) -> Self;
     /// Exclusive or.
     fn xor(self, other: Self) -> Self;
     /// Exclusive or of three.
@@ -90,7 +89,10 @@ pub(crate) trait Wide: Copy {
     fn swap_halves(self) -> Self;
     /// The octets of each block in reverse order: between AES's order and GHASH's.
     fn reflect(self) -> Self;
-    /// Each block's last four octets, a big-endian number, raised by `by`: GCM's inc32 (SP 800-38D §6.2).
+    /// The last four octets of each block in reverse order: GCM's counter, a big-endian number (SP
+    /// 800-38D §6.2), becomes one that [`Wide::count`] understands, and the other way round.
+    fn swap_counters(self) -> Self;
+    /// The last word of each block raised by `by`, modulo 2^32.
     fn count(self, by: u32) -> Self;
     /// The last block becomes the lengths in bits, in GHASH's order: text below, associated data above.
     fn with_lengths(self, lengths: Lengths) -> Self;
@@ -99,9 +101,8 @@ pub(crate) trait Wide: Copy {
     /// before what comes out of the next. Compilers else gather instructions of one kind.
     fn pin(self) -> Self;
 
-    /// [`super::ghash::long_aad`], out of line.
-    fn long_aad<const N: usize>(cpu: Self::Cpu, key: &Schedule, aad: &[u8]) -> Block;
-
+    /// Block `number`, which exists.
+    fn block(self, number: usize) -> __m128i;
     /// The first block.
     fn first(self) -> __m128i;
     /// The exclusive or of all blocks.

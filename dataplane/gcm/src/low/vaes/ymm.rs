@@ -23,6 +23,12 @@ impl Cpu {
             && is_x86_feature_detected!("bmi2");
         has.then_some(Cpu(()))
     }
+
+    /// Never: sixteen registers are too few for two packets.
+    #[inline(always)]
+    pub(crate) fn pairs(self) -> bool {
+        false
+    }
 }
 
 /// Two blocks.
@@ -42,7 +48,6 @@ impl Wide for Ymm {
     const BLOCKS: usize = 2;
     type Cpu = Cpu;
     type Octets = Range;
-    type Blocks = Range;
 
     #[inline(always)]
     fn schedule(key: &Key) -> Option<&Schedule> {
@@ -58,13 +63,8 @@ impl Wide for Ymm {
     }
 
     #[inline(always)]
-    fn blocks_from(_: Cpu, from: usize) -> Range {
-        Range { from: from * BLOCK, to: 2 * BLOCK }
-    }
-
-    #[inline(always)]
-    fn one_block(_: Cpu, number: usize) -> Range {
-        Range { from: number * BLOCK, to: (number + 1) * BLOCK }
+    fn octets_behind(_: Cpu, number: usize) -> Range {
+        Range { from: (number + 1) * BLOCK, to: 2 * BLOCK }
     }
 
     #[inline(always)]
@@ -78,9 +78,22 @@ impl Wide for Ymm {
     }
 
     #[inline(always)]
+    fn splat_half(_: Cpu, half: &[u8; 8]) -> Ymm {
+        proven!(Ymm(_mm256_set1_epi64x(i64::from_le_bytes(*half))))
+    }
+
+    #[inline(always)]
     fn row(_: Cpu, blocks: &[Block]) -> Self {
         let row: &[Block] = &blocks[..2];
         Ymm(proven!(_mm256_loadu_si256(row.as_ptr().cast())))
+    }
+
+    #[inline(always)]
+    fn place(cpu: Cpu, octets: &[u8], number: usize) -> Ymm {
+        let from = number * BLOCK;
+        let range = Range { from, to: from + octets.len().min(BLOCK) };
+        // SAFETY: what is chosen is the front of `octets`, in a block of the row.
+        unsafe { Ymm::zero(cpu).load_over(octets.as_ptr().wrapping_sub(from), range) }
     }
 
     #[inline(always)]
@@ -127,11 +140,6 @@ impl Wide for Ymm {
     }
 
     #[inline(always)]
-    fn xor_blocks(self, range: Range, a: Ymm, b: Ymm) -> Ymm {
-        proven!(Ymm(_mm256_blendv_epi8(self.0, _mm256_xor_si256(a.0, b.0), range.words())))
-    }
-
-    #[inline(always)]
     fn xor(self, other: Self) -> Self {
         Ymm(proven!(_mm256_xor_si256(self.0, other.0)))
     }
@@ -170,13 +178,18 @@ impl Wide for Ymm {
     }
 
     #[inline(always)]
-    fn count(self, by: u32) -> Self {
+    fn swap_counters(self) -> Ymm {
         proven!({
             let order = _mm_set_epi8(12, 13, 14, 15, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-            let order = _mm256_broadcastsi128_si256(order);
+            Ymm(_mm256_shuffle_epi8(self.0, _mm256_broadcastsi128_si256(order)))
+        })
+    }
+
+    #[inline(always)]
+    fn count(self, by: u32) -> Ymm {
+        proven!({
             let by = _mm256_broadcastsi128_si256(_mm_set_epi32(by as i32, 0, 0, 0));
-            let sum = _mm256_add_epi32(_mm256_shuffle_epi8(self.0, order), by);
-            Ymm(_mm256_shuffle_epi8(sum, order))
+            Ymm(_mm256_add_epi32(self.0, by))
         })
     }
 
@@ -194,8 +207,14 @@ impl Wide for Ymm {
     }
 
     #[inline(always)]
-    fn long_aad<const N: usize>(cpu: Cpu, key: &Schedule, aad: &[u8]) -> Block {
-        super::wide256::long_aad::<N>(cpu, key, aad)
+    fn block(self, number: usize) -> __m128i {
+        proven!({
+            let words = _mm256_add_epi32(
+                _mm256_set_epi32(3, 2, 1, 0, 3, 2, 1, 0),
+                _mm256_set1_epi32(4 * number as i32),
+            );
+            _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(self.0, words))
+        })
     }
 
     #[inline(always)]

@@ -6,13 +6,14 @@ use core::arch::x86_64::*;
 
 use super::schedule::Schedule;
 use super::wide::{BLOCK, Lengths, Wide};
-use super::wide512;
 use crate::key::{self, Key};
 use crate::low::Block;
 
 /// Proof that this processor has the instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Cpu(());
+pub(crate) struct Cpu {
+    pairs: bool,
+}
 
 impl Cpu {
     pub(crate) fn detect() -> Option<Cpu> {
@@ -24,8 +25,22 @@ impl Cpu {
             && is_x86_feature_detected!("vpclmulqdq")
             && is_x86_feature_detected!("bmi1")
             && is_x86_feature_detected!("bmi2");
-        has.then_some(Cpu(()))
+        has.then(|| Cpu { pairs: made_by(b"AuthenticAMD") })
     }
+
+    /// Whether the shortest packets are worked by twos: where few vector instructions wait for their turn
+    /// at once (64 on Zen 4), the next packet is not begun in time. Where many do (Sapphire Rapids), the registers
+    /// that a second packet takes are worth more.
+    #[inline(always)]
+    pub(crate) fn pairs(self) -> bool {
+        self.pairs
+    }
+}
+
+/// Whether this is who made the processor.
+fn made_by(vendor: &[u8; 12]) -> bool {
+    let leaf = __cpuid(0);
+    [leaf.ebx, leaf.edx, leaf.ecx].map(u32::to_le_bytes).as_flattened() == vendor
 }
 
 /// Four blocks.
@@ -45,7 +60,6 @@ impl Wide for Zmm {
     const BLOCKS: usize = 4;
     type Cpu = Cpu;
     type Octets = __mmask64;
-    type Blocks = __mmask8;
 
     #[inline(always)]
     fn schedule(key: &Key) -> Option<&Schedule> {
@@ -61,13 +75,8 @@ impl Wide for Zmm {
     }
 
     #[inline(always)]
-    fn blocks_from(_: Cpu, from: usize) -> __mmask8 {
-        (0xff_u32 << (2 * from)) as __mmask8
-    }
-
-    #[inline(always)]
-    fn one_block(_: Cpu, number: usize) -> __mmask8 {
-        (3_u32 << (2 * number)) as __mmask8
+    fn octets_behind(_: Cpu, number: usize) -> __mmask64 {
+        (!0 << (BLOCK * number)) << BLOCK
     }
 
     #[inline(always)]
@@ -81,9 +90,34 @@ impl Wide for Zmm {
     }
 
     #[inline(always)]
+    fn splat_half(_: Cpu, half: &[u8; 8]) -> Zmm {
+        proven!(Zmm(_mm512_set1_epi64(i64::from_le_bytes(*half))))
+    }
+
+    #[inline(always)]
     fn row(_: Cpu, blocks: &[Block]) -> Zmm {
         let row: &[Block] = &blocks[..4];
         proven!(Zmm(_mm512_loadu_si512(row.as_ptr().cast())))
+    }
+
+    /// What ESP has, SPI and sequence number, is read without a mask: on Zen 4 the making of one takes the place
+    /// of a round of AES.
+    #[inline(always)]
+    fn place(_: Cpu, octets: &[u8], number: usize) -> Zmm {
+        proven!({
+            let from: *const u8 = octets.as_ptr();
+            let block = match octets.len() {
+                8 => _mm_loadl_epi64(from.cast()),
+                12 => _mm_insert_epi32::<2>(
+                    _mm_loadl_epi64(from.cast()),
+                    from.add(8).cast::<i32>().read_unaligned(),
+                ),
+                // Never more than there are: all but the low 8 bits of a length are ignored.
+                octets => _mm_maskz_loadu_epi8(_bzhi_u32(0xffff, octets as u32) as __mmask16, from.cast()),
+            };
+            let words = _mm512_loadu_si512(PLACES[3 - number..][..4].as_ptr().cast());
+            Zmm(_mm512_permutexvar_epi64(words, _mm512_zextsi128_si512(block)))
+        })
     }
 
     #[inline(always)]
@@ -109,11 +143,6 @@ impl Wide for Zmm {
     #[inline(always)]
     fn or_else(self, octets: __mmask64, other: Zmm) -> Zmm {
         proven!(Zmm(_mm512_mask_blend_epi8(octets, other.0, self.0)))
-    }
-
-    #[inline(always)]
-    fn xor_blocks(self, blocks: __mmask8, a: Zmm, b: Zmm) -> Zmm {
-        proven!(Zmm(_mm512_mask_xor_epi64(self.0, blocks, a.0, b.0)))
     }
 
     #[inline(always)]
@@ -156,14 +185,16 @@ impl Wide for Zmm {
     }
 
     #[inline(always)]
-    fn count(self, by: u32) -> Zmm {
+    fn swap_counters(self) -> Zmm {
         proven!({
             let order = _mm_set_epi8(12, 13, 14, 15, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-            let order = _mm512_broadcast_i32x4(order);
-            let by = _mm512_maskz_set1_epi32(0x8888, by as i32);
-            let sum = _mm512_add_epi32(_mm512_shuffle_epi8(self.0, order), by);
-            Zmm(_mm512_shuffle_epi8(sum, order))
+            Zmm(_mm512_shuffle_epi8(self.0, _mm512_broadcast_i32x4(order)))
         })
+    }
+
+    #[inline(always)]
+    fn count(self, by: u32) -> Zmm {
+        proven!(Zmm(_mm512_add_epi32(self.0, _mm512_maskz_set1_epi32(0x8888, by as i32))))
     }
 
     #[inline(always)]
@@ -180,8 +211,11 @@ impl Wide for Zmm {
     }
 
     #[inline(always)]
-    fn long_aad<const N: usize>(cpu: Cpu, key: &Schedule, aad: &[u8]) -> Block {
-        wide512::long_aad::<N>(cpu, key, aad)
+    fn block(self, number: usize) -> __m128i {
+        proven!({
+            let words = _mm512_loadu_si512(BLOCKS[number..][..4].as_ptr().cast());
+            _mm512_castsi512_si128(_mm512_permutexvar_epi64(words, self.0))
+        })
     }
 
     #[inline(always)]
@@ -198,6 +232,13 @@ impl Wide for Zmm {
         })
     }
 }
+
+/// From number `n` on: which halves of blocks bring block `n` to the front.
+static BLOCKS: [[u64; 2]; 7] = [[0, 1], [2, 3], [4, 5], [6, 7], [0, 1], [2, 3], [4, 5]];
+
+/// From number `3 - n` on: which halves of blocks bring the first to place `n`, and the second, zeros,
+/// to the others.
+static PLACES: [[u64; 2]; 7] = [[2, 3], [2, 3], [2, 3], [0, 1], [2, 3], [2, 3], [2, 3]];
 
 /// See [`Wide::pin`].
 #[inline]
