@@ -23,7 +23,7 @@ fn buffers(name: &str) -> Buffers {
 }
 
 fn wish(queues: u16) -> Wish {
-    Wish { queues, rx_descriptors: 64, tx_descriptors: 64, mtu: 1500, promiscuous: false }
+    Wish { queues, rx_descriptors: 64, tx_descriptors: 64, mtu: 1500, promiscuous: false, spis: Vec::new() }
 }
 
 fn attached(vdev: &Vdev, id: u16, workers: u16, buffers: Buffers) -> Attached {

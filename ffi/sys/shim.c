@@ -5,7 +5,9 @@
 #include <sys/types.h>
 
 #include <rte_errno.h>
+#include <rte_byteorder.h>
 #include <rte_ethdev.h>
+#include <rte_flow.h>
 #include <rte_lcore.h>
 #include <rte_log.h>
 #include <rte_mbuf.h>
@@ -33,6 +35,40 @@ uint16_t shim_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **out, uin
 uint16_t shim_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **in, uint16_t n)
 {
 	return rte_eth_tx_burst(port, queue, in, n);
+}
+
+int shim_steer_spi(uint16_t port, int v6, int udp, uint32_t value, uint32_t mask, uint16_t queue)
+{
+	const struct rte_flow_attr ingress = { .ingress = 1 };
+	const struct rte_flow_item_udp to_4500 = { .hdr.dst_port = RTE_BE16(4500) };
+	const struct rte_flow_item_udp whole_port = { .hdr.dst_port = RTE_BE16(0xffff) };
+	const struct rte_flow_item_esp spi = { .hdr.spi = rte_cpu_to_be_32(value) };
+	const struct rte_flow_item_esp bits = { .hdr.spi = rte_cpu_to_be_32(mask) };
+	const struct rte_flow_action_queue to = { .index = queue };
+	const struct rte_flow_action actions[] = {
+		{ .type = RTE_FLOW_ACTION_TYPE_QUEUE, .conf = &to },
+		{ .type = RTE_FLOW_ACTION_TYPE_END },
+	};
+	struct rte_flow_item pattern[5] = { { .type = RTE_FLOW_ITEM_TYPE_ETH } };
+	struct rte_flow_item *item = &pattern[1];
+	struct rte_flow_error error = { 0 };
+	int refused;
+
+	*item++ = (struct rte_flow_item){
+		.type = v6 ? RTE_FLOW_ITEM_TYPE_IPV6 : RTE_FLOW_ITEM_TYPE_IPV4,
+	};
+	if (udp)
+		*item++ = (struct rte_flow_item){
+			.type = RTE_FLOW_ITEM_TYPE_UDP, .spec = &to_4500, .mask = &whole_port,
+		};
+	*item++ = (struct rte_flow_item){
+		.type = RTE_FLOW_ITEM_TYPE_ESP, .spec = &spi, .mask = &bits,
+	};
+	*item = (struct rte_flow_item){ .type = RTE_FLOW_ITEM_TYPE_END };
+	refused = rte_flow_validate(port, &ingress, pattern, actions, &error);
+	if (refused != 0)
+		return refused;
+	return rte_flow_create(port, &ingress, pattern, actions, &error) != NULL ? 0 : -rte_errno;
 }
 
 unsigned int shim_compiled_release(void) { return RTE_VER_YEAR * 100 + RTE_VER_MONTH; }

@@ -1,5 +1,6 @@
 /* C faces of the DPDK functions that exist only as `static inline`, and of the
- * few facts only a C compiler can tell. Everything here is one call deep. */
+ * few facts only a C compiler can tell; and of flow rules, whose patterns are nested
+ * C structures. Everything else here is one call deep. */
 #ifndef DPDK_SYS_SHIM_H
 #define DPDK_SYS_SHIM_H
 
@@ -21,6 +22,10 @@ int shim_pktmbuf_linearize(struct rte_mbuf *m);
 
 uint16_t shim_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **out, uint16_t n);
 uint16_t shim_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **in, uint16_t n);
+
+/* ESP packets whose SPI under `mask` is `value`, over IPv4 or IPv6, in UDP to port
+ * 4500 or not, to one receive queue. 0, or a negative errno when the driver refuses. */
+int shim_steer_spi(uint16_t port, int v6, int udp, uint32_t value, uint32_t mask, uint16_t queue);
 
 /* The DPDK release this file was compiled against: year * 100 + month. */
 unsigned int shim_compiled_release(void);

@@ -211,6 +211,22 @@ fn capture(frames: &[Vec<u8>]) -> Vec<u8> {
     file
 }
 
+/// A driver without flow rules refuses them when it is asked; the port runs all the same and says so.
+#[test]
+fn spis_a_driver_does_not_steer_are_told() {
+    let pool = pool("flows", 256, 2048);
+    let device = harness().eal.probe(&Vdev::silent("flows").unwrap()).unwrap();
+    let rule = |queue: u16| port::SpiRule { value: (u32::from(queue) + 1) << 26, mask: 0x3f << 26, queue };
+    let wish = port::Wish { spis: vec![rule(0), rule(1)], ..common::wish(2) };
+    let plan = port::plan(&device.info().unwrap(), &wish, pool.room()).unwrap();
+    assert_eq!(plan.spis, wish.spis);
+    let up = device.set_up(&plan, pool, None).unwrap();
+    let names: Vec<_> = up.port.fallbacks().iter().map(port::Fallback::name).collect();
+    assert!(names.contains(&"no-spi-flow"), "{names:?}");
+    drop(up);
+    assert!(pool.is_full());
+}
+
 #[test]
 fn a_device_has_one_owner_and_its_name_is_free_when_it_is_gone() {
     let eal = harness().eal;

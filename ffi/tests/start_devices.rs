@@ -28,7 +28,14 @@ fn devices_named_at_start_are_there_and_the_caller_keeps_its_cpus() {
     let sizes = pool::Config { name: "start", mbufs: 256, cache: 0, room: 2048, numa: None };
     let pool: Pool<u64> = Pool::new(started.eal, &sizes).unwrap();
     let device = started.eal.claim(vdev.name()).unwrap();
-    let wish = Wish { queues: 1, rx_descriptors: 64, tx_descriptors: 64, mtu: 1500, promiscuous: true };
+    let wish = Wish {
+        queues: 1,
+        rx_descriptors: 64,
+        tx_descriptors: 64,
+        mtu: 1500,
+        promiscuous: true,
+        spis: Vec::new(),
+    };
     let plan = plan(&device.info().unwrap(), &wish, pool.room()).unwrap();
     let mut up = device.set_up(&plan, pool, None).unwrap();
 

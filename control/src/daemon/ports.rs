@@ -2,12 +2,14 @@
 //! probed by a thread inside its namespace; workers then poll it from anywhere.
 
 use ravelin_dataplane::io::dpdk::eal::{self, Pci};
-use ravelin_dataplane::io::dpdk::port::{self, Port, Wish};
+use ravelin_dataplane::io::dpdk::port::{self, Port, SpiRule, Wish};
 use ravelin_dataplane::io::dpdk::{
     AttachError, Attached, BufferSizes, Buffers, Device as DpdkDevice, Eal, Lcore, QueuePair, Vdev, pool,
     vdev,
 };
 use ravelin_dataplane::link::Shape;
+use ravelin_dataplane::sa::shard::Shard;
+use ravelin_dataplane::sa::spi::Spi;
 
 use super::devices::{Devices, Seen};
 use crate::config::plan::{Device, Plan};
@@ -202,12 +204,20 @@ fn attach_port(plan: &Plan, index: usize, eal: Eal, buffers: Buffers) -> Result<
         tx_descriptors: DESCRIPTORS,
         mtu: mtu.unwrap_or(1500),
         promiscuous: false,
+        spis: (0..plan.workers.cores.len() as u8).filter_map(spis_of).collect(),
     };
     inside(&name, port.namespace.as_deref(), || {
         let device = device(&name, index, &port.device, &wish, eal)?;
         attach(device, index, &wish, buffers)
             .map_err(|reason| PortsError::Attach { port: name.clone(), reason })
     })
+}
+
+/// The SPIs of a worker, which has shard `n + 1` and queue `n` from the start. Where shards move later, the
+/// handoff ring brings packets after them.
+fn spis_of(worker: u8) -> Option<SpiRule> {
+    let shard = Shard::new(worker + 1)?;
+    Some(SpiRule { value: Spi::first_of(shard), mask: Spi::SHARD_MASK, queue: u16::from(worker) })
 }
 
 fn attach(device: DpdkDevice, index: usize, wish: &Wish, buffers: Buffers) -> Result<Attached, AttachError> {

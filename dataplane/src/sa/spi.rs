@@ -51,12 +51,18 @@ impl Slot {
 }
 
 impl Spi {
+    /// The bits that name the shard.
+    pub const SHARD_MASK: u32 = !(FIRST_SHARDED - 1);
+
+    /// The bits of a shard, all others 0.
+    pub const fn first_of(shard: Shard) -> u32 {
+        (shard.get() as u32) << (SLOT_BITS + GENERATION_BITS)
+    }
+
     /// The SPI of a slot in its present generation (modulo [`GENERATIONS`]).
     pub const fn new(place: Place, generation: u8) -> Spi {
         let generation = (generation % GENERATIONS) as u32;
-        Spi((place.shard.get() as u32) << (SLOT_BITS + GENERATION_BITS)
-            | generation << SLOT_BITS
-            | place.slot.0)
+        Spi(Spi::first_of(place.shard) | generation << SLOT_BITS | place.slot.0)
     }
 
     /// Where the SA lies, or `None` for a manual or imported SPI, which the exact table knows.

@@ -10,6 +10,7 @@ use super::fallback::Fallback;
 use super::info::Info;
 use super::plan::Plan;
 use super::running::{Claim, Port, Running, promiscuous, table};
+use super::steer::{Form, SpiRule};
 use crate::eal::Eal;
 use crate::error::Errno;
 use crate::log;
@@ -224,6 +225,7 @@ impl Device {
         self.step("starting", unsafe { dpdk_sys::rte_eth_dev_start(self.claim.id) })?;
         let mut fallbacks = plan.fallbacks.clone();
         self.modes(plan, &mut fallbacks);
+        self.steer(plan, &mut fallbacks);
         let (rx, tx) = (plan.rx_queues, plan.tx_queues);
         let running = Arc::new(Running::new(self.claim));
         let share = || Arc::clone(&running);
@@ -302,6 +304,25 @@ impl Device {
         if returned < 0 && returned != -libc::ENOTSUP {
             fallbacks.push(Fallback::Multicast);
         }
+    }
+
+    /// Asks for the flow rules; a form of which the driver refuses one is left to RSS and handoff.
+    fn steer(&self, plan: &Plan, fallbacks: &mut Vec<Fallback>) {
+        let is_refused = |form: &Form| !plan.spis.iter().all(|rule| self.steer_one(*form, *rule).is_ok());
+        let missing: Vec<Form> = Form::ALL.into_iter().filter(is_refused).collect();
+        if !missing.is_empty() {
+            fallbacks.push(Fallback::SpiFlow { missing });
+        }
+    }
+
+    fn steer_one(&self, form: Form, rule: SpiRule) -> Result<(), Errno> {
+        let (v6, udp) = (form.v6().into(), form.udp().into());
+        // SAFETY: takes numbers; the port is configured and started. The driver removes its rules when the
+        // device is closed (`rte_eth_dev_close`).
+        Errno::check(unsafe {
+            dpdk_sys::shim_steer_spi(self.claim.id, v6, udp, rule.value, rule.mask, rule.queue)
+        })
+        .map(|_| ())
     }
 
     /// The device's node as DPDK passes it, `SOCKET_ID_ANY` as unsigned included.

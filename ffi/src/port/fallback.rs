@@ -1,6 +1,8 @@
 //! What a device lacks, in words an operator can read: names and consequences for
 //! `doctor`, and reasons for refusing it.
 
+use super::steer::Form;
+
 /// Something a device lacks, and what is done instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fallback {
@@ -24,6 +26,11 @@ pub enum Fallback {
     RssTypes {
         /// `RTE_ETH_RSS_*` that are missing.
         missing: u64,
+    },
+    /// ESP packets that cannot be steered by their SPI.
+    SpiFlow {
+        /// In these forms.
+        missing: Vec<Form>,
     },
     /// Another ring size than asked for.
     RxDescriptors {
@@ -62,6 +69,7 @@ impl Fallback {
             Fallback::TxQueues { .. } => "fewer-tx-queues",
             Fallback::Rss => "no-rss",
             Fallback::RssTypes { .. } => "rss-types",
+            Fallback::SpiFlow { .. } => "no-spi-flow",
             Fallback::RxDescriptors { .. } => "rx-ring-size",
             Fallback::TxDescriptors { .. } => "tx-ring-size",
             Fallback::KernelMtu { .. } => "kernel-mtu",
@@ -88,6 +96,13 @@ impl Fallback {
             }
             Fallback::RssTypes { missing } => {
                 format!("packet types {missing:#x} are hashed by address only or arrive on one queue")
+            }
+            Fallback::SpiFlow { missing } => {
+                let forms: Vec<_> = missing.iter().map(|form| form.name()).collect();
+                format!(
+                    "ESP over {} is not steered by SPI: it is spread by address, and handoff brings it to its worker",
+                    forms.join(", ")
+                )
             }
             Fallback::RxDescriptors { wanted, have } => {
                 format!("{have} receive descriptors in place of {wanted}")

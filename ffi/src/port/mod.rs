@@ -19,6 +19,7 @@ mod fallback;
 mod info;
 pub mod plan;
 mod running;
+mod steer;
 mod xstats;
 
 pub use device::{Device, Error, SetUp};
@@ -27,3 +28,4 @@ pub use info::{Descriptors, Info};
 pub use plan::{Plan, Rss, Wish, plan};
 pub(crate) use running::Running;
 pub use running::{Counters, Link, Port};
+pub use steer::{Form, SpiRule};

@@ -5,6 +5,7 @@
 
 use super::fallback::{Fallback, Refusal};
 use super::info::Info;
+use super::steer::{self, SpiRule};
 
 /// What the gateway wants of a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct Wish {
     pub mtu: u16,
     /// Receive frames for other addresses too (VRRP, bridges in front).
     pub promiscuous: bool,
+    /// ESP packets to the queues of the workers that own their SPIs.
+    pub spis: Vec<SpiRule>,
 }
 
 /// What will be configured.
@@ -42,6 +45,8 @@ pub struct Plan {
     pub tx_offloads: u64,
     /// Promiscuous mode.
     pub promiscuous: bool,
+    /// Flow rules to ask for.
+    pub spis: Vec<SpiRule>,
     /// Received frames of this length were cut by the kernel.
     pub cut_at: Option<u32>,
     /// What the device lacks.
@@ -86,6 +91,7 @@ pub fn plan(info: &Info, wish: &Wish, room: u16) -> Result<Plan, Refusal> {
     let mtu = mtu(info, wish, &mut fallbacks)?;
     let rx_offloads = scatter(info, wish, room, &mut fallbacks)?;
     let rss = rss(info, rx_queues, &mut fallbacks);
+    let spis = steer::rules(info, &wish.spis, rx_queues, &mut fallbacks);
     Ok(Plan {
         rx_queues,
         tx_queues,
@@ -96,6 +102,7 @@ pub fn plan(info: &Info, wish: &Wish, room: u16) -> Result<Plan, Refusal> {
         rx_offloads,
         tx_offloads: 0,
         promiscuous: wish.promiscuous,
+        spis,
         cut_at: info.kernel.as_ref().map(|(ring, _)| ring.cut_at),
         fallbacks,
     })
@@ -256,7 +263,15 @@ mod tests {
     }
 
     fn wish() -> Wish {
-        Wish { queues: 2, rx_descriptors: 1024, tx_descriptors: 1024, mtu: 1500, promiscuous: false }
+        let rule = |queue| SpiRule { value: (u32::from(queue) + 1) << 26, mask: 0x3f << 26, queue };
+        Wish {
+            queues: 2,
+            rx_descriptors: 1024,
+            tx_descriptors: 1024,
+            mtu: 1500,
+            promiscuous: false,
+            spis: vec![rule(0), rule(1)],
+        }
     }
 
     fn names(plan: &Plan) -> Vec<&'static str> {
@@ -270,12 +285,32 @@ mod tests {
         assert_eq!((plan.rx_queues, plan.tx_queues, plan.mtu, plan.rx_offloads), (2, 2, 1500, 0));
         let rss = plan.rss.unwrap();
         assert_eq!((rss.key.len(), rss.types), (52, RSS_TYPES));
+        assert_eq!(plan.spis, wish().spis);
+    }
+
+    /// A rule for each queue there is, none where there is only one, none that the kernel's rings would not
+    /// know.
+    #[test]
+    fn spis_are_steered_where_there_are_queues_to_choose_from() {
+        let few = Info { max_rx_queues: 2, ..card() };
+        let wished: Vec<SpiRule> =
+            (0..3).map(|queue| SpiRule { value: u32::from(queue) << 26, mask: 0x3f << 26, queue }).collect();
+        let wish = Wish { queues: 3, spis: wished.clone(), ..wish() };
+        let planned = plan(&few, &wish, 2048).unwrap();
+        assert_eq!(
+            (planned.spis, names(&plan(&few, &wish, 2048).unwrap())),
+            (wished[..2].to_vec(), vec!["fewer-rx-queues"])
+        );
+        assert_eq!(plan(&paravirtual(), &wish, 2048).unwrap().spis, []);
+        assert_eq!(plan(&card(), &Wish { spis: vec![], ..wish.clone() }, 2048).unwrap().spis, []);
+        let socket = plan(&packet_socket(1500), &wish, 2048).unwrap();
+        assert!(socket.spis.is_empty() && names(&socket).contains(&"no-spi-flow"));
     }
 
     #[test]
     fn one_worker_needs_no_rss() {
         let plan = plan(&card(), &Wish { queues: 1, ..wish() }, 2048).unwrap();
-        assert_eq!((plan.rss, plan.fallbacks), (None, vec![]));
+        assert_eq!((plan.rss, plan.spis, plan.fallbacks), (None, vec![], vec![]));
     }
 
     #[test]
@@ -314,7 +349,10 @@ mod tests {
     #[test]
     fn the_kernel_owns_the_mtu_of_its_interface() {
         let good = plan(&packet_socket(1500), &wish(), 2048).unwrap();
-        assert_eq!((good.mtu, good.cut_at, names(&good)), (1500, Some(1982), vec!["kernel-mtu"]));
+        assert_eq!(
+            (good.mtu, good.cut_at, names(&good)),
+            (1500, Some(1982), vec!["kernel-mtu", "no-spi-flow"])
+        );
         let small = plan(&packet_socket(1400), &wish(), 2048).unwrap_err();
         assert!(small.to_string().contains("ip link set eth0 mtu 1500"), "{small}");
         assert!(matches!(

@@ -1981,6 +1981,16 @@ unsafe extern "C" {
     pub fn shim_tx_burst(port: u16, queue: u16, in_: *mut *mut rte_mbuf, n: u16) -> u16;
 }
 unsafe extern "C" {
+    pub fn shim_steer_spi(
+        port: u16,
+        v6: ::core::ffi::c_int,
+        udp: ::core::ffi::c_int,
+        value: u32,
+        mask: u32,
+        queue: u16,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
     pub fn shim_compiled_release() -> ::core::ffi::c_uint;
 }
 unsafe extern "C" {

@@ -32,7 +32,7 @@ pub fn pool(name: &str, mbufs: u32, room: u16) -> Pool<Tag> {
 }
 
 pub fn wish(queues: u16) -> Wish {
-    Wish { queues, rx_descriptors: 128, tx_descriptors: 128, mtu: 1500, promiscuous: false }
+    Wish { queues, rx_descriptors: 128, tx_descriptors: 128, mtu: 1500, promiscuous: false, spis: Vec::new() }
 }
 
 pub fn set_up(device: Device, queues: u16, pool: Pool<Tag>, jumbo: Option<Pool<Tag>>) -> SetUp<Tag> {

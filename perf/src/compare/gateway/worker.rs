@@ -108,6 +108,7 @@ impl Machine {
                 tx_descriptors: DESCRIPTORS,
                 mtu: 1500,
                 promiscuous: false,
+                spis: Vec::new(),
             };
             let attached: Attached = attach(started.eal.probe(&vdev)?, number as u16, &wish, buffers)?;
             ports.push(attached.port);
