@@ -6,19 +6,17 @@
 //! many packets as went in, and after decapsulation the very octets, but for the two hops that the
 //! gateways count in the TTL.
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use ravelin_dataplane::io::ram::{RamFrame, RamPool};
-use ravelin_dataplane::net::{eth, ipv4, protocol, udp};
 use ravelin_gcm::{Kernel, KeySize};
 
-use crate::gateway::{self, Gateway, Loopback, Side, deliver, octets, sent};
+use crate::gateway::{self, Loopback, deliver, sent};
 use crate::gcm::{self, Direction};
 use crate::measure::{Effort, Scenario, measure};
 use crate::report::Row;
 use crate::stations::Least;
 use crate::traffic::{BURST, Mix, Plan, suite_name};
-
-const TTL: u8 = 64;
+use crate::tunnel::{Tunnel, packets};
 
 /// Measures all of `plan`, both directions, and the ports alone.
 pub fn run(plan: &Plan, effort: Effort) -> anyhow::Result<Vec<Row>> {
@@ -84,107 +82,6 @@ fn row(
         cycles,
         crypto: Some(gcm::figures(kernel, size, mix, direction, effort)?.best),
     })
-}
-
-/// Two gateways, the SAs between them, and the packets that go through.
-struct Tunnel {
-    left: Gateway,
-    right: Gateway,
-    /// Inner packets as Ethernet frames, as the left host sends them.
-    packets: Vec<Vec<u8>>,
-    sas: u32,
-    /// Bursts laid so far; says which SAs are next.
-    bursts: usize,
-}
-
-impl Tunnel {
-    fn new(kernel: Kernel, size: KeySize, mix: Mix, sas: u32) -> anyhow::Result<Tunnel> {
-        Ok(Tunnel {
-            left: Gateway::new(Side::Left, kernel, size, sas)?,
-            right: Gateway::new(Side::Right, kernel, size, sas)?,
-            packets: packets(mix)?,
-            sas,
-            bursts: 0,
-        })
-    }
-
-    /// Addresses the packets to the next SAs in turn: all before any a second time, neighbours far apart.
-    fn address(&mut self) -> anyhow::Result<()> {
-        let start = self.bursts * BURST;
-        self.bursts += 1;
-        if self.sas == 1 {
-            return Ok(());
-        }
-        for (number, frame) in self.packets.iter_mut().enumerate() {
-            // A prime that divides no number of SAs one would ask for.
-            let sa = ((start + number) as u64 * 7919 % u64::from(self.sas)) as u32;
-            let packet = frame.get_mut(eth::Repr::LEN..).context("a packet")?;
-            let (header, datagram) = packet.split_at_mut(ipv4::Repr::LEN);
-            let destination = Side::Right.nth_host(sa);
-            let length = u16::try_from(header.len() + datagram.len())?;
-            ipv4::Repr { destination, ..ip(length, number as u16) }.emit(header)?;
-            datagram.get_mut(..2).context("a port")?.copy_from_slice(&(1024 + sa as u16 % 16).to_be_bytes());
-        }
-        Ok(())
-    }
-
-    /// Before the left gateway, a burst of inner packets.
-    fn lay_inner(&mut self) -> anyhow::Result<()> {
-        self.address()?;
-        deliver(&mut self.left.pool, &self.left.inside, &self.packets)
-    }
-
-    /// Before the right gateway, what the left sent. Copied into the right's own frames, as a wire
-    /// between two machines would.
-    fn carry(&mut self) -> anyhow::Result<()> {
-        let outer: Vec<RamFrame> = sent(&self.left.outside).collect();
-        self.check_outer(&outer)?;
-        deliver(&mut self.right.pool, &self.right.outside, outer.iter().map(octets))
-    }
-
-    /// One ESP packet for each inner one, of the right length, and nothing of the inner one legible.
-    fn check_outer(&self, outer: &[RamFrame]) -> anyhow::Result<()> {
-        ensure!(
-            outer.len() == BURST,
-            "{} of {BURST} packets left; dropped: {}",
-            outer.len(),
-            self.left.dropped()
-        );
-        for (outer, inner) in outer.iter().map(octets).zip(&self.packets) {
-            // Ethernet; outer IPv4, SPI, sequence number, IV, text, ICV (RFC 4303 §2, RFC 4106 §3).
-            let expected = eth::Repr::LEN + 20 + 16 + gcm::esp_text(inner.len() - eth::Repr::LEN) + 16;
-            ensure!(outer.len() == expected, "an ESP packet has {} octets, not {expected}", outer.len());
-            let tail = inner.last_chunk::<8>().context("inner packets are longer")?;
-            ensure!(!outer.windows(8).any(|window| window == tail), "inner octets are legible outside");
-        }
-        Ok(())
-    }
-
-    /// What came out on the right is what went in on the left.
-    fn check_inner(&self) -> anyhow::Result<()> {
-        let inner: Vec<RamFrame> = sent(&self.right.inside).collect();
-        ensure!(
-            inner.len() == BURST,
-            "{} of {BURST} packets left; dropped: {}",
-            inner.len(),
-            self.right.dropped()
-        );
-        for (seen, sent) in inner.iter().map(octets).zip(&self.packets) {
-            ensure!(seen == forwarded(sent)?, "a packet came out changed");
-        }
-        Ok(())
-    }
-
-    /// A burst all the way, checked at every stage.
-    fn prove(&mut self) -> anyhow::Result<()> {
-        self.lay_inner()?;
-        self.left.poll();
-        self.carry()?;
-        self.right.poll();
-        self.left.listen();
-        self.right.listen();
-        self.check_inner()
-    }
 }
 
 struct Encap<'t> {
@@ -254,104 +151,5 @@ impl Scenario for Ports {
     fn settle(&mut self) -> anyhow::Result<()> {
         ensure!(sent(self.loopback.device()).count() == BURST, "the device lost frames");
         Ok(())
-    }
-}
-
-/// A burst of UDP over IPv4 from the host on the left to the one on the right, of 16 flows.
-fn packets(mix: Mix) -> anyhow::Result<Vec<Vec<u8>>> {
-    mix.sizes().into_iter().enumerate().map(|(number, size)| packet(number, size)).collect()
-}
-
-fn packet(number: usize, size: usize) -> anyhow::Result<Vec<u8>> {
-    let mut frame: Vec<u8> = (0..eth::Repr::LEN + size).map(|i| (i * 31 + number) as u8).collect();
-    let (link, packet) = frame.split_at_mut(eth::Repr::LEN);
-    let ethernet = eth::Repr {
-        destination: Side::Left.mac(0),
-        source: Side::Left.host_mac(),
-        ethertype: eth::ethertype::IPV4,
-    };
-    ethernet.emit(link)?;
-    let (header, datagram) = packet.split_at_mut(ipv4::Repr::LEN);
-    let length = u16::try_from(size)?;
-    ip(length, number as u16).emit(header)?;
-    let udp = udp::Repr {
-        source: 1024 + (number % 16) as u16,
-        destination: 5001,
-        length: length - ipv4::Repr::LEN as u16,
-        checksum: 0,
-    };
-    udp.emit(datagram)?;
-    Ok(frame)
-}
-
-fn ip(total_length: u16, id: u16) -> ipv4::Repr {
-    ipv4::Repr {
-        traffic_class: 0,
-        total_length,
-        id,
-        dont_fragment: false,
-        more_fragments: false,
-        fragment_offset: 0,
-        ttl: TTL,
-        protocol: protocol::UDP,
-        source: Side::Left.host(),
-        destination: Side::Right.host(),
-    }
-}
-
-/// The frame the host on the right is to get for one the left host sent: two hops on (RFC 4301
-/// §5.1.2.1 note c), framed by the right gateway.
-fn forwarded(sent: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let mut expected = sent.to_vec();
-    let (link, packet) = expected.split_at_mut(eth::Repr::LEN);
-    let ethernet = eth::Repr {
-        destination: Side::Right.host_mac(),
-        source: Side::Right.mac(0),
-        ethertype: eth::ethertype::IPV4,
-    };
-    ethernet.emit(link)?;
-    ipv4::decrement_ttl(packet).context("the TTL suffices")?;
-    ipv4::decrement_ttl(packet).context("the TTL suffices")?;
-    Ok(expected)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Every suite carries the mix of all sizes through both gateways unchanged, and a burst leaves
-    /// no frame behind.
-    #[test]
-    fn every_suite_carries_every_size() {
-        for (kernel, size) in Plan::new(vec![], None, None).unwrap().suites {
-            for sas in [1, 100] {
-                let mut tunnel = Tunnel::new(kernel, size, Mix::Imix, sas).unwrap();
-                for _ in 0..3 {
-                    tunnel.prove().unwrap();
-                }
-                assert_eq!(tunnel.left.pool.available(), tunnel.left.pool.capacity());
-                assert_eq!(tunnel.right.pool.available(), tunnel.right.pool.capacity());
-            }
-        }
-    }
-
-    /// A burst that came out changed gives no figure: this bench would notice.
-    #[test]
-    fn a_changed_packet_is_noticed() {
-        let mut tunnel = Tunnel::new(Kernel::detect(), KeySize::Aes128, Mix::Fixed(64), 1).unwrap();
-        tunnel.lay_inner().unwrap();
-        tunnel.left.poll();
-        tunnel.carry().unwrap();
-        tunnel.right.poll();
-        tunnel.packets[7][50] ^= 1;
-        assert!(tunnel.check_inner().unwrap_err().to_string().contains("changed"));
-    }
-
-    /// A packet the graph drops is told with its reason.
-    #[test]
-    fn a_dropped_packet_is_told_with_its_reason() {
-        let mut tunnel = Tunnel::new(Kernel::detect(), KeySize::Aes128, Mix::Fixed(64), 1).unwrap();
-        tunnel.packets[7][14 + 8] = 1; // the TTL, and with it the checksum is wrong
-        assert!(tunnel.prove().unwrap_err().to_string().contains("63 of 64"));
     }
 }

@@ -16,6 +16,7 @@ mod report;
 mod scale;
 mod stations;
 mod traffic;
+mod tunnel;
 
 use std::path::PathBuf;
 
