@@ -12,6 +12,8 @@ mod gateway;
 mod gcm;
 mod machine;
 mod measure;
+mod random;
+mod records;
 mod report;
 mod scale;
 mod stations;
@@ -20,7 +22,6 @@ mod tunnel;
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
 use machine::Machine;
@@ -104,8 +105,7 @@ fn main() -> anyhow::Result<()> {
     let report = Report { machine: Machine::here(pinned), effort, rows: run(&plan, effort)? };
     print!("{}", if options.json { report.json()? } else { report.table() });
     if options.record {
-        let path = record(&report, name)?;
-        eprintln!("recorded in {}", path.display());
+        eprintln!("recorded in {}", records::keep(&report.machine, name, &report.csv())?.display());
     }
     Ok(())
 }
@@ -117,12 +117,3 @@ fn all(plan: &traffic::Plan, effort: Effort) -> anyhow::Result<Vec<report::Row>>
 }
 
 type Runner = fn(&traffic::Plan, Effort) -> anyhow::Result<Vec<report::Row>>;
-
-/// Keeps the run beside the sources, under the machine it was seen on.
-fn record(report: &Report, name: &str) -> anyhow::Result<PathBuf> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("records").join(report.machine.slug());
-    std::fs::create_dir_all(&folder).with_context(|| format!("could not create {}", folder.display()))?;
-    let path = folder.join(format!("{}{name}.csv", report.machine.date));
-    std::fs::write(&path, report.csv()).with_context(|| format!("could not write {}", path.display()))?;
-    Ok(path)
-}

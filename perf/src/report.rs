@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::machine::Machine;
 use crate::measure::{Effort, Figures};
+use crate::records;
 
 /// A run.
 #[derive(Debug, Serialize)]
@@ -101,12 +102,11 @@ impl Report {
 
     /// The machine as comments, then one line a row.
     pub fn csv(&self) -> String {
-        let Machine { cpu, cores, core, tsc_hz, virtual_machine, kernel, revision, date } = &self.machine;
-        let mut text = format!(
-            "# cpu: {cpu}\n# cores: {cores}\n# core: {core}\n# tsc_hz: {tsc_hz}\n\
-             # virtual_machine: {virtual_machine}\n# kernel: {kernel}\n# revision: {revision}\n# date: {date}\n\
-             # repeats: {}\n# bursts: {}\n\
-             scenario,kernel,suite,size,octets,sas,best,median,burst_p50,burst_p99,crypto\n",
+        let mut text = records::head(&self.machine);
+        let _ = writeln!(
+            text,
+            "# repeats: {}\n# bursts: {}\n\
+             scenario,kernel,suite,size,octets,sas,best,median,burst_p50,burst_p99,crypto",
             self.effort.repeats, self.effort.bursts,
         );
         for Row { scenario, kernel, suite, size, octets, sas, cycles: c, crypto } in &self.rows {

@@ -11,7 +11,6 @@ mod routes;
 mod tunnels;
 
 use std::fmt::Write;
-use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
@@ -19,6 +18,7 @@ use ravelin_mem::tsc;
 use serde::Serialize;
 
 use crate::machine::{self, Machine};
+use crate::records;
 
 /// What `scale` can be told.
 #[derive(Args)]
@@ -82,7 +82,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let machine = Machine::here(pinned);
     print!("{}", if options.json { lines(&rows)? } else { table(&machine, &rows) });
     if options.record {
-        eprintln!("recorded in {}", record(&machine, &rows)?.display());
+        eprintln!("recorded in {}", records::keep(&machine, "-scale", &csv(&machine, &rows))?.display());
     }
     Ok(())
 }
@@ -100,44 +100,12 @@ fn table(machine: &Machine, rows: &Rows) -> String {
     text
 }
 
-fn record(machine: &Machine, rows: &Rows) -> anyhow::Result<PathBuf> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("records").join(machine.slug());
-    std::fs::create_dir_all(&folder).with_context(|| format!("could not create {}", folder.display()))?;
-    let Machine { cpu, cores, tsc_hz, kernel, revision, date, .. } = machine;
-    let mut text = format!(
-        "# cpu: {cpu}\n# cores: {cores}\n# tsc_hz: {tsc_hz}\n# kernel: {kernel}\n# revision: {revision}\n\
-         # date: {date}\nscenario,value,unit\n"
-    );
+fn csv(machine: &Machine, rows: &Rows) -> String {
+    let mut text = records::head(machine) + "scenario,value,unit\n";
     for Row { scenario, value, unit } in &rows.0 {
         let _ = writeln!(text, "{scenario},{value:.2},{unit}");
     }
-    let path = folder.join(format!("{date}-scale.csv"));
-    std::fs::write(&path, text).with_context(|| format!("could not write {}", path.display()))?;
-    Ok(path)
-}
-
-/// Numbers that look random and are the same in every run.
-#[derive(Debug, Clone)]
-pub struct Random(u64);
-
-impl Random {
-    /// A sequence of its own for each seed but 0.
-    pub const fn new(seed: u64) -> Random {
-        Random(seed)
-    }
-
-    /// The next 64 bits (xorshift64).
-    pub const fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    /// A number below `limit`.
-    pub const fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
+    text
 }
 
 /// Octets of memory this process has.

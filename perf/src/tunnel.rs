@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use anyhow::{Context, ensure};
 use ravelin_dataplane::io::ram::RamFrame;
-use ravelin_dataplane::net::{eth, esp, ipv4, protocol, udp};
+use ravelin_dataplane::net::{esp, eth, ipv4, protocol, udp};
 use ravelin_gcm::{Kernel, KeySize};
 
 use crate::gateway::{Gateway, Side, deliver, octets, sent};
