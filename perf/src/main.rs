@@ -1,8 +1,9 @@
 //! Scenarios and figures: what a packet costs, on which machine, measured how.
 //!
 //! `ravelin-perf gcm` times the crypto kernels alone, `ravelin-perf esp` the real graph between
-//! in-memory ports, `ravelin-perf compare` sets both beside other programs, `ravelin-perf scale` fills the
-//! tables. Each scenario proves its answer right before its first measured burst. What the figures promise
+//! in-memory ports, `ravelin-perf compare` sets both beside other programs, `ravelin-perf latency` tells how
+//! long a packet is in the graph at parts of what it carries, `ravelin-perf scale` fills the tables. Each
+//! scenario proves its answer right before its first measured burst. What the figures promise
 //! and what they leave out is in `perf/SPEC.md`; runs worth keeping are written to
 //! `perf/records/<machine>/<date>.csv` by `--record`.
 
@@ -10,6 +11,7 @@ mod compare;
 mod esp;
 mod gateway;
 mod gcm;
+mod latency;
 mod machine;
 mod measure;
 mod random;
@@ -46,6 +48,8 @@ enum Scenario {
     All(Options),
     /// Ravelin beside its peers, on the same packets, in one run
     Compare(compare::Options),
+    /// From receive queue to transmit at parts of what a worker carries
+    Latency(latency::Options),
     /// The tables alone: routes, tunnels and SAs by the thousand
     Scale(scale::Options),
     /// A process of `compare`: serves GCM libraries on standard input
@@ -91,6 +95,7 @@ struct Options {
 fn main() -> anyhow::Result<()> {
     let (options, name, run): (Options, &str, Runner) = match CommandLine::parse().scenario {
         Scenario::Compare(options) => return compare::run(&options),
+        Scenario::Latency(options) => return latency::run(&options),
         Scenario::Scale(options) => return scale::run(&options),
         Scenario::Libraries => return compare::library::serve(),
         Scenario::Worker { setup } => return compare::gateway::worker::serve(&setup),

@@ -85,7 +85,7 @@ fn repeat(scenario: &mut impl Scenario, bursts: usize, mut each: impl FnMut(u64)
 }
 
 /// What two readings of the counter cost with nothing between them: the least of many.
-fn cost_of_reading() -> u64 {
+pub fn cost_of_reading() -> u64 {
     let once = |_| {
         let start = tsc::fenced();
         tsc::fenced().saturating_sub(start)
