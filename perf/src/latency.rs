@@ -67,66 +67,59 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     for &(kernel, size) in &plan.suites {
         for &mix in &plan.mixes {
             for direction in [Direction::Seal, Direction::Open] {
-                rows.extend(loads(options, kernel, size, mix, direction)?);
+                rows.extend(loads(options, Subject { kernel, size, mix, direction })?);
             }
         }
     }
     let (machine, stalls) = (Machine::here(pinned), stalls::watch()?);
     let report = Report { machine, stalls, descriptors: options.descriptors, rows };
     print!("{}", if options.json { report.json()? } else { report.table() });
-    let without = report.rows.iter().filter(|row| row.nanoseconds.is_none()).count();
-    ensure!(without == 0, "no figure for {without} loads: packets were lost (column lost)");
     if options.record {
         eprintln!("recorded in {}", records::keep(&report.machine, "-latency", &report.csv())?.display());
     }
+    let without = report.rows.iter().filter(|row| row.nanoseconds.is_none()).count();
+    ensure!(without == 0, "no figure for {without} loads: packets were lost (column lost)");
     Ok(())
 }
 
-/// One gateway at each of the loads, its capacity first.
-fn loads(
-    options: &Options,
+/// What is measured at each of the loads.
+#[derive(Clone, Copy)]
+struct Subject {
     kernel: Kernel,
     size: KeySize,
     mix: Mix,
     direction: Direction,
-) -> anyhow::Result<Vec<Row>> {
-    let mut bench = Bench::new(Tunnel::new(kernel, size, mix, 1)?, direction, bench::involuntary_switches)?;
-    let cycles = bench.capacity()?;
-    let mut rows = Vec::new();
-    for &load in &options.loads {
-        let trial = Trial {
-            gap: cycles * 100.0 / f64::from(load),
-            packets: options.packets.max(1),
-            descriptors: options.descriptors.max(1),
-        };
-        let measured = bench.measure(&trial)?;
-        rows.push(row(kernel, size, mix, direction, load, cycles, &measured));
-    }
-    Ok(rows)
 }
 
-fn row(
-    kernel: Kernel,
-    size: KeySize,
-    mix: Mix,
-    direction: Direction,
-    load: u32,
-    cycles: f64,
-    measured: &Measured,
-) -> Row {
+/// One gateway at each of the loads, its capacity first.
+fn loads(options: &Options, subject: Subject) -> anyhow::Result<Vec<Row>> {
+    let Subject { kernel, size, mix, direction } = subject;
+    let tunnel = Tunnel::new(kernel, size, mix, 1)?;
+    let mut bench = Bench::new(tunnel, direction, bench::involuntary_switches)?;
+    let capacity = bench.capacity()?;
+    let one = |&load: &u32| -> anyhow::Result<Row> {
+        let gap = capacity * 100.0 / f64::from(load);
+        let trial = Trial { gap, packets: options.packets.max(1), descriptors: options.descriptors.max(1) };
+        Ok(row(subject, load, capacity, &bench.measure(&trial)?))
+    };
+    options.loads.iter().map(one).collect()
+}
+
+/// `capacity` is in cycles a packet.
+fn row(subject: Subject, load: u32, capacity: f64, measured: &Measured) -> Row {
     let hertz = ravelin_mem::tsc::frequency() as f64;
     let megapackets = |packets: u64| packets as f64 / measured.cycles.max(1) as f64 * hertz / 1e6;
     Row {
-        scenario: match direction {
+        scenario: match subject.direction {
             Direction::Seal => "latency-encap",
             Direction::Open => "latency-decap",
         },
-        kernel: kernel.name(),
-        suite: suite_name(size),
-        size: mix.name(),
-        octets: mix.mean(),
+        kernel: subject.kernel.name(),
+        suite: suite_name(subject.size),
+        size: subject.mix.name(),
+        octets: subject.mix.mean(),
         load_percent: load,
-        capacity_mpps: hertz / cycles / 1e6,
+        capacity_mpps: hertz / capacity / 1e6,
         offered_mpps: megapackets(measured.offered),
         carried_mpps: megapackets(measured.carried()),
         packets: measured.carried(),
