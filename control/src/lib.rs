@@ -1,6 +1,7 @@
 //! The roof: configuration, tunnels, the control loop, the socket, the daemon.
 
 pub mod api;
+pub mod bench;
 pub mod config;
 pub mod daemon;
 pub mod exception;

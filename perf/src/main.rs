@@ -93,6 +93,9 @@ struct Options {
 }
 
 fn main() -> anyhow::Result<()> {
+    if cfg!(debug_assertions) {
+        eprintln!("ravelin-perf: built with debug assertions: figures say nothing about a release build");
+    }
     let (options, name, run): (Options, &str, Runner) = match CommandLine::parse().scenario {
         Scenario::Compare(options) => return compare::run(&options),
         Scenario::Latency(options) => return latency::run(&options),
