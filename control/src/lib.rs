@@ -6,6 +6,7 @@ compile_error!(
 );
 
 pub mod api;
+pub mod bench;
 pub mod config;
 pub mod daemon;
 pub mod exception;

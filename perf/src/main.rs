@@ -1,8 +1,10 @@
 //! Scenarios and figures: what a packet costs, on which machine, measured how.
 //!
 //! `ravelin-perf gcm` times the crypto kernels alone, `ravelin-perf esp` the real graph between
-//! in-memory ports, `ravelin-perf compare` sets both beside other programs, `ravelin-perf scale` fills the
-//! tables, `ravelin-perf workers` has two workers share packets. Each scenario proves its answer right before its first measured burst. What the figures promise
+//! in-memory ports, `ravelin-perf compare` sets both beside other programs, `ravelin-perf latency` tells how
+//! long a packet is in the graph at parts of what it carries, `ravelin-perf scale` fills the tables,
+//! `ravelin-perf workers` has two workers share packets. Each
+//! scenario proves its answer right before its first measured burst. What the figures promise
 //! and what they leave out is in `perf/SPEC.md`; runs worth keeping are written to
 //! `perf/records/<machine>/<date>.csv` by `--record`.
 
@@ -11,18 +13,21 @@ mod esp;
 mod gateway;
 mod gcm;
 mod inner;
+mod latency;
 mod machine;
 mod measure;
+mod random;
+mod records;
 mod report;
 mod rows;
 mod scale;
 mod stations;
 mod traffic;
+mod tunnel;
 mod workers;
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
 use machine::Machine;
@@ -47,6 +52,8 @@ enum Scenario {
     All(Options),
     /// Ravelin beside its peers, on the same packets, in one run
     Compare(compare::Options),
+    /// From receive queue to transmit at parts of what a worker carries
+    Latency(latency::Options),
     /// The tables alone: routes, tunnels and SAs by the thousand
     Scale(scale::Options),
     /// Two workers: how they scale, and what it costs to hand packets over
@@ -92,8 +99,12 @@ struct Options {
 }
 
 fn main() -> anyhow::Result<()> {
+    if cfg!(debug_assertions) {
+        eprintln!("ravelin-perf: built with debug assertions: figures say nothing about a release build");
+    }
     let (options, name, run): (Options, &str, Runner) = match CommandLine::parse().scenario {
         Scenario::Compare(options) => return compare::run(&options),
+        Scenario::Latency(options) => return latency::run(&options),
         Scenario::Scale(options) => return scale::run(&options),
         Scenario::Workers(options) => return workers::run(&options),
         Scenario::Libraries => return compare::library::serve(),
@@ -109,8 +120,7 @@ fn main() -> anyhow::Result<()> {
     let report = Report { machine: Machine::here(pinned), effort, rows: run(&plan, effort)? };
     print!("{}", if options.json { report.json()? } else { report.table() });
     if options.record {
-        let path = record(&report, name)?;
-        eprintln!("recorded in {}", path.display());
+        eprintln!("recorded in {}", records::keep(&report.machine, name, &report.csv())?.display());
     }
     Ok(())
 }
@@ -122,12 +132,3 @@ fn all(plan: &traffic::Plan, effort: Effort) -> anyhow::Result<Vec<report::Row>>
 }
 
 type Runner = fn(&traffic::Plan, Effort) -> anyhow::Result<Vec<report::Row>>;
-
-/// Keeps the run beside the sources, under the machine it was seen on.
-fn record(report: &Report, name: &str) -> anyhow::Result<PathBuf> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("records").join(report.machine.slug());
-    std::fs::create_dir_all(&folder).with_context(|| format!("could not create {}", folder.display()))?;
-    let path = folder.join(format!("{}{name}.csv", report.machine.date));
-    std::fs::write(&path, report.csv()).with_context(|| format!("could not write {}", path.display()))?;
-    Ok(path)
-}

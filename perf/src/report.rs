@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use crate::machine::Machine;
 use crate::measure::{Effort, Figures};
+use crate::records;
 
 /// A run.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Report {
     /// Where and when.
     pub machine: Machine,
@@ -49,6 +50,22 @@ impl Row {
     fn megapackets(&self, tsc_hz: u64) -> f64 {
         tsc_hz as f64 / self.cycles.best / 1e6
     }
+}
+
+/// As JSON has it.
+#[derive(Serialize)]
+struct Lines<'r> {
+    machine: &'r Machine,
+    effort: Effort,
+    rows: Vec<Rated<'r>>,
+}
+
+#[derive(Serialize)]
+struct Rated<'r> {
+    #[serde(flatten)]
+    row: &'r Row,
+    mpps: f64,
+    gbps: f64,
 }
 
 impl Report {
@@ -94,19 +111,22 @@ impl Report {
         ]
     }
 
-    /// One object, a line long.
+    /// One object, a line long: the report, and in each row what follows from it and the machine. This is
+    /// what `ravelin bench` reads.
     pub fn json(&self) -> anyhow::Result<String> {
-        Ok(serde_json::to_string(self)? + "\n")
+        let hz = self.machine.tsc_hz;
+        let rated = |row| Rated { row, mpps: Row::megapackets(row, hz), gbps: Row::gigabits(row, hz) };
+        let rows = self.rows.iter().map(rated).collect();
+        Ok(serde_json::to_string(&Lines { machine: &self.machine, effort: self.effort, rows })? + "\n")
     }
 
     /// The machine as comments, then one line a row.
     pub fn csv(&self) -> String {
-        let Machine { cpu, cores, core, tsc_hz, virtual_machine, kernel, revision, date } = &self.machine;
-        let mut text = format!(
-            "# cpu: {cpu}\n# cores: {cores}\n# core: {core}\n# tsc_hz: {tsc_hz}\n\
-             # virtual_machine: {virtual_machine}\n# kernel: {kernel}\n# revision: {revision}\n# date: {date}\n\
-             # repeats: {}\n# bursts: {}\n\
-             scenario,kernel,suite,size,octets,sas,best,median,burst_p50,burst_p99,crypto\n",
+        let mut text = records::head(&self.machine);
+        let _ = writeln!(
+            text,
+            "# repeats: {}\n# bursts: {}\n\
+             scenario,kernel,suite,size,octets,sas,best,median,burst_p50,burst_p99,crypto",
             self.effort.repeats, self.effort.bursts,
         );
         for Row { scenario, kernel, suite, size, octets, sas, cycles: c, crypto } in &self.rows {
@@ -141,6 +161,7 @@ fn line(text: &mut String, cells: [String; 13]) {
 mod tests {
     use super::*;
     use crate::machine::Pinned;
+    use serde_json::Value;
 
     fn report() -> Report {
         let cycles = Figures { best: 100.0, median: 110.0, burst_p50: 105.0, burst_p99: 200.0 };
@@ -177,6 +198,25 @@ mod tests {
         }
         assert_eq!(report.csv().lines().filter(|line| !line.starts_with('#')).count(), 3);
         assert!(report.table().contains("40.0"), "the rest beside crypto");
-        serde_json::from_str::<serde_json::Value>(&report.json().unwrap()).unwrap();
+        serde_json::from_str::<Value>(&report.json().unwrap()).unwrap();
+    }
+
+    /// What `ravelin bench` reads is there: every key of the example its own tests read.
+    #[test]
+    fn json_has_what_the_command_line_reads() {
+        let example = include_str!("../../control/tests/bench/esp.json");
+        let (expected, seen): (Value, Value) = (
+            serde_json::from_str(example).unwrap(),
+            serde_json::from_str(&report().json().unwrap()).unwrap(),
+        );
+        for place in ["/machine", "/rows/1", "/rows/1/cycles"] {
+            let (expected, seen) = (expected.pointer(place).unwrap(), seen.pointer(place).unwrap());
+            assert_eq!(keys(seen), keys(expected), "{place}");
+        }
+        assert_eq!(seen["rows"][0]["mpps"], 20.0);
+    }
+
+    fn keys(object: &Value) -> Vec<&String> {
+        object.as_object().unwrap().keys().collect()
     }
 }

@@ -3,10 +3,10 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use anyhow::Context;
 use serde::Serialize;
 
 use crate::machine::Machine;
+use crate::records;
 
 /// One figure.
 #[derive(Debug, Serialize)]
@@ -46,18 +46,10 @@ impl Rows {
 
     /// Writes perf/records/<machine>/<date>-<name>.csv: the machine as comments, then one line a row.
     pub fn record(&self, machine: &Machine, name: &str) -> anyhow::Result<PathBuf> {
-        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("records").join(machine.slug());
-        std::fs::create_dir_all(&folder).with_context(|| format!("could not create {}", folder.display()))?;
-        let Machine { cpu, cores, tsc_hz, kernel, revision, date, .. } = machine;
-        let mut text = format!(
-            "# cpu: {cpu}\n# cores: {cores}\n# tsc_hz: {tsc_hz}\n# kernel: {kernel}\n# revision: {revision}\n\
-             # date: {date}\nscenario,value,unit\n"
-        );
+        let mut text = records::head(machine) + "scenario,value,unit\n";
         for Row { scenario, value, unit } in &self.0 {
             let _ = writeln!(text, "{scenario},{value:.2},{unit}");
         }
-        let path = folder.join(format!("{date}-{name}.csv"));
-        std::fs::write(&path, text).with_context(|| format!("could not write {}", path.display()))?;
-        Ok(path)
+        records::keep(machine, &format!("-{name}"), &text)
     }
 }

@@ -13,7 +13,7 @@ mod scaling;
 
 use clap::Args;
 
-use crate::machine::{self, Machine, Pinned};
+use crate::machine::{self, Machine};
 use crate::rows::Rows;
 use crate::scale::quantile;
 use crate::traffic::Mix;
@@ -54,7 +54,7 @@ pub struct Effort {
 
 /// Runs all of it.
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    let Pinned { core, cores } = machine::choose(None)?;
+    let pinned = machine::choose(None)?;
     let Options { tunnels, pairs, rounds, .. } = *options;
     let effort = Effort { tunnels: tunnels.max(1), pairs: pairs.max(1), rounds: rounds.max(1) };
     let mut rows = Rows::default();
@@ -63,7 +63,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         scaling::run(mix, effort, &mut rows)?;
         foreign::run(mix, effort, &mut rows)?;
     }
-    let machine = Machine::here(Pinned { core, cores });
+    let machine = Machine::here(pinned);
     print!("{}", if options.json { rows.lines()? } else { rows.table(&machine) });
     if options.record {
         eprintln!("recorded in {}", rows.record(&machine, "workers")?.display());

@@ -1,5 +1,5 @@
-//! `ravelin`: the operator's command line over the control socket. Every command takes
-//! `--json`; exit codes are 0 up or done, 1 down or failed, 2 degraded, 3 not found,
+//! `ravelin`: the operator's command line over the control socket; `config check` and `bench` need no daemon.
+//! Every command takes `--json`; exit codes are 0 up or done, 1 down or failed, 2 degraded, 3 not found,
 //! 4 daemon unreachable, 64 usage.
 
 use std::path::PathBuf;
@@ -9,7 +9,9 @@ use clap::{Args, Parser, Subcommand};
 use ravelin_control::api::client::{self, CallError};
 use ravelin_control::api::request::{self, TunnelName};
 use ravelin_control::api::{Reply, Request, SCHEMA, render};
+use ravelin_control::bench::{self, BenchError, Figures};
 use ravelin_control::config;
+use serde::Serialize;
 
 /// Operates a running ravelind.
 #[derive(Parser)]
@@ -42,6 +44,8 @@ enum Verb {
     Events(Events),
     /// Look for what is wrong with the machine.
     Doctor,
+    /// Measure what a packet costs on this machine; needs no daemon and no network card.
+    Bench(bench::Options),
     /// Work with configuration files.
     #[command(subcommand)]
     Config(Config),
@@ -108,6 +112,7 @@ fn main() -> ExitCode {
     };
     let request = match &cli.verb {
         Verb::Config(Config::Check { file }) => return check(file, cli.json),
+        Verb::Bench(options) => return measure(options, cli.json),
         Verb::Events(events) if events.follow => return follow(&cli, events.after),
         verb => request(verb),
     };
@@ -129,7 +134,9 @@ fn request(verb: &Verb) -> Request {
         Verb::Show(Show::Tunnels) => Request::ShowTunnels,
         Verb::Show(Show::Sa) => Request::ShowSa,
         Verb::Show(Show::Counters) => Request::ShowCounters,
-        Verb::Show(Show::Version) | Verb::Config(Config::Check { .. }) => Request::ShowVersion,
+        Verb::Show(Show::Version) | Verb::Config(Config::Check { .. }) | Verb::Bench(_) => {
+            Request::ShowVersion
+        }
         Verb::Config(Config::Plan) => Request::ConfigApply(request::ConfigApply { dry_run: true }),
         Verb::Config(Config::Apply) => Request::ConfigApply(request::ConfigApply { dry_run: false }),
         Verb::Explain(tunnel) => Request::Explain(name(tunnel)),
@@ -160,10 +167,12 @@ fn failed(error: &CallError) -> ExitCode {
 }
 
 fn show(reply: &Reply, json: bool) {
-    if !json {
-        return println!("{}", render::text(reply));
-    }
-    let mut value = serde_json::to_value(reply).unwrap_or_default();
+    if json { print_json(reply) } else { println!("{}", render::text(reply)) }
+}
+
+/// One object, with the version of the schema.
+fn print_json(value: &impl Serialize) {
+    let mut value = serde_json::to_value(value).unwrap_or_default();
     if let Some(object) = value.as_object_mut() {
         object.insert("schema".into(), SCHEMA.into());
     }
@@ -203,4 +212,31 @@ fn check(file: &std::path::Path, json: bool) -> ExitCode {
         eprintln!("ravelin: {refusal}");
     }
     ExitCode::from(u8::from(!refusals.is_empty()))
+}
+
+fn measure(options: &bench::Options, json: bool) -> ExitCode {
+    match figures(options) {
+        Ok(figures) if json => print_json(&Bench { kind: "bench", figures }),
+        Ok(figures) => println!("{}", bench::text(&figures)),
+        Err(error) => {
+            eprintln!("ravelin: {error}");
+            return ExitCode::from(error.exit_code());
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// Figures as every object of the schema: with its kind.
+#[derive(Serialize)]
+struct Bench {
+    kind: &'static str,
+    #[serde(flatten)]
+    figures: Figures,
+}
+
+fn figures(options: &bench::Options) -> Result<Figures, BenchError> {
+    // Without a name of our own, only the PATH is left.
+    let executable = std::env::current_exe().unwrap_or_default();
+    let program = bench::find(&executable, std::env::var_os("PATH").as_deref())?;
+    bench::measure(program, options)
 }

@@ -20,8 +20,9 @@ use ravelin_dataplane::policy::table::Tables;
 use ravelin_mem::tsc;
 
 use super::routes::{BURST, INSTANCE, PIECE, World, lookups_ahead};
-use super::{Random, Rows, best, quantile};
+use super::{Rows, best, quantile};
 use crate::machine::{self, Pinned};
+use crate::random::Random;
 
 /// Changes a second.
 const RATE: u64 = 10_000;

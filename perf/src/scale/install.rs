@@ -23,7 +23,8 @@ use ravelin_dataplane::worker::{COMMANDS_A_POLL, Worker};
 use ravelin_gcm::{Kernel, Key};
 use ravelin_mem::tsc;
 
-use super::{Random, Rows, best, resident};
+use super::{Rows, best, resident};
+use crate::random::Random;
 
 const WORKER: WorkerId = WorkerId(0);
 /// Runs of which each poll's best counts: an interruption seldom strikes the same poll in all of them.

@@ -9,8 +9,9 @@ use ravelin_dataplane::policy::route::{Interface, NextHop, Prefix, PrefixMap, Tu
 use ravelin_dataplane::policy::table::Tables;
 use ravelin_mem::tsc;
 
-use super::{Random, Rows, beside, best, quantile};
+use super::{Rows, beside, best, quantile};
 use crate::machine::Pinned;
+use crate::random::Random;
 
 pub const INSTANCE: u16 = 1;
 /// Lookups of one measured run.

@@ -13,7 +13,8 @@ use ravelin_dataplane::policy::table::{Child, Decision, Tables, Tunnel};
 use ravelin_dataplane::sa::SaRef;
 use ravelin_dataplane::sa::shard::WorkerId;
 
-use super::{Random, Rows, best};
+use super::{Rows, best};
+use crate::random::Random;
 
 const INSTANCE: u16 = 2;
 const PROBES: usize = 1 << 16;
