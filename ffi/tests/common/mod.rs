@@ -16,11 +16,12 @@ pub struct Harness {
     pub lcores: Mutex<Vec<Lcore>>,
 }
 
-/// Starts EAL on first use, on a thread of its own, with two workers on CPU 0 and ordinary memory.
+/// Starts EAL on first use, on a thread of its own, with two workers on CPU 0 and ordinary memory: enough for the
+/// pools of all tests, which are never given back.
 pub fn harness() -> &'static Harness {
     static HARNESS: OnceLock<Harness> = OnceLock::new();
     HARNESS.get_or_init(|| {
-        let config = Config { log: |_| (), ..Config::ordinary(vec![0], vec![0, 0], 256) };
+        let config = Config { log: |_| (), ..Config::ordinary(vec![0], vec![0, 0], 512) };
         let started = std::thread::spawn(move || Eal::start(&config)).join().unwrap().unwrap();
         Harness { eal: started.eal, lcores: Mutex::new(started.lcores) }
     })
