@@ -25,6 +25,16 @@ pub fn lines<T>(value: &T, most: usize) {
     }
 }
 
+/// Asks for further cache lines of `value`, numbers `from` up to `to`, to read them later, after others: into
+/// the second cache level, where they do not displace what is read first.
+#[inline(always)]
+pub fn lines_later<T>(value: &T, from: usize, to: usize) {
+    let start = std::ptr::from_ref(value).cast::<i8>();
+    for line in from..to.min(size_of::<T>().div_ceil(crate::CACHE_LINE)) {
+        address_later(start.wrapping_add(line * crate::CACHE_LINE));
+    }
+}
+
 #[inline(always)]
 fn line<T: ?Sized, const WRITE: bool>(value: &T) {
     address::<WRITE>(std::ptr::from_ref(value).cast::<i8>());
@@ -57,6 +67,23 @@ fn address<const WRITE: bool>(address: *const i8) {
     let _ = address;
 }
 
+#[inline(always)]
+fn address_later(address: *const i8) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: as in `address`.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(address) }
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        // SAFETY: as in `address`.
+        unsafe { std::arch::asm!("prfm pldl2keep, [{0}]", in(reg) address, options(nostack, preserves_flags)) }
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let _ = address;
+}
+
 #[cfg(test)]
 mod tests {
     /// Any value will do, an empty slice (whose address is dangling) included.
@@ -68,5 +95,7 @@ mod tests {
         super::read("text");
         super::lines(&[0u8; 200], 9);
         super::lines(&(), 1);
+        super::lines_later(&[0u8; 200], 1, 9);
+        super::lines_later(&(), 3, 1);
     }
 }

@@ -18,7 +18,10 @@ use crate::sa::shard::WorkerId;
 use crate::sa::spi::{Place, Spi};
 use crate::verdict::Drop;
 
-use super::Graph;
+use super::{Graph, Station};
+
+/// ESP packets decrypted together.
+const TOGETHER: usize = 32;
 
 /// Places of the reassembly table looked at in one poll.
 const EXPIRED_A_POLL: usize = 32;
@@ -194,11 +197,26 @@ impl<P: Pool> Graph<P> {
         self.link.counters().dropped_many(Drop::ReassemblyTimeout, expired.fragments as u64);
     }
 
+    /// ESP packets, some at a time: what is asked for of the SAs of many would displace itself.
+    pub(super) fn decrypt(&mut self) {
+        let mut queue = std::mem::take(&mut self.stations.openings);
+        for openings in queue.as_mut_slice().chunks_mut(TOGETHER) {
+            self.lookup(openings);
+            self.clock.mark(Station::Lookup);
+            open::open(openings, &self.link.inbound);
+            self.clock.mark(Station::Open);
+            openings.iter_mut().for_each(|opening| self.accept_one(opening));
+            self.clock.mark(Station::Accept);
+        }
+        queue.clear();
+        self.stations.openings = queue;
+    }
+
     /// Finds the SA of each ESP packet and asks everything that can be asked without its key.
-    pub(super) fn lookup(&mut self) {
+    fn lookup(&self, openings: &mut [Opening<P::Frame>]) {
         let inbound = &self.link.inbound;
         let mut last = None;
-        for Opening { place, spi, .. } in self.stations.openings.as_slice() {
+        for Opening { place, spi, .. } in openings.iter() {
             // The SA was asked for when the packet was classified; now for what hangs on it.
             if last.replace(*place) != Some(*place)
                 && let Some(hot) = inbound.hot(*place, *spi)
@@ -206,26 +224,12 @@ impl<P: Pool> Graph<P> {
                 hot.prefetch();
             }
         }
-        for opening in self.stations.openings.as_mut_slice() {
+        for opening in openings {
             opening.found = lookup::find(opening, inbound);
         }
     }
 
-    /// Decrypts what was looked up.
-    pub(super) fn open(&mut self) {
-        open::open(self.stations.openings.as_mut_slice(), &self.link.inbound);
-    }
-
-    /// Believes packets whose tag is good, and looks into them; the order of checks is DP-04's.
-    pub(super) fn accept(&mut self) {
-        let mut queue = std::mem::take(&mut self.stations.openings);
-        for opening in queue.as_mut_slice() {
-            self.accept_one(opening);
-        }
-        queue.clear();
-        self.stations.openings = queue;
-    }
-
+    /// Believes a packet whose tag is good, and looks into it; the order of checks is DP-04's.
     #[inline(always)]
     fn accept_one(&mut self, opening: &mut Opening<P::Frame>) {
         let Some(mut frame) = opening.frame.take() else { return };

@@ -190,12 +190,7 @@ impl<P: Pool> Graph<P> {
         self.now_us = now_us;
         // In.
         self.each(|stations| &mut stations.fragments, Self::reassemble);
-        self.lookup();
-        self.clock.mark(Station::Lookup);
-        self.open();
-        self.clock.mark(Station::Open);
-        self.accept();
-        self.clock.mark(Station::Accept);
+        self.decrypt();
         // Out; a second time for the ICMP errors that the first made, which make none themselves.
         for _ in 0..2 {
             self.judge();

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::io::{BURST, Frame, Meta, Origin, Pool};
+use crate::io::{Frame, Meta, Origin, Pool};
 use crate::link::handoff::Work;
 use crate::link::packet::{Kernel, KernelPunt};
 use crate::link::report::Report;
@@ -24,13 +24,16 @@ use crate::verdict::Drop;
 
 use super::{Clear, Graph};
 
+/// Packets looked up before the first of them is worked: what they ask for must not displace itself.
+const AHEAD: usize = 16;
+
 impl<P: Pool> Graph<P> {
     /// Clear packets that are to leave their instance: under an SA, as they are, or not at all. A burst is
     /// looked up in the memo before its first packet moves on, so that no packet waits for its SA alone.
     pub(super) fn judge(&mut self) {
         let mut queue = std::mem::take(&mut self.stations.clear);
-        for burst in queue.as_mut_slice().chunks_mut(BURST) {
-            let mut ways = [None; BURST];
+        for burst in queue.as_mut_slice().chunks_mut(AHEAD) {
+            let mut ways = [None; AHEAD];
             let mut last = None;
             for (Clear { packet, place }, found) in burst.iter().zip(&mut ways) {
                 let way = packet.as_ref().and_then(|packet| self.way(packet, *place));

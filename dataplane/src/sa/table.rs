@@ -29,8 +29,10 @@ pub struct ShardTable {
     counters: Arc<[InboundCounters]>,
 }
 
-/// Cache lines of a hot half that are asked for ahead: up to the key, and what of the key every packet needs.
-const HOT_LINES: usize = 7;
+/// Cache lines of a hot half in front of its key: a packet reads them as soon as its SA is known.
+const HOT_LINES: usize = 3;
+/// Cache lines of a key that a short packet reads, when all packets beside it have been laid out.
+const KEY_LINES: usize = 5;
 
 /// Something does not fit where it was sent: our own fault. The value comes back.
 #[derive(Debug)]
@@ -118,6 +120,7 @@ impl InboundTable {
         let Some(shard) = self.shard(place) else { return };
         if let Some(hot) = shard.hot.get(place.slot.index()) {
             prefetch::lines(hot, HOT_LINES);
+            prefetch::lines_later(hot, HOT_LINES, HOT_LINES + KEY_LINES);
         }
         if let Some(counters) = shard.counters.get(place.slot.index()) {
             prefetch::write(counters);

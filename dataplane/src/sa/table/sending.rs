@@ -1,6 +1,6 @@
 //! Outbound SAs by slot: the one that sends, and the one that stands by during a rekey.
 
-use super::{HOT_LINES, Misplaced, SlotOctets};
+use super::{HOT_LINES, KEY_LINES, Misplaced, SlotOctets};
 use crate::sa::counters::{OutboundCounters, slab};
 use crate::sa::fact::Facts;
 use crate::sa::outbound::{self, Outbound};
@@ -99,6 +99,7 @@ impl OutboundTable {
     pub fn prefetch(&self, slot: u32) {
         if let Some(hot) = self.hot.get(slot as usize) {
             prefetch::lines(hot, HOT_LINES);
+            prefetch::lines_later(hot, HOT_LINES, HOT_LINES + KEY_LINES);
         }
         if let Some(counters) = self.counters.get(slot as usize) {
             prefetch::write(counters);
