@@ -78,7 +78,9 @@ fn address_later(address: *const i8) {
     #[cfg(target_arch = "aarch64")]
     {
         // SAFETY: as in `address`.
-        unsafe { std::arch::asm!("prfm pldl2keep, [{0}]", in(reg) address, options(nostack, preserves_flags)) }
+        unsafe {
+            std::arch::asm!("prfm pldl2keep, [{0}]", in(reg) address, options(nostack, preserves_flags))
+        }
     }
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let _ = address;

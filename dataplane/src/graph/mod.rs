@@ -11,8 +11,11 @@
 //!
 //! One worker owns one graph. Left to the caller ([`crate::worker`]): ports, commands, time.
 
+mod asked;
 mod clock;
 mod inbound;
+mod leave;
+mod made;
 mod outbound;
 
 use std::sync::Arc;
@@ -56,7 +59,7 @@ pub struct Graph<P: Pool> {
     /// Chooses the worker that reassembles; the same at all workers.
     seed: u64,
     limiter: icmp::RateLimit,
-    missed: outbound::Missed,
+    missed: leave::Missed,
     /// Microseconds at the start of this poll.
     now_us: u64,
     /// Identification of the next outer IPv4 packet; workers count in steps of their number.
@@ -155,7 +158,7 @@ impl<P: Pool> Graph<P> {
             reassembly: Reassembler::new(settings.reassembly, settings.seed),
             seed: settings.seed,
             limiter: icmp::RateLimit::new(settings.icmp_messages, settings.icmp_interval_us, 0),
-            missed: outbound::Missed::new(),
+            missed: leave::Missed::new(),
             now_us: 0,
             looked_at: 0,
             memo: Memo::new(settings.seed),

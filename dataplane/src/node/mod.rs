@@ -20,7 +20,7 @@ pub mod policy;
 pub mod reassemble;
 pub mod seal;
 
-use crate::io::{Frame, Meta};
+use crate::io::{Frame, Meta, Origin};
 use crate::net::flow::Summary;
 
 /// An IP packet on its way through the graph.
@@ -52,6 +52,11 @@ impl<F: Frame> Packet<F> {
     pub fn meta(&self) -> &Meta {
         self.frame.meta()
     }
+}
+
+/// Whether somebody else sent the packet and this machine only passes it on.
+pub const fn is_transit(meta: &Meta) -> bool {
+    matches!(meta.origin, Origin::Wire | Origin::Tunnel)
 }
 
 impl<T> Default for Queue<T> {

@@ -1,0 +1,89 @@
+//! Packets this worker makes: pieces of what does not fit, and ICMP errors about what ends here (RFC 1812 §4.3,
+//! RFC 4443).
+
+use crate::io::{Frame, Meta, Origin, Pool};
+use crate::node::{Packet, fragment, icmp};
+use crate::verdict::Drop;
+
+use super::{Clear, Graph};
+
+impl<P: Pool> Graph<P> {
+    /// Cuts a packet into pieces of at most `mtu` octets, each a frame of its own, and lets `each` have them.
+    #[cold]
+    pub(super) fn cut(
+        &mut self,
+        packet: Packet<P::Frame>,
+        mtu: u16,
+        mut each: impl FnMut(&mut Self, Packet<P::Frame>),
+    ) {
+        let id = u32::from(self.id()) << 16 | u32::from(self.id());
+        let pieces = match fragment::split(packet.frame.data(), usize::from(mtu), id) {
+            Ok(Some(pieces)) => pieces,
+            Ok(None) | Err(_) => return self.refuse(packet.frame, Drop::MtuExceeded),
+        };
+        let meta = Meta { framed: false, ..*packet.meta() };
+        for piece in pieces {
+            let Some(mut frame) = self.pool.alloc_for(piece.len()) else {
+                // What is made already cannot be put together without this one; it is sent all the same,
+                // because taking it back would cost more than the receiver's timeout.
+                self.link.counters().made.add(1);
+                self.link.counters().dropped(Drop::NoBuffer);
+                continue;
+            };
+            *frame.meta_mut() = meta;
+            self.link.counters().made.add(1);
+            let written = frame.append(piece.len()).is_some_and(|out| piece.emit(out).is_ok());
+            match Packet::parse(frame) {
+                Ok(piece) if written => each(self, piece),
+                Ok(Packet { frame, .. }) | Err(frame) => self.refuse(frame, Drop::MalformedIp),
+            }
+        }
+        self.link.counters().fragmented.add(1);
+        self.absorb(packet.frame);
+    }
+
+    /// Drops a packet for `reason` and tells its sender, if it is one to be told and the rate allows.
+    #[cold]
+    pub(super) fn report(&mut self, packet: Packet<P::Frame>, report: icmp::Report, reason: Drop) {
+        if matches!(packet.meta().origin, Origin::Wire | Origin::Tunnel | Origin::Tun) {
+            self.send_error(&packet, report);
+        }
+        self.refuse(packet.frame, reason);
+    }
+
+    fn send_error(&mut self, about: &Packet<P::Frame>, report: icmp::Report) -> Option<()> {
+        let meta = *about.meta();
+        let peer = about.summary.source();
+        let source = self.snapshot.source(meta.instance, (meta.port, meta.vlan), peer)?;
+        if self.limiter.allow(self.now_us).is_err() {
+            self.link.counters().icmp_suppressed.add(1);
+            return None;
+        }
+        let mut frame = self.pool.alloc_for(icmp::LONGEST_V6)?;
+        let id = self.id();
+        let length =
+            icmp::compose(report, about.frame.data(), source, id, frame.append(icmp::LONGEST_V6)?).ok()?;
+        frame.truncate(length);
+        *frame.meta_mut() = error_meta(meta);
+        let packet = Packet::parse(frame).ok()?;
+        self.link.counters().made.add(1);
+        self.link.counters().icmp_sent.add(1);
+        let place = self.memo.prefetch(&self.memo.key(packet.meta(), &packet.summary));
+        if let Err(Clear { packet: Some(packet), .. }) =
+            self.stations.errors.push(Clear { packet: Some(packet), place })
+        {
+            self.refuse(packet.frame, Drop::BurstFull);
+        }
+        Some(())
+    }
+}
+
+/// Where an error about a packet belongs: in clear, back to the interface a packet from the wire came by. An
+/// error about a packet that came out of a tunnel quotes it, so that it leaves by a tunnel or not at all.
+fn error_meta(about: Meta) -> Meta {
+    let port = if about.origin == Origin::Wire { about.port } else { NO_PORT };
+    Meta { port, origin: Origin::Worker, framed: false, ..about }
+}
+
+/// A port number that no port has.
+const NO_PORT: u16 = u16::MAX;
