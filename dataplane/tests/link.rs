@@ -192,6 +192,20 @@ fn a_command_ring_that_is_full_gives_the_command_back() {
 }
 
 #[test]
+fn what_commands_cost_is_counted_and_polls_without_them_cost_nothing() {
+    let mut a = Gateway::with(1, 1, |_| {});
+    a.settle();
+    let cycles = |a: &Gateway| a.control.counters(WorkerId(0)).unwrap().command_cycles.get();
+    let before = cycles(&a);
+    a.settle();
+    assert_eq!(cycles(&a), before, "no command, no cycles");
+    a.command(Command::ActivateOutbound { slot: 1 });
+    a.settle();
+    assert!(cycles(&a) > before);
+    a.is_at_rest();
+}
+
+#[test]
 fn keys_are_wiped_from_their_cells_whatever_becomes_of_the_command() {
     for workers in [1, 2] {
         let mut a = Gateway::with(1, workers, |shape| shape.keys = 1);

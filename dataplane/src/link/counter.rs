@@ -104,6 +104,8 @@ counters! {
     checksums_wrong,
     /// Commands applied.
     commands,
+    /// TSC cycles spent on commands.
+    command_cycles,
     /// Polls done; a worker is alive while this advances.
     polls,
     /// TSC cycles in polls that found work.

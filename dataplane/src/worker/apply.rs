@@ -2,7 +2,7 @@
 
 use crate::io::{Pool, Port};
 use crate::link::WorkerEnd;
-use crate::link::command::{Command, Turn};
+use crate::link::command::{Command, Sequence, Turn};
 use crate::link::key::KeyIndex;
 use crate::link::report::{Refusal, Report};
 use crate::sa::inbound::{self, Inbound, Remains};
@@ -11,19 +11,28 @@ use crate::sa::spi::{Place, Spi};
 use crate::sa::suite::{SALT_LEN, Suite};
 use crate::sa::table::Misplaced;
 use ravelin_gcm::{Kernel, Key};
+use ravelin_mem::tsc;
 
 use super::{COMMANDS_A_POLL, Worker};
 
 impl<P: Pool, O: Port<Frame = P::Frame>> Worker<P, O> {
     /// Applies what waits, at most [`COMMANDS_A_POLL`]; whether there was anything.
     pub(super) fn apply_commands(&mut self) -> bool {
-        for applied in 0..COMMANDS_A_POLL {
-            let Some((sequence, command)) = self.graph.link.next_command() else { return applied > 0 };
-            if let Err(refusal) = self.apply(command) {
-                self.graph.link.answer(Report::Refused { sequence, refusal });
-            }
+        let Some(first) = self.graph.link.next_command() else { return false };
+        let start = tsc::now();
+        self.carry_out(first);
+        for _ in 1..COMMANDS_A_POLL {
+            let Some(next) = self.graph.link.next_command() else { break };
+            self.carry_out(next);
         }
+        self.graph.link.counters().command_cycles.add(tsc::now().wrapping_sub(start));
         true
+    }
+
+    fn carry_out(&mut self, (sequence, command): (Sequence, Command)) {
+        if let Err(refusal) = self.apply(command) {
+            self.graph.link.answer(Report::Refused { sequence, refusal });
+        }
     }
 
     fn apply(&mut self, command: Command) -> Result<(), Refusal> {
