@@ -3,8 +3,8 @@
 //! `ravelin-perf gcm` times the crypto kernels alone, `ravelin-perf esp` the real graph between
 //! in-memory ports, `ravelin-perf compare` sets both beside other programs, `ravelin-perf latency` tells how
 //! long a packet is in the graph at parts of what it carries, `ravelin-perf scale` fills the tables,
-//! `ravelin-perf workers` has two workers share packets. Each
-//! scenario proves its answer right before its first measured burst. What the figures promise
+//! `ravelin-perf workers` has two workers share packets, `ravelin-perf ike` sets tunnels up with whoever
+//! answers. Each scenario proves its answer right before its first measured burst. What the figures promise
 //! and what they leave out is in `perf/SPEC.md`; runs worth keeping are written to
 //! `perf/records/<machine>/<date>.csv` by `--record`.
 
@@ -12,6 +12,7 @@ mod compare;
 mod esp;
 mod gateway;
 mod gcm;
+mod ike;
 mod inner;
 mod latency;
 mod machine;
@@ -58,6 +59,8 @@ enum Scenario {
     Scale(scale::Options),
     /// Two workers: how they scale, and what it costs to hand packets over
     Workers(workers::Options),
+    /// Tunnels set up by IKEv2 with any responder: how many a second, how fast, and what each costs it
+    Ike(ike::Options),
     /// A process of `compare`: serves GCM libraries on standard input
     #[command(hide = true)]
     Libraries,
@@ -107,6 +110,7 @@ fn main() -> anyhow::Result<()> {
         Scenario::Latency(options) => return latency::run(&options),
         Scenario::Scale(options) => return scale::run(&options),
         Scenario::Workers(options) => return workers::run(&options),
+        Scenario::Ike(options) => return ike::run(&options),
         Scenario::Libraries => return compare::library::serve(),
         Scenario::Worker { setup } => return compare::gateway::worker::serve(&setup),
         Scenario::Gcm(options) => (options, "-gcm", gcm::run),

@@ -9,7 +9,7 @@ mod child;
 pub mod gateway;
 mod gcm;
 pub mod library;
-mod outcome;
+pub mod outcome;
 mod scenario;
 mod texts;
 

@@ -1,0 +1,221 @@
+//! The two responders, configured alike: one tunnel an initiator, the same proposals, lifetimes and cookie limits.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+
+use super::network::{
+    BEHIND, INITIATORS, INSIDE, Network, PROTECTED, Program, RESPONDER, ROUTER, command_in, run,
+};
+use super::scenario::Scenario;
+use crate::ike::Authentication;
+
+/// The key of everybody who has no certificate.
+pub const PSK: &str = "correct horse battery staple";
+/// What both carry.
+pub const ESP: &str = "aes128gcm16";
+/// Half-open IKE SAs from which on a COOKIE is demanded: ravelind's own.
+const COOKIES: u32 = 64;
+/// Life of an IKE SA and of a CHILD_SA in seconds, and when each is rekeyed: ravelind's own.
+const IKE_LIFE: (u32, u32) = (77_760, 86_400);
+const CHILD_LIFE: (u32, u32) = (3240, 3600);
+/// What charon loads: OpenSSL first, so that it does the arithmetic; kernel-libipsec before kernel-netlink, so that
+/// it has the SAs.
+const PLUGINS: &str = "openssl random nonce pem pkcs1 pkcs8 x509 constraints pubkey hmac kdf sha1 sha2 aes gcm \
+     drbg socket-default kernel-libipsec kernel-netlink vici";
+
+/// Who answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Ravelin.
+    Ours,
+    /// strongSwan.
+    Charon,
+}
+
+/// A responder that runs.
+pub struct Responder {
+    program: Program,
+    socket: Option<PathBuf>,
+}
+
+impl Who {
+    /// Starts it for so many initiators; its files go to `folder`.
+    ///
+    /// # Errors
+    /// When it does not start, with the end of its log.
+    pub fn start(
+        self,
+        scenario: &Scenario,
+        initiators: u32,
+        network: &Network,
+        folder: &Path,
+        core: usize,
+    ) -> Result<Responder> {
+        match self {
+            Who::Ours => ravelind(scenario, initiators, network, folder, core),
+            Who::Charon => charon(scenario, network, folder, core),
+        }
+    }
+}
+
+impl Responder {
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.program.id()
+    }
+
+    /// TSC cycles our worker has spent on commands; none of a responder that has no worker.
+    ///
+    /// # Errors
+    /// When ravelind does not say.
+    pub fn command_cycles(&self) -> Result<u64> {
+        let Some(socket) = &self.socket else { return Ok(0) };
+        let program = beside("ravelin")?;
+        let arguments = ["--socket", &socket.to_string_lossy(), "--json", "show", "counters"];
+        let answer: serde_json::Value = serde_json::from_str(&run(&program, &arguments)?)?;
+        let counters =
+            answer.get("counters").and_then(|list| list.as_array()).context("there are counters")?;
+        let found =
+            counters.iter().find(|counter| counter.get("name").is_some_and(|name| name == "command-cycles"));
+        found.and_then(|it| it.get("value")?.as_u64()).context("ravelind counts command-cycles")
+    }
+}
+
+/// A program that was built with this one.
+fn beside(name: &str) -> Result<String> {
+    let path = std::env::current_exe()?.with_file_name(name);
+    ensure!(path.exists(), "{} is missing: cargo build --release -p ravelin-control", path.display());
+    Ok(path.to_string_lossy().into_owned())
+}
+
+fn ravelind(
+    scenario: &Scenario,
+    initiators: u32,
+    network: &Network,
+    folder: &Path,
+    core: usize,
+) -> Result<Responder> {
+    let (config, socket, log) =
+        (folder.join("ravelin.toml"), folder.join("ravelin.sock"), folder.join("ravelin.log"));
+    fs::write(&config, ravelin_toml(scenario, initiators, core)?)?;
+    let mut command = command_in(&network.responder, core, &beside("ravelind")?);
+    command.arg("--config").arg(&config).arg("--socket").arg(&socket).stdout(Stdio::null());
+    command.stderr(fs::File::create(&log)?);
+    let mut program = Program::start(command)?;
+    let ravelin = beside("ravelin")?;
+    let ready = || {
+        let mut ask = Command::new(&ravelin);
+        ask.arg("--socket")
+            .arg(&socket)
+            .args(["show", "version"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        ask.status().is_ok_and(|status| status.success())
+    };
+    program.await_ready("ravelind", ready).with_context(|| tail(&log))?;
+    Ok(Responder { program, socket: Some(socket) })
+}
+
+fn ravelin_toml(scenario: &Scenario, initiators: u32, core: usize) -> Result<String> {
+    let mut text = format!(
+        "interface.wan = {{ device = \"af_packet:wan0\", addresses = [\"{RESPONDER}/24\"] }}\n\
+         interface.lan = {{ device = \"af_packet:lan0\", addresses = [\"{INSIDE}/24\"] }}\n\
+         [workers]\ncount = 1\ncores = [{core}]\nidle = \"adaptive\"\n\
+         [control]\nlog = \"error\"\n\
+         [[route]]\ndestination = \"{INITIATORS}\"\nvia = \"{ROUTER}\"\n\
+         [ike-policy.p]\nproposals = [\"{}\"]\nlifetime = {}\ndpd-interval = 300\n\
+         [ipsec-transform.t]\nproposals = [\"{ESP}\"]\nextended-sequence-number = false\nlifetime = {}\n",
+        scenario.proposal, IKE_LIFE.1, CHILD_LIFE.1,
+    );
+    let auth = match scenario.auth {
+        Authentication::Psk => format!("psk = \"{PSK}\""),
+        Authentication::Ecdsa | Authentication::Rsa => {
+            text.push_str(
+                "[cert-profile.own]\ncertificate = \"b.pem\"\nchain = [\"sub.pem\"]\nkey = \"b.key\"\n\
+                 [trust-anchor-profile.roots]\nanchors = [\"root.pem\"]\n",
+            );
+            "certificate = \"own\"\ntrust = \"roots\"".to_owned()
+        }
+    };
+    let networks: (ipnet::Ipv4Net, ipnet::Ipv4Net) = (INITIATORS.parse()?, BEHIND.parse()?);
+    for (number, (outer, inner)) in (0..initiators).zip(networks.0.hosts().zip(networks.1.hosts())) {
+        let _ = write!(
+            text,
+            "[tunnel.t{number}]\nlocal = \"{RESPONDER}\"\nremote = \"{outer}\"\n{auth}\nike-policy = \"p\"\n\
+             ipsec-transform = \"t\"\non-demand = false\nlocal-ts = [\"{PROTECTED}\"]\nremote-ts = [\"{inner}/32\"]\n",
+        );
+    }
+    Ok(text)
+}
+
+fn charon(scenario: &Scenario, network: &Network, folder: &Path, core: usize) -> Result<Responder> {
+    let (log, vici) = (folder.join("charon.log"), folder.join("vici"));
+    for name in ["x509", "x509ca", "private"] {
+        fs::create_dir_all(folder.join(name))?;
+    }
+    fs::write(folder.join("strongswan.conf"), strongswan_conf(&log, &vici))?;
+    fs::write(folder.join("swanctl.conf"), swanctl_conf(scenario))?;
+    if scenario.auth != Authentication::Psk {
+        for (file, place) in
+            [("root.pem", "x509ca"), ("sub.pem", "x509ca"), ("b.pem", "x509"), ("b.key", "private")]
+        {
+            fs::copy(folder.join(file), folder.join(place).join(file))?;
+        }
+    }
+    let environment = |command: &mut Command| {
+        command.env("STRONGSWAN_CONF", folder.join("strongswan.conf")).env("SWANCTL_DIR", folder);
+    };
+    let mut command = command_in(&network.responder, core, "/usr/sbin/charon-systemd");
+    environment(&mut command);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut program = Program::start(command)?;
+    program.await_ready("charon", || vici.exists()).with_context(|| tail(&log))?;
+    let mut load = Command::new("swanctl");
+    environment(&mut load);
+    let output = load.args(["--load-all", "--uri"]).arg(format!("unix://{}", vici.display())).output()?;
+    ensure!(output.status.success(), "swanctl: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(Responder { program, socket: None })
+}
+
+fn strongswan_conf(log: &Path, vici: &Path) -> String {
+    format!(
+        "charon-systemd {{\n  load = {PLUGINS}\n  port = 500\n  port_nat_t = 4500\n  threads = 16\n  \
+         ikesa_table_size = 16384\n  ikesa_table_segments = 16\n  cookie_threshold = {COOKIES}\n  block_threshold = 0\n  \
+         init_limit_half_open = 0\n  journal {{ default = -1 }}\n  filelog {{ f {{ path = {}\n    default = 0 }} }}\n  \
+         plugins {{ vici {{ socket = unix://{} }} }}\n}}\n",
+        log.display(),
+        vici.display(),
+    )
+}
+
+fn swanctl_conf(scenario: &Scenario) -> String {
+    let (local, remote) = match scenario.auth {
+        Authentication::Psk => (format!("auth = psk\n id = {RESPONDER}"), "auth = psk".to_owned()),
+        Authentication::Ecdsa | Authentication::Rsa => {
+            ("auth = pubkey\n certs = b.pem".to_owned(), "auth = pubkey\n cacerts = root.pem".to_owned())
+        }
+    };
+    format!(
+        "connections {{ c {{ version = 2\n local_addrs = {RESPONDER}\n remote_addrs = {INITIATORS}\n \
+         proposals = {}\n mobike = no\n dpd_delay = 300s\n fragmentation = yes\n send_certreq = no\n \
+         send_cert = always\n rekey_time = {}s\n over_time = {}s\n unique = no\n local {{ {local} }}\n remote {{ {remote} }}\n \
+         children {{ c {{ local_ts = {PROTECTED}\n remote_ts = {BEHIND}\n esp_proposals = {ESP}\n rekey_time = {}s\n \
+         life_time = {}s }} }} }} }}\nsecrets {{ ike-1 {{ secret = \"{PSK}\" }} }}\n",
+        scenario.proposal,
+        IKE_LIFE.0,
+        IKE_LIFE.1 - IKE_LIFE.0,
+        CHILD_LIFE.0,
+        CHILD_LIFE.1,
+    )
+}
+
+/// The end of a log, for an error.
+fn tail(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines.get(lines.len().saturating_sub(8)..).unwrap_or_default().join("\n")
+}
