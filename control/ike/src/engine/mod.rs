@@ -42,7 +42,8 @@ pub struct Engine {
     by_addresses: BTreeSet<(u16, IpAddr, Option<IpAddr>, ConnectionId)>,
     random: Drbg,
     out: Outbox,
-    tunnels: BTreeMap<IkeId, Entry>,
+    /// Boxed: each step takes one out and puts it back, and its neighbours shall not be moved for that.
+    tunnels: BTreeMap<IkeId, Box<Entry>>,
     /// Our SPIs: where messages go.
     spis: BTreeMap<IkeSpi, IkeId>,
     /// Who has which CHILD_SA.
@@ -301,14 +302,14 @@ impl Engine {
             self.admission.enter(caller, tunnel.common.id, &mut self.out.events, &self.config);
         }
         let connection = tunnel.common.connection;
-        self.put_back(Entry {
+        self.put_back(Box::new(Entry {
             tunnel,
             spis: Vec::new(),
             children: Vec::new(),
             connection,
             deadline: None,
             half_open,
-        });
+        }));
         if self.admission.patience(&self.config).to_auth < patience.to_auth {
             // The pressure that has just been reached shortens the life of those already half-open.
             for id in self.admission.ids() {
@@ -340,7 +341,7 @@ impl Engine {
         !self.tunnels_of(connection).iter().any(goes_on)
     }
 
-    fn put_back(&mut self, mut entry: Entry) {
+    fn put_back(&mut self, mut entry: Box<Entry>) {
         let id = entry.tunnel.common.id;
         // One that failed stays on the account until it is forgotten: else failing would be a way around the limits.
         let settled = entry.tunnel.up().is_some() || entry.tunnel.phase.is_none();
