@@ -6,7 +6,7 @@ use ravelin_dataplane::policy::route::TunnelId;
 use ravelin_ike::config::ConnectionId;
 use ravelin_ike::time::Instant;
 
-use super::core::{Core, Retry};
+use super::core::Core;
 use super::reload::{self, Prepared};
 use crate::api::reply::Applied;
 use crate::config::diff::{Difference, difference};
@@ -72,6 +72,7 @@ impl<P: Pool> Core<P> {
     fn change_tunnel(&mut self, now: Instant, name: &str) {
         let (Some(id), Some(tunnel)) = (self.roster.find(name), self.plan.tunnels.get(name)) else { return };
         self.roster.replace(id, tunnel.clone());
+        self.retries.reset(id);
         self.connect(now, id);
     }
 
@@ -95,10 +96,7 @@ impl<P: Pool> Core<P> {
         for network in networks(&tunnel) {
             self.route_anew(tunnel.private, network);
         }
-        self.retry.resize(self.retry.len().max(id.0 as usize + 1), Retry::default());
-        if let Some(retry) = self.retry.get_mut(id.0 as usize) {
-            *retry = Retry::default();
-        }
+        self.retries.reset(id);
         match self.service.of_tunnel(&tunnel) {
             None => self.connect(now, id),
             // It is opened when its instances return.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant as Clock};
 use arc_swap::ArcSwap;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use ravelin_dataplane::io::Pool;
+use ravelin_ike::config::ConnectionId;
 use ravelin_ike::engine::Engine;
 use ravelin_ike::id::Ticket;
 use ravelin_ike::input::Command;
@@ -20,12 +21,13 @@ use super::devices::{Devices, State as PortState};
 use super::helpers::Helpers;
 use super::pulse::Pulse;
 use super::reload::Prepared;
+use super::retries::Retries;
 use super::service::Service;
 use super::stall::Moving;
 use super::view::{self, View};
 use crate::api::reply::Applied;
 use crate::api::{ApiError, Reply, Request};
-use crate::config::plan::{Keying, Plan};
+use crate::config::plan::{Keying, Plan, Tunnel};
 use crate::exception::{Exception, Rate};
 use crate::instance::{Change, Event as InstanceEvent, Handle, Request as InstanceRequest, Wall};
 use crate::observe::journal::Journal;
@@ -43,10 +45,6 @@ const INPUTS_A_TURN: usize = 256;
 const EVENTS_A_TURN: usize = 1024;
 /// Traffic is looked at this often for dead peer detection.
 const LOOK: u64 = 1_000_000;
-/// A failed tunnel with auto-establish is tried again after so long, doubling up to the cap.
-const RETRY: u64 = 2_000_000;
-/// The cap of the above.
-const LONGEST_RETRY: u64 = 60_000_000;
 /// How long an orderly stop waits for peers to acknowledge their Deletes.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -90,18 +88,11 @@ pub struct Core<P: Pool> {
     pub(super) view: Arc<ArcSwap<View>>,
     pub(super) machine: view::Machine,
     pub(super) inputs: Receiver<Input>,
-    pub(super) retry: Vec<Retry>,
+    pub(super) retries: Retries,
     pub(super) looked: u64,
     pub(super) pulse: Pulse,
     pub(super) moving: Moving,
     pub(super) last_look: std::collections::HashMap<ravelin_dataplane::sa::shard::WorkerId, view::Looked>,
-}
-
-/// When a tunnel with auto-establish is tried again.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Retry {
-    at: u64,
-    wait: u64,
 }
 
 impl<P: Pool> Core<P> {
@@ -264,22 +255,23 @@ impl<P: Pool> Core<P> {
 
     /// Brings up what is to be up without being asked, with growing pauses.
     fn establish(&mut self, now: Instant) {
-        for (connection, tunnel) in self.roster.tunnels() {
-            let Keying::Ike(ike) = &tunnel.keying else { continue };
-            let Some(retry) = self.retry.get_mut(connection.0 as usize) else { continue };
-            let wanted = ike.auto_establish || self.moving.has(connection) && tunnel.remote.is_some();
-            if !wanted || now.0 < retry.at || self.service.of_tunnel(tunnel).is_some() {
-                continue;
-            }
-            let status = self.status.tunnel(connection);
-            let up = status.is_some_and(|status| status.children.len() >= tunnel.children.len());
-            retry.wait = if up { RETRY } else { (retry.wait * 2).clamp(RETRY, LONGEST_RETRY) };
-            retry.at = now.0 + retry.wait;
-            if !up {
-                self.status.connecting(connection);
-                for (child, _) in self.roster.children(connection) {
-                    self.engine.handle_command(now, Command::Initiate { connection, child: Some(child) });
-                }
+        if !self.retries.are_due(now.0) {
+            return;
+        }
+        let (service, status, moving) = (&self.service, &self.status, &self.moving);
+        let is_wanted = |id: ConnectionId, tunnel: &Tunnel| {
+            let Keying::Ike(ike) = &tunnel.keying else { return false };
+            let wanted = ike.auto_establish || moving.has(id) && tunnel.remote.is_some();
+            wanted && service.of_tunnel(tunnel).is_none()
+        };
+        let wanted = self.roster.tunnels().filter(|(id, tunnel)| is_wanted(*id, tunnel));
+        let is_up = |(id, tunnel): (ConnectionId, &Tunnel)| {
+            (id, status.tunnel(id).is_some_and(|status| status.children.len() >= tunnel.children.len()))
+        };
+        for connection in self.retries.take(now.0, wanted.map(is_up)) {
+            self.status.connecting(connection);
+            for (child, _) in self.roster.children(connection) {
+                self.engine.handle_command(now, Command::Initiate { connection, child: Some(child) });
             }
         }
     }

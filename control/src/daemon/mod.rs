@@ -17,6 +17,7 @@ mod outage;
 pub mod ports;
 pub mod pulse;
 pub mod reload;
+mod retries;
 pub mod service;
 pub mod stall;
 #[cfg(feature = "dpdk")]

@@ -8,7 +8,7 @@ use ravelin_ike::config::ConnectionId;
 use ravelin_ike::input::Command;
 use ravelin_ike::time::Instant;
 
-use super::core::{Core, Retry};
+use super::core::Core;
 use crate::api::ApiError;
 use crate::config::plan::{InstanceId, Tunnel};
 use crate::instance::{InstanceError, Wall};
@@ -81,9 +81,7 @@ impl<P: Pool> Core<P> {
             return tracing::error!(tunnel = tunnel.name, "{error}");
         }
         self.connect(now, id);
-        if let Some(retry) = self.retry.get_mut(id.0 as usize) {
-            *retry = Retry::default();
-        }
+        self.retries.reset(id);
     }
 
     /// Refuses an operator's request for a tunnel that is out of service.

@@ -14,7 +14,7 @@ use ravelin_ike::input::Command;
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::Answer;
 
-use super::core::{Core, Retry};
+use super::core::Core;
 use super::service::Why;
 use crate::tunnel::roster::ChildNumber;
 use crate::workers::InstallError;
@@ -141,9 +141,7 @@ impl<P: Pool> Core<P> {
             let since = now.0;
             self.moving.tunnels.insert(id, Move { from, to, bare, since, closed: false });
         }
-        if let Some(retry) = self.retry.get_mut(id.0 as usize) {
-            *retry = Retry::default();
-        }
+        self.retries.reset(id);
         true
     }
 
@@ -185,9 +183,7 @@ impl<P: Pool> Core<P> {
             let text = format!("no new SAs after {} s: closed, and called anew", PATIENCE_US / 1_000_000);
             self.journal.note(self.roster.name(connection), "tunnel-overdue", text);
             self.engine.handle_command(now, Command::Terminate { connection });
-            if let Some(retry) = self.retry.get_mut(connection.0 as usize) {
-                *retry = Retry::default();
-            }
+            self.retries.reset(connection);
         }
     }
 

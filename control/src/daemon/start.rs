@@ -142,7 +142,7 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
         view: Arc::clone(&view),
         machine,
         inputs: receiver,
-        retry: vec![super::core::Retry::default(); plan.tunnels.len()],
+        retries: super::retries::Retries::default(),
         looked: 0,
         pulse: super::pulse::Pulse::default(),
         moving: super::stall::Moving::default(),

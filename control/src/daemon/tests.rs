@@ -20,7 +20,7 @@ use ravelin_dataplane::worker::Worker;
 use ravelin_gcm::Kernel;
 use ravelin_ike::time::Instant;
 
-use super::core::{Core, Retry};
+use super::core::Core;
 use super::helpers::Helpers;
 use super::layout;
 use super::reload::Prepared;
@@ -170,7 +170,7 @@ impl Bench {
             view: Arc::new(ArcSwap::from_pointee(View::default())),
             machine: Machine::default(),
             inputs: receiver,
-            retry: vec![Retry::default(); plan.tunnels.len()],
+            retries: super::retries::Retries::default(),
             looked: 0,
             pulse: super::pulse::Pulse::default(),
             moving: super::stall::Moving::default(),
