@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::identity::{Identity, Match, Mismatch};
-use crate::path::{self, Budget, PathError, Request, Rules, VerifiedPath};
+use crate::path::{self, Budget, KnownSignatures, PathError, Request, Rules, VerifiedPath};
 use crate::store::{Anchors, Intermediates};
 use crate::time::UnixTime;
 use crate::x509::{Certificate, CertificateError};
@@ -92,6 +92,8 @@ pub struct Basis<'a> {
     pub budget: Budget,
     /// The current time.
     pub time: UnixTime,
+    /// Signatures on certificates that need not be verified again; those found right are added.
+    pub known: Option<&'a KnownSignatures>,
     /// Whether the claimed identity must be in the certificate. Turning it off makes every holder of a certificate
     /// below the anchors able to pose as any other.
     pub match_identity: bool,
@@ -118,6 +120,7 @@ pub fn reach(
         time: basis.time,
         rules: basis.rules,
         budget: basis.budget,
+        known: basis.known,
     };
     let path = path::validate(&request).map_err(|error| Refusal::Path(Box::new(error)))?;
     let identity = if basis.match_identity {

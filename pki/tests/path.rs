@@ -7,7 +7,9 @@ mod common;
 use std::sync::Arc;
 
 use common::{NOW, ca, critical, gateway, issued, judge, judge_at, self_signed};
-use ravelin_pki::path::{Budget, Cause, KeyPurposes, Outcome, Request, Rules, Source, validate};
+use ravelin_pki::path::{
+    Budget, Cause, KeyPurposes, KnownSignatures, Outcome, Request, Rules, Source, validate,
+};
 use ravelin_pki::store::{Anchors, Intermediates};
 use ravelin_pki::{Certificate, UnixTime};
 use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyUsagePurpose, date_time_ymd};
@@ -71,6 +73,7 @@ fn the_store_supplies_what_the_peer_left_out() {
         time: NOW,
         rules: &rules,
         budget: Budget::default(),
+        known: None,
     };
     let presented = [issuing];
     assert!(validate(&request(&presented)).is_ok());
@@ -276,6 +279,38 @@ fn chains_of_the_limit_pass_and_longer_ones_do_not() {
     }
 }
 
+/// What is remembered is that a signature is right, of this certificate under this key, and nothing else.
+#[test]
+fn a_signature_known_to_be_right_vouches_for_nothing_else() {
+    let Four { root, middle, issuing, leaf } = four();
+    let anchors: Anchors = [root].into_iter().collect();
+    let (rules, known) = (Rules::default(), KnownSignatures::default());
+    let presented = [middle, issuing];
+    let judge = |end_entity: &Arc<Certificate>, time, known| {
+        let request = Request {
+            end_entity,
+            presented: &presented,
+            intermediates: &Intermediates::default(),
+            anchors: &anchors,
+            time,
+            rules: &rules,
+            budget: Budget::default(),
+            known,
+        };
+        validate(&request).map(drop).map_err(|error| error.cause)
+    };
+    let mut changed = leaf.der().to_vec();
+    *changed.last_mut().unwrap() ^= 1;
+    let changed = Arc::new(Certificate::from_der(&changed).unwrap());
+    let never = UnixTime(NOW.0 + 1_000_000_000_000);
+    for _ in 0..2 {
+        assert_eq!(judge(&leaf, NOW, Some(&known)), Ok(()));
+        assert_eq!(judge(&changed, NOW, Some(&known)), Err(Cause::BadSignature));
+        assert_eq!(judge(&leaf, never, Some(&known)), judge(&leaf, never, None));
+        assert!(judge(&leaf, never, Some(&known)).is_err());
+    }
+}
+
 #[test]
 fn a_used_up_budget_ends_the_search() {
     let Four { root, middle, issuing, leaf } = four();
@@ -291,6 +326,7 @@ fn a_used_up_budget_ends_the_search() {
             time: NOW,
             rules: &rules,
             budget,
+            known: None,
         })
     };
     let enough = Budget { signatures: 3, steps: 3, name_comparisons: 0 };

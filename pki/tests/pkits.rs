@@ -102,6 +102,7 @@ fn judge(name: &str, policies: PolicyRules) -> Result<VerifiedPath, path::PathEr
         time: NOW,
         rules: &rules,
         budget: Budget::default(),
+        known: None,
     })
 }
 

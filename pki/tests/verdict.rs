@@ -42,6 +42,7 @@ fn decide(
         intermediates: &Intermediates::default(),
         rules: &Rules::default(),
         budget: Budget::default(),
+        known: None,
         time: NOW,
         match_identity,
     };
@@ -222,6 +223,7 @@ proptest! {
                 intermediates: &Intermediates::default(),
                 rules: &Rules::default(),
                 budget: Budget::default(),
+                known: None,
                 time,
                 match_identity: true,
             };

@@ -1,6 +1,6 @@
 //! Trust: whom a connection believes, and the verdict on what a peer presents.
 //!
-//! A [`Profile`] is the anchors and rules of one trust-anchor-profile; it never changes once made, so any thread of
+//! A [`Profile`] is the anchors and rules of one trust-anchor-profile; what it says never changes once made, so any thread of
 //! the pool may judge with it while the control loop goes on. The current time comes with each question. Deciding is
 //! left to `ravelin-pki`; this room turns configuration into profiles, adds the one check that needs configuration
 //! (is this the peer the operator expects?), and gives every refusal a stable code.
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use ravelin_pki::certreq::{self, KeyHash};
 use ravelin_pki::identity::Identity;
 use ravelin_pki::key::VerifyError;
-use ravelin_pki::path::{Budget, Rules};
+use ravelin_pki::path::{Budget, KnownSignatures, Rules};
 use ravelin_pki::store::{Anchors, Intermediates};
 use ravelin_pki::verdict::{self, Basis, Verdict};
 use ravelin_pki::x509::CertificateError;
@@ -28,6 +28,8 @@ pub struct Profile {
     intermediates: Intermediates,
     rules: Rules,
     match_identity: bool,
+    /// Peers bring the same intermediates again and again.
+    known: Arc<KnownSignatures>,
 }
 
 /// What a profile is made of.
@@ -113,6 +115,7 @@ impl Profile {
             intermediates: certificates("intermediates", sources.intermediates)?.into_iter().collect(),
             rules: sources.rules.clone(),
             match_identity: sources.match_identity,
+            known: Arc::default(),
         })
     }
 
@@ -131,6 +134,7 @@ impl Profile {
             rules: &self.rules,
             budget: Budget::default(),
             time: now,
+            known: Some(&self.known),
             match_identity: self.match_identity,
         };
         Ok(verdict::reach(question.chain, question.claimed, &basis)?)

@@ -34,6 +34,7 @@ fuzz_target!(|data: &[u8]| {
         time: TIME,
         rules: &Rules::default(),
         budget: Budget { signatures: 8, steps: 40, name_comparisons: 1000 },
+        known: None,
     };
     match validate(&request) {
         Ok(path) => {

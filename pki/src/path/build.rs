@@ -148,7 +148,7 @@ impl<'a> Search<'a> {
             return refused(cause);
         }
         spend(&mut self.spent.signatures, budget.signatures, "signature verifications")?;
-        let fit = check::signature(self.request.rules, child, issuer)
+        let fit = check::signature(self.request, child, issuer)
             .and_then(|()| check::issuer(self.request, issuer, anchor));
         fit.map_or_else(refused, |()| Ok(Outcome::Fits))
     }

@@ -93,9 +93,18 @@ pub(super) fn issuer(request: &Request<'_>, certificate: &Certificate, anchor: b
 }
 
 /// The signature of `child` under the key of `issuer`, both acceptable.
-pub(super) fn signature(rules: &Rules, child: &Certificate, issuer: &Certificate) -> Result<(), Cause> {
-    let scheme = scheme(child)?;
-    key(rules, issuer)?.verify(scheme, child.tbs(), &child.signature).map_err(|_| Cause::BadSignature)
+pub(super) fn signature(
+    request: &Request<'_>,
+    child: &Certificate,
+    issuer: &Certificate,
+) -> Result<(), Cause> {
+    let (scheme, key) = (scheme(child)?, key(request.rules, issuer)?);
+    let verify = || key.verify(scheme, child.tbs(), &child.signature);
+    let right = match request.known {
+        Some(known) => known.holds(child, issuer, verify),
+        None => verify(),
+    };
+    right.map_err(|_| Cause::BadSignature)
 }
 
 /// PKI-wide hint: if both key identifiers are there, they must agree (RFC 5280 §4.2.1.1).

@@ -14,6 +14,7 @@ mod build;
 mod check;
 mod constraints;
 mod error;
+mod known;
 mod policy;
 
 use std::collections::BTreeSet;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 pub use check::KeyPurposes;
 pub use error::{Cause, Explanation, Line, Outcome, PathError, Source};
+pub use known::KnownSignatures;
 
 use crate::key::MIN_RSA_BITS;
 use crate::oid::Oid;
@@ -45,6 +47,8 @@ pub struct Request<'a> {
     pub rules: &'a Rules,
     /// How much work the answer may cost.
     pub budget: Budget,
+    /// Signatures that need not be verified again; those found right are added.
+    pub known: Option<&'a KnownSignatures>,
 }
 
 /// What a path must be like.

@@ -98,5 +98,6 @@ pub fn judge_at(
         time,
         rules,
         budget: Budget::default(),
+        known: None,
     })
 }
