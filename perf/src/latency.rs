@@ -95,7 +95,7 @@ struct Subject {
 fn loads(options: &Options, subject: Subject) -> anyhow::Result<Vec<Row>> {
     let Subject { kernel, size, mix, direction } = subject;
     let tunnel = Tunnel::new(kernel, size, mix, 1)?;
-    let mut bench = Bench::new(tunnel, direction, bench::involuntary_switches)?;
+    let mut bench = Bench::new(tunnel, direction, machine::switches)?;
     let capacity = bench.capacity()?;
     let one = |&load: &u32| -> anyhow::Result<Row> {
         let gap = capacity * 100.0 / f64::from(load);

@@ -12,7 +12,6 @@
 
 use anyhow::ensure;
 use hdrhistogram::Histogram;
-use nix::sys::resource::{UsageWho, getrusage};
 use ravelin_mem::tsc;
 
 use super::arrivals::{Poisson, Queue};
@@ -90,7 +89,7 @@ pub struct Bench {
 }
 
 /// Tells how often the scheduler took the core away from this thread so far.
-pub type Switches = fn() -> anyhow::Result<i64>;
+pub type Switches = fn() -> i64;
 
 impl Bench {
     /// Warm, and proved to carry packets unchanged.
@@ -111,12 +110,12 @@ impl Bench {
         let mut means = Vec::with_capacity(windows);
         let mut interrupted = 0;
         while means.len() < windows {
-            let (switches, start) = ((self.switches)()?, self.now);
+            let (switches, start) = ((self.switches)(), self.now);
             for _ in 0..bursts {
                 self.poll(BURST)?;
             }
             self.tunnel.listen();
-            if (self.switches)()? == switches {
+            if (self.switches)() == switches {
                 means.push((self.now - start) as f64 / (bursts * BURST) as f64);
             } else {
                 interrupted += 1;
@@ -133,9 +132,9 @@ impl Bench {
         let mut queue = Queue::new(trial.descriptors, Poisson::new(trial.gap, SEED));
         let mut kept = 0;
         while all.carried() < trial.packets && all.lost == 0 {
-            let switches = (self.switches)()?;
+            let switches = (self.switches)();
             self.window(&mut queue, &mut window)?;
-            if (self.switches)()? == switches {
+            if (self.switches)() == switches {
                 kept += 1;
                 all.latencies.add(&window.latencies)?;
                 all.cycles += window.cycles;
@@ -204,11 +203,6 @@ impl Bench {
     }
 }
 
-/// How often the kernel says that it did.
-pub fn involuntary_switches() -> anyhow::Result<i64> {
-    Ok(getrusage(UsageWho::RUSAGE_THREAD)?.involuntary_context_switches())
-}
-
 /// An error once far more windows were interrupted than kept.
 pub fn patient(interrupted: u64, kept: u64) -> anyhow::Result<()> {
     ensure!(
@@ -247,7 +241,7 @@ mod tests {
     #[test]
     fn every_packet_is_accounted_for() {
         for direction in [Direction::Seal, Direction::Open] {
-            let mut bench = Bench { direction, ..bench(|| Ok(0)) };
+            let mut bench = Bench { direction, ..bench(|| 0) };
             let mut queue = Queue::new(512, Poisson::new(cheapest(&mut bench) * 2.0, SEED));
             let (start, mut left) = (bench.now, 0);
             queue.restart(start);
@@ -264,7 +258,7 @@ mod tests {
     /// been there most of the time; and a queue of the usual depth loses some.
     #[test]
     fn too_much_queues_up_and_is_lost() {
-        let mut bench = bench(|| Ok(0));
+        let mut bench = bench(|| 0);
         let gap = cheapest(&mut bench) / 3.0;
         let mut queue = Queue::new(1 << 20, Poisson::new(gap, SEED));
         let (start, mut last) = (bench.now, 0);
@@ -280,19 +274,19 @@ mod tests {
     fn interrupted_windows_are_thrown_away() {
         static CALLS: AtomicI64 = AtomicI64::new(0);
         // Two calls a window: in the first two windows they differ.
-        let mut bench = bench(|| Ok(CALLS.fetch_add(1, Relaxed).min(3)));
+        let mut bench = bench(|| CALLS.fetch_add(1, Relaxed).min(3));
         let trial = Trial { gap: cheapest(&mut bench) * 100.0, packets: 1, descriptors: 1 << 20 };
         let measured = bench.measure(&trial).unwrap();
         assert_eq!(measured.interrupted, 2);
         assert!(measured.carried() > 0 && measured.offered > 0);
-        bench.switches = || Ok(CALLS.fetch_add(1, Relaxed));
+        bench.switches = || CALLS.fetch_add(1, Relaxed);
         assert!(bench.measure(&trial).unwrap_err().to_string().contains("other programs"));
     }
 
     /// What the worker carries is no more than its cheapest burst says.
     #[test]
     fn the_capacity_is_a_cost_a_packet() {
-        let mut bench = bench(|| Ok(0));
+        let mut bench = bench(|| 0);
         let cheapest = cheapest(&mut bench);
         assert!(bench.capacity().unwrap() > cheapest / 2.0);
     }

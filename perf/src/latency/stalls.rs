@@ -6,7 +6,8 @@
 use ravelin_mem::tsc;
 use serde::Serialize;
 
-use super::bench::{involuntary_switches, patient};
+use super::bench::patient;
+use crate::machine;
 
 /// Windows that are watched, of half a millisecond each.
 const WINDOWS: u64 = 400;
@@ -28,9 +29,9 @@ pub fn watch() -> anyhow::Result<Stalls> {
     let (mut longest, mut count) = (0, 0u64);
     let (mut kept, mut interrupted) = (0, 0);
     while kept < WINDOWS {
-        let switches = involuntary_switches()?;
+        let switches = machine::switches();
         let seen = window(hertz / 2000, hertz * SHORTEST_NS / 1_000_000_000);
-        if involuntary_switches()? == switches {
+        if machine::switches() == switches {
             (longest, count, kept) = (longest.max(seen.0), count + seen.1, kept + 1);
         } else {
             interrupted += 1;
