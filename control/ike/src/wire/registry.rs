@@ -87,14 +87,35 @@ registry! {
 }
 
 registry! {
-    /// Transform types (RFC 7296 §3.3.2).
+    /// Transform types (RFC 7296 §3.3.2, RFC 9370 §2.2.1).
     TransformType: u8 {
         Encryption = 1 "ENCR",
         PseudoRandomFunction = 2 "PRF",
         Integrity = 3 "INTEG",
         KeyExchange = 4 "KE",
         SequenceNumbers = 5 "ESN",
+        AdditionalKeyExchange1 = 6 "ADDKE1",
+        AdditionalKeyExchange2 = 7 "ADDKE2",
+        AdditionalKeyExchange3 = 8 "ADDKE3",
+        AdditionalKeyExchange4 = 9 "ADDKE4",
+        AdditionalKeyExchange5 = 10 "ADDKE5",
+        AdditionalKeyExchange6 = 11 "ADDKE6",
+        AdditionalKeyExchange7 = 12 "ADDKE7",
     }
+}
+
+impl TransformType {
+    /// The types of additional key exchanges, in the order in which these follow the first (RFC 9370 §2.2.1). Their
+    /// methods are those of [`TransformType::KeyExchange`].
+    pub const ADDITIONAL: [Self; 7] = [
+        Self::AdditionalKeyExchange1,
+        Self::AdditionalKeyExchange2,
+        Self::AdditionalKeyExchange3,
+        Self::AdditionalKeyExchange4,
+        Self::AdditionalKeyExchange5,
+        Self::AdditionalKeyExchange6,
+        Self::AdditionalKeyExchange7,
+    ];
 }
 
 registry! {

@@ -193,6 +193,33 @@ fn a_known_sa_init_reads_as_its_author_meant() {
     assert_eq!(sa.proposals[0].transforms[0].to_string(), "AES_GCM_16_256");
 }
 
+/// RFC 9370 §2.2.1: types 6 to 12 name methods of type 4, and may say NONE.
+#[test]
+fn additional_key_exchanges_read_as_their_author_meant() {
+    let sa: &[u8] = &[
+        0, 0, 0, 36, 1, 3, 4, 3, 1, 2, 3, 4, // proposal 1, ESP, SPI, 3 transforms
+        3, 0, 0, 8, 4, 0, 0, 31, // KE 31
+        3, 0, 0, 8, 6, 0, 0, 36, // ADDKE1 36
+        0, 0, 0, 8, 12, 0, 0, 0, // ADDKE7 NONE
+    ];
+    let message = clear(&raw(&[(33, false, sa)])).unwrap();
+    let Payload::SecurityAssociation(parsed) = &message.payloads[0] else { panic!() };
+    let [first, last] = [TransformType::ADDITIONAL[0], TransformType::ADDITIONAL[6]];
+    assert_eq!(
+        parsed.proposals[0].transforms,
+        [
+            Transform::key_exchange(KeyExchangeId::Curve25519),
+            Transform::additional_key_exchange(first, KeyExchangeId::MlKem768),
+            Transform::additional_key_exchange(last, KeyExchangeId::None),
+        ]
+    );
+    let words: Vec<String> = parsed.proposals[0].transforms.iter().map(Transform::to_string).collect();
+    assert_eq!(words, ["CURVE_25519", "ADDKE1_ML_KEM_768", "ADDKE7_NONE"]);
+    for (kind, number) in TransformType::ADDITIONAL.into_iter().zip(6u8..) {
+        assert_eq!(u8::from(kind), number);
+    }
+}
+
 #[test]
 fn an_unknown_payload_is_skipped_unless_critical() {
     let nonce = [9u8; 16];

@@ -46,6 +46,11 @@ impl Transform {
         Self::plain(TransformType::KeyExchange, id.into())
     }
 
+    /// A method for an additional key exchange, of one of the types [`TransformType::ADDITIONAL`].
+    pub fn additional_key_exchange(transform_type: TransformType, id: KeyExchangeId) -> Self {
+        Self::plain(transform_type, id.into())
+    }
+
     /// 32-bit or extended sequence numbers.
     pub fn sequence_numbers(id: SequenceNumbersId) -> Self {
         Self::plain(TransformType::SequenceNumbers, id.into())
@@ -91,7 +96,10 @@ impl std::fmt::Display for Transform {
             TransformType::Integrity => write!(out, "{}", IntegrityId::from(self.id))?,
             TransformType::KeyExchange => write!(out, "{}", KeyExchangeId::from(self.id))?,
             TransformType::SequenceNumbers => write!(out, "{}", SequenceNumbersId::from(self.id))?,
-            TransformType::Other(other) => write!(out, "type {other} id {}", self.id)?,
+            additional if TransformType::ADDITIONAL.contains(&additional) => {
+                write!(out, "{additional}_{}", KeyExchangeId::from(self.id))?;
+            }
+            other => write!(out, "type {} id {}", u8::from(other), self.id)?,
         }
         if let Some(bits) = self.key_length {
             write!(out, "_{bits}")?;
