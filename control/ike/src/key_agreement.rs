@@ -5,7 +5,7 @@
 //! needed: one kind of secret to keep and to wipe.
 
 use crate::config::Group;
-use crate::crypto::{BadPublicValue, Drbg, PrivateKey, SharedSecret};
+use crate::crypto::{BadPublicValue, Drbg, PrivateKey, SharedSecret, respond};
 use crate::want::AnswerError;
 use core::fmt;
 use zeroize::Zeroizing;
@@ -32,25 +32,30 @@ pub(crate) enum Task {
 
 /// What a key agreement yields.
 pub struct KeyAgreed {
-    /// Our public value; empty after `Agree`.
+    /// Our public value; empty after `Agree`, and where the peer's value is none.
     pub(crate) public: Vec<u8>,
     /// The shared secret, or that the peer's value is none; `None` after `Generate`.
     pub(crate) shared: Option<Result<SharedSecret, BadPublicValue>>,
 }
 
 impl KeyAgreement {
-    /// Computes it: some ten microseconds for Curve25519, a millisecond for MODP. A bad value of the peer is
+    /// Computes it: some ten microseconds for Curve25519, a hundred for ML-KEM, a millisecond for MODP. A bad value of the peer is
     /// an answer, not an error; errors are a broken machine.
     pub fn perform(self) -> Result<KeyAgreed, AnswerError> {
         let mut random = Drbg::new(self.seed.as_slice());
-        let private = PrivateKey::generate(self.group, &mut random).map_err(broken)?;
+        let mut private = || PrivateKey::generate(self.group, &mut random).map_err(broken);
         match self.task {
-            Task::Generate => Ok(KeyAgreed { public: private.public().map_err(broken)?, shared: None }),
-            Task::Agree { peer } => Ok(KeyAgreed { public: Vec::new(), shared: Some(private.agree(&peer)) }),
-            Task::Respond { peer } => Ok(KeyAgreed {
-                public: private.public().map_err(broken)?,
-                shared: Some(private.agree(&peer)),
-            }),
+            Task::Generate => Ok(KeyAgreed { public: private()?.public().map_err(broken)?, shared: None }),
+            Task::Agree { peer } => {
+                Ok(KeyAgreed { public: Vec::new(), shared: Some(private()?.agree(&peer)) })
+            }
+            Task::Respond { peer } => {
+                let (public, shared) = match respond(self.group, &peer, &mut random).map_err(broken)? {
+                    Ok((public, shared)) => (public, Ok(shared)),
+                    Err(bad) => (Vec::new(), Err(bad)),
+                };
+                Ok(KeyAgreed { public, shared: Some(shared) })
+            }
         }
     }
 }

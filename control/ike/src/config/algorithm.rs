@@ -112,9 +112,27 @@ pub enum Group {
     X25519,
 }
 
+    /// ML-KEM-512 (35, FIPS 203, draft-ietf-ipsecme-ikev2-mlkem).
+    MlKem512,
+    /// ML-KEM-768 (36).
+    MlKem768,
+    /// ML-KEM-1024 (37).
+    MlKem1024,
 impl Group {
     /// The transform ID of type 4 (KE), as it also stands in a KE payload.
     pub fn transform_id(self) -> u16 {
+    /// Every method, in the order of their numbers.
+    pub const ALL: [Group; 8] = [
+        Group::Modp2048,
+        Group::EcpP256,
+        Group::EcpP384,
+        Group::EcpP521,
+        Group::X25519,
+        Group::MlKem512,
+        Group::MlKem768,
+        Group::MlKem1024,
+    ];
+
         match self {
             Group::Modp2048 => 14,
             Group::EcpP256 => 19,
@@ -123,12 +141,13 @@ impl Group {
             Group::X25519 => 31,
         }
     }
+            Group::MlKem512 => 35,
+            Group::MlKem768 => 36,
+            Group::MlKem1024 => 37,
 
     /// The group with this transform ID, if we know it.
     pub fn from_transform_id(id: u16) -> Option<Group> {
-        [Group::Modp2048, Group::EcpP256, Group::EcpP384, Group::EcpP521, Group::X25519]
-            .into_iter()
-            .find(|group| group.transform_id() == id)
+        Group::ALL.into_iter().find(|group| group.transform_id() == id)
     }
 }
 

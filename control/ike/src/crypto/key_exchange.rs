@@ -1,6 +1,9 @@
 //! Key exchange: private keys from the caller's randomness, public values as they stand in KE
 //! payloads (RFC 7296 §3.4, RFC 5903 §7, RFC 8031 §3.1), and agreement with the peer's value checked
 //! as RFC 6989 demands.
+//!
+//! Key encapsulation ([`super::mlkem`]) is of the same shape, but not the same on both sides: the responder has no
+//! private key, it answers what the initiator sent ([`respond`]).
 
 use std::fmt;
 
@@ -9,8 +12,9 @@ use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::random::Random;
-use super::{Secret, modp};
+use super::{Secret, mlkem, modp};
 use crate::config::Group;
+use crate::want::Role;
 
 /// First octet of an uncompressed point (SEC 1 §2.3.3), which RFC 5903 leaves away.
 const UNCOMPRESSED: u8 = 4;
@@ -31,6 +35,7 @@ pub struct PrivateKey {
 enum Inner {
     Curve(agreement::PrivateKey),
     Modp(modp::Exponent),
+    Encapsulation(Box<dyn mlkem::DecapsulationKey>),
 }
 
 /// The peer's public value is not one of its method: the peer's fault, answered with INVALID_SYNTAX
@@ -53,6 +58,12 @@ pub enum BadPublicValue {
         /// The method.
         group: Group,
     },
+    /// An encapsulation key with a coefficient that is not below the modulus (FIPS 203 §7.2).
+    #[error("{group:?} encapsulation key is malformed")]
+    Malformed {
+        /// The method.
+        group: Group,
+    },
 }
 
 /// No private key could be made: the random source repeats itself or yields only zeros or ones. Our
@@ -67,15 +78,32 @@ pub struct NoPrivateKey {
 }
 
 impl Group {
-    /// Octets of a public value in a KE payload.
-    pub fn public_length(self) -> usize {
-        match self {
-            Self::Modp2048 => modp::LENGTH,
-            Self::EcpP256 => 64,
-            Self::EcpP384 => 96,
-            Self::EcpP521 => 132,
-            Self::X25519 => 32,
+    /// Octets of the public value that this side puts into its KE payload.
+    pub fn public_length(self, of: Role) -> usize {
+        match (self, self.encapsulation(), of) {
+            (_, Some(set), Role::Initiator) => set.encapsulation_key_length(),
+            (_, Some(set), Role::Responder) => set.ciphertext_length(),
+            (Self::EcpP256, ..) => 64,
+            (Self::EcpP384, ..) => 96,
+            (Self::EcpP521, ..) => 132,
+            (Self::X25519, ..) => 32,
+            _ => modp::LENGTH,
         }
+    }
+
+    fn encapsulation(self) -> Option<mlkem::ParameterSet> {
+        match self {
+            Self::MlKem512 => Some(mlkem::ParameterSet::MlKem512),
+            Self::MlKem768 => Some(mlkem::ParameterSet::MlKem768),
+            Self::MlKem1024 => Some(mlkem::ParameterSet::MlKem1024),
+            _ => None,
+        }
+    }
+
+    /// The peer's value, if it is as long as that side's has to be.
+    fn check_length(self, value: &[u8], of: Role) -> Result<(), BadPublicValue> {
+        let (group, length, expected) = (self, value.len(), self.public_length(of));
+        if length == expected { Ok(()) } else { Err(BadPublicValue::Length { group, length, expected }) }
     }
 
     fn curve(self) -> Option<Curve> {
@@ -85,7 +113,7 @@ impl Group {
             // 521 bits: one bit of the first of 66 octets.
             Self::EcpP521 => (&ECDH_P521, 66, 0x01),
             Self::X25519 => (&X25519, 32, 0xff),
-            Self::Modp2048 => return None,
+            Self::Modp2048 | Self::MlKem512 | Self::MlKem768 | Self::MlKem1024 => return None,
         };
         Some(Curve { algorithm, scalar, mask })
     }
@@ -113,9 +141,12 @@ impl Curve {
 impl PrivateKey {
     /// A fresh private key. The same random octets give the same key.
     pub fn generate(group: Group, random: &mut dyn Random) -> Result<Self, NoPrivateKey> {
-        let inner = match group.curve() {
-            None => Inner::Modp(modp::Exponent::generate(random)),
-            Some(curve) => Inner::Curve(curve.generate(random).ok_or(NoPrivateKey { group, draws: DRAWS })?),
+        let inner = match (group.curve(), group.encapsulation()) {
+            (Some(curve), _) => {
+                Inner::Curve(curve.generate(random).ok_or(NoPrivateKey { group, draws: DRAWS })?)
+            }
+            (None, Some(set)) => Inner::Encapsulation(set.generate(random)),
+            (None, None) => Inner::Modp(modp::Exponent::generate(random)),
         };
         Ok(Self { group, inner })
     }
@@ -129,6 +160,7 @@ impl PrivateKey {
     pub fn public(&self) -> Result<Vec<u8>, NoPrivateKey> {
         match &self.inner {
             Inner::Modp(exponent) => Ok(exponent.public()),
+            Inner::Encapsulation(key) => Ok(key.encapsulation_key()),
             Inner::Curve(key) => {
                 let public =
                     key.compute_public_key().map_err(|_| NoPrivateKey { group: self.group, draws: 1 })?;
@@ -144,18 +176,38 @@ impl PrivateKey {
     }
 
     /// The secret shared with whoever sent this public value; refuses values RFC 6989 §2 and RFC
-    /// 8031 §3.2 do not let pass.
+    /// 8031 §3.2 do not let pass. Of a key encapsulation it is the responder's value.
     pub fn agree(&self, peer: &[u8]) -> Result<SharedSecret, BadPublicValue> {
-        let (group, length, expected) = (self.group, peer.len(), self.group.public_length());
-        if length != expected {
-            return Err(BadPublicValue::Length { group, length, expected });
-        }
+        let group = self.group;
+        group.check_length(peer, Role::Responder)?;
         let secret = match &self.inner {
             Inner::Modp(exponent) => peer.try_into().ok().and_then(|value| exponent.agree(value)),
             Inner::Curve(key) => agree_on_curve(group, key, peer),
+            Inner::Encapsulation(key) => key.decapsulate(peer),
         };
         secret.map(SharedSecret).ok_or(BadPublicValue::OutsideGroup { group })
     }
+}
+
+/// Our public value and the secret it shares with the initiator's.
+pub type Responded = (Vec<u8>, SharedSecret);
+
+/// The responder's whole part in an exchange: an answer to the initiator's public value, or that this is none.
+pub fn respond(
+    group: Group,
+    peer: &[u8],
+    random: &mut dyn Random,
+) -> Result<Result<Responded, BadPublicValue>, NoPrivateKey> {
+    if let Some(set) = group.encapsulation() {
+        let answer = group.check_length(peer, Role::Initiator).and_then(|()| {
+            let made = set.encapsulate(peer, random).ok_or(BadPublicValue::Malformed { group });
+            made.map(|(ciphertext, secret)| (ciphertext, SharedSecret(secret)))
+        });
+        return Ok(answer);
+    }
+    let private = PrivateKey::generate(group, random)?;
+    let public = private.public()?;
+    Ok(private.agree(peer).map(|secret| (public, secret)))
 }
 
 /// aws-lc checks that a point lies on its curve and is not the one at infinity. The secret is the x

@@ -99,11 +99,52 @@ fn both_sides_agree_and_a_seed_gives_its_key_again() {
             let make = |side: u8| PrivateKey::generate(group, &mut Drbg::new(&[seed, side])).unwrap();
             let (a, b) = (make(1), make(2));
             let (public_a, public_b) = (a.public().unwrap(), b.public().unwrap());
-            assert_eq!(public_a.len(), group.public_length());
+            assert_eq!(public_a.len(), group.public_length(Role::Initiator));
             assert_eq!(a.agree(&public_b).unwrap().as_bytes(), b.agree(&public_a).unwrap().as_bytes());
             assert_eq!(make(1).public().unwrap(), public_a);
             assert_ne!(public_a, public_b);
         }
+    }
+}
+
+const ENCAPSULATIONS: [Group; 3] = [Group::MlKem512, Group::MlKem768, Group::MlKem1024];
+
+/// Whatever the method, the responder's answer gives both sides one secret, and a seed its answer again.
+#[test]
+fn a_responder_agrees_with_its_initiator() {
+    for group in ALL.into_iter().chain(ENCAPSULATIONS) {
+        let initiator = PrivateKey::generate(group, &mut Drbg::new(b"initiator")).unwrap();
+        let public = initiator.public().unwrap();
+        assert_eq!(public.len(), group.public_length(Role::Initiator));
+        let answer = || respond(group, &public, &mut Drbg::new(b"responder")).unwrap().unwrap();
+        let (value, secret) = answer();
+        assert_eq!(value.len(), group.public_length(Role::Responder));
+        assert_eq!(initiator.agree(&value).unwrap().as_bytes(), secret.as_bytes());
+        assert_eq!(answer().0, value);
+        for length in [0, public.len() - 1, public.len() + 1] {
+            let mut other = public.clone();
+            other.resize(length, 0);
+            let refused = respond(group, &other, &mut Drbg::new(b"responder")).unwrap().map(|_| ());
+            assert!(matches!(refused, Err(BadPublicValue::Length { .. })), "{group:?} {length}");
+        }
+        for length in [0, value.len() - 1, value.len() + 1] {
+            let mut other = value.clone();
+            other.resize(length, 0);
+            assert!(
+                matches!(initiator.agree(&other), Err(BadPublicValue::Length { .. })),
+                "{group:?} {length}"
+            );
+        }
+    }
+}
+
+/// draft-ietf-ipsecme-ikev2-mlkem: the modulus check of FIPS 203 §7.2 is the receiver's duty.
+#[test]
+fn encapsulation_keys_that_are_not_reduced_are_refused() {
+    for group in ENCAPSULATIONS {
+        let key = vec![0xff; group.public_length(Role::Initiator)];
+        let refused = respond(group, &key, &mut Drbg::new(b"seed")).unwrap().map(|_| ());
+        assert_eq!(refused, Err(BadPublicValue::Malformed { group }));
     }
 }
 

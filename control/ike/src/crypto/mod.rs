@@ -2,8 +2,8 @@
 //!
 //! Everything here is a function of its arguments: random octets come from a [`Random`], private
 //! signature keys stay with the caller (which is asked to sign the octets of [`auth`]), and there is
-//! no X.509. Primitives are aws-lc's, except MODP exponentiation (crypto-bigint) and AES-GCM
-//! (`ravelin-gcm`). What the algorithms are called is said in [`crate::config`].
+//! no X.509. Primitives are aws-lc's, except MODP exponentiation (crypto-bigint), ML-KEM (ml-kem) and
+//! AES-GCM (`ravelin-gcm`). What the algorithms are called is said in [`crate::config`].
 //!
 //! Order of use in an exchange: [`negotiate`] a suite, [`PrivateKey::agree`], [`IkeKeys::derive`],
 //! [`Protection::new`], then [`auth`]; [`EspKeyPair::derive`] for each Child SA.
@@ -15,6 +15,7 @@ mod fragment;
 mod key_exchange;
 mod keys;
 mod keyword;
+mod mlkem;
 mod modp;
 mod nat;
 pub mod negotiate;
@@ -30,7 +31,7 @@ mod suite;
 pub use cookie::{CookieJar, CookieRefused, Initiator};
 pub use drbg::Drbg;
 pub use fragment::{Fragment, Progress, Reassembly, Unwanted};
-pub use key_exchange::{BadPublicValue, NoPrivateKey, PrivateKey, SharedSecret};
+pub use key_exchange::{BadPublicValue, NoPrivateKey, PrivateKey, Responded, SharedSecret, respond};
 pub use keys::{EspKeyPair, IkeKeys, Nonces};
 pub use keyword::BadProposal;
 pub use nat::nat_detection_hash;
