@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use ravelin_gcm::{Kernel, Key, Seal, seal_burst};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{
-    Auth, ChildConfig, ChildId, ChildLifetime, Connection, ConnectionId, DeadPeer, Encryption, EngineConfig,
-    EspProposal, Fragmentation, Group, Identity, IdentityMatch, IkeLifetime, IkeProposal, InitialContact,
-    NatTraversal, Prf, RemoteAddress, RemoteAuth, Selector,
+    AdditionalGroups, Auth, ChildConfig, ChildId, ChildLifetime, Connection, ConnectionId, DeadPeer,
+    Encryption, EngineConfig, EspProposal, Fragmentation, Group, Identity, IdentityMatch, IkeLifetime,
+    IkeProposal, InitialContact, NatTraversal, Prf, RemoteAddress, RemoteAuth, Selector,
 };
 use ravelin_ike::crypto::auth::SignedOctets;
 use ravelin_ike::crypto::{Drbg, IkeKeys, IkeSuite, Nonces, PrivateKey};
@@ -29,6 +29,7 @@ const SUITE: IkeSuite = IkeSuite {
     integrity: None,
     prf: Prf::HmacSha256,
     group: Group::X25519,
+    additional: AdditionalGroups::NONE,
 };
 
 /// Host 1 is the engine's, 2 the peer's, others are strangers'.
@@ -58,6 +59,7 @@ fn connection() -> Connection {
             integrity: vec![],
             prf: vec![Prf::HmacSha256],
             groups: vec![Group::X25519],
+            additional: AdditionalGroups::NONE,
         }],
         children: vec![child(1), child(2)],
         max_children: 4,
@@ -82,6 +84,7 @@ fn child(number: u8) -> ChildConfig {
             encryption: vec![Encryption::AesGcm128],
             integrity: vec![],
             groups: vec![],
+            additional: AdditionalGroups::NONE,
             extended_sequence: vec![true, false],
         }],
         lifetime: ChildLifetime::default(),

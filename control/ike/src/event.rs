@@ -3,7 +3,9 @@
 //! Events inform (status, routes, logs, retries). The data plane is not steered by them but by
 //! [`crate::want::Want`]s.
 
-use crate::config::{ChildId, ConnectionId, Encryption, Group, Identity, Integrity, Prf, Selector};
+use crate::config::{
+    AdditionalGroups, ChildId, ConnectionId, Encryption, Group, Identity, Integrity, Prf, Selector,
+};
 use crate::error::Failure;
 use crate::id::{ChildSaId, IkeId};
 use crate::recorder::Attempt;
@@ -37,6 +39,8 @@ pub struct IkeSuite {
     pub prf: Prf,
     /// Key exchange.
     pub group: Group,
+    /// Key exchanges that followed it.
+    pub additional: AdditionalGroups,
 }
 
 /// What happened.

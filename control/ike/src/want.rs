@@ -8,7 +8,8 @@
 //! enough to undo it.
 
 use crate::config::{
-    ChildId, ConnectionId, Encryption, Group, Identity, Integrity, Selector, SignatureScheme,
+    AdditionalGroups, ChildId, ConnectionId, Encryption, Group, Identity, Integrity, Selector,
+    SignatureScheme,
 };
 use crate::id::{ChildSaId, IkeId, Ticket};
 use crate::key_agreement::{KeyAgreed, KeyAgreement};
@@ -211,6 +212,8 @@ pub struct EspSuite {
     pub integrity: Option<Integrity>,
     /// Group of its own key exchange, if it had one.
     pub group: Option<Group>,
+    /// Key exchanges that followed it.
+    pub additional: AdditionalGroups,
     /// 64-bit sequence numbers.
     pub extended_sequence: bool,
 }

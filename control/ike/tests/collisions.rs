@@ -6,7 +6,9 @@
 mod harness;
 
 use harness::{World, connected, kind, settings};
-use ravelin_ike::config::{ChildId, ConnectionId, Encryption, Group, IkeProposal, Prf, RemoteAddress};
+use ravelin_ike::config::{
+    AdditionalGroups, ChildId, ConnectionId, Encryption, Group, IkeProposal, Prf, RemoteAddress,
+};
 use ravelin_ike::input::Command;
 use ravelin_ike::want::Role;
 
@@ -352,6 +354,7 @@ fn a_peer_without_the_rule_is_not_left_with_both() {
             integrity: vec![],
             prf: vec![Prf::HmacSha256],
             groups: vec![Group::X25519],
+            additional: AdditionalGroups::NONE,
         };
         let (first, second) = (suite(Encryption::AesGcm256), suite(Encryption::AesGcm128));
         // Our own call offers what only one of the peer's connections takes, then we take what the other one offers.

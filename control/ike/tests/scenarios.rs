@@ -7,8 +7,8 @@ mod harness;
 use harness::{Dice, World, address, connected, kind, pair, settings};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{
-    Auth, ChildId, Connection, DeadPeer, Encryption, EngineConfig, Group, Identity, IkeProposal, Prf,
-    RemoteAddress, Retransmission, Selector,
+    AdditionalGroups, Auth, ChildId, Connection, DeadPeer, Encryption, EngineConfig, Group, Identity,
+    IkeProposal, Prf, RemoteAddress, Retransmission, Selector,
 };
 use ravelin_ike::error::Failure;
 use ravelin_ike::event::Event;
@@ -79,7 +79,13 @@ fn a_responder_that_cannot_prove_itself_is_told() {
 }
 
 fn proposal(encryption: Encryption, groups: Vec<Group>) -> IkeProposal {
-    IkeProposal { encryption: vec![encryption], integrity: vec![], prf: vec![Prf::HmacSha256], groups }
+    IkeProposal {
+        encryption: vec![encryption],
+        integrity: vec![],
+        prf: vec![Prf::HmacSha256],
+        groups,
+        additional: AdditionalGroups::NONE,
+    }
 }
 
 #[test]

@@ -322,12 +322,13 @@ impl<P: Pool> Core<P> {
 
 /// The algorithms of an IKE SA as an operator would configure them.
 fn keywords(suite: &IkeSuite) -> String {
-    let IkeSuite { encryption, integrity, prf, group } = *suite;
+    let IkeSuite { encryption, integrity, prf, group, additional } = *suite;
     let proposal = IkeProposal {
         encryption: vec![encryption],
         integrity: integrity.into_iter().collect(),
         prf: vec![prf],
         groups: vec![group],
+        additional,
     };
     proposal.to_string()
 }

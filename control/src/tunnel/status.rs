@@ -258,7 +258,7 @@ fn stranger(attempt: &ravelin_ike::recorder::Attempt) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ravelin_ike::config::{Encryption, Group, Identity, Prf};
+    use ravelin_ike::config::{AdditionalGroups, Encryption, Group, Identity, Prf};
     use ravelin_ike::want::{Path, Role};
 
     fn up(ike: u64) -> Event {
@@ -274,6 +274,7 @@ mod tests {
                 integrity: None,
                 prf: Prf::HmacSha256,
                 group: Group::X25519,
+                additional: AdditionalGroups::NONE,
             },
             path: Path {
                 instance: 0,

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use libfuzzer_sys::fuzz_target;
 use ravelin_gcm::{Kernel, Key, Seal, seal_burst};
-use ravelin_ike::config::{Encryption, Group, Prf};
+use ravelin_ike::config::{AdditionalGroups, Encryption, Group, Prf};
 use ravelin_ike::crypto::{IkeKeys, IkeSuite, Progress, Protection, Reassembly};
 use ravelin_ike::want::Role;
 use ravelin_ike::wire::{
@@ -149,6 +149,7 @@ fn protection() -> Protection {
         prf: Prf::HmacSha256,
         group: Group::X25519,
     };
+        additional: AdditionalGroups::NONE,
     let key = |octet: u8, length: usize| Zeroizing::new(vec![octet; length]);
     let keys = IkeKeys {
         sk_d: key(1, 32),

@@ -10,7 +10,7 @@
 mod written;
 
 use libfuzzer_sys::fuzz_target;
-use ravelin_ike::config::{Encryption, Group, Prf};
+use ravelin_ike::config::{AdditionalGroups, Encryption, Group, Prf};
 use ravelin_ike::crypto::{IkeKeys, IkeSuite, Protection, signature};
 use ravelin_ike::want::Role;
 use ravelin_ike::wire::{ExchangeType, Flags, Header, IkeSpi, Message, Outer, parse_chain};
@@ -45,6 +45,7 @@ fn side(role: Role) -> Protection {
         integrity: None,
         prf: Prf::HmacSha256,
         group: Group::X25519,
+        additional: AdditionalGroups::NONE,
     };
     let key = |octet: u8, length: usize| Zeroizing::new(vec![octet; length]);
     let keys = IkeKeys {

@@ -3,6 +3,8 @@
 //! Only algorithms that the engine and the data plane can carry out have a name here, so an offer can
 //! never promise what we cannot keep. What the peer offers beyond these is ignored, not an error.
 
+use super::AdditionalGroups;
+
 /// Encryption for an IKE SA or a CHILD_SA; key lengths in bits are part of the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Encryption {
@@ -97,7 +99,7 @@ impl Prf {
     }
 }
 
-/// Key exchange method ("Diffie-Hellman group", transform type 4).
+/// Key exchange method ("Diffie-Hellman group", transform type 4; for additional exchanges types 6 to 12).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Group {
     /// 2048-bit MODP (14, RFC 3526).
@@ -110,17 +112,15 @@ pub enum Group {
     EcpP521,
     /// Curve25519 (31, RFC 8031).
     X25519,
-}
-
     /// ML-KEM-512 (35, FIPS 203, draft-ietf-ipsecme-ikev2-mlkem).
     MlKem512,
     /// ML-KEM-768 (36).
     MlKem768,
     /// ML-KEM-1024 (37).
     MlKem1024,
+}
+
 impl Group {
-    /// The transform ID of type 4 (KE), as it also stands in a KE payload.
-    pub fn transform_id(self) -> u16 {
     /// Every method, in the order of their numbers.
     pub const ALL: [Group; 8] = [
         Group::Modp2048,
@@ -133,17 +133,19 @@ impl Group {
         Group::MlKem1024,
     ];
 
+    /// The transform ID of type 4 (KE), as it also stands in a KE payload.
+    pub fn transform_id(self) -> u16 {
         match self {
             Group::Modp2048 => 14,
             Group::EcpP256 => 19,
             Group::EcpP384 => 20,
             Group::EcpP521 => 21,
             Group::X25519 => 31,
-        }
-    }
             Group::MlKem512 => 35,
             Group::MlKem768 => 36,
             Group::MlKem1024 => 37,
+        }
+    }
 
     /// The group with this transform ID, if we know it.
     pub fn from_transform_id(id: u16) -> Option<Group> {
@@ -245,6 +247,8 @@ pub struct IkeProposal {
     pub prf: Vec<Prf>,
     /// Key exchange methods; never empty. The first of the first proposal is the one we send a KE for.
     pub groups: Vec<Group>,
+    /// What follows the first key exchange, by whichever of `groups` that is done, none of which is among these.
+    pub additional: AdditionalGroups,
 }
 
 /// One proposal for a CHILD_SA protected by ESP.
@@ -257,6 +261,8 @@ pub struct EspProposal {
     /// Groups for perfect forward secrecy in CREATE_CHILD_SA; empty means none. Never part of the offer in
     /// IKE_AUTH, which has no KE payload (RFC 7296 §1.2).
     pub groups: Vec<Group>,
+    /// What follows the first key exchange, by whichever of `groups` that is done, none of which is among these.
+    pub additional: AdditionalGroups,
     /// Extended sequence numbers we accept, preferred first; `[false]` means 32-bit numbers only.
     pub extended_sequence: Vec<bool>,
 }

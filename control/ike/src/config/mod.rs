@@ -3,12 +3,14 @@
 //! These are plain values, already validated by the caller's planner; the engine compares and obeys them.
 //! A changed connection applies to SAs and rekeys negotiated after the change, never to established ones.
 
+pub mod additional;
 pub mod algorithm;
 pub mod child;
 pub mod connection;
 pub mod engine;
 pub mod selector;
 
+pub use additional::AdditionalGroups;
 pub use algorithm::{
     Encryption, EspProposal, Group, HashAlgorithm, IkeProposal, Integrity, Prf, SignatureScheme,
 };

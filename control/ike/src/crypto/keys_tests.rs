@@ -5,7 +5,7 @@ use aws_lc_rs::digest;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::config::{Encryption, Group, Integrity};
+use crate::config::{AdditionalGroups, Encryption, Group, Integrity};
 use crate::crypto::prf::tests::hex;
 
 /// HMAC straight from RFC 2104.
@@ -71,7 +71,8 @@ fn suites() -> Vec<IkeSuite> {
             (Encryption::AesCbc128, Some(Integrity::HmacSha256)),
             (Encryption::AesCbc256, Some(Integrity::HmacSha512)),
         ] {
-            suites.push(IkeSuite { encryption, integrity, prf, group: Group::X25519 });
+            let (group, additional) = (Group::X25519, AdditionalGroups::NONE);
+            suites.push(IkeSuite { encryption, integrity, prf, group, additional });
         }
     }
     suites
@@ -132,6 +133,7 @@ fn child_keys_go_initiator_first_and_encryption_first() {
                 .map(|key| key.to_vec());
             assert_eq!(flat.concat(), expected);
             assert_eq!(flat.map(|key| key.len()), [16, 48, 16, 48]);
+        additional: AdditionalGroups::NONE,
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Proposals as the operator writes them: keywords joined by dashes, as "aes256gcm16-prfsha384-ecp384"
-//! or "aes128-sha256-modp2048". Several keywords of a kind are alternatives, the first preferred.
+//! or "aes128-sha256-modp2048". Several keywords of a kind are alternatives, the first preferred. Key
+//! exchanges that follow each other (RFC 9370) are joined by plus signs, as "x25519+mlkem768".
 
 use std::fmt;
 use std::str::FromStr;
 
-use crate::config::{Encryption, EspProposal, Group, IkeProposal, Integrity, Prf};
+use crate::config::{AdditionalGroups, Encryption, EspProposal, Group, IkeProposal, Integrity, Prf};
 
 /// The operator's slip in a proposal, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +32,20 @@ pub enum BadProposal {
         /// The words for it.
         known: String,
     },
+    /// Key exchanges joined that are more than eight, or one of them twice.
+    #[error("\"{keyword}\": up to eight different key exchanges follow each other")]
+    NotSuccessive {
+        /// The words.
+        keyword: String,
+    },
+    /// Alternatives with different successors: transform types are chosen independently (RFC 7296 §3.3).
+    #[error("\"{one}\" and \"{other}\" go on differently and cannot share a proposal: write two")]
+    Diverging {
+        /// One of them.
+        one: String,
+        /// Another one.
+        other: String,
+    },
     /// AES-GCM and AES-CBC in one proposal (RFC 7296 §3.3 forbids it).
     #[error("AES-GCM and AES-CBC cannot share a proposal: write two")]
     Mixed,
@@ -50,8 +65,14 @@ enum Word {
     Encryption(Encryption),
     Integrity(Integrity),
     Prf(Prf),
-    Group(Group),
+    /// A key exchange and those that follow it.
+    Group(Group, AdditionalGroups),
     ExtendedSequence(bool),
+}
+
+/// A key exchange that none follows.
+const fn alone(group: Group) -> Word {
+    Word::Group(group, AdditionalGroups::NONE)
 }
 
 /// Every word, its canonical spelling first, with other spellings accepted.
@@ -67,11 +88,14 @@ const WORDS: &[(Word, &str, &[&str])] = &[
     (Word::Prf(Prf::HmacSha256), "prfsha256", &[]),
     (Word::Prf(Prf::HmacSha384), "prfsha384", &[]),
     (Word::Prf(Prf::HmacSha512), "prfsha512", &[]),
-    (Word::Group(Group::X25519), "x25519", &["curve25519"]),
-    (Word::Group(Group::EcpP256), "ecp256", &[]),
-    (Word::Group(Group::EcpP384), "ecp384", &[]),
-    (Word::Group(Group::EcpP521), "ecp521", &[]),
-    (Word::Group(Group::Modp2048), "modp2048", &[]),
+    (alone(Group::X25519), "x25519", &["curve25519"]),
+    (alone(Group::EcpP256), "ecp256", &[]),
+    (alone(Group::EcpP384), "ecp384", &[]),
+    (alone(Group::EcpP521), "ecp521", &[]),
+    (alone(Group::Modp2048), "modp2048", &[]),
+    (alone(Group::MlKem512), "mlkem512", &[]),
+    (alone(Group::MlKem768), "mlkem768", &[]),
+    (alone(Group::MlKem1024), "mlkem1024", &[]),
     (Word::ExtendedSequence(true), "esn", &[]),
     (Word::ExtendedSequence(false), "noesn", &[]),
 ];
@@ -91,10 +115,10 @@ impl FromStr for IkeProposal {
         if prf.is_empty() {
             prf = integrity.iter().map(|integrity| prf_like(*integrity)).collect();
         }
-        let groups: Vec<Group> = words.iter().filter_map(Word::group).collect();
+        let (groups, additional) = key_exchanges(&words)?;
         require(!prf.is_empty(), "pseudorandom function", |word| word.prf().is_some())?;
         require(!groups.is_empty(), "key exchange method", |word| word.group().is_some())?;
-        Ok(Self { encryption, integrity, prf, groups })
+        Ok(Self { encryption, integrity, prf, groups, additional })
     }
 }
 
@@ -106,12 +130,12 @@ impl FromStr for EspProposal {
     fn from_str(text: &str) -> Result<Self, BadProposal> {
         let words = words(text, ESP)?;
         let (encryption, integrity) = ciphers(&words)?;
-        let groups = words.iter().filter_map(Word::group).collect();
+        let (groups, additional) = key_exchanges(&words)?;
         let mut extended_sequence: Vec<bool> = words.iter().filter_map(Word::extended_sequence).collect();
         if extended_sequence.is_empty() {
             extended_sequence.push(false);
         }
-        Ok(Self { encryption, integrity, groups, extended_sequence })
+        Ok(Self { encryption, integrity, groups, additional, extended_sequence })
     }
 }
 
@@ -122,7 +146,7 @@ impl fmt::Display for IkeProposal {
         let words = self.encryption.iter().map(|e| Word::Encryption(*e));
         let words = words.chain(self.integrity.iter().map(|i| Word::Integrity(*i)));
         let words = words.chain(prf.map(|prf| Word::Prf(*prf)));
-        write_words(out, words.chain(self.groups.iter().map(|group| Word::Group(*group))))
+        write_words(out, words.chain(self.groups.iter().map(|group| Word::Group(*group, self.additional))))
     }
 }
 
@@ -131,7 +155,7 @@ impl fmt::Display for EspProposal {
         let esn = Some(&self.extended_sequence).filter(|esn| ***esn != [false]).into_iter().flatten();
         let words = self.encryption.iter().map(|e| Word::Encryption(*e));
         let words = words.chain(self.integrity.iter().map(|i| Word::Integrity(*i)));
-        let words = words.chain(self.groups.iter().map(|group| Word::Group(*group)));
+        let words = words.chain(self.groups.iter().map(|group| Word::Group(*group, self.additional)));
         write_words(out, words.chain(esn.map(|esn| Word::ExtendedSequence(*esn))))
     }
 }
@@ -150,15 +174,25 @@ impl Word {
     }
 
     fn group(&self) -> Option<Group> {
-        if let Self::Group(group) = self { Some(*group) } else { None }
+        if let Self::Group(group, _) = self { Some(*group) } else { None }
     }
 
     fn extended_sequence(&self) -> Option<bool> {
         if let Self::ExtendedSequence(extended) = self { Some(*extended) } else { None }
     }
 
+    /// Its canonical spelling, without what follows a key exchange.
     fn keyword(self) -> &'static str {
-        WORDS.iter().find(|(word, ..)| *word == self).map_or("?", |(_, keyword, _)| keyword)
+        let bare = self.group().map_or(self, alone);
+        WORDS.iter().find(|(word, ..)| *word == bare).map_or("?", |(_, keyword, _)| keyword)
+    }
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.keyword())?;
+        let Self::Group(_, additional) = self else { return Ok(()) };
+        additional.iter().try_for_each(|group| write!(out, "+{}", alone(group).keyword()))
     }
 }
 
@@ -166,19 +200,50 @@ impl Word {
 fn words(text: &str, allowed: fn(&Word) -> bool) -> Result<Vec<Word>, BadProposal> {
     let mut words = Vec::new();
     for keyword in text.split('-').map(str::trim) {
-        let spelled = |(_, canonical, others): &&(Word, &str, &[&str])| {
-            canonical.eq_ignore_ascii_case(keyword)
-                || others.iter().any(|other| other.eq_ignore_ascii_case(keyword))
+        let word = match keyword.split_once('+') {
+            None => word(keyword, allowed)?,
+            Some((first, rest)) => successive(keyword, first, rest)?,
         };
-        let found = WORDS.iter().find(spelled).map(|(word, ..)| *word).filter(allowed);
-        let unknown = || BadProposal::Unknown { keyword: keyword.to_owned(), known: known(allowed) };
-        let word = found.ok_or_else(unknown)?;
         if words.contains(&word) {
             return Err(BadProposal::Repeated { keyword: keyword.to_owned() });
         }
         words.push(word);
     }
     Ok(words)
+}
+
+fn word(keyword: &str, allowed: fn(&Word) -> bool) -> Result<Word, BadProposal> {
+    let spelled = |(_, canonical, others): &&(Word, &str, &[&str])| {
+        canonical.eq_ignore_ascii_case(keyword)
+            || others.iter().any(|other| other.eq_ignore_ascii_case(keyword))
+    };
+    let found = WORDS.iter().find(spelled).map(|(word, ..)| *word).filter(allowed);
+    found.ok_or_else(|| BadProposal::Unknown { keyword: keyword.to_owned(), known: known(allowed) })
+}
+
+/// Key exchanges that follow each other.
+fn successive(keyword: &str, first: &str, rest: &str) -> Result<Word, BadProposal> {
+    let group = |part: &str| word(part.trim(), |word| word.group().is_some());
+    let rest: Vec<Word> = rest.split('+').map(group).collect::<Result<_, _>>()?;
+    let rest: Vec<Group> = rest.iter().filter_map(Word::group).collect();
+    let first = group(first)?.group();
+    let word = first.and_then(|first| Some(Word::Group(first, AdditionalGroups::after(first, &rest)?)));
+    word.ok_or_else(|| BadProposal::NotSuccessive { keyword: keyword.to_owned() })
+}
+
+/// The key exchanges of a proposal, and what follows whichever is chosen.
+fn key_exchanges(words: &[Word]) -> Result<(Vec<Group>, AdditionalGroups), BadProposal> {
+    let successors =
+        |word: &Word| if let Word::Group(_, additional) = word { Some(*additional) } else { None };
+    let mut exchanges = words.iter().filter(|word| word.group().is_some());
+    let first = exchanges.next();
+    let additional = first.and_then(successors).unwrap_or_default();
+    match (first, exchanges.find(|word| successors(word) != Some(additional))) {
+        (Some(one), Some(other)) => {
+            Err(BadProposal::Diverging { one: one.to_string(), other: other.to_string() })
+        }
+        _ => Ok((words.iter().filter_map(Word::group).collect(), additional)),
+    }
 }
 
 fn ciphers(words: &[Word]) -> Result<(Vec<Encryption>, Vec<Integrity>), BadProposal> {
@@ -222,7 +287,7 @@ fn prf_like(integrity: Integrity) -> Prf {
 }
 
 fn write_words(out: &mut fmt::Formatter<'_>, words: impl Iterator<Item = Word>) -> fmt::Result {
-    let keywords: Vec<&str> = words.map(Word::keyword).collect();
+    let keywords: Vec<String> = words.map(|word| word.to_string()).collect();
     out.write_str(&keywords.join("-"))
 }
 
@@ -247,6 +312,7 @@ mod tests {
                 integrity: vec![],
                 prf: vec![Prf::HmacSha384],
                 groups: vec![Group::EcpP384, Group::X25519],
+                additional: AdditionalGroups::NONE,
             }
         );
         assert_eq!(
@@ -256,6 +322,7 @@ mod tests {
                 integrity: vec![Integrity::HmacSha256],
                 prf: vec![Prf::HmacSha256],
                 groups: vec![Group::Modp2048],
+                additional: AdditionalGroups::NONE,
             }
         );
         assert_eq!(
@@ -264,10 +331,23 @@ mod tests {
                 encryption: vec![Encryption::AesGcm256],
                 integrity: vec![],
                 groups: vec![Group::EcpP256],
+                additional: AdditionalGroups::NONE,
                 extended_sequence: vec![true, false],
             }
         );
         assert_eq!(esp("aes128gcm16").unwrap().extended_sequence, [false]);
+    }
+
+    /// RFC 9370: one word says which key exchanges follow each other.
+    #[test]
+    fn key_exchanges_that_follow_each_other_read_as_meant() {
+        let hybrid = ike("aes256gcm16-prfsha384-x25519+mlkem768-ECP384 + MLKEM768").unwrap();
+        assert_eq!(hybrid.groups, [Group::X25519, Group::EcpP384]);
+        assert_eq!(hybrid.additional.iter().collect::<Vec<_>>(), [Group::MlKem768]);
+        let three = esp("aes256gcm16-ecp384+mlkem1024+x25519").unwrap();
+        assert_eq!(three.groups, [Group::EcpP384]);
+        assert_eq!(three.additional.iter().collect::<Vec<_>>(), [Group::MlKem1024, Group::X25519]);
+        assert_eq!(ike("aes256gcm16-prfsha384-mlkem768").unwrap().groups, [Group::MlKem768]);
     }
 
     #[test]
@@ -288,6 +368,16 @@ mod tests {
             assert!(esp(bad).is_err(), "{bad}");
         }
         assert!(ike("aes128-sha256-ecp256-esn").is_err());
+        assert!(text(ike("aes256gcm16-prfsha384-x25519+mlkem999")).contains("\"mlkem999\""));
+        assert!(text(ike("aes256gcm16-prfsha384+mlkem768-x25519")).contains("\"prfsha384\""));
+        assert!(text(ike("aes256gcm16-prfsha384-x25519+x25519")).contains("different key exchanges"));
+        assert_eq!(
+            text(ike("aes256gcm16-prfsha384-x25519+mlkem768-x25519")),
+            "\"x25519+mlkem768\" and \"x25519\" go on differently and cannot share a proposal: write two"
+        );
+        for bad in ["x25519+", "+mlkem768", "x25519++mlkem768"] {
+            assert!(ike(&format!("aes256gcm16-prfsha384-{bad}")).is_err(), "{bad}");
+        }
     }
 
     #[test]
@@ -300,7 +390,9 @@ mod tests {
             ike("aes128-sha256-prfsha512-ecp521").unwrap().to_string(),
             "aes128-sha256-prfsha512-ecp521"
         );
-        for text in ["aes128gcm16", "aes256-sha384-ecp256-esn", "aes256gcm16-esn-noesn"] {
+        let hybrid = "aes256gcm16-prfsha384-x25519+mlkem768-ecp384+mlkem768";
+        assert_eq!(ike(hybrid).unwrap().to_string(), hybrid);
+        for text in ["aes128gcm16", "aes256-sha384-ecp256-esn", "aes256gcm16-ecp384+mlkem1024-esn-noesn"] {
             assert_eq!(esp(text).unwrap().to_string(), text);
         }
         for (word, canonical, others) in WORDS {

@@ -7,7 +7,7 @@
 use super::IkeSuite;
 pub use super::refusal::{Difference, NoProposalChosen};
 use super::refusal::{Missed, Nearest};
-use crate::config::{Encryption, EspProposal, Group, IkeProposal, Integrity, Prf};
+use crate::config::{AdditionalGroups, Encryption, EspProposal, Group, IkeProposal, Integrity, Prf};
 use crate::want::EspSuite;
 use crate::wire::{
     KeyExchangeId, Proposal, Protocol, SecurityAssociation, SequenceNumbersId, Spi, Transform, TransformType,
@@ -31,7 +31,7 @@ pub struct Chosen<S> {
 /// Which exchange a Child SA is negotiated in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChildExchange {
-    /// IKE_AUTH: no KE payload, so groups are neither offered nor looked at (RFC 7296 §1.2).
+    /// IKE_AUTH: no KE payload, so key exchanges are neither offered nor looked at (RFC 7296 §1.2).
     IkeAuth,
     /// CREATE_CHILD_SA: configured groups are demanded.
     CreateChildSa,
@@ -166,32 +166,44 @@ impl Need {
     }
 }
 
+/// What is wanted of additional key exchanges: NONE of those types that nothing is configured for.
+fn additional_needs(additional: AdditionalGroups) -> impl Iterator<Item = Need> {
+    let methods = additional.iter().map(Some).chain(std::iter::repeat(None));
+    TransformType::ADDITIONAL
+        .into_iter()
+        .zip(methods)
+        .map(|(kind, method)| Need::new(kind, method.map(|group| group.additional_transform(kind))))
+}
+
 fn wishes<P>(proposals: &[P], wish: impl Fn(&P) -> Wish) -> Vec<Wish> {
     proposals.iter().map(wish).collect()
 }
 
 fn ike_wish(proposal: &IkeProposal) -> Wish {
-    let needs = vec![
+    let mut needs = vec![
         Need::new(TransformType::Encryption, proposal.encryption.iter().map(|e| e.transform())),
         Need::new(TransformType::Integrity, proposal.integrity.iter().map(|i| i.transform())),
         Need::new(TransformType::PseudoRandomFunction, proposal.prf.iter().map(|prf| prf.transform())),
         Need::new(TransformType::KeyExchange, proposal.groups.iter().map(|group| group.transform())),
     ];
+    needs.extend(additional_needs(proposal.additional));
     Wish { protocol: Protocol::Ike, needs }
 }
 
 fn esp_wish(proposal: &EspProposal, exchange: ChildExchange) -> Wish {
-    let mut groups = Need::new(TransformType::KeyExchange, proposal.groups.iter().map(|g| g.transform()));
+    let mut exchanges =
+        vec![Need::new(TransformType::KeyExchange, proposal.groups.iter().map(|g| g.transform()))];
+    exchanges.extend(additional_needs(proposal.additional));
     if exchange == ChildExchange::IkeAuth {
-        groups = Need { choices: Vec::new(), ignored: true, ..groups };
+        exchanges.iter_mut().for_each(|need| (need.choices, need.ignored) = (Vec::new(), true));
     }
     let sequence = proposal.extended_sequence.iter().map(|extended| sequence_transform(*extended));
-    let needs = vec![
+    let mut needs = vec![
         Need::new(TransformType::Encryption, proposal.encryption.iter().map(|e| e.transform())),
         Need::new(TransformType::Integrity, proposal.integrity.iter().map(|i| i.transform())),
-        groups,
         Need::new(TransformType::SequenceNumbers, sequence),
     ];
+    needs.extend(exchanges);
     Wish { protocol: Protocol::Esp, needs }
 }
 
@@ -299,14 +311,17 @@ fn ike_suite(transforms: &[Transform]) -> Option<IkeSuite> {
     let prf = [Prf::HmacSha256, Prf::HmacSha384, Prf::HmacSha512];
     let prf = prf.into_iter().find(|prf| transforms.contains(&prf.transform()))?;
     let integrity = authenticated(encryption, integrity(transforms))?;
-    Some(IkeSuite { encryption, integrity, prf, group: group(transforms)? })
+    let group = group(transforms)?;
+    Some(IkeSuite { encryption, integrity, prf, group, additional: additional(group, transforms)? })
 }
 
 fn esp_suite(transforms: &[Transform]) -> Option<EspSuite> {
     let extended_sequence = transforms.contains(&sequence_transform(true));
     let encryption = encryption(transforms)?;
     let integrity = authenticated(encryption, integrity(transforms))?;
-    Some(EspSuite { encryption, integrity, group: group(transforms), extended_sequence })
+    let group = group(transforms);
+    let additional = group.map_or(Some(AdditionalGroups::NONE), |group| additional(group, transforms))?;
+    Some(EspSuite { encryption, integrity, group, additional, extended_sequence })
 }
 
 /// The integrity algorithm, if it is there exactly where the cipher needs one: whatever was configured,
@@ -324,6 +339,15 @@ fn encryption(transforms: &[Transform]) -> Option<Encryption> {
 fn integrity(transforms: &[Transform]) -> Option<Integrity> {
     let all = [Integrity::HmacSha256, Integrity::HmacSha384, Integrity::HmacSha512];
     all.into_iter().find(|integrity| transforms.contains(&integrity.transform()))
+}
+
+/// What follows the first key exchange. `None` if a method would be used twice, which RFC 9370 §2.2.1 forbids,
+/// whatever was configured.
+fn additional(first: Group, transforms: &[Transform]) -> Option<AdditionalGroups> {
+    let of = |kind: &TransformType| transforms.iter().find(|t| t.transform_type == *kind && t.id != NONE);
+    let chosen = TransformType::ADDITIONAL.iter().filter_map(of);
+    let groups: Option<Vec<Group>> = chosen.map(|transform| Group::from_transform_id(transform.id)).collect();
+    AdditionalGroups::after(first, &groups?)
 }
 
 fn group(transforms: &[Transform]) -> Option<Group> {

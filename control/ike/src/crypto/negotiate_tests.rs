@@ -43,6 +43,7 @@ fn the_responder_follows_its_own_order() {
         integrity: None,
         prf: Prf::HmacSha256,
         group: Group::EcpP384,
+        additional: AdditionalGroups::NONE,
     };
     assert_eq!(chosen.suite, expected);
     assert_eq!(chosen.answer(Spi::None).proposals[0].number, 2);
@@ -82,6 +83,78 @@ fn groups_count_in_create_child_sa_only() {
     assert!(select_esp(&without, CREATE, &offer_esp(&ours, CREATE, 9)).is_err(), "not configured");
 }
 
+const HYBRID: &str = "aes256gcm16-prfsha384-x25519+mlkem768";
+const CLASSIC: &str = "aes256gcm16-prfsha384-x25519";
+
+/// RFC 9370 §2.2.1: a proposal with additional key exchanges is met by one with the same, and by nothing else.
+#[test]
+fn additional_key_exchanges_are_agreed_on_in_their_order() {
+    let twice = "aes256gcm16-prfsha384-x25519+mlkem768+ecp384";
+    for (initiator, responder, agreed) in [
+        (&[HYBRID][..], &[HYBRID][..], Some(&[Group::MlKem768][..])),
+        (&[HYBRID, CLASSIC], &[CLASSIC], Some(&[])),
+        (&[CLASSIC], &[HYBRID, CLASSIC], Some(&[])),
+        (&[CLASSIC, HYBRID], &[HYBRID, CLASSIC], Some(&[Group::MlKem768])),
+        (&[HYBRID], &[CLASSIC], None),
+        (&[CLASSIC], &[HYBRID], None),
+        (&[HYBRID], &[twice], None),
+        (&[twice], &[twice], Some(&[Group::MlKem768, Group::EcpP384])),
+    ] {
+        let (ours, theirs) = (ike(responder), ike(initiator));
+        let chosen = select_ike(&ours, &offer_ike(&theirs, Spi::None)).ok();
+        let additional = chosen.as_ref().map(|chosen| chosen.suite.additional.iter().collect::<Vec<_>>());
+        assert_eq!(additional.as_deref(), agreed, "{initiator:?} {responder:?}");
+        if let Some(chosen) = chosen {
+            assert_eq!(accept_ike(&theirs, &chosen.answer(Spi::None)).unwrap().suite, chosen.suite);
+        }
+    }
+    let offer = offer_ike(&ike(&[CLASSIC]), Spi::None);
+    assert_eq!(
+        select_ike(&ike(&[HYBRID]), &offer).unwrap_err().to_string(),
+        "proposal 1, ADDKE1: offered none; configured (proposal 1) ADDKE1_ML_KEM_768"
+    );
+}
+
+/// Only CREATE_CHILD_SA has key exchanges of its own.
+#[test]
+fn additional_key_exchanges_of_a_child_count_in_create_child_sa_only() {
+    let ours = esp(&["aes256gcm16-x25519+mlkem768"]);
+    let bare = offer_esp(&ours, ChildExchange::IkeAuth, 9);
+    assert_eq!(bare.proposals[0].transforms.len(), 2);
+    let full = offer_esp(&ours, CREATE, 9);
+    assert_eq!(full.proposals[0].transforms.len(), 4);
+    for offer in [&bare, &full] {
+        let suite = select_esp(&ours, ChildExchange::IkeAuth, offer).unwrap().suite;
+        assert_eq!((suite.group, suite.additional), (None, AdditionalGroups::NONE));
+    }
+    let suite = select_esp(&ours, CREATE, &full).unwrap().suite;
+    assert_eq!(suite.additional.iter().collect::<Vec<_>>(), [Group::MlKem768]);
+    assert!(select_esp(&esp(&["aes256gcm16-x25519"]), CREATE, &full).is_err());
+}
+
+/// RFC 9370 §2.2.1: the methods chosen are different ones, and NONE may be named.
+#[test]
+fn a_method_used_twice_is_no_choice_and_none_is() {
+    let ours = ike(&[HYBRID]);
+    let [first, second] = [TransformType::ADDITIONAL[0], TransformType::ADDITIONAL[1]];
+    let mut offer = offer_ike(&ours, Spi::None);
+    let none = Transform::additional_key_exchange(second, KeyExchangeId::None);
+    offer.proposals[0].transforms.push(none);
+    let answer = select_ike(&ours, &offer).unwrap().answer(Spi::None);
+    assert!(answer.proposals[0].transforms.contains(&none));
+    assert!(accept_ike(&ours, &answer).is_ok());
+    // Put together by hand, past the keywords.
+    let mut twice = ike(&["aes256gcm16-prfsha384-mlkem768+x25519"]);
+    twice[0].groups.push(Group::X25519);
+    offer.proposals[0].transforms = vec![
+        Encryption::AesGcm256.transform(),
+        Prf::HmacSha384.transform(),
+        Transform::key_exchange(KeyExchangeId::Curve25519),
+        Transform::additional_key_exchange(first, KeyExchangeId::Curve25519),
+    ];
+    assert!(select_ike(&twice, &offer).is_err() && accept_ike(&twice, &offer).is_err());
+}
+
 /// RFC 7296 §3.3.2: NONE may be named where a type is not wanted; the answer then names it too.
 #[test]
 fn none_is_as_good_as_absent() {
@@ -114,7 +187,7 @@ fn transforms_not_understood_never_match() {
     assert!(spoil(|t| t.retain(|t| t.transform_type != TransformType::SequenceNumbers)), "no ESN transform");
     assert!(
         spoil(|t| {
-            let unknown = Transform { transform_type: TransformType::Other(6), ..t[0] };
+            let unknown = Transform { transform_type: TransformType::Other(13), ..t[0] };
             t.push(unknown);
         }),
         "unknown type"

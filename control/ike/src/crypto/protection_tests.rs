@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Encryption, Group, Integrity, Prf};
+use crate::config::{AdditionalGroups, Encryption, Group, Integrity, Prf};
 use crate::crypto::{Drbg, Progress, Reassembly};
 use crate::wire::{ExchangeType, Flags, IkeSpi, Notify, NotifyType, Outer, Payload};
 
@@ -14,6 +14,7 @@ fn suites() -> Vec<IkeSuite> {
         integrity,
         prf: Prf::HmacSha256,
         group: Group::X25519,
+        additional: AdditionalGroups::NONE,
     };
     vec![
         suite(Encryption::AesGcm128, None),

@@ -1,7 +1,7 @@
 //! How configured algorithms stand in transforms (RFC 7296 §3.3.2).
 
 use crate::config::{Encryption, Group, Integrity, Prf};
-use crate::wire::{EncryptionId, Transform};
+use crate::wire::{EncryptionId, Transform, TransformType};
 
 impl Encryption {
     /// This cipher as a transform.
@@ -33,5 +33,10 @@ impl Group {
     /// This method as a transform.
     pub fn transform(self) -> Transform {
         Transform::key_exchange(self.transform_id().into())
+    }
+
+    /// This method as a transform for an additional key exchange.
+    pub fn additional_transform(self, kind: TransformType) -> Transform {
+        Transform::additional_key_exchange(kind, self.transform_id().into())
     }
 }

@@ -31,6 +31,7 @@ pub fn child(end: usize, number: u32, pfs: bool) -> ChildConfig {
             encryption: vec![Encryption::AesGcm128],
             integrity: vec![],
             groups: if pfs { vec![Group::X25519] } else { vec![] },
+            additional: AdditionalGroups::NONE,
             extended_sequence: vec![true, false],
         }],
         lifetime: ChildLifetime::default(),
@@ -56,6 +57,7 @@ pub fn connection(end: usize) -> Connection {
             integrity: vec![],
             prf: vec![Prf::HmacSha256],
             groups: vec![Group::X25519],
+            additional: AdditionalGroups::NONE,
         }],
         children: vec![child(end, 1, false), child(end, 2, true)],
         max_children: 5,
@@ -80,6 +82,26 @@ pub fn with_certificates(end: usize) -> Connection {
         remote_auth: RemoteAuth::Certificate { authorities: vec![[7; 20]], schemes: vec![] },
         ..connection(end)
     }
+}
+
+/// The same connection with these key exchanges after the first one, of the IKE SA and of every child.
+pub fn with_additional(mut connection: Connection, groups: &[Group]) -> Connection {
+    let additional = AdditionalGroups::after(Group::X25519, groups).unwrap();
+    connection.proposals.iter_mut().for_each(|proposal| proposal.additional = additional);
+    for proposal in connection.children.iter_mut().flat_map(|child| &mut child.proposals) {
+        proposal.groups = vec![Group::X25519];
+        proposal.additional = additional;
+    }
+    connection
+}
+
+/// What both connections offer, the first one's preferred.
+pub fn either(mut preferred: Connection, other: &Connection) -> Connection {
+    preferred.proposals.extend(other.proposals.iter().cloned());
+    for (child, other) in preferred.children.iter_mut().zip(&other.children) {
+        child.proposals.extend(other.proposals.iter().cloned());
+    }
+    preferred
 }
 
 pub fn engine_config() -> EngineConfig {
