@@ -10,7 +10,7 @@ use ravelin_ike::config::{
     IkeProposal, InitialContact, NatTraversal, Prf, RemoteAddress, RemoteAuth, Selector,
 };
 use ravelin_ike::crypto::auth::SignedOctets;
-use ravelin_ike::crypto::{Drbg, IkeKeys, IkeSuite, Nonces, PrivateKey};
+use ravelin_ike::crypto::{Drbg, IkeKeys, IkeSuite, IntAuth, Nonces, PrivateKey};
 use ravelin_ike::time::Instant;
 use ravelin_ike::wire::{
     AddressRange, Authentication, AuthenticationMethod, EncryptionId, ExchangeType, Flags, HEADER_LENGTH,
@@ -223,6 +223,7 @@ impl Peer {
             message: &self.request,
             peer_nonce: &secrets.their_nonce,
             identification: &identification,
+            int_auth: &IntAuth::default(),
         };
         let proof = signed.shared_key_proof(PSK).to_vec();
         let transforms = vec![

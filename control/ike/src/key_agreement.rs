@@ -6,7 +6,8 @@
 
 use crate::config::Group;
 use crate::crypto::{BadPublicValue, Drbg, PrivateKey, SharedSecret, respond};
-use crate::want::AnswerError;
+use crate::error::Failure;
+use crate::want::{Answer, AnswerError};
 use core::fmt;
 use zeroize::Zeroizing;
 
@@ -57,6 +58,36 @@ impl KeyAgreement {
                 Ok(KeyAgreed { public, shared: Some(shared) })
             }
         }
+    }
+}
+
+/// What the engine makes of answers to key agreements. A bad value of the peer is its failure.
+impl Answer {
+    fn into_agreed(self) -> Result<KeyAgreed, Failure> {
+        let Answer::KeyAgreement(agreed) = self else {
+            return Err(Failure::AnswerMismatch("key agreement"));
+        };
+        agreed.map_err(|error| Failure::AnswerRefused { what: "key agreement", error })
+    }
+
+    /// Our public value, after `Generate`.
+    pub(crate) fn into_public(self) -> Result<Vec<u8>, Failure> {
+        self.into_agreed().map(|agreed| agreed.public)
+    }
+
+    /// Our public value and the shared secret, after `Respond`.
+    pub(crate) fn into_response(self) -> Result<(Vec<u8>, SharedSecret), Failure> {
+        let agreed = self.into_agreed()?;
+        match agreed.shared {
+            Some(Ok(shared)) => Ok((agreed.public, shared)),
+            Some(Err(_)) => Err(Failure::BadKeValue),
+            None => Err(Failure::AnswerMismatch("key agreement")),
+        }
+    }
+
+    /// The shared secret, after `Agree`.
+    pub(crate) fn into_secret(self) -> Result<SharedSecret, Failure> {
+        self.into_response().map(|(_, shared)| shared)
     }
 }
 

@@ -20,6 +20,8 @@ pub const KEPT_STRANGERS: usize = 32;
 pub enum Stage {
     /// IKE_SA_INIT: algorithms and key exchange.
     Init,
+    /// IKE_INTERMEDIATE: additional key exchanges.
+    Intermediate,
     /// IKE_AUTH: the request or reply is awaited.
     Auth,
     /// The peer's certificate, signature or key is being checked, or our own signature made.

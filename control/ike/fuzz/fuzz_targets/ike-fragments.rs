@@ -127,7 +127,8 @@ impl Model {
                 assert_eq!(reassembly.pending(), Some((self.message_id, have, total)));
                 return;
             }
-            Ok(Progress::Complete(message)) => {
+            Ok(Progress::Complete(opened)) => {
+                let message = opened.message;
                 assert!(complete && octets <= limits::MESSAGE_OCTETS);
                 let whole: Vec<u8> = self.pieces.values().flatten().copied().collect();
                 let first = self.first.expect("the first fragment is among all");
@@ -148,8 +149,8 @@ fn protection() -> Protection {
         integrity: None,
         prf: Prf::HmacSha256,
         group: Group::X25519,
-    };
         additional: AdditionalGroups::NONE,
+    };
     let key = |octet: u8, length: usize| Zeroizing::new(vec![octet; length]);
     let keys = IkeKeys {
         sk_d: key(1, 32),

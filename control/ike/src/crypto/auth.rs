@@ -3,14 +3,15 @@
 
 use subtle::ConstantTimeEq;
 
-use super::Secret;
+use super::{IntAuth, Secret};
 use crate::config::Prf;
 use crate::wire::{Identification, Nonce};
 
 /// "17 ASCII characters without null termination" (RFC 7296 §2.15).
 const KEY_PAD: &[u8] = b"Key Pad for IKEv2";
 
-/// InitiatorSignedOctets = RealMessage1 | NonceRData | MACedIDForI, and likewise for the responder.
+/// InitiatorSignedOctets = RealMessage1 | NonceRData | MACedIDForI | IntAuth, and likewise for the responder (RFC
+/// 9242 §3.3.2).
 pub struct SignedOctets<'a> {
     /// The PRF of the IKE SA.
     pub prf: Prf,
@@ -23,13 +24,15 @@ pub struct SignedOctets<'a> {
     pub peer_nonce: &'a Nonce,
     /// The prover's ID payload.
     pub identification: &'a Identification,
+    /// What went between IKE_SA_INIT and IKE_AUTH.
+    pub int_auth: &'a IntAuth,
 }
 
 impl SignedOctets<'_> {
     /// The octets to sign, or to check a signature over.
     pub fn octets(&self) -> Vec<u8> {
         let maced_id = self.prf.compute(self.sk_p, &[&self.identification.body()]);
-        [self.message, self.peer_nonce.as_bytes(), &maced_id].concat()
+        [self.message, self.peer_nonce.as_bytes(), &maced_id, &self.int_auth.octets()].concat()
     }
 
     /// The proof by shared key: prf(prf(Shared Secret, "Key Pad for IKEv2"), octets).
@@ -62,6 +65,7 @@ mod tests {
                 message: b"message",
                 peer_nonce: &nonce,
                 identification: &id,
+                int_auth: &IntAuth::default(),
             };
             let maced = prf.compute(&[1; 32], &[b"\x02\0\0\0gw.example"]);
             let octets = [b"message", &[9; 32][..], &maced[..]].concat();
@@ -76,7 +80,8 @@ mod tests {
         let nonce = Nonce::new(vec![9; 16]).unwrap();
         let identification = &Identification::new(IdentificationType::KeyId, vec![1]);
         let prf = Prf::HmacSha256;
-        let signed = SignedOctets { prf, sk_p: &[1; 32], message: b"m", peer_nonce: &nonce, identification };
+        let (sk_p, message, int_auth) = (&[1; 32], b"m", &IntAuth::default());
+        let signed = SignedOctets { prf, sk_p, message, peer_nonce: &nonce, identification, int_auth };
         let proof = signed.shared_key_proof(b"right");
         assert!(signed.shared_key_proves(b"right", &proof));
         assert!(!signed.shared_key_proves(b"wrong", &proof));

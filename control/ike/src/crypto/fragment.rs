@@ -4,8 +4,8 @@
 //! peer can is one message of each direction, within the limit given. The engine owns one
 //! [`Reassembly`] for requests and one for responses, and the timeout after which it clears it.
 
-use super::Secret;
-use crate::wire::{Header, Message, ParseError, PayloadType, SealedFragment, limits, parse_chain};
+use super::{Secret, Unsealed};
+use crate::wire::{Header, ParseError, PayloadType, SealedFragment, limits};
 
 /// One authenticated piece of a message; made by [`super::Protection::open_fragment`].
 #[derive(Debug, Clone)]
@@ -54,7 +54,7 @@ pub enum Progress {
         total: u16,
     },
     /// It was the last: here is the message.
-    Complete(Message),
+    Complete(Unsealed),
 }
 
 /// The fragments of at most one message.
@@ -175,12 +175,11 @@ impl Partial {
         Ok(())
     }
 
-    fn finish(self) -> Result<Message, ParseError> {
+    fn finish(self) -> Result<Unsealed, ParseError> {
         let content: Secret = zeroize::Zeroizing::new(
             self.pieces.iter().flatten().flat_map(|piece| piece.iter().copied()).collect(),
         );
-        let (payloads, skipped) = parse_chain(self.first, &content)?;
-        Ok(Message { header: self.header, payloads, skipped })
+        Unsealed::parse(self.header, self.first, content)
     }
 }
 

@@ -1,5 +1,5 @@
 //! Key derivation: the seven keys of an IKE SA (RFC 7296 §2.14), of its successor (§2.18), and the
-//! keying material of Child SAs (§2.17).
+//! keying material of Child SAs (§2.17); with additional key exchanges by RFC 9370 §2.2.2.
 
 use std::fmt;
 
@@ -50,6 +50,21 @@ impl IkeKeys {
         let [ni, nr] = nonces.octets();
         let key = zeroize::Zeroizing::new([ni, nr].concat());
         let seed = suite.prf.compute(&key, &[secret.as_bytes()]);
+        Self::expand(suite, &seed, nonces, initiator_spi, responder_spi)
+    }
+
+    /// Keys of the same IKE SA after an additional key exchange: SKEYSEED(n) = prf(SK_d(n-1), SK(n) | Ni | Nr),
+    /// nonces and SPIs being those of IKE_SA_INIT (RFC 9370 §2.2.2).
+    pub fn advance(
+        &self,
+        suite: &IkeSuite,
+        secret: &SharedSecret,
+        nonces: Nonces<'_>,
+        initiator_spi: IkeSpi,
+        responder_spi: IkeSpi,
+    ) -> Self {
+        let [ni, nr] = nonces.octets();
+        let seed = suite.prf.compute(&self.sk_d, &[secret.as_bytes(), ni, nr]);
         Self::expand(suite, &seed, nonces, initiator_spi, responder_spi)
     }
 

@@ -102,6 +102,10 @@ fn ike_keys_and_their_successors_are_the_formulas() {
         assert_eq!(flat(&keys), expected, "{suite:?}");
         assert_eq!(keys.sk_d.len(), hash.output_len());
         assert_eq!(keys.sk_ei.len(), suite.encryption.keymat_len());
+        // After an additional key exchange (RFC 9370 §2.2.2).
+        let next = keys.advance(&suite, &secret(6), Nonces::new(&ni, &nr), spi_i, spi_r);
+        let seed = hmac(hash, &keys.sk_d, &[vec![6; 32], nonces.clone()].concat());
+        assert_eq!(flat(&next), prf_plus(hash, &seed, &seed_of_keys, flat(&keys).len()), "{suite:?}");
         // A successor with another PRF: the seed comes from the old one's, the keys from the new one's.
         for new in suites() {
             let old = (suite.prf, &keys);

@@ -6,12 +6,14 @@
 //! AES-GCM (`ravelin-gcm`). What the algorithms are called is said in [`crate::config`].
 //!
 //! Order of use in an exchange: [`negotiate`] a suite, [`PrivateKey::agree`], [`IkeKeys::derive`],
-//! [`Protection::new`], then [`auth`]; [`EspKeyPair::derive`] for each Child SA.
+//! [`Protection::new`], [`IkeKeys::advance`] and [`IntAuth`] for each additional key exchange, then
+//! [`auth`]; [`EspKeyPair::derive`] for each Child SA.
 
 pub mod auth;
 mod cookie;
 mod drbg;
 mod fragment;
+mod int_auth;
 mod key_exchange;
 mod keys;
 mod keyword;
@@ -31,12 +33,13 @@ mod suite;
 pub use cookie::{CookieJar, CookieRefused, Initiator};
 pub use drbg::Drbg;
 pub use fragment::{Fragment, Progress, Reassembly, Unwanted};
+pub use int_auth::IntAuth;
 pub use key_exchange::{BadPublicValue, NoPrivateKey, PrivateKey, Responded, SharedSecret, respond};
 pub use keys::{EspKeyPair, IkeKeys, Nonces};
 pub use keyword::BadProposal;
 pub use nat::nat_detection_hash;
 pub use prf::PrfPlus;
-pub use protection::{BadKeys, OpenError, Protection, SealError};
+pub use protection::{BadKeys, OpenError, Protection, SealError, Unsealed, covered};
 pub use pss::BadPss;
 pub use random::Random;
 

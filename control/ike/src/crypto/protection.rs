@@ -8,7 +8,7 @@ use super::fragment::Fragment;
 use super::keys::IkeKeys;
 use super::random::Random;
 use super::seal::{Direction, NotSealed};
-use super::{IkeSuite, Secret};
+use super::{IkeSuite, Secret, int_auth};
 use crate::want::Role;
 use crate::wire::{
     Chain, EmitError, HEADER_LENGTH, Header, Message, ParseError, PayloadType, Sealed, SealedFragment,
@@ -88,6 +88,34 @@ impl From<NotSealed> for SealError {
     }
 }
 
+/// A message whose check value was right, with its payloads as they came.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unsealed {
+    /// The message.
+    pub message: Message,
+    content: Secret,
+    first: PayloadType,
+}
+
+impl Unsealed {
+    /// Reads the payloads.
+    pub(super) fn parse(header: Header, first: PayloadType, content: Secret) -> Result<Self, ParseError> {
+        let (payloads, skipped) = parse_chain(first, &content)?;
+        Ok(Self { message: Message { header, payloads, skipped }, content, first })
+    }
+
+    /// What it contributes to [`super::IntAuth`].
+    pub fn covered(&self) -> Result<Secret, EmitError> {
+        int_auth::covered(&self.message.header, self.first, &self.content)
+    }
+}
+
+/// What a message of ours contributes to [`super::IntAuth`].
+pub fn covered(message: &Message) -> Result<Secret, EmitError> {
+    let chain = emit_chain(&message.payloads)?;
+    int_auth::covered(&message.header, chain.first, &chain.octets)
+}
+
 /// What stands in front of an encrypted body, but its length.
 struct Envelope<'a> {
     header: &'a Header,
@@ -148,10 +176,14 @@ impl Protection {
     }
 
     /// The message in an SK payload, once its check value has proved right.
-    pub fn open(&self, sealed: &Sealed) -> Result<Message, OpenError> {
+    pub fn open(&self, sealed: &Sealed) -> Result<Unsealed, OpenError> {
         let content = self.content(sealed)?;
-        let (payloads, skipped) = parse_chain(sealed.first(), &content)?;
-        Ok(Message { header: *sealed.header(), payloads, skipped })
+        Ok(Unsealed::parse(*sealed.header(), sealed.first(), content)?)
+    }
+
+    /// Whether the peer sent this, a whole message or the body of a fragment.
+    pub fn authenticates(&self, sealed: &Sealed) -> bool {
+        !matches!(self.content(sealed), Err(OpenError::NotAuthentic))
     }
 
     /// The piece in an SKF payload, once its check value has proved right, for [`super::Reassembly`].

@@ -77,9 +77,9 @@ fn the_peer_opens_what_we_seal() {
         for octets in 0..70 {
             let message = sample(octets);
             let datagram = a.seal(&message, &mut random).unwrap();
-            assert_eq!(b.open(&sealed(&datagram)).unwrap(), message, "{suite:?}");
+            assert_eq!(b.open(&sealed(&datagram)).unwrap().message, message, "{suite:?}");
             let datagram = b.seal(&message, &mut random).unwrap();
-            assert_eq!(a.open(&sealed(&datagram)).unwrap(), message);
+            assert_eq!(a.open(&sealed(&datagram)).unwrap().message, message);
             assert_eq!(b.open(&sealed(&datagram)), Err(OpenError::NotAuthentic), "our own, reflected");
         }
     }
@@ -91,7 +91,7 @@ fn an_empty_message_can_be_sealed() {
         let (mut a, b) = pair(&suite);
         let empty = message(vec![]);
         let datagram = a.seal(&empty, &mut Drbg::new(b"seed")).unwrap();
-        assert_eq!(b.open(&sealed(&datagram)).unwrap(), empty);
+        assert_eq!(b.open(&sealed(&datagram)).unwrap().message, empty);
     }
 }
 
@@ -193,7 +193,7 @@ fn malformed_but_authentic_content_is_told_apart() {
     assert_eq!(b.open(&sealed(&datagram)), Err(OpenError::Malformed(critical)));
     octets[1] = 0;
     let datagram = a.seal_whole(&header, &Chain { first, octets }, &mut Drbg::new(b"")).unwrap();
-    assert_eq!(b.open(&sealed(&datagram)).map(|message| message.skipped), Ok(1));
+    assert_eq!(b.open(&sealed(&datagram)).map(|opened| opened.message.skipped), Ok(1));
 }
 
 #[test]
@@ -228,12 +228,30 @@ fn fragments_fit_their_limit_and_make_the_message_again() {
             let mut complete = None;
             for datagram in datagrams.iter().rev() {
                 let fragment = b.open_fragment(&fragment(datagram)).unwrap();
-                if let Progress::Complete(message) = reassembly.insert(fragment).unwrap() {
-                    complete = Some(message);
+                if let Progress::Complete(opened) = reassembly.insert(fragment).unwrap() {
+                    complete = Some(opened);
                 }
             }
-            assert_eq!(complete, Some(message));
+            assert_eq!(complete.map(|opened| opened.message), Some(message));
         }
+    }
+}
+
+/// RFC 9242 §3.3.2: what AUTH covers is the same for who sends and who receives, whole or in fragments.
+#[test]
+fn what_auth_covers_is_the_same_however_it_travelled() {
+    for suite in suites() {
+        let (mut a, b) = pair(&suite);
+        let message = sample(700);
+        let ours = covered(&message).unwrap();
+        let whole = a.seal(&message, &mut Drbg::new(b"seed")).unwrap();
+        assert_eq!(b.open(&sealed(&whole)).unwrap().covered().unwrap(), ours);
+        let mut reassembly = Reassembly::new(limits::MESSAGE_OCTETS);
+        let progress = a.seal_fragments(&message, 300, &mut Drbg::new(b"seed")).unwrap();
+        let progress =
+            progress.iter().map(|piece| reassembly.insert(b.open_fragment(&fragment(piece)).unwrap()));
+        let Some(Ok(Progress::Complete(opened))) = progress.last() else { panic!() };
+        assert_eq!(opened.covered().unwrap(), ours);
     }
 }
 

@@ -93,6 +93,14 @@ impl Engine {
             let failure = Failure::NoProposalChosen(Subject::Ike);
             return self.refuse(now, &datagram, &request, candidates.first(), failure);
         };
+        let traits = PeerTraits::of(
+            &request.parts,
+            (request.header.initiator_spi, IkeSpi::ZERO),
+            (datagram.local, datagram.remote),
+        );
+        if let Err(failure) = traits.allow(&chosen.suite) {
+            return self.refuse(now, &datagram, &request, candidates.first(), failure);
+        }
         let group = chosen.suite.group.transform_id();
         if u16::from(request.method) != group {
             // Nothing is kept of the caller: it comes again with the group named (RFC 7296 §1.2).
@@ -103,7 +111,7 @@ impl Engine {
                 Notify::invalid_ke(KeyExchangeId::from(group)),
             );
         }
-        self.let_in(now, caller, datagram, request, chosen, candidates);
+        self.let_in(now, caller, datagram, request, (chosen, traits), candidates);
     }
 
     fn let_in(
@@ -112,18 +120,17 @@ impl Engine {
         caller: &admission::Caller,
         datagram: Datagram,
         request: Request,
-        chosen: Chosen<IkeSuite>,
+        (chosen, traits): (Chosen<IkeSuite>, PeerTraits),
         candidates: Candidates,
     ) {
         let Some(first) = candidates.first().map(|(id, config)| (*id, config.clone())) else { return };
         let addresses = (datagram.local, datagram.remote);
-        let spis = (request.header.initiator_spi, IkeSpi::ZERO);
         let caller_of = Caller {
-            initiator_spi: spis.0,
+            initiator_spi: request.header.initiator_spi,
             nonce: request.nonce,
             public: request.public,
             chosen,
-            traits: PeerTraits::of(&request.parts, spis, addresses),
+            traits,
             request: datagram.bytes,
             candidates,
         };

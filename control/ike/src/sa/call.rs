@@ -1,20 +1,19 @@
 //! We initiate: IKE_SA_INIT (RFC 7296 §1.2), one struct per thing awaited.
 //!
-//! [`ExpectPublicValue`] -> [`ExpectInitReply`] -> [`ExpectSharedSecret`], then [`super::call_auth`].
+//! [`ExpectPublicValue`] -> [`ExpectInitReply`] -> [`ExpectSharedSecret`], then [`super::call_intermediate`].
 
-use super::call_auth;
+use super::call_intermediate;
 use super::common::Common;
-use super::handshake::{Abort, Handshake, PeerTraits, own_notifies};
+use super::handshake::{Handshake, PeerTraits, own_notifies};
 use super::ike_sa::IkeSa;
 use super::parts::{Parts, needed};
 use super::phase::{Calling, Next, Phase};
 use crate::config::{ChildId, Group};
 use crate::context::{Context, Pending};
-use crate::crypto::{IkeKeys, IkeSuite, Nonces, negotiate};
+use crate::crypto::{IkeKeys, IkeSuite, IntAuth, Nonces, negotiate};
 use crate::error::{Failure, Subject};
 use crate::input::Datagram;
 use crate::key_agreement::{KeyAgreement, Seed, Task};
-use crate::recorder::Stage;
 use crate::time::Instant;
 use crate::want::{Answer, Role, WantKind};
 use crate::window::{Due, Schedule, Window};
@@ -132,11 +131,7 @@ impl Call {
 
 impl ExpectPublicValue {
     pub(crate) fn answer(self, ctx: &mut Context<'_>, common: &mut Common, answer: Answer) -> Next {
-        let Answer::KeyAgreement(agreed) = answer else {
-            return Err(Failure::AnswerMismatch("key agreement").into());
-        };
-        let agreed = agreed.map_err(|error| Failure::AnswerRefused { what: "key agreement", error })?;
-        self.call.send(ctx, common, self.group, self.seed, agreed.public)
+        self.call.send(ctx, common, self.group, self.seed, answer.into_public()?)
     }
 
     pub(crate) fn spi(&self) -> IkeSpi {
@@ -277,6 +272,7 @@ impl ExpectInitReply {
         if suite.group != self.group || u16::from(ke.method) != self.group.transform_id() {
             return Err(Failure::Syntax("the KE payload is of another group than the chosen proposal"));
         }
+        traits.allow(&suite)?;
         traits.apply(common);
         let job =
             KeyAgreement { group: self.group, seed: self.seed.clone(), task: Task::Agree { peer: ke.data } };
@@ -307,15 +303,7 @@ impl ExpectSharedSecret {
     }
 
     pub(crate) fn answer(self, ctx: &mut Context<'_>, common: &mut Common, answer: Answer) -> Next {
-        let Answer::KeyAgreement(agreed) = answer else {
-            return Err(Failure::AnswerMismatch("key agreement").into());
-        };
-        let agreed = agreed.map_err(|error| Failure::AnswerRefused { what: "key agreement", error })?;
-        let shared = match agreed.shared {
-            Some(Ok(shared)) => shared,
-            Some(Err(_)) => return Err(Failure::BadKeValue.into()),
-            None => return Err(Failure::AnswerMismatch("key agreement").into()),
-        };
+        let shared = answer.into_secret()?;
         let spis = (self.call.spi, self.responder_spi);
         let nonces = Nonces::new(&self.call.nonce, &self.responder_nonce);
         let keys = IkeKeys::derive(&self.suite, &shared, nonces, spis.0, spis.1);
@@ -323,7 +311,6 @@ impl ExpectSharedSecret {
         let mut sa = IkeSa::new(ctx, common, Role::Initiator, spis, self.suite, keys)?;
         // IKE_SA_INIT was message 0 of this SA.
         sa.window.reply_accepted();
-        common.reached(Stage::Auth);
         let handshake = Handshake {
             sa,
             request: self.request,
@@ -331,8 +318,9 @@ impl ExpectSharedSecret {
             initiator_nonce: self.call.nonce,
             responder_nonce: self.responder_nonce,
             peer_hashes: self.peer_hashes,
+            int_auth: IntAuth::default(),
         };
-        call_auth::begin(ctx, common, handshake, self.call.child).map_err(Abort::from)
+        call_intermediate::begin(ctx, common, handshake, self.call.child)
     }
 }
 

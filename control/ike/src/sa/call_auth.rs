@@ -18,7 +18,7 @@ use crate::crypto::negotiate::ChildExchange;
 use crate::error::Failure;
 use crate::recorder::Stage;
 use crate::want::{AllocateSpi, Answer, Sign, WantKind};
-use crate::window::{Due, Schedule};
+use crate::window::Schedule;
 use crate::wire::{Authentication, ExchangeType, Message, Notify, NotifyType, Outer, Payload};
 
 /// The SPI for the first CHILD_SA is being reserved.
@@ -169,7 +169,7 @@ impl ExpectAuthReply {
 
     pub(crate) fn datagram(mut self, ctx: &mut Context<'_>, common: &mut Common, outer: Outer) -> Next {
         match self.handshake.sa.open(ctx, outer) {
-            Opened::Message(message) => self.message(ctx, common, message),
+            Opened::Message(unsealed) => self.message(ctx, common, unsealed.message),
             Opened::Malformed(header, _) if self.is_reply(&header) => {
                 ctx.order(WantKind::ReleaseSpi(self.spi));
                 Err(self.handshake.abandon(ctx, common, Failure::Syntax("the IKE_AUTH reply does not parse")))
@@ -179,10 +179,7 @@ impl ExpectAuthReply {
     }
 
     fn is_reply(&self, header: &crate::wire::Header) -> bool {
-        header.flags.response
-            && !header.flags.initiator
-            && header.exchange == ExchangeType::IkeAuth
-            && self.handshake.sa.window.awaits_reply(header.message_id)
+        self.handshake.is_reply(header, ExchangeType::IkeAuth)
     }
 
     fn message(mut self, ctx: &mut Context<'_>, common: &mut Common, message: Message) -> Next {
@@ -209,15 +206,10 @@ impl ExpectAuthReply {
     }
 
     pub(crate) fn timeout(mut self, ctx: &mut Context<'_>, common: &Common) -> Next {
-        self.handshake.sa.expire_fragments(ctx.now);
-        match self.handshake.sa.window.resend(ctx.now) {
-            Due::Resend(packets) => ctx.send(&common.path, packets),
-            Due::GiveUp { tries, waited } => {
-                return Err(release(ctx, self.spi, Failure::NoReply { tries, waited }));
-            }
-            Due::Nothing => {}
+        match self.handshake.timeout(ctx, common) {
+            Ok(()) => Ok(self.wait()),
+            Err(failure) => Err(release(ctx, self.spi, failure)),
         }
-        Ok(self.wait())
     }
 }
 

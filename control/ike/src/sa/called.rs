@@ -1,8 +1,8 @@
 //! We are called: IKE_SA_INIT (RFC 7296 §1.2) after the stranger was let in by [`crate::engine::accept`].
 //!
-//! One wait, [`ExpectSharedSecret`]; then the reply, and [`super::called_auth::ExpectAuthRequest`].
+//! One wait, [`ExpectSharedSecret`]; then the reply, and [`super::called_intermediate`].
 
-use super::called_auth::ExpectAuthRequest;
+use super::called_intermediate;
 use super::common::Common;
 use super::handshake::{Handshake, PeerTraits, own_notifies};
 use super::ike_sa::IkeSa;
@@ -11,10 +11,9 @@ use super::proof;
 use crate::config::{Connection, ConnectionId};
 use crate::context::{Context, Pending};
 use crate::crypto::negotiate::Chosen;
-use crate::crypto::{IkeKeys, IkeSuite, Nonces};
+use crate::crypto::{IkeKeys, IkeSuite, IntAuth, Nonces};
 use crate::error::Failure;
 use crate::key_agreement::{KeyAgreement, Task};
-use crate::recorder::Stage;
 use crate::want::{Answer, Role, WantKind};
 use crate::wire::{
     ExchangeType, Flags, Header, IkeSpi, KeyExchange, KeyExchangeId, Message, Nonce, Notify, NotifyType,
@@ -65,16 +64,8 @@ impl ExpectSharedSecret {
     }
 
     pub(crate) fn answer(self, ctx: &mut Context<'_>, common: &mut Common, answer: Answer) -> Next {
-        let Answer::KeyAgreement(agreed) = answer else {
-            return Err(Failure::AnswerMismatch("key agreement").into());
-        };
-        let agreed = agreed.map_err(|error| Failure::AnswerRefused { what: "key agreement", error })?;
-        let shared = match agreed.shared {
-            Some(Ok(shared)) => shared,
-            Some(Err(_)) => return Err(Failure::BadKeValue.into()),
-            None => return Err(Failure::AnswerMismatch("key agreement").into()),
-        };
-        let reply = self.reply(ctx, common, agreed.public)?;
+        let (public, shared) = answer.into_response()?;
+        let reply = self.reply(ctx, common, public)?;
         let Self { caller, responder_spi, responder_nonce, .. } = self;
         let spis = (caller.initiator_spi, responder_spi);
         let suite = caller.chosen.suite;
@@ -85,7 +76,6 @@ impl ExpectSharedSecret {
         ctx.send(&common.path, &packets);
         sa.window.take_up();
         sa.window.answered(packets);
-        common.reached(Stage::Auth);
         let handshake = Handshake {
             sa,
             request: caller.request,
@@ -93,9 +83,9 @@ impl ExpectSharedSecret {
             initiator_nonce: caller.nonce,
             responder_nonce,
             peer_hashes: caller.traits.hashes,
+            int_auth: IntAuth::default(),
         };
-        let state = ExpectAuthRequest { handshake, candidates: caller.candidates };
-        Ok(Phase::Called(Called::AuthRequest(Box::new(state))))
+        Ok(called_intermediate::begin(common, handshake, caller.candidates))
     }
 
     /// SA, KE, Nr, notifications, CERTREQ.
@@ -118,12 +108,15 @@ impl ExpectSharedSecret {
             .map_err(|_| Failure::Crypto("an IKE_SA_INIT reply does not fit"))
     }
 
-    /// Nothing is announced to a peer that did not announce it itself.
+    /// Nothing is announced to a peer that did not announce it itself, nor what will not be used.
     fn is_wanted(&self, payload: &Payload) -> bool {
         let traits = &self.caller.traits;
         match payload {
             Payload::Notify(Notify { notify_type: NotifyType::FragmentationSupported, .. }) => {
                 traits.fragmentation
+            }
+            Payload::Notify(Notify { notify_type: NotifyType::IntermediateExchangeSupported, .. }) => {
+                !self.caller.chosen.suite.additional.is_empty()
             }
             Payload::Notify(Notify { notify_type: NotifyType::SignatureHashAlgorithms, .. }) => {
                 !traits.hashes.is_empty()

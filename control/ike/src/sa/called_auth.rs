@@ -17,7 +17,6 @@ use crate::error::Failure;
 use crate::input::Datagram;
 use crate::recorder::Stage;
 use crate::want::{Answer, Sign, WantKind};
-use crate::window::Incoming;
 use crate::wire::{
     Authentication, ExchangeType, Header, Identification, Message, Notify, NotifyType, Outer, ParseError,
     Payload,
@@ -68,32 +67,28 @@ impl ExpectAuthRequest {
         outer: Outer,
     ) -> Next {
         match self.handshake.sa.open(ctx, outer) {
-            Opened::Message(message) if self.is_next_request(&message.header) => {
+            Opened::Message(unsealed) if self.is_next_request(&unsealed.message.header) => {
                 self.arrived(ctx, common, datagram);
-                self.request(ctx, common, message)
+                self.request(ctx, common, unsealed.message)
             }
             Opened::Malformed(header, error) if self.is_next_request(&header) => {
                 self.arrived(ctx, common, datagram);
                 Err(self.malformed(ctx, common, error))
+            }
+            Opened::Repetition => {
+                self.handshake.sa.repeat_reply(ctx, &common.path);
+                Ok(self.wait())
             }
             _ => Ok(self.wait()),
         }
     }
 
     fn is_next_request(&self, header: &Header) -> bool {
-        header.exchange == ExchangeType::IkeAuth
-            && !header.flags.response
-            && header.flags.initiator
-            && self.handshake.sa.window.classify(header.message_id) == Incoming::New
+        self.handshake.is_next_request(header, ExchangeType::IkeAuth)
     }
 
-    /// The message is authentic: from here on the peer is where it came from, on port 4500 if it moved there
-    /// (RFC 7296 §2.23).
     fn arrived(&mut self, ctx: &Context<'_>, common: &mut Common, datagram: &Datagram) {
-        self.handshake.sa.window.take_up();
-        common.path.local = datagram.local;
-        common.path.remote = datagram.remote;
-        common.heard = ctx.now;
+        self.handshake.arrived(ctx, common, datagram);
         common.reached(Stage::Proof);
     }
 
@@ -103,7 +98,7 @@ impl ExpectAuthRequest {
             _ => Failure::Syntax("the IKE_AUTH request does not parse"),
         };
         let (kind, data) = error.notify();
-        refuse_with(ctx, common, self.handshake, Notify::new(kind, data), failure)
+        self.handshake.refuse(ctx, common, ExchangeType::IkeAuth, Notify::new(kind, data), failure)
     }
 
     fn request(self, ctx: &mut Context<'_>, common: &mut Common, message: Message) -> Next {
@@ -153,24 +148,10 @@ fn select(
     chosen.cloned().ok_or_else(|| Failure::IdentityRefused(claimed.to_string()))
 }
 
-/// Refuses inside the exchange. The reply is kept for repetitions while the SA lingers.
+/// Refuses inside the exchange.
 fn refuse(ctx: &mut Context<'_>, common: &Common, handshake: Handshake, failure: Failure) -> Abort {
     let notify = Notify::new(failure.notify(), Vec::new());
-    refuse_with(ctx, common, handshake, notify, failure)
-}
-
-fn refuse_with(
-    ctx: &mut Context<'_>,
-    common: &Common,
-    mut handshake: Handshake,
-    notify: Notify,
-    failure: Failure,
-) -> Abort {
-    let payloads = vec![Payload::Notify(notify)];
-    match handshake.sa.reply(ctx, common, &common.path, ExchangeType::IkeAuth, payloads) {
-        Ok(()) => Abort { failure, sa: Some(Box::new(handshake.sa)) },
-        Err(_) => failure.into(),
-    }
+    handshake.refuse(ctx, common, ExchangeType::IkeAuth, notify, failure)
 }
 
 impl ExpectVerdict {

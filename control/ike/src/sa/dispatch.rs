@@ -22,8 +22,8 @@ impl Turn<'_, '_> {
             return self.unprotected(message, (local, remote));
         }
         match self.line.sa.open(self.ctx, outer) {
-            Opened::Message(message) if self.is_from_peer(&message.header) => {
-                self.message(message, local, remote)
+            Opened::Message(unsealed) if self.is_from_peer(&unsealed.message.header) => {
+                self.message(unsealed.message, local, remote)
             }
             Opened::Malformed(header, error) if self.is_from_peer(&header) => {
                 self.malformed(&header, error, local, remote)

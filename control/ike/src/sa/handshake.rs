@@ -1,5 +1,5 @@
-//! What IKE_SA_INIT leaves behind for IKE_AUTH, in either role, and the notifications both roles put into
-//! IKE_SA_INIT.
+//! What IKE_SA_INIT leaves behind for IKE_INTERMEDIATE and IKE_AUTH, in either role, and the notifications both roles
+//! put into IKE_SA_INIT.
 
 use super::common::Common;
 use super::ike_sa::IkeSa;
@@ -7,8 +7,13 @@ use super::nat::{self, NatFindings};
 use super::parts::Parts;
 use super::proof;
 use crate::context::Context;
+use crate::crypto::{IkeSuite, IntAuth, Nonces, SharedSecret, Unsealed};
 use crate::error::Failure;
-use crate::wire::{ExchangeType, IkeSpi, Nonce, Notify, NotifyType, Payload};
+use crate::input::Datagram;
+use crate::time::Instant;
+use crate::want::Role;
+use crate::window::{Due, Incoming, Schedule};
+use crate::wire::{ExchangeType, Header, IkeSpi, Nonce, Notify, NotifyType, Payload};
 use std::net::SocketAddr;
 
 /// An IKE SA whose keys exist and whose peer is not yet proven.
@@ -22,6 +27,8 @@ pub(crate) struct Handshake {
     pub(crate) responder_nonce: Nonce,
     /// Hash algorithms the peer announced for signatures.
     pub(crate) peer_hashes: Vec<u16>,
+    /// The messages of IKE_INTERMEDIATE: AUTH covers them too.
+    pub(crate) int_auth: IntAuth,
 }
 
 /// Why an attempt ends, and the IKE SA that still has to be wound up with the peer.
@@ -37,6 +44,103 @@ impl From<Failure> for Abort {
 }
 
 impl Handshake {
+    /// Sends a request of IKE_INTERMEDIATE, and lets AUTH cover it.
+    pub(crate) fn request_intermediate(
+        &mut self,
+        ctx: &mut Context<'_>,
+        common: &Common,
+        payloads: Vec<Payload>,
+    ) -> Result<(), Failure> {
+        let covered = self.sa.covered(ExchangeType::IkeIntermediate, false, &payloads)?;
+        self.int_auth.add(self.sa.suite.prf, &self.sa.keys, Role::Initiator, &covered);
+        let schedule = Schedule::Doubling(ctx.config.retransmission);
+        self.sa.request(ctx, common, ExchangeType::IkeIntermediate, payloads, schedule)
+    }
+
+    /// Answers a request of IKE_INTERMEDIATE, and lets AUTH cover the answer.
+    pub(crate) fn reply_intermediate(
+        &mut self,
+        ctx: &mut Context<'_>,
+        common: &Common,
+        payloads: Vec<Payload>,
+    ) -> Result<(), Failure> {
+        let covered = self.sa.covered(ExchangeType::IkeIntermediate, true, &payloads)?;
+        self.int_auth.add(self.sa.suite.prf, &self.sa.keys, Role::Responder, &covered);
+        self.sa.reply(ctx, common, &common.path, ExchangeType::IkeIntermediate, payloads)
+    }
+
+    /// Lets AUTH cover a message of the peer.
+    pub(crate) fn cover(&mut self, sender: Role, unsealed: &Unsealed) -> Result<(), Failure> {
+        let covered =
+            unsealed.covered().map_err(|_| Failure::Syntax("an IKE_INTERMEDIATE message too long"))?;
+        self.int_auth.add(self.sa.suite.prf, &self.sa.keys, sender, &covered);
+        Ok(())
+    }
+
+    /// Takes up the keys of an additional key exchange.
+    pub(crate) fn advance(&mut self, shared: &SharedSecret) -> Result<(), Failure> {
+        let nonces = Nonces::new(&self.initiator_nonce, &self.responder_nonce);
+        let spis = (self.sa.initiator_spi, self.sa.responder_spi);
+        let keys = self.sa.keys.advance(&self.sa.suite, shared, nonces, spis.0, spis.1);
+        self.sa.advance(keys)
+    }
+
+    /// Whether this is the reply to our request.
+    pub(crate) fn is_reply(&self, header: &Header, exchange: ExchangeType) -> bool {
+        header.flags.response
+            && !header.flags.initiator
+            && header.exchange == exchange
+            && self.sa.window.awaits_reply(header.message_id)
+    }
+
+    /// Whether this is the peer's next request.
+    pub(crate) fn is_next_request(&self, header: &Header, exchange: ExchangeType) -> bool {
+        header.exchange == exchange
+            && !header.flags.response
+            && header.flags.initiator
+            && self.sa.window.classify(header.message_id) == Incoming::New
+    }
+
+    /// The peer's next request is here, and authentic: from here on the peer is where it came from, on port 4500 if it
+    /// moved there (RFC 7296 §2.23).
+    pub(crate) fn arrived(&mut self, ctx: &Context<'_>, common: &mut Common, datagram: &Datagram) {
+        self.sa.window.take_up();
+        common.path.local = datagram.local;
+        common.path.remote = datagram.remote;
+        common.heard = ctx.now;
+    }
+
+    /// When [`Self::timeout`] has something to do.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.sa.window.deadline().into_iter().chain(self.sa.fragments_until()).min()
+    }
+
+    /// Repeats our request if that is due, and forgets fragments that waited too long.
+    pub(crate) fn timeout(&mut self, ctx: &mut Context<'_>, common: &Common) -> Result<(), Failure> {
+        self.sa.expire_fragments(ctx.now);
+        match self.sa.window.resend(ctx.now) {
+            Due::Resend(packets) => ctx.send(&common.path, packets),
+            Due::GiveUp { tries, waited } => return Err(Failure::NoReply { tries, waited }),
+            Due::Nothing => {}
+        }
+        Ok(())
+    }
+
+    /// Refuses the peer's request and ends. The reply is kept for repetitions while the SA lingers.
+    pub(crate) fn refuse(
+        mut self,
+        ctx: &mut Context<'_>,
+        common: &Common,
+        exchange: ExchangeType,
+        notify: Notify,
+        failure: Failure,
+    ) -> Abort {
+        match self.sa.reply(ctx, common, &common.path, exchange, vec![Payload::Notify(notify)]) {
+            Ok(()) => Abort { failure, sa: Some(Box::new(self.sa)) },
+            Err(_) => failure.into(),
+        }
+    }
+
     /// Ends an attempt the peer believes to have succeeded: "the initiator ... SHOULD send an INFORMATIONAL
     /// exchange" with the error, and the IKE SA is deleted (RFC 7296 §2.21.2).
     pub(crate) fn abandon(mut self, ctx: &mut Context<'_>, common: &Common, failure: Failure) -> Abort {
@@ -44,7 +148,7 @@ impl Handshake {
             Payload::Notify(Notify::new(failure.notify(), Vec::new())),
             Payload::Delete(crate::wire::Delete::Ike),
         ];
-        let schedule = crate::window::Schedule::Doubling(ctx.config.retransmission);
+        let schedule = Schedule::Doubling(ctx.config.retransmission);
         match self.sa.request(ctx, common, ExchangeType::Informational, payloads, schedule) {
             Ok(()) => Abort { failure, sa: Some(Box::new(self.sa)) },
             Err(_) => failure.into(),
@@ -55,6 +159,8 @@ impl Handshake {
 /// What the peer's IKE_SA_INIT message says besides algorithms and keys.
 pub(crate) struct PeerTraits {
     pub(crate) fragmentation: bool,
+    /// Whether it speaks IKE_INTERMEDIATE.
+    pub(crate) intermediate: bool,
     pub(crate) hashes: Vec<u16>,
     pub(crate) nat: Option<NatFindings>,
 }
@@ -69,8 +175,17 @@ impl PeerTraits {
         let hashes = parts.notify(NotifyType::SignatureHashAlgorithms);
         PeerTraits {
             fragmentation: parts.has(NotifyType::FragmentationSupported),
+            intermediate: parts.has(NotifyType::IntermediateExchangeSupported),
             hashes: hashes.map(|notify| proof::announced_hashes(&notify.data)).unwrap_or_default(),
             nat: nat::findings(parts, spis, addresses),
+        }
+    }
+
+    /// Whoever offers or chooses additional key exchanges announces the exchange they travel in (RFC 9370 §2.2.1).
+    pub(crate) fn allow(&self, suite: &IkeSuite) -> Result<(), Failure> {
+        match self.intermediate || suite.additional.is_empty() {
+            true => Ok(()),
+            false => Err(Failure::Syntax("additional key exchanges without INTERMEDIATE_EXCHANGE_SUPPORTED")),
         }
     }
 
@@ -91,6 +206,9 @@ pub(crate) fn own_notifies(ctx: &mut Context<'_>, common: &Common, spis: (IkeSpi
     let mut payloads = nat::notifies(ctx, spis, addresses, common.config.nat.force).to_vec();
     if common.config.fragmentation.is_some() {
         payloads.push(Payload::Notify(Notify::new(NotifyType::FragmentationSupported, Vec::new())));
+    }
+    if common.config.proposals.iter().any(|proposal| !proposal.additional.is_empty()) {
+        payloads.push(Payload::Notify(Notify::new(NotifyType::IntermediateExchangeSupported, Vec::new())));
     }
     let hashes = proof::hash_announcement();
     payloads.push(Payload::Notify(Notify::new(NotifyType::SignatureHashAlgorithms, hashes)));

@@ -2,12 +2,16 @@
 
 use super::common::Common;
 use crate::context::Context;
-use crate::crypto::{IkeKeys, IkeSuite, OpenError, Progress, Protection, Reassembly};
+use crate::crypto::{
+    IkeKeys, IkeSuite, OpenError, Progress, Protection, Reassembly, Secret, Unsealed, covered,
+};
 use crate::error::Failure;
 use crate::time::Instant;
 use crate::want::{Path, Role};
 use crate::window::{Incoming, Packets, Schedule, Window};
-use crate::wire::{ExchangeType, Flags, Header, IkeSpi, Message, Outer, ParseError, Payload, SealedFragment};
+use crate::wire::{
+    ExchangeType, Flags, Header, IkeSpi, Message, Outer, ParseError, Payload, Sealed, SealedFragment,
+};
 
 /// One IKE SA.
 pub(crate) struct IkeSa {
@@ -21,6 +25,9 @@ pub(crate) struct IkeSa {
     pub(crate) soft_at: Instant,
     pub(crate) hard_at: Instant,
     protection: Protection,
+    /// That of the keys before, until the peer has shown that it has the new ones: by it we know a request whose
+    /// reply was lost.
+    replaced: Option<Protection>,
     requests: Reassembly,
     responses: Reassembly,
     reassembly_until: Option<Instant>,
@@ -29,10 +36,11 @@ pub(crate) struct IkeSa {
 /// What a datagram turned out to be.
 pub(crate) enum Opened {
     /// An authentic, whole message.
-    Message(Message),
+    Message(Unsealed),
     /// An authentic message that breaks the format.
     Malformed(Header, ParseError),
-    /// The first fragment of a request that was answered: the answer is due again (RFC 7383 §2.6.1).
+    /// The first fragment of a request that was answered, or one that came under the keys before: the answer is due
+    /// again (RFC 7383 §2.6.1).
     Repetition,
     /// A fragment that was kept, something unprotected, or something the peer did not send.
     Nothing,
@@ -62,10 +70,22 @@ impl IkeSa {
             soft_at: ctx.now + ctx.jittered(lifetime.soft, lifetime.jitter_percent),
             hard_at: ctx.now + lifetime.hard,
             protection,
+            replaced: None,
             requests: Reassembly::new(ctx.config.max_message),
             responses: Reassembly::new(ctx.config.max_message),
             reassembly_until: None,
         })
+    }
+
+    /// Takes up the keys of an additional key exchange (RFC 9370 §2.2.2).
+    pub(crate) fn advance(&mut self, keys: IkeKeys) -> Result<(), Failure> {
+        let protection = Protection::new(&self.suite, &keys, self.role)
+            .map_err(|_| Failure::Crypto("keys do not fit their suite"))?;
+        self.replaced = Some(std::mem::replace(&mut self.protection, protection));
+        self.keys = keys;
+        self.requests.clear();
+        self.responses.clear();
+        Ok(())
     }
 
     /// The SPI we chose: by it messages find us.
@@ -108,17 +128,55 @@ impl IkeSa {
         Ok(())
     }
 
+    /// Sends the last answer again.
+    pub(crate) fn repeat_reply(&self, ctx: &mut Context<'_>, path: &Path) {
+        let last = self.window.answering().wrapping_sub(1);
+        if let Incoming::Answered(packets) = self.window.classify(last) {
+            ctx.send(path, packets);
+        }
+    }
+
+    /// What AUTH covers of our next request, or of our answer to the request that was taken up, if these are its
+    /// payloads (RFC 9242 §3.3.2).
+    pub(crate) fn covered(
+        &self,
+        exchange: ExchangeType,
+        response: bool,
+        payloads: &[Payload],
+    ) -> Result<Secret, Failure> {
+        let id = if response { Some(self.window.answering()) } else { self.window.request_id() };
+        let id = id.ok_or(Failure::Crypto("no message ID for a request"))?;
+        covered(&Message::new(self.header(exchange, response, id), payloads.to_vec()))
+            .map_err(|_| Failure::Crypto("a message does not fit"))
+    }
+
     /// Opens a message that came for this SA.
     pub(crate) fn open(&mut self, ctx: &Context<'_>, outer: Outer) -> Opened {
-        match outer {
+        let opened = match outer {
             // Nothing unprotected is believed once there are keys (RFC 7296 §2.21.4).
             Outer::Clear(_) => Opened::Nothing,
             Outer::Sealed(sealed) => match self.protection.open(&sealed) {
-                Ok(message) => Opened::Message(message),
+                Ok(unsealed) => Opened::Message(unsealed),
                 Err(OpenError::Malformed(error)) => Opened::Malformed(*sealed.header(), error),
-                Err(OpenError::NotAuthentic) => Opened::Nothing,
+                Err(OpenError::NotAuthentic) => self.open_with_replaced(&sealed),
             },
             Outer::Fragment(fragment) => self.open_fragment(ctx, &fragment),
+        };
+        if matches!(opened, Opened::Message(_)) {
+            self.replaced = None;
+        }
+        opened
+    }
+
+    /// The peer repeats the request by which new keys came, because our answer was lost.
+    fn open_with_replaced(&self, sealed: &Sealed) -> Opened {
+        let header = sealed.header();
+        let answered = !header.flags.response
+            && matches!(self.window.classify(header.message_id), Incoming::Answered(_));
+        let replaced = self.replaced.as_ref().filter(|_| answered);
+        match replaced.is_some_and(|replaced| replaced.authenticates(sealed)) {
+            true => Opened::Repetition,
+            false => Opened::Nothing,
         }
     }
 
@@ -135,14 +193,14 @@ impl IkeSa {
         let opened = match self.protection.open_fragment(fragment) {
             Ok(opened) => opened,
             Err(OpenError::Malformed(error)) => return Opened::Malformed(header, error),
-            Err(OpenError::NotAuthentic) => return Opened::Nothing,
+            Err(OpenError::NotAuthentic) => return self.open_with_replaced(fragment.sealed()),
         };
         if collect.is_none() {
             return if header.flags.response { Opened::Nothing } else { Opened::Repetition };
         }
         let reassembly = if header.flags.response { &mut self.responses } else { &mut self.requests };
         match reassembly.insert(opened) {
-            Ok(Progress::Complete(message)) => Opened::Message(message),
+            Ok(Progress::Complete(unsealed)) => Opened::Message(unsealed),
             Ok(Progress::Waiting { .. }) => {
                 self.reassembly_until.get_or_insert(ctx.now + ctx.config.reassembly_timeout);
                 Opened::Nothing

@@ -1,14 +1,16 @@
 //! One tunnel with one peer: the states of its IKE SAs and CHILD_SAs, one struct per thing awaited, consumed to
 //! advance.
 //!
-//! [`tunnel`] is the entry. [`call`] and [`call_auth`] set up as initiator, [`called`] and [`called_auth`] as responder;
-//! [`up`] is what they lead to, where [`dispatch`] hands each input to an exchange: [`own_child`], [`peer_child`],
+//! [`tunnel`] is the entry. [`call`], [`call_intermediate`] and [`call_auth`] set up as initiator, [`called`],
+//! [`called_intermediate`] and [`called_auth`] as responder; [`up`] is what they lead to, where [`dispatch`] hands each input to an exchange: [`own_child`], [`peer_child`],
 //! [`own_ike`], [`peer_ike`], [`informational`]. [`crossing`] is about two tunnels where one is meant. Routing between tunnels is left to [`crate::engine`].
 
 pub(crate) mod call;
 pub(crate) mod call_auth;
+pub(crate) mod call_intermediate;
 pub(crate) mod called;
 pub(crate) mod called_auth;
+pub(crate) mod called_intermediate;
 pub(crate) mod child_deal;
 pub(crate) mod children;
 pub(crate) mod common;

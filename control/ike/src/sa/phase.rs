@@ -2,9 +2,11 @@
 
 use super::call::{ExpectInitReply, ExpectPublicValue, ExpectSharedSecret};
 use super::call_auth::{ExpectAuthReply, ExpectSignature, ExpectSpi, ExpectVerdict, ExpectVerification};
+use super::call_intermediate;
 use super::called;
 use super::called_auth;
-use super::handshake::Abort;
+use super::called_intermediate;
+use super::handshake::{Abort, Handshake};
 use super::ike_sa::{IkeSa, Opened};
 use super::up::Up;
 use crate::context::{Context, Pending};
@@ -31,6 +33,9 @@ pub(crate) enum Calling {
     PublicValue(Box<ExpectPublicValue>),
     InitReply(Box<ExpectInitReply>),
     SharedSecret(Box<ExpectSharedSecret>),
+    IntermediatePublic(Box<call_intermediate::ExpectPublicValue>),
+    IntermediateReply(Box<call_intermediate::ExpectReply>),
+    IntermediateSecret(Box<call_intermediate::ExpectSharedSecret>),
     Spi(Box<ExpectSpi>),
     Signature(Box<ExpectSignature>),
     AuthReply(Box<ExpectAuthReply>),
@@ -41,6 +46,8 @@ pub(crate) enum Calling {
 /// What the responder awaits.
 pub(crate) enum Called {
     SharedSecret(Box<called::ExpectSharedSecret>),
+    IntermediateRequest(Box<called_intermediate::ExpectRequest>),
+    IntermediateSecret(Box<called_intermediate::ExpectSharedSecret>),
     AuthRequest(Box<called_auth::ExpectAuthRequest>),
     Verdict(Box<called_auth::ExpectVerdict>),
     Verification(Box<called_auth::ExpectVerification>),
@@ -73,6 +80,9 @@ impl Calling {
             Calling::PublicValue(state) => state.spi(),
             Calling::InitReply(state) => state.spi(),
             Calling::SharedSecret(state) => state.spi(),
+            Calling::IntermediatePublic(state) => state.course.handshake.sa.local_spi(),
+            Calling::IntermediateReply(state) => state.course.handshake.sa.local_spi(),
+            Calling::IntermediateSecret(state) => state.course.handshake.sa.local_spi(),
             Calling::Spi(state) => state.handshake.sa.local_spi(),
             Calling::Signature(state) => state.handshake.sa.local_spi(),
             Calling::AuthReply(state) => state.handshake.sa.local_spi(),
@@ -86,11 +96,13 @@ impl Calling {
         match self {
             Calling::PublicValue(state) => Some(state.pending),
             Calling::SharedSecret(state) => Some(state.pending),
+            Calling::IntermediatePublic(state) => Some(state.pending),
+            Calling::IntermediateSecret(state) => Some(state.pending),
             Calling::Spi(state) => Some(state.pending),
             Calling::Signature(state) => Some(state.pending),
             Calling::Verdict(state) => Some(state.pending),
             Calling::Verification(state) => Some(state.pending),
-            Calling::InitReply(_) | Calling::AuthReply(_) => None,
+            Calling::InitReply(_) | Calling::IntermediateReply(_) | Calling::AuthReply(_) => None,
         }
     }
 
@@ -98,10 +110,8 @@ impl Calling {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self {
             Calling::InitReply(state) => state.deadline(),
-            Calling::AuthReply(state) => {
-                let sa = &state.handshake.sa;
-                sa.window.deadline().into_iter().chain(sa.fragments_until()).min()
-            }
+            Calling::IntermediateReply(state) => state.course.handshake.deadline(),
+            Calling::AuthReply(state) => state.handshake.deadline(),
             other => other.pending().map(|pending| pending.until),
         }
     }
@@ -112,6 +122,8 @@ impl Called {
     pub(crate) fn local_spi(&self) -> IkeSpi {
         match self {
             Called::SharedSecret(state) => state.spi(),
+            Called::IntermediateRequest(state) => state.course.handshake.sa.local_spi(),
+            Called::IntermediateSecret(state) => state.course.handshake.sa.local_spi(),
             Called::AuthRequest(state) => state.handshake.sa.local_spi(),
             Called::Verdict(state) => state.handshake.sa.local_spi(),
             Called::Verification(state) => state.handshake.sa.local_spi(),
@@ -123,7 +135,8 @@ impl Called {
     pub(crate) fn pending(&self) -> Option<Pending> {
         match self {
             Called::SharedSecret(state) => Some(state.pending),
-            Called::AuthRequest(_) => None,
+            Called::IntermediateSecret(state) => Some(state.pending),
+            Called::IntermediateRequest(_) | Called::AuthRequest(_) => None,
             Called::Verdict(state) => Some(state.pending),
             Called::Verification(state) => Some(state.pending),
             Called::Signature(state) => Some(state.pending),
@@ -133,16 +146,28 @@ impl Called {
     /// How long it may be half-open.
     pub(crate) fn limit(&self, patience: Patience) -> Duration {
         match self {
-            Called::SharedSecret(_) | Called::AuthRequest(_) => patience.to_auth,
+            Called::SharedSecret(_)
+            | Called::IntermediateRequest(_)
+            | Called::IntermediateSecret(_)
+            | Called::AuthRequest(_) => patience.to_auth,
             Called::Verdict(_) | Called::Verification(_) | Called::Signature(_) => patience.to_proof,
         }
     }
 
     /// When it has something to do by itself.
     pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self.awaiting() {
+            Some(handshake) => handshake.sa.fragments_until(),
+            None => self.pending().map(|pending| pending.until),
+        }
+    }
+
+    /// The handshake that awaits the caller's next request.
+    pub(crate) fn awaiting(&self) -> Option<&Handshake> {
         match self {
-            Called::AuthRequest(state) => state.handshake.sa.fragments_until(),
-            other => other.pending().map(|pending| pending.until),
+            Called::IntermediateRequest(state) => Some(&state.course.handshake),
+            Called::AuthRequest(state) => Some(&state.handshake),
+            _ => None,
         }
     }
 }
@@ -151,9 +176,9 @@ impl Lingering {
     /// Answers repetitions; true once our own last request was answered.
     pub(crate) fn datagram(&mut self, ctx: &mut Context<'_>, path: &Path, outer: Outer) -> bool {
         let message = match self.sa.open(ctx, outer) {
-            Opened::Message(message) => message.header,
+            Opened::Message(unsealed) => unsealed.message.header,
             Opened::Repetition => {
-                self.repeat(ctx, path);
+                self.sa.repeat_reply(ctx, path);
                 return false;
             }
             _ => return false,
@@ -167,13 +192,6 @@ impl Lingering {
             ctx.send(path, packets);
         }
         false
-    }
-
-    fn repeat(&self, ctx: &mut Context<'_>, path: &Path) {
-        let last = self.sa.window.answering().wrapping_sub(1);
-        if let Incoming::Answered(packets) = self.sa.window.classify(last) {
-            ctx.send(path, packets);
-        }
     }
 
     pub(crate) fn deadline(&self) -> Instant {

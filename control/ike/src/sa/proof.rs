@@ -79,7 +79,8 @@ fn signed<'a>(handshake: &'a Handshake, role: Role, identification: &'a Identifi
         Role::Initiator => (&keys.sk_pi, &handshake.request, &handshake.responder_nonce),
         Role::Responder => (&keys.sk_pr, &handshake.reply, &handshake.initiator_nonce),
     };
-    SignedOctets { prf: handshake.sa.suite.prf, sk_p, message, peer_nonce, identification }
+    let (prf, int_auth) = (handshake.sa.suite.prf, &handshake.int_auth);
+    SignedOctets { prf, sk_p, message, peer_nonce, identification, int_auth }
 }
 
 /// Judges the peer's claim by what the connection demands.

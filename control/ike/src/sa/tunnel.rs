@@ -123,7 +123,13 @@ impl Tunnel {
             Some(Phase::Calling(Calling::InitReply(state))) => {
                 state.datagram(ctx, &mut self.common, datagram, outer)
             }
+            Some(Phase::Calling(Calling::IntermediateReply(state))) => {
+                state.datagram(ctx, &mut self.common, outer)
+            }
             Some(Phase::Calling(Calling::AuthReply(state))) => state.datagram(ctx, &mut self.common, outer),
+            Some(Phase::Called(Called::IntermediateRequest(state))) => {
+                state.datagram(ctx, &mut self.common, &datagram, outer)
+            }
             Some(Phase::Called(Called::AuthRequest(state))) => {
                 state.datagram(ctx, &mut self.common, &datagram, outer)
             }
@@ -150,11 +156,10 @@ impl Tunnel {
 
     /// A repetition of the IKE_SA_INIT request that made this half-open tunnel.
     pub(crate) fn repeated_init(&mut self, ctx: &mut Context<'_>, datagram: &Datagram) {
-        if let Some(Phase::Called(Called::AuthRequest(state))) = &self.phase
-            && state.handshake.request == datagram.bytes
-        {
+        let Some(Phase::Called(state)) = &self.phase else { return };
+        if let Some(handshake) = state.awaiting().filter(|handshake| handshake.request == datagram.bytes) {
             let path = self.common.path_to(datagram.local, datagram.remote);
-            ctx.send(&path, &vec![state.handshake.reply.clone()]);
+            ctx.send(&path, &vec![handshake.reply.clone()]);
         }
     }
 
@@ -188,6 +193,7 @@ impl Tunnel {
     pub(crate) fn timeout(&mut self, ctx: &mut Context<'_>, patience: Patience) {
         let next = match self.phase.take() {
             Some(Phase::Calling(Calling::InitReply(state))) => state.timeout(ctx, &self.common),
+            Some(Phase::Calling(Calling::IntermediateReply(state))) => state.timeout(ctx, &self.common),
             Some(Phase::Calling(Calling::AuthReply(state))) => state.timeout(ctx, &self.common),
             Some(Phase::Calling(state)) => waits::calling_timeout(state, ctx, &self.common),
             Some(Phase::Called(state)) if self.common.attempt.began + state.limit(patience) <= ctx.now => {

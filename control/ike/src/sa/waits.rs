@@ -16,11 +16,15 @@ pub(crate) fn calling_answer(
     match state {
         Calling::PublicValue(state) => state.answer(ctx, common, answer),
         Calling::SharedSecret(state) => state.answer(ctx, common, answer),
+        Calling::IntermediatePublic(state) => state.answer(ctx, common, answer),
+        Calling::IntermediateSecret(state) => state.answer(ctx, common, answer),
         Calling::Spi(state) => state.answer(ctx, common, answer),
         Calling::Signature(state) => state.answer(ctx, common, answer),
         Calling::Verdict(state) => state.answer(ctx, common, answer),
         Calling::Verification(state) => state.answer(ctx, common, answer),
-        other @ (Calling::InitReply(_) | Calling::AuthReply(_)) => Ok(Phase::Calling(other)),
+        other @ (Calling::InitReply(_) | Calling::IntermediateReply(_) | Calling::AuthReply(_)) => {
+            Ok(Phase::Calling(other))
+        }
     }
 }
 
@@ -32,10 +36,11 @@ pub(crate) fn called_answer(
 ) -> Next {
     match state {
         Called::SharedSecret(state) => state.answer(ctx, common, answer),
+        Called::IntermediateSecret(state) => state.answer(ctx, common, answer),
         Called::Verdict(state) => state.answer(ctx, common, answer),
         Called::Verification(state) => state.answer(ctx, common, answer),
         Called::Signature(state) => state.answer(ctx, common, answer),
-        other @ Called::AuthRequest(_) => Ok(Phase::Called(other)),
+        other @ (Called::IntermediateRequest(_) | Called::AuthRequest(_)) => Ok(Phase::Called(other)),
     }
 }
 
@@ -77,12 +82,13 @@ pub(crate) fn called_timeout(state: Called, ctx: &mut Context<'_>, common: &Comm
         Called::Verdict(_) => late(ctx, "the certificate verdict"),
         Called::Verification(_) => late(ctx, "signature verification"),
         Called::Signature(_) => late(ctx, "signing"),
-        _ => return Err(late(ctx, "key agreement").into()),
+        _ => late(ctx, "key agreement"),
     };
     match state {
         Called::Verdict(state) => Err(called_auth::give_up(ctx, common, state.handshake, failure)),
         Called::Verification(state) => Err(called_auth::give_up(ctx, common, state.handshake, failure)),
         Called::Signature(state) => Err(called_auth::give_up(ctx, common, state.handshake, failure)),
+        Called::IntermediateSecret(state) => Err(state.give_up(ctx, common, failure)),
         _ => Err(failure.into()),
     }
 }
@@ -90,8 +96,10 @@ pub(crate) fn called_timeout(state: Called, ctx: &mut Context<'_>, common: &Comm
 impl Called {
     /// Forgets fragments that waited too long.
     fn tick(mut self, ctx: &Context<'_>) -> Called {
-        if let Called::AuthRequest(state) = &mut self {
-            state.handshake.sa.expire_fragments(ctx.now);
+        match &mut self {
+            Called::IntermediateRequest(state) => state.course.handshake.sa.expire_fragments(ctx.now),
+            Called::AuthRequest(state) => state.handshake.sa.expire_fragments(ctx.now),
+            _ => {}
         }
         self
     }

@@ -73,6 +73,9 @@ pub struct Tally {
     pub attempts_failed: u64,
     pub collisions: u64,
     pub crossed_calls: u64,
+    /// Datagrams of IKE_INTERMEDIATE and of IKE_FOLLOWUP_KE.
+    pub intermediate: u64,
+    pub followups: u64,
 }
 
 impl Tally {
@@ -92,6 +95,8 @@ impl Tally {
         self.attempts_failed += other.attempts_failed;
         self.collisions += other.collisions;
         self.crossed_calls += other.crossed_calls;
+        self.intermediate += other.intermediate;
+        self.followups += other.followups;
     }
 }
 
@@ -225,6 +230,8 @@ impl World {
 
     fn carry(&mut self, from: usize, source: SocketAddr, target: SocketAddr, bytes: Vec<u8>) {
         self.tally.datagrams += 1;
+        self.tally.intermediate += u64::from(bytes[18] == 43);
+        self.tally.followups += u64::from(bytes[18] == 44);
         let to = 1 - from;
         assert_eq!(target.ip(), settings::outer(to), "sent to nobody");
         if self.trace {
@@ -465,6 +472,8 @@ fn describe(bytes: &[u8]) -> String {
         35 => "IKE_AUTH",
         36 => "CREATE_CHILD_SA",
         37 => "INFORMATIONAL",
+        43 => "IKE_INTERMEDIATE",
+        44 => "IKE_FOLLOWUP_KE",
         _ => "?",
     };
     let id = u32::from_be_bytes(bytes[20..24].try_into().unwrap());

@@ -1,0 +1,285 @@
+//! Additional key exchanges (RFC 9370), with ML-KEM among them: set-up through IKE_INTERMEDIATE, what is
+//! lost on the way, and peers that do without.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+mod harness;
+
+use harness::{World, address, kind, pair, pair_of, settings};
+use ravelin_ike::config::{AdditionalGroups, ChildId, Connection, Group};
+use ravelin_ike::error::Failure;
+use ravelin_ike::event::Event;
+use ravelin_ike::input::{Command, Datagram};
+use ravelin_ike::wire::{Outer, Payload};
+use std::sync::mpsc::Receiver;
+
+const SECOND: u64 = 1_000_000;
+const IKE_SA_INIT: u8 = 34;
+const IKE_AUTH: u8 = 35;
+const IKE_INTERMEDIATE: u8 = 43;
+
+const HYBRID: &[Group] = &[Group::MlKem768];
+const THREE: &[Group] = &[Group::MlKem1024, Group::EcpP384, Group::MlKem512];
+
+fn hybrid(end: usize, groups: &[Group]) -> Connection {
+    settings::with_additional(settings::connection(end), groups)
+}
+
+fn call(world: &mut World, end: usize, child: Option<ChildId>) {
+    world.command(end, Command::Initiate { connection: settings::CONNECTION, child });
+}
+
+/// A pair that is up with its first child.
+fn connected(connections: [Connection; 2]) -> World {
+    let mut world = pair(connections);
+    call(&mut world, 0, None);
+    world.run_for(SECOND);
+    world.assert_converged();
+    assert_eq!((world.ikes(0).len(), world.children(0).len()), (1, 1));
+    world
+}
+
+fn settle(world: &mut World) {
+    for _ in 0..12 {
+        world.run_for(5 * SECOND);
+        world.traffic();
+    }
+    world.assert_converged();
+}
+
+/// Every datagram of this exchange type: who sent it, whether it is a response, its octets.
+fn watch(world: &mut World, exchange: u8) -> Receiver<(usize, bool, usize)> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    world.gate = Some(Box::new(move |from, bytes| {
+        let (found, response) = kind(bytes);
+        if found == exchange {
+            sender.send((from, response, bytes.len())).unwrap();
+        }
+        true
+    }));
+    receiver
+}
+
+/// Drops the first `count` datagrams from this end of this exchange type and direction.
+fn drop_first(world: &mut World, end: usize, exchange: u8, response: bool, count: u32) {
+    let mut left = count;
+    world.gate = Some(Box::new(move |from, bytes| {
+        let hit = from == end && kind(bytes) == (exchange, response) && left > 0;
+        left -= u32::from(hit);
+        !hit
+    }));
+}
+
+/// What key exchanges followed the first, of the IKE SA that came up or was rekeyed last.
+fn ike_additional(world: &World, end: usize) -> Vec<Group> {
+    let suite = |event: &Event| match event {
+        Event::IkeUp(up) => Some(up.suite.additional),
+        Event::IkeRekeyed { suite, .. } => Some(suite.additional),
+        _ => None,
+    };
+    let last: Option<AdditionalGroups> = world.ends[end].events.iter().filter_map(suite).last();
+    last.unwrap().iter().collect()
+}
+
+fn failures(world: &World, end: usize) -> Vec<&'static str> {
+    let code = |event: &Event| match event {
+        Event::AttemptFailed { attempt, .. } => attempt.failure.as_ref().map(Failure::code),
+        Event::ChildFailed { reason, .. }
+        | Event::IkeRekeyFailed { reason, .. }
+        | Event::IkeDown { reason, .. } => Some(reason.code()),
+        _ => None,
+    };
+    world.ends[end].events.iter().filter_map(code).collect()
+}
+
+/// ```text
+///   A  IKE_SA_INIT{ADDKE1, N(INTERMEDIATE_EXCHANGE_SUPPORTED)}  -------  B
+///   A  IKE_INTERMEDIATE{KE}, once for each                      -------  B
+///   A  IKE_AUTH, whose AUTH covers them                         -------  B
+/// ```
+#[test]
+fn additional_key_exchanges_come_before_auth() {
+    for groups in [HYBRID, THREE, &[Group::EcpP256], &[Group::MlKem1024]] {
+        for certificates in [false, true] {
+            let connections = [0, 1].map(|end| {
+                let plain =
+                    if certificates { settings::with_certificates(end) } else { settings::connection(end) };
+                settings::with_additional(plain, groups)
+            });
+            let mut world = pair(connections);
+            world.faults.delay = 1;
+            let seen = watch(&mut world, IKE_INTERMEDIATE);
+            call(&mut world, 0, None);
+            world.run_for(SECOND);
+            world.assert_converged();
+            assert_eq!(world.children(0).len(), 1);
+            assert!([0, 1].into_iter().all(|end| ike_additional(&world, end) == groups));
+            let mut changes: Vec<bool> = seen.try_iter().map(|(_, response, _)| response).collect();
+            changes.dedup();
+            assert_eq!(changes.len(), 2 * groups.len(), "{groups:?}");
+        }
+    }
+}
+
+/// RFC 7383 carries what does not fit: ML-KEM-1024 has 1568 octets either way.
+#[test]
+fn large_values_travel_in_fragments_within_the_mtu() {
+    let mut world = pair([0, 1].map(|end| hybrid(end, &[Group::MlKem1024])));
+    let seen = watch(&mut world, IKE_INTERMEDIATE);
+    call(&mut world, 0, None);
+    world.run_for(SECOND);
+    world.assert_converged();
+    let seen: Vec<_> = seen.try_iter().collect();
+    assert_eq!(seen.iter().filter(|(_, response, _)| *response).count(), 2);
+    assert_eq!(seen.len(), 4);
+    assert!(seen.iter().all(|(_, _, octets)| *octets <= 1280 - 28), "{seen:?}");
+    // Without fragments each is one datagram, which IP has to cut.
+    let mut world = pair([0, 1].map(|end| {
+        let mut connection = hybrid(end, &[Group::MlKem1024]);
+        connection.fragmentation = None;
+        connection
+    }));
+    let seen = watch(&mut world, IKE_INTERMEDIATE);
+    call(&mut world, 0, None);
+    world.run_for(SECOND);
+    world.assert_converged();
+    assert!(seen.try_iter().all(|(_, _, octets)| octets > 1568));
+}
+
+/// ML-KEM may also be all there is; then it is in IKE_SA_INIT, which has no fragments.
+#[test]
+fn ml_kem_may_be_the_only_key_exchange() {
+    let mut world = connected([0, 1].map(|end| {
+        let mut connection = settings::connection(end);
+        connection.proposals[0].groups = vec![Group::MlKem768];
+        connection.children[0].proposals[0].groups = vec![Group::MlKem512];
+        connection
+    }));
+    let (child, ike) = (world.children(1)[0], world.ikes(1)[0]);
+    world.command(1, Command::RekeyChild { child });
+    world.run_for(SECOND);
+    world.command(1, Command::RekeyIke { ike });
+    settle(&mut world);
+    assert_eq!((world.tally.child_rekeyed, world.tally.ike_rekeyed), (2, 2));
+}
+
+/// Whatever is lost before the peer is proven, also where the keys change with the reply that is lost.
+#[test]
+fn lost_messages_are_sent_again() {
+    for (exchange, response) in [IKE_SA_INIT, IKE_INTERMEDIATE, IKE_AUTH]
+        .into_iter()
+        .flat_map(|exchange| [(exchange, false), (exchange, true)])
+    {
+        for (lost, groups) in (1..6).flat_map(|lost| [(lost, HYBRID), (lost, THREE)]) {
+            let mut world = pair([0, 1].map(|end| hybrid(end, groups)));
+            drop_first(&mut world, usize::from(response), exchange, response, lost);
+            call(&mut world, 0, None);
+            world.run_for(60 * SECOND);
+            world.assert_converged();
+            assert_eq!(world.children(0).len(), 1, "{exchange} {response} {lost} {groups:?}");
+        }
+    }
+}
+
+/// A repeated request is answered again, whichever keys have come meanwhile, and changes nothing.
+#[test]
+fn repeated_and_late_datagrams_change_nothing() {
+    for seed in 0..20 {
+        let mut world = pair_of(seed, [0, 1].map(|end| hybrid(end, THREE)));
+        world.faults.repeat = 900;
+        world.faults.delay = 700_000;
+        call(&mut world, 0, None);
+        world.run_for(60 * SECOND);
+        world.assert_converged();
+        assert_eq!(world.children(0).len(), 1, "{seed}");
+    }
+}
+
+/// Who is configured to fall back does so with a peer that knows nothing of this; who is not is told why not.
+#[test]
+fn a_peer_without_them_is_taken_only_where_that_is_configured() {
+    let plain = settings::connection;
+    for caller in 0..2 {
+        let mut ends = [0, 1].map(plain);
+        ends[0] = settings::either(hybrid(0, HYBRID), &plain(0));
+        let mut world = pair(ends);
+        let seen = watch(&mut world, IKE_INTERMEDIATE);
+        call(&mut world, caller, None);
+        world.run_for(SECOND);
+        world.assert_converged();
+        assert_eq!((world.children(0).len(), seen.try_iter().count()), (1, 0));
+        assert!(ike_additional(&world, 0).is_empty());
+
+        let mut world = pair([hybrid(0, HYBRID), plain(1)]);
+        call(&mut world, caller, None);
+        world.run_for(60 * SECOND);
+        assert_eq!(failures(&world, caller), ["RV-INIT-002"]);
+        let called = 1 - caller;
+        assert_eq!(failures(&world, called), ["RV-INIT-003"]);
+        let attempt = world.ends[called].engine.recorder().of(settings::CONNECTION).next().unwrap();
+        let (hybrid, none) = ("ADDKE1_ML_KEM_768", "none");
+        let (offered, configured) = if caller == 0 { (hybrid, none) } else { (none, hybrid) };
+        let expected = format!("proposal 1, ADDKE1: offered {offered}; configured (proposal 1) {configured}");
+        assert_eq!(attempt.difference, expected);
+        world.assert_empty();
+    }
+}
+
+/// Somebody on the way takes the better proposal out of the offer: AUTH covers the offer, and nothing comes up.
+#[test]
+fn an_offer_that_was_weakened_on_the_way_is_noticed() {
+    let both = |end| settings::either(hybrid(end, HYBRID), &settings::connection(end));
+    let mut world = pair([0, 1].map(both));
+    let (sender, receiver) = std::sync::mpsc::channel();
+    world.gate = Some(Box::new(move |from, bytes| {
+        if from == 0 && kind(bytes) == (IKE_SA_INIT, false) {
+            let _ = sender.send(bytes.to_vec());
+            return false;
+        }
+        true
+    }));
+    call(&mut world, 0, None);
+    world.run_for(SECOND / 10);
+    let Ok(Outer::Clear(mut message)) = Outer::parse(&receiver.recv().unwrap()) else { panic!() };
+    let Payload::SecurityAssociation(sa) = &mut message.payloads[0] else { panic!() };
+    sa.proposals.remove(0);
+    let bytes = message.emit().unwrap();
+    let datagram = Datagram { instance: 0, local: address(1, 500), remote: address(0, 500), bytes };
+    let now = world.at();
+    world.ends[1].engine.handle_datagram(now, datagram);
+    world.drain(1);
+    world.run_for(60 * SECOND);
+    assert_eq!((world.tally.ike_up, failures(&world, 1)), (0, vec!["RV-AUTH-002"]));
+}
+
+/// The offer without the word that IKE_INTERMEDIATE is spoken is refused, and so is such an answer.
+#[test]
+fn additional_key_exchanges_need_the_exchange_they_travel_in() {
+    let mut world = pair([0, 1].map(|end| hybrid(end, HYBRID)));
+    let (sender, receiver) = std::sync::mpsc::channel();
+    world.gate = Some(Box::new(move |from, bytes| {
+        if kind(bytes).0 == IKE_SA_INIT {
+            let _ = sender.send((from, bytes.to_vec()));
+        }
+        from == 0
+    }));
+    call(&mut world, 0, None);
+    world.run_for(SECOND / 10);
+    for (from, bytes) in receiver.try_iter().take(2).collect::<Vec<_>>() {
+        let Ok(Outer::Clear(mut message)) = Outer::parse(&bytes) else { panic!() };
+        let before = message.payloads.len();
+        message.payloads.retain(
+            |payload| !matches!(payload, Payload::Notify(notify) if u16::from(notify.notify_type) == 16438),
+        );
+        assert_eq!(message.payloads.len() + 1, before);
+        // Another stranger's, or the first reply to arrive.
+        let mut bytes = message.emit().unwrap();
+        bytes[0] ^= u8::from(from == 0);
+        let (local, remote) = (address(1 - from, 500), address(from, 500));
+        let now = world.at();
+        world.ends[1 - from].engine.handle_datagram(now, Datagram { instance: 0, local, remote, bytes });
+        world.drain(1 - from);
+    }
+    world.run_for(60 * SECOND);
+    assert!(failures(&world, 0).contains(&"RV-PROTO-001") && failures(&world, 1).contains(&"RV-PROTO-001"));
+}
