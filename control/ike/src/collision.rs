@@ -13,6 +13,8 @@ pub(crate) enum Rival<T> {
     None,
     /// It asked to rekey it too and we agreed, or are about to. Its exchange made, or will make, `made`.
     Answered { made: Option<T>, lowest: Nonce },
+    /// We agreed, and its additional key exchanges come before it makes anything (RFC 9370 §2.2.4).
+    Pending { lowest: Nonce },
     /// It deleted the old SA: its own rekey is done and it does not know ours, or has decided against it.
     Done,
 }
@@ -38,12 +40,8 @@ impl<T> Rival<T> {
         match self {
             Rival::None => Winner::Ours,
             Rival::Done => Winner::Theirs,
-            Rival::Answered { lowest: theirs, .. } => {
-                if lowest(ours, peers).as_bytes() < theirs.as_bytes() {
-                    Winner::Theirs
-                } else {
-                    Winner::Ours
-                }
+            Rival::Answered { lowest: theirs, .. } | Rival::Pending { lowest: theirs } => {
+                if lowest(ours, peers).as_bytes() < theirs.as_bytes() { Winner::Theirs } else { Winner::Ours }
             }
         }
     }
@@ -51,6 +49,37 @@ impl<T> Rival<T> {
     /// Whether there is a rival at all.
     pub(crate) fn is_some(&self) -> bool {
         !matches!(self, Rival::None)
+    }
+
+    /// Whether it is not known yet what its exchange makes.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        matches!(self, Rival::Answered { made: None, .. } | Rival::Pending { .. })
+    }
+
+    /// Whether its additional key exchanges are awaited.
+    pub(crate) fn is_pending(&self) -> bool {
+        matches!(self, Rival::Pending { .. })
+    }
+
+    /// We have agreed, and additional key exchanges are to follow.
+    pub(crate) fn put_off(&mut self) {
+        if let Rival::Answered { made: None, lowest } = self {
+            *self = Rival::Pending { lowest: lowest.clone() };
+        }
+    }
+
+    /// Its exchange has made this.
+    pub(crate) fn settle(&mut self, made: T) {
+        if let Rival::Answered { lowest, .. } | Rival::Pending { lowest } = self {
+            *self = Rival::Answered { made: Some(made), lowest: lowest.clone() };
+        }
+    }
+
+    /// Its exchange came to nothing.
+    pub(crate) fn withdraw(&mut self) {
+        if self.is_unsettled() {
+            *self = Rival::None;
+        }
     }
 }
 
@@ -75,6 +104,23 @@ mod tests {
             let lowest_is_in_a = order[0] == 1 || order[1] == 1;
             assert_eq!(at_a == Winner::Theirs, lowest_is_in_a);
         }
+    }
+
+    /// Its key exchanges put the rival off and change nothing about who wins.
+    #[test]
+    fn a_rival_is_settled_or_withdrawn() {
+        let mut rival = Rival::Answered { made: None, lowest: nonce(3) };
+        rival.put_off();
+        assert!(rival.is_pending() && rival.is_unsettled());
+        assert_eq!(rival.decide(&nonce(2), &nonce(9)), Winner::Theirs);
+        assert_eq!(rival.decide(&nonce(4), &nonce(9)), Winner::Ours);
+        rival.settle(7);
+        assert_eq!(rival, Rival::Answered { made: Some(7), lowest: nonce(3) });
+        rival.withdraw();
+        assert!(rival.is_some(), "what is made stays");
+        let mut rival: Rival<()> = Rival::Pending { lowest: nonce(3) };
+        rival.withdraw();
+        assert_eq!(rival, Rival::None);
     }
 
     #[test]

@@ -156,6 +156,11 @@ impl Context<'_> {
         seed
     }
 
+    /// What links an IKE_FOLLOWUP_KE exchange to the one before: opaque to the peer, and never the same twice.
+    pub(crate) fn link(&mut self) -> Vec<u8> {
+        self.number().to_be_bytes().to_vec()
+    }
+
     /// `soft` less up to `percent` of it, at random.
     pub(crate) fn jittered(&mut self, soft: Duration, percent: u8) -> Duration {
         let micros = u64::try_from(soft.as_micros()).unwrap_or(u64::MAX);

@@ -115,6 +115,12 @@ pub enum Failure {
     #[error("the peer is busy with a conflicting exchange (TEMPORARY_FAILURE)")]
     TemporaryFailure,
 
+    /// Who answers does not know, or not any more, what an IKE_FOLLOWUP_KE exchange belongs to.
+    #[error(
+        "the additional key exchanges took too long: who answers them has forgotten them (STATE_NOT_FOUND)"
+    )]
+    FollowupForgotten,
+
     /// A message that breaks the protocol.
     #[error("the peer sent a message that breaks the protocol: {0}")]
     Syntax(&'static str),
@@ -240,6 +246,7 @@ impl Failure {
             F::NoAdditionalSas(_) => "RV-CHILD-007",
             F::ChildNotFound => "RV-CHILD-008",
             F::TemporaryFailure => "RV-CHILD-009",
+            F::FollowupForgotten => "RV-CHILD-010",
             F::Syntax(_) => "RV-PROTO-001",
             F::CriticalPayload(_) => "RV-PROTO-002",
             F::MajorVersion => "RV-PROTO-003",
@@ -261,7 +268,11 @@ impl Failure {
     pub fn blame(&self) -> Blame {
         use Failure as F;
         match self {
-            F::NoReply { .. } | F::HalfOpenTimeout(_) | F::PeerDead(_) | F::Expired => Blame::Network,
+            F::NoReply { .. }
+            | F::HalfOpenTimeout(_)
+            | F::PeerDead(_)
+            | F::FollowupForgotten
+            | F::Expired => Blame::Network,
             F::NoConnection
             | F::ProposalRefused(_)
             | F::NoProposalChosen(_)

@@ -15,6 +15,7 @@ impl Failure {
             F::TsUnacceptable | F::TsRefused | F::TsNotOffered => NotifyType::TsUnacceptable,
             F::NoAdditionalSas(_) => NotifyType::NoAdditionalSas,
             F::ChildNotFound => NotifyType::ChildSaNotFound,
+            F::FollowupForgotten => NotifyType::StateNotFound,
             F::InvalidKeGroup(_) => NotifyType::InvalidKePayload,
             F::BadKeValue | F::Syntax(_) => NotifyType::InvalidSyntax,
             F::CriticalPayload(_) => NotifyType::UnsupportedCriticalPayload,

@@ -1,22 +1,28 @@
-//! Additional key exchanges (RFC 9370), with ML-KEM among them: set-up through IKE_INTERMEDIATE, what is
-//! lost on the way, and peers that do without.
+//! Additional key exchanges (RFC 9370), with ML-KEM among them: set-up through IKE_INTERMEDIATE, rekeys through
+//! IKE_FOLLOWUP_KE, what is lost and what crosses on the way, and peers that do without.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 mod harness;
 
 use harness::{World, address, kind, pair, pair_of, settings};
-use ravelin_ike::config::{AdditionalGroups, ChildId, Connection, Group};
+use ravelin_ike::Engine;
+use ravelin_ike::config::{AdditionalGroups, ChildId, Connection, EngineConfig, Group, Retransmission};
 use ravelin_ike::error::Failure;
 use ravelin_ike::event::Event;
 use ravelin_ike::input::{Command, Datagram};
+use ravelin_ike::time::Instant;
+use ravelin_ike::want::WantKind;
 use ravelin_ike::wire::{Outer, Payload};
 use std::sync::mpsc::Receiver;
 
 const SECOND: u64 = 1_000_000;
 const IKE_SA_INIT: u8 = 34;
 const IKE_AUTH: u8 = 35;
+const CREATE_CHILD_SA: u8 = 36;
+const INFORMATIONAL: u8 = 37;
 const IKE_INTERMEDIATE: u8 = 43;
+const IKE_FOLLOWUP_KE: u8 = 44;
 
 const HYBRID: &[Group] = &[Group::MlKem768];
 const THREE: &[Group] = &[Group::MlKem1024, Group::EcpP384, Group::MlKem512];
@@ -77,7 +83,17 @@ fn ike_additional(world: &World, end: usize) -> Vec<Group> {
         Event::IkeRekeyed { suite, .. } => Some(suite.additional),
         _ => None,
     };
-    let last: Option<AdditionalGroups> = world.ends[end].events.iter().filter_map(suite).last();
+    let last: Option<AdditionalGroups> = world.ends[end].events.iter().filter_map(suite).next_back();
+    last.unwrap().iter().collect()
+}
+
+/// The same of the CHILD_SA that came up or was rekeyed last.
+fn child_additional(world: &World, end: usize) -> Vec<Group> {
+    let suite = |event: &Event| match event {
+        Event::ChildUp(up) | Event::ChildRekeyed { new: up, .. } => Some(up.suite.additional),
+        _ => None,
+    };
+    let last: Option<AdditionalGroups> = world.ends[end].events.iter().filter_map(suite).next_back();
     last.unwrap().iter().collect()
 }
 
@@ -282,4 +298,232 @@ fn additional_key_exchanges_need_the_exchange_they_travel_in() {
     }
     world.run_for(60 * SECOND);
     assert!(failures(&world, 0).contains(&"RV-PROTO-001") && failures(&world, 1).contains(&"RV-PROTO-001"));
+}
+
+/// ```text
+///   A  CREATE_CHILD_SA  -------  B   with N(ADDITIONAL_KEY_EXCHANGE) in the answer
+///   A  IKE_FOLLOWUP_KE  -------  B   once for each
+/// ```
+#[test]
+fn rekeys_go_on_with_additional_key_exchanges() {
+    for groups in [HYBRID, THREE] {
+        for end in 0..2 {
+            let mut world = connected([0, 1].map(|end| hybrid(end, groups)));
+            let seen = watch(&mut world, IKE_FOLLOWUP_KE);
+            let (child, before) = (world.children(end)[0], world.picture(0, 0));
+            world.command(end, Command::RekeyChild { child });
+            settle(&mut world);
+            assert_eq!((world.tally.child_rekeyed, child_additional(&world, 1 - end)), (2, groups.to_vec()));
+            let ike = world.ikes(end)[0];
+            world.command(end, Command::RekeyIke { ike });
+            settle(&mut world);
+            assert_eq!((world.tally.ike_rekeyed, ike_additional(&world, 1 - end)), (2, groups.to_vec()));
+            let after = world.picture(0, 0);
+            assert!(after.iter().all(|line| !before.contains(line)), "{after:#?}");
+            assert!(seen.try_iter().count() >= 4 * groups.len());
+            // A child that IKE_AUTH did not bring.
+            call(&mut world, end, Some(ChildId(2)));
+            settle(&mut world);
+            assert_eq!((world.children(0).len(), child_additional(&world, 0)), (2, groups.to_vec()));
+        }
+    }
+}
+
+#[test]
+fn rekeys_lose_messages() {
+    for (end, exchange, response) in [0, 1].into_iter().flat_map(|end| {
+        [CREATE_CHILD_SA, IKE_FOLLOWUP_KE, INFORMATIONAL]
+            .into_iter()
+            .flat_map(move |exchange| [(end, exchange, false), (end, exchange, true)])
+    }) {
+        for lost in 1..5 {
+            let mut world = connected([0, 1].map(|end| hybrid(end, HYBRID)));
+            drop_first(&mut world, end, exchange, response, lost);
+            let child = world.children(0)[0];
+            world.command(0, Command::RekeyChild { child });
+            settle(&mut world);
+            let ike = world.ikes(0)[0];
+            world.command(0, Command::RekeyIke { ike });
+            settle(&mut world);
+            let what = format!("{end} {exchange} {response} {lost}");
+            assert_eq!((world.tally.child_rekeyed, world.tally.ike_rekeyed), (2, 2), "{what}");
+        }
+    }
+}
+
+/// Perfect forward secrecy is one end's wish and the other may do without, or the other way round.
+#[test]
+fn a_rekey_may_have_no_key_exchange_where_that_is_configured() {
+    for end in 0..2 {
+        let plain = settings::connection;
+        let connections = [0, 1].map(|end| settings::either(plain(end), &hybrid(end, HYBRID)));
+        let mut world = connected(connections);
+        let child = world.children(end)[0];
+        world.command(end, Command::RekeyChild { child });
+        settle(&mut world);
+        assert_eq!((world.tally.child_rekeyed, child_additional(&world, 0)), (2, vec![]));
+        assert!(failures(&world, end).is_empty());
+    }
+}
+
+/// ```text
+///   A  CREATE_CHILD_SA  --\ /-->  B
+///   A  <--              --/ \--   CREATE_CHILD_SA
+///      the lowest of four nonces decides at once: whose it is does not go on with IKE_FOLLOWUP_KE
+/// ```
+#[test]
+fn crossing_rekeys_are_decided_before_they_go_on() {
+    let plain = settings::connection;
+    let prefers = |end| settings::either(hybrid(end, HYBRID), &plain(end));
+    let avoids = |end| settings::either(plain(end), &hybrid(end, HYBRID));
+    for seed in 0..12 {
+        for connections in [
+            [hybrid(0, HYBRID), hybrid(1, HYBRID)],
+            [hybrid(0, THREE), hybrid(1, THREE)],
+            [prefers(0), avoids(1)],
+            [avoids(0), prefers(1)],
+        ] {
+            let mut world = pair_of(seed, connections);
+            call(&mut world, 0, None);
+            world.run_for(SECOND);
+            for end in 0..2 {
+                let child = world.children(end)[0];
+                world.command(end, Command::RekeyChild { child });
+            }
+            settle(&mut world);
+            assert_eq!((world.ikes(0).len(), world.children(0).len()), (1, 1), "{seed}");
+            let child = world.children(0);
+            for end in 0..2 {
+                let ike = world.ikes(end)[0];
+                world.command(end, Command::RekeyIke { ike });
+            }
+            settle(&mut world);
+            assert_eq!((world.ikes(0).len(), world.children(0)), (1, child), "{seed}");
+            let failures = [0, 1].map(|end| failures(&world, end));
+            assert!(failures.iter().all(Vec::is_empty), "{seed}: {failures:?}");
+            let collisions = [0, 1].map(|end| world.ends[end].engine.counters().collisions);
+            assert_eq!(collisions, [2, 2]);
+        }
+    }
+}
+
+#[test]
+fn crossing_rekeys_lose_messages() {
+    for (end, exchange, response) in [0, 1].into_iter().flat_map(|end| {
+        [CREATE_CHILD_SA, IKE_FOLLOWUP_KE, INFORMATIONAL]
+            .into_iter()
+            .flat_map(move |exchange| [(end, exchange, false), (end, exchange, true)])
+    }) {
+        for lost in 1..4 {
+            for ike in [false, true] {
+                let mut world = connected([0, 1].map(|end| hybrid(end, HYBRID)));
+                drop_first(&mut world, end, exchange, response, lost);
+                for end in 0..2 {
+                    let (child, id) = (world.children(end)[0], world.ikes(end)[0]);
+                    let rekey = Command::RekeyChild { child };
+                    world.command(end, if ike { Command::RekeyIke { ike: id } } else { rekey });
+                }
+                settle(&mut world);
+                let what = format!("{end} {exchange} {response} {lost} {ike}");
+                assert_eq!((world.ikes(0).len(), world.children(0).len()), (1, 1), "{what}");
+            }
+        }
+    }
+}
+
+/// What the peer does not go on with is forgotten, and begun again from the start.
+#[test]
+fn key_exchanges_that_do_not_go_on_leave_nothing_behind() {
+    for ike in [false, true] {
+        let mut world = connected([0, 1].map(|end| hybrid(end, HYBRID)));
+        // Our machine has no answer for the first two: they fail by deadline, the third is answered.
+        let mut left = 2;
+        let (child, id) = (world.children(0)[0], world.ikes(0)[0]);
+        world.ends[0].hold = |kind| matches!(kind, WantKind::KeyAgreement(_));
+        world.command(0, if ike { Command::RekeyIke { ike: id } } else { Command::RekeyChild { child } });
+        for _ in 0..400 {
+            world.run_for(SECOND / 4);
+            world.traffic();
+            // The public value and the secret of CREATE_CHILD_SA are answered, what follows is not.
+            let held: Vec<_> = std::mem::take(&mut world.ends[0].held);
+            for want in held {
+                let follows = format!("{:?}", want.kind).contains("MlKem");
+                if follows && left > 0 {
+                    left -= 1;
+                    continue;
+                }
+                world.answer(0, want);
+            }
+        }
+        assert_eq!(left, 0);
+        world.assert_converged();
+        assert_eq!(failures(&world, 0), ["RV-LOCAL-002"; 2]);
+        let rekeyed = (world.tally.child_rekeyed, world.tally.ike_rekeyed);
+        assert_eq!(rekeyed, if ike { (0, 2) } else { (2, 0) });
+    }
+}
+
+/// RFC 9370 §2.2.4: STATE_NOT_FOUND to one that comes too late; it is begun again.
+#[test]
+fn a_key_exchange_that_comes_too_late_is_begun_again() {
+    let engines = [1, 2].map(|number: u8| {
+        let retransmission = Retransmission { tries: 7, ..settings::engine_config().retransmission };
+        let config = EngineConfig { retransmission, ..settings::engine_config() };
+        let mut engine = Engine::new(config, [number; 32]);
+        let connection = hybrid(usize::from(number) - 1, HYBRID);
+        engine.set_connection(Instant(0), settings::CONNECTION, Some(connection));
+        engine
+    });
+    let mut world = World::new(1, engines, false);
+    call(&mut world, 0, None);
+    world.run_for(SECOND);
+    let child = world.children(0)[0];
+    world.gate = Some(Box::new(|_, bytes| kind(bytes).0 != IKE_FOLLOWUP_KE));
+    world.command(0, Command::RekeyChild { child });
+    for _ in 0..25 {
+        world.run_for(SECOND);
+        world.traffic();
+    }
+    world.gate = None;
+    for _ in 0..120 {
+        world.run_for(SECOND);
+        world.traffic();
+    }
+    assert_eq!((failures(&world, 0), failures(&world, 1)), (vec!["RV-CHILD-010"], vec![]));
+    assert_eq!((world.tally.child_rekeyed, world.children(0).len()), (2, 1));
+    world.assert_converged();
+}
+
+/// A tunnel that is closed in the middle leaves nothing behind.
+#[test]
+fn closing_in_the_middle_leaves_nothing_behind() {
+    for (end, pause) in [0, 1].into_iter().flat_map(|end| (0..16).map(move |pause| (end, pause))) {
+        for ike in [false, true] {
+            let mut world = connected([0, 1].map(|end| hybrid(end, THREE)));
+            let (child, id) = (world.children(0)[0], world.ikes(0)[0]);
+            world.command(0, if ike { Command::RekeyIke { ike: id } } else { Command::RekeyChild { child } });
+            world.run_for(pause * 900);
+            world.command(end, Command::Terminate { connection: settings::CONNECTION });
+            world.run_for(200 * SECOND);
+            world.assert_empty();
+        }
+    }
+}
+
+/// One seed, one run, octet for octet, with ML-KEM's randomness.
+#[test]
+fn a_run_can_be_repeated_from_its_seed() {
+    let run = || {
+        let mut world = pair([0, 1].map(|end| hybrid(end, HYBRID)));
+        let (sender, receiver) = std::sync::mpsc::channel();
+        world.gate = Some(Box::new(move |_, bytes| sender.send(bytes.to_vec()).is_ok()));
+        call(&mut world, 0, None);
+        world.run_for(SECOND);
+        let child = world.children(0)[0];
+        world.command(0, Command::RekeyChild { child });
+        settle(&mut world);
+        receiver.try_iter().collect::<Vec<_>>()
+    };
+    let (first, second) = (run(), run());
+    assert!(first.len() >= 10 && first == second);
 }

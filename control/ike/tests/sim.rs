@@ -1,7 +1,8 @@
 //! Thousands of seeded lives of two gateways in a bad world.
 //!
 //! Each seed: set-up, rekeys of IKE and CHILD_SAs on both sides and often at once, deletes, new children, under loss,
-//! repetition, reordering and slow, failing or missing answers. Checked all along: nobody sends on a successor SA
+//! repetition, reordering and slow, failing or missing answers; with one key exchange or several, which one end or both
+//! prefer. Checked all along: nobody sends on a successor SA
 //! that its peer never installed, nothing is up without a verified AUTH, no SPI is used or given back twice. Checked
 //! after the world has become good: both ends have equal SAs, one IKE SA at most, and send on something for every child. Checked after a shutdown: nothing is left.
 //!
@@ -13,21 +14,53 @@ mod harness;
 
 use harness::{Dice, Faults, Tally, World, settings};
 use ravelin_ike::Engine;
-use ravelin_ike::config::{ChildId, ChildLifetime, IkeLifetime};
+use ravelin_ike::config::{ChildId, ChildLifetime, Connection, Group, IkeLifetime};
 use ravelin_ike::input::Command;
 use ravelin_ike::time::Instant;
 use std::time::Duration;
 
 const SECOND: u64 = 1_000_000;
 
-fn engine(end: usize, seed: u64, dice: &mut Dice, certificates: bool, short: bool) -> Engine {
+/// What both ends do in one life.
+#[derive(Clone, Copy)]
+struct Ways {
+    certificates: bool,
+    short: bool,
+    /// Additional key exchanges, if there are any; where an end does not insist on them, it prefers to do without.
+    additional: &'static [Group],
+    insists: [bool; 2],
+}
+
+const ADDITIONAL: [&[Group]; 3] = [&[Group::MlKem512], &[Group::EcpP256], &[Group::EcpP256, Group::MlKem512]];
+
+impl Ways {
+    fn of(dice: &mut Dice) -> Ways {
+        let (certificates, short) = (dice.chance(400), dice.chance(400));
+        let additional = if dice.chance(500) { ADDITIONAL[dice.below(3) as usize] } else { &[] };
+        Ways { certificates, short, additional, insists: [dice.chance(700), dice.chance(700)] }
+    }
+
+    fn connection(&self, end: usize) -> Connection {
+        let plain = match self.certificates {
+            true => settings::with_certificates(end),
+            false => settings::connection(end),
+        };
+        let hybrid = settings::with_additional(plain.clone(), self.additional);
+        match (self.additional.is_empty(), self.insists[end]) {
+            (true, _) => plain,
+            (false, true) => settings::either(hybrid, &plain),
+            (false, false) => settings::either(plain, &hybrid),
+        }
+    }
+}
+
+fn engine(end: usize, seed: u64, dice: &mut Dice, ways: &Ways) -> Engine {
     let mut octets = [end as u8; 32];
     octets[..8].copy_from_slice(&seed.to_be_bytes());
     let mut engine = Engine::new(settings::engine_config(), octets);
-    let mut connection =
-        if certificates { settings::with_certificates(end) } else { settings::connection(end) };
+    let mut connection = ways.connection(end);
     connection.nat.force = dice.chance(200);
-    if short {
+    if ways.short {
         // Both sides' SAs come of age together, so that they rekey together.
         let soft = Duration::from_secs(15 + dice.below(3));
         let hard = Duration::from_secs(120);
@@ -81,9 +114,9 @@ fn random_command(world: &mut World) {
 
 fn live(seed: u64) -> Tally {
     let mut dice = Dice(seed);
-    let (certificates, short) = (dice.chance(400), dice.chance(400));
-    let engines = [0, 1].map(|end| engine(end, seed, &mut dice, certificates, short));
-    let mut world = World::new(seed, engines, certificates);
+    let ways = Ways::of(&mut dice);
+    let engines = [0, 1].map(|end| engine(end, seed, &mut dice, &ways));
+    let mut world = World::new(seed, engines, ways.certificates);
     let bad = dice.below(4);
     world.faults = Faults {
         loss: bad * dice.below(100),
@@ -109,9 +142,7 @@ fn live(seed: u64) -> Tally {
     world.run_for(130 * SECOND);
     for end in 0..2 {
         let now = world.at();
-        let connection =
-            if certificates { settings::with_certificates(end) } else { settings::connection(end) };
-        world.ends[end].engine.set_connection(now, settings::CONNECTION, Some(connection));
+        world.ends[end].engine.set_connection(now, settings::CONNECTION, Some(ways.connection(end)));
     }
     for _ in 0..16 {
         world.run_for(5 * SECOND);
@@ -152,6 +183,10 @@ fn seeded_lives() {
     assert!(
         one.is_some() || total.collisions > 0,
         "no simultaneous rekey was met: the simulation proves nothing"
+    );
+    assert!(
+        one.is_some() || (total.intermediate > 0 && total.followups > 0),
+        "no additional key exchange was carried out: the simulation proves nothing of them"
     );
     assert!(
         one.is_some() || total.crossed_calls > 0,

@@ -1,5 +1,5 @@
 //! Key derivation: the seven keys of an IKE SA (RFC 7296 §2.14), of its successor (§2.18), and the
-//! keying material of Child SAs (§2.17); with additional key exchanges by RFC 9370 §2.2.2.
+//! keying material of Child SAs (§2.17); with additional key exchanges by RFC 9370 §2.2.2 and §2.2.4.
 
 use std::fmt;
 
@@ -27,6 +27,27 @@ pub struct IkeKeys {
     pub sk_pi: Secret,
     /// For the responder's AUTH payload.
     pub sk_pr: Secret,
+}
+
+/// What the key exchanges of one CREATE_CHILD_SA and of its IKE_FOLLOWUP_KE exchanges agreed on (RFC 9370 §2.2.4).
+#[derive(Debug)]
+pub struct SharedSecrets {
+    first: SharedSecret,
+    /// SK(1) | ... | SK(n).
+    additional: Secret,
+}
+
+impl SharedSecrets {
+    /// The secret of CREATE_CHILD_SA, which none has followed yet.
+    pub fn new(first: SharedSecret) -> Self {
+        Self { first, additional: Secret::default() }
+    }
+
+    /// Adds the secret of the next exchange.
+    pub fn add(&mut self, next: &SharedSecret) {
+        // One that grew in place would leave a copy behind.
+        self.additional = zeroize::Zeroizing::new([self.additional.as_slice(), next.as_bytes()].concat());
+    }
 }
 
 /// Ni and Nr of the exchange that makes the keys.
@@ -68,20 +89,20 @@ impl IkeKeys {
         Self::expand(suite, &seed, nonces, initiator_spi, responder_spi)
     }
 
-    /// Keys of the IKE SA that takes over: SKEYSEED = prf(SK_d (old), g^ir (new) | Ni | Nr), with the
-    /// PRF of the old SA; everything after with the new SA's (RFC 7296 §2.18). The SPIs are the new
-    /// ones, and "initiator" is who began the rekey.
+    /// Keys of the IKE SA that takes over: SKEYSEED = prf(SK_d (old), g^ir (new) | Ni | Nr | SK(1) | ... SK(n)), with
+    /// the PRF of the old SA; everything after with the new SA's (RFC 7296 §2.18, RFC 9370 §2.2.4). The SPIs are the
+    /// new ones, and "initiator" is who began the rekey.
     pub fn rekey(
         suite: &IkeSuite,
         old: (Prf, &IkeKeys),
-        secret: &SharedSecret,
+        secrets: &SharedSecrets,
         nonces: Nonces<'_>,
         initiator_spi: IkeSpi,
         responder_spi: IkeSpi,
     ) -> Self {
         let [ni, nr] = nonces.octets();
         let (prf, keys) = old;
-        let seed = prf.compute(&keys.sk_d, &[secret.as_bytes(), ni, nr]);
+        let seed = prf.compute(&keys.sk_d, &[secrets.first.as_bytes(), ni, nr, &secrets.additional]);
         Self::expand(suite, &seed, nonces, initiator_spi, responder_spi)
     }
 
@@ -121,21 +142,22 @@ pub struct EspKeyPair {
 }
 
 impl EspKeyPair {
-    /// KEYMAT = prf+(SK_d, [g^ir (new) |] Ni | Nr): "All keys for SAs carrying data from the
+    /// KEYMAT = prf+(SK_d, [g^ir (new) |] Ni | Nr [| SK(1) | ... SK(n)]): "All keys for SAs carrying data from the
     /// initiator to the responder are taken before SAs going from the responder to the initiator",
-    /// encryption before integrity (RFC 7296 §2.17).
+    /// encryption before integrity (RFC 7296 §2.17, RFC 9370 §2.2.4).
     ///
     /// `prf` and `sk_d` are the IKE SA's; the nonces those of the exchange that made the Child SA.
     pub fn derive(
         suite: &EspSuite,
         prf: Prf,
         sk_d: &[u8],
-        secret: Option<&SharedSecret>,
+        secrets: Option<&SharedSecrets>,
         nonces: Nonces<'_>,
     ) -> Self {
         let [ni, nr] = nonces.octets();
-        let secret = secret.map(SharedSecret::as_bytes).unwrap_or_default();
-        let mut stream = prf.expand(sk_d, &[secret, ni, nr]);
+        let first = secrets.map(|secrets| secrets.first.as_bytes()).unwrap_or_default();
+        let additional = secrets.map(|secrets| secrets.additional.as_slice()).unwrap_or_default();
+        let mut stream = prf.expand(sk_d, &[first, ni, nr, additional]);
         let initiator_to_responder = take_direction(suite, &mut stream);
         let responder_to_initiator = take_direction(suite, &mut stream);
         Self { initiator_to_responder, responder_to_initiator }

@@ -89,6 +89,12 @@ fn secret(octet: u8) -> SharedSecret {
     SharedSecret::from_bytes(Zeroizing::new(vec![octet; 32]))
 }
 
+fn secrets(first: u8, additional: &[u8]) -> SharedSecrets {
+    let mut secrets = SharedSecrets::new(secret(first));
+    additional.iter().for_each(|octet| secrets.add(&secret(*octet)));
+    secrets
+}
+
 #[test]
 fn ike_keys_and_their_successors_are_the_formulas() {
     let (ni, nr) = (Nonce::new(vec![1; 32]).unwrap(), Nonce::new((2..40).collect()).unwrap());
@@ -107,10 +113,12 @@ fn ike_keys_and_their_successors_are_the_formulas() {
         let seed = hmac(hash, &keys.sk_d, &[vec![6; 32], nonces.clone()].concat());
         assert_eq!(flat(&next), prf_plus(hash, &seed, &seed_of_keys, flat(&keys).len()), "{suite:?}");
         // A successor with another PRF: the seed comes from the old one's, the keys from the new one's.
-        for new in suites() {
+        for (new, additional) in suites().into_iter().flat_map(|new| [(new, vec![]), (new, vec![9, 10])]) {
             let old = (suite.prf, &keys);
-            let next = IkeKeys::rekey(&new, old, &secret(8), Nonces::new(&ni, &nr), spi_i, spi_r);
-            let seed = hmac(hash, &keys.sk_d, &[vec![8; 32], nonces.clone()].concat());
+            let secrets = secrets(8, &additional);
+            let next = IkeKeys::rekey(&new, old, &secrets, Nonces::new(&ni, &nr), spi_i, spi_r);
+            let additional: Vec<u8> = additional.iter().flat_map(|octet| [*octet; 32]).collect();
+            let seed = hmac(hash, &keys.sk_d, &[vec![8; 32], nonces.clone(), additional].concat());
             let expected = prf_plus(hash_of(new.prf), &seed, &seed_of_keys, flat(&next).len());
             assert_eq!(flat(&next), expected, "{suite:?} to {new:?}");
         }
@@ -125,11 +133,14 @@ fn child_keys_go_initiator_first_and_encryption_first() {
         encryption: Encryption::AesCbc128,
         integrity: Some(Integrity::HmacSha384),
         group: None,
+        additional: AdditionalGroups::NONE,
         extended_sequence: false,
     };
     for prf in crate::crypto::prf::tests::ALL {
-        for fresh in [None, Some(secret(9))] {
-            let seed = [fresh.as_ref().map_or(vec![], |_| vec![9; 32]), nonces.clone()].concat();
+        for (fresh, additional) in [(None, None), (Some(9), None), (Some(9), Some(7))] {
+            let octets = |secret: Option<u8>| secret.map_or(vec![], |octet| vec![octet; 32]);
+            let seed = [octets(fresh), nonces.clone(), octets(additional)].concat();
+            let fresh = fresh.map(|first| secrets(first, additional.as_slice()));
             let expected = prf_plus(hash_of(prf), &[3; 32], &seed, 128);
             let pair = EspKeyPair::derive(&suite, prf, &[3; 32], fresh.as_ref(), Nonces::new(&ni, &nr));
             let (there, back) = (&pair.initiator_to_responder, &pair.responder_to_initiator);
@@ -137,7 +148,6 @@ fn child_keys_go_initiator_first_and_encryption_first() {
                 .map(|key| key.to_vec());
             assert_eq!(flat.concat(), expected);
             assert_eq!(flat.map(|key| key.len()), [16, 48, 16, 48]);
-        additional: AdditionalGroups::NONE,
         }
     }
 }

@@ -35,7 +35,7 @@ pub use drbg::Drbg;
 pub use fragment::{Fragment, Progress, Reassembly, Unwanted};
 pub use int_auth::IntAuth;
 pub use key_exchange::{BadPublicValue, NoPrivateKey, PrivateKey, Responded, SharedSecret, respond};
-pub use keys::{EspKeyPair, IkeKeys, Nonces};
+pub use keys::{EspKeyPair, IkeKeys, Nonces, SharedSecrets};
 pub use keyword::BadProposal;
 pub use nat::nat_detection_hash;
 pub use prf::PrfPlus;

@@ -113,6 +113,7 @@ pub(crate) fn refused(error: NotifyType) -> Failure {
         NotifyType::NoAdditionalSas => Failure::NoAdditionalSas(Side::Peers),
         NotifyType::ChildSaNotFound => Failure::ChildNotFound,
         NotifyType::TemporaryFailure => Failure::TemporaryFailure,
+        NotifyType::StateNotFound => Failure::FollowupForgotten,
         other => Failure::PeerError(other.into()),
     }
 }

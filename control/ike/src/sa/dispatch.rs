@@ -7,7 +7,6 @@ use super::line::{Own, Peer, Standing};
 use super::parts::Parts;
 use super::turn::Turn;
 use super::up::Task;
-use crate::collision::Rival;
 use crate::context::Pending;
 use crate::error::Failure;
 use crate::want::{Answer, AnswerError, Role};
@@ -125,6 +124,7 @@ impl Turn<'_, '_> {
     fn expects(&self, exchange: ExchangeType) -> bool {
         match &self.line.own {
             Some(Own::ChildReply(_) | Own::IkeReply(_)) => exchange == ExchangeType::CreateChildSa,
+            Some(Own::FollowupReply(_)) => exchange == ExchangeType::IkeFollowupKe,
             Some(Own::ChildDeleted(_) | Own::IkeDeleted | Own::Alive) => {
                 exchange == ExchangeType::Informational
             }
@@ -138,8 +138,8 @@ impl Turn<'_, '_> {
     fn must_settle_first(&self) -> bool {
         self.line.peer.is_some()
             && match &self.line.own {
-                Some(Own::ChildReply(own)) => matches!(own.rival, Rival::Answered { made: None, .. }),
-                Some(Own::IkeReply(own)) => matches!(own.rival, Rival::Answered { made: None, .. }),
+                Some(Own::ChildReply(own)) => own.rival.is_unsettled(),
+                Some(Own::IkeReply(own)) => own.rival.is_unsettled(),
                 _ => false,
             }
     }
@@ -153,6 +153,7 @@ impl Turn<'_, '_> {
         match own {
             Some(Own::ChildReply(state)) => self.own_child_reply(*state, parts),
             Some(Own::IkeReply(state)) => self.own_ike_reply(*state, parts),
+            Some(Own::FollowupReply(state)) => self.own_followup_reply(*state, parts),
             Some(Own::ChildDeleted(state)) => self.own_child_deleted(state),
             Some(Own::IkeDeleted) => self.own_ike_deleted(),
             _ => {}
@@ -177,6 +178,7 @@ impl Turn<'_, '_> {
                 });
                 if about_ike { self.peer_ike_request(parts) } else { self.peer_child_request(parts) }
             }
+            ExchangeType::IkeFollowupKe => self.peer_followup_request(parts),
             ExchangeType::Informational => {
                 // Anything but its end on a candidate says that the peer has decided for it.
                 if matches!(self.line.standing, Standing::Candidate { .. }) && !parts.deletes_ike() {
@@ -201,6 +203,8 @@ impl Turn<'_, '_> {
                 Some(Own::ChildInstall(state)) => self.own_child_installed(state, answer),
                 Some(Own::IkePublic(state)) => self.own_ike_public(*state, answer),
                 Some(Own::IkeSecret(state)) => self.own_ike_secret(*state, answer),
+                Some(Own::FollowupPublic(state)) => self.own_followup_public(*state, answer),
+                Some(Own::FollowupSecret(state)) => self.own_followup_secret(*state, answer),
                 other => self.line.own = other,
             }
             return None;
@@ -211,6 +215,7 @@ impl Turn<'_, '_> {
                 Some(Peer::ChildSecret(state)) => self.peer_child_secret(*state, answer),
                 Some(Peer::ChildInstall(state)) => self.peer_child_installed(*state, answer),
                 Some(Peer::IkeSecret(state)) => self.peer_ike_secret(*state, answer),
+                Some(Peer::FollowupSecret(state)) => self.peer_followup_secret(*state, answer),
                 None => {}
             }
             return None;
@@ -231,6 +236,7 @@ impl Turn<'_, '_> {
                 self.answer(pending, late);
             }
         }
+        self.awaited_due();
         match self.line.sa.window.resend(now) {
             Due::Resend(packets) => self.ctx.send(&self.common.path, packets),
             Due::GiveUp { tries, waited } => self.unanswered(tries, waited),
@@ -313,7 +319,8 @@ impl Turn<'_, '_> {
         }
         if !self.line.is_current()
             || self.up.is_closing()
-            || matches!(self.line.peer, Some(Peer::IkeSecret(_)))
+            || self.line.peer.as_ref().is_some_and(Peer::is_about_ike)
+            || self.line.awaits_ike()
         {
             return;
         }
@@ -334,6 +341,7 @@ impl Turn<'_, '_> {
                     self.start_child(Intent::new_child(child.clone()));
                 }
             }
+            Task::RekeyChild(id) if self.line.awaits_rekey_of(id) => return Some(task),
             Task::RekeyChild(id) => {
                 let config = self.current_config();
                 let old = self.up.children.get(id).filter(|child| child.state == ChildState::Live)?;
@@ -345,7 +353,9 @@ impl Turn<'_, '_> {
             }
             Task::DeleteChild { child, reason } => self.start_child_delete(child, reason),
             Task::DeleteForeign { spi_in } => self.start_foreign_delete(spi_in),
-            Task::RekeyIke if self.line.peer.is_some() => return Some(Task::RekeyIke),
+            Task::RekeyIke if self.line.peer.is_some() || !self.line.awaited.is_empty() => {
+                return Some(Task::RekeyIke);
+            }
             Task::RekeyIke => self.start_ike_rekey(),
             Task::Probe => self.start_probe(),
         }

@@ -155,7 +155,12 @@ impl Turn<'_, '_> {
                 state.note_deleted(spi);
                 self.line.own = Some(Own::ChildReply(state));
             }
-            Some(Own::ChildSecret(state)) if state.makes(spi) => self.own_child_withdrawn(state.draft),
+            Some(Own::ChildSecret(state)) if state.pact.makes(spi) => {
+                self.own_child_withdrawn(state.pact.draft)
+            }
+            Some(other) if other.child_pact().is_some_and(|pact| pact.makes(spi)) => {
+                self.own_followup_withdrawn(other);
+            }
             other => self.line.own = other,
         }
     }
@@ -204,9 +209,9 @@ impl Turn<'_, '_> {
         if was_current && !self.up.is_closing() {
             match own {
                 // The peer uses the IKE SA that our rekey makes; all that is missing is our half of its keys.
-                Some(Own::IkeSecret(state)) => {
+                Some(own) if own.lacks_our_half() => {
                     self.close_line();
-                    self.line.own = Some(Own::IkeSecret(state));
+                    self.line.own = Some(own);
                     return;
                 }
                 own => {

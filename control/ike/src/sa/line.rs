@@ -1,7 +1,8 @@
 //! An IKE SA in use, with the one exchange each side may have under way on it.
 
 use super::ike_sa::IkeSa;
-use super::{informational, own_child, own_ike, peer_child, peer_ike};
+use super::peer_followup::Awaited;
+use super::{informational, own_child, own_followup, own_ike, peer_child, peer_followup, peer_ike};
 use crate::context::Pending;
 use crate::time::Instant;
 use crate::want::Path;
@@ -14,6 +15,8 @@ pub(crate) struct Line {
     pub(crate) own: Option<Own>,
     /// The peer's exchange under way.
     pub(crate) peer: Option<Peer>,
+    /// Key exchanges of the peer's that are to follow what we answered.
+    pub(crate) awaited: Vec<Awaited>,
     /// Where the answer to the peer's request goes.
     pub(crate) reply_path: Path,
     /// Whether we are to delete it as soon as our window is free.
@@ -43,6 +46,9 @@ pub(crate) enum Own {
     IkePublic(Box<own_ike::ExpectPublicValue>),
     IkeReply(Box<own_ike::ExpectReply>),
     IkeSecret(Box<own_ike::ExpectSharedSecret>),
+    FollowupPublic(Box<own_followup::ExpectPublicValue>),
+    FollowupReply(Box<own_followup::ExpectReply>),
+    FollowupSecret(Box<own_followup::ExpectSharedSecret>),
     ChildDeleted(informational::ExpectChildDeleted),
     /// The reply to our Delete of this IKE SA.
     IkeDeleted,
@@ -58,11 +64,13 @@ pub(crate) enum Peer {
     ChildSecret(Box<peer_child::ExpectSharedSecret>),
     ChildInstall(Box<peer_child::ExpectInstall>),
     IkeSecret(Box<peer_ike::ExpectSharedSecret>),
+    FollowupSecret(Box<peer_followup::ExpectSharedSecret>),
 }
 
 impl Line {
     pub(crate) fn new(sa: IkeSa, standing: Standing, path: Path) -> Line {
-        Line { sa, standing, own: None, peer: None, reply_path: path, delete: false }
+        let (own, peer, awaited) = (None, None, Vec::new());
+        Line { sa, standing, own, peer, awaited, reply_path: path, delete: false }
     }
 
     pub(crate) fn is_current(&self) -> bool {
@@ -89,6 +97,7 @@ impl Line {
             .into_iter()
             .chain(pending)
             .flatten()
+            .chain(self.awaited.iter().map(|awaited| awaited.until))
             .min()
     }
 }
@@ -103,8 +112,11 @@ impl Own {
             Own::ChildInstall(state) => Some(state.pending),
             Own::IkePublic(state) => Some(state.pending),
             Own::IkeSecret(state) => Some(state.pending),
+            Own::FollowupPublic(state) => Some(state.pending),
+            Own::FollowupSecret(state) => Some(state.pending),
             Own::ChildReply(_)
             | Own::IkeReply(_)
+            | Own::FollowupReply(_)
             | Own::ChildDeleted(_)
             | Own::IkeDeleted
             | Own::Alive
@@ -122,7 +134,53 @@ impl Own {
                 | Own::ChildSecret(_)
                 | Own::ChildInstall(_)
                 | Own::ChildDeleted(_)
-        )
+        ) || self.child_pact().is_some()
+    }
+
+    /// What key exchanges after CREATE_CHILD_SA are for.
+    fn purpose(&self) -> Option<&own_followup::Purpose> {
+        match self {
+            Own::FollowupPublic(state) => Some(&state.course.purpose),
+            Own::FollowupReply(state) => Some(&state.course.purpose),
+            Own::FollowupSecret(state) => Some(&state.course.purpose),
+            _ => None,
+        }
+    }
+
+    /// The CHILD_SA that they are for.
+    pub(crate) fn child_pact(&self) -> Option<&own_child::Pact> {
+        match self.purpose() {
+            Some(own_followup::Purpose::Child(pact)) => Some(pact),
+            _ => None,
+        }
+    }
+
+    /// The CHILD_SA that they are for, if it is one.
+    pub(crate) fn into_child_pact(self) -> Option<own_child::Pact> {
+        let purpose = match self {
+            Own::FollowupPublic(state) => state.course.purpose,
+            Own::FollowupReply(state) => state.course.purpose,
+            Own::FollowupSecret(state) => state.course.purpose,
+            _ => return None,
+        };
+        match purpose {
+            own_followup::Purpose::Child(pact) => Some(*pact),
+            own_followup::Purpose::Ike(_) => None,
+        }
+    }
+
+    /// Whether the IKE SA is being rekeyed by a request that was answered.
+    pub(crate) fn is_replacing_ike(&self) -> bool {
+        matches!(self, Own::IkeSecret(_)) || matches!(self.purpose(), Some(own_followup::Purpose::Ike(_)))
+    }
+
+    /// Whether all that is missing of a new IKE SA, which the peer has, is our half of its keys.
+    pub(crate) fn lacks_our_half(&self) -> bool {
+        match self {
+            Own::IkeSecret(state) => !state.goes_on(),
+            Own::FollowupSecret(state) => self.is_replacing_ike() && state.course.is_at_its_end(),
+            _ => false,
+        }
     }
 }
 
@@ -134,6 +192,16 @@ impl Peer {
             Peer::ChildSecret(state) => state.pending,
             Peer::ChildInstall(state) => state.pending,
             Peer::IkeSecret(state) => state.pending,
+            Peer::FollowupSecret(state) => state.pending,
+        }
+    }
+
+    /// Whether it replaces the IKE SA.
+    pub(crate) fn is_about_ike(&self) -> bool {
+        match self {
+            Peer::IkeSecret(_) => true,
+            Peer::FollowupSecret(state) => state.is_about_ike(),
+            _ => false,
         }
     }
 }

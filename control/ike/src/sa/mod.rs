@@ -3,7 +3,7 @@
 //!
 //! [`tunnel`] is the entry. [`call`], [`call_intermediate`] and [`call_auth`] set up as initiator, [`called`],
 //! [`called_intermediate`] and [`called_auth`] as responder; [`up`] is what they lead to, where [`dispatch`] hands each input to an exchange: [`own_child`], [`peer_child`],
-//! [`own_ike`], [`peer_ike`], [`informational`]. [`crossing`] is about two tunnels where one is meant. Routing between tunnels is left to [`crate::engine`].
+//! [`own_ike`], [`peer_ike`], with more key exchanges in [`own_followup`], [`peer_followup`]; [`informational`]. [`crossing`] is about two tunnels where one is meant. Routing between tunnels is left to [`crate::engine`].
 
 pub(crate) mod call;
 pub(crate) mod call_auth;
@@ -22,10 +22,12 @@ pub(crate) mod informational;
 pub(crate) mod line;
 pub(crate) mod nat;
 pub(crate) mod own_child;
+pub(crate) mod own_followup;
 pub(crate) mod own_ike;
 pub(crate) mod parts;
 pub(crate) mod peer_child;
 pub(crate) mod peer_child_reply;
+pub(crate) mod peer_followup;
 pub(crate) mod peer_ike;
 pub(crate) mod phase;
 pub(crate) mod proof;

@@ -1,11 +1,12 @@
 //! We ask for a CHILD_SA, new or as successor of another (RFC 7296 §1.3.1, §1.3.3, §2.8).
 //!
-//! [`ExpectSpi`] -> ([`ExpectPublicValue`]) -> [`ExpectReply`] -> ([`ExpectSharedSecret`]) -> [`ExpectInstall`]. Only
-//! then is the old SA deleted: make before break.
+//! [`ExpectSpi`] -> ([`ExpectPublicValue`]) -> [`ExpectReply`] -> ([`ExpectSharedSecret`] -> ([`super::own_followup`])) ->
+//! [`ExpectInstall`]. Only then is the old SA deleted: make before break.
 
 use super::child_deal::{self, Accepted, Intent};
 use super::children::ChildState;
 use super::line::Own;
+use super::own_followup::{Purpose, additional_key_exchange};
 use super::parts::Parts;
 use super::turn::{Made, Turn};
 use super::up::Task;
@@ -13,7 +14,7 @@ use crate::collision::{Rival, Winner};
 use crate::config::{ChildId, Group};
 use crate::context::Pending;
 use crate::crypto::negotiate::ChildExchange;
-use crate::crypto::{EspKeyPair, Nonces, SharedSecret};
+use crate::crypto::{EspKeyPair, Nonces, SharedSecrets};
 use crate::error::Failure;
 use crate::event::Event;
 use crate::id::ChildSaId;
@@ -54,8 +55,9 @@ const DELETED_KEPT: usize = 16;
 
 /// The shared secret is being computed.
 pub(crate) struct ExpectSharedSecret {
-    pub(crate) draft: Draft,
-    agreed: Agreed,
+    pub(crate) pact: Pact,
+    /// What leads to additional key exchanges, if there are to be some.
+    link: Option<Vec<u8>>,
     pub(crate) pending: Pending,
 }
 
@@ -76,7 +78,8 @@ pub(crate) struct Draft {
 }
 
 /// What both sides said.
-struct Agreed {
+pub(crate) struct Pact {
+    pub(crate) draft: Draft,
     accepted: Accepted,
     nonce: Nonce,
     peer_nonce: Nonce,
@@ -92,10 +95,15 @@ impl ExpectReply {
     }
 }
 
-impl ExpectSharedSecret {
+impl Pact {
     /// Whether this is the peer's SPI of the SA being made.
     pub(crate) fn makes(&self, spi: u32) -> bool {
-        self.agreed.accepted.spi_out == spi
+        self.accepted.spi_out == spi
+    }
+
+    /// Whether additional key exchanges were agreed on: until they are done, the peer has made nothing.
+    fn goes_on(&self) -> bool {
+        !self.accepted.suite.additional.is_empty()
     }
 }
 
@@ -137,15 +145,13 @@ impl Turn<'_, '_> {
     }
 
     pub(crate) fn own_child_public(&mut self, state: ExpectPublicValue, answer: Answer) {
-        let failure = match answer {
-            Answer::KeyAgreement(Ok(agreed)) => {
-                return self.own_child_send(state.draft, Some((state.group, state.seed, agreed.public)));
+        match answer.into_public() {
+            Ok(public) => self.own_child_send(state.draft, Some((state.group, state.seed, public))),
+            Err(failure) => {
+                self.ctx.order(WantKind::ReleaseSpi(state.draft.spi));
+                self.own_child_failed(&state.draft.intent, failure);
             }
-            Answer::KeyAgreement(Err(error)) => Failure::AnswerRefused { what: "key agreement", error },
-            _ => Failure::AnswerMismatch("key agreement"),
-        };
-        self.ctx.order(WantKind::ReleaseSpi(state.draft.spi));
-        self.own_child_failed(&state.draft.intent, failure);
+        }
     }
 
     /// N(REKEY_SA), SA, Ni, KEi, TSi, TSr.
@@ -201,37 +207,96 @@ impl Turn<'_, '_> {
             // Made and deleted again before we heard of it.
             return self.own_child_withdrawn(state.draft);
         }
-        let agreed = Agreed { accepted, nonce: state.nonce, peer_nonce, rival: state.rival };
-        match (state.key, agreed.accepted.suite.group, parts.ke) {
-            (None, None, _) => self.own_child_complete(state.draft, agreed, None),
+        let link = additional_key_exchange(&parts);
+        let pact = Pact { draft: state.draft, accepted, nonce: state.nonce, peer_nonce, rival: state.rival };
+        let Some(pact) = self.own_child_prevails(pact) else { return };
+        match (state.key, pact.accepted.suite.group, parts.ke) {
+            // The peer chose a proposal without key exchange; what we sent for another one goes unused.
+            (_, None, _) => self.own_child_complete(pact, None),
             (Some((group, seed)), Some(chosen), Some(ke))
                 if group == chosen && u16::from(ke.method) == group.transform_id() =>
             {
                 let job = KeyAgreement { group, seed, task: KeyTask::Agree { peer: ke.data } };
                 let pending = self.ctx.ask(self.common.id, WantKind::KeyAgreement(job));
-                let state = ExpectSharedSecret { draft: state.draft, agreed, pending };
+                let state = ExpectSharedSecret { pact, link, pending };
                 self.line.own = Some(Own::ChildSecret(Box::new(state)));
             }
-            _ => self
-                .own_child_unusable(state.draft, Failure::Syntax("KE payload and chosen group do not fit")),
+            _ => {
+                self.own_child_unusable(pact.draft, Failure::Syntax("KE payload and chosen group do not fit"))
+            }
         }
     }
 
+    /// Where additional key exchanges are to come, ours or the peer's, the nonces decide before them which series goes
+    /// on: two that each waited for the other's end would never end.
+    fn own_child_prevails(&mut self, mut pact: Pact) -> Option<Pact> {
+        let old = pact.draft.intent.rekey.filter(|_| pact.goes_on() || pact.rival.is_pending());
+        if old.is_none() || !pact.rival.is_some() {
+            return Some(pact);
+        }
+        self.ctx.out.collisions = self.ctx.out.collisions.saturating_add(1);
+        if pact.rival.decide(&pact.nonce, &pact.peer_nonce) == Winner::Theirs {
+            self.own_child_gives_way(pact);
+            return None;
+        }
+        match std::mem::take(&mut pact.rival) {
+            Rival::Answered { made: Some(loser), .. } => self.up.make_redundant(self.ctx, loser),
+            _ => self.forget_awaited_for(false, old),
+        }
+        Some(pact)
+    }
+
+    /// The peer's rekey of the same SA goes on, ours does not.
+    fn own_child_gives_way(&mut self, pact: Pact) {
+        if pact.goes_on() {
+            self.ctx.order(WantKind::ReleaseSpi(pact.draft.spi));
+        } else {
+            // The peer has installed ours, and waits for us, who made it, to delete it.
+            self.up.tasks.push_front(Task::DeleteForeign { spi_in: pact.draft.spi });
+        }
+        self.rekey_later(pact.draft.intent.rekey);
+    }
+
     pub(crate) fn own_child_secret(&mut self, state: ExpectSharedSecret, answer: Answer) {
-        let failure = match answer {
-            Answer::KeyAgreement(Ok(agreed)) => match agreed.shared {
-                Some(Ok(shared)) => return self.own_child_complete(state.draft, state.agreed, Some(shared)),
-                _ => Failure::BadKeValue,
-            },
-            Answer::KeyAgreement(Err(error)) => Failure::AnswerRefused { what: "key agreement", error },
-            _ => Failure::AnswerMismatch("key agreement"),
-        };
-        self.own_child_unusable(state.draft, failure);
+        let ExpectSharedSecret { pact, link, .. } = state;
+        match answer.into_secret() {
+            Ok(shared) => {
+                let additional = pact.accepted.suite.additional;
+                let purpose = Purpose::Child(Box::new(pact));
+                self.start_followups(purpose, SharedSecrets::new(shared), additional, link);
+            }
+            Err(failure) if pact.goes_on() => self.own_child_dropped(pact, failure),
+            Err(failure) => self.own_child_unusable(pact.draft, failure),
+        }
+    }
+
+    /// Additional key exchanges are broken off by us, before the peer has made anything.
+    pub(crate) fn own_child_dropped(&mut self, pact: Pact, failure: Failure) {
+        self.ctx.order(WantKind::ReleaseSpi(pact.draft.spi));
+        self.own_child_failed(&pact.draft.intent, failure);
+    }
+
+    /// Additional key exchanges are broken off by the peer.
+    pub(crate) fn own_child_broken_off(&mut self, pact: Pact, error: NotifyType) {
+        self.ctx.order(WantKind::ReleaseSpi(pact.draft.spi));
+        match error {
+            NotifyType::TemporaryFailure => self.own_child_later(&pact.draft.intent),
+            other => self.own_child_failed(&pact.draft.intent, child_deal::refused(other)),
+        }
+    }
+
+    /// The peer is busy: it is asked again after a while.
+    fn own_child_later(&mut self, intent: &Intent) {
+        if intent.rekey.is_none() {
+            let at = self.ctx.retry_at();
+            self.up.later.push((at, Task::CreateChild(intent.config.id)));
+        }
+        self.rekey_later(intent.rekey);
     }
 
     /// Both sides have agreed; if the peer rekeyed the same SA, one of the two successors lives.
-    fn own_child_complete(&mut self, draft: Draft, agreed: Agreed, shared: Option<SharedSecret>) {
-        let Agreed { accepted, nonce, peer_nonce, rival } = agreed;
+    pub(crate) fn own_child_complete(&mut self, pact: Pact, secrets: Option<SharedSecrets>) {
+        let Pact { draft, accepted, nonce, peer_nonce, rival } = pact;
         if draft.intent.rekey.is_some() && rival.is_some() {
             self.ctx.out.collisions = self.ctx.out.collisions.saturating_add(1);
             if rival.decide(&nonce, &peer_nonce) == Winner::Theirs {
@@ -247,7 +312,7 @@ impl Turn<'_, '_> {
             &accepted.suite,
             self.line.sa.suite.prf,
             &self.line.sa.keys.sk_d,
-            shared.as_ref(),
+            secrets.as_ref(),
             nonces,
         );
         self.own_child_install(draft.intent, draft.spi, accepted, keys);
@@ -317,7 +382,7 @@ impl Turn<'_, '_> {
     }
 
     /// The peer believes it made a CHILD_SA that we cannot use.
-    fn own_child_unusable(&mut self, draft: Draft, failure: Failure) {
+    pub(crate) fn own_child_unusable(&mut self, draft: Draft, failure: Failure) {
         self.up.tasks.push_front(Task::DeleteForeign { spi_in: draft.spi });
         self.own_child_failed(&draft.intent, failure);
     }
@@ -336,11 +401,7 @@ impl Turn<'_, '_> {
         self.ctx.order(WantKind::ReleaseSpi(state.draft.spi));
         let intent = state.draft.intent;
         match (error.notify_type, intent.rekey) {
-            (NotifyType::TemporaryFailure, Some(old)) => self.rekey_later(Some(old)),
-            (NotifyType::TemporaryFailure, None) => {
-                let at = self.ctx.retry_at();
-                self.up.later.push((at, Task::CreateChild(intent.config.id)));
-            }
+            (NotifyType::TemporaryFailure, _) => self.own_child_later(&intent),
             (NotifyType::ChildSaNotFound, Some(old)) if !state.rival.is_some() => {
                 self.child_unknown_to_peer(old)
             }

@@ -1,17 +1,18 @@
 //! We rekey the IKE SA (RFC 7296 §1.3.2, §2.18, §2.8.2).
 //!
-//! [`ExpectPublicValue`] -> [`ExpectReply`] -> [`ExpectSharedSecret`]; then the new IKE SA is current and the old one
-//! deleted. CHILD_SAs belong to the tunnel and need no moving.
+//! [`ExpectPublicValue`] -> [`ExpectReply`] -> [`ExpectSharedSecret`] -> ([`super::own_followup`]); then the new IKE SA is
+//! current and the old one deleted. CHILD_SAs belong to the tunnel and need no moving.
 
 use super::ike_sa::IkeSa;
 use super::line::{Line, Own, Standing};
+use super::own_followup::{Purpose, additional_key_exchange};
 use super::parts::Parts;
 use super::turn::Turn;
 use super::up::{PEERS_DELETE, Task};
 use crate::collision::{Rival, Winner};
 use crate::config::Group;
 use crate::context::Pending;
-use crate::crypto::{IkeKeys, IkeSuite, Nonces, SharedSecret, negotiate};
+use crate::crypto::{IkeKeys, IkeSuite, Nonces, SharedSecrets, negotiate};
 use crate::error::{Failure, Subject};
 use crate::event::Event;
 use crate::key_agreement::{KeyAgreement, Seed, Task as KeyTask};
@@ -39,13 +40,27 @@ pub(crate) struct ExpectReply {
 
 /// The shared secret is being computed.
 pub(crate) struct ExpectSharedSecret {
+    pact: Pact,
+    /// What leads to additional key exchanges, if there are to be some.
+    link: Option<Vec<u8>>,
+    pub(crate) pending: Pending,
+}
+
+/// What both sides said.
+pub(crate) struct Pact {
     spi: IkeSpi,
     peer_spi: IkeSpi,
     suite: IkeSuite,
     nonce: Nonce,
     peer_nonce: Nonce,
     rival: Rival<IkeSpi>,
-    pub(crate) pending: Pending,
+}
+
+impl ExpectSharedSecret {
+    /// Whether additional key exchanges come before the peer makes the new IKE SA.
+    pub(crate) fn goes_on(&self) -> bool {
+        !self.pact.suite.additional.is_empty()
+    }
 }
 
 impl Turn<'_, '_> {
@@ -68,12 +83,9 @@ impl Turn<'_, '_> {
     }
 
     pub(crate) fn own_ike_public(&mut self, state: ExpectPublicValue, answer: Answer) {
-        let public = match answer {
-            Answer::KeyAgreement(Ok(agreed)) => agreed.public,
-            Answer::KeyAgreement(Err(error)) => {
-                return self.own_ike_failed(Failure::AnswerRefused { what: "key agreement", error });
-            }
-            _ => return self.own_ike_failed(Failure::AnswerMismatch("key agreement")),
+        let public = match answer.into_public() {
+            Ok(public) => public,
+            Err(failure) => return self.own_ike_failed(failure),
         };
         if self.line.peer.is_some() {
             // The peer would have to refuse while its own exchange is under way (RFC 7296 §2.25.2).
@@ -113,12 +125,39 @@ impl Turn<'_, '_> {
         if suite.group != state.group || u16::from(ke.method) != state.group.transform_id() {
             return self.up.ended = Some(Failure::Syntax("KE payload and chosen group do not fit"));
         }
-        let job =
-            KeyAgreement { group: state.group, seed: state.seed, task: KeyTask::Agree { peer: ke.data } };
+        let link = additional_key_exchange(&parts);
+        let ExpectReply { spi, nonce, group, seed, rival, .. } = state;
+        let pact = Pact { spi, peer_spi, suite, nonce, peer_nonce, rival };
+        let Some(pact) = self.own_ike_prevails(pact) else { return };
+        let job = KeyAgreement { group, seed, task: KeyTask::Agree { peer: ke.data } };
         let pending = self.ctx.ask(self.common.id, WantKind::KeyAgreement(job));
-        let ExpectReply { spi, nonce, rival, .. } = state;
-        let state = ExpectSharedSecret { spi, peer_spi, suite, nonce, peer_nonce, rival, pending };
-        self.line.own = Some(Own::IkeSecret(Box::new(state)));
+        self.line.own = Some(Own::IkeSecret(Box::new(ExpectSharedSecret { pact, link, pending })));
+    }
+
+    /// Where additional key exchanges are to come, ours or the peer's, the nonces decide before them which series goes
+    /// on: two that each waited for the other's end would never end. One of ours that has made an IKE SA already is
+    /// completed all the same, to delete it.
+    fn own_ike_prevails(&mut self, mut pact: Pact) -> Option<Pact> {
+        let goes_on = !pact.suite.additional.is_empty();
+        if !pact.rival.is_some() || !(goes_on || pact.rival.is_pending()) {
+            return Some(pact);
+        }
+        let winner = pact.rival.decide(&pact.nonce, &pact.peer_nonce);
+        if winner == Winner::Theirs && !goes_on {
+            return Some(pact);
+        }
+        self.ctx.out.collisions = self.ctx.out.collisions.saturating_add(1);
+        if winner == Winner::Theirs {
+            if pact.rival.is_pending() {
+                self.rekey_ike_later();
+            }
+            self.settle_candidate(winner);
+            return None;
+        }
+        self.settle_candidate(winner);
+        self.forget_awaited_for(true, None);
+        pact.rival = Rival::None;
+        Some(pact)
     }
 
     fn own_ike_refused(&mut self, state: ExpectReply, parts: &Parts) {
@@ -142,36 +181,39 @@ impl Turn<'_, '_> {
     }
 
     pub(crate) fn own_ike_secret(&mut self, state: ExpectSharedSecret, answer: Answer) {
-        let failure = match answer {
-            Answer::KeyAgreement(Ok(agreed)) => match agreed.shared {
-                Some(Ok(shared)) => match self.own_ike_derive(&state, &shared) {
-                    Ok(sa) => return self.own_ike_made(state, sa),
-                    Err(failure) => failure,
-                },
-                _ => Failure::BadKeValue,
-            },
-            Answer::KeyAgreement(Err(error)) => Failure::AnswerRefused { what: "key agreement", error },
-            _ => Failure::AnswerMismatch("key agreement"),
-        };
-        // The peer has a new IKE SA whose keys we lack: nothing can be said on it, and the old one is about to go.
-        self.up.ended = Some(failure);
+        let goes_on = state.goes_on();
+        let ExpectSharedSecret { pact, link, .. } = state;
+        match answer.into_secret() {
+            Ok(shared) => {
+                let additional = pact.suite.additional;
+                let purpose = Purpose::Ike(Box::new(pact));
+                self.start_followups(purpose, SharedSecrets::new(shared), additional, link);
+            }
+            Err(failure) if goes_on => self.own_ike_failed(failure),
+            // The peer has a new IKE SA whose keys we lack: nothing can be said on it, and the old one is about to go.
+            Err(failure) => self.up.ended = Some(failure),
+        }
     }
 
-    fn own_ike_derive(
-        &mut self,
-        state: &ExpectSharedSecret,
-        shared: &SharedSecret,
-    ) -> Result<IkeSa, Failure> {
-        let spis = (state.spi, state.peer_spi);
-        let nonces = Nonces::new(&state.nonce, &state.peer_nonce);
+    /// All key exchanges are done.
+    pub(crate) fn own_ike_complete(&mut self, pact: Pact, secrets: &SharedSecrets) {
+        match self.own_ike_derive(&pact, secrets) {
+            Ok(sa) => self.own_ike_made(pact, sa),
+            Err(failure) => self.up.ended = Some(failure),
+        }
+    }
+
+    fn own_ike_derive(&mut self, pact: &Pact, secrets: &SharedSecrets) -> Result<IkeSa, Failure> {
+        let spis = (pact.spi, pact.peer_spi);
+        let nonces = Nonces::new(&pact.nonce, &pact.peer_nonce);
         let old = (self.line.sa.suite.prf, &self.line.sa.keys);
-        let keys = IkeKeys::rekey(&state.suite, old, shared, nonces, spis.0, spis.1);
-        IkeSa::new(self.ctx, self.common, Role::Initiator, spis, state.suite, keys)
+        let keys = IkeKeys::rekey(&pact.suite, old, secrets, nonces, spis.0, spis.1);
+        IkeSa::new(self.ctx, self.common, Role::Initiator, spis, pact.suite, keys)
     }
 
-    fn own_ike_made(&mut self, state: ExpectSharedSecret, sa: IkeSa) {
-        let winner = state.rival.decide(&state.nonce, &state.peer_nonce);
-        if state.rival.is_some() {
+    fn own_ike_made(&mut self, pact: Pact, sa: IkeSa) {
+        let winner = pact.rival.decide(&pact.nonce, &pact.peer_nonce);
+        if pact.rival.is_some() {
             self.ctx.out.collisions = self.ctx.out.collisions.saturating_add(1);
         }
         let mut line = Line::new(sa, Standing::Current, self.common.path);
@@ -218,8 +260,12 @@ impl Turn<'_, '_> {
         let until = self.ctx.now + PEERS_DELETE;
         for line in self.up.lines.iter_mut().filter(|line| line.is_current()) {
             line.standing = Standing::Retiring { until };
-            if let Some(Own::IkeReply(state)) = &mut line.own {
-                state.rival = Rival::Done;
+            line.forget_awaited(self.ctx);
+            match &mut line.own {
+                Some(Own::IkeReply(state)) => state.rival = Rival::Done,
+                // Ours had gone on with key exchanges that lead nowhere now.
+                Some(own) if own.is_replacing_ike() && !own.lacks_our_half() => line.abandon(self.ctx),
+                _ => {}
             }
         }
     }
@@ -236,7 +282,7 @@ impl Turn<'_, '_> {
         self.ctx.event(event);
     }
 
-    fn own_ike_failed(&mut self, reason: Failure) {
+    pub(crate) fn own_ike_failed(&mut self, reason: Failure) {
         let (ike, connection) = (self.common.id, self.common.connection);
         self.ctx.event(Event::IkeRekeyFailed { ike, connection, reason });
         self.rekey_ike_later();

@@ -1,19 +1,20 @@
 //! The peer asks for a CHILD_SA, in CREATE_CHILD_SA or in IKE_AUTH (RFC 7296 §1.2, §1.3).
 //!
-//! [`ExpectSpi`] -> ([`ExpectSharedSecret`]) -> [`ExpectInstall`] -> reply. The inbound SA is installed before the
-//! reply that lets the peer use it.
+//! [`ExpectSpi`] -> ([`ExpectSharedSecret`] -> (reply, [`super::peer_followup`])) -> [`ExpectInstall`] -> reply. The
+//! inbound SA is installed before the reply that lets the peer use it.
 
 use super::child_deal::{self, Choice};
 use super::children::ChildState;
 use super::line::{Own, Peer, Standing};
 use super::parts::Parts;
 use super::peer_child_reply::{Refused, answer};
+use super::peer_followup::Purpose;
 use super::turn::{Made, Turn};
 use crate::collision::{Rival, lowest};
 use crate::config::ChildId;
 use crate::context::Pending;
 use crate::crypto::negotiate::ChildExchange;
-use crate::crypto::{EspKeyPair, Nonces, SharedSecret};
+use crate::crypto::{EspKeyPair, Nonces, SharedSecrets};
 use crate::error::{Failure, Side};
 use crate::id::ChildSaId;
 use crate::key_agreement::{KeyAgreement, Task as KeyTask};
@@ -54,6 +55,26 @@ pub(crate) enum Envelope {
     CreateChild,
     /// IKE_AUTH, with IDr, CERT and AUTH in front.
     Auth(Vec<Payload>),
+    /// IKE_FOLLOWUP_KE, the last one after a CREATE_CHILD_SA that was answered.
+    Followup,
+}
+
+/// What was agreed on, with the SPI for it, while additional key exchanges go on.
+pub(crate) struct Pact {
+    deal: Deal,
+    spi: u32,
+}
+
+impl Pact {
+    /// The reserved SPI.
+    pub(crate) fn spi(&self) -> u32 {
+        self.spi
+    }
+
+    /// The SA that is to be replaced.
+    pub(crate) fn rekey(&self) -> Option<ChildSaId> {
+        self.deal.rekey
+    }
 }
 
 /// What was agreed on.
@@ -65,6 +86,16 @@ struct Deal {
     responder_nonce: Nonce,
     /// The peer's public value, if the CHILD_SA has its own key exchange.
     ke: Option<Vec<u8>>,
+}
+
+impl Deal {
+    /// SA, Nr, KEr, TSi, TSr; in IKE_AUTH, whose nonces and key exchange are those of IKE_SA_INIT, SA, TSi, TSr.
+    fn answer(&self, spi: u32, public: Option<Vec<u8>>) -> Vec<Payload> {
+        let Choice { chosen, local, remote, .. } = &self.choice;
+        let nonce = matches!(self.envelope, Envelope::CreateChild).then(|| self.responder_nonce.clone());
+        let key = chosen.suite.group.zip(public);
+        answer(chosen.answer(Spi::Child(spi)), nonce, key, remote, local)
+    }
 }
 
 impl ExpectSharedSecret {
@@ -118,7 +149,8 @@ impl Turn<'_, '_> {
         if matches!(self.line.standing, Standing::Candidate { .. }) {
             self.adopt_candidate();
         }
-        let rekeying = matches!(self.line.own, Some(Own::IkeReply(_) | Own::IkeSecret(_)));
+        let rekeying = matches!(self.line.own, Some(Own::IkeReply(_)))
+            || self.line.own.as_ref().is_some_and(Own::is_replacing_ike);
         match self.line.is_current() && !self.up.is_closing() && !rekeying {
             true => Ok(()),
             false => Err(Failure::TemporaryFailure),
@@ -131,14 +163,16 @@ impl Turn<'_, '_> {
         let Spi::Child(spi) = notify.spi else { return Err(Failure::Syntax("REKEY_SA without SPI").into()) };
         let Some(old) = self.up.children.by_peer_spi(spi) else {
             // It may be the one that the reply we wait for makes: the peer, who sent it, has it already.
-            let expecting = matches!(self.line.own, Some(Own::ChildReply(_) | Own::ChildSecret(_)));
+            let expecting = matches!(self.line.own, Some(Own::ChildReply(_) | Own::ChildSecret(_)))
+                || self.line.own.as_ref().is_some_and(|own| own.child_pact().is_some());
             return Err(if expecting { Failure::TemporaryFailure.into() } else { Refused::NotFound(spi) });
         };
         let is_live = self.up.children.get(old).is_some_and(|child| child.state == ChildState::Live);
         let own_is_done = match &self.line.own {
-            Some(Own::ChildSecret(state)) => state.draft.intent.rekey == Some(old),
+            Some(Own::ChildSecret(state)) => state.pact.draft.intent.rekey == Some(old),
             Some(Own::ChildInstall(state)) => state.rekey == Some(old),
-            _ => false,
+            Some(own) => own.child_pact().is_some_and(|pact| pact.draft.intent.rekey == Some(old)),
+            None => false,
         };
         // "If a peer receives a request to rekey a Child SA that it is currently trying to close, it SHOULD reply
         // with TEMPORARY_FAILURE."
@@ -219,7 +253,10 @@ impl Turn<'_, '_> {
                     let state = ExpectSharedSecret { deal, spi, pending };
                     return self.line.peer = Some(Peer::ChildSecret(Box::new(state)));
                 }
-                _ => return self.peer_child_install(deal, spi, None),
+                _ => {
+                    let payloads = deal.answer(spi, None);
+                    return self.peer_child_install(deal, spi, None, payloads);
+                }
             },
             Answer::AllocateSpi(Err(error)) => Failure::AnswerRefused { what: "SPI allocation", error },
             _ => Failure::AnswerMismatch("SPI allocation"),
@@ -228,35 +265,44 @@ impl Turn<'_, '_> {
     }
 
     pub(crate) fn peer_child_secret(&mut self, state: ExpectSharedSecret, answer: Answer) {
-        let failure = match answer {
-            Answer::KeyAgreement(Ok(agreed)) => match agreed.shared {
-                Some(Ok(shared)) => {
-                    return self.peer_child_install(state.deal, state.spi, Some((shared, agreed.public)));
-                }
-                _ => Failure::BadKeValue,
-            },
-            Answer::KeyAgreement(Err(error)) => Failure::AnswerRefused { what: "key agreement", error },
-            _ => Failure::AnswerMismatch("key agreement"),
+        let ExpectSharedSecret { deal, spi, .. } = state;
+        let (public, shared) = match answer.into_response() {
+            Ok(response) => response,
+            Err(failure) => {
+                self.ctx.order(WantKind::ReleaseSpi(spi));
+                let config = deal.choice.config.id;
+                return self.peer_child_refuse(deal.envelope, Some(config), failure.into());
+            }
         };
-        self.ctx.order(WantKind::ReleaseSpi(state.spi));
-        self.peer_child_refuse(state.deal.envelope, Some(state.deal.choice.config.id), failure.into());
+        let (payloads, secrets) = (deal.answer(spi, Some(public)), SharedSecrets::new(shared));
+        match deal.choice.chosen.suite.additional.split_first() {
+            Some(next) => {
+                self.peer_child_rival_put_off(deal.rekey);
+                let purpose = Purpose::Child(Box::new(Pact { deal, spi }));
+                self.await_followup(ExchangeType::CreateChildSa, payloads, purpose, secrets, next);
+            }
+            None => self.peer_child_install(deal, spi, Some(&secrets), payloads),
+        }
     }
 
-    fn peer_child_install(&mut self, deal: Deal, spi_in: u32, key: Option<(SharedSecret, Vec<u8>)>) {
+    /// All key exchanges are done; these payloads answer the last of them.
+    pub(crate) fn peer_child_complete(&mut self, pact: Pact, secrets: SharedSecrets, payloads: Vec<Payload>) {
+        let deal = Deal { envelope: Envelope::Followup, ..pact.deal };
+        self.peer_child_install(deal, pact.spi, Some(&secrets), payloads);
+    }
+
+    fn peer_child_install(
+        &mut self,
+        deal: Deal,
+        spi_in: u32,
+        secrets: Option<&SharedSecrets>,
+        payloads: Vec<Payload>,
+    ) {
         let Deal { envelope, choice, rekey, initiator_nonce, responder_nonce, .. } = deal;
         let Choice { config, chosen, spi_out, local, remote } = choice;
-        let (shared, public) = key.unzip();
         let nonces = Nonces::new(&initiator_nonce, &responder_nonce);
         let sa = &self.line.sa;
-        let keys = EspKeyPair::derive(&chosen.suite, sa.suite.prf, &sa.keys.sk_d, shared.as_ref(), nonces);
-        let with_nonce = matches!(envelope, Envelope::CreateChild).then_some(responder_nonce);
-        let payloads = answer(
-            chosen.answer(Spi::Child(spi_in)),
-            with_nonce,
-            chosen.suite.group.zip(public),
-            &remote,
-            &local,
-        );
+        let keys = EspKeyPair::derive(&chosen.suite, sa.suite.prf, &sa.keys.sk_d, secrets, nonces);
         let config_id = config.id;
         let made = Made { config, spi_in, spi_out, suite: chosen.suite, local, remote };
         let start = if rekey.is_some() { OutboundStart::OnFirstInbound } else { OutboundStart::OnActivate };
@@ -295,6 +341,7 @@ impl Turn<'_, '_> {
     fn peer_child_up(&mut self, state: ExpectInstall) {
         let (exchange, mut payloads) = match state.envelope {
             Envelope::CreateChild => (ExchangeType::CreateChildSa, Vec::new()),
+            Envelope::Followup => (ExchangeType::IkeFollowupKe, Vec::new()),
             Envelope::Auth(front) => (ExchangeType::IkeAuth, front),
         };
         payloads.extend(state.payloads);
@@ -319,9 +366,17 @@ impl Turn<'_, '_> {
     fn peer_child_rival_made(&mut self, old: ChildSaId, new: ChildSaId) {
         if let Some(Own::ChildReply(own)) = &mut self.line.own
             && own.draft.intent.rekey == Some(old)
-            && let Rival::Answered { made, .. } = &mut own.rival
         {
-            *made = Some(new);
+            own.rival.settle(new);
+        }
+    }
+
+    /// It learns that the peer's makes nothing before additional key exchanges.
+    fn peer_child_rival_put_off(&mut self, old: Option<ChildSaId>) {
+        if let Some(Own::ChildReply(own)) = &mut self.line.own
+            && own.draft.intent.rekey == old
+        {
+            own.rival.put_off();
         }
     }
 
@@ -336,6 +391,10 @@ impl Turn<'_, '_> {
             }
             Some(Peer::ChildInstall(state)) => self.peer_child_refuse(state.envelope, None, busy()),
             Some(Peer::IkeSecret(_)) => self.reply(ExchangeType::CreateChildSa, vec![busy().notify()]),
+            Some(Peer::FollowupSecret(state)) => {
+                state.release(self.ctx);
+                self.reply(ExchangeType::IkeFollowupKe, vec![busy().notify()]);
+            }
             None => {}
         }
     }
@@ -344,13 +403,14 @@ impl Turn<'_, '_> {
     fn peer_child_refuse(&mut self, envelope: Envelope, config: Option<ChildId>, refused: Refused) {
         // A rival that came to nothing does not count in a collision.
         if let Some(Own::ChildReply(own)) = &mut self.line.own
-            && matches!(own.rival, Rival::Answered { made: None, .. })
+            && !self.line.awaited.iter().any(|awaited| awaited.is_for(own.draft.intent.rekey))
         {
-            own.rival = Rival::None;
+            own.rival.withdraw();
         }
         let notify = refused.notify();
         match envelope {
             Envelope::CreateChild => self.reply(ExchangeType::CreateChildSa, vec![notify]),
+            Envelope::Followup => self.reply(ExchangeType::IkeFollowupKe, vec![notify]),
             Envelope::Auth(mut front) => {
                 front.push(notify);
                 self.reply(ExchangeType::IkeAuth, front);

@@ -1,17 +1,18 @@
 //! The peer rekeys the IKE SA (RFC 7296 §1.3.2, §2.18, §2.8.2, §2.25.2).
 //!
-//! One wait, [`ExpectSharedSecret`]; then the reply, and the new IKE SA is current, unless our own rekey of the same
-//! SA is unanswered: then it is a candidate until the nonces decide.
+//! One wait, [`ExpectSharedSecret`], then the reply, ([`super::peer_followup`],) and the new IKE SA is current, unless our
+//! own rekey of the same SA is unanswered: then it is a candidate until the nonces decide.
 
 use super::ike_sa::IkeSa;
 use super::line::{Line, Own, Peer, Standing};
 use super::parts::Parts;
+use super::peer_followup::Purpose;
 use super::turn::Turn;
 use super::up::PEERS_DELETE;
 use crate::collision::{Rival, lowest};
 use crate::context::Pending;
 use crate::crypto::negotiate::{self, Chosen};
-use crate::crypto::{IkeKeys, IkeSuite, Nonces, SharedSecret};
+use crate::crypto::{IkeKeys, IkeSuite, Nonces, SharedSecrets};
 use crate::error::{Failure, Subject};
 use crate::key_agreement::{KeyAgreement, Task as KeyTask};
 use crate::want::{Answer, Role, WantKind};
@@ -23,12 +24,17 @@ const LINES: usize = 16;
 
 /// Our public value and the shared secret are being computed.
 pub(crate) struct ExpectSharedSecret {
+    pact: Pact,
+    pub(crate) pending: Pending,
+}
+
+/// What was agreed on.
+pub(crate) struct Pact {
     chosen: Chosen<IkeSuite>,
     initiator_spi: IkeSpi,
     responder_spi: IkeSpi,
     initiator_nonce: Nonce,
     responder_nonce: Nonce,
-    pub(crate) pending: Pending,
 }
 
 impl Turn<'_, '_> {
@@ -65,15 +71,8 @@ impl Turn<'_, '_> {
         }
         let job = KeyAgreement { group, seed: self.ctx.seed(), task: KeyTask::Respond { peer: ke.data } };
         let pending = self.ctx.ask(self.common.id, WantKind::KeyAgreement(job));
-        let state = ExpectSharedSecret {
-            chosen,
-            initiator_spi,
-            responder_spi,
-            initiator_nonce,
-            responder_nonce,
-            pending,
-        };
-        self.line.peer = Some(Peer::IkeSecret(Box::new(state)));
+        let pact = Pact { chosen, initiator_spi, responder_spi, initiator_nonce, responder_nonce };
+        self.line.peer = Some(Peer::IkeSecret(Box::new(ExpectSharedSecret { pact, pending })));
         Ok(())
     }
 
@@ -87,8 +86,8 @@ impl Turn<'_, '_> {
             self.line.own = None;
         }
         let conflict = match &self.line.own {
-            Some(Own::IkeSecret(_) | Own::IkeDeleted) => true,
-            Some(own) => own.is_about_child(),
+            Some(Own::IkeDeleted) => true,
+            Some(own) => own.is_replacing_ike() || own.is_about_child(),
             None => false,
         };
         let crowded = self.up.lines.iter().filter(|line| !line.is_closed()).count() >= LINES;
@@ -98,49 +97,71 @@ impl Turn<'_, '_> {
     }
 
     pub(crate) fn peer_ike_secret(&mut self, state: ExpectSharedSecret, answer: Answer) {
-        let failure = match answer {
-            Answer::KeyAgreement(Ok(agreed)) => match agreed.shared {
-                Some(Ok(shared)) => match self.peer_ike_derive(&state, &shared) {
-                    Ok(sa) => return self.peer_ike_made(state, sa, agreed.public),
-                    Err(failure) => failure,
-                },
-                _ => Failure::BadKeValue,
-            },
-            _ => Failure::TemporaryFailure,
+        let (public, shared) = match answer.into_response() {
+            Ok(response) => response,
+            Err(failure) => return self.peer_ike_failed(ExchangeType::CreateChildSa, failure),
         };
+        let (pact, secrets) = (state.pact, SharedSecrets::new(shared));
+        let method = KeyExchangeId::from(pact.chosen.suite.group.transform_id());
+        let payloads = vec![
+            Payload::SecurityAssociation(pact.chosen.answer(Spi::Ike(pact.responder_spi))),
+            Payload::Nonce(pact.responder_nonce.clone()),
+            Payload::KeyExchange(KeyExchange { method, data: public }),
+        ];
+        let exchange = ExchangeType::CreateChildSa;
+        match pact.chosen.suite.additional.split_first() {
+            Some(next) => {
+                if let Some(Own::IkeReply(own)) = &mut self.line.own {
+                    own.rival.put_off();
+                }
+                self.await_followup(exchange, payloads, Purpose::Ike(Box::new(pact)), secrets, next);
+            }
+            None => self.peer_ike_make(exchange, pact, &secrets, payloads),
+        }
+    }
+
+    /// All key exchanges are done; these payloads answer the last of them.
+    pub(crate) fn peer_ike_complete(&mut self, pact: Pact, secrets: &SharedSecrets, payloads: Vec<Payload>) {
+        self.peer_ike_make(ExchangeType::IkeFollowupKe, pact, secrets, payloads);
+    }
+
+    fn peer_ike_make(
+        &mut self,
+        exchange: ExchangeType,
+        pact: Pact,
+        secrets: &SharedSecrets,
+        payloads: Vec<Payload>,
+    ) {
+        match self.peer_ike_derive(&pact, secrets) {
+            Ok(sa) => {
+                self.reply(exchange, payloads);
+                self.peer_ike_made(&pact, sa);
+            }
+            Err(failure) => self.peer_ike_failed(exchange, failure),
+        }
+    }
+
+    fn peer_ike_failed(&mut self, exchange: ExchangeType, failure: Failure) {
         if let Some(Own::IkeReply(own)) = &mut self.line.own {
-            own.rival = Rival::None;
+            own.rival.withdraw();
         }
         let refusal = Refusal::from(failure);
-        self.reply(ExchangeType::CreateChildSa, vec![refusal.notify]);
+        self.reply(exchange, vec![refusal.notify]);
         refusal.failure.iter().for_each(|failure| self.end_if_misbehaved(failure));
     }
 
-    fn peer_ike_derive(
-        &mut self,
-        state: &ExpectSharedSecret,
-        shared: &SharedSecret,
-    ) -> Result<IkeSa, Failure> {
-        let spis = (state.initiator_spi, state.responder_spi);
-        let nonces = Nonces::new(&state.initiator_nonce, &state.responder_nonce);
+    fn peer_ike_derive(&mut self, pact: &Pact, secrets: &SharedSecrets) -> Result<IkeSa, Failure> {
+        let spis = (pact.initiator_spi, pact.responder_spi);
+        let nonces = Nonces::new(&pact.initiator_nonce, &pact.responder_nonce);
         let old = (self.line.sa.suite.prf, &self.line.sa.keys);
-        let keys = IkeKeys::rekey(&state.chosen.suite, old, shared, nonces, spis.0, spis.1);
-        IkeSa::new(self.ctx, self.common, Role::Responder, spis, state.chosen.suite, keys)
+        let keys = IkeKeys::rekey(&pact.chosen.suite, old, secrets, nonces, spis.0, spis.1);
+        IkeSa::new(self.ctx, self.common, Role::Responder, spis, pact.chosen.suite, keys)
     }
 
-    fn peer_ike_made(&mut self, state: ExpectSharedSecret, sa: IkeSa, public: Vec<u8>) {
-        let method = KeyExchangeId::from(state.chosen.suite.group.transform_id());
-        let payloads = vec![
-            Payload::SecurityAssociation(state.chosen.answer(Spi::Ike(state.responder_spi))),
-            Payload::Nonce(state.responder_nonce),
-            Payload::KeyExchange(KeyExchange { method, data: public }),
-        ];
-        self.reply(ExchangeType::CreateChildSa, payloads);
+    fn peer_ike_made(&mut self, pact: &Pact, sa: IkeSa) {
         let until = self.ctx.now + PEERS_DELETE;
         if let Some(Own::IkeReply(own)) = &mut self.line.own {
-            if let Rival::Answered { made, .. } = &mut own.rival {
-                *made = Some(state.responder_spi);
-            }
+            own.rival.settle(pact.responder_spi);
             return self.up.lines.push(Line::new(sa, Standing::Candidate { until }, self.common.path));
         }
         self.ike_rekeyed(&sa);

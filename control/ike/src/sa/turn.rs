@@ -151,6 +151,7 @@ impl Turn<'_, '_> {
 
     /// The new IKE SA takes over, this one waits for its end.
     pub(crate) fn retire(&mut self) {
+        self.line.forget_awaited(self.ctx);
         self.line.standing = Standing::Retiring { until: self.ctx.now + super::up::PEERS_DELETE };
     }
 

@@ -278,9 +278,10 @@ impl Line {
         let spi = match &own {
             Some(Own::ChildPublic(state)) => Some(state.draft.spi),
             Some(Own::ChildReply(state)) => Some(state.draft.spi),
-            Some(Own::ChildSecret(state)) => Some(state.draft.spi),
+            Some(Own::ChildSecret(state)) => Some(state.pact.draft.spi),
             Some(Own::ChildDeleted(state)) => state.foreign(),
-            _ => None,
+            Some(other) => other.child_pact().map(|pact| pact.draft.spi),
+            None => None,
         };
         spi.into_iter().for_each(|spi| ctx.order(WantKind::ReleaseSpi(spi)));
         self.own = match own {
@@ -288,10 +289,11 @@ impl Line {
             _ if self.sa.window.is_waiting() => Some(Own::Nothing),
             _ => None,
         };
-        let peer = self.peer.take().and_then(|peer| match peer {
-            Peer::ChildSecret(state) => Some(state.spi()),
-            _ => None,
-        });
-        peer.into_iter().for_each(|spi| ctx.order(WantKind::ReleaseSpi(spi)));
+        match self.peer.take() {
+            Some(Peer::ChildSecret(state)) => ctx.order(WantKind::ReleaseSpi(state.spi())),
+            Some(Peer::FollowupSecret(state)) => state.release(ctx),
+            _ => {}
+        }
+        self.forget_awaited(ctx);
     }
 }
