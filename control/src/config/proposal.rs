@@ -13,7 +13,8 @@ pub struct Refused {
     pub expected: &'static str,
 }
 
-/// An IKE proposal, such as `aes256gcm16-prfsha384-ecp384`.
+/// An IKE proposal, such as `aes256gcm16-prfsha384-ecp384`, or with a key exchange that follows
+/// the first, `aes256gcm16-prfsha384-x25519+mlkem768`.
 ///
 /// # Errors
 /// What is wrong with it, and what was expected.
@@ -51,6 +52,17 @@ mod tests {
         assert_eq!(esp("aes128gcm16", true).unwrap().extended_sequence, [true, false]);
         assert_eq!(esp("aes128gcm16", false).unwrap().extended_sequence, [false]);
         assert_eq!(esp("aes128gcm16-noesn", true).unwrap().extended_sequence, [false]);
+    }
+
+    /// Key exchanges that follow each other are one keyword, for both kinds; what goes on differently takes two
+    /// proposals.
+    #[test]
+    fn additional_key_exchanges() {
+        let hybrid = ike("aes256gcm16-prfsha384-x25519+mlkem768").unwrap();
+        assert_eq!(hybrid.to_string(), "aes256gcm16-prfsha384-x25519+mlkem768");
+        assert!(!esp("aes256gcm16-ecp384+mlkem1024", true).unwrap().additional.is_empty());
+        let refused = ike("aes256gcm16-prfsha384-x25519+mlkem768-x25519").unwrap_err();
+        assert!(refused.why.ends_with("write two"), "{}", refused.why);
     }
 
     /// What the workers cannot carry is refused at once, not when a tunnel comes up.

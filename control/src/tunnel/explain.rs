@@ -131,8 +131,9 @@ fn rungs(evidence: &Evidence<'_>) -> Vec<Rung> {
         reachable,
         evidence.unreachable.clone().unwrap_or_default(),
     ));
-    if matches!(tunnel.keying, plan::Keying::Ike(_)) {
+    if let plan::Keying::Ike(ike) = &tunnel.keying {
         rungs.extend(negotiation(evidence));
+        rungs.extend(additional(evidence, ike));
     }
     rungs.push(children(evidence));
     let worker = evidence.standstill.as_ref().map(|why| why.text.clone()).unwrap_or_default();
@@ -163,6 +164,7 @@ fn rung(question: &str, holds: Option<bool>, seen: String) -> Rung {
 fn negotiation(evidence: &Evidence<'_>) -> Vec<Rung> {
     let questions = [
         (Stage::Init, "IKE_SA_INIT answered, algorithms agreed"),
+        (Stage::Intermediate, "key exchanges done"),
         (Stage::Proof, "both sides proved who they are"),
         (Stage::Child, "CHILD SA agreed"),
     ];
@@ -179,6 +181,22 @@ fn negotiation(evidence: &Evidence<'_>) -> Vec<Rung> {
         rung(question, holds, seen.map(ToString::to_string).unwrap_or_default())
     };
     questions.into_iter().map(climb).collect()
+}
+
+/// Where additional key exchanges are configured: how many there were, and if none, which side did without. That a
+/// proposal without them may be taken was configured too, so it is no question of right or wrong.
+fn additional(evidence: &Evidence<'_>, ike: &plan::Ike) -> Option<Rung> {
+    let mut proposals = ike.policy.proposals.iter();
+    proposals.find(|proposal| !proposal.additional.is_empty())?;
+    let up = evidence.status.and_then(status::Tunnel::ike);
+    let caller = evidence.attempts.last().map(|attempt| attempt.role);
+    let seen = match (up.map(|ike| ike.suite.additional.iter().count()), caller) {
+        (None, _) => String::new(),
+        (Some(0), Some(Role::Initiator)) => "none: the peer chose a proposal of ours without them".into(),
+        (Some(0), _) => "none: the peer offers none of ours, or after one without them".into(),
+        (Some(count), _) => format!("{count} followed the first"),
+    };
+    Some(rung("additional key exchanges", None, seen))
 }
 
 fn children(evidence: &Evidence<'_>) -> Rung {
@@ -204,7 +222,11 @@ fn tell(attempt: &Attempt, now: Instant) -> reply::Attempt {
         None if attempt.stage == Stage::Up => "up".into(),
         None => "under way".into(),
     };
-    let sides = [("offered", &attempt.offered), ("configured", &attempt.configured)];
+    let sides = [
+        ("offered", &attempt.offered),
+        ("configured", &attempt.configured),
+        ("nearest", &attempt.difference),
+    ];
     let difference =
         sides.iter().filter(|(_, text)| !text.is_empty()).map(|(side, text)| format!("{side}: {text}"));
     reply::Attempt {
@@ -214,5 +236,91 @@ fn tell(attempt: &Attempt, now: Instant) -> reply::Attempt {
         code: attempt.failure.as_ref().map(|failure| failure.code().to_owned()).unwrap_or_default(),
         outcome,
         difference: difference.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse;
+    use ravelin_ike::config::{AdditionalGroups, Encryption, Group, Prf};
+    use ravelin_ike::event::IkeSuite;
+    use ravelin_ike::id::IkeId;
+    use std::path::Path;
+
+    const FILE: &str = r#"
+interface.wan = { device = "af_packet:eth1", addresses = ["192.0.2.2/24"] }
+interface.lan = { device = "af_packet:eth2", addresses = ["10.2.0.1/24"] }
+[ike-policy.quantum]
+proposals = ["aes256gcm16-prfsha384-x25519+mlkem768", "aes256gcm16-prfsha384-x25519"]
+[tunnel.branch]
+local = "192.0.2.2"
+remote = "192.0.2.1"
+psk = "correct horse"
+local-ts = ["10.2.0.0/24"]
+remote-ts = ["10.1.0.0/24"]
+ike-policy = "quantum"
+"#;
+
+    fn up(additional: AdditionalGroups) -> status::Tunnel {
+        let (encryption, prf, group) = (Encryption::AesGcm256, Prf::HmacSha384, Group::X25519);
+        let suite = IkeSuite { encryption, integrity: None, prf, group, additional };
+        let ike = status::Ike {
+            id: IkeId(1),
+            suite,
+            spis: (1, 2),
+            peer_identity: "branch".into(),
+            remote: std::net::SocketAddr::from(([192, 0, 2, 1], 500)),
+            udp_encapsulation: false,
+        };
+        status::Tunnel { ikes: vec![ike], ..status::Tunnel::default() }
+    }
+
+    fn told(status: Option<&status::Tunnel>, attempt: &Attempt) -> Explain {
+        let plan =
+            parse("r.toml", FILE, Path::new("/"), &|_| Err(std::io::ErrorKind::NotFound.into())).unwrap();
+        explain(&Evidence {
+            tunnel: &plan.tunnels["branch"],
+            status,
+            children: &[],
+            state: if status.is_some() { State::Up } else { State::Down },
+            attempts: vec![attempt],
+            outage: None,
+            path: (0, None),
+            unreachable: None,
+            stalled: None,
+            now: Instant(5_000_000),
+        })
+    }
+
+    /// Which side did without additional key exchanges is said, and so is that they took place.
+    #[test]
+    fn additional_key_exchanges_are_told_of() {
+        let address = std::net::SocketAddr::from(([192, 0, 2, 1], 500));
+        let hybrid = AdditionalGroups::after(Group::X25519, &[Group::MlKem768]).unwrap();
+        for (role, additional, expected) in [
+            (Role::Initiator, hybrid, "1 followed the first"),
+            (Role::Initiator, AdditionalGroups::NONE, "none: the peer chose a proposal of ours without them"),
+            (
+                Role::Responder,
+                AdditionalGroups::NONE,
+                "none: the peer offers none of ours, or after one without them",
+            ),
+        ] {
+            let attempt = Attempt::new(role, address, address, Instant(1));
+            let told = told(Some(&up(additional)), &attempt);
+            let rung = told.rungs.iter().find(|rung| rung.question == "additional key exchanges").unwrap();
+            assert_eq!((rung.holds, rung.seen.as_str()), (None, expected));
+        }
+    }
+
+    /// A refusal says in what the nearest proposal differs.
+    #[test]
+    fn what_differs_is_told() {
+        let address = std::net::SocketAddr::from(([192, 0, 2, 1], 500));
+        let mut attempt = Attempt::new(Role::Responder, address, address, Instant(1));
+        attempt.difference = "proposal 1, ADDKE1: offered none".into();
+        let told = told(None, &attempt);
+        assert_eq!(told.attempts[0].difference, ["nearest: proposal 1, ADDKE1: offered none"]);
     }
 }
