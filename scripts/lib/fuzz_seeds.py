@@ -78,7 +78,9 @@ def ike():
     unknown = 200, link(201, b"x") + link(41, b"yy") + link(0, struct.pack("!BBH", 0, 0, 16384))
     long_form = chain((33, proposal(1, 1, b"", [(1, 20, 128)]).replace(
         struct.pack("!HH", 0x800e, 128), struct.pack("!HH", 15, 4) + b"long")))
-    chains = {"init": init, "auth": auth, "rekey": rekey, "delete": delete, "delete-ike": delete_ike,
+    additional = chain((33, proposal(1, 1, b"", [(1, 20, 256), (2, 6), (4, 31), (6, 36), (12, 0)])), key, nonce, notify(16438),
+                       notify(16441, bytes(8)))
+    chains = {"additional": additional, "init": init, "auth": auth, "rekey": rekey, "delete": delete, "delete-ike": delete_ike,
               "cookie": cookie, "unknown": unknown, "empty": (0, b""), "attribute": long_form}
     sealed = message(46, link(35, bytes(40)), 35, 8, 9, 1)
     fragment = message(53, link(35, struct.pack("!HH", 1, 3) + bytes(40)), 35, 8, 9, 1)
@@ -125,6 +127,21 @@ def ike():
         "own-call": act(5, 0) + act(3, 50), "closed": up + act(5, 3), "expiry": up + act(6, 0) + act(6, 1) + act(6, 3),
         "refused": act(7, 1) + up, "never": act(7, 2) + up + act(3, 200), "stranger": act(0, 1, messages["init"]) + act(0, 2, messages["cookie"]),
         "error": up + say(seal_info, chain(notify(24))) + say(seal_info, chain(notify(16384)))})
+
+    def follow(exchange, chained):
+        first, octets = chained
+        return act(1 | exchange << 3 | 0x40, first, octets)
+    seal_intermediate, seal_followup = range(2)
+    value = chain((34, struct.pack("!HH", 35, 0) + bytes(800)))
+    bad_link = chain((34, struct.pack("!HH", 35, 0) + bytes(800)), notify(16441, bytes(8)))
+    next_step, proven = act(2), act(2) * 2
+    write("control/ike", "ike-additional", {
+        "up": proven, "child": proven + next_step * 2, "again": next_step + act(4) + next_step + act(4), "twice": next_step * 9,
+        "skipped": say(seal_auth, auth), "value": follow(seal_intermediate, value) + proven, "late": proven + next_step + act(3, 255) + next_step,
+        "link": proven + next_step + follow(seal_followup, bad_link) + next_step, "no-link": proven + next_step + follow(seal_followup, value),
+        "own-rekey": proven + act(5, 4), "own-ike-rekey": proven + act(5, 2), "refused": act(7, 1) + proven, "never": act(7, 2) + next_step + act(3, 200),
+        "refused-later": proven + next_step + act(7, 1) + next_step, "closed": proven + next_step + act(5, 3) + next_step,
+        "expiry": proven + next_step * 2 + act(6, 0) + act(6, 1)})
 
 
 # --- packets

@@ -1,4 +1,5 @@
-//! The other end of the engine under search: makes a genuine IKE SA by hand, then says what it is told to.
+//! The other end of the engine under search: makes a genuine IKE SA by hand, with additional key exchanges or without,
+//! then says what it is told to.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,13 +11,16 @@ use ravelin_ike::config::{
     IkeProposal, InitialContact, NatTraversal, Prf, RemoteAddress, RemoteAuth, Selector,
 };
 use ravelin_ike::crypto::auth::SignedOctets;
-use ravelin_ike::crypto::{Drbg, IkeKeys, IkeSuite, IntAuth, Nonces, PrivateKey};
+use ravelin_ike::crypto::{
+    Drbg, IkeKeys, IkeSuite, IntAuth, Nonces, PrivateKey, Protection, Unsealed, covered,
+};
 use ravelin_ike::time::Instant;
+use ravelin_ike::want::Role;
 use ravelin_ike::wire::{
     AddressRange, Authentication, AuthenticationMethod, EncryptionId, ExchangeType, Flags, HEADER_LENGTH,
-    Header, Identification, IdentificationType, IkeSpi, KeyExchange, KeyExchangeId, Message, Nonce, Outer,
-    Payload, PayloadType, PrfId, Proposal, Protocol, SecurityAssociation, SequenceNumbersId, Spi,
-    TrafficSelector, TrafficSelectors, Transform, emit_chain,
+    Header, Identification, IdentificationType, IkeSpi, KeyExchange, KeyExchangeId, Message, Nonce, Notify,
+    NotifyType, Outer, Payload, PayloadType, PrfId, Proposal, Protocol, Sealed, SecurityAssociation,
+    SequenceNumbersId, Spi, TrafficSelector, TrafficSelectors, Transform, TransformType, emit_chain,
 };
 use zeroize::Zeroizing;
 
@@ -38,10 +42,27 @@ pub fn name(host: u8, port: u16) -> SocketAddr {
 }
 
 /// An engine that expects the peer, by pre-shared key.
-pub fn engine() -> Engine {
+pub fn engine(additional: bool) -> Engine {
     let mut engine = Engine::new(EngineConfig::default(), [7; 32]);
-    engine.set_connection(Instant(0), CONNECTION, Some(connection()));
+    let mut connection = connection();
+    if additional {
+        with_additional(&mut connection);
+    }
+    engine.set_connection(Instant(0), CONNECTION, Some(connection));
     engine
+}
+
+/// What follows the first key exchange.
+fn additional() -> AdditionalGroups {
+    AdditionalGroups::after(Group::X25519, &[Group::MlKem512]).expect("two methods")
+}
+
+fn with_additional(connection: &mut Connection) {
+    connection.proposals.iter_mut().for_each(|proposal| proposal.additional = additional());
+    for proposal in connection.children.iter_mut().flat_map(|child| &mut child.proposals) {
+        proposal.groups = vec![Group::X25519];
+        proposal.additional = additional();
+    }
 }
 
 fn connection() -> Connection {
@@ -95,13 +116,28 @@ fn child(number: u8) -> ChildConfig {
 struct Secrets {
     keys: IkeKeys,
     cipher: Key,
+    /// Opens what the engine sends.
+    protection: Protection,
     responder: IkeSpi,
     their_nonce: Nonce,
+}
+
+/// What the peer genuinely says next.
+enum Step {
+    Intermediate,
+    Auth,
+    CreateChild,
+    Followup { link: Vec<u8> },
 }
 
 /// The peer, always the initiator.
 pub struct Peer {
     private: PrivateKey,
+    /// For additional key exchanges, if it has any.
+    second: Option<PrivateKey>,
+    step: Step,
+    int_auth: IntAuth,
+    proved: bool,
     nonce: Nonce,
     request: Vec<u8>,
     secrets: Option<Secrets>,
@@ -114,9 +150,14 @@ pub struct Peer {
 
 impl Peer {
     /// With a fixed key and nonce, so that every run is the same.
-    pub fn new() -> Peer {
+    pub fn new(additional: bool) -> Peer {
+        let key = |group| PrivateKey::generate(group, &mut Drbg::new(b"peer")).expect("a key");
         Peer {
-            private: PrivateKey::generate(Group::X25519, &mut Drbg::new(b"peer")).expect("a key"),
+            private: key(Group::X25519),
+            second: additional.then(|| key(Group::MlKem512)),
+            step: if additional { Step::Intermediate } else { Step::Auth },
+            int_auth: IntAuth::default(),
+            proved: false,
             nonce: Nonce::new(vec![9; 32]).expect("a nonce"),
             request: Vec::new(),
             secrets: None,
@@ -128,21 +169,28 @@ impl Peer {
 
     /// The IKE_SA_INIT request.
     pub fn init(&mut self) -> Vec<u8> {
-        let transforms = vec![
+        let mut transforms = vec![
             Transform::encryption(EncryptionId::AesGcm16, Some(128)),
             Transform::prf(PrfId::HmacSha2_256),
             Transform::key_exchange(KeyExchangeId::Curve25519),
         ];
+        transforms.extend(self.additional());
         let proposal = Proposal { number: 1, protocol: Protocol::Ike, spi: Spi::None, transforms };
         let data = self.private.public().expect("a public value");
         let payloads = vec![
             Payload::SecurityAssociation(SecurityAssociation::new(vec![proposal])),
             Payload::KeyExchange(KeyExchange { method: KeyExchangeId::Curve25519, data }),
             Payload::Nonce(self.nonce.clone()),
+            Payload::Notify(Notify::new(NotifyType::IntermediateExchangeSupported, Vec::new())),
         ];
         let header = self.header(ExchangeType::IkeSaInit, false, 0);
         self.request = Message::new(header, payloads).emit().expect("a small message");
         self.request.clone()
+    }
+
+    fn additional(&self) -> Option<Transform> {
+        let kind = TransformType::ADDITIONAL[0];
+        self.second.as_ref().map(|_| Transform::additional_key_exchange(kind, KeyExchangeId::MlKem512))
     }
 
     fn header(&self, exchange: ExchangeType, response: bool, message_id: u32) -> Header {
@@ -156,14 +204,55 @@ impl Peer {
         match Outer::parse(datagram) {
             Ok(Outer::Clear(message)) if self.secrets.is_none() => self.learn(&message),
             Ok(outer) if outer.header().initiator_spi == SPI && !outer.header().flags.initiator => {
-                let header = outer.header();
+                let header = *outer.header();
                 match header.flags.response {
                     true => self.next = self.next.max(header.message_id.saturating_add(1)),
                     false => self.asked = header.message_id,
                 }
+                if let Outer::Sealed(sealed) = outer
+                    && header.flags.response
+                {
+                    self.answered(&sealed);
+                }
             }
             _ => {}
         }
+    }
+
+    /// What a reply leads to, if it is one to a genuine step.
+    fn answered(&mut self, sealed: &Sealed) {
+        let Some(unsealed) = self.secrets.as_ref().and_then(|secrets| secrets.protection.open(sealed).ok())
+        else {
+            return;
+        };
+        let value = unsealed.message.payloads.iter().find_map(|payload| match payload {
+            Payload::KeyExchange(exchange) => Some(exchange.data.clone()),
+            _ => None,
+        });
+        let link =
+            unsealed.message.notify(NotifyType::AdditionalKeyExchange).map(|notify| notify.data.clone());
+        match (unsealed.message.header.exchange, &self.step, link) {
+            (ExchangeType::IkeIntermediate, Step::Intermediate, _) => self.advance(value, &unsealed),
+            (ExchangeType::IkeAuth, Step::Auth, _) => self.step = Step::CreateChild,
+            (ExchangeType::CreateChildSa, _, Some(link)) => self.step = Step::Followup { link },
+            (ExchangeType::IkeFollowupKe, Step::Followup { .. }, _) => self.step = Step::CreateChild,
+            _ => {}
+        }
+    }
+
+    /// The keys after an additional key exchange.
+    fn advance(&mut self, value: Option<Vec<u8>>, unsealed: &Unsealed) {
+        let (Some(secrets), Some(second), Some(value)) = (&mut self.secrets, &self.second, value) else {
+            return;
+        };
+        let Ok(secret) = second.agree(&value) else { return };
+        let covered = unsealed.covered().expect("a message that was read");
+        self.int_auth.add(SUITE.prf, &secrets.keys, Role::Responder, &covered);
+        let nonces = Nonces::new(&self.nonce, &secrets.their_nonce);
+        secrets.keys = secrets.keys.advance(&SUITE, &secret, nonces, SPI, secrets.responder);
+        secrets.cipher = Key::new(Kernel::portable(), &secrets.keys.sk_ei[..16]).expect("sixteen octets");
+        secrets.protection = Protection::new(&SUITE, &secrets.keys, Role::Initiator).expect("keys that fit");
+        self.step = Step::Auth;
     }
 
     /// The IKE_SA_INIT reply, if it is one.
@@ -181,7 +270,8 @@ impl Peer {
         let responder = message.header.responder_spi;
         let keys = IkeKeys::derive(&SUITE, &secret, Nonces::new(&self.nonce, nonce), SPI, responder);
         let cipher = Key::new(Kernel::portable(), &keys.sk_ei[..16]).expect("sixteen octets");
-        self.secrets = Some(Secrets { keys, cipher, responder, their_nonce: nonce.clone() });
+        let protection = Protection::new(&SUITE, &keys, Role::Initiator).expect("keys that fit");
+        self.secrets = Some(Secrets { keys, cipher, protection, responder, their_nonce: nonce.clone() });
     }
 
     /// A message under the right key, with any octets as payloads: a request, or the reply to the last one.
@@ -213,8 +303,67 @@ impl Peer {
         Some(out)
     }
 
-    /// The genuine IKE_AUTH request.
-    pub fn authenticate(&mut self) -> Option<Vec<u8>> {
+    /// Whether it has said who it is.
+    pub fn is_proved(&self) -> bool {
+        self.proved
+    }
+
+    /// The genuine next request.
+    pub fn go_on(&mut self) -> Option<Vec<u8>> {
+        match &self.step {
+            Step::Intermediate => self.intermediate(),
+            Step::Auth => self.authenticate(),
+            Step::CreateChild => self.create_child(),
+            Step::Followup { link } => {
+                let link = Payload::Notify(Notify::new(NotifyType::AdditionalKeyExchange, link.clone()));
+                let payloads = vec![self.second_value()?, link];
+                self.seal_payloads(ExchangeType::IkeFollowupKe, &payloads)
+            }
+        }
+    }
+
+    fn seal_payloads(&mut self, exchange: ExchangeType, payloads: &[Payload]) -> Option<Vec<u8>> {
+        let chain = emit_chain(payloads).ok()?;
+        self.seal(exchange, false, chain.first.into(), &chain.octets)
+    }
+
+    fn second_value(&self) -> Option<Payload> {
+        let data = self.second.as_ref()?.public().expect("a public value");
+        Some(Payload::KeyExchange(KeyExchange { method: KeyExchangeId::MlKem512, data }))
+    }
+
+    fn intermediate(&mut self) -> Option<Vec<u8>> {
+        let payloads = vec![self.second_value()?];
+        let message = Message::new(self.header(ExchangeType::IkeIntermediate, false, 1), payloads);
+        let covered = covered(&message).expect("a small message");
+        // Said again before it is answered, it counts once.
+        self.int_auth = IntAuth::default();
+        self.int_auth.add(SUITE.prf, &self.secrets.as_ref()?.keys, Role::Initiator, &covered);
+        self.seal_payloads(ExchangeType::IkeIntermediate, &message.payloads)
+    }
+
+    fn create_child(&mut self) -> Option<Vec<u8>> {
+        let mut transforms = vec![
+            Transform::encryption(EncryptionId::AesGcm16, Some(128)),
+            Transform::sequence_numbers(SequenceNumbersId::Extended),
+        ];
+        if let Some(additional) = self.additional() {
+            transforms.extend([Transform::key_exchange(KeyExchangeId::Curve25519), additional]);
+        }
+        let proposal =
+            Proposal { number: 1, protocol: Protocol::Esp, spi: Spi::Child(0x1234_5679), transforms };
+        let data = self.private.public().expect("a public value");
+        let payloads = [
+            Payload::SecurityAssociation(SecurityAssociation::new(vec![proposal])),
+            Payload::Nonce(self.nonce.clone()),
+            Payload::KeyExchange(KeyExchange { method: KeyExchangeId::Curve25519, data }),
+            Payload::TrafficSelectorsInitiator(selectors(2)),
+            Payload::TrafficSelectorsResponder(selectors(1)),
+        ];
+        self.seal_payloads(ExchangeType::CreateChildSa, &payloads)
+    }
+
+    fn authenticate(&mut self) -> Option<Vec<u8>> {
         let secrets = self.secrets.as_ref()?;
         let identification = Identification::new(IdentificationType::Fqdn, b"peer.example".to_vec());
         let signed = SignedOctets {
@@ -223,7 +372,7 @@ impl Peer {
             message: &self.request,
             peer_nonce: &secrets.their_nonce,
             identification: &identification,
-            int_auth: &IntAuth::default(),
+            int_auth: &self.int_auth,
         };
         let proof = signed.shared_key_proof(PSK).to_vec();
         let transforms = vec![
@@ -232,15 +381,15 @@ impl Peer {
         ];
         let proposal =
             Proposal { number: 1, protocol: Protocol::Esp, spi: Spi::Child(0x1234_5678), transforms };
-        let chain = emit_chain(&[
+        let payloads = [
             Payload::IdentificationInitiator(identification),
             Payload::Authentication(Authentication { method: AuthenticationMethod::SharedKey, data: proof }),
             Payload::SecurityAssociation(SecurityAssociation::new(vec![proposal])),
             Payload::TrafficSelectorsInitiator(selectors(2)),
             Payload::TrafficSelectorsResponder(selectors(1)),
-        ]);
-        let chain = chain.ok()?;
-        self.seal(ExchangeType::IkeAuth, false, chain.first.into(), &chain.octets)
+        ];
+        self.proved = true;
+        self.seal_payloads(ExchangeType::IkeAuth, &payloads)
     }
 }
 

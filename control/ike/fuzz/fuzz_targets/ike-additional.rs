@@ -1,0 +1,12 @@
+//! The engine against a peer with additional key exchanges (RFC 9370): see `world.rs`.
+#![no_main]
+
+#[path = "../peer.rs"]
+mod peer;
+#[path = "../world.rs"]
+mod world;
+
+use libfuzzer_sys::fuzz_target;
+use peer::{Peer, engine};
+
+fuzz_target!(|data: &[u8]| world::run(engine(true), Peer::new(true), data));

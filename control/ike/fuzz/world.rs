@@ -1,0 +1,227 @@
+//! The engine against a peer that has a half-open IKE SA with it and does as it likes (RFC 7296, RFC 9370).
+//!
+//! Each run begins with a genuine IKE_SA_INIT exchange, so the peer holds the keys. Then come the records of
+//! the input: strangers' datagrams, sealed messages with any payloads, the genuine next step (IKE_INTERMEDIATE where
+//! that was agreed on, IKE_AUTH, then CREATE_CHILD_SA and IKE_FOLLOWUP_KE by turns), repetitions, passing time,
+//! operators' commands, workers' facts, helpers that refuse or never answer. Whatever comes: nothing is up or installed
+//! before the peer proved itself, what is kept is bounded by what was asked for, and the engine comes to rest.
+
+use crate::peer::{CONNECTION, Peer, name};
+use ravelin_ike::Engine;
+use ravelin_ike::event::Event;
+use ravelin_ike::id::{ChildSaId, IkeId};
+use ravelin_ike::input::{ChildFact, ChildFactKind, Command, Datagram};
+use ravelin_ike::time::Instant;
+use ravelin_ike::want::{Answer, AnswerError, Want, WantKind};
+use ravelin_ike::wire::ExchangeType;
+
+/// Octets of a record before its content.
+const RECORD: usize = 4;
+/// More than this from one input would be a loop without end.
+const OUTPUTS: usize = 1000;
+
+/// One run.
+pub fn run(engine: Engine, peer: Peer, data: &[u8]) {
+    let mut world = World::new(engine, peer);
+    let request = world.peer.init();
+    world.deliver(0, request);
+    let mut rest = data;
+    while let Some(([op, argument, high, low], after)) = rest.split_first_chunk::<RECORD>() {
+        let length = usize::from(u16::from_be_bytes([*high, *low])).min(after.len());
+        let (content, after) = after.split_at(length);
+        rest = after;
+        world.act(*op, *argument, content);
+        world.keeps_its_promises();
+    }
+    world.pass(4 * 86_400_000_000);
+    world.keeps_its_promises();
+}
+
+/// How helpers answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Helpers {
+    Answer,
+    Refuse,
+    Never,
+}
+
+struct World {
+    engine: Engine,
+    peer: Peer,
+    now: u64,
+    helpers: Helpers,
+    proved: bool,
+    /// Inputs after which there may be one tunnel more.
+    openings: usize,
+    next_spi: u32,
+    ike: Option<IkeId>,
+    child: Option<ChildSaId>,
+    last: Vec<u8>,
+}
+
+impl World {
+    fn new(engine: Engine, peer: Peer) -> World {
+        World {
+            engine,
+            peer,
+            now: 1_000_000,
+            helpers: Helpers::Answer,
+            proved: false,
+            openings: 0,
+            next_spi: 0x1000,
+            ike: None,
+            child: None,
+            last: Vec::new(),
+        }
+    }
+
+    fn act(&mut self, op: u8, argument: u8, content: &[u8]) {
+        match op & 7 {
+            0 => self.deliver(argument & 3, content.to_vec()),
+            1 => self.sealed(op, argument, content),
+            2 => self.go_on(),
+            3 => self.pass(u64::from(argument).pow(3) * 10_000),
+            4 => self.deliver(0, self.last.clone()),
+            5 => self.command(argument),
+            6 => self.fact(argument),
+            _ => self.helpers = [Helpers::Answer, Helpers::Refuse, Helpers::Never][usize::from(argument % 3)],
+        }
+    }
+
+    /// Any payloads under the right key: bits of `op` choose exchange and direction.
+    fn sealed(&mut self, op: u8, first: u8, chain: &[u8]) {
+        let exchange = match (op >> 3 & 3, op & 0x40 != 0) {
+            (0, false) => ExchangeType::IkeAuth,
+            (1, false) => ExchangeType::CreateChildSa,
+            (2, false) => ExchangeType::Informational,
+            (0, true) => ExchangeType::IkeIntermediate,
+            (1, true) => ExchangeType::IkeFollowupKe,
+            _ => 34.into(),
+        };
+        if let Some(datagram) = self.peer.seal(exchange, op & 0x20 != 0, first, chain) {
+            self.deliver(0, datagram);
+        }
+    }
+
+    fn go_on(&mut self) {
+        if let Some(datagram) = self.peer.go_on() {
+            self.proved |= self.peer.is_proved();
+            self.deliver(0, datagram);
+        }
+    }
+
+    fn deliver(&mut self, host: u8, bytes: Vec<u8>) {
+        self.openings += 1;
+        self.last.clone_from(&bytes);
+        let datagram = Datagram { instance: 0, local: name(1, 500), remote: name(2 + host, 500), bytes };
+        self.engine.handle_datagram(Instant(self.now), datagram);
+        self.drain();
+    }
+
+    fn command(&mut self, argument: u8) {
+        let command = match (argument % 6, self.ike, self.child) {
+            (0, _, _) => Command::Initiate { connection: CONNECTION, child: None },
+            (1, _, _) => Command::Terminate { connection: CONNECTION },
+            (2, Some(ike), _) => Command::RekeyIke { ike },
+            (3, Some(ike), _) => Command::TerminateIke { ike },
+            (4, _, Some(child)) => Command::RekeyChild { child },
+            (5, _, Some(child)) => Command::TerminateChild { child },
+            _ => return,
+        };
+        self.openings += 1;
+        self.engine.handle_command(Instant(self.now), command);
+        self.drain();
+    }
+
+    fn fact(&mut self, argument: u8) {
+        let Some(child) = self.child else { return };
+        let at = Instant(self.now);
+        let kind = match argument % 5 {
+            0 => ChildFactKind::SoftExpiry,
+            1 => ChildFactKind::HardExpiry,
+            2 => ChildFactKind::FirstInbound,
+            3 => ChildFactKind::PeerMoved { remote: name(argument, 4500) },
+            _ => ChildFactKind::TrafficSeen { at },
+        };
+        self.engine.handle_fact(at, ChildFact { child, kind });
+        self.drain();
+    }
+
+    /// Time goes by, deadline after deadline.
+    fn pass(&mut self, micros: u64) {
+        let end = self.now + micros;
+        for _ in 0..100_000 {
+            let Some(due) = self.engine.next_deadline().filter(|due| due.0 <= end) else {
+                self.now = end;
+                return;
+            };
+            self.now = self.now.max(due.0);
+            self.engine.handle_timeout(Instant(self.now));
+            assert!(
+                self.engine.next_deadline().is_none_or(|next| next.0 > self.now),
+                "a deadline is never over"
+            );
+            self.drain();
+        }
+        panic!("a hundred thousand deadlines in {micros} microseconds");
+    }
+
+    fn drain(&mut self) {
+        for _ in 0..OUTPUTS {
+            let transmit = self.engine.poll_transmit();
+            let want = self.engine.poll_want();
+            let event = self.engine.poll_event();
+            if transmit.is_none() && want.is_none() && event.is_none() {
+                return;
+            }
+            transmit.into_iter().for_each(|transmit| self.peer.receive(&transmit.bytes));
+            want.into_iter().for_each(|want| self.perform(want));
+            event.into_iter().for_each(|event| self.notice(&event));
+        }
+        panic!("the engine does not come to rest");
+    }
+
+    fn perform(&mut self, want: Want) {
+        if let WantKind::Install(install) = &want.kind {
+            assert!(self.proved, "installed without a verified AUTH");
+            self.child = Some(install.child);
+        }
+        if want.kind.is_order() || self.helpers == Helpers::Never {
+            return;
+        }
+        let refused = || AnswerError { code: "FUZZ".into(), text: "refused".into() };
+        let says = (self.helpers == Helpers::Answer).then_some(()).ok_or_else(refused);
+        let answer = match want.kind {
+            WantKind::KeyAgreement(job) => Answer::KeyAgreement(says.and_then(|()| job.perform())),
+            WantKind::AllocateSpi(_) => {
+                self.next_spi += 1;
+                Answer::AllocateSpi(says.map(|()| self.next_spi))
+            }
+            WantKind::Install(_) => Answer::Install(says),
+            WantKind::Sign(_) => Answer::Sign(Err(refused())),
+            WantKind::Verify(_) => Answer::Verify(Err(refused())),
+            WantKind::Verdict(_) => Answer::Verdict(Err(refused())),
+            _ => return,
+        };
+        self.engine.handle_answer(Instant(self.now), want.ticket, answer);
+    }
+
+    fn notice(&mut self, event: &Event) {
+        assert!(!format!("{event:?}").contains("correct horse"), "a secret is told");
+        match event {
+            Event::IkeUp(up) => {
+                assert!(self.proved, "up without a verified AUTH");
+                self.ike = Some(up.ike);
+            }
+            Event::ChildUp(up) => self.child = Some(up.child),
+            _ => {}
+        }
+    }
+
+    fn keeps_its_promises(&self) {
+        let tunnels = self.engine.snapshot();
+        assert!(tunnels.len() <= self.openings && self.engine.half_open() <= self.openings);
+        assert!(tunnels.iter().all(|tunnel| tunnel.children.len() <= 16), "children without end");
+        assert!(self.engine.recorder().of(CONNECTION).count() <= 8);
+    }
+}
