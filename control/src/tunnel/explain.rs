@@ -288,7 +288,7 @@ ike-policy = "quantum"
             outage: None,
             path: (0, None),
             unreachable: None,
-            stalled: None,
+            standstill: None,
             now: Instant(5_000_000),
         })
     }
