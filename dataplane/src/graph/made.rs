@@ -2,7 +2,8 @@
 //! RFC 4443).
 
 use crate::io::{Frame, Meta, Origin, Pool};
-use crate::node::{Packet, fragment, icmp};
+use crate::node::fragment::{self, Refused};
+use crate::node::{Packet, icmp};
 use crate::verdict::Drop;
 
 use super::{Clear, Graph};
@@ -19,6 +20,7 @@ impl<P: Pool> Graph<P> {
         let id = u32::from(self.id()) << 16 | u32::from(self.id());
         let pieces = match fragment::split(packet.frame.data(), usize::from(mtu), id) {
             Ok(Some(pieces)) => pieces,
+            Err(Refused::Malformed(_)) => return self.refuse(packet.frame, Drop::MalformedIp),
             Ok(None) | Err(_) => return self.refuse(packet.frame, Drop::MtuExceeded),
         };
         let meta = Meta { framed: false, ..*packet.meta() };

@@ -95,6 +95,11 @@ fn split_v4(header: ipv4::Header<'_>, mtu: usize) -> Result<Option<Pieces<'_>>, 
     if mtu < LEAST_MTU {
         return Err(Refused::MtuTooSmall { mtu });
     }
+    // A piece of a datagram longer than there can be (RFC 791 §3.1) has no place for its pieces.
+    let end = header.fragment_offset() + header.payload().len();
+    if end > usize::from(u16::MAX) {
+        return Err(Malformed::Length { layer: Layer::Ipv4, field: "fragment offset", found: end }.into());
+    }
     let first = Options::all(header.options());
     let others = Options::copied(header.options());
     let template = Template::V4 { repr: ipv4::Repr::from(&header), first, others };
@@ -290,6 +295,27 @@ pub(crate) mod tests {
                 bytes
             })
             .collect()
+    }
+
+    /// A piece that would lie beyond the longest datagram there is has no pieces: their places could not be
+    /// written down. One that just fits has, and keeps its place.
+    #[test]
+    fn a_piece_beyond_the_end_is_not_cut() {
+        for (offset, fits) in [(0x1fff * 8, false), (64_512 + 8, false), (64_512, true)] {
+            let mut packet = v4(1016, &[], false);
+            let repr = ipv4::Repr::from(&ipv4::Header::parse(&packet).unwrap());
+            ipv4::Repr { fragment_offset: offset, ..repr }.emit(&mut packet).unwrap();
+            match split(&packet, 576, 0) {
+                Ok(Some(_)) if fits => {
+                    let pieces = pieces(&packet, 576, 0);
+                    let places =
+                        pieces.iter().map(|piece| ipv4::Header::parse(piece).unwrap().fragment_offset());
+                    assert_eq!(places.collect::<Vec<_>>(), [64_512, 64_512 + 552]);
+                }
+                Err(Refused::Malformed(_)) => assert!(!fits, "at {offset}"),
+                other => panic!("at {offset}: {other:?}"),
+            }
+        }
     }
 
     /// A whole packet with a recognisable payload.
