@@ -60,7 +60,7 @@ enum Scenario {
     /// Two workers: how they scale, and what it costs to hand packets over
     Workers(workers::Options),
     /// Tunnels set up by IKEv2 with any responder: how many a second, how fast, and what each costs it
-    Ike(ike::Options),
+    Ike(Box<ike::Options>),
     /// A process of `compare`: serves GCM libraries on standard input
     #[command(hide = true)]
     Libraries,
