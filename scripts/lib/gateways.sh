@@ -4,10 +4,11 @@
 # One tunnel, `net`, from the network behind A to the network behind B. OUTER is the family
 # between the gateways (4 or 6), INNER that of the hosts (4, 6, or "4 6"), ESN whether extended
 # sequence numbers are offered: never to strongSwan, whose user-space ESP selects and then fails
-# them; ON_DEMAND whether a packet brings the tunnel up; RETRANSMISSION the lines of ravelind's [ike].
+# them; ON_DEMAND whether a packet brings the tunnel up; RETRANSMISSION the lines of ravelind's [ike]; EXCHANGE ravelind's
+# first key exchange keyword.
 
 PSK="correct horse battery staple"
-OUTER=4 INNER=4 ESN=false ON_DEMAND=false RETRANSMISSION=
+OUTER=4 INNER=4 ESN=false ON_DEMAND=false RETRANSMISSION= EXCHANGE=x25519
 
 # side NAME: sets addresses, networks and identity of that gateway.
 side() {
@@ -42,11 +43,11 @@ cores = [$(seq -s, 0 $((workers - 1)))]
 $RETRANSMISSION
 
 [ike-policy.p]
-proposals = ["${cipher}gcm16-prfsha256-x25519", "aes256-sha256-ecp256"]
+proposals = ["${cipher}gcm16-prfsha256-$EXCHANGE", "aes256-sha256-ecp256"]
 $policy
 
 [ipsec-transform.t]
-proposals = ["${cipher}gcm16-x25519"]
+proposals = ["${cipher}gcm16-$EXCHANGE"]
 extended-sequence-number = $ESN
 $transform
 
