@@ -16,7 +16,7 @@ rekeyed() { # NAME FIELD ARGUMENTS...: asks that ravelind and waits until both c
   a=$(count a "$field") b=$(count b "$field")
   rv "$name" rekey net "$@" > /dev/null || die "$name refused to rekey"
   wait_for 10 reached a "$field" $((a + 1)) && wait_for 10 reached b "$field" $((b + 1)) || die "$field did not rise by rekey from $name"
-  sleep 0.3
+  sleep 0.3 # between rekeys packets are to pass; nothing is waited for
 }
 begin() { # EXCHANGE-OF-A EXCHANGE-OF-B
   EXCHANGE=$1 configure_ravelin a b psk aes128 1

@@ -81,6 +81,7 @@ impl<P: Pool, O: Port<Frame = P::Frame>> Worker<P, O> {
             }
             #[cfg(feature = "stall")]
             Command::StandStill(time) => {
+                // What a test asked for: a worker that makes no progress. A release build has no such command.
                 std::thread::sleep(time);
                 Ok(())
             }

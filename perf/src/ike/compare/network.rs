@@ -117,6 +117,7 @@ impl Program {
                 bail!("{name} has ended: {status}");
             }
             ensure!(Instant::now() < until, "{name} was not ready within a minute");
+            // Another program is asked whether it is ready; it has no other way to say so.
             std::thread::sleep(Duration::from_millis(50));
         }
         Ok(())
@@ -130,6 +131,7 @@ impl Drop for Program {
         let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
         let until = Instant::now() + Duration::from_secs(10);
         while Instant::now() < until && matches!(self.child.try_wait(), Ok(None)) {
+            // Between two looks; the deadline is what counts.
             std::thread::sleep(Duration::from_millis(20));
         }
         let _ = self.child.kill();
