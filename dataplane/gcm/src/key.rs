@@ -141,6 +141,19 @@ impl Key {
         let _ = text_octets;
     }
 
+    /// Whether another key is of the same size and served by the same kernel.
+    #[inline(always)]
+    pub(crate) fn is_like(&self, other: &Key) -> bool {
+        match (&self.schedule, &other.schedule) {
+            #[cfg(target_arch = "x86_64")]
+            (Schedule::Vaes512(size, ..), Schedule::Vaes512(other, ..)) => size == other,
+            #[cfg(target_arch = "x86_64")]
+            (Schedule::Vaes256(size, ..), Schedule::Vaes256(other, ..)) => size == other,
+            (Schedule::Ring(..), Schedule::Ring(..)) | (Schedule::Portable(_), Schedule::Portable(_)) => true,
+            _ => false,
+        }
+    }
+
     #[inline(always)]
     pub(crate) fn schedule(&self) -> &Schedule {
         &self.schedule

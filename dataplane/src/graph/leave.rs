@@ -87,11 +87,17 @@ impl<P: Pool> Graph<P> {
             Ok(packet) => packet,
             Err(frame) => return self.refuse(frame, Drop::NoRoom),
         };
-        let exit = self.note_exit(instance, packet.summary.destination(), None);
-        if let (Some(exit), Some(hot)) = (exit, self.link.outbound.hot_mut(slot)) {
-            hot.exit = exit;
-        }
+        self.note_departure(slot, instance, packet.summary.destination());
         self.leave(Outgoing { packet, hop: None, limit, ours: true });
+    }
+
+    /// Has the SA in `slot` remember where packets to its peer leave.
+    fn note_departure(&mut self, slot: u32, instance: u16, peer: IpAddr) {
+        let exit = self.note_exit(instance, peer, None).and_then(|exit| self.exits.get(exit));
+        if let (Some(exit), Some(hot)) = (exit, self.link.outbound.hot_mut(slot)) {
+            let link = exit.link(hot.wrap.is_v4());
+            hot.leaves_by(self.exits.epoch(), (exit.port, exit.vlan, exit.mtu), &link);
+        }
     }
 
     /// The next identification; no two workers give the same one in a row.

@@ -29,7 +29,7 @@ use crate::link::handoff::{Handoff, Receiver, Work};
 use crate::link::packet::{Kernel, KernelPunt};
 use crate::link::snapshot::{Interface, Snapshot};
 use crate::net::eth::{self, ethertype};
-use crate::net::flow::Summary;
+use crate::net::flow::{Summary, Words};
 use crate::node::exit::Exits;
 use crate::node::forward::Outgoing;
 use crate::node::ingress::{self, Arrival, Home};
@@ -64,6 +64,8 @@ pub struct Graph<P: Pool> {
     now_us: u64,
     /// Identification of the next outer IPv4 packet; workers count in steps of their number.
     next_id: u16,
+    /// What was numbered and not counted yet.
+    sealed: Tally,
     /// Packets looked at on their way into a tunnel; one in some has its checksum sampled.
     looked_at: u64,
     memo: Memo,
@@ -71,6 +73,22 @@ pub struct Graph<P: Pool> {
     stations: Stations<P::Frame>,
     /// Cycles by station, if the feature says so.
     pub(crate) clock: Clock,
+}
+
+/// Whether an address is ours, in the instance that a burst belongs to: often the same is asked of packet after
+/// packet.
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    destination: Words,
+    v4: bool,
+    ours: bool,
+}
+
+/// Packets of a burst and their octets, on their way into the worker's counters.
+#[derive(Debug, Default)]
+struct Tally {
+    packets: u64,
+    octets: u64,
 }
 
 /// What the graph is told once. The defaults are those of the manual, except for the seed.
@@ -114,7 +132,7 @@ struct Stations<F> {
     departing: Queue<F>,
 }
 
-/// A packet in clear, until it goes on, and where its flow would be remembered.
+/// A packet in clear, until it goes on, and where its flow would be remembered: a cache line.
 #[derive(Debug)]
 struct Clear<F> {
     packet: Option<Packet<F>>,
@@ -160,6 +178,7 @@ impl<P: Pool> Graph<P> {
             limiter: icmp::RateLimit::new(settings.icmp_messages, settings.icmp_interval_us, 0),
             missed: leave::Missed::new(),
             now_us: 0,
+            sealed: Tally::default(),
             looked_at: 0,
             memo: Memo::new(settings.seed),
             exits: Exits::new(),
@@ -231,20 +250,51 @@ impl<P: Pool> Graph<P> {
         self.count_received(burst);
         let port = burst.iter().next().map(|frame| frame.meta().port);
         let home = port.and_then(|port| Home::of(port, &self.snapshot));
-        let mut last = None;
-        for mut frame in burst.drain() {
-            match home.and_then(|home| Some((ingress::receive_usual(&mut frame, &home)?, home.instance()))) {
-                Some((summary, instance)) => self.sort(frame, summary, instance),
-                None => self.receive_unusual(frame, &mut last),
+        let (mut last, mut ours) = (None, None);
+        for frame in burst.drain() {
+            let unusual = match &home {
+                Some(home) => self.receive_usual(frame, home, &mut ours),
+                None => Some(frame),
+            };
+            if let Some(frame) = unusual {
+                self.receive_unusual(frame, &mut last);
             }
         }
     }
 
+    /// Takes a frame of the usual shape, or gives it back if it has another.
+    #[inline(always)]
+    fn receive_usual(
+        &mut self,
+        mut frame: P::Frame,
+        home: &Home,
+        ours: &mut Option<Answer>,
+    ) -> Option<P::Frame> {
+        if let Some(summary) = ingress::receive_usual::<_, true>(&mut frame, home) {
+            self.sort(frame, summary, home, ours);
+            return None;
+        }
+        if let Some(summary) = ingress::receive_usual::<_, false>(&mut frame, home) {
+            self.sort(frame, summary, home, ours);
+            return None;
+        }
+        Some(frame)
+    }
+
     /// A packet for this machine, as far as its destination says, or one to be forwarded.
     #[inline(always)]
-    fn sort(&mut self, frame: P::Frame, summary: Summary, instance: u16) {
-        let [_, destination] = summary.ends();
-        match self.snapshot.is_ours(instance, summary.is_v4(), destination) {
+    fn sort(&mut self, frame: P::Frame, summary: Summary, home: &Home, ours: &mut Option<Answer>) {
+        let ([_, destination], v4) = (summary.ends(), summary.is_v4());
+        let known = ours.filter(|last| (last.destination, last.v4) == (destination, v4));
+        let answer = match known {
+            Some(answer) => answer,
+            None => {
+                let ours = self.snapshot.is_ours(home.instance(), v4, destination);
+                Answer { destination, v4, ours }
+            }
+        };
+        *ours = Some(answer);
+        match answer.ours {
             true => self.admit(frame, summary),
             // Asked in full only if nothing is remembered of the flow.
             false => self.judge_later(frame, summary),
@@ -325,7 +375,15 @@ impl<P: Pool> Graph<P> {
         if self.stations.clear.room() == 0 {
             return self.refuse(frame, Drop::BurstFull);
         }
-        let place = self.memo.prefetch(&self.memo.key(frame.meta(), &summary));
+        // Packets of a flow come in trains.
+        let before = self.stations.clear.last().and_then(|clear| clear.packet.as_ref());
+        let same = |before: &Packet<P::Frame>| {
+            before.summary.is_of_flow(&summary) && before.meta() == frame.meta()
+        };
+        let place = match before.is_some_and(same) {
+            true => Place::AS_BEFORE,
+            false => self.memo.prefetch(&self.memo.key(frame.meta(), &summary)),
+        };
         let _ = self.stations.clear.push(Clear { packet: Some(Packet { frame, summary }), place });
     }
 

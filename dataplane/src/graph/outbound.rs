@@ -9,14 +9,15 @@ use crate::node::forward;
 use crate::node::ingress::{self, Judged};
 use crate::node::memo::{Place, Way};
 use crate::node::policy::{self, Fate};
-use crate::node::seal::{self, Fit, Sealing};
+use crate::node::seal::{self, Fit, Laid, Sealing};
 use crate::node::{Packet, clamp, icmp, is_transit, offload};
 use crate::policy::route::NextHop;
 use crate::sa::SaRef;
 use crate::sa::fact::{Fact, Facts};
+use crate::sa::outbound::Hot;
 use crate::verdict::Drop;
 
-use super::{Clear, Graph};
+use super::{Clear, Graph, Tally};
 
 /// Packets looked up before the first of them is worked: what they ask for must not displace itself.
 const AHEAD: usize = 16;
@@ -26,11 +27,14 @@ impl<P: Pool> Graph<P> {
     /// looked up in the memo before its first packet moves on, so that no packet waits for its SA alone.
     pub(super) fn judge(&mut self) {
         let mut queue = std::mem::take(&mut self.stations.clear);
+        let mut last = None;
         for burst in queue.as_mut_slice().chunks_mut(AHEAD) {
             let mut ways = [None; AHEAD];
-            let mut last = None;
             for (Clear { packet, place }, found) in burst.iter().zip(&mut ways) {
-                let way = packet.as_ref().and_then(|packet| self.way(packet, *place));
+                let way = match *place {
+                    Place::AS_BEFORE => last,
+                    place => packet.as_ref().and_then(|packet| self.way(packet, place)),
+                };
                 if way != last {
                     self.prefetch(way);
                     last = way;
@@ -166,10 +170,9 @@ impl<P: Pool> Graph<P> {
     pub(super) fn prepare(&mut self, place: &mut Option<Packet<P::Frame>>, slot: u32) {
         let Some(packet) = place else { return };
         self.sample(packet);
-        match self.link.outbound.hot(slot) {
-            Some(hot) if hot.wrap.takes(&packet.summary) => self.number(place, slot),
-            Some(_) => self.prepare_asked(place, slot),
-            None => self.prepare_unfit(place.take(), slot, None),
+        match self.lay_out(packet, slot, Hot::takes) {
+            Some(laid) => self.seal_later(place, slot, laid),
+            None => self.prepare_asked(place, slot),
         }
     }
 
@@ -243,24 +246,49 @@ impl<P: Pool> Graph<P> {
         }
     }
 
-    /// Gives a packet its sequence number and its headers.
-    #[inline(always)]
+    /// A packet that fits its SA.
     fn number(&mut self, place: &mut Option<Packet<P::Frame>>, slot: u32) {
-        let id = self.id();
-        let Some(Packet { frame, summary }) = place else { return };
-        let octets = summary.length() as u64;
-        let hot = self.link.outbound.hot_mut(slot).filter(|_| self.stations.sealings.room() > 0);
-        let Some(hot) = hot else { return self.refuse_unnumbered(place.take(), slot, Drop::BurstFull) };
-        // By the exit the last packet of the SA left by, if that is still to be believed.
-        let exit = self.exits.get(hot.exit);
-        let laid = match seal::lay_out(frame, summary, hot, exit, id) {
+        let Some(packet) = place else { return };
+        match self.lay_out(packet, slot, |_, _, _| true) {
+            Some(laid) => self.seal_later(place, slot, laid),
+            None => self.refuse_unnumbered(place.take(), slot, Drop::BurstFull),
+        }
+    }
+
+    /// Gives a packet its sequence number and its headers, if there is an SA that takes it and room to wait.
+    #[inline(always)]
+    fn lay_out(
+        &mut self,
+        Packet { frame, summary }: &mut Packet<P::Frame>,
+        slot: u32,
+        takes: impl FnOnce(&Hot, u64, usize) -> bool,
+    ) -> Option<Result<Laid, Drop>> {
+        let (id, epoch, octets) = (self.id(), self.exits.epoch(), summary.length());
+        let hot = self.link.outbound.hot_mut(slot).filter(|hot| takes(hot, epoch, octets))?;
+        // Where the last packet of the SA left, if that is still to be believed.
+        let departure = hot.departure(epoch, octets);
+        match self.stations.sealings.room() {
+            0 => None,
+            _ => Some(seal::lay_out(frame, summary, hot, departure, id)),
+        }
+    }
+
+    /// Puts a packet that was laid out before its encryption.
+    #[inline(always)]
+    fn seal_later(
+        &mut self,
+        place: &mut Option<Packet<P::Frame>>,
+        slot: u32,
+        laid: Result<Laid, Drop>,
+    ) {
+        let laid = match laid {
             Ok(laid) => laid,
             Err(reason) => return self.refuse_unnumbered(place.take(), slot, reason),
         };
-        let Some(frame) = place.take().map(|packet| packet.frame) else { return };
+        let Some(Packet { frame, summary }) = place.take() else { return };
         let (last, facts) = (laid.sequence(), laid.facts);
         let _ = self.stations.sealings.push(Sealing::new(frame, slot, laid));
-        self.count_sealed(slot, octets, last);
+        self.count_sealed(slot, summary.length() as u64, last);
         if !facts.is_empty() {
             self.link.raise_outbound(slot, facts);
         }
@@ -279,11 +307,11 @@ impl<P: Pool> Graph<P> {
         self.refuse(frame, reason);
     }
 
+    /// Counts a packet with its slot; the worker's own counters follow burst by burst.
     #[inline(always)]
-    fn count_sealed(&self, slot: u32, octets: u64, last: u64) {
-        let counters = self.link.counters();
-        counters.sealed_packets.add(1);
-        counters.sealed_bytes.add(octets);
+    fn count_sealed(&mut self, slot: u32, octets: u64, last: u64) {
+        self.sealed.packets += 1;
+        self.sealed.octets += octets;
         if let Some(counters) = self.link.outbound.counters(slot) {
             counters.packets.add(1);
             counters.octets.add(octets);
@@ -301,6 +329,9 @@ impl<P: Pool> Graph<P> {
 
     /// Encrypts what was prepared.
     pub(super) fn seal(&mut self) {
+        let (Tally { packets, octets }, counters) = (std::mem::take(&mut self.sealed), self.link.counters());
+        counters.sealed_packets.add(packets);
+        counters.sealed_bytes.add(octets);
         seal::seal(self.stations.sealings.as_mut_slice(), &self.link.outbound);
     }
 }

@@ -83,6 +83,9 @@ pub struct Summary {
 
 const _: () = assert!(size_of::<Summary>() == 48, "with a packet's handle less than a cache line");
 
+/// The low half of a word.
+const LOW: u64 = 0xffff_ffff;
+
 const V4: u64 = 1 << 48;
 const FRAGMENT: u64 = 1 << 49;
 const LATER_FRAGMENT: u64 = 1 << 50;
@@ -142,7 +145,8 @@ impl Summary {
         }
     }
 
-    /// Reads an IP packet of one version and of the usual shape, see [`Summary::read`], if it is intact.
+    /// Reads an IP packet of one version and of the usual shape, see [`Summary::read`], if it is intact. Where the
+    /// version is known while compiling, so is what follows from it.
     #[inline(always)]
     pub fn usual(packet: &[u8], v4: bool) -> Option<Summary> {
         let (summary, intact) = if v4 { Summary::usual_v4(packet) } else { Summary::usual_v6(packet) }?;
@@ -163,28 +167,29 @@ impl Summary {
     #[inline(always)]
     fn usual_v4(packet: &[u8]) -> Option<(Summary, bool)> {
         let head: &[u8; 24] = packet.first_chunk()?;
-        let (words, _) = head.as_chunks::<4>();
-        let [first, second, third, source, destination, upper] = words else { return None };
-        let [first, second, third, source, destination, upper] =
-            [first, second, third, source, destination, upper].map(|word| u32::from_be_bytes(*word));
-        let length = (first & 0xffff) as usize;
+        let (words, _) = head.as_chunks::<8>();
+        let [first, second, third] = words else { return None };
+        let [first, second, third] = [first, second, third].map(|word| u64::from_be_bytes(*word));
+        let length = (first >> 32 & 0xffff) as usize;
         // Version 4, five words; no fragment; long enough to show ports, and there.
-        if first >> 24 != 0x45 || second & 0x3fff != 0 || length < head.len() || length > packet.len() {
+        let usual = first & 0xff00_0000_0000_3fff == 0x4500_0000_0000_0000;
+        if !usual || length < head.len() || length > packet.len() {
             return None;
         }
-        let sum = [second, third, source, destination]
-            .into_iter()
-            .fold(u64::from(first), |sum, word| sum + u64::from(word));
-        let once = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
-        let intact = (once & 0xffff) + (once >> 16) == 0xffff;
-        let protocol = (third >> 16) as u8;
-        let upper = show(protocol, upper);
-        let flags = V4 | u64::from(second & 0x4000) << (51 - 14);
-        let (class, ttl) = ((first >> 16) as u8, (third >> 24) as u8);
-        let rest = flags | rest(ipv4::Repr::LEN, upper.0, protocol, class, ttl);
-        let (source, destination) = ([0, u64::from(source)], [0, u64::from(destination)]);
-        let ports_and_length = u64::from(upper.1) << 32 | length as u64;
-        Some((Summary { source, destination, ports_and_length, rest }, intact))
+        // RFC 1071: the sum of all 16-bit words, carries added again, is all ones: a multiple of that, and not 0.
+        let intact = [first, second].into_iter().fold(third >> 32, |sum, word| sum + (word >> 32) + (word & LOW));
+        let intact = intact.is_multiple_of(0xffff);
+        let protocol = (second >> 48) as u8;
+        let (shown, ports) = show(protocol, third as u32);
+        let (class, ttl) = ((first >> 48) as u8, (second >> 56) as u8);
+        let flags = V4 | (first & 0x4000) << (51 - 14);
+        let summary = Summary {
+            source: [0, second & LOW],
+            destination: [0, third >> 32],
+            ports_and_length: u64::from(ports) << 32 | length as u64,
+            rest: flags | rest(ipv4::Repr::LEN, shown, protocol, class, ttl),
+        };
+        Some((summary, intact))
     }
 
     /// An IPv6 packet without extension headers.
@@ -275,6 +280,12 @@ impl Summary {
     #[inline(always)]
     pub const fn selectors(&self) -> (u32, u16) {
         (self.ports(), (self.rest >> 16) as u16)
+    }
+
+    /// Whether another packet has the same selectors.
+    #[inline(always)]
+    pub fn is_of_flow(&self, other: &Summary) -> bool {
+        (self.ends(), self.is_v4()) == (other.ends(), other.is_v4()) && self.selectors() == other.selectors()
     }
 
     const fn ports(&self) -> u32 {

@@ -2,24 +2,35 @@
 //! neighbour table when its flow or SA remembers where the last one left.
 //!
 //! A note is good for one state of the tables ([`Exits::forget`]) and as long as no other has taken its
-//! place; whoever remembers one ([`ExitRef`]) asks, and looks up anew when told no. Nothing here is ever the
-//! only way to find an exit: that is [`super::forward`]'s.
+//! place; whoever remembers one ([`ExitRef`]) asks, and looks up anew when told no. An SA copies what a note says,
+//! and asks only whether the state is still the same ([`Exits::epoch`]). Nothing here is ever the only way to find
+//! an exit: that is [`super::forward`]'s.
 
 use std::net::IpAddr;
 
+use arrayvec::ArrayVec;
+
 use super::forward;
 use crate::net::eth::{self, Mac, ethertype};
-use crate::net::{fill, vlan};
-pub use crate::sa::outbound::ExitRef;
+use crate::net::vlan;
 
 /// Notes kept; a power of two. Next hops beyond it are looked up for every packet.
 const PLACES: usize = 4096;
+
+/// A note of a next hop. The default is of none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExitRef {
+    /// Where the note is kept.
+    pub index: u32,
+    /// Which note it is: of another one in its place nothing is believed.
+    pub stamp: u32,
+}
 
 /// A next hop with everything a frame to it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(align(64))]
 pub struct Exit {
-    epoch: u32,
+    epoch: u64,
     stamp: u32,
     /// Port to send by.
     pub port: u16,
@@ -35,29 +46,16 @@ pub struct Exit {
 
 const _: () = assert!(size_of::<Exit>() == 64, "a note is one cache line");
 
-impl Exit {
-    /// Octets of the link header of a packet that leaves here: Ethernet, and the tag if the interface has one.
-    #[inline(always)]
-    pub const fn link_length(&self) -> usize {
-        if self.vlan == 0 { eth::Repr::LEN } else { eth::Repr::LEN + vlan::Repr::LEN }
-    }
+/// Octets of the longest link header: Ethernet and a tag.
+const LONGEST_LINK: usize = eth::Repr::LEN + vlan::Repr::LEN;
 
-    /// Writes the link header of an IP packet to the start of `out`; `None` when there is no room.
-    #[inline(always)]
-    pub fn emit(&self, out: &mut [u8], v4: bool) -> Option<()> {
+impl Exit {
+    /// The link header of an IP packet that leaves here: Ethernet, and the tag if the interface has one.
+    pub fn link(&self, v4: bool) -> ArrayVec<u8, LONGEST_LINK> {
         let kind = if v4 { ethertype::IPV4 } else { ethertype::IPV6 };
-        let out: &mut [u8; eth::Repr::LEN] = match self.vlan {
-            0 => out.first_chunk_mut()?,
-            id => {
-                let (tagged, kind_at) = out.split_first_chunk_mut()?;
-                let tag = vlan::Repr { priority: 0, drop_eligible: false, id, ethertype: kind };
-                tag.emit(kind_at).ok()?;
-                tagged
-            }
-        };
-        let kind = if self.vlan == 0 { kind } else { ethertype::VLAN };
-        fill(out, &[&self.addresses, &kind.to_be_bytes()]);
-        Some(())
+        let tag = [ethertype::VLAN.to_be_bytes(), self.vlan.to_be_bytes()];
+        let tag = if self.vlan == 0 { &[][..] } else { tag.as_flattened() };
+        self.addresses.iter().chain(tag).chain(&kind.to_be_bytes()).copied().collect()
     }
 }
 
@@ -65,8 +63,8 @@ impl Exit {
 #[derive(Debug)]
 pub struct Exits {
     places: Box<[Exit]>,
-    /// Notes of another epoch are not believed; never 0.
-    epoch: u32,
+    /// Notes of another epoch are not believed. Begins at 1 and comes to no end.
+    epoch: u64,
     last_stamp: u32,
 }
 
@@ -88,11 +86,13 @@ impl Exits {
 
     /// Believes no note any more: a table has changed.
     pub fn forget(&mut self) {
-        self.epoch = self.epoch.wrapping_add(1);
-        if self.epoch == 0 {
-            self.places.iter_mut().for_each(|place| place.epoch = 0);
-            self.epoch = 1;
-        }
+        self.epoch += 1;
+    }
+
+    /// Which state of tables and configuration this is.
+    #[inline(always)]
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// The exit that `at` remembers, if it is still to be believed.
@@ -178,11 +178,21 @@ mod tests {
     }
 
     #[test]
-    fn no_note_outlives_the_count_of_epochs() {
+    fn a_link_header_is_what_a_frame_begins_with() {
         let mut exits = Exits::new();
-        exits.epoch = u32::MAX;
-        let at = exits.note(&exit(9, 1500), Mac([2; 6]));
-        exits.forget();
-        assert_eq!((exits.epoch, exits.get(at)), (1, None));
+        let mut link = |vlan, v4| {
+            let interface = Interface { port: 1, vlan, instance: 3, mac: Mac([1; 6]), mtu: 1500 };
+            let at = exits.note(&forward::Exit { interface, ..exit(9, 1500) }, Mac([2; 6]));
+            exits.get(at).unwrap().link(v4)
+        };
+        let addresses = [2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1];
+        for (vlan, v4, behind) in [
+            (0, true, &[8, 0][..]),
+            (0, false, &[0x86, 0xdd]),
+            (7, true, &[0x81, 0, 0, 7, 8, 0]),
+            (4094, false, &[0x81, 0, 0x0f, 0xfe, 0x86, 0xdd]),
+        ] {
+            assert_eq!(link(vlan, v4).as_slice(), [&addresses, behind].concat());
+        }
     }
 }

@@ -48,18 +48,18 @@ impl Home {
     }
 }
 
-/// Reads a frame of the usual shape: without tag, for this station alone, its IP header as [`Summary::usual`]
-/// knows it. The frame then holds the packet, of which nothing has been asked yet but whether it can be read;
-/// where it goes is the caller's to ask ([`judge`]). Any other frame is left as it is and [`receive`]'s.
+/// Reads a frame of the usual shape: without tag, for this station alone, an IP header of the version asked for as
+/// [`Summary::usual`] knows it. The frame then holds the packet, of which nothing has been asked yet but whether
+/// it can be read; where it goes is the caller's to ask ([`judge`]). Any other frame is left as it is.
 #[inline(always)]
-pub fn receive_usual<F: Frame>(frame: &mut F, home: &Home) -> Option<Summary> {
+pub fn receive_usual<F: Frame, const V4: bool>(frame: &mut F, home: &Home) -> Option<Summary> {
     let (link, packet) = frame.data().split_first_chunk::<{ eth::Repr::LEN }>()?;
     let destination = u64::from_be_bytes(*link.first_chunk()?);
-    let kind = u16::from_be_bytes(*link.last_chunk()?);
-    if (destination ^ home.mac) >> 16 != 0 || !matches!(kind, ethertype::IPV4 | ethertype::IPV6) {
+    let kind = if V4 { ethertype::IPV4 } else { ethertype::IPV6 };
+    if (destination ^ home.mac) >> 16 != 0 || *link.last_chunk()? != kind.to_be_bytes() {
         return None;
     }
-    let summary = Summary::usual(packet, kind == ethertype::IPV4)?;
+    let summary = Summary::usual(packet, V4)?;
     // What follows the packet is link padding.
     frame.reshape(eth::Repr::LEN as isize, summary.length())?;
     *frame.meta_mut() = home.meta;

@@ -12,11 +12,10 @@ use ravelin_gcm::{BURST, Seal, seal_burst};
 
 use crate::io::Frame;
 use crate::net::flow::Summary;
-use crate::net::{esp, fill, ipv4, ipv6, protocol, udp};
+use crate::net::{esp, ipv4, ipv6, protocol, udp};
 use crate::node::Packet;
-use crate::node::exit::Exit;
 use crate::sa::fact::Facts;
-use crate::sa::outbound::{Hot, Stopped};
+use crate::sa::outbound::{Departure, Hot, Stopped};
 use crate::sa::sequence::Number;
 use crate::sa::spi::Spi;
 use crate::sa::suite::{Aad, ICV_LEN, IV_LEN};
@@ -58,32 +57,29 @@ pub fn fit<F: Frame>(packet: &mut Packet<F>, wrap: &Wrap) -> Fit {
 pub struct Sealing<F> {
     /// The outer packet, until it goes on.
     pub frame: Option<F>,
+    number: Number,
     /// The slot that sends it.
     pub slot: u32,
     /// The SA that sends it.
     spi: Spi,
     /// Octets of the link header in front of the outer packet; 0 for a packet whose exit is to be looked up.
     pub link: u8,
-    /// Octets of outer IP and UDP headers.
-    headers: u8,
+    /// Octets in front of ESP.
+    front: u8,
     /// Whether [`seal`] has encrypted it. What it has not must not leave.
     pub sealed: bool,
     /// Whether its UDP checksum is to be computed, see [`finish`].
     owes_checksum: bool,
-    nonce: [u8; 12],
-    aad: Aad,
 }
 
 /// What is to be known of an SA to encrypt what [`lay_out`] has laid out, and facts about it.
 #[derive(Debug)]
 pub struct Laid {
+    number: Number,
     spi: Spi,
     link: u8,
-    headers: u8,
+    front: u8,
     owes_checksum: bool,
-    number: Number,
-    nonce: [u8; 12],
-    aad: Aad,
     /// What this packet makes true of its SA.
     pub facts: Facts,
 }
@@ -92,8 +88,8 @@ impl<F> Sealing<F> {
     /// A packet that was laid out under the SA in `slot`.
     #[inline(always)]
     pub fn new(frame: F, slot: u32, laid: Laid) -> Sealing<F> {
-        let Laid { spi, link, headers, owes_checksum, nonce, aad, .. } = laid;
-        Sealing { frame: Some(frame), slot, spi, link, headers, sealed: false, owes_checksum, nonce, aad }
+        let Laid { number, spi, link, front, owes_checksum, .. } = laid;
+        Sealing { frame: Some(frame), number, slot, spi, link, front, sealed: false, owes_checksum }
     }
 }
 
@@ -105,54 +101,50 @@ impl Laid {
     }
 }
 
+/// Octets from the SPI to the text.
+const ESP: usize = esp::Repr::LEN + IV_LEN;
+
 /// Takes a sequence number and lays link header, outer headers, IV and trailer around a packet (RFC 4303 §3.3.2,
-/// §3.3.3), all at once: the link header where `exit` is known and takes the packet whole.
-/// `id` is the IPv4 identification of the outer packet, unique among the fragmentable packets of this machine
-/// for as long as can be (RFC 6864 §4.3).
+/// §3.3.3), all at once: the link header where its `departure` is known. `id` is the IPv4 identification of the
+/// outer packet, unique among the fragmentable packets of this machine for as long as can be (RFC 6864 §4.3).
 #[inline(always)]
 pub fn lay_out<F: Frame>(
     frame: &mut F,
     summary: &Summary,
     hot: &mut Hot,
-    exit: Option<&Exit>,
+    departure: Option<Departure>,
     id: u16,
 ) -> Result<Laid, Drop> {
-    let length = frame.len();
+    let length = summary.length();
     let next_header = if summary.is_v4() { protocol::IPV4 } else { protocol::IPV6 };
     let trailer = esp::Trailer::aligned(length, next_header);
-    let headers = hot.wrap.length().ok_or(Drop::NoRoom)?;
-    let behind = esp::Repr::LEN + IV_LEN + length + trailer.length() + ICV_LEN;
-    let exit = exit.filter(|exit| headers + behind <= usize::from(exit.mtu.min(hot.wrap.outer_mtu)));
-    let link = exit.map_or(0, Exit::link_length);
-    let front = link + headers + esp::Repr::LEN + IV_LEN;
+    let link = if departure.is_some() { hot.wrap.link() } else { 0 };
+    let front = link + hot.wrap.length().ok_or(Drop::NoRoom)?;
+    let behind = ESP + length + trailer.length() + ICV_LEN;
     // Room first: a number once taken must not be wasted, and a packet half built must not be sent.
-    let out = frame.reshape(-(front as isize), link + headers + behind).ok_or(Drop::NoRoom)?;
-    let (outside, inside) = out.split_at_mut_checked(front).ok_or(Drop::NoRoom)?;
-    let end = inside.get_mut(length..).and_then(<[u8]>::first_chunk_mut).ok_or(Drop::NoRoom)?;
-    let (number, facts) = hot.number(summary.length()).map_err(stopped_reason)?;
+    let out = frame.reshape(-((front + ESP) as isize), front + behind).ok_or(Drop::NoRoom)?;
+    let (outer, inside) = out.split_at_mut_checked(front).ok_or(Drop::NoRoom)?;
+    let (esp, text) = inside.split_first_chunk_mut().ok_or(Drop::NoRoom)?;
+    let end = text.get_mut(length..).and_then(<[u8]>::first_chunk_mut).ok_or(Drop::NoRoom)?;
+    let (number, facts) = hot.number(length).map_err(stopped_reason)?;
     trailer.emit_aligned(end);
-    let (outside, esp) = outside.split_last_chunk_mut().ok_or(Drop::NoRoom)?;
-    let esp: &mut [u8; esp::Repr::LEN + IV_LEN] = esp;
-    fill(esp, &[&hot.spi().0.to_be_bytes(), &number.low().to_be_bytes(), &number.iv()]);
-    let (frame_header, outer) = outside.split_at_mut_checked(link).ok_or(Drop::NoRoom)?;
+    *esp = esp_header(hot.spi(), &number);
     let dont_fragment = hot.wrap.outer_df(summary.dont_fragment()) && !hot.wrap.must_pass(summary);
     let class = summary.traffic_class();
     hot.wrap.emit(outer, Varying { class, dont_fragment, id, behind }).ok_or(Drop::NoRoom)?;
-    if let Some(exit) = exit {
-        exit.emit(frame_header, hot.wrap.is_v4()).ok_or(Drop::NoRoom)?;
+    if let Some(Departure { port, vlan, .. }) = departure {
         let meta = frame.meta_mut();
-        (meta.port, meta.vlan) = (exit.port, exit.vlan);
+        (meta.port, meta.vlan) = (port, vlan);
     }
-    Ok(Laid {
-        spi: hot.spi(),
-        link: link as u8,
-        headers: headers as u8,
-        owes_checksum: hot.wrap.owes_checksum(),
-        nonce: number.nonce(hot.salt()),
-        aad: hot.aad(number.get()),
-        number,
-        facts,
-    })
+    let (link, front, owes_checksum) = (link as u8, front as u8, hot.wrap.owes_checksum());
+    Ok(Laid { number, spi: hot.spi(), link, front, owes_checksum, facts })
+}
+
+/// SPI, sequence number and IV: two words.
+#[inline(always)]
+fn esp_header(spi: Spi, number: &Number) -> [u8; ESP] {
+    let first = u128::from(spi.0) << 96 | u128::from(number.low()) << 64;
+    (first | u128::from(u64::from_be_bytes(number.iv()))).to_be_bytes()
 }
 
 /// The drop reason of an SA that sends nothing more.
@@ -167,23 +159,34 @@ pub const fn stopped_reason(stopped: Stopped) -> Drop {
 /// Encrypts each packet in place and writes its ICV.
 pub fn seal<F: Frame>(sealings: &mut [Sealing<F>], outbound: &OutboundTable) {
     for burst in sealings.chunks_mut(BURST) {
+        let mut extended = [Aad::EMPTY; BURST];
         let mut lanes = ArrayVec::<Seal<'_>, BURST>::new();
-        for sealing in burst {
-            let Sealing { frame, slot, spi, link, headers, nonce, aad, sealed, .. } = sealing;
+        for (sealing, extended) in burst.iter_mut().zip(&mut extended) {
+            let Sealing { frame, number, slot, spi, front, sealed, .. } = sealing;
             let hot = outbound.hot(*slot).filter(|hot| hot.spi() == *spi);
             let (Some(frame), Some(hot)) = (frame, hot) else { continue };
-            let text_at = usize::from(*link) + usize::from(*headers) + esp::Repr::LEN + IV_LEN;
-            let Some((text, tag)) = text_and_tag(frame.data_mut(), text_at) else { continue };
-            lanes.push(Seal::new(hot.key(), *nonce, aad.as_bytes(), text, tag));
+            let Some((esp, text, tag)) = parts(frame.data_mut(), usize::from(*front)) else { continue };
+            // Associated data are what the header shows, or with ESN a number longer than that (RFC 4106 §5).
+            let aad = match hot.esn() {
+                false => esp.as_slice(),
+                true => {
+                    *extended = hot.aad(number.get());
+                    extended.as_bytes()
+                }
+            };
+            lanes.push(Seal::new(hot.key(), number.nonce(hot.salt()), aad, text, tag));
             *sealed = true;
         }
         seal_burst(&mut lanes);
     }
 }
 
+/// ESP header, text and ICV of an outer packet that has `front` octets in front of ESP.
 #[inline(always)]
-fn text_and_tag(packet: &mut [u8], at: usize) -> Option<(&mut [u8], &mut [u8; ICV_LEN])> {
-    packet.get_mut(at..)?.split_last_chunk_mut()
+fn parts(packet: &mut [u8], front: usize) -> Option<(&mut [u8; esp::Repr::LEN], &mut [u8], &mut [u8; ICV_LEN])> {
+    let (esp, rest) = packet.get_mut(front..)?.split_first_chunk_mut()?;
+    let (text, tag) = rest.get_mut(IV_LEN..)?.split_last_chunk_mut()?;
+    Some((esp, text, tag))
 }
 
 /// What only the ciphertext allows: over IPv6 UDP must have a checksum (RFC 8200 §8.1), because receivers

@@ -76,13 +76,21 @@ pub struct Parts {
     pub child: u32,
 }
 
-/// A note of a next hop that was looked up, see [`crate::node::exit`]. The default is of none.
+/// Where the packets of an SA leave, as the worker that owns it last found. The link header that belongs to it
+/// leads the SA's [`Wrap`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ExitRef {
-    /// Where the note is kept.
-    pub index: u32,
-    /// Which note it is: of another one in its place nothing is believed.
-    pub stamp: u32,
+pub struct Departure {
+    /// The state of tables and configuration it was found in ([`crate::node::exit::Exits::epoch`]), and is to be
+    /// believed in; 0 for none.
+    pub epoch: u64,
+    /// Port to send by.
+    pub port: u16,
+    /// Tag of the frame, 0 for none.
+    pub vlan: u16,
+    /// Largest inner packet whose outer packet leaves here whole.
+    pub largest: u16,
+    /// Largest inner packet of which the SA does not have to be asked either.
+    pub unasked: u16,
 }
 
 /// The half that every packet touches, its expanded key last.
@@ -93,11 +101,10 @@ pub struct Hot {
     salt: Zeroizing<[u8; SALT_LEN]>,
     /// How packets are wrapped; control changes it on the move of a peer or a learned path MTU.
     pub wrap: Wrap,
-    /// Where the worker that owns the SA last found the peer's next hop.
-    pub exit: ExitRef,
     suite: Suite,
     esn: bool,
     soft_told: bool,
+    departure: Departure,
     sequence: Sequence,
     lifetime: Lifetime,
     key: Key,
@@ -139,10 +146,10 @@ impl Outbound {
             spi: parts.spi,
             salt: Zeroizing::new(salt),
             wrap: Wrap::new(&parts.encapsulation),
-            exit: ExitRef::default(),
             suite: parts.suite,
             esn: parts.esn,
             soft_told: false,
+            departure: Departure::default(),
             sequence: Sequence::after(parts.last_sequence, parts.esn),
             lifetime: Lifetime::new(parts.limits),
             key,
@@ -189,7 +196,34 @@ impl Hot {
 
     /// Wraps packets another way from now on.
     pub fn wrap_as(&mut self, encapsulation: &Encapsulation) {
-        (self.wrap, self.exit) = (Wrap::new(encapsulation), ExitRef::default());
+        (self.wrap, self.departure) = (Wrap::new(encapsulation), Departure::default());
+    }
+
+    /// Notes where packets leave: in a state of the tables, by a port with a tag (0 for none) and a largest
+    /// packet, behind a link header.
+    pub fn leaves_by(&mut self, epoch: u64, (port, vlan, mtu): (u16, u16, u16), link: &[u8]) {
+        self.departure = match self.wrap.lead_with(link) {
+            true => {
+                let largest = self.wrap.largest_within(mtu.min(self.wrap.outer_mtu));
+                let unasked = self.wrap.unasked().min(largest);
+                Departure { epoch, port, vlan, largest, unasked }
+            }
+            false => Departure::default(),
+        };
+    }
+
+    /// Where an inner packet of `octets` leaves whole, if that is known in this state of the tables.
+    #[inline(always)]
+    pub const fn departure(&self, epoch: u64, octets: usize) -> Option<Departure> {
+        let known = self.departure.epoch == epoch && octets <= self.departure.largest as usize;
+        if known { Some(self.departure) } else { None }
+    }
+
+    /// Whether nothing is to be asked of an inner packet of `octets`: the tunnel takes it as it is and it leaves
+    /// whole by the departure of this state of the tables.
+    #[inline(always)]
+    pub const fn takes(&self, epoch: u64, octets: usize) -> bool {
+        self.departure.epoch == epoch && octets <= self.departure.unasked as usize
     }
 
     /// A sequence number for one packet of `octets` inner octets, and the facts this makes true

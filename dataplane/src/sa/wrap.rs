@@ -1,27 +1,33 @@
-//! The outer headers of an outbound SA as octets, made once, when control says how packets are wrapped; a
-//! packet copies them and fills in what differs (RFC 4301 §5.1.2, RFC 3948 §2.1; DP-03, DP-23 to DP-27,
-//! DP-34).
+//! What an outbound SA puts in front of ESP, as octets: the outer headers, made once, when control says how
+//! packets are wrapped, and the link header, as long as it is known. A packet copies all of it at once and
+//! fills in what differs (RFC 4301 §5.1.2, RFC 3948 §2.1; DP-03, DP-23 to DP-27, DP-34).
 //!
-//! Left to the caller: the checksum of UDP over IPv6, which covers the ciphertext.
+//! Left to the caller: how long a link header is to be believed, and the checksum of UDP over IPv6, which
+//! covers the ciphertext.
 
 use std::net::IpAddr;
 
 use super::outbound::{Encapsulation, OuterDf, OuterDscp};
 use super::suite::ICV_LEN;
 use crate::net::flow::Summary;
-use crate::net::{checksum, esp, fill, ipv4, ipv6, protocol, udp};
+use crate::net::{checksum, esp, ipv4, ipv6, protocol, udp};
 
 /// RFC 8200 §5: every link carries IPv6 packets of 1280 octets.
-const SMALLEST_IPV6_MTU: u32 = 1280;
-/// The longest outer headers: IPv6 and UDP.
-const LONGEST: usize = ipv6::Repr::LEN + udp::Repr::LEN;
+const SMALLEST_IPV6_MTU: u16 = 1280;
+/// Room for what stands in front of ESP: IPv6 and UDP behind an Ethernet header; only with a tag as well
+/// there is no room for the link header. A cache line, copied by halves.
+const ROOM: usize = 64;
+const HALF: usize = ROOM / 2;
 
 /// How packets are wrapped, ready to be written.
 #[derive(Debug, Clone, Copy)]
 pub struct Wrap {
-    template: [u8; LONGEST],
-    /// Octets of `template` that count; 0 if the two ends are of different families.
+    /// Ends with the outer headers, in front of which the link header lies.
+    template: [u8; ROOM],
+    /// Octets of outer headers; 0 if the two ends are of different families.
     length: u8,
+    /// Octets of link header; 0 while none is known.
+    link: u8,
     v4: bool,
     udp: bool,
     /// Outer class is inner class `& class_mask | class`.
@@ -35,9 +41,9 @@ pub struct Wrap {
     /// Sum over the words of the IPv4 header that are the same in every packet.
     sum: u32,
     /// Largest inner packet: IPv4 without and with Don't Fragment, IPv6.
-    limits: [u32; 3],
-    /// Largest inner packet of which nothing more is to be asked, see [`Wrap::takes`].
-    unasked: u32,
+    limits: [u16; 3],
+    /// Largest inner packet of which nothing more is to be asked, see [`Wrap::unasked`].
+    unasked: u16,
     /// Instance the ESP packets leave in.
     pub instance: u16,
     /// Largest outer packet, if not the port's MTU alone decides.
@@ -75,8 +81,9 @@ impl Wrap {
         };
         let udp = local.port != 0;
         let mut wrap = Wrap {
-            template: [0; LONGEST],
+            template: [0; ROOM],
             length: 0,
+            link: 0,
             v4: peer.address.is_ipv4(),
             udp,
             class_mask,
@@ -95,12 +102,21 @@ impl Wrap {
         let limit = |inner_df| wrap.inner_limit(encapsulation, inner_df);
         wrap.limits = [limit(false), limit(true), limit(true).max(SMALLEST_IPV6_MTU)];
         // SYNs are looked for where their MSS is to be lowered.
-        wrap.unasked = if wrap.tcp_mss == 0 { wrap.limits.into_iter().fold(u32::MAX, u32::min) } else { 0 };
+        wrap.unasked = if wrap.tcp_mss == 0 { wrap.limits.into_iter().fold(u16::MAX, u16::min) } else { 0 };
         wrap
     }
 
-    /// Writes what is the same in every packet into the template; how long that is.
+    /// Writes the outer headers, as far as they are the same in every packet, to the end of the template; how
+    /// long they are.
     fn lay_out(&mut self, encapsulation: &Encapsulation) -> Option<usize> {
+        let mut headers = [0; ipv6::Repr::LEN + udp::Repr::LEN];
+        let length = self.emit_headers(encapsulation, &mut headers)?;
+        let end = self.template.get_mut(ROOM - length..)?;
+        end.copy_from_slice(headers.get(..length)?);
+        Some(length)
+    }
+
+    fn emit_headers(&mut self, encapsulation: &Encapsulation, out: &mut [u8]) -> Option<usize> {
         let Encapsulation { local, peer, hop_limit, .. } = *encapsulation;
         let protocol = if self.udp { protocol::UDP } else { protocol::ESP };
         let ip = match (local.address, peer.address) {
@@ -117,9 +133,9 @@ impl Wrap {
                     source,
                     destination,
                 };
-                header.emit(&mut self.template).ok()?;
-                self.sum = u32::from(!checksum::internet(self.template.get(..10)?))
-                    + u32::from(!checksum::internet(self.template.get(12..ipv4::Repr::LEN)?));
+                header.emit(out).ok()?;
+                self.sum = u32::from(!checksum::internet(out.get(..10)?))
+                    + u32::from(!checksum::internet(out.get(12..ipv4::Repr::LEN)?));
                 ipv4::Repr::LEN
             }
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
@@ -134,7 +150,7 @@ impl Wrap {
                     source,
                     destination,
                 };
-                header.emit(&mut self.template).ok()?;
+                header.emit(out).ok()?;
                 ipv6::Repr::LEN
             }
             _ => return None,
@@ -143,24 +159,42 @@ impl Wrap {
             return Some(ip);
         }
         let header = udp::Repr { source: local.port, destination: peer.port, length: 0, checksum: 0 };
-        header.emit(self.template.get_mut(ip..)?).ok()?;
+        header.emit(out.get_mut(ip..)?).ok()?;
         Some(ip + udp::Repr::LEN)
     }
 
     /// Largest inner packet: what was configured, and where the outer packet may not be cut, what fits in it.
-    fn inner_limit(&self, encapsulation: &Encapsulation, inner_df: bool) -> u32 {
-        let configured = encapsulation.inner_mtu.map_or(u32::MAX, u32::from);
+    fn inner_limit(&self, encapsulation: &Encapsulation, inner_df: bool) -> u16 {
+        let configured = encapsulation.inner_mtu.unwrap_or(u16::MAX);
         let outer = encapsulation.outer_mtu.filter(|_| self.outer_df(inner_df));
-        let room = |outer: u16| {
-            esp::largest_payload(usize::from(outer).saturating_sub(usize::from(self.length)), ICV_LEN)
-        };
-        configured.min(outer.map_or(u32::MAX, |outer| room(outer) as u32))
+        configured.min(outer.map_or(u16::MAX, |outer| self.largest_within(outer)))
+    }
+
+    /// Octets of the largest inner packet whose outer packet has at most `outer` octets.
+    pub fn largest_within(&self, outer: u16) -> u16 {
+        esp::largest_payload(usize::from(outer).saturating_sub(usize::from(self.length)), ICV_LEN) as u16
     }
 
     /// Octets of the outer headers; `None` if there can be none because the ends are of two families.
     #[inline]
     pub const fn length(&self) -> Option<usize> {
         if self.length == 0 { None } else { Some(self.length as usize) }
+    }
+
+    /// Lays a link header in front of the outer headers, in place of the former one. `false` if there is no
+    /// room for it, which only the longest headers behind a tag lack: then there is none.
+    pub fn lead_with(&mut self, link: &[u8]) -> bool {
+        let start = (ROOM - usize::from(self.length)).checked_sub(link.len());
+        let place = start.and_then(|start| self.template.get_mut(start..start + link.len()));
+        let has_room = place.map(|place| place.copy_from_slice(link)).is_some();
+        self.link = if has_room { link.len() as u8 } else { 0 };
+        has_room
+    }
+
+    /// Octets of the link header in front of the outer headers, 0 for none.
+    #[inline(always)]
+    pub const fn link(&self) -> usize {
+        self.link as usize
     }
 
     /// Octets of the largest inner packet that is not to be cut first.
@@ -175,10 +209,11 @@ impl Wrap {
         limit as usize
     }
 
-    /// Whether the tunnel takes an inner packet as it is, whatever it is; else it is to be asked in full.
+    /// Octets of the largest inner packet that the tunnel takes as it is, whatever it is; of a larger one it is
+    /// to be asked in full.
     #[inline(always)]
-    pub const fn takes(&self, inner: &Summary) -> bool {
-        inner.length() <= self.unasked as usize
+    pub const fn unasked(&self) -> u16 {
+        self.unasked
     }
 
     /// Don't Fragment of the outer packet; IPv6 is never cut on the way (RFC 8200 §5), but may be by us.
@@ -207,61 +242,77 @@ impl Wrap {
         self.udp && !self.v4
     }
 
-    /// Writes the headers to the start of `out`; `None` if the packet would be too long, or `out` too short.
+    /// Writes all of `out`, which has [`Wrap::length`] octets for the outer headers, or [`Wrap::link`] more for the
+    /// link header in front of them; `None` if it is shorter, or the packet would be too long.
     #[inline(always)]
     pub fn emit(&self, out: &mut [u8], varying: Varying) -> Option<()> {
         let class = varying.class & self.class_mask | self.class;
+        let link = out.len().wrapping_sub(usize::from(self.length));
+        self.copy(out)?;
+        let headers = out.get_mut(link..)?;
         match (self.v4, self.udp) {
-            (true, false) => self.emit_v4(out.first_chunk_mut()?, class, &varying),
+            (true, false) => self.vary_v4(headers.first_chunk_mut()?, class, &varying),
             (true, true) => {
-                let (ip, rest) = out.split_first_chunk_mut()?;
-                self.emit_udp::<{ ipv4::Repr::LEN }>(rest, &varying)?;
-                self.emit_v4(ip, class, &varying)
+                let (ip, rest) = headers.split_first_chunk_mut()?;
+                vary_udp(rest, &varying)?;
+                self.vary_v4(ip, class, &varying)
             }
-            (false, _) => self.emit_v6(out, class, &varying),
+            (false, _) => self.vary_v6(headers, class, &varying),
         }
+    }
+
+    /// Copies as much of the template's end as `out` has room for. From half of it on by two halves, which may
+    /// overlap: that is four moves of registers.
+    #[inline(always)]
+    fn copy(&self, out: &mut [u8]) -> Option<()> {
+        let from = self.template.get(ROOM.wrapping_sub(out.len())..)?;
+        match (out.first_chunk_mut::<HALF>(), from.first_chunk()) {
+            (Some(out), Some(from)) => *out = *from,
+            _ => {
+                out.copy_from_slice(from);
+                return Some(());
+            }
+        }
+        *out.last_chunk_mut::<HALF>()? = *self.template.last_chunk()?;
+        Some(())
     }
 
     /// As words: octets stored one by one would cost more than all the rest.
     #[inline(always)]
-    fn emit_v4(&self, out: &mut [u8; ipv4::Repr::LEN], class: u8, varying: &Varying) -> Option<()> {
+    fn vary_v4(&self, out: &mut [u8; ipv4::Repr::LEN], class: u8, varying: &Varying) -> Option<()> {
         let total = u16::try_from(usize::from(self.length) + varying.behind).ok()?;
         let flags = u16::from(varying.dont_fragment) << 14;
         let sum = self.sum + u32::from(class) + u32::from(total) + u32::from(varying.id) + u32::from(flags);
         // Twice: seven 16-bit words and their carries leave at most one carry.
         let once = (sum & 0xffff) + (sum >> 16);
         let checksum = !(((once & 0xffff) + (once >> 16)) as u16);
-        let (fields, _) = self.template.as_chunks::<4>();
-        let [_, _, fixed, source, destination, ..] = fields else { return None };
-        let (fields, _) = out.as_chunks_mut::<4>();
-        let [first, second, third, from, to] = fields else { return None };
-        *first = (0x4500_0000 | u32::from(class) << 16 | u32::from(total)).to_be_bytes();
-        *second = (u32::from(varying.id) << 16 | u32::from(flags)).to_be_bytes();
-        *third = (u32::from_be_bytes(*fixed) & 0xffff_0000 | u32::from(checksum)).to_be_bytes();
-        (*from, *to) = (*source, *destination);
+        let first = 0x4500 << 48 | u64::from(class) << 48 | u64::from(total) << 32;
+        let (start, rest) = out.split_first_chunk_mut::<8>()?;
+        *start = (first | u64::from(varying.id) << 16 | u64::from(flags)).to_be_bytes();
+        let (_, rest) = rest.split_first_chunk_mut::<2>()?;
+        *rest.first_chunk_mut()? = checksum.to_be_bytes();
         Some(())
     }
 
-    fn emit_v6(&self, out: &mut [u8], class: u8, varying: &Varying) -> Option<()> {
+    fn vary_v6(&self, out: &mut [u8], class: u8, varying: &Varying) -> Option<()> {
         let (ip, rest) = out.split_first_chunk_mut::<{ ipv6::Repr::LEN }>()?;
         let length = usize::from(self.length) - ipv6::Repr::LEN + varying.behind;
-        *ip = *self.template.first_chunk()?;
         [ip[0], ip[1]] = [0x60 | class >> 4, class << 4];
         [ip[4], ip[5]] = u16::try_from(length).ok()?.to_be_bytes();
         match self.udp {
-            true => self.emit_udp::<{ ipv6::Repr::LEN }>(rest, varying),
+            true => vary_udp(rest, varying),
             false => Some(()),
         }
     }
+}
 
-    /// RFC 3948 §2.1: over IPv4 the checksum "SHOULD be transmitted as a zero value".
-    #[inline]
-    fn emit_udp<const AT: usize>(&self, out: &mut [u8], varying: &Varying) -> Option<()> {
-        let length = u16::try_from(udp::Repr::LEN + varying.behind).ok()?;
-        let out = out.first_chunk_mut::<{ udp::Repr::LEN }>()?;
-        fill(out, &[self.template.get(AT..AT + 4)?, &length.to_be_bytes(), &[0, 0]]);
-        Some(())
-    }
+/// RFC 3948 §2.1: over IPv4 the checksum "SHOULD be transmitted as a zero value", which the template has.
+#[inline(always)]
+fn vary_udp(out: &mut [u8], varying: &Varying) -> Option<()> {
+    let length = u16::try_from(udp::Repr::LEN + varying.behind).ok()?;
+    let (_, rest) = out.split_first_chunk_mut::<4>()?;
+    *rest.first_chunk_mut()? = length.to_be_bytes();
+    Some(())
 }
 
 #[cfg(test)]
@@ -303,7 +354,7 @@ mod tests {
             let wrap = Wrap::new(&encapsulation);
             let length = wrap.length().unwrap();
             let mut packet = vec![0xa5; length + behind];
-            wrap.emit(&mut packet, Varying { class, dont_fragment, id, behind }).unwrap();
+            wrap.emit(&mut packet[..length], Varying { class, dont_fragment, id, behind }).unwrap();
             let summary = Summary::parse(&packet).unwrap();
             let (v4, udp) = (encapsulation.peer.address.is_ipv4(), encapsulation.local.port > 0);
             prop_assert_eq!((summary.source(), summary.destination()), (encapsulation.local.address, encapsulation.peer.address));
@@ -324,8 +375,27 @@ mod tests {
                 prop_assert_eq!(datagram, udp::Repr { source: 4500, destination: 4500, length: (8 + behind) as u16, checksum: 0 });
             }
             let varying = Varying { class, dont_fragment, id, behind };
-            let (short, long) = (wrap.emit(&mut packet[..length - 1], varying), wrap.emit(&mut packet, Varying { behind: 65_536, ..varying }));
+            let (short, long) = (wrap.emit(&mut packet[..length - 1], varying), wrap.emit(&mut packet[..length], Varying { behind: 65_536, ..varying }));
             prop_assert_eq!((short, long), (None, None));
+        }
+
+        /// A link header changes nothing behind it, and the next one replaces it.
+        #[test]
+        fn a_link_header_leads(encapsulation in encapsulation(), links in proptest::collection::vec((any::<u8>(), any::<bool>()), 1..4), id: u16) {
+            let mut wrap = Wrap::new(&encapsulation);
+            let length = wrap.length().unwrap();
+            let varying = Varying { class: 1, dont_fragment: false, id, behind: 100 };
+            let mut plain = vec![0; length];
+            wrap.emit(&mut plain, varying).unwrap();
+            for (octet, tagged) in links {
+                let link = vec![octet; if tagged { 18 } else { 14 }];
+                let room = length + link.len() <= ROOM;
+                prop_assert_eq!((wrap.lead_with(&link), wrap.link()), (room, if room { link.len() } else { 0 }));
+                let mut packet = vec![0xa5; wrap.link() + length];
+                wrap.emit(&mut packet, varying).unwrap();
+                prop_assert_eq!(&packet[..wrap.link()], &link[..wrap.link()]);
+                prop_assert_eq!(&packet[wrap.link()..], &plain[..]);
+            }
         }
 
         /// What the limit admits fits the outer size wherever that may not be cut.

@@ -136,9 +136,13 @@ impl<P: Pool, O: Port<Frame = P::Frame>> Worker<P, O> {
     /// Sends what the graph put out, and what an earlier poll could not.
     fn transmit(&mut self) -> bool {
         let (departing, counters) = self.graph.departing();
+        let mut last: Option<&mut Transmit<O>> = None;
         for frame in departing.drain() {
             let port = frame.meta().port;
-            match self.ports.iter_mut().find(|transmit| transmit.id() == port) {
+            if last.as_ref().is_none_or(|last| last.id() != port) {
+                last = self.ports.iter_mut().find(|transmit| transmit.id() == port);
+            }
+            match &mut last {
                 Some(transmit) => transmit.queue(frame, counters),
                 // An interface on a port this worker has no queue of.
                 None => counters.dropped(Drop::UnknownInterface),
