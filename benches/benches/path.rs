@@ -141,8 +141,8 @@ fn sa(v4: bool, port: u16) -> Hot {
 /// Lays headers and trailer around a packet, and takes them off again: the price of that is in the figure.
 fn lay_out_once(frame: &mut RamFrame, summary: &Summary, sa: &mut Hot) -> usize {
     let before = frame.len();
-    let departure = sa.departure(EPOCH, before);
-    lay_out(frame, summary, sa, departure, 1).unwrap();
+    let departs = sa.departs(EPOCH, before);
+    lay_out(frame, summary, sa, departs, 1).unwrap();
     let (front, length) = (sa.wrap.link() + sa.wrap.length().unwrap() + 16, frame.len());
     frame.reshape(front as isize, before).unwrap();
     length

@@ -375,15 +375,7 @@ impl<P: Pool> Graph<P> {
         if self.stations.clear.room() == 0 {
             return self.refuse(frame, Drop::BurstFull);
         }
-        // Packets of a flow come in trains.
-        let before = self.stations.clear.last().and_then(|clear| clear.packet.as_ref());
-        let same = |before: &Packet<P::Frame>| {
-            before.summary.is_of_flow(&summary) && before.meta() == frame.meta()
-        };
-        let place = match before.is_some_and(same) {
-            true => Place::AS_BEFORE,
-            false => self.memo.prefetch(&self.memo.key(frame.meta(), &summary)),
-        };
+        let place = self.memo.prefetch(&self.memo.key(frame.meta(), &summary));
         let _ = self.stations.clear.push(Clear { packet: Some(Packet { frame, summary }), place });
     }
 

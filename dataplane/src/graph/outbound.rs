@@ -14,7 +14,6 @@ use crate::node::{Packet, clamp, icmp, is_transit, offload};
 use crate::policy::route::NextHop;
 use crate::sa::SaRef;
 use crate::sa::fact::{Fact, Facts};
-use crate::sa::outbound::Hot;
 use crate::verdict::Drop;
 
 use super::{Clear, Graph, Tally};
@@ -31,10 +30,7 @@ impl<P: Pool> Graph<P> {
         for burst in queue.as_mut_slice().chunks_mut(AHEAD) {
             let mut ways = [None; AHEAD];
             for (Clear { packet, place }, found) in burst.iter().zip(&mut ways) {
-                let way = match *place {
-                    Place::AS_BEFORE => last,
-                    place => packet.as_ref().and_then(|packet| self.way(packet, place)),
-                };
+                let way = packet.as_ref().and_then(|packet| self.way(packet, *place));
                 if way != last {
                     self.prefetch(way);
                     last = way;
@@ -170,9 +166,13 @@ impl<P: Pool> Graph<P> {
     pub(super) fn prepare(&mut self, place: &mut Option<Packet<P::Frame>>, slot: u32) {
         let Some(packet) = place else { return };
         self.sample(packet);
-        match self.lay_out(packet, slot, Hot::takes) {
-            Some(laid) => self.seal_later(place, slot, laid),
-            None => self.prepare_asked(place, slot),
+        let (id, epoch, octets) = (self.id(), self.exits.epoch(), packet.summary.length());
+        match self.link.outbound.hot_mut(slot) {
+            Some(hot) if hot.takes(epoch, octets) && self.stations.sealings.room() > 0 => {
+                let laid = seal::lay_out(&mut packet.frame, &packet.summary, hot, true, id);
+                self.seal_later(place, slot, laid);
+            }
+            _ => self.prepare_asked(place, slot),
         }
     }
 
@@ -246,30 +246,18 @@ impl<P: Pool> Graph<P> {
         }
     }
 
-    /// A packet that fits its SA.
+    /// Gives a packet that fits its SA a sequence number and headers.
     fn number(&mut self, place: &mut Option<Packet<P::Frame>>, slot: u32) {
-        let Some(packet) = place else { return };
-        match self.lay_out(packet, slot, |_, _, _| true) {
-            Some(laid) => self.seal_later(place, slot, laid),
-            None => self.refuse_unnumbered(place.take(), slot, Drop::BurstFull),
-        }
-    }
-
-    /// Gives a packet its sequence number and its headers, if there is an SA that takes it and room to wait.
-    #[inline(always)]
-    fn lay_out(
-        &mut self,
-        Packet { frame, summary }: &mut Packet<P::Frame>,
-        slot: u32,
-        takes: impl FnOnce(&Hot, u64, usize) -> bool,
-    ) -> Option<Result<Laid, Drop>> {
-        let (id, epoch, octets) = (self.id(), self.exits.epoch(), summary.length());
-        let hot = self.link.outbound.hot_mut(slot).filter(|hot| takes(hot, epoch, octets))?;
-        // Where the last packet of the SA left, if that is still to be believed.
-        let departure = hot.departure(epoch, octets);
-        match self.stations.sealings.room() {
-            0 => None,
-            _ => Some(seal::lay_out(frame, summary, hot, departure, id)),
+        let Some(Packet { frame, summary }) = place else { return };
+        let (id, epoch) = (self.id(), self.exits.epoch());
+        match self.link.outbound.hot_mut(slot) {
+            Some(hot) if self.stations.sealings.room() > 0 => {
+                // Where the last packet of the SA left, if that is still to be believed.
+                let departs = hot.departs(epoch, summary.length());
+                let laid = seal::lay_out(frame, summary, hot, departs, id);
+                self.seal_later(place, slot, laid);
+            }
+            _ => self.refuse_unnumbered(place.take(), slot, Drop::BurstFull),
         }
     }
 

@@ -282,12 +282,6 @@ impl Summary {
         (self.ports(), (self.rest >> 16) as u16)
     }
 
-    /// Whether another packet has the same selectors.
-    #[inline(always)]
-    pub fn is_of_flow(&self, other: &Summary) -> bool {
-        (self.ends(), self.is_v4()) == (other.ends(), other.is_v4()) && self.selectors() == other.selectors()
-    }
-
     const fn ports(&self) -> u32 {
         (self.ports_and_length >> 32) as u32
     }

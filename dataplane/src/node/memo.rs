@@ -43,11 +43,6 @@ pub enum Key {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Place(u64);
 
-impl Place {
-    /// That of the packet before, which is of the same flow. No flow has this one of its own: see [`hash`].
-    pub const AS_BEFORE: Place = Place(u64::MAX);
-}
-
 /// The flows one worker remembers.
 #[derive(Debug)]
 pub struct Memo {

@@ -121,12 +121,6 @@ impl<T> Queue<T> {
         self.items.is_empty()
     }
 
-    /// The item appended last.
-    #[inline]
-    pub fn last(&self) -> Option<&T> {
-        self.items.last()
-    }
-
     /// The items, oldest first, to be changed.
     pub fn as_mut_slice(&mut self) -> &mut [T] {
         &mut self.items

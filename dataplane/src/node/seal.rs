@@ -105,20 +105,21 @@ impl Laid {
 const ESP: usize = esp::Repr::LEN + IV_LEN;
 
 /// Takes a sequence number and lays link header, outer headers, IV and trailer around a packet (RFC 4303 §3.3.2,
-/// §3.3.3), all at once: the link header where its `departure` is known. `id` is the IPv4 identification of the
-/// outer packet, unique among the fragmentable packets of this machine for as long as can be (RFC 6864 §4.3).
+/// §3.3.3), all at once: the link header where it is known how the packet `departs`. `id` is the IPv4
+/// identification of the outer packet, unique among the fragmentable packets of this machine for as long as can
+/// be (RFC 6864 §4.3).
 #[inline(always)]
 pub fn lay_out<F: Frame>(
     frame: &mut F,
     summary: &Summary,
     hot: &mut Hot,
-    departure: Option<Departure>,
+    departs: bool,
     id: u16,
 ) -> Result<Laid, Drop> {
     let length = summary.length();
     let next_header = if summary.is_v4() { protocol::IPV4 } else { protocol::IPV6 };
     let trailer = esp::Trailer::aligned(length, next_header);
-    let link = if departure.is_some() { hot.wrap.link() } else { 0 };
+    let link = if departs { hot.wrap.link() } else { 0 };
     let front = link + hot.wrap.length().ok_or(Drop::NoRoom)?;
     let behind = ESP + length + trailer.length() + ICV_LEN;
     // Room first: a number once taken must not be wasted, and a packet half built must not be sent.
@@ -126,15 +127,15 @@ pub fn lay_out<F: Frame>(
     let (outer, inside) = out.split_at_mut_checked(front).ok_or(Drop::NoRoom)?;
     let (esp, text) = inside.split_first_chunk_mut().ok_or(Drop::NoRoom)?;
     let end = text.get_mut(length..).and_then(<[u8]>::first_chunk_mut).ok_or(Drop::NoRoom)?;
-    let (number, facts) = hot.number(length).map_err(stopped_reason)?;
     trailer.emit_aligned(end);
+    let (number, facts) = hot.number(length).map_err(stopped_reason)?;
     *esp = esp_header(hot.spi(), &number);
     let dont_fragment = hot.wrap.outer_df(summary.dont_fragment()) && !hot.wrap.must_pass(summary);
     let class = summary.traffic_class();
     hot.wrap.emit(outer, Varying { class, dont_fragment, id, behind }).ok_or(Drop::NoRoom)?;
-    if let Some(Departure { port, vlan, .. }) = departure {
-        let meta = frame.meta_mut();
-        (meta.port, meta.vlan) = (port, vlan);
+    if departs {
+        let (meta, Departure { port, vlan, .. }) = (frame.meta_mut(), hot.departure());
+        (meta.port, meta.vlan) = (*port, *vlan);
     }
     let (link, front, owes_checksum) = (link as u8, front as u8, hot.wrap.owes_checksum());
     Ok(Laid { number, spi: hot.spi(), link, front, owes_checksum, facts })

@@ -32,9 +32,14 @@ impl Limits {
 pub struct Lifetime {
     packets: u64,
     octets: u64,
+    /// While fewer packets were carried no limit can be near, whatever their size: nothing else is compared.
+    calm: u64,
+    /// The soft ones are lifted once they were told.
     limits: Limits,
-    soft_told: bool,
 }
+
+/// Octets of the largest packet that [`Lifetime::calm`] reckons with.
+const LARGEST: u64 = 1 << 17;
 
 /// The SA has reached its hard limit and carries nothing more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,20 +54,53 @@ pub struct HardExpired {
 impl Lifetime {
     /// Nothing carried yet.
     pub const fn new(limits: Limits) -> Lifetime {
-        Lifetime { packets: 0, octets: 0, limits, soft_told: false }
+        Lifetime { packets: 0, octets: 0, calm: 0, limits }
     }
 
     /// Counts a packet of `octets`, unless it would exceed a hard limit. `Ok(true)` once, when a
     /// soft limit is reached.
     #[inline]
     pub fn spend(&mut self, octets: usize) -> Result<bool, HardExpired> {
+        if self.spend_calmly(octets) {
+            return Ok(false);
+        }
+        let soft = self.spend_asked(octets)?;
+        self.calm_down(u64::MAX);
+        Ok(soft)
+    }
+
+    /// Counts a packet of `octets` if no limit can be near; else nothing, and [`Lifetime::spend_asked`] is to be
+    /// asked.
+    #[inline(always)]
+    pub const fn spend_calmly(&mut self, octets: usize) -> bool {
+        let calm = self.packets < self.calm && octets as u64 <= LARGEST;
+        if calm {
+            self.packets += 1;
+            self.octets += octets as u64;
+        }
+        calm
+    }
+
+    /// [`Lifetime::spend`], all limits compared.
+    pub fn spend_asked(&mut self, octets: usize) -> Result<bool, HardExpired> {
         let (packets, octets) = (self.packets.saturating_add(1), self.octets.saturating_add(octets as u64));
         if packets > self.limits.hard_packets || octets > self.limits.hard_octets {
             return Err(HardExpired { packets: self.packets, octets: self.octets });
         }
         (self.packets, self.octets) = (packets, octets);
         let soft = packets >= self.limits.soft_packets || octets >= self.limits.soft_octets;
-        Ok(soft && !std::mem::replace(&mut self.soft_told, soft))
+        if soft {
+            (self.limits.soft_packets, self.limits.soft_octets) = (UNLIMITED, UNLIMITED);
+        }
+        Ok(soft)
+    }
+
+    /// Reckons anew how many packets can be counted calmly: at most so many.
+    pub fn calm_down(&mut self, most: u64) {
+        let Limits { soft_packets, hard_packets, soft_octets, hard_octets } = self.limits;
+        let packets = soft_packets.saturating_sub(1).min(hard_packets).saturating_sub(self.packets);
+        let octets = soft_octets.saturating_sub(1).min(hard_octets).saturating_sub(self.octets);
+        self.calm = self.packets.saturating_add(packets.min(octets / LARGEST).min(most));
     }
 
     /// Packets carried.
@@ -85,8 +123,12 @@ mod tests {
         #[test]
         fn soft_is_told_once_and_hard_is_final(
             soft_packets in 0u64..20, hard_packets in 0u64..30, soft_octets in 0u64..2000, hard_octets in 0u64..3000,
-            sizes in proptest::collection::vec(0usize..300, 1..40),
+            sizes in proptest::collection::vec(0usize..300, 1..40), large: bool,
         ) {
+            // Small limits are always near, large ones come after calm.
+            let unit = if large { 1 << 14 } else { 1 };
+            let (soft_octets, hard_octets) = (soft_octets * unit, hard_octets * unit);
+            let sizes = sizes.into_iter().map(|size| size * unit as usize);
             let limits = Limits { soft_packets, hard_packets, soft_octets, hard_octets };
             let mut lifetime = Lifetime::new(limits);
             let (mut packets, mut octets, mut told) = (0, 0, 0);

@@ -212,11 +212,16 @@ impl Hot {
         };
     }
 
-    /// Where an inner packet of `octets` leaves whole, if that is known in this state of the tables.
+    /// Whether it is known in this state of the tables where an inner packet of `octets` leaves whole.
     #[inline(always)]
-    pub const fn departure(&self, epoch: u64, octets: usize) -> Option<Departure> {
-        let known = self.departure.epoch == epoch && octets <= self.departure.largest as usize;
-        if known { Some(self.departure) } else { None }
+    pub const fn departs(&self, epoch: u64, octets: usize) -> bool {
+        self.departure.epoch == epoch && octets <= self.departure.largest as usize
+    }
+
+    /// Where packets leave, as last found.
+    #[inline(always)]
+    pub const fn departure(&self) -> &Departure {
+        &self.departure
     }
 
     /// Whether nothing is to be asked of an inner packet of `octets`: the tunnel takes it as it is and it leaves
@@ -228,17 +233,27 @@ impl Hot {
 
     /// A sequence number for one packet of `octets` inner octets, and the facts this makes true
     /// (for [`Cold::facts`]). Nothing is counted when it is refused.
-    #[inline]
+    #[inline(always)]
     pub fn number(&mut self, octets: usize) -> Result<(Number, Facts), Stopped> {
+        match self.lifetime.spend_calmly(octets) {
+            true => Ok((self.sequence.take()?, Facts::NONE)),
+            false => self.number_asked(octets),
+        }
+    }
+
+    #[inline(never)]
+    fn number_asked(&mut self, octets: usize) -> Result<(Number, Facts), Stopped> {
         // Both are asked before either counts a packet that will not be sent.
         self.sequence.left()?;
-        let by_lifetime = self.lifetime.spend(octets)?;
+        let by_lifetime = self.lifetime.spend_asked(octets)?;
         let number = self.sequence.take()?;
-        let soft = by_lifetime || number.get() >= self.sequence.soft_limit();
         let mut facts = Facts::NONE;
+        let soft = by_lifetime || number.get() >= self.sequence.soft_limit();
         if soft && !std::mem::replace(&mut self.soft_told, true) {
             facts.raise(Fact::SoftExpiry);
         }
+        let next = if self.soft_told { u64::MAX } else { self.sequence.soft_limit() };
+        self.lifetime.calm_down(self.sequence.calm(next).min(self.sequence.left().unwrap_or(0)));
         Ok((number, facts))
     }
 

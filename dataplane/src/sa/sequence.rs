@@ -59,6 +59,11 @@ impl Sequence {
         self.last
     }
 
+    /// Numbers that can be taken before `soft`, which is not among them.
+    pub const fn calm(&self, soft: u64) -> u64 {
+        soft.saturating_sub(1).saturating_sub(self.last)
+    }
+
     /// Where three quarters of the range are used and a replacement is due (DP-15).
     #[inline]
     pub const fn soft_limit(&self) -> u64 {

@@ -30,6 +30,7 @@ pub struct Wrap {
     link: u8,
     v4: bool,
     udp: bool,
+    owes_checksum: bool,
     /// Outer class is inner class `& class_mask | class`.
     class_mask: u8,
     class: u8,
@@ -86,6 +87,7 @@ impl Wrap {
             link: 0,
             v4: peer.address.is_ipv4(),
             udp,
+            owes_checksum: udp && peer.address.is_ipv6(),
             class_mask,
             class,
             df_mask,
@@ -239,7 +241,7 @@ impl Wrap {
     /// Whether the headers end with UDP over IPv6, whose checksum the caller owes.
     #[inline]
     pub const fn owes_checksum(&self) -> bool {
-        self.udp && !self.v4
+        self.owes_checksum
     }
 
     /// Writes all of `out`, which has [`Wrap::length`] octets for the outer headers, or [`Wrap::link`] more for the
