@@ -13,7 +13,7 @@ use ravelin_dataplane::io::{BURST, Frame, Meta, Pool};
 use ravelin_dataplane::net::flow::Summary;
 use ravelin_dataplane::net::{ipv4, ipv6, protocol, udp};
 use ravelin_dataplane::node::memo::{Memo, Way};
-use ravelin_dataplane::node::seal::lay_out;
+use ravelin_dataplane::node::seal::{Order, lay_out};
 use ravelin_dataplane::sa::lifetime::Limits;
 use ravelin_dataplane::sa::outbound::{Encapsulation, Hot, Outbound, OuterDf, OuterDscp, Parts};
 use ravelin_dataplane::sa::shard::WorkerId;
@@ -141,8 +141,8 @@ fn sa(v4: bool, port: u16) -> Hot {
 /// Lays headers and trailer around a packet, and takes them off again: the price of that is in the figure.
 fn lay_out_once(frame: &mut RamFrame, summary: &Summary, sa: &mut Hot) -> usize {
     let before = frame.len();
-    let departs = sa.departs(EPOCH, before);
-    lay_out(frame, summary, sa, departs, 1).unwrap();
+    let order = Order { departs: sa.departs(EPOCH, before), hop: false, id: 1 };
+    lay_out(frame, summary, sa, order).unwrap();
     let (front, length) = (sa.wrap.link() + sa.wrap.length().unwrap() + 16, frame.len());
     frame.reshape(front as isize, before).unwrap();
     length

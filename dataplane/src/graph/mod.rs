@@ -412,7 +412,7 @@ impl<P: Pool> Graph<P> {
     /// Gives a packet to the owner of an outbound slot, which may be this worker.
     fn give_sealer(&mut self, packet: Packet<P::Frame>, sa: SaRef) {
         match sa.worker == self.link.id() {
-            true => self.prepare(&mut Some(packet), sa.slot),
+            true => self.prepare(&mut Some(packet), sa.slot, false),
             false => self.hand(sa.worker, packet, Work::Seal { slot: sa.slot }),
         }
     }

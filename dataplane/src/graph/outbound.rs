@@ -9,7 +9,7 @@ use crate::node::forward;
 use crate::node::ingress::{self, Judged};
 use crate::node::memo::{Place, Way};
 use crate::node::policy::{self, Fate};
-use crate::node::seal::{self, Fit, Laid, Sealing};
+use crate::node::seal::{self, Fit, Laid, Order, Sealing};
 use crate::node::{Packet, clamp, icmp, is_transit, offload};
 use crate::policy::route::NextHop;
 use crate::sa::SaRef;
@@ -73,11 +73,16 @@ impl<P: Pool> Graph<P> {
     fn go(&mut self, place: &mut Option<Packet<P::Frame>>, way: Way) {
         let Some(packet) = place else { return };
         // RFC 1812 §5.3.1: whoever forwards takes a hop; what this machine says itself has taken none.
-        if is_transit(packet.meta()) && !forward::take_hop(packet) {
+        let hop = is_transit(packet.meta());
+        if hop && packet.summary.ttl() <= 1 {
             return self.expire_hop(place.take());
         }
         match way {
-            Way::Seal(sa) if sa.worker == self.link.id() => self.prepare(place, sa.slot),
+            Way::Seal(sa) if sa.worker == self.link.id() => return self.prepare(place, sa.slot, hop),
+            _ if hop => forward::take_hop(packet),
+            _ => true,
+        };
+        match way {
             Way::Seal(sa) => self.go_elsewhere(place.take(), sa),
             Way::Clear(exit) => self.leave_known(place, exit),
         }
@@ -158,21 +163,27 @@ impl<P: Pool> Graph<P> {
 
     /// [`Graph::prepare`] for packets that another worker handed over, or the kernel.
     pub(super) fn prepare_owned(&mut self, (packet, slot): (Packet<P::Frame>, u32)) {
-        self.prepare(&mut Some(packet), slot);
+        self.prepare(&mut Some(packet), slot, false);
     }
 
-    /// A packet for a slot of this worker: does it fit, and is there an SA?
+    /// A packet for a slot of this worker, whose hop is still to be taken, or not: does it fit, and is there an SA?
     #[inline(always)]
-    pub(super) fn prepare(&mut self, place: &mut Option<Packet<P::Frame>>, slot: u32) {
+    pub(super) fn prepare(&mut self, place: &mut Option<Packet<P::Frame>>, slot: u32, hop: bool) {
         let Some(packet) = place else { return };
         self.sample(packet);
         let (id, epoch, octets) = (self.id(), self.exits.epoch(), packet.summary.length());
         match self.link.outbound.hot_mut(slot) {
             Some(hot) if hot.takes(epoch, octets) && self.stations.sealings.room() > 0 => {
-                let laid = seal::lay_out(&mut packet.frame, &packet.summary, hot, true, id);
+                let order = Order { departs: true, hop, id };
+                let laid = seal::lay_out(&mut packet.frame, &packet.summary, hot, order);
                 self.seal_later(place, slot, laid);
             }
-            _ => self.prepare_asked(place, slot),
+            _ => {
+                if hop {
+                    forward::take_hop(packet);
+                }
+                self.prepare_asked(place, slot);
+            }
         }
     }
 
@@ -254,7 +265,7 @@ impl<P: Pool> Graph<P> {
             Some(hot) if self.stations.sealings.room() > 0 => {
                 // Where the last packet of the SA left, if that is still to be believed.
                 let departs = hot.departs(epoch, summary.length());
-                let laid = seal::lay_out(frame, summary, hot, departs, id);
+                let laid = seal::lay_out(frame, summary, hot, Order { departs, hop: false, id });
                 self.seal_later(place, slot, laid);
             }
             _ => self.refuse_unnumbered(place.take(), slot, Drop::BurstFull),

@@ -55,10 +55,18 @@ pub fn frame_by<F: Frame>(frame: &mut F, v4: bool, exit: &exit::Exit) -> bool {
 /// Takes one hop from the time to live; `false` when there is none left, the packet is then unchanged.
 #[inline(always)]
 pub fn take_hop<F: Frame>(packet: &mut Packet<F>) -> bool {
-    let v4 = packet.summary.is_v4();
-    let data = packet.frame.data_mut();
-    let left = if v4 { ipv4::decrement_ttl(data) } else { ipv6::decrement_hop_limit(data) };
-    left.inspect(|_| packet.summary.take_hop()).is_some()
+    let taken = take_hop_of(packet.frame.data_mut(), packet.summary.is_v4());
+    if taken {
+        packet.summary.take_hop();
+    }
+    taken
+}
+
+/// [`take_hop`] of the octets of a packet alone.
+#[inline(always)]
+pub fn take_hop_of(packet: &mut [u8], v4: bool) -> bool {
+    let left = if v4 { ipv4::decrement_ttl(packet) } else { ipv6::decrement_hop_limit(packet) };
+    left.is_some()
 }
 
 /// Finds the exit of a packet in `instance`.

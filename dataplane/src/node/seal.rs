@@ -13,7 +13,7 @@ use ravelin_gcm::{BURST, Seal, seal_burst};
 use crate::io::Frame;
 use crate::net::flow::Summary;
 use crate::net::{esp, ipv4, ipv6, protocol, udp};
-use crate::node::Packet;
+use crate::node::{Packet, forward};
 use crate::sa::fact::Facts;
 use crate::sa::outbound::{Departure, Hot, Stopped};
 use crate::sa::sequence::Number;
@@ -101,20 +101,30 @@ impl Laid {
     }
 }
 
+/// What the graph knows of a packet that is to be laid out.
+#[derive(Debug, Clone, Copy)]
+pub struct Order {
+    /// It leaves where its SA says ([`Hot::departs`]).
+    pub departs: bool,
+    /// Its hop is to be taken, of which it has one.
+    pub hop: bool,
+    /// IPv4 identification of the outer packet.
+    pub id: u16,
+}
+
 /// Octets from the SPI to the text.
 const ESP: usize = esp::Repr::LEN + IV_LEN;
 
 /// Takes a sequence number and lays link header, outer headers, IV and trailer around a packet (RFC 4303 §3.3.2,
-/// §3.3.3), all at once: the link header where it is known how the packet `departs`. `id` is the IPv4
-/// identification of the outer packet, unique among the fragmentable packets of this machine for as long as can
-/// be (RFC 6864 §4.3).
+/// §3.3.3), all at once: the link header where it is known how the packet `departs`; and takes the `hop` of a
+/// packet that still has one to give. `id` is the IPv4 identification of the outer packet, unique among the
+/// fragmentable packets of this machine for as long as can be (RFC 6864 §4.3).
 #[inline(always)]
 pub fn lay_out<F: Frame>(
     frame: &mut F,
     summary: &Summary,
     hot: &mut Hot,
-    departs: bool,
-    id: u16,
+    Order { departs, hop, id }: Order,
 ) -> Result<Laid, Drop> {
     let length = summary.length();
     let next_header = if summary.is_v4() { protocol::IPV4 } else { protocol::IPV6 };
@@ -128,6 +138,9 @@ pub fn lay_out<F: Frame>(
     let (esp, text) = inside.split_first_chunk_mut().ok_or(Drop::NoRoom)?;
     let end = text.get_mut(length..).and_then(<[u8]>::first_chunk_mut).ok_or(Drop::NoRoom)?;
     trailer.emit_aligned(end);
+    if hop && !forward::take_hop_of(text, summary.is_v4()) {
+        return Err(Drop::TtlExpired);
+    }
     let (number, facts) = hot.number(length).map_err(stopped_reason)?;
     *esp = esp_header(hot.spi(), &number);
     let dont_fragment = hot.wrap.outer_df(summary.dont_fragment()) && !hot.wrap.must_pass(summary);
