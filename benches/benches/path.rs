@@ -59,7 +59,9 @@ fn packet(v4: bool, number: u8) -> Vec<u8> {
         .emit(ip),
     }
     .unwrap();
-    udp::Repr { source: 1000, destination: 2000, length: upper.len() as u16, checksum: 0 }.emit(upper).unwrap();
+    udp::Repr { source: 1000, destination: 2000, length: upper.len() as u16, checksum: 0 }
+        .emit(upper)
+        .unwrap();
     packet
 }
 
@@ -109,7 +111,11 @@ fn remembering(criterion: &mut Criterion) {
 
 fn sa(v4: bool, port: u16) -> Hot {
     let end = |last: u8| Endpoint {
-        address: if v4 { [192, 0, 2, last].into() } else { [0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(last)].into() },
+        address: if v4 {
+            [192, 0, 2, last].into()
+        } else {
+            [0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(last)].into()
+        },
         port,
     };
     let encapsulation = Encapsulation {

@@ -58,11 +58,31 @@ impl<P: Pool> Graph<P> {
     /// Sends encrypted packets.
     pub(super) fn leave_sealed(&mut self) {
         let mut queue = std::mem::take(&mut self.stations.sealings);
+        self.count_sealed(queue.as_slice());
         for sealing in queue.as_mut_slice() {
             self.leave_one(sealing);
         }
         queue.clear();
         self.stations.sealings = queue;
+    }
+
+    /// Counts packets with the worker and, each run of one slot at once, with their slots. So late, because a
+    /// slot's counters lie apart, and were asked for with its SA.
+    fn count_sealed(&self, sealings: &[Sealing<P::Frame>]) {
+        let mut total = 0;
+        for run in sealings.chunk_by(|one, next| one.slot == next.slot) {
+            let octets = run.iter().map(Sealing::octets).sum();
+            total += octets;
+            let Some(last) = run.last() else { continue };
+            if let Some(counters) = self.link.outbound.counters(last.slot) {
+                counters.packets.add(run.len() as u64);
+                counters.octets.add(octets);
+                counters.sequence.set(last.sequence());
+            }
+        }
+        let counters = self.link.counters();
+        counters.sealed_packets.add(sealings.len() as u64);
+        counters.sealed_bytes.add(total);
     }
 
     #[inline(always)]

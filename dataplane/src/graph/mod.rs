@@ -64,8 +64,6 @@ pub struct Graph<P: Pool> {
     now_us: u64,
     /// Identification of the next outer IPv4 packet; workers count in steps of their number.
     next_id: u16,
-    /// What was numbered and not counted yet.
-    sealed: Tally,
     /// Packets looked at on their way into a tunnel; one in some has its checksum sampled.
     looked_at: u64,
     memo: Memo,
@@ -82,13 +80,6 @@ struct Answer {
     destination: Words,
     v4: bool,
     ours: bool,
-}
-
-/// Packets of a burst and their octets, on their way into the worker's counters.
-#[derive(Debug, Default)]
-struct Tally {
-    packets: u64,
-    octets: u64,
 }
 
 /// What the graph is told once. The defaults are those of the manual, except for the seed.
@@ -178,7 +169,6 @@ impl<P: Pool> Graph<P> {
             limiter: icmp::RateLimit::new(settings.icmp_messages, settings.icmp_interval_us, 0),
             missed: leave::Missed::new(),
             now_us: 0,
-            sealed: Tally::default(),
             looked_at: 0,
             memo: Memo::new(settings.seed),
             exits: Exits::new(),

@@ -16,7 +16,7 @@ use crate::sa::SaRef;
 use crate::sa::fact::{Fact, Facts};
 use crate::verdict::Drop;
 
-use super::{Clear, Graph, Tally};
+use super::{Clear, Graph};
 
 /// Packets looked up before the first of them is worked: what they ask for must not displace itself.
 const AHEAD: usize = 16;
@@ -171,11 +171,13 @@ impl<P: Pool> Graph<P> {
     pub(super) fn prepare(&mut self, place: &mut Option<Packet<P::Frame>>, slot: u32, hop: bool) {
         let Some(packet) = place else { return };
         self.sample(packet);
-        let (id, epoch, octets) = (self.id(), self.exits.epoch(), packet.summary.length());
+        let (id, epoch, octets) = (self.next_id, self.exits.epoch(), packet.summary.length());
         match self.link.outbound.hot_mut(slot) {
             Some(hot) if hot.takes(epoch, octets) && self.stations.sealings.room() > 0 => {
                 let order = Order { departs: true, hop, id };
                 let laid = seal::lay_out(&mut packet.frame, &packet.summary, hot, order);
+                // Taken only now: who asks in full takes one of its own.
+                self.id();
                 self.seal_later(place, slot, laid);
             }
             _ => {
@@ -274,20 +276,14 @@ impl<P: Pool> Graph<P> {
 
     /// Puts a packet that was laid out before its encryption.
     #[inline(always)]
-    fn seal_later(
-        &mut self,
-        place: &mut Option<Packet<P::Frame>>,
-        slot: u32,
-        laid: Result<Laid, Drop>,
-    ) {
+    fn seal_later(&mut self, place: &mut Option<Packet<P::Frame>>, slot: u32, laid: Result<Laid, Drop>) {
         let laid = match laid {
             Ok(laid) => laid,
             Err(reason) => return self.refuse_unnumbered(place.take(), slot, reason),
         };
         let Some(Packet { frame, summary }) = place.take() else { return };
-        let (last, facts) = (laid.sequence(), laid.facts);
-        let _ = self.stations.sealings.push(Sealing::new(frame, slot, laid));
-        self.count_sealed(slot, summary.length() as u64, last);
+        let facts = laid.facts;
+        let _ = self.stations.sealings.push(Sealing::new(frame, slot, summary.length(), laid));
         if !facts.is_empty() {
             self.link.raise_outbound(slot, facts);
         }
@@ -306,18 +302,6 @@ impl<P: Pool> Graph<P> {
         self.refuse(frame, reason);
     }
 
-    /// Counts a packet with its slot; the worker's own counters follow burst by burst.
-    #[inline(always)]
-    fn count_sealed(&mut self, slot: u32, octets: u64, last: u64) {
-        self.sealed.packets += 1;
-        self.sealed.octets += octets;
-        if let Some(counters) = self.link.outbound.counters(slot) {
-            counters.packets.add(1);
-            counters.octets.add(octets);
-            counters.sequence.set(last);
-        }
-    }
-
     #[cold]
     fn expired(&mut self, slot: u32) {
         self.count_slot(slot, |counters| &counters.expired);
@@ -328,9 +312,6 @@ impl<P: Pool> Graph<P> {
 
     /// Encrypts what was prepared.
     pub(super) fn seal(&mut self) {
-        let (Tally { packets, octets }, counters) = (std::mem::take(&mut self.sealed), self.link.counters());
-        counters.sealed_packets.add(packets);
-        counters.sealed_bytes.add(octets);
         seal::seal(self.stations.sealings.as_mut_slice(), &self.link.outbound);
     }
 }

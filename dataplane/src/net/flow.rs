@@ -177,7 +177,8 @@ impl Summary {
             return None;
         }
         // RFC 1071: the sum of all 16-bit words, carries added again, is all ones: a multiple of that, and not 0.
-        let intact = [first, second].into_iter().fold(third >> 32, |sum, word| sum + (word >> 32) + (word & LOW));
+        let intact =
+            [first, second].into_iter().fold(third >> 32, |sum, word| sum + (word >> 32) + (word & LOW));
         let intact = intact.is_multiple_of(0xffff);
         let protocol = (second >> 48) as u8;
         let (shown, ports) = show(protocol, third as u32);

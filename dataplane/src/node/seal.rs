@@ -62,6 +62,8 @@ pub struct Sealing<F> {
     pub slot: u32,
     /// The SA that sends it.
     spi: Spi,
+    /// Octets of the inner packet.
+    octets: u32,
     /// Octets of the link header in front of the outer packet; 0 for a packet whose exit is to be looked up.
     pub link: u8,
     /// Octets in front of ESP.
@@ -85,19 +87,24 @@ pub struct Laid {
 }
 
 impl<F> Sealing<F> {
-    /// A packet that was laid out under the SA in `slot`.
+    /// A packet of `octets` that was laid out under the SA in `slot`.
     #[inline(always)]
-    pub fn new(frame: F, slot: u32, laid: Laid) -> Sealing<F> {
+    pub fn new(frame: F, slot: u32, octets: usize, laid: Laid) -> Sealing<F> {
         let Laid { number, spi, link, front, owes_checksum, .. } = laid;
-        Sealing { frame: Some(frame), number, slot, spi, link, front, sealed: false, owes_checksum }
+        let (frame, octets) = (Some(frame), octets as u32);
+        Sealing { frame, number, slot, spi, octets, link, front, sealed: false, owes_checksum }
     }
-}
 
-impl Laid {
     /// The sequence number it took.
     #[inline(always)]
     pub const fn sequence(&self) -> u64 {
         self.number.get()
+    }
+
+    /// Octets of the inner packet.
+    #[inline(always)]
+    pub const fn octets(&self) -> u64 {
+        self.octets as u64
     }
 }
 
@@ -197,7 +204,10 @@ pub fn seal<F: Frame>(sealings: &mut [Sealing<F>], outbound: &OutboundTable) {
 
 /// ESP header, text and ICV of an outer packet that has `front` octets in front of ESP.
 #[inline(always)]
-fn parts(packet: &mut [u8], front: usize) -> Option<(&mut [u8; esp::Repr::LEN], &mut [u8], &mut [u8; ICV_LEN])> {
+fn parts(
+    packet: &mut [u8],
+    front: usize,
+) -> Option<(&mut [u8; esp::Repr::LEN], &mut [u8], &mut [u8; ICV_LEN])> {
     let (esp, rest) = packet.get_mut(front..)?.split_first_chunk_mut()?;
     let (text, tag) = rest.get_mut(IV_LEN..)?.split_last_chunk_mut()?;
     Some((esp, text, tag))
