@@ -89,19 +89,32 @@ fn inspect<F: Frame>(frame: &mut F, summary: &mut Summary, at: &EspAt, hot: &Hot
     let length = usize::from(at.length).saturating_sub(esp::Repr::LEN + IV_LEN + ICV_LEN);
     let text = frame.reshape(text_at as isize, length).ok_or(Drop::EspLength)?;
     let trailer = esp::Trailer::parse(text).map_err(|_| Drop::BadPadding)?;
-    let v4 = match trailer.next_header {
-        protocol::NONE => return Ok(Inner::Dummy),
-        protocol::IPV4 => true,
-        protocol::IPV6 => false,
-        _ => return Err(Drop::BadNextHeader),
-    };
     let packet = text.get(..trailer.payload_length).ok_or(Drop::BadPadding)?;
     let outer_class = summary.traffic_class();
+    // Twice, so that what follows from the version is known while compiling.
+    match trailer.next_header {
+        protocol::IPV4 => {
+            read(packet, true, summary)?;
+            admit(frame, summary, outer_class, hot)
+        }
+        protocol::IPV6 => {
+            read(packet, false, summary)?;
+            admit(frame, summary, outer_class, hot)
+        }
+        protocol::NONE => Ok(Inner::Dummy),
+        _ => Err(Drop::BadNextHeader),
+    }
+}
+
+/// Reads an inner packet of the version that was announced. A summary that is returned lies in memory first, and
+/// is copied.
+#[inline(always)]
+fn read(packet: &[u8], v4: bool, summary: &mut Summary) -> Result<(), Drop> {
     match Summary::usual(packet, v4) {
-        Some(inner) => *summary = inner,
+        Some(usual) => *summary = usual,
         None => *summary = unusual(packet, v4)?,
     }
-    admit(frame, summary, outer_class, hot)
+    Ok(())
 }
 
 #[inline(never)]

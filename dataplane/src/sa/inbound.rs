@@ -365,12 +365,20 @@ impl Hot {
     #[inline(always)]
     pub fn accept(&mut self, guess: Guess, octets: usize) -> Result<Facts, Refused> {
         self.window.commit(guess)?;
+        match self.lifetime.spend_calmly(octets) {
+            true => Ok(Facts::NONE),
+            false => self.accept_asked(octets),
+        }
+    }
+
+    /// Counts a packet of an SA whose limits may be near: its first is always one.
+    #[inline(never)]
+    fn accept_asked(&mut self, octets: usize) -> Result<Facts, Refused> {
         let mut facts = Facts::NONE;
         if self.lifetime.spend(octets)? {
             facts.raise(Fact::SoftExpiry);
         }
-        if !self.heard {
-            self.heard = true;
+        if !std::mem::replace(&mut self.heard, true) {
             facts.raise(Fact::FirstInbound);
         }
         Ok(facts)
