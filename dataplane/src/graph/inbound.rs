@@ -4,24 +4,21 @@ use crate::io::{Frame, Pool};
 use crate::link::handoff::Work;
 use crate::link::packet::IkePunt;
 use crate::link::report::Report;
-use crate::net::flow::{Summary, Words};
+use crate::net::flow::Summary;
 use crate::node::classify::{self, Class, EspAt, IkeAt, QuotedAt};
 use crate::node::ingress;
-use crate::node::inspect::{self, Inner};
-use crate::node::lookup::{self, Opening};
+use crate::node::inspect::{self, Accepted};
+use crate::node::open::{self, Lanes, ROOM, TOGETHER};
+use crate::node::opening::{self, Inner, Opening, Stage};
 use crate::node::reassemble::key::Fragment;
 use crate::node::reassemble::{Offered, Why};
-use crate::node::{Packet, clamp, open, policy};
+use crate::node::{Packet, policy};
 use crate::sa::fact::{Fact, Facts};
-use crate::sa::inbound::{Arrival, Ends, Hot, Refused};
 use crate::sa::shard::WorkerId;
 use crate::sa::spi::{Place, Spi};
 use crate::verdict::Drop;
 
 use super::{Graph, Station};
-
-/// ESP packets decrypted together.
-const TOGETHER: usize = 32;
 
 /// Places of the reassembly table looked at in one poll.
 const EXPIRED_A_POLL: usize = 32;
@@ -34,6 +31,15 @@ const fn fragment_reason(why: Why) -> Drop {
         Why::TooManyPieces | Why::SourceQuota | Why::TableFull => Drop::ReassemblyFull,
         Why::NoBuffer { .. } => Drop::NoBuffer,
     }
+}
+
+/// Where an ESP packet goes that is not this worker's.
+#[derive(Debug, Clone, Copy)]
+enum Elsewhere {
+    /// To this worker.
+    With(WorkerId),
+    /// Nowhere: nobody owns the place of its SA, or it has none.
+    Nowhere(Option<Place>),
 }
 
 impl<P: Pool> Graph<P> {
@@ -100,25 +106,44 @@ impl<P: Pool> Graph<P> {
     /// An ESP packet belongs to the worker that owns the shard of its SPI.
     #[inline(always)]
     fn give_opener(&mut self, frame: P::Frame, summary: Summary, at: EspAt) {
-        let place = at.spi.place().or_else(|| {
-            let (instance, destination) = (frame.meta().instance, summary.destination());
-            self.tables.tables().locate(instance, destination, at.spi)
-        });
-        let owner = place.and_then(|place| Some((place, self.link.shards().worker(place.shard)?)));
-        match owner {
-            Some((place, worker)) if worker == self.link.id() => {
+        // The packet before it says of most where their SA is, and has asked for it.
+        let before = self.stations.openings.as_slice().last();
+        let before = before.filter(|before| before.esp.spi == at.spi && at.spi.is_sharded());
+        let (place, follows) = match before.map(|before| before.place) {
+            Some(place) => (place, true),
+            None => match self.own_place(frame.meta().instance, &summary, at.spi) {
+                Ok(place) => (place, false),
+                Err(elsewhere) => return self.give_elsewhere(Packet { frame, summary }, elsewhere),
+            },
+        };
+        if self.stations.openings.room() == 0 {
+            return self.refuse(frame, Drop::BurstFull);
+        }
+        let _ = self.stations.openings.push(Opening::new(frame, summary, at, place, follows));
+    }
+
+    /// Where the SA of an ESP packet is to be, if that is this worker's; it is asked for.
+    #[inline(always)]
+    fn own_place(&self, instance: u16, outer: &Summary, spi: Spi) -> Result<Place, Elsewhere> {
+        let place = spi.place().or_else(|| self.tables.tables().locate(instance, outer.destination(), spi));
+        let place = place.ok_or(Elsewhere::Nowhere(None))?;
+        match self.link.shards().worker(place.shard) {
+            Some(worker) if worker == self.link.id() => {
                 self.link.inbound.prefetch(place);
-                if self.stations.openings.room() == 0 {
-                    return self.refuse(frame, Drop::BurstFull);
-                }
-                let _ = self.stations.openings.push(Opening::new(frame, &summary, &at, place));
+                Ok(place)
             }
-            Some((_, worker)) => self.hand(worker, Packet { frame, summary }, Work::Open),
-            None => {
-                let instance = frame.meta().instance;
-                let reason =
-                    self.misdirected(instance, summary.is_v4(), summary.ends()[0], self.unowned(place));
-                self.refuse(frame, reason);
+            Some(worker) => Err(Elsewhere::With(worker)),
+            None => Err(Elsewhere::Nowhere(Some(place))),
+        }
+    }
+
+    #[inline(never)]
+    fn give_elsewhere(&mut self, packet: Packet<P::Frame>, elsewhere: Elsewhere) {
+        match elsewhere {
+            Elsewhere::With(worker) => self.hand(worker, packet, Work::Open),
+            Elsewhere::Nowhere(place) => {
+                let reason = self.misdirected(&packet.frame, &packet.summary, self.unowned(place));
+                self.refuse(packet.frame, reason);
             }
         }
     }
@@ -126,8 +151,9 @@ impl<P: Pool> Graph<P> {
     /// Why an ESP packet really ends here that an SA, or the lack of one, refuses for `reason`: a source that
     /// cannot be is told first.
     #[cold]
-    fn misdirected(&self, instance: u16, v4: bool, source: Words, reason: Drop) -> Drop {
-        match ingress::is_bad_source(instance, v4, source, &self.snapshot) {
+    fn misdirected(&self, frame: &P::Frame, outer: &Summary, reason: Drop) -> Drop {
+        let (instance, [source, _]) = (frame.meta().instance, outer.ends());
+        match ingress::is_bad_source(instance, outer.is_v4(), source, &self.snapshot) {
             true => Drop::BadSource,
             false => reason,
         }
@@ -201,94 +227,91 @@ impl<P: Pool> Graph<P> {
     pub(super) fn decrypt(&mut self) {
         let mut queue = std::mem::take(&mut self.stations.openings);
         for openings in queue.as_mut_slice().chunks_mut(TOGETHER) {
-            self.lookup(openings);
-            self.clock.mark(Station::Lookup);
-            open::open(openings, &self.link.inbound);
+            self.await_windows(openings);
+            let forged = {
+                let (mut room, mut lanes) = (ROOM, Lanes::new());
+                open::lay_out(openings, &self.link.inbound, &mut room, &mut lanes);
+                self.clock.mark(Station::Lookup);
+                open::open(&mut lanes)
+            };
+            open::refuse(openings, forged);
             self.clock.mark(Station::Open);
-            openings.iter_mut().for_each(|opening| self.accept_one(opening));
+            self.accept(openings);
             self.clock.mark(Station::Accept);
         }
         queue.clear();
         self.stations.openings = queue;
     }
 
-    /// Finds the SA of each ESP packet and asks everything that can be asked without its key.
-    fn lookup(&self, openings: &mut [Opening<P::Frame>]) {
-        let inbound = &self.link.inbound;
-        let mut last = None;
-        for Opening { place, spi, .. } in openings.iter() {
-            // The SA was asked for when the packet was classified; now for what hangs on it.
-            if last.replace(*place) != Some(*place)
-                && let Some(hot) = inbound.hot(*place, *spi)
-            {
+    /// SAs were asked for when their packets were classified; now for what hangs on them.
+    #[inline(always)]
+    fn await_windows(&self, openings: &[Opening<P::Frame>]) {
+        for Opening { place, esp, .. } in openings.iter().filter(|opening| !opening.follows) {
+            if let Some(hot) = self.link.inbound.hot(*place, esp.spi) {
                 hot.prefetch();
             }
         }
-        for opening in openings {
-            opening.found = lookup::find(opening, inbound);
-        }
     }
 
-    /// Believes a packet whose tag is good, and looks into it; the order of checks is DP-04's.
+    /// Believes packets whose tags are good, looks into them and sends them on.
     #[inline(always)]
-    fn accept_one(&mut self, opening: &mut Opening<P::Frame>) {
-        let Some(mut frame) = opening.frame.take() else { return };
-        let (place, spi) = (opening.place, opening.spi);
-        match (opening.found, opening.verdict) {
-            (Ok(()), Ok(())) => {}
-            (Ok(()), Err(_)) => return self.bad_tag(frame, place),
-            (Err(reason), _) => {
-                let Ends { from, v4, .. } = opening.ends;
-                let reason = self.misdirected(opening.instance, v4[0], from, reason);
-                return self.refuse(frame, reason);
-            }
+    fn accept(&mut self, openings: &mut [Opening<P::Frame>]) {
+        let mut sum = Accepted::default();
+        for run in openings.chunk_by_mut(Opening::is_followed_by) {
+            let accepted = self.accept_run(run);
+            sum.packets += accepted.packets;
+            sum.octets += accepted.octets;
+            run.iter_mut().for_each(|opening| self.conclude(opening));
         }
-        let Some(hot) = self.link.inbound.hot_mut(place, spi) else {
-            return self.refuse(frame, Drop::SaMiss);
-        };
-        let facts = match commit(hot, frame.len(), opening) {
-            Ok(facts) => facts,
-            Err(refused) => {
-                let reason = self.refused(place, spi, refused);
-                return self.refuse(frame, reason);
-            }
-        };
-        let (inner, mss) = (inspect::inspect(&mut frame, opening.class, hot), hot.tcp_mss);
-        if !facts.is_empty() {
-            self.heard(place, spi, facts);
+        let counters = self.link.counters();
+        counters.opened_packets.add(sum.packets);
+        counters.opened_bytes.add(sum.octets);
+    }
+
+    /// The same of packets that name one SA.
+    #[inline(always)]
+    fn accept_run(&mut self, run: &mut [Opening<P::Frame>]) -> Accepted {
+        let named = run.first().map(|opening| (opening.place, opening.esp.spi));
+        let Some((place, spi)) = named else { return Accepted::default() };
+        let Some(hot) = self.link.inbound.hot_mut(place, spi) else { return Accepted::default() };
+        let accepted = inspect::accept(run, hot);
+        if let Some(counters) = self.link.inbound.counters(place) {
+            counters.packets.add(accepted.packets);
+            counters.octets.add(accepted.octets);
         }
-        match inner {
-            Ok(Inner::Packet(summary)) => self.deliver(frame, summary, place, mss),
-            Ok(Inner::Dummy) => {
+        if !accepted.facts.is_empty() {
+            self.heard(place, spi, accepted.facts);
+        }
+        accepted
+    }
+
+    /// An ESP packet of which everything has been asked: on into its private instance, or no further.
+    #[inline(always)]
+    fn conclude(&mut self, opening: &mut Opening<P::Frame>) {
+        let Some(frame) = opening.frame.take() else { return };
+        match opening.stage {
+            Stage::Opened(Inner::Packet) => self.judge_later(frame, opening.summary),
+            Stage::Opened(Inner::Dummy) => {
                 self.link.counters().dummies.add(1);
                 self.absorb(frame);
             }
-            Err(reason) => {
-                self.count_inner(place, reason);
-                self.refuse(frame, reason);
-            }
+            Stage::Refused(reason) => self.refuse_opening(frame, opening, reason),
+            // The SA was there when the packet was laid out, and nobody has removed it since.
+            Stage::Found(_) => self.refuse(frame, Drop::SaMiss),
         }
     }
 
     #[cold]
-    fn bad_tag(&mut self, frame: P::Frame, place: Place) {
-        if let Some(counters) = self.link.inbound.counters(place) {
-            counters.bad_tag.add(1);
+    fn refuse_opening(&mut self, frame: P::Frame, opening: &Opening<P::Frame>, reason: Drop) {
+        let counters = self.link.inbound.counters(opening.place);
+        if let Some(counter) = counters.and_then(|counters| opening::counter(counters, reason)) {
+            counter.add(1);
         }
-        self.refuse(frame, Drop::BadIcv);
-    }
-
-    #[cold]
-    fn refused(&mut self, place: Place, spi: Spi, refused: Refused) -> Drop {
-        match refused {
-            Refused::Replayed(replayed) => lookup::count_replay(&self.link.inbound, place, replayed),
-            Refused::HardExpired(_) => {
-                let mut facts = Facts::NONE;
-                facts.raise(Fact::HardExpiry);
-                self.link.raise_inbound(place, spi, facts);
-                Drop::LifetimeExpired
-            }
-        }
+        let reason = match opening::is_before_tag(reason) {
+            true => self.misdirected(&frame, &opening.summary, reason),
+            false => reason,
+        };
+        self.refuse(frame, reason);
     }
 
     /// Notes facts about an SA. Its first packet lets the new outbound SA of its child send (RFC 7296 §2.8).
@@ -302,44 +325,4 @@ impl<P: Pool> Graph<P> {
         }
         self.link.raise_inbound(place, spi, facts);
     }
-
-    #[cold]
-    fn count_inner(&self, place: Place, reason: Drop) {
-        let Some(counters) = self.link.inbound.counters(place) else { return };
-        match reason {
-            Drop::PolicyError => counters.policy.add(1),
-            _ => counters.malformed.add(1),
-        }
-    }
-
-    /// An inner packet: on into its private instance.
-    #[inline(always)]
-    fn deliver(&mut self, mut frame: P::Frame, summary: Summary, place: Place, mss: Option<u16>) {
-        let octets = summary.length() as u64;
-        let counters = self.link.counters();
-        counters.opened_packets.add(1);
-        counters.opened_bytes.add(octets);
-        if let Some(counters) = self.link.inbound.counters(place) {
-            counters.packets.add(1);
-            counters.octets.add(octets);
-        }
-        if let Some(limit) = mss {
-            clamp::clamp(&mut frame, &summary, limit);
-        }
-        self.judge_later(frame, summary);
-    }
-}
-
-/// Moves the window of an SA and notes what a first and a moved packet mean. Nothing of this happens before
-/// the tag has verified.
-#[inline(always)]
-fn commit<F>(hot: &mut Hot, octets: usize, opening: &Opening<F>) -> Result<Facts, Refused> {
-    let mut facts = hot.accept(opening.guess, octets)?;
-    // RFC 7296 §2.23: follow a peer behind a NAT; only by its newest packet, or one delayed on the old
-    // path would move it back.
-    if opening.arrival == Arrival::Moved && hot.window().top() == opening.guess.sequence() {
-        hot.move_peer(opening.ends.peer());
-        facts.raise(Fact::PeerMoved);
-    }
-    Ok(facts)
 }

@@ -27,13 +27,30 @@ const MARKER: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EspAt {
     /// Octets from the start of the IP packet to the SPI.
-    pub offset: usize,
+    pub offset: u16,
+    /// Octets from the SPI to the end of the ICV.
+    pub length: u16,
     /// The SPI.
     pub spi: Spi,
-    /// Octets from the start of the IP packet to the end of the ICV.
-    pub end: usize,
     /// UDP source and destination port; zeros for ESP directly over IP.
     pub ports: (u16, u16),
+}
+
+impl EspAt {
+    /// The ESP packet that lies in an IP packet from `offset` to `end`, if it is long enough to have an SPI. No IP
+    /// packet has more octets behind its header than a `u16` tells, nor that many before its payload.
+    #[inline(always)]
+    fn read(packet: &[u8], offset: usize, end: usize, ports: (u16, u16)) -> Option<EspAt> {
+        let spi = Spi(u32::from_be_bytes(*packet.get(offset..)?.first_chunk()?));
+        Some(EspAt { offset: offset as u16, length: end.saturating_sub(offset) as u16, spi, ports })
+    }
+
+    /// The ESP packet in the IP packet, unless that is shorter than it was.
+    #[inline(always)]
+    pub fn within<'a>(&self, packet: &'a mut [u8]) -> Option<&'a mut [u8]> {
+        let (offset, length) = (usize::from(self.offset), usize::from(self.length));
+        packet.get_mut(offset..offset + length)
+    }
 }
 
 /// An IKE message and who exchanges it.
@@ -71,9 +88,7 @@ pub fn plain_esp(packet: &[u8], summary: &Summary) -> Option<EspAt> {
     if summary.protocol() != protocol::ESP || summary.is_fragment() {
         return None;
     }
-    let offset = summary.upper_at();
-    let spi = Spi(u32::from_be_bytes(*packet.get(offset..)?.first_chunk()?));
-    Some(EspAt { offset, spi, end: summary.length(), ports: (0, 0) })
+    EspAt::read(packet, summary.upper_at(), summary.length(), (0, 0))
 }
 
 /// What a packet for a local address is.
@@ -112,10 +127,7 @@ pub fn class<F: Frame>(packet: &Packet<F>) -> Class {
 }
 
 fn esp(packet: &[u8], offset: usize, end: usize, ports: (u16, u16)) -> Class {
-    match packet.get(offset..).and_then(<[u8]>::first_chunk) {
-        Some(spi) => Class::Esp(EspAt { offset, spi: Spi(u32::from_be_bytes(*spi)), end, ports }),
-        None => Class::Refused(Drop::EspLength),
-    }
+    EspAt::read(packet, offset, end, ports).map_or(Class::Refused(Drop::EspLength), Class::Esp)
 }
 
 fn datagram(packet: &[u8], summary: &Summary) -> Class {

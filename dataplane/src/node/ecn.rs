@@ -21,7 +21,17 @@ pub const fn outer_class(inner: u8, dscp: OuterDscp) -> u8 {
 /// The traffic class the inner packet leaves the tunnel with (RFC 6040 §4.2, figure 4).
 ///
 /// "If the inner ECN field is Not-ECT and the outer is CE, the decapsulator MUST drop the packet."
+#[inline(always)]
 pub const fn inner_class(outer: u8, inner: u8, copy_dscp: bool) -> Result<u8, Drop> {
+    // Nothing was marked on the way: each pair of equal marks leaves as it is.
+    let carried = if copy_dscp { u8::MAX } else { ECN };
+    match (outer ^ inner) & carried {
+        0 => Ok(inner),
+        _ => class_of_different(outer, inner, copy_dscp),
+    }
+}
+
+const fn class_of_different(outer: u8, inner: u8, copy_dscp: bool) -> Result<u8, Drop> {
     let ecn = match (inner & ECN, outer & ECN) {
         (NOT_ECT, CE) => return Err(Drop::EcnInvalid),
         (NOT_ECT, _) => NOT_ECT,
@@ -70,5 +80,14 @@ mod tests {
         assert_eq!(outer_class(0xb9, OuterDscp::Fixed(10)), 10 << 2 | 1);
         assert_eq!(inner_class(0xb8, 0x28, true), Ok(0xb8));
         assert_eq!(inner_class(0xb8, 0x28, false), Ok(0x28));
+    }
+
+    #[test]
+    fn classes_that_are_the_same_need_no_second_look() {
+        for (outer, inner) in (0..=u8::MAX).flat_map(|outer| (0..=u8::MAX).map(move |inner| (outer, inner))) {
+            for copy in [false, true] {
+                assert_eq!(inner_class(outer, inner, copy), class_of_different(outer, inner, copy));
+            }
+        }
     }
 }

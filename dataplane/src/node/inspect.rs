@@ -9,57 +9,112 @@ use std::net::IpAddr;
 use crate::io::{Frame, Meta, Origin};
 use crate::net::flow::{Flow, Summary, Upper};
 use crate::net::{esp, icmp, protocol};
-use crate::node::ecn;
-use crate::sa::inbound::Hot;
+use crate::node::classify::EspAt;
+use crate::node::opening::{Inner, Opening, Stage};
+use crate::node::{clamp, ecn, lookup};
+use crate::sa::Endpoint;
+use crate::sa::fact::{Fact, Facts};
+use crate::sa::inbound::{Arrival, Hot, Refused};
+use crate::sa::replay::Guess;
 use crate::sa::suite::{ICV_LEN, IV_LEN};
 use crate::verdict::Drop;
 
-/// What came out of the tunnel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Inner {
-    /// A packet of the private instance, which is what the frame holds now.
-    Packet(Summary),
-    /// A dummy packet (RFC 4303 §2.6): "a receiver MUST be prepared to discard" it silently.
-    Dummy,
+/// What some packets of one SA came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Accepted {
+    /// Inner packets.
+    pub packets: u64,
+    /// Their octets.
+    pub octets: u64,
+    /// What they made true of the SA.
+    pub facts: Facts,
+}
+
+/// Believes packets of one SA that were decrypted, and looks into them; one after the other, since the first moves
+/// the window for the second.
+#[inline(never)]
+pub fn accept<F: Frame>(openings: &mut [Opening<F>], hot: &mut Hot) -> Accepted {
+    let mut accepted = Accepted::default();
+    for Opening { frame, summary, esp, stage, guess, .. } in openings {
+        let (Some(frame), Stage::Found(arrival)) = (frame, *stage) else { continue };
+        let committed = commit(*guess, arrival, summary, esp, hot, &mut accepted.facts);
+        *stage = match committed.and_then(|()| inspect(frame, summary, esp, hot)) {
+            Ok(Inner::Packet) => {
+                accepted.packets += 1;
+                accepted.octets += summary.length() as u64;
+                Stage::Opened(Inner::Packet)
+            }
+            Ok(Inner::Dummy) => Stage::Opened(Inner::Dummy),
+            Err(reason) => Stage::Refused(reason),
+        };
+    }
+    accepted
+}
+
+/// Moves the window of an SA and notes what a first and a moved packet mean. Nothing of this happens before
+/// the tag has verified.
+#[inline(always)]
+fn commit(
+    guess: Guess,
+    arrival: Arrival,
+    outer: &Summary,
+    at: &EspAt,
+    hot: &mut Hot,
+    facts: &mut Facts,
+) -> Result<(), Drop> {
+    match hot.accept(guess, usize::from(at.length)) {
+        Ok(new) => facts.join(new),
+        Err(Refused::Replayed(replayed)) => return Err(lookup::replay_reason(replayed)),
+        Err(Refused::HardExpired(_)) => {
+            facts.raise(Fact::HardExpiry);
+            return Err(Drop::LifetimeExpired);
+        }
+    }
+    // RFC 7296 §2.23: follow a peer behind a NAT; only by its newest packet, or one delayed on the old
+    // path would move it back.
+    if arrival == Arrival::Moved && hot.window().top() == guess.sequence() {
+        hot.move_peer(Endpoint { address: outer.source(), port: at.ports.0 });
+        facts.raise(Fact::PeerMoved);
+    }
+    Ok(())
 }
 
 /// Strips ESP from a decrypted packet and checks what is inside against its SA.
 ///
-/// The frame's data is the whole ESP packet; `outer_class` is the traffic class it arrived with.
+/// The frame's data is the outer packet, in which the ESP packet is where `at` says; of an inner packet frame and
+/// summary are that packet's then.
 #[inline(always)]
-pub fn inspect<F: Frame>(frame: &mut F, outer_class: u8, hot: &Hot) -> Result<Inner, Drop> {
-    let text = text_of(frame.data())?;
+fn inspect<F: Frame>(frame: &mut F, summary: &mut Summary, at: &EspAt, hot: &Hot) -> Result<Inner, Drop> {
+    let text_at = usize::from(at.offset) + esp::Repr::LEN + IV_LEN;
+    let length = usize::from(at.length).saturating_sub(esp::Repr::LEN + IV_LEN + ICV_LEN);
+    let text = frame.reshape(text_at as isize, length).ok_or(Drop::EspLength)?;
     let trailer = esp::Trailer::parse(text).map_err(|_| Drop::BadPadding)?;
-    let v4 = match trailer.next_header {
-        protocol::NONE => return Ok(Inner::Dummy),
-        protocol::IPV4 => true,
-        protocol::IPV6 => false,
-        _ => return Err(Drop::BadNextHeader),
-    };
-    let packet = text.get(..trailer.payload_length).unwrap_or_default();
-    let mut summary = match Summary::usual(packet, v4) {
-        Some(summary) => summary,
-        None => unusual(packet, v4)?,
-    };
-    // What follows the packet is padding against traffic analysis (RFC 4303 §2.7).
-    frame.reshape((esp::Repr::LEN + IV_LEN) as isize, summary.length()).ok_or(Drop::MalformedInner)?;
-    if !hot.admits(&summary) && !quotes_admitted(frame.data(), summary, hot) {
-        return Err(Drop::PolicyError);
+    let packet = text.get(..trailer.payload_length).ok_or(Drop::BadPadding)?;
+    let outer_class = summary.traffic_class();
+    // Twice, so that what follows from the version is known while compiling.
+    match trailer.next_header {
+        protocol::IPV4 => {
+            read(packet, true, summary)?;
+            admit(frame, summary, outer_class, hot)
+        }
+        protocol::IPV6 => {
+            read(packet, false, summary)?;
+            admit(frame, summary, outer_class, hot)
+        }
+        protocol::NONE => Ok(Inner::Dummy),
+        _ => Err(Drop::BadNextHeader),
     }
-    let class = ecn::inner_class(outer_class, summary.traffic_class(), hot.copy_traffic_class)?;
-    if class != summary.traffic_class() {
-        ecn::set_class(frame.data_mut(), class);
-        summary.set_traffic_class(class);
-    }
-    let meta = frame.meta_mut();
-    *meta = Meta { instance: hot.inner_instance, origin: Origin::Tunnel, framed: false, ..*meta };
-    Ok(Inner::Packet(summary))
 }
 
+/// Reads an inner packet of the version that was announced. A summary that is returned lies in memory first, and
+/// is copied.
 #[inline(always)]
-fn text_of(data: &[u8]) -> Result<&[u8], Drop> {
-    let end = data.len().saturating_sub(ICV_LEN);
-    data.get(esp::Repr::LEN + IV_LEN..end).ok_or(Drop::EspLength)
+fn read(packet: &[u8], v4: bool, summary: &mut Summary) -> Result<(), Drop> {
+    match Summary::usual(packet, v4) {
+        Some(usual) => *summary = usual,
+        None => *summary = unusual(packet, v4)?,
+    }
+    Ok(())
 }
 
 #[inline(never)]
@@ -67,10 +122,31 @@ fn unusual(packet: &[u8], v4: bool) -> Result<Summary, Drop> {
     Summary::read(packet).ok().filter(|summary| summary.is_v4() == v4).ok_or(Drop::MalformedInner)
 }
 
+/// Checks an inner packet against its SA, and makes it one of the SA's private instance.
+#[inline(always)]
+fn admit<F: Frame>(frame: &mut F, summary: &mut Summary, outer_class: u8, hot: &Hot) -> Result<Inner, Drop> {
+    // What follows the packet is padding against traffic analysis (RFC 4303 §2.7).
+    frame.truncate(summary.length());
+    if !hot.admits(summary) && !quotes_admitted(frame.data(), summary, hot) {
+        return Err(Drop::PolicyError);
+    }
+    let class = ecn::inner_class(outer_class, summary.traffic_class(), hot.copy_traffic_class)?;
+    if class != summary.traffic_class() {
+        ecn::set_class(frame.data_mut(), class);
+        summary.set_traffic_class(class);
+    }
+    if let Some(limit) = hot.tcp_mss {
+        clamp::clamp(frame, summary, limit);
+    }
+    let meta = frame.meta_mut();
+    *meta = Meta { instance: hot.inner_instance, origin: Origin::Tunnel, framed: false, ..*meta };
+    Ok(Inner::Packet)
+}
+
 /// An ICMP error comes from a router between, whose address is in no selector; it passes if it answers a
 /// packet that this SA's other direction carries (RFC 4301 §6.1.2, §8.2).
 #[cold]
-fn quotes_admitted(packet: &[u8], summary: Summary, hot: &Hot) -> bool {
+fn quotes_admitted(packet: &[u8], summary: &Summary, hot: &Hot) -> bool {
     let quote = packet.get(summary.upper_at() + icmp::Repr::LEN..).filter(|_| summary.is_icmp_error());
     let Some(quoted) = quote.and_then(|quote| Summary::parse_quoted(quote).ok()) else { return false };
     quoted.source() == summary.destination() && hot.admits_flow(&reversed(&quoted.flow()))

@@ -1,112 +1,94 @@
-//! From an ESP packet to its SA: length, SPI, outer addresses, replay window (RFC 4303 §3.4.1-§3.4.3, DP-04).
+//! What is asked of an ESP packet before the key is touched: length, SPI, outer addresses, replay window
+//! (RFC 4303 §3.4.1-§3.4.3, DP-04).
 //!
-//! These are the checks before the key is touched; each refuses with a reason of its own, and none changes
-//! anything. The next is [`super::open`].
+//! Each check refuses with a reason of its own, and none changes anything. The next is [`super::open`]'s; to find
+//! the SA that an SPI names is the caller's, who does so once for all packets in a row that name it.
 
-use ravelin_gcm::BadTag;
-
-use crate::io::Frame;
 use crate::net::esp;
 use crate::net::flow::Summary;
 use crate::node::classify::EspAt;
-use crate::sa::inbound::{Arrival, Ends};
+use crate::sa::inbound::{Arrival, Hot};
 use crate::sa::replay::{Guess, Replayed};
-use crate::sa::spi::{Place, Spi};
-use crate::sa::suite::{Aad, ICV_LEN, IV_LEN};
-use crate::sa::table::InboundTable;
+use crate::sa::suite::{ICV_LEN, IV_LEN};
 use crate::verdict::Drop;
-
-/// An ESP packet on its way through decryption. The frame's data begins with the SPI and ends with the ICV.
-#[derive(Debug)]
-pub struct Opening<F> {
-    /// The ESP packet, until it goes on.
-    pub frame: Option<F>,
-    /// Where the packet came from, and to which of our ends.
-    pub ends: Ends,
-    /// Where its SA is to be.
-    pub place: Place,
-    /// Which SA.
-    pub spi: Spi,
-    /// Instance it arrived in.
-    pub instance: u16,
-    /// Traffic class of the outer header.
-    pub class: u8,
-    /// Whether it has passed every check so far, or why it ends here.
-    pub found: Result<(), Drop>,
-    /// What decryption said; a bad tag until then.
-    pub verdict: Result<(), BadTag>,
-    /// The sequence number [`find`] found, to be committed when the tag is good.
-    pub guess: Guess,
-    /// Whether it came from where the peer was last.
-    pub arrival: Arrival,
-    /// Room for the associated data, made when it is decrypted.
-    pub aad: Aad,
-}
 
 /// Smallest ESP packet there can be: header, IV, the trailer aligned, ICV.
 const SMALLEST: usize = esp::Repr::LEN + IV_LEN + esp::ALIGNMENT + ICV_LEN;
 
-impl<F: Frame> Opening<F> {
-    /// The ESP packet that `at` describes in an outer packet; `place` is where its SPI points to. Not looked up yet.
+/// An ESP packet in its parts.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    /// SPI and sequence number.
+    pub header: &'a [u8; esp::Repr::LEN],
+    /// Explicit IV.
+    pub iv: &'a [u8; IV_LEN],
+    /// Ciphertext.
+    pub text: &'a mut [u8],
+    /// ICV.
+    pub tag: &'a [u8; ICV_LEN],
+}
+
+impl<'a> Parts<'a> {
+    /// The parts of `packet`, if it is long enough to have them and of a length that ESP has: RFC 4303 §2.4
+    /// aligns the ciphertext on four octets.
     #[inline(always)]
-    pub fn new(mut frame: F, outer: &Summary, at: &EspAt, place: Place) -> Opening<F> {
-        frame.truncate(at.end);
-        frame.trim_front(at.offset);
-        let (ports, [from, to]) = ([at.ports.0, at.ports.1], outer.ends());
-        Opening {
-            ends: Ends { from, to, ports, v4: [outer.is_v4(); 2] },
-            place,
-            spi: at.spi,
-            instance: frame.meta().instance,
-            class: outer.traffic_class(),
-            found: Err(Drop::SaMiss),
-            verdict: Err(BadTag),
-            guess: Guess::NONE,
-            arrival: Arrival::Expected,
-            aad: Aad::EMPTY,
-            frame: Some(frame),
+    pub fn split(packet: &'a mut [u8]) -> Option<Parts<'a>> {
+        if packet.len() < SMALLEST || !packet.len().is_multiple_of(esp::ALIGNMENT) {
+            return None;
         }
+        let (header, rest) = packet.split_first_chunk_mut()?;
+        let (iv, rest) = rest.split_first_chunk_mut()?;
+        let (text, tag) = rest.split_last_chunk_mut()?;
+        Some(Parts { header, iv, text, tag })
+    }
+
+    /// The low half of the sequence number.
+    #[inline(always)]
+    const fn sequence(&self) -> u32 {
+        let [_, _, _, _, a, b, c, d] = *self.header;
+        u32::from_be_bytes([a, b, c, d])
     }
 }
 
-/// Finds the SA of an ESP packet and asks everything that can be asked without its key.
+/// An ESP packet that only its tag is left to speak against.
+#[derive(Debug)]
+pub struct Found<'a> {
+    /// Its parts.
+    pub parts: Parts<'a>,
+    /// Its SA.
+    pub hot: &'a Hot,
+    /// How its outer addresses compare with those of the SA.
+    pub arrival: Arrival,
+    /// Its sequence number.
+    pub guess: Guess,
+}
+
+/// Asks of an ESP packet everything that can be asked without its key. It lies in `packet`, which arrived in
+/// `instance`, as `outer` and `at` say; `hot` is the SA it names, if there is one.
 #[inline(always)]
-pub fn find<F: Frame>(opening: &mut Opening<F>, inbound: &InboundTable) -> Result<(), Drop> {
-    let Opening { frame, place, spi, ends, .. } = opening;
-    // 1. Length: RFC 4303 §2.4 aligns the ciphertext on four octets.
-    let data = frame.as_ref().map_or(&[][..], Frame::data);
-    if data.len() < SMALLEST || !data.len().is_multiple_of(esp::ALIGNMENT) {
-        return Err(Drop::EspLength);
-    }
-    let header = esp::Repr::parse(data).map_err(|_| Drop::EspLength)?;
+pub fn find<'a>(
+    packet: &'a mut [u8],
+    instance: u16,
+    outer: &Summary,
+    at: &EspAt,
+    hot: Option<&'a Hot>,
+) -> Result<Found<'a>, Drop> {
+    // 1. Length.
+    let parts = at.within(packet).and_then(Parts::split).ok_or(Drop::EspLength)?;
     // 2. SA, by the whole SPI.
-    let hot = inbound.hot(*place, *spi).ok_or(Drop::SaMiss)?;
+    let hot = hot.ok_or(Drop::SaMiss)?;
     // 3. Outer addresses (RFC 4301 §4.1, DP-17).
-    let Ok(arrival) = hot.arrival(opening.instance, ends) else {
-        inbound.counters(*place).inspect(|counters| counters.address.add(1));
-        return Err(Drop::IpMismatch);
-    };
+    let arrival = hot.arrival(instance, outer, at.ports).map_err(|_| Drop::IpMismatch)?;
     // 4. Replay window, which does not move yet.
-    let guess = match hot.window().check(header.sequence) {
-        Ok(guess) => guess,
-        Err(replayed) => return Err(count_replay(inbound, *place, replayed)),
-    };
-    (opening.guess, opening.arrival) = (guess, arrival);
-    Ok(())
+    let guess = hot.window().check(parts.sequence()).map_err(replay_reason)?;
+    Ok(Found { parts, hot, arrival, guess })
 }
 
-/// Counts a refused sequence number with its SA; the drop reason.
+/// The drop reason of a refused sequence number.
 #[cold]
-pub fn count_replay(inbound: &InboundTable, place: Place, replayed: Replayed) -> Drop {
-    let counters = inbound.counters(place);
+pub const fn replay_reason(replayed: Replayed) -> Drop {
     match replayed {
-        Replayed::Duplicate { .. } => {
-            counters.inspect(|counters| counters.duplicate.add(1));
-            Drop::ReplayDuplicate
-        }
-        Replayed::TooOld { .. } => {
-            counters.inspect(|counters| counters.too_old.add(1));
-            Drop::ReplayTooOld
-        }
+        Replayed::Duplicate { .. } => Drop::ReplayDuplicate,
+        Replayed::TooOld { .. } => Drop::ReplayTooOld,
     }
 }

@@ -16,6 +16,7 @@ pub mod lookup;
 pub mod memo;
 pub mod offload;
 pub mod open;
+pub mod opening;
 pub mod policy;
 pub mod reassemble;
 pub mod seal;

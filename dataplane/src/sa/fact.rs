@@ -40,6 +40,12 @@ impl Facts {
         was_empty
     }
 
+    /// Adds the facts of another set.
+    #[inline(always)]
+    pub const fn join(&mut self, other: Facts) {
+        self.0 |= other.0;
+    }
+
     /// Whether a fact is in the set.
     pub const fn has(self, fact: Fact) -> bool {
         self.0 & fact as u8 != 0
@@ -73,5 +79,9 @@ mod tests {
         assert!(!facts.raise(Fact::SoftExpiry));
         assert!(facts.take().iter().eq([Fact::SoftExpiry, Fact::FirstInbound]));
         assert!(facts.is_empty() && facts.raise(Fact::SoftExpiry));
+        let mut others = Facts::NONE;
+        others.raise(Fact::PeerMoved);
+        facts.join(others);
+        assert!(facts.iter().eq([Fact::SoftExpiry, Fact::PeerMoved]));
     }
 }

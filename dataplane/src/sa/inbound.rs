@@ -1,6 +1,6 @@
 //! An inbound SA: the hot half that every packet touches, the cold half that few do.
 //!
-//! The order of checks (RFC 4303 §3.4, DP-04) is the graph's: [`Hot::arrival`],
+//! The order of checks (RFC 4303 §3.4, DP-04) is the nodes': [`Hot::arrival`],
 //! [`super::replay::Window::check`], the ICV, [`Hot::accept`], the trailer, [`Hot::admits`].
 
 use super::Endpoint;
@@ -100,6 +100,22 @@ impl Ends {
         }
     }
 
+    /// Of an outer packet with these ports, see [`Ends::ports`].
+    const fn of(outer: &Summary, ports: (u16, u16)) -> Ends {
+        let [from, to] = outer.ends();
+        Ends { from, to, ports: [ports.0, ports.1], v4: [outer.is_v4(); 2] }
+    }
+
+    /// Whether [`Ends::of`] would be the same. Compared where they lie.
+    #[inline(always)]
+    fn are_of(&self, outer: &Summary, ports: (u16, u16)) -> bool {
+        let [from, to] = outer.ends();
+        from == self.from
+            && to == self.to
+            && [ports.0, ports.1] == self.ports
+            && self.v4 == [outer.is_v4(); 2]
+    }
+
     /// The peer's end.
     pub const fn peer(&self) -> Endpoint {
         Endpoint { address: flow::address(self.v4[0], self.from), port: self.ports[0] }
@@ -133,7 +149,7 @@ impl Usual {
         Usual { remote: first(selectors.remote()), local: first(selectors.local()) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn admits(&self, packet: &Summary) -> bool {
         let within = |[first, last]: [u32; 2], [_, address]: Words| {
             u64::from(first) <= address && address <= u64::from(last)
@@ -296,23 +312,43 @@ impl Hot {
         &self.lifetime
     }
 
-    /// The associated data of a packet whose number has been guessed.
-    pub const fn aad(&self, guess: &Guess) -> Aad {
-        Aad::new(self.spi, guess.sequence(), self.window.esn())
+    /// The associated data of a packet that begins with `header` and whose number has been guessed: the header
+    /// itself, or, with extended sequence numbers, what is then written to `room`.
+    #[inline(always)]
+    pub fn aad<'a>(&self, header: &'a [u8; 8], guess: Guess, room: &'a mut Aad) -> &'a [u8] {
+        match self.window.esn() {
+            true => {
+                *room = Aad::new(self.spi, guess.sequence(), true);
+                room.as_bytes()
+            }
+            false => header,
+        }
     }
 
-    /// Compares outer instance and addresses with the SA's (RFC 4301 §4.1, DP-17). Encapsulation
+    /// Compares outer instance, addresses and ports (UDP source and destination, else zeros) with the SA's
+    /// (RFC 4301 §4.1, DP-17). Encapsulation
     /// counts: an SA over UDP takes no bare ESP, and the other way round.
-    #[inline]
-    pub fn arrival(&self, instance: u16, ends: &Ends) -> Result<Arrival, WrongAddress> {
-        if instance == self.outer_instance && *ends == self.ends {
+    #[inline(always)]
+    pub fn arrival(
+        &self,
+        instance: u16,
+        outer: &Summary,
+        ports: (u16, u16),
+    ) -> Result<Arrival, WrongAddress> {
+        if instance == self.outer_instance && self.ends.are_of(outer, ports) {
             return Ok(Arrival::Expected);
         }
-        self.arrival_elsewhere(instance, ends)
+        self.arrival_elsewhere(instance, outer, ports)
     }
 
     #[cold]
-    fn arrival_elsewhere(&self, instance: u16, ends: &Ends) -> Result<Arrival, WrongAddress> {
+    fn arrival_elsewhere(
+        &self,
+        instance: u16,
+        outer: &Summary,
+        ports: (u16, u16),
+    ) -> Result<Arrival, WrongAddress> {
+        let ends = Ends::of(outer, ports);
         let (from, to, peer) = (ends.peer(), ends.local(), self.peer());
         let ours = instance == self.outer_instance && to == self.local();
         let same_kind =
@@ -326,9 +362,18 @@ impl Hot {
 
     /// After the ICV has verified: commits the number and counts the packet. The facts this makes
     /// true are for [`Cold::facts`].
-    #[inline]
+    #[inline(always)]
     pub fn accept(&mut self, guess: Guess, octets: usize) -> Result<Facts, Refused> {
         self.window.commit(guess)?;
+        match self.lifetime.spend_calmly(octets) {
+            true => Ok(Facts::NONE),
+            false => self.accept_asked(octets),
+        }
+    }
+
+    /// Counts a packet of an SA whose limits may be near: its first is always one.
+    #[inline(never)]
+    fn accept_asked(&mut self, octets: usize) -> Result<Facts, Refused> {
         let mut facts = Facts::NONE;
         if self.lifetime.spend(octets)? {
             facts.raise(Fact::SoftExpiry);
@@ -350,7 +395,7 @@ impl Hot {
     }
 
     /// Whether a decrypted packet lies within the SA's selectors (RFC 4301 §5.2 step 4).
-    #[inline]
+    #[inline(always)]
     pub fn admits(&self, packet: &Summary) -> bool {
         self.usual.admits(packet) || self.admits_flow(&packet.flow())
     }
@@ -367,6 +412,7 @@ const _: () = assert!(size_of::<Cold>() <= 64);
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::net::flow::Upper;
     use crate::net::{ipv4, ipv6};
     use crate::sa::shard::Shard;
     use crate::sa::spi::{Place, Slot};
@@ -491,7 +537,11 @@ pub(crate) mod tests {
         let mut hot = inbound(Spi(1 << 26)).hot;
         let (local, peer) = (hot.local(), hot.peer());
         let elsewhere = Endpoint { port: 1024, ..peer };
-        let arrival = |hot: &Hot, instance, from, to| hot.arrival(instance, &Ends::new(from, to));
+        let arrival = |hot: &Hot, instance, from: Endpoint, to: Endpoint| {
+            let (source, destination) = (from.address, to.address);
+            let outer = Flow { source, destination, protocol: 50, upper: Upper::Portless };
+            hot.arrival(instance, &Summary::of(&outer), (from.port, to.port))
+        };
         assert_eq!(arrival(&hot, 1, peer, local), Ok(Arrival::Expected));
         assert_eq!(arrival(&hot, 1, elsewhere, local), Ok(Arrival::Moved));
         assert!(arrival(&hot, 2, peer, local).is_err());

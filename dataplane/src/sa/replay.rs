@@ -116,7 +116,7 @@ impl Window {
     }
 
     /// Before decryption: the full number, unless it can be refused already.
-    #[inline]
+    #[inline(always)]
     pub fn check(&self, low: u32) -> Result<Guess, Replayed> {
         let Some(sequence) = self.extend(low) else {
             return Err(Replayed::TooOld { low, top: self.top });
@@ -135,11 +135,22 @@ impl Window {
 
     /// After the ICV has verified: marks the number as seen and moves the window. Judges again,
     /// because a burst checks all its packets before it commits the first.
-    #[inline]
+    #[inline(always)]
     pub fn commit(&mut self, guess: Guess) -> Result<(), Replayed> {
         let Guess(sequence) = guess;
+        // The next number of all is the usual one: new, and nothing is passed over.
+        if self.top.checked_add(1) != Some(sequence) {
+            return self.commit_any(sequence);
+        }
+        self.mark(sequence);
+        self.top = sequence;
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn commit_any(&mut self, sequence: u64) -> Result<(), Replayed> {
         self.judge(sequence)?;
-        if sequence.saturating_sub(self.top) > 1 {
+        if sequence > self.top {
             self.pass_over(sequence);
         }
         self.mark(sequence);
@@ -147,33 +158,22 @@ impl Window {
         Ok(())
     }
 
-    /// The 64-bit number that `low` stands for (RFC 4303 App. A2.2), or `None` where that number
-    /// would lie before the first or behind the last there is.
-    #[inline]
+    /// The 64-bit number that `low` stands for, or `None` where that number would lie before the first or
+    /// behind the last there is.
+    ///
+    /// RFC 4303 App. A2.2 tells two cases by where the window lies. Both say the same: of all numbers that end
+    /// in `low` it is the first that is not left of the window.
+    #[inline(always)]
     const fn extend(&self, low: u32) -> Option<u64> {
         if !self.esn {
             return Some(low as u64);
         }
-        let (top_low, top_high) = (self.top as u32, self.top >> 32);
-        let bottom_low = top_low.wrapping_sub(self.size as u32).wrapping_add(1);
-        // Case A: the window lies within one subspace; below its bottom can only be the next.
-        // Case B: the window spans two; at or above its bottom is the earlier one.
-        let within_one = top_low >= self.size as u32 - 1;
-        let high = match (within_one, low >= bottom_low) {
-            (true, true) | (false, false) => top_high,
-            (true, false) => top_high + 1,
-            (false, true) => match top_high.checked_sub(1) {
-                Some(high) => high,
-                None => return None,
-            },
-        };
-        if high > u32::MAX as u64 {
-            return None;
-        }
-        Some(high << 32 | low as u64)
+        let left_edge = self.size as i64 - 1;
+        let bottom_low = (self.top as u32).wrapping_sub(left_edge as u32);
+        self.top.checked_add_signed(low.wrapping_sub(bottom_low) as i64 - left_edge)
     }
 
-    #[inline]
+    #[inline(always)]
     fn judge(&self, sequence: u64) -> Result<(), Replayed> {
         if self.size == 0 || sequence > self.top {
             return Ok(());
@@ -208,7 +208,7 @@ impl Window {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn mark(&mut self, sequence: u64) {
         let index = self.index(sequence / WORD);
         if let Some(word) = self.words.get_mut(index) {
@@ -221,7 +221,7 @@ impl Window {
         self.words.get(self.index(sequence / WORD)).copied().unwrap_or_default()
     }
 
-    #[inline]
+    #[inline(always)]
     fn index(&self, word: u64) -> usize {
         word as usize & self.words.len().wrapping_sub(1)
     }

@@ -74,6 +74,12 @@ impl Spi {
         }
     }
 
+    /// Whether [`Spi::place`] says where the SA lies.
+    #[inline]
+    pub const fn is_sharded(self) -> bool {
+        self.0 >= FIRST_SHARDED
+    }
+
     /// The generation bits; meaningful for sharded SPIs only.
     pub const fn generation(self) -> u8 {
         (self.0 >> SLOT_BITS) as u8 & (GENERATIONS - 1)
@@ -109,6 +115,7 @@ mod tests {
         #[test]
         fn every_number_is_sharded_or_below_the_shards(number: u32) {
             prop_assert_eq!(Spi(number).place().is_some(), number >= FIRST_SHARDED);
+            prop_assert_eq!(Spi(number).is_sharded(), number >= FIRST_SHARDED);
         }
     }
 }

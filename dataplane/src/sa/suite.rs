@@ -92,6 +92,7 @@ pub const fn nonce(salt: [u8; SALT_LEN], iv: [u8; IV_LEN]) -> [u8; 12] {
 /// The associated data of a packet (RFC 4106 §5): SPI and 32-bit sequence number, or SPI and
 /// 64-bit extended sequence number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(align(4))]
 pub struct Aad {
     words: [[u8; 4]; 3],
     length: u8,
