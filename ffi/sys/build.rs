@@ -148,10 +148,10 @@ fn regenerate(flags: &[String]) -> Result<(), String> {
     const FUNCTIONS: &str = "shim_.*|rte_version|rte_eal_(init|remote_launch|wait_lcore|hotplug_add|hotplug_remove)\
         |rte_pdump_init|rte_eth_find_next\
         |rte_eth_dev_(get_port_by_name|get_name_by_port|info_get|configure|start|stop|close|get_mtu|socket_id)\
-        |rte_eth_dev_default_mac_addr_set|rte_eth_(rx|tx)_queue_setup|rte_eth_promiscuous_(enable|disable)\
+        |rte_eth_dev_default_mac_addr_set|rte_eth_dev_rss_reta_(update|query)|rte_eth_(rx|tx)_queue_setup|rte_eth_promiscuous_(enable|disable)\
         |rte_eth_allmulticast_enable|rte_eth_macaddr_get|rte_eth_link_get_nowait|rte_eth_stats_get\
         |rte_eth_xstats_get(_names)?|rte_pktmbuf_(pool_create_by_ops|free_bulk)|rte_mempool_(avail_count|obj_iter)";
-    const CONSTANTS: &str = "RTE_MAX_(LCORE|ETHPORTS)|RTE_PKTMBUF_HEADROOM|RTE_ETH_NAME_MAX_LEN\
+    const CONSTANTS: &str = "RTE_MAX_(LCORE|ETHPORTS)|RTE_PKTMBUF_HEADROOM|RTE_ETH_NAME_MAX_LEN|RTE_ETH_RETA_GROUP_SIZE\
         |RTE_ETH_LINK_(UP|FULL_DUPLEX)|RTE_ETHER_(HDR_LEN|CRC_LEN|MTU)|SOCKET_ID_ANY|LCORE_ID_ANY|DPDK_.*";
     const OPAQUE: &str = "rte_mempool|rte_device|rte_mbuf_ext_shared_info|rte_mbuf__bindgen_ty_.*|rte_eth_conf__bindgen_ty_2\
         |rte_eth_vmdq_.*|rte_eth_dcb_.*|rte_eth_rxseg.*|rte_eth_switch_info|rte_eth_intr_conf";

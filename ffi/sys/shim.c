@@ -37,7 +37,8 @@ uint16_t shim_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **in, uint
 	return rte_eth_tx_burst(port, queue, in, n);
 }
 
-int shim_steer_spi(uint16_t port, int v6, int udp, uint32_t value, uint32_t mask, uint16_t queue)
+struct rte_flow *shim_steer_spi(uint16_t port, int v6, int udp, uint32_t value, uint32_t mask,
+				uint16_t queue)
 {
 	const struct rte_flow_attr ingress = { .ingress = 1 };
 	const struct rte_flow_item_udp to_4500 = { .hdr.dst_port = RTE_BE16(4500) };
@@ -52,7 +53,6 @@ int shim_steer_spi(uint16_t port, int v6, int udp, uint32_t value, uint32_t mask
 	struct rte_flow_item pattern[5] = { { .type = RTE_FLOW_ITEM_TYPE_ETH } };
 	struct rte_flow_item *item = &pattern[1];
 	struct rte_flow_error error = { 0 };
-	int refused;
 
 	*item++ = (struct rte_flow_item){
 		.type = v6 ? RTE_FLOW_ITEM_TYPE_IPV6 : RTE_FLOW_ITEM_TYPE_IPV4,
@@ -65,10 +65,16 @@ int shim_steer_spi(uint16_t port, int v6, int udp, uint32_t value, uint32_t mask
 		.type = RTE_FLOW_ITEM_TYPE_ESP, .spec = &spi, .mask = &bits,
 	};
 	*item = (struct rte_flow_item){ .type = RTE_FLOW_ITEM_TYPE_END };
-	refused = rte_flow_validate(port, &ingress, pattern, actions, &error);
-	if (refused != 0)
-		return refused;
-	return rte_flow_create(port, &ingress, pattern, actions, &error) != NULL ? 0 : -rte_errno;
+	if (rte_flow_validate(port, &ingress, pattern, actions, &error) != 0)
+		return NULL;
+	return rte_flow_create(port, &ingress, pattern, actions, &error);
+}
+
+int shim_steer_no_more(uint16_t port, struct rte_flow *rule)
+{
+	struct rte_flow_error error = { 0 };
+
+	return rte_flow_destroy(port, rule, &error);
 }
 
 unsigned int shim_compiled_release(void) { return RTE_VER_YEAR * 100 + RTE_VER_MONTH; }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct rte_flow;
 struct rte_mbuf;
 struct rte_mempool;
 
@@ -24,8 +25,12 @@ uint16_t shim_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **out, uin
 uint16_t shim_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **in, uint16_t n);
 
 /* ESP packets whose SPI under `mask` is `value`, over IPv4 or IPv6, in UDP to port
- * 4500 or not, to one receive queue. 0, or a negative errno when the driver refuses. */
-int shim_steer_spi(uint16_t port, int v6, int udp, uint32_t value, uint32_t mask, uint16_t queue);
+ * 4500 or not, to one receive queue. The rule, or NULL and rte_errno when the driver
+ * refuses. */
+struct rte_flow *shim_steer_spi(uint16_t port, int v6, int udp, uint32_t value, uint32_t mask,
+				uint16_t queue);
+/* Ends a rule. 0, or a negative errno; the rule then stays. */
+int shim_steer_no_more(uint16_t port, struct rte_flow *rule);
 
 /* The DPDK release this file was compiled against: year * 100 + month. */
 unsigned int shim_compiled_release(void);

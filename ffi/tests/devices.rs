@@ -227,6 +227,47 @@ fn spis_a_driver_does_not_steer_are_told() {
     assert!(pool.is_full());
 }
 
+/// The table of a running device: all queues in turn from the start, one less while told so, and then as before.
+#[test]
+fn a_queue_is_taken_out_of_the_redirection_table_and_put_back() {
+    let pool = pool("table", 512, 2048);
+    let device = harness().eal.probe(&Vdev::silent("table").unwrap()).unwrap();
+    let mut up = set_up(device, 3, pool, None);
+    assert!(up.port.fallbacks().is_empty(), "{:?}", up.port.fallbacks());
+    assert_eq!(up.port.redirectable(), 3);
+    let start = up.port.redirection().unwrap();
+    assert_eq!(start, (0..128).map(|place| place % 3).collect::<Vec<u16>>());
+
+    up.port.spread(&[0, 2]).unwrap();
+    let without = up.port.redirection().unwrap();
+    assert!(!without.contains(&1));
+    let moved = start.iter().zip(&without).filter(|(before, after)| before != after).count();
+    assert_eq!(moved, start.iter().filter(|queue| **queue == 1).count(), "no other place has changed");
+
+    for wrong in [&[][..], &[0, 3]] {
+        let error = up.port.spread(wrong).unwrap_err();
+        assert!(matches!(error, port::RedirectError::Queues { have: 3, .. }), "{error}");
+    }
+    assert_eq!(up.port.redirection().unwrap(), without, "a refusal changes nothing");
+    up.port.spread(&[0, 1, 2]).unwrap();
+    assert_eq!(up.port.redirection().unwrap(), start);
+    drop(up);
+    assert!(pool.is_full());
+}
+
+/// A device that spreads nothing is not asked, and says so.
+#[test]
+fn a_device_without_a_redirection_table_refuses_by_name() {
+    let pool = pool("fixed", 512, 2048);
+    let device = harness().eal.probe(&Vdev::ring("fixed").unwrap()).unwrap();
+    let mut up = set_up(device, 2, pool, None);
+    assert_eq!(up.port.redirectable(), 0);
+    let error = up.port.spread(&[0]).unwrap_err();
+    assert!(matches!(error, port::RedirectError::Fixed { .. }), "{error}");
+    drop(up);
+    assert!(pool.is_full());
+}
+
 #[test]
 fn a_device_has_one_owner_and_its_name_is_free_when_it_is_gone() {
     let eal = harness().eal;

@@ -8,7 +8,8 @@
 # tunnel loses nothing and keeps its SAs, and nothing leaks. Then the worker polls again.
 #
 # A's devices have one queue each, the first worker's, so that what is lost is the second
-# worker's doing alone. They are none that ravelind cages, so the scenario does.
+# worker's doing alone. They are none that ravelind cages, so the scenario does. One more has two
+# queues and a redirection table: it receives nothing, but is told what a card would be told.
 . "$(dirname "$0")/../lib/scenario.sh"
 
 STILL=10 # seconds
@@ -41,6 +42,7 @@ owned() { [[ $(owner "$1") == "$2" ]]; }
 spis() { rv a --json show sa | jq -c --arg t "$1" '[.sas[] | select(.tunnel == $t) | .spi] | sort'; }
 polls() { rv a --json show workers | jq -e --argjson w "$1" --argjson is "$2" '.workers[] | select(.id == $w) | .alive == $is' > /dev/null; }
 event() { rv a --json events | jq -e --arg w "$1" '[.events[] | select(.what == $w)] | length > 0' > /dev/null; }
+told() { rv a --json events | jq -e --arg t "$1" '[.events[] | select(.what == "port-spread" and .text == $t)] | length == 1' > /dev/null; }
 healthy() { rv a doctor > /dev/null; }
 explained() { rv a explain "$1" > /dev/null; }
 some_lost() { jq -e '.lost > 0 and .lost < .sent / 2 and .duplicates == 0' "$1" > /dev/null; }
@@ -64,6 +66,7 @@ configure_ravelin a b psk aes128 2
 configure_ravelin b a psk aes128 1
 sed -i 's/"af_packet:\(.*\)", add/"vdev:net_af_packet,iface=\1", add/; s|"10.1.0.1/24"|&, "10.21.0.1/24"|' "$WORK/a.toml"
 sed -i 's|"10.2.0.1/24"|&, "10.22.0.1/24"|' "$WORK/b.toml"
+printf '\n[port.spare]\ndevice = "vdev:net_null,no-rx=1"\n' >> "$WORK/a.toml"
 more a b 1 2 >> "$WORK/a.toml"; more b a 2 1 >> "$WORK/b.toml"
 start_ravelind "$GWA" a
 start_ravelind "$GWB" b
@@ -92,6 +95,7 @@ BEGAN=$(date +%s.%N)
 stand_still 1 "$STILL" > /dev/null
 soon 5 "it is known" event worker-stalled
 hold "within a second: $(after worker-stalled) ms" test "$(after worker-stalled)" -le 1000
+soon 2 "the device with a table leaves its queue out" told "port spare: uses queues 0; nobody polls 1"
 soon 5 "$moves has arrived on the other worker" event tunnel-arrived
 say "    after $(after tunnel-arrived) ms"
 hold "it has new SAs there" owned "$moves" 0
@@ -105,6 +109,7 @@ hold "the worker still stands still" polls 1 false
 say "the worker polls again"
 soon $((STILL + 10)) "it is known" polls 1 true
 hold "by an event" event worker-alive
+soon 2 "the queue is used again" told "port spare: uses all its queues"
 hold "nothing has moved back" owned "$moves" 0
 hold "$moves carries" pings "$HA" "$right" -I "$left"
 traffic_stop

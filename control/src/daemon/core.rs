@@ -238,6 +238,7 @@ impl<P: Pool> Core<P> {
         }
         self.notice_ended(now);
         self.look_at_devices();
+        self.choose_queues();
         for path in self.workers.age_paths(now) {
             self.path_changed(&path, "path-widened");
         }

@@ -1,9 +1,10 @@
-//! What devices say of themselves, asked once a second: a driver may take its time, so no worker asks. And
-//! the link of a port, shown on the twins of its interfaces, so that routing daemons notice its loss.
+//! What devices say of themselves, asked once a second, and what they are told: a driver may take its time, so no
+//! worker asks. And the link of a port, shown on the twins of its interfaces, so that routing daemons notice its loss.
 
 use ravelin_dataplane::io::Pool;
 
 use super::core::Core;
+use super::spread::Spread;
 use crate::config::plan::{Device, InstanceId, Plan};
 use crate::instance::{Change, Request};
 
@@ -26,6 +27,15 @@ pub struct Seen {
 pub trait Devices {
     /// Looks at the device of a port; nothing when it does not answer.
     fn look(&mut self, port: usize) -> Seen;
+
+    /// The receive queues among which a port can be told to choose, from 0 on; none where there is no choice.
+    fn queues(&self, port: usize) -> u16;
+
+    /// Has a port put what it receives into these queues only.
+    ///
+    /// # Errors
+    /// The driver's words, and what to do; to be told again.
+    fn spread(&mut self, port: usize, queues: &[u16]) -> Result<(), String>;
 }
 
 /// No devices: ports in memory.
@@ -36,15 +46,25 @@ impl Devices for None {
     fn look(&mut self, _: usize) -> Seen {
         Seen::default()
     }
+
+    fn queues(&self, _: usize) -> u16 {
+        0
+    }
+
+    fn spread(&mut self, _: usize, _: &[u16]) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// What is known of a port besides its traffic.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct State {
     /// The last look.
     pub seen: Seen,
     /// It has no link, and its twins no carrier.
     pub down: bool,
+    /// The queues it uses.
+    pub spread: Spread,
 }
 
 /// The ports whose link is that of a kernel's device, as its instance tells: packet sockets know nothing of

@@ -97,6 +97,16 @@ pub fn ports(ports: &[Port]) -> Vec<Finding> {
     ports.iter().flat_map(of).collect()
 }
 
+/// A port that does not use the queues of workers that poll, and no other.
+pub fn spread(port: &str, refused: &str) -> Finding {
+    Finding {
+        severity: "error".into(),
+        subject: format!("port {port} spreads over other queues than it was told"),
+        seen: refused.to_owned(),
+        fix: "it is told again every second, which does no harm; if it stays so, look at the card (RAVELIN_LOG=debug has DPDK's words) and restart ravelind".into(),
+    }
+}
+
 /// Findings from the counters.
 pub fn findings(counters: &[Counter]) -> Vec<Finding> {
     let value =

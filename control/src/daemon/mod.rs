@@ -1,7 +1,7 @@
 //! The daemon: start and stop in order (`start`, `ports`, `layout`), the control loop (`core`, `wants`,
-//! `answers`), instances out of service (`service`, `outage`), workers that stand still (`pulse`, `stall`),
-//! devices (`devices`), other configurations while running (`reload`, `apply`), what operators read (`view`,
-//! `desk`), and the threads that do its slow work (`helpers`).
+//! `answers`), instances out of service (`service`, `outage`), workers that stand still (`pulse`, `stall`,
+//! `spread`), devices (`devices`), other configurations while running (`reload`, `apply`), what operators read
+//! (`view`, `desk`), and the threads that do its slow work (`helpers`).
 
 mod answers;
 mod apply;
@@ -19,6 +19,7 @@ pub mod pulse;
 pub mod reload;
 mod retries;
 pub mod service;
+pub mod spread;
 pub mod stall;
 #[cfg(feature = "dpdk")]
 pub mod start;

@@ -119,6 +119,15 @@ impl Devices for Handles {
             tx_errors: counters.tx_errors,
         }
     }
+
+    fn queues(&self, port: usize) -> u16 {
+        self.0.get(port).map_or(0, Port::redirectable)
+    }
+
+    fn spread(&mut self, port: usize, queues: &[u16]) -> Result<(), String> {
+        let Some(port) = self.0.get_mut(port) else { return Ok(()) };
+        port.spread(queues).map_err(|error| error.to_string())
+    }
 }
 
 /// Starts EAL and sets up every port of the plan.
@@ -213,8 +222,8 @@ fn attach_port(plan: &Plan, index: usize, eal: Eal, buffers: Buffers) -> Result<
     })
 }
 
-/// The SPIs of a worker, which has shard `n + 1` and queue `n` from the start. Where shards move later, the
-/// handoff ring brings packets after them.
+/// The SPIs of a worker, which has shard `n + 1` and queue `n` from the start. While it stands still, the rule gives
+/// way with its queue.
 fn spis_of(worker: u8) -> Option<SpiRule> {
     let shard = Shard::new(worker + 1)?;
     Some(SpiRule { value: Spi::first_of(shard), mask: Spi::SHARD_MASK, queue: u16::from(worker) })

@@ -1,5 +1,5 @@
-//! What follows when a worker stands still (DP-01; docs/design.md "Stalls"): its tunnels go to the others and
-//! their CHILD SAs are replaced, on the IKE SA they have: that one is the loop's and in order, so a rekey
+//! What follows when a worker stands still (DP-01; docs/design.md "Stalls"): devices leave out its queues
+//! ([`super::spread`]), its tunnels go to the others and their CHILD SAs are replaced, on the IKE SA they have: that one is the loop's and in order, so a rekey
 //! (RFC 7296 §1.3.3) gives new keys and SPIs, and its Delete of the old SAs tells the peer. A tunnel that does
 //! not get new SAs that way, in time, is closed and called anew. Where nobody can take a tunnel it is down, and
 //! says why, until its worker polls again. Nothing moves back.
@@ -85,6 +85,7 @@ impl<P: Pool> Core<P> {
         }
         let pulse = &self.pulse;
         self.workers.set_still(|worker| pulse.silence(worker, now.0).is_some());
+        self.choose_queues();
         if self.workers.can_relieve() {
             self.relieve(now);
         }

@@ -70,6 +70,7 @@ impl<P: Pool> Core<P> {
         findings.extend(self.service.faults().map(super::doctor::outage));
         let ports = self.port_rows();
         findings.extend(super::doctor::ports(&ports));
+        findings.extend(self.spread_findings());
         findings.extend(self.worker_findings());
         findings.extend(super::doctor::findings(&counters));
         let view = View {
@@ -109,7 +110,7 @@ impl<P: Pool> Core<P> {
                 queues: self.plan.workers.cores.len() as u16,
                 ..Port::default()
             };
-            let state = self.ports.get(index).copied().unwrap_or_default();
+            let state = self.ports.get(index).cloned().unwrap_or_default();
             row.link_up = !state.down;
             row.rx_missed = state.seen.rx_missed;
             row.rx_no_buffer = state.seen.rx_no_buffer;
@@ -283,6 +284,12 @@ impl<P: Pool> Core<P> {
             row("in", installed.spi_in.0, received.0, received.1),
             row("out", installed.spi_out.0, sent.0, sent.1),
         ]
+    }
+
+    /// Findings about ports that use other queues than they should.
+    fn spread_findings(&self) -> impl Iterator<Item = Finding> {
+        let ports = self.plan.ports.iter().zip(&self.ports);
+        ports.filter_map(|(port, state)| Some(super::doctor::spread(&port.name, state.spread.refused()?)))
     }
 
     /// Findings about workers.

@@ -6,11 +6,12 @@
 use std::ffi::{CStr, CString, c_char};
 use std::sync::Arc;
 
-use super::fallback::Fallback;
+use super::fallback::{Fallback, Unredirected};
 use super::info::Info;
 use super::plan::Plan;
-use super::running::{Claim, Port, Running, promiscuous, table};
-use super::steer::{Form, SpiRule};
+use super::redirection;
+use super::running::{Claim, Port, Running, Uses, promiscuous, table};
+use super::steer::{Form, Steered};
 use crate::eal::Eal;
 use crate::error::Errno;
 use crate::log;
@@ -225,14 +226,15 @@ impl Device {
         self.step("starting", unsafe { dpdk_sys::rte_eth_dev_start(self.claim.id) })?;
         let mut fallbacks = plan.fallbacks.clone();
         self.modes(plan, &mut fallbacks);
-        self.steer(plan, &mut fallbacks);
+        let redirects = plan.redirects && self.redirect(plan, &mut fallbacks);
+        let steered = self.steer(plan, &mut fallbacks);
         let (rx, tx) = (plan.rx_queues, plan.tx_queues);
         let running = Arc::new(Running::new(self.claim));
         let share = || Arc::clone(&running);
         Ok(SetUp {
             rx: (0..rx).map(|queue| RxQueue::new(share(), queue, plan.cut_at, jumbo)).collect(),
             tx: (0..tx).map(|queue| TxQueue::new(share(), queue)).collect(),
-            port: Port::new(running, fallbacks),
+            port: Port::new(running, Uses { rx_queues: rx, redirects, steered }, fallbacks),
         })
     }
 
@@ -306,23 +308,25 @@ impl Device {
         }
     }
 
+    /// Writes the redirection table that the port is to come back to; says whether the driver takes it. Before the
+    /// rules: whatever a driver does for a table, they come after it.
+    fn redirect(&self, plan: &Plan, fallbacks: &mut Vec<Fallback>) -> bool {
+        let all: Vec<u16> = (0..plan.rx_queues).collect();
+        let Err((_, reason)) = redirection::write(self.claim.id, plan.rx_queues, &all) else { return true };
+        fallbacks.push(Fallback::Redirection { why: Unredirected::Refused(reason) });
+        false
+    }
+
     /// Asks for the flow rules; a form of which the driver refuses one is left to RSS and handoff.
-    fn steer(&self, plan: &Plan, fallbacks: &mut Vec<Fallback>) {
-        let is_refused = |form: &Form| !plan.spis.iter().all(|rule| self.steer_one(*form, *rule).is_ok());
+    fn steer(&self, plan: &Plan, fallbacks: &mut Vec<Fallback>) -> Vec<Steered> {
+        let mut steered = Vec::new();
+        let mut take = |form, rule| Steered::new(self.claim.id, form, rule).map(|rule| steered.push(rule));
+        let is_refused = |form: &Form| !plan.spis.iter().all(|rule| take(*form, *rule).is_ok());
         let missing: Vec<Form> = Form::ALL.into_iter().filter(is_refused).collect();
         if !missing.is_empty() {
             fallbacks.push(Fallback::SpiFlow { missing });
         }
-    }
-
-    fn steer_one(&self, form: Form, rule: SpiRule) -> Result<(), Errno> {
-        let (v6, udp) = (form.v6().into(), form.udp().into());
-        // SAFETY: takes numbers; the port is configured and started. The driver removes its rules when the
-        // device is closed (`rte_eth_dev_close`).
-        Errno::check(unsafe {
-            dpdk_sys::shim_steer_spi(self.claim.id, v6, udp, rule.value, rule.mask, rule.queue)
-        })
-        .map(|_| ())
+        steered
     }
 
     /// The device's node as DPDK passes it, `SOCKET_ID_ANY` as unsigned included.

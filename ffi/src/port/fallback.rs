@@ -2,6 +2,7 @@
 //! `doctor`, and reasons for refusing it.
 
 use super::steer::Form;
+use crate::error::Errno;
 
 /// Something a device lacks, and what is done instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,11 @@ pub enum Fallback {
     RssTypes {
         /// `RTE_ETH_RSS_*` that are missing.
         missing: u64,
+    },
+    /// A queue cannot be taken out of what RSS spreads over while the device runs.
+    Redirection {
+        /// Why.
+        why: Unredirected,
     },
     /// ESP packets that cannot be steered by their SPI.
     SpiFlow {
@@ -61,6 +67,24 @@ pub enum Fallback {
     Multicast,
 }
 
+/// Why a redirection table stays as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unredirected {
+    /// There is none.
+    NoTable,
+    /// The driver refused it.
+    Refused(Errno),
+}
+
+impl std::fmt::Display for Unredirected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Unredirected::NoTable => f.write_str("the device has no redirection table"),
+            Unredirected::Refused(reason) => write!(f, "the driver refused a redirection table ({reason})"),
+        }
+    }
+}
+
 impl Fallback {
     /// Its name in `doctor`, logs and the manual.
     pub fn name(&self) -> &'static str {
@@ -69,6 +93,7 @@ impl Fallback {
             Fallback::TxQueues { .. } => "fewer-tx-queues",
             Fallback::Rss => "no-rss",
             Fallback::RssTypes { .. } => "rss-types",
+            Fallback::Redirection { .. } => "no-redirection",
             Fallback::SpiFlow { .. } => "no-spi-flow",
             Fallback::RxDescriptors { .. } => "rx-ring-size",
             Fallback::TxDescriptors { .. } => "tx-ring-size",
@@ -96,6 +121,11 @@ impl Fallback {
             }
             Fallback::RssTypes { missing } => {
                 format!("packet types {missing:#x} are hashed by address only or arrive on one queue")
+            }
+            Fallback::Redirection { why } => {
+                format!(
+                    "{why}: the queue of a worker that stands still gets packets all the same, and loses what it does not hold"
+                )
             }
             Fallback::SpiFlow { missing } => {
                 let forms: Vec<_> = missing.iter().map(|form| form.name()).collect();

@@ -39,6 +39,8 @@ pub struct Info {
     pub max_mtu: u16,
     /// Longest frame it can receive, CRC included; `u32::MAX` when unlimited.
     pub max_rx_frame: u32,
+    /// Places of the RSS redirection table, 0 without one.
+    pub reta_places: u16,
     /// Octets of the RSS key, 0 without RSS.
     pub rss_key_octets: u8,
     /// Packet types RSS can hash (`RTE_ETH_RSS_*`), 0 without RSS.
@@ -70,6 +72,7 @@ impl Info {
             min_mtu: raw.min_mtu,
             max_mtu: raw.max_mtu,
             max_rx_frame: raw.max_rx_pktlen,
+            reta_places: raw.reta_size,
             rss_key_octets: raw.hash_key_size,
             rss_types: raw.flow_type_rss_offloads,
             rx_offloads: raw.rx_offload_capa,

@@ -18,14 +18,16 @@ mod device;
 mod fallback;
 mod info;
 pub mod plan;
+mod redirection;
 mod running;
 mod steer;
 mod xstats;
 
 pub use device::{Device, Error, SetUp};
-pub use fallback::{Fallback, Refusal};
+pub use fallback::{Fallback, Refusal, Unredirected};
 pub use info::{Descriptors, Info};
 pub use plan::{Plan, Rss, Wish, plan};
+pub use redirection::RedirectError;
 pub(crate) use running::Running;
 pub use running::{Counters, Link, Port};
 pub use steer::{Form, SpiRule};

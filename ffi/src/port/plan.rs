@@ -5,6 +5,7 @@
 
 use super::fallback::{Fallback, Refusal};
 use super::info::Info;
+use super::redirection;
 use super::steer::{self, SpiRule};
 
 /// What the gateway wants of a port.
@@ -39,6 +40,8 @@ pub struct Plan {
     pub mtu: u16,
     /// RSS key and packet types, `None` with one queue or without RSS.
     pub rss: Option<Rss>,
+    /// The redirection table of RSS is written, at set-up and while the port runs.
+    pub redirects: bool,
     /// Receive offloads to enable.
     pub rx_offloads: u64,
     /// Transmit offloads to enable.
@@ -91,6 +94,7 @@ pub fn plan(info: &Info, wish: &Wish, room: u16) -> Result<Plan, Refusal> {
     let mtu = mtu(info, wish, &mut fallbacks)?;
     let rx_offloads = scatter(info, wish, room, &mut fallbacks)?;
     let rss = rss(info, rx_queues, &mut fallbacks);
+    let redirects = rss.is_some() && redirection::is_changeable(info, &mut fallbacks);
     let spis = steer::rules(info, &wish.spis, rx_queues, &mut fallbacks);
     Ok(Plan {
         rx_queues,
@@ -99,6 +103,7 @@ pub fn plan(info: &Info, wish: &Wish, room: u16) -> Result<Plan, Refusal> {
         tx_descriptors,
         mtu,
         rss,
+        redirects,
         rx_offloads,
         tx_offloads: 0,
         promiscuous: wish.promiscuous,
@@ -208,6 +213,7 @@ fn symmetric_key(octets: u8) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fallback::Unredirected;
     use super::super::info::Descriptors;
     use super::*;
     use crate::vdev::{AfPacket, Vdev};
@@ -226,6 +232,7 @@ mod tests {
             min_mtu: 68,
             max_mtu: 9702,
             max_rx_frame: 9728,
+            reta_places: 512,
             rss_key_octets: 52,
             rss_types: u64::MAX,
             rx_offloads: dpdk_sys::DPDK_RX_SCATTER,
@@ -239,6 +246,7 @@ mod tests {
         Info {
             max_rx_queues: 1,
             max_tx_queues: 1,
+            reta_places: 0,
             rss_key_octets: 0,
             rss_types: 0,
             rx_offloads: 0,
@@ -285,7 +293,23 @@ mod tests {
         assert_eq!((plan.rx_queues, plan.tx_queues, plan.mtu, plan.rx_offloads), (2, 2, 1500, 0));
         let rss = plan.rss.unwrap();
         assert_eq!((rss.key.len(), rss.types), (52, RSS_TYPES));
-        assert_eq!(plan.spis, wish().spis);
+        assert_eq!((plan.spis, plan.redirects), (wish().spis, true));
+    }
+
+    /// Where RSS spreads and no queue can be taken out of it, that is named; where nothing spreads, or the kernel
+    /// does, there is nothing to be taken out.
+    #[test]
+    fn a_table_that_cannot_be_changed_is_named() {
+        let planned = |info: &Info| {
+            let plan = plan(info, &wish(), 2048).unwrap();
+            (plan.redirects, plan.fallbacks)
+        };
+        let fixed = vec![Fallback::Redirection { why: Unredirected::NoTable }];
+        assert_eq!(planned(&Info { reta_places: 0, ..card() }), (false, fixed));
+        for info in [paravirtual(), packet_socket(1500), Info { rss_types: 0, ..card() }] {
+            let (redirects, fallbacks) = planned(&info);
+            assert!(!redirects && !fallbacks.iter().any(|fallback| fallback.name() == "no-redirection"));
+        }
     }
 
     /// A rule for each queue there is, none where there is only one, none that the kernel's rings would not

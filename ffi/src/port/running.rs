@@ -3,9 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::fallback::Fallback;
+use super::redirection::{self, RedirectError};
+use super::steer::Steered;
 use super::xstats;
 use crate::error::Errno;
-use crate::vdev;
+use crate::{log, vdev};
 
 /// A started device. Shared by [`Port`] and the queue halves; the last one to go stops it.
 #[derive(Debug)]
@@ -82,7 +84,19 @@ fn remove(name: &str) {
 pub struct Port {
     running: Arc<Running>,
     mac: [u8; 6],
+    uses: Uses,
     fallbacks: Vec<Fallback>,
+}
+
+/// What brings packets to the queues of a device.
+#[derive(Debug)]
+pub(super) struct Uses {
+    /// Receive queues there are.
+    pub(super) rx_queues: u16,
+    /// Its redirection table can be written.
+    pub(super) redirects: bool,
+    /// Flow rules it has taken.
+    pub(super) steered: Vec<Steered>,
 }
 
 /// State of the link.
@@ -118,11 +132,11 @@ pub struct Counters {
 }
 
 impl Port {
-    pub(crate) fn new(running: Arc<Running>, fallbacks: Vec<Fallback>) -> Self {
+    pub(super) fn new(running: Arc<Running>, uses: Uses, fallbacks: Vec<Fallback>) -> Self {
         let mut mac = dpdk_sys::rte_ether_addr::default();
         // SAFETY: writes six octets; cannot fail on a port that exists.
         unsafe { dpdk_sys::rte_eth_macaddr_get(running.id(), &raw mut mac) };
-        Port { running, mac: mac.addr_bytes, fallbacks }
+        Port { running, mac: mac.addr_bytes, uses, fallbacks }
     }
 
     /// DPDK's number.
@@ -143,6 +157,67 @@ impl Port {
     /// What it lacks, for `doctor`.
     pub fn fallbacks(&self) -> &[Fallback] {
         &self.fallbacks
+    }
+
+    /// The receive queues among which [`Self::spread`] can choose, from 0; none where the device has one, or is not
+    /// to be told ([`Fallback::Redirection`], or the kernel chooses).
+    pub fn redirectable(&self) -> u16 {
+        if self.uses.redirects { self.uses.rx_queues } else { 0 }
+    }
+
+    /// Has the device put what it receives into these queues only: through its redirection table, and by SPI rules
+    /// that give way while their queue is not among them. The table of all its queues is the one of its start.
+    /// Packets that lie in a queue stay there.
+    ///
+    /// # Errors
+    /// [`RedirectError`]; to be told again.
+    pub fn spread(&mut self, queues: &[u16]) -> Result<(), RedirectError> {
+        let (id, device, have) = (self.id(), self.name().to_owned(), self.uses.rx_queues);
+        if !self.uses.redirects {
+            return Err(RedirectError::Fixed { device });
+        }
+        let queues_of = || queues.to_vec();
+        if queues.is_empty() || queues.iter().any(|queue| *queue >= have) {
+            return Err(RedirectError::Queues { device, queues: queues_of(), have });
+        }
+        log::forget();
+        let refused = |(places, reason)| RedirectError::Table {
+            device,
+            places,
+            queues: queues_of(),
+            reason,
+            said: log::take_recent(),
+        };
+        redirection::write(id, have, queues).map_err(refused)?;
+        self.steer(queues)
+    }
+
+    /// Has the rules to these queues followed, and no other.
+    fn steer(&mut self, queues: &[u16]) -> Result<(), RedirectError> {
+        let (id, device) = (self.id(), self.name().to_owned());
+        for steered in &mut self.uses.steered {
+            let (rule, form) = (steered.rule, steered.form);
+            let add = queues.contains(&rule.queue);
+            steered.follow(id, add).map_err(|reason| RedirectError::Rule {
+                device: device.clone(),
+                add,
+                form,
+                value: rule.value,
+                mask: rule.mask,
+                queue: rule.queue,
+                reason,
+                said: log::take_recent(),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The redirection table as the driver has it: a queue for each place.
+    ///
+    /// # Errors
+    /// What the driver answered.
+    pub fn redirection(&mut self) -> Result<Vec<u16>, Errno> {
+        redirection::read(self.id())
     }
 
     /// The link, without waiting for negotiation.

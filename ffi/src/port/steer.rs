@@ -1,10 +1,14 @@
-//! ESP packets to queues by their SPI (`rte_flow`): which rules a port is to have.
+//! ESP packets to queues by their SPI (`rte_flow`): which rules a port is to have, and those it has.
 //!
 //! A rule is a masked SPI and a queue; a card gets it once for each [`Form`] of packet. What a card can do it
-//! tells only when it is asked for each rule, so the plan says what to ask, and set-up what was refused.
+//! tells only when it is asked for each rule, so the plan says what to ask, and set-up what was refused. A rule
+//! gives way while its queue is not used ([`super::redirection`]), and comes back with it.
+
+use std::ptr::NonNull;
 
 use super::fallback::Fallback;
 use super::info::Info;
+use crate::error::Errno;
 
 /// ESP packets whose SPI has these bits arrive on this queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,11 +48,11 @@ impl Form {
         }
     }
 
-    pub(super) const fn v6(self) -> bool {
+    const fn v6(self) -> bool {
         matches!(self, Form::Ipv6 | Form::Ipv6Udp)
     }
 
-    pub(super) const fn udp(self) -> bool {
+    const fn udp(self) -> bool {
         matches!(self, Form::Ipv4Udp | Form::Ipv6Udp)
     }
 }
@@ -69,4 +73,54 @@ pub(super) fn rules(
         return Vec::new();
     }
     wished.iter().copied().filter(|rule| rule.queue < rx_queues).collect()
+}
+
+/// A rule that a device has taken. While it gives way, the device knows nothing of it.
+#[derive(Debug)]
+pub(super) struct Steered {
+    /// What it catches, and where that goes.
+    pub(super) rule: SpiRule,
+    /// Over what.
+    pub(super) form: Form,
+    flow: Option<Flow>,
+}
+
+/// A rule as the driver knows it.
+#[derive(Debug)]
+struct Flow(NonNull<dpdk_sys::rte_flow>);
+
+// SAFETY: only ever given back to DPDK, which ties a rule to its port and to no thread.
+unsafe impl Send for Flow {}
+
+impl Steered {
+    /// Asks device `port`, which is started, for a rule. It removes its rules when it is closed.
+    pub(super) fn new(port: u16, form: Form, rule: SpiRule) -> Result<Self, Errno> {
+        Ok(Self { rule, form, flow: Some(add(port, form, rule)?) })
+    }
+
+    /// Has the device follow the rule, or not.
+    pub(super) fn follow(&mut self, port: u16, follows: bool) -> Result<(), Errno> {
+        match (&self.flow, follows) {
+            (None, true) => self.flow = Some(add(port, self.form, self.rule)?),
+            (Some(flow), false) => {
+                remove(port, flow)?;
+                self.flow = None;
+            }
+            (None, false) | (Some(_), true) => {}
+        }
+        Ok(())
+    }
+}
+
+fn add(port: u16, form: Form, rule: SpiRule) -> Result<Flow, Errno> {
+    let (v6, udp) = (form.v6().into(), form.udp().into());
+    // SAFETY: takes numbers; the port is started.
+    let flow = unsafe { dpdk_sys::shim_steer_spi(port, v6, udp, rule.value, rule.mask, rule.queue) };
+    NonNull::new(flow).map(Flow).ok_or_else(Errno::last)
+}
+
+fn remove(port: u16, flow: &Flow) -> Result<(), Errno> {
+    // SAFETY: the rule is this port's and was not removed before: whoever removes one forgets it, and the port is
+    // neither stopped nor closed while its owner lives.
+    Errno::check(unsafe { dpdk_sys::shim_steer_no_more(port, flow.0.as_ptr()) }).map(|_| ())
 }

@@ -495,6 +495,7 @@ pub const RTE_PKTMBUF_HEADROOM: u32 = 128;
 pub const LCORE_ID_ANY: u32 = 4294967295;
 pub const RTE_ETH_LINK_FULL_DUPLEX: u32 = 1;
 pub const RTE_ETH_LINK_UP: u32 = 1;
+pub const RTE_ETH_RETA_GROUP_SIZE: u32 = 64;
 pub const SOCKET_ID_ANY: i32 = -1;
 pub const RTE_ETHER_CRC_LEN: u32 = 4;
 pub const RTE_ETHER_HDR_LEN: u32 = 14;
@@ -801,6 +802,30 @@ const _: () = {
         [::core::mem::offset_of!(rte_eth_rss_conf, rss_hf) - 16usize];
 };
 impl Default for rte_eth_rss_conf {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub struct rte_eth_rss_reta_entry64 {
+    pub mask: u64,
+    pub reta: [u16; 64usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of rte_eth_rss_reta_entry64"][::core::mem::size_of::<rte_eth_rss_reta_entry64>() - 136usize];
+    ["Alignment of rte_eth_rss_reta_entry64"][::core::mem::align_of::<rte_eth_rss_reta_entry64>() - 8usize];
+    ["Offset of field: rte_eth_rss_reta_entry64::mask"]
+        [::core::mem::offset_of!(rte_eth_rss_reta_entry64, mask) - 0usize];
+    ["Offset of field: rte_eth_rss_reta_entry64::reta"]
+        [::core::mem::offset_of!(rte_eth_rss_reta_entry64, reta) - 8usize];
+};
+impl Default for rte_eth_rss_reta_entry64 {
     fn default() -> Self {
         let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
         unsafe {
@@ -1536,6 +1561,11 @@ const _: () = {
         [::core::mem::offset_of!(rte_ether_addr, addr_bytes) - 0usize];
 };
 #[repr(C)]
+#[derive(Debug)]
+pub struct rte_flow {
+    _unused: [u8; 0],
+}
+#[repr(C)]
 #[derive(Default, Copy, Clone)]
 pub struct rte_eth_intr_conf {
     pub _bindgen_align: [u32; 0],
@@ -1945,6 +1975,20 @@ unsafe extern "C" {
     ) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
+    pub fn rte_eth_dev_rss_reta_update(
+        port_id: u16,
+        reta_conf: *mut rte_eth_rss_reta_entry64,
+        reta_size: u16,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn rte_eth_dev_rss_reta_query(
+        port_id: u16,
+        reta_conf: *mut rte_eth_rss_reta_entry64,
+        reta_size: u16,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
     pub fn rte_eth_dev_get_port_by_name(
         name: *const ::core::ffi::c_char,
         port_id: *mut u16,
@@ -1988,7 +2032,10 @@ unsafe extern "C" {
         value: u32,
         mask: u32,
         queue: u16,
-    ) -> ::core::ffi::c_int;
+    ) -> *mut rte_flow;
+}
+unsafe extern "C" {
+    pub fn shim_steer_no_more(port: u16, rule: *mut rte_flow) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
     pub fn shim_compiled_release() -> ::core::ffi::c_uint;

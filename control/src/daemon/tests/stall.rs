@@ -1,6 +1,8 @@
 //! Two gateways, one of two workers: one of these stops polling. Its tunnels carry again on the other, which
 //! loses no packet of its own; and what cannot be moved says so.
 
+mod spread;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
