@@ -1,6 +1,7 @@
 //! The loop with real workers between two ports in memory: a host behind us sends, and what leaves on the
 //! public side is looked at. No instance thread: the kernel's words are put in by hand.
 
+mod pair;
 mod stall;
 
 use std::collections::BTreeMap;
