@@ -20,6 +20,8 @@ const IKE_PROPOSALS: [&str; 3] =
 const ESP_PROPOSALS: [&str; 2] = ["aes256gcm16", "aes128gcm16"];
 /// Packets of the anti-replay window where none is configured.
 const DEFAULT_WINDOW: u32 = 1024;
+/// IKE-13, LIM-07: children of a tunnel where no limit is configured.
+const DEFAULT_CHILDREN: u64 = 5;
 
 /// Judges all tunnels.
 pub fn tunnels(
@@ -43,7 +45,7 @@ pub(super) struct One<'j, 's, 'r> {
     pub(super) judge: &'j mut Judge<'s>,
     raw: &'r raw::File,
     pub(super) object: String,
-    at: usize,
+    pub(super) at: usize,
 }
 
 impl One<'_, '_, '_> {
@@ -68,8 +70,13 @@ impl One<'_, '_, '_> {
             Some(manual) => plan::Keying::Manual(self.manual(raw, remote, manual)?),
             None => plan::Keying::Ike(Box::new(self.ike(raw, remote)?)),
         };
-        let children = self.children(name, raw)?;
-        Some(plan::Tunnel { name: name.to_owned(), public, private, local, remote, keying, children })
+        let (range, default) = (1..=plan::CHILDREN as u64, DEFAULT_CHILDREN);
+        let child_limit =
+            self.judge.number(&self.object, "child-limit", raw.child_limit.as_ref(), range, default);
+        let child_limit = child_limit as usize;
+        let children = self.children(name, raw, child_limit)?;
+        let name = name.to_owned();
+        Some(plan::Tunnel { name, public, private, local, remote, keying, child_limit, children })
     }
 
     /// The outer address must be ours: nothing else could be answered for.
