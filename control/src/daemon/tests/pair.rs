@@ -25,26 +25,29 @@ pub(super) struct Pair {
     pub(super) peer: Bench,
     /// ESP packets of the peer, as they passed.
     pub(super) passed: Vec<Vec<u8>>,
+    /// Which of our packets the wire loses.
+    pub(super) loses: fn(&[u8]) -> bool,
 }
 
 impl Pair {
-    /// Both know their hosts in the networks 1 and 2, and each other.
+    /// Both know their hosts in the networks 1 to 6, and each other.
     pub(super) fn joined(mut us: Bench, mut peer: Bench) -> Self {
         for (bench, side, other) in [(&mut us, 2, PEER), (&mut peer, 1, OURS)] {
             let own = format!("192.0.2.{side}/24");
             bench.learn(facts("wan", &[&own], &["192.0.2.0/24"], &[other.into()], PEER_MAC));
             let (lan, link) = (format!("10.{side}.0.1/16"), format!("10.{side}.0.0/16"));
-            let hosts = [host(side, 1).into(), host(side, 2).into()];
+            let hosts: Vec<IpAddr> = (1..=6).map(|network| host(side, network).into()).collect();
             bench.learn(facts("lan", &[&lan], &[&link], &hosts, HOST_MAC));
         }
-        Self { us, peer, passed: Vec::new() }
+        Self { us, peer, passed: Vec::new(), loses: |_| false }
     }
 
     /// Both work, and the wire carries what they send, once.
     pub(super) fn exchange(&mut self) {
         self.us.settle();
         self.peer.settle();
-        for packet in self.us.left(WAN) {
+        let loses = self.loses;
+        for packet in self.us.left(WAN).into_iter().filter(|packet| !loses(packet)) {
             self.peer.arrive(WAN, &packet);
         }
         for packet in self.peer.left(WAN) {
@@ -68,9 +71,13 @@ impl Pair {
     /// A packet of a tunnel, from our host to the peer's or back; how many arrived.
     pub(super) fn carry(&mut self, tunnel: u8, outward: bool) -> usize {
         let (from, to) = if outward { (2, 1) } else { (1, 2) };
-        let packet = v4(host(from, tunnel), host(to, tunnel), 100, false);
+        self.carry_packet(&v4(host(from, tunnel), host(to, tunnel), 100, false), outward)
+    }
+
+    /// The same with this packet.
+    pub(super) fn carry_packet(&mut self, packet: &[u8], outward: bool) -> usize {
         let sender = if outward { &mut self.us } else { &mut self.peer };
-        sender.arrive(LAN, &packet);
+        sender.arrive(LAN, packet);
         self.exchange();
         let receiver = if outward { &self.peer } else { &self.us };
         receiver.left(LAN).len()
