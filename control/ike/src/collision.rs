@@ -76,6 +76,18 @@ impl<T> Rival<T> {
         }
     }
 
+    /// What its exchange made was replaced.
+    pub(crate) fn succeed(&mut self, old: T, new: T)
+    where
+        T: PartialEq,
+    {
+        if let Rival::Answered { made: Some(made), .. } = self
+            && *made == old
+        {
+            *made = new;
+        }
+    }
+
     /// What its exchange made is gone again.
     pub(crate) fn lose(&mut self, gone: T)
     where
@@ -129,9 +141,10 @@ mod tests {
         assert_eq!(rival, Rival::Answered { made: Some(7), lowest: nonce(3) });
         rival.withdraw();
         assert!(rival.is_some(), "what is made stays");
-        rival.lose(8);
-        assert!(rival.is_some(), "another SA is gone");
+        rival.succeed(7, 8);
         rival.lose(7);
+        assert!(rival.is_some(), "it has a successor");
+        rival.lose(8);
         assert_eq!(rival, Rival::None);
         let mut rival: Rival<()> = Rival::Pending { lowest: nonce(3) };
         rival.withdraw();

@@ -269,6 +269,33 @@ fn both_make_one_child_and_messages_are_lost() {
     }
 }
 
+/// ```text
+///   A  CREATE_CHILD_SA{SA, TSi, TSr}  --- late --->  B
+///   A  <---                                          CREATE_CHILD_SA{SA, TSi, TSr}, for the same child
+///   A  <---                                          CREATE_CHILD_SA{N(REKEY_SA)}, of what that made
+///   A  <---                                          the answer: it is the successor that wins or loses
+/// ```
+#[test]
+fn what_is_made_twice_may_have_been_rekeyed_before_that_is_known() {
+    for seed in 0..16 {
+        for child in [2, 3] {
+            let both = [0, 1].map(|end| settings::with_children(settings::connection(end), end, 3));
+            let mut world = harness::pair_of(seed, both);
+            call(&mut world, 0, 1);
+            world.run_for(SECOND);
+            drop_first(&mut world, 0, false, 1);
+            call(&mut world, 0, child);
+            call(&mut world, 1, child);
+            world.run_for(SECOND / 10);
+            let made = of(&world, 1, child)[0].child;
+            world.command(1, Command::RekeyChild { child: made });
+            settle(&mut world);
+            settle(&mut world);
+            assert_eq!(world.served(0), [1, child], "{seed} {child}");
+        }
+    }
+}
+
 /// Our own call goes nowhere and the peer's comes through: what else we want is asked for there, at once.
 #[test]
 fn a_child_is_asked_for_where_it_can_be_had() {

@@ -181,10 +181,10 @@ impl Turn<'_, '_> {
         }
     }
 
-    /// The peer takes back what it made while our own request for the same is unanswered.
+    /// The peer takes back what it made while our own request for the same is under way.
     fn rival_deleted(&mut self, id: ChildSaId) {
-        if let Some(Own::ChildReply(own)) = &mut self.line.own {
-            own.rival.lose(id);
+        if let Some(rival) = self.line.own.as_mut().and_then(Own::child_rival) {
+            rival.lose(id);
         }
     }
 

@@ -4,7 +4,9 @@ use super::child_deal::Aim;
 use super::ike_sa::IkeSa;
 use super::peer_followup::Awaited;
 use super::{informational, own_child, own_followup, own_ike, peer_child, peer_followup, peer_ike};
+use crate::collision::Rival;
 use crate::context::Pending;
+use crate::id::ChildSaId;
 use crate::time::Instant;
 use crate::want::Path;
 
@@ -172,6 +174,15 @@ impl Own {
         match purpose {
             own_followup::Purpose::Child(pact) => Some(*pact),
             own_followup::Purpose::Ike(_) => None,
+        }
+    }
+
+    /// What the peer made for the same as our request, until the nonces have decided.
+    pub(crate) fn child_rival(&mut self) -> Option<&mut Rival<ChildSaId>> {
+        match self {
+            Own::ChildReply(state) => Some(&mut state.rival),
+            Own::ChildSecret(state) => Some(state.pact.rival()),
+            _ => None,
         }
     }
 

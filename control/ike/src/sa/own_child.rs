@@ -106,6 +106,11 @@ impl Pact {
         self.draft.intent.aim()
     }
 
+    /// What the peer made meanwhile for the same.
+    pub(crate) fn rival(&mut self) -> &mut Rival<ChildSaId> {
+        &mut self.rival
+    }
+
     /// Whether additional key exchanges were agreed on: until they are done, the peer has made nothing.
     fn goes_on(&self) -> bool {
         !self.accepted.suite.additional.is_empty()

@@ -376,6 +376,9 @@ impl Turn<'_, '_> {
         }
         self.reply(exchange, payloads);
         self.peer_child_rival_made(Aim::of(state.config, state.rekey), state.child);
+        if let (Some(old), Some(rival)) = (state.rekey, self.line.own.as_mut().and_then(Own::child_rival)) {
+            rival.succeed(old, state.child);
+        }
         match state.rekey.and_then(|old| self.up.children.get_mut(old)) {
             Some(old) => old.state = ChildState::Replaced { by: state.child },
             None => {
