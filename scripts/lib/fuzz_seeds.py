@@ -331,9 +331,11 @@ remote-id = "C=DE, CN=peer"
 ike-policy = "fast"
 ipsec-transform = "esn"
 auto-establish = true
+child-limit = 8
+dscp = 10
 [tunnel.branch.child.voice]
-local-ts = ["10.2.0.0/24 udp/5060"]
-remote-ts = ["10.1.0.0/24 17"]
+ts-pairs = ["10.2.0.0/24 udp/5060 === 10.3.0.0/24 17", "10.2.0.0/24 udp/5061 === 10.3.0.0/25"]
+dscp = 46
 """
     manual = """[tunnel.branch.manual]
 suite = "aes128gcm16"
@@ -347,7 +349,7 @@ udp-encapsulation = true
              "any": short.replace('"192.0.2.1"', '"any"').replace("psk =", "psk-file =")}
     write("control", "config-text", {name: text.encode() for name, text in files.items()})
     lines = ['{"jsonrpc":"2.0","id":1,"method":"show.tunnels"}', '{"jsonrpc":"2.0","id":"a","method":"explain","params":{"tunnel":"branch"}}',
-             '{"jsonrpc":"2.0","id":2,"method":"rekey","params":{"tunnel":"branch","ike":true}}',
+             '{"jsonrpc":"2.0","id":2,"method":"rekey","params":{"tunnel":"branch","child":"voice"}}',
              '{"jsonrpc":"2.0","id":3,"method":"events","params":{"after":7,"wait_ms":100}}',
              '{"jsonrpc":"2.0","id":1,"schema":1,"result":{"kind":"done","message":"begun"}}',
              '{"jsonrpc":"2.0","id":1,"schema":1,"error":{"code":3,"message":"no","data":{"error":"not-found","name":"x","known":"a"}}}']

@@ -1,17 +1,18 @@
-//! Both sides rekey the same SA at once (RFC 7296 §2.8.1, §2.8.2, §2.25).
+//! Both sides rekey the same SA at once (RFC 7296 §2.8.1, §2.8.2, §2.25), or make the first SA of the same child.
 //!
-//! An enum of its own, carried by our outstanding rekey request: what the peer did meanwhile. The rule is the
-//! same for CHILD_SAs (`T` names a CHILD_SA) and IKE SAs (`T` is an IKE SPI).
+//! An enum of its own, carried by our outstanding request: what the peer did meanwhile. The rule is the
+//! same for CHILD_SAs (`T` names a CHILD_SA) and IKE SAs (`T` is an IKE SPI). RFC 7296 has it for rekeys only; two
+//! SAs of one child would serve as well as one, but would count twice and live side by side for ever.
 
 use crate::wire::Nonce;
 
-/// What the peer did to the SA that our outstanding request is to replace.
+/// What the peer did to the SA that our outstanding request is to replace, or to the child it is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Rival<T> {
     /// Nothing: we are alone.
     #[default]
     None,
-    /// It asked to rekey it too and we agreed, or are about to. Its exchange made, or will make, `made`.
+    /// It asked for the same and we agreed, or are about to. Its exchange made, or will make, `made`.
     Answered { made: Option<T>, lowest: Nonce },
     /// We agreed, and its additional key exchanges come before it makes anything (RFC 9370 §2.2.4).
     Pending { lowest: Nonce },
@@ -75,6 +76,28 @@ impl<T> Rival<T> {
         }
     }
 
+    /// What its exchange made was replaced.
+    pub(crate) fn succeed(&mut self, old: T, new: T)
+    where
+        T: PartialEq,
+    {
+        if let Rival::Answered { made: Some(made), .. } = self
+            && *made == old
+        {
+            *made = new;
+        }
+    }
+
+    /// What its exchange made is gone again.
+    pub(crate) fn lose(&mut self, gone: T)
+    where
+        T: PartialEq,
+    {
+        if matches!(self, Rival::Answered { made: Some(made), .. } if *made == gone) {
+            *self = Rival::None;
+        }
+    }
+
     /// Its exchange came to nothing.
     pub(crate) fn withdraw(&mut self) {
         if self.is_unsettled() {
@@ -118,6 +141,11 @@ mod tests {
         assert_eq!(rival, Rival::Answered { made: Some(7), lowest: nonce(3) });
         rival.withdraw();
         assert!(rival.is_some(), "what is made stays");
+        rival.succeed(7, 8);
+        rival.lose(7);
+        assert!(rival.is_some(), "it has a successor");
+        rival.lose(8);
+        assert_eq!(rival, Rival::None);
         let mut rival: Rival<()> = Rival::Pending { lowest: nonce(3) };
         rival.withdraw();
         assert_eq!(rival, Rival::None);

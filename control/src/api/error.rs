@@ -20,6 +20,16 @@ pub enum ApiError {
         /// The names there are.
         known: String,
     },
+    /// No such child.
+    #[error("tunnel {tunnel} has no child {name:?}; configured: {known}")]
+    NoChild {
+        /// The tunnel, which is there.
+        tunnel: String,
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
     /// The tunnel is there but cannot do that.
     #[error("{why}")]
     Refused {
@@ -39,7 +49,7 @@ impl ApiError {
     pub fn code(&self) -> i64 {
         match self {
             Self::BadRequest { .. } => -32600,
-            Self::NotFound { .. } => 3,
+            Self::NotFound { .. } | Self::NoChild { .. } => 3,
             Self::Refused { .. } => 1,
             Self::Late { .. } => 4,
         }
@@ -49,7 +59,7 @@ impl ApiError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::BadRequest { .. } => 64,
-            Self::NotFound { .. } => 3,
+            Self::NotFound { .. } | Self::NoChild { .. } => 3,
             Self::Refused { .. } => 1,
             Self::Late { .. } => 4,
         }

@@ -4,7 +4,8 @@
 use comfy_table::{ContentArrangement, Table, TableStyle};
 
 use super::reply::{
-    Applied, Attempt, Counter, Event, Explain, Finding, Port, Reply, Rung, Sa, State, Tunnel, Version, Worker,
+    Applied, Attempt, Child, Counter, Event, Explain, Finding, Port, Reply, Rung, Sa, State, Tunnel, Version,
+    Worker,
 };
 
 /// The text an operator sees; ends without a newline.
@@ -135,15 +136,33 @@ fn tunnels(tunnels: &[Tunnel]) -> String {
                 tunnel.remote.clone(),
                 child.name.clone(),
                 child.state.word().to_owned(),
-                format!("{} === {}", child.local_ts, child.remote_ts),
+                selectors(child),
                 child.in_packets.to_string(),
                 child.out_packets.to_string(),
                 path_mtu(tunnel),
-                [tunnel.reason_code.as_str(), tunnel.reason.as_str()].join(" ").trim().to_owned(),
+                reason(tunnel, child),
             ]
         })
     });
     table(&header, rows)
+}
+
+/// What a child carries, or is to carry.
+fn selectors(child: &Child) -> String {
+    match child.carries.as_str() {
+        "" => format!("{} === {}", child.local_ts, child.remote_ts),
+        carries => carries.to_owned(),
+    }
+}
+
+/// Why a child is not up: its own reason, or that of the tunnel.
+fn reason(tunnel: &Tunnel, child: &Child) -> String {
+    let (code, text) = match (child.state, child.reason.as_str()) {
+        (State::Up, _) => return String::new(),
+        (_, "") => (&tunnel.reason_code, &tunnel.reason),
+        _ => (&child.reason_code, &child.reason),
+    };
+    format!("{code} {text}").trim().to_owned()
 }
 
 fn path_mtu(tunnel: &Tunnel) -> String {
@@ -274,10 +293,18 @@ mod tests {
     /// One row a child, whatever its state (a down child does not vanish).
     #[test]
     fn a_down_child_has_a_row() {
-        let children = vec![super::super::reply::Child { name: "net".into(), ..Default::default() }];
-        let tunnel = Tunnel { name: "branch".into(), children, ..Default::default() };
+        let child = |name: &str, state| Child { name: name.into(), state, ..Child::default() };
+        let refused =
+            Child { reason_code: "RV-CHILD-002".into(), reason: "refused".into(), ..child("b", State::Down) };
+        let carried = Child { carries: "10.2.0.0/25 === 10.1.0.0/24".into(), ..child("c", State::Up) };
+        let children = vec![child("a", State::Down), refused, carried];
+        let tunnel =
+            Tunnel { name: "branch".into(), reason: "silence".into(), children, ..Default::default() };
         let text = text(&Reply::Tunnels { tunnels: vec![tunnel] });
-        assert_eq!(text.lines().count(), 2);
-        assert!(text.contains("down"));
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 4);
+        assert!(lines[1].contains("down") && lines[1].ends_with("silence"), "{text}");
+        assert!(lines[2].ends_with("RV-CHILD-002 refused"), "each says why it is down: {text}");
+        assert!(lines[3].contains("10.2.0.0/25") && !lines[3].contains("silence"), "{text}");
     }
 }

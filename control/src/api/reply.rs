@@ -228,6 +228,14 @@ pub struct Child {
     pub local_ts: String,
     /// The peer's.
     pub remote_ts: String,
+    /// Stable code of the reason it is not up.
+    pub reason_code: String,
+    /// The reason in words.
+    pub reason: String,
+    /// What both sides agreed that it carries, as `OURS === THE PEER'S`; empty while it is not up.
+    pub carries: String,
+    /// CHILD SA rekeys completed.
+    pub rekeys: u64,
     /// Packets decapsulated; does not fall at a rekey.
     pub in_packets: u64,
     /// Inner bytes decapsulated.

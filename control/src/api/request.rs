@@ -27,12 +27,12 @@ pub enum Request {
     /// Why a tunnel is as it is.
     #[serde(rename = "explain")]
     Explain(TunnelName),
-    /// Bring a tunnel up.
+    /// Bring a tunnel up, or one child of it.
     #[serde(rename = "initiate")]
-    Initiate(TunnelName),
-    /// Take a tunnel down.
+    Initiate(Part),
+    /// Take a tunnel down, or one child of it.
     #[serde(rename = "terminate")]
-    Terminate(TunnelName),
+    Terminate(Part),
     /// New keys.
     #[serde(rename = "rekey")]
     Rekey(Rekey),
@@ -78,12 +78,35 @@ pub struct TunnelName {
     pub tunnel: String,
 }
 
+/// A tunnel, or one of its children.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// As in the configuration.
+    pub tunnel: String,
+    /// The child, if not all of them are meant.
+    #[serde(default)]
+    pub child: Option<String>,
+}
+
+impl std::fmt::Display for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.child {
+            Some(child) => write!(f, "{}, child {child}", self.tunnel),
+            None => f.write_str(&self.tunnel),
+        }
+    }
+}
+
 /// What to rekey.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rekey {
     /// As in the configuration.
     pub tunnel: String,
+    /// The child, if not all of them are meant.
+    #[serde(default)]
+    pub child: Option<String>,
     /// The IKE SA rather than its children.
     #[serde(default)]
     pub ike: bool,

@@ -77,7 +77,7 @@ mod tests {
         for request in [
             Request::ShowTunnels,
             Request::Explain(TunnelName { tunnel: "a".into() }),
-            Request::Rekey(crate::api::request::Rekey { tunnel: "a".into(), ike: true }),
+            Request::Rekey(crate::api::request::Rekey { tunnel: "a".into(), child: None, ike: true }),
         ] {
             let (id, read) = read_call(write_call(7, &request).as_bytes());
             assert_eq!((id, read), (7.into(), Ok(request)));

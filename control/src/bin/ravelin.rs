@@ -34,11 +34,11 @@ enum Verb {
     Show(Show),
     /// Say why a tunnel is as it is.
     Explain(Tunnel),
-    /// Bring a tunnel up.
-    Initiate(Tunnel),
-    /// Take a tunnel down.
-    Terminate(Tunnel),
-    /// Negotiate new keys for a tunnel's children, or for its IKE SA.
+    /// Bring a tunnel up, or one child of it.
+    Initiate(Part),
+    /// Take a tunnel down, or one child of it.
+    Terminate(Part),
+    /// Negotiate new keys for a tunnel's children, or one of them, or for its IKE SA.
     Rekey(Rekey),
     /// Print what happened.
     Events(Events),
@@ -74,11 +74,20 @@ struct Tunnel {
 }
 
 #[derive(Args)]
-struct Rekey {
+struct Part {
     /// Name in the configuration.
     tunnel: String,
-    /// The IKE SA rather than its children.
+    /// Only this child.
     #[arg(long)]
+    child: Option<String>,
+}
+
+#[derive(Args)]
+struct Rekey {
+    #[command(flatten)]
+    part: Part,
+    /// The IKE SA rather than its children.
+    #[arg(long, conflicts_with = "child")]
     ike: bool,
 }
 
@@ -128,6 +137,7 @@ fn usage(error: &clap::Error) -> ExitCode {
 
 fn request(verb: &Verb) -> Request {
     let name = |tunnel: &Tunnel| TunnelName { tunnel: tunnel.tunnel.clone() };
+    let named = |part: &Part| request::Part { tunnel: part.tunnel.clone(), child: part.child.clone() };
     match verb {
         Verb::Show(Show::Ports) => Request::ShowPorts,
         Verb::Show(Show::Workers) => Request::ShowWorkers,
@@ -140,9 +150,12 @@ fn request(verb: &Verb) -> Request {
         Verb::Config(Config::Plan) => Request::ConfigApply(request::ConfigApply { dry_run: true }),
         Verb::Config(Config::Apply) => Request::ConfigApply(request::ConfigApply { dry_run: false }),
         Verb::Explain(tunnel) => Request::Explain(name(tunnel)),
-        Verb::Initiate(tunnel) => Request::Initiate(name(tunnel)),
-        Verb::Terminate(tunnel) => Request::Terminate(name(tunnel)),
-        Verb::Rekey(rekey) => Request::Rekey(request::Rekey { tunnel: rekey.tunnel.clone(), ike: rekey.ike }),
+        Verb::Initiate(part) => Request::Initiate(named(part)),
+        Verb::Terminate(part) => Request::Terminate(named(part)),
+        Verb::Rekey(Rekey { part, ike }) => {
+            let request::Part { tunnel, child } = named(part);
+            Request::Rekey(request::Rekey { tunnel, child, ike: *ike })
+        }
         Verb::Events(events) => Request::Events(request::Events { after: events.after, wait_ms: 0 }),
         Verb::Doctor => Request::Doctor,
     }

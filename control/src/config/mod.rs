@@ -5,6 +5,7 @@
 //! `ravelin config check` run exactly this code. Reading files is an argument, so that
 //! everything here is tested without a disk.
 
+mod children;
 pub mod diff;
 pub mod error;
 mod material;

@@ -174,6 +174,8 @@ pub struct Tunnel {
     pub remote: Option<IpAddr>,
     /// Where its keys come from.
     pub keying: Keying,
+    /// Children it may have at once: the peer is refused more.
+    pub child_limit: usize,
     /// Its children, first the one that IKE_AUTH makes.
     pub children: Vec<Child>,
 }
@@ -267,7 +269,12 @@ pub struct Child {
     pub remote_ts: Vec<Selector>,
     /// Its transform.
     pub transform: IpsecTransform,
+    /// DSCP of its outer packets; `None`: that of the inner ones.
+    pub dscp: Option<u8>,
 }
+
+/// Children a tunnel may have at most: the workers compare that many for a packet.
+pub const CHILDREN: usize = ravelin_dataplane::policy::table::MAX_CHILDREN;
 
 /// Addresses, a protocol, ports.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -278,6 +285,36 @@ pub struct Selector {
     pub protocol: u8,
     /// Ports; all when the protocol has none.
     pub ports: RangeInclusive<u16>,
+}
+
+/// Protocols with a name.
+pub const PROTOCOLS: [(&str, u8); 6] =
+    [("icmp", 1), ("tcp", 6), ("udp", 17), ("gre", 47), ("icmpv6", 58), ("sctp", 132)];
+
+/// As it is written in a configuration.
+impl std::fmt::Display for Selector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.network)?;
+        write_upper(f, self.protocol, *self.ports.start(), *self.ports.end())
+    }
+}
+
+/// Protocol and ports as they are written behind the addresses of a selector; nothing where all are meant.
+///
+/// # Errors
+/// As the formatter has them.
+pub fn write_upper(f: &mut impl std::fmt::Write, protocol: u8, first: u16, last: u16) -> std::fmt::Result {
+    match PROTOCOLS.iter().find(|(_, number)| *number == protocol) {
+        _ if protocol == 0 => {}
+        Some((name, _)) => write!(f, " {name}")?,
+        None => write!(f, " {protocol}")?,
+    }
+    match (first, last) {
+        (0, u16::MAX) => Ok(()),
+        (u16::MAX, 0) => f.write_str("/opaque"),
+        _ if first == last => write!(f, "/{first}"),
+        _ => write!(f, "/{first}-{last}"),
+    }
 }
 
 /// An ESP transform.

@@ -240,6 +240,12 @@ pub struct Tunnel {
     pub local_ts: Vec<Text>,
     /// The peer's protected networks.
     pub remote_ts: Vec<Text>,
+    /// Pairs of them, `LOCAL === REMOTE`, in place of both lists.
+    pub ts_pairs: Vec<Text>,
+    /// DSCP of outer packets.
+    pub dscp: Option<Spanned<u64>>,
+    /// Children there may be at once; default 5.
+    pub child_limit: Option<Spanned<u64>>,
     /// Further children by name, each with selectors of its own.
     pub child: BTreeMap<String, Spanned<Child>>,
     /// Keys by hand instead of IKE.
@@ -254,8 +260,12 @@ pub struct Child {
     pub local_ts: Vec<Text>,
     /// The peer's protected networks.
     pub remote_ts: Vec<Text>,
+    /// Pairs of them, `LOCAL === REMOTE`, in place of both lists.
+    pub ts_pairs: Vec<Text>,
     /// Name of an ipsec-transform.
     pub ipsec_transform: Option<Text>,
+    /// DSCP of outer packets.
+    pub dscp: Option<Spanned<u64>>,
 }
 
 /// `[tunnel.NAME.manual]`

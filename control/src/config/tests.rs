@@ -103,6 +103,140 @@ fn mistakes_are_refused_by_line() {
     }
 }
 
+/// A tunnel with `count` children that differ in the peer's network, and these lines.
+fn children(count: usize, lines: &str) -> String {
+    let head: String =
+        FIVE_LINES.lines().filter(|line| !line.contains("-ts")).map(|line| format!("{line}\n")).collect();
+    let child = |n: usize| {
+        format!("[tunnel.branch.child.c{n}]\nlocal-ts = [\"10.2.0.0/24\"]\nremote-ts = [\"10.3.{n}.0/24\"]\n")
+    };
+    format!("{head}{lines}\n{}", (0..count).map(child).collect::<String>())
+}
+
+/// Five children unless more are allowed, sixty-four at most (IKE-13, LIM-07).
+#[test]
+fn no_more_children_than_allowed() {
+    for (lines, most) in [("", 5), ("child-limit = 1", 1), ("child-limit = 7", 7), ("child-limit = 64", 64)] {
+        for count in [most - 1, most] {
+            let judged = judge(&children(count, lines));
+            assert_eq!(judged.is_ok(), count > 0, "{count} of {most}: {judged:?}");
+        }
+        let plan = judge(&children(most, lines)).unwrap();
+        assert_eq!((plan.tunnels["branch"].children.len(), plan.tunnels["branch"].child_limit), (most, most));
+        let refused = judge(&children(most + 1, lines)).unwrap_err().join("\n");
+        assert!(refused.contains(&format!("has {} children: c0", most + 1)), "{refused}");
+        assert!(refused.contains(&format!("expected at most child-limit = {most}")), "{refused}");
+    }
+    for limit in [0, 65] {
+        let refused = judge(&children(1, &format!("child-limit = {limit}"))).unwrap_err();
+        assert!(refused[0].contains("child-limit") && refused[0].contains("expected 1 to 64"), "{refused:?}");
+    }
+}
+
+/// What a packet would be carried by must be sure: no two children of a tunnel share traffic, or a name.
+#[test]
+fn children_share_nothing() {
+    let child = |name: &str, lines: &str| format!("{FIVE_LINES}[tunnel.branch.child.{name}]\n{lines}\n");
+    let lists = |local: &str, remote: &str| format!("local-ts = [{local:?}]\nremote-ts = [{remote:?}]");
+    for (name, lines, refused) in [
+        (
+            "voice",
+            lists("10.2.0.0/24 udp/5060", "10.1.0.0/24 udp"),
+            Some(
+                "children \"branch\" and \"voice\" both carry 10.2.0.0/24 udp/5060 === 10.1.0.0/24 udp; expected selectors that no two",
+            ),
+        ),
+        ("voice", lists("10.0.0.0/8", "10.1.0.64/26"), Some("both carry 10.2.0.0/24 === 10.1.0.64/26")),
+        ("branch", lists("10.2.0.0/24", "10.9.0.0/24"), Some("two children are named \"branch\"")),
+        (
+            "voice",
+            lists("10.2.0.0/24 udp", "10.9.0.0/24 tcp"),
+            Some("child \"voice\" carries nothing: its sides differ"),
+        ),
+        ("voice", lists("10.2.0.0/24", "fd00::/16"), Some("carries nothing")),
+        ("voice", lists("10.2.0.0/24", "10.9.0.0/24"), None),
+        ("voice", lists("10.3.0.0/24", "10.1.0.0/24"), None),
+    ] {
+        match (judge(&child(name, &lines)), refused) {
+            (Ok(plan), None) => assert_eq!(plan.tunnels["branch"].children.len(), 2),
+            (Err(refusals), Some(wanted)) => {
+                assert!(refusals.join("\n").contains(wanted), "{refusals:?}");
+                assert!(refusals.join("\n").contains("r.toml:10: tunnel.branch"), "{refusals:?}");
+            }
+            (judged, _) => panic!("{lines}: {judged:?}"),
+        }
+    }
+}
+
+/// Certain pairs of ports become as many children as it takes, each of them exact (TS-19).
+#[test]
+fn a_policy_of_pairs_is_split() {
+    let pairs = |pairs: &[(u16, u16)]| {
+        let pair = |(local, remote): &(u16, u16)| {
+            format!("\"10.2.0.0/24 udp/{local} === 10.1.0.0/24 udp/{remote}\"")
+        };
+        let pairs: Vec<String> = pairs.iter().map(pair).collect();
+        FIVE_LINES.replace(
+            "local-ts = [\"10.2.0.0/24\"]\nremote-ts = [\"10.1.0.0/24\"]",
+            &format!("ts-pairs = [{}]", pairs.join(", ")),
+        )
+    };
+    let told = |text: &str| -> Vec<String> {
+        let plan = judge(text).unwrap();
+        let side =
+            |side: &[plan::Selector]| side.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let child = |child: &plan::Child| {
+            format!("{}: {} === {}", child.name, side(&child.local_ts), side(&child.remote_ts))
+        };
+        plan.tunnels["branch"].children.iter().map(child).collect()
+    };
+    assert_eq!(
+        told(&pairs(&[(100, 300), (200, 400)])),
+        [
+            "branch-1: 10.2.0.0/24 udp/100 === 10.1.0.0/24 udp/300",
+            "branch-2: 10.2.0.0/24 udp/200 === 10.1.0.0/24 udp/400"
+        ]
+    );
+    assert_eq!(
+        told(&pairs(&[(100, 300), (100, 400), (200, 300), (200, 400)])),
+        ["branch: 10.2.0.0/24 udp/100,10.2.0.0/24 udp/200 === 10.1.0.0/24 udp/300,10.1.0.0/24 udp/400"]
+    );
+    // One more than there may be.
+    let many: Vec<(u16, u16)> = (1..=6).map(|port| (port, 100 + port)).collect();
+    assert!(judge(&pairs(&many[..5])).is_ok());
+    let refused = judge(&pairs(&many)).unwrap_err().join("\n");
+    assert!(refused.contains("has 6 children: branch-1, branch-2"), "{refused}");
+    let both = format!("{FIVE_LINES}ts-pairs = [\"10.4.0.0/24 === 10.5.0.0/24\"]\n");
+    assert!(judge(&both).unwrap_err()[0].contains("has ts-pairs and local-ts or remote-ts"));
+    for pair in ["10.2.0.0/24", "10.2.0.0/24 udp === 10.1.0.0/24 tcp", "10.2.0.0/24 === fd00::/16"] {
+        let text = pairs(&[(1, 2)]).replace("10.2.0.0/24 udp/1 === 10.1.0.0/24 udp/2", pair);
+        assert!(judge(&text).unwrap_err()[0].contains("ts-pairs = \""), "{pair}");
+    }
+}
+
+/// Each child has a transform and a DSCP of its own, or those of its tunnel (IKE-14).
+#[test]
+fn children_differ_in_protection() {
+    let text = children(3, "ipsec-transform = \"strong\"\ndscp = 10")
+        .replace("10.3.1.0/24\"]", "10.3.1.0/24\"]\nipsec-transform = \"fast\"\ndscp = 46")
+        + "[ipsec-transform.strong]\nproposals = [\"aes256gcm16\"]\n[ipsec-transform.fast]\nproposals = [\"aes128gcm16\"]\nlifetime = 600\n";
+    let plan = judge(&text).unwrap();
+    let told: Vec<_> = plan.tunnels["branch"]
+        .children
+        .iter()
+        .map(|child| {
+            (
+                child.dscp,
+                child.transform.proposals[0].encryption[0].key_bits(),
+                child.transform.lifetime.as_secs(),
+            )
+        })
+        .collect();
+    assert_eq!(told, [(Some(10), 256, 3600), (Some(46), 128, 600), (Some(10), 256, 3600)]);
+    let refused = judge(&children(1, "dscp = 64")).unwrap_err();
+    assert!(refused[0].contains("dscp = 64 is out of range; expected 0 to 63"), "{refused:?}");
+}
+
 /// What a grammar expects is not a name that somebody may have meant.
 #[test]
 fn only_names_are_suggested() {

@@ -1,5 +1,5 @@
-//! The tunnels of a configuration: addresses, authentication, children, and the two
-//! policies they refer to, with the defaults that docs/configuration.md promises.
+//! The tunnels of a configuration: addresses, authentication, and the two policies they
+//! refer to, with the defaults that docs/configuration.md promises. Their children are in `children`.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -20,10 +20,8 @@ const IKE_PROPOSALS: [&str; 3] =
 const ESP_PROPOSALS: [&str; 2] = ["aes256gcm16", "aes128gcm16"];
 /// Packets of the anti-replay window where none is configured.
 const DEFAULT_WINDOW: u32 = 1024;
-/// TS-05: entries a part of a selector list.
-const SELECTORS: usize = 32;
-/// IKE-13: children a tunnel.
-const CHILDREN: usize = 64;
+/// IKE-13, LIM-07: children of a tunnel where no limit is configured.
+const DEFAULT_CHILDREN: u64 = 5;
 
 /// Judges all tunnels.
 pub fn tunnels(
@@ -43,15 +41,15 @@ pub fn tunnels(
 }
 
 /// One tunnel under judgement.
-struct One<'j, 's, 'r> {
-    judge: &'j mut Judge<'s>,
+pub(super) struct One<'j, 's, 'r> {
+    pub(super) judge: &'j mut Judge<'s>,
     raw: &'r raw::File,
-    object: String,
-    at: usize,
+    pub(super) object: String,
+    pub(super) at: usize,
 }
 
 impl One<'_, '_, '_> {
-    fn refuse(&mut self, found: &str, expected: &str) {
+    pub(super) fn refuse(&mut self, found: &str, expected: &str) {
         self.judge.refuse(self.at, &self.object, found.to_owned(), expected);
     }
 
@@ -72,8 +70,13 @@ impl One<'_, '_, '_> {
             Some(manual) => plan::Keying::Manual(self.manual(raw, remote, manual)?),
             None => plan::Keying::Ike(Box::new(self.ike(raw, remote)?)),
         };
-        let children = self.children(name, raw)?;
-        Some(plan::Tunnel { name: name.to_owned(), public, private, local, remote, keying, children })
+        let (range, default) = (1..=plan::CHILDREN as u64, DEFAULT_CHILDREN);
+        let child_limit =
+            self.judge.number(&self.object, "child-limit", raw.child_limit.as_ref(), range, default);
+        let child_limit = child_limit as usize;
+        let children = self.children(name, raw, child_limit)?;
+        let name = name.to_owned();
+        Some(plan::Tunnel { name, public, private, local, remote, keying, child_limit, children })
     }
 
     /// The outer address must be ours: nothing else could be answered for.
@@ -217,7 +220,7 @@ impl One<'_, '_, '_> {
         }
     }
 
-    fn transform(&mut self, name: Option<&Text>) -> plan::IpsecTransform {
+    pub(super) fn transform(&mut self, name: Option<&Text>) -> plan::IpsecTransform {
         let default = raw::IpsecTransform::default();
         let named = name.and_then(|name| {
             self.judge.follow(&self.object, "ipsec-transform", name, &self.raw.ipsec_transform)
@@ -237,43 +240,6 @@ impl One<'_, '_, '_> {
             lifetime_packets: raw.lifetime_packets,
             replay_window: window,
         }
-    }
-
-    fn children(&mut self, name: &str, raw: &raw::Tunnel) -> Option<Vec<plan::Child>> {
-        let mut children = Vec::new();
-        if !raw.local_ts.is_empty() || !raw.remote_ts.is_empty() {
-            let transform = raw.ipsec_transform.as_ref();
-            children.push(self.child(name, &raw.local_ts, &raw.remote_ts, transform)?);
-        }
-        for (name, spanned) in &raw.child {
-            let child = spanned.get_ref();
-            let transform = child.ipsec_transform.as_ref().or(raw.ipsec_transform.as_ref());
-            children.push(self.child(name, &child.local_ts, &child.remote_ts, transform)?);
-        }
-        if children.is_empty() || children.len() > CHILDREN {
-            self.refuse("has no child, or too many", "local-ts and remote-ts, or 1 to 64 child tables");
-        }
-        Some(children)
-    }
-
-    fn child(
-        &mut self,
-        name: &str,
-        local: &[Text],
-        remote: &[Text],
-        transform: Option<&Text>,
-    ) -> Option<plan::Child> {
-        let local_ts = self.selectors("local-ts", local)?;
-        let remote_ts = self.selectors("remote-ts", remote)?;
-        Some(plan::Child { name: name.to_owned(), local_ts, remote_ts, transform: self.transform(transform) })
-    }
-
-    fn selectors(&mut self, key: &str, texts: &[Text]) -> Option<Vec<plan::Selector>> {
-        if texts.is_empty() || texts.len() > SELECTORS {
-            self.refuse(&format!("{key} has {} entries", texts.len()), "1 to 32 of them");
-            return None;
-        }
-        texts.iter().map(|text| self.judge.value(&self.object, key, text, value::selector)).collect()
     }
 
     fn manual(

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use ipnet::IpNet;
 use zeroize::Zeroizing;
 
-use super::plan::{Device, Identity, Secret, Selector};
+use super::plan::{Device, Identity, PROTOCOLS, Secret, Selector};
 
 /// What would have been right.
 pub type Expected = &'static str;
@@ -62,6 +62,13 @@ pub fn selector(text: &str) -> Result<Selector, Expected> {
     Ok(Selector { network, protocol, ports })
 }
 
+/// Two selectors that belong together: `LOCAL === REMOTE`.
+pub fn pair(text: &str) -> Result<(Selector, Selector), Expected> {
+    const EXPECTED: Expected = "SELECTOR === SELECTOR, like 10.2.0.0/24 udp/100 === 10.1.0.0/24 udp/300";
+    let (local, remote) = text.split_once("===").ok_or(EXPECTED)?;
+    Ok((selector(local)?, selector(remote)?))
+}
+
 fn protocol_and_ports(word: &str) -> Option<(u8, RangeInclusive<u16>)> {
     let (name, ports) = word.split_once('/').map_or((word, None), |(name, ports)| (name, Some(ports)));
     let protocol = protocol(name)?;
@@ -73,15 +80,8 @@ fn protocol_and_ports(word: &str) -> Option<(u8, RangeInclusive<u16>)> {
 }
 
 fn protocol(name: &str) -> Option<u8> {
-    match name {
-        "icmp" => Some(1),
-        "tcp" => Some(6),
-        "udp" => Some(17),
-        "gre" => Some(47),
-        "icmpv6" => Some(58),
-        "sctp" => Some(132),
-        number => number.parse().ok(),
-    }
+    let named = PROTOCOLS.iter().find(|(known, _)| *known == name);
+    named.map_or_else(|| name.parse().ok(), |(_, number)| Some(*number))
 }
 
 /// An identity: an address, `user@domain`, `C=CH, O=Acme`, `keyid:HEX`, or a domain name.
@@ -137,6 +137,13 @@ mod tests {
         for bad in ["10.0.0.1/8", "10.0.0.0/8 tcp/9-1", "10.0.0.0/8 gre/1", "10.0.0.0/8 tcp x", "tcp", ""] {
             assert!(selector(bad).is_err(), "{bad}");
         }
+        for written in
+            ["10.0.0.0/8", "10.0.0.0/8 tcp/80-443", "fd00::/16 udp/53", "10.0.0.0/8 gre", "0.0.0.0/0 99"]
+        {
+            assert_eq!(selector(written).unwrap().to_string(), written);
+        }
+        assert_eq!(pair("10.0.0.0/8 udp/1===fd00::/8").unwrap().1, selector("fd00::/8").unwrap());
+        assert!(pair("10.0.0.0/8").is_err() && pair("10.0.0.0/8 ===").is_err());
     }
 
     /// What an operator types decides the ID type (RFC 7296 §3.5).

@@ -1,10 +1,12 @@
 //! Operators' requests that need the loop: actions, and a fresh view for those who read.
 
 use ravelin_dataplane::io::Pool;
-use ravelin_ike::config::ConnectionId;
+use ravelin_ike::config::{ChildId, ConnectionId};
+use ravelin_ike::id::ChildSaId;
 use ravelin_ike::input::Command;
 
 use super::core::Core;
+use crate::api::request::{Part, Rekey};
 use crate::api::{ApiError, Reply, Request};
 use crate::config::plan::{Keying, Tunnel};
 
@@ -12,25 +14,14 @@ impl<P: Pool> Core<P> {
     /// Carries out an action, or renews the view and says so.
     pub(super) fn answer(&mut self, request: &Request) -> Result<Reply, ApiError> {
         match request {
-            Request::Initiate(name) => {
-                let connection = self.ike_tunnel(&name.tunnel)?;
-                self.status.connecting(connection);
-                let children: Vec<_> = self.roster.children(connection).map(|(id, _)| id).collect();
-                for child in children {
-                    self.command(Command::Initiate { connection, child: Some(child) });
-                }
-                Ok(done(format!("{}: negotiation begun", name.tunnel)))
+            Request::Initiate(part) => {
+                let (connection, children) = self.children_of(&part.tunnel, part.child.as_deref())?;
+                let now = self.now();
+                children.into_iter().for_each(|child| self.initiate(now, connection, child));
+                Ok(done(format!("{part}: negotiation begun")))
             }
-            Request::Terminate(name) => {
-                let connection = self.ike_tunnel(&name.tunnel)?;
-                self.moving.forget(connection);
-                self.command(Command::Terminate { connection });
-                Ok(done(format!("{}: closing", name.tunnel)))
-            }
-            Request::Rekey(rekey) => {
-                let connection = self.ike_tunnel(&rekey.tunnel)?;
-                self.rekey(connection, &rekey.tunnel, rekey.ike)
-            }
+            Request::Terminate(part) => self.terminate(part),
+            Request::Rekey(rekey) => self.rekey(rekey),
             #[cfg(feature = "stall")]
             Request::StandStill(still) => {
                 let time = std::time::Duration::from_millis(still.milliseconds);
@@ -48,19 +39,72 @@ impl<P: Pool> Core<P> {
         self.engine.handle_command(self.now(), command);
     }
 
-    fn rekey(&mut self, connection: ConnectionId, name: &str, ike: bool) -> Result<Reply, ApiError> {
-        let refused = || ApiError::Refused { why: format!("{name} is not up: there is nothing to rekey") };
-        let status = self.status.tunnel(connection).ok_or_else(refused)?;
-        let sa = status.ike().ok_or_else(refused)?.id;
-        let children: Vec<_> = status.children.values().map(|(child, _)| *child).collect();
+    fn terminate(&mut self, part: &Part) -> Result<Reply, ApiError> {
+        if part.child.is_none() {
+            let connection = self.ike_tunnel(&part.tunnel)?;
+            self.moving.forget(connection);
+            self.command(Command::Terminate { connection });
+            return Ok(done(format!("{part}: closing")));
+        }
+        for child in self.live_children(part, "close")? {
+            self.command(Command::TerminateChild { child });
+        }
+        Ok(done(format!("{part}: closing")))
+    }
+
+    fn rekey(&mut self, rekey: &Rekey) -> Result<Reply, ApiError> {
+        let Rekey { tunnel, child, ike } = rekey.clone();
+        if ike && child.is_some() {
+            let why = "the IKE SA is that of all children: leave out the child, or the IKE SA".into();
+            return Err(ApiError::Refused { why });
+        }
+        let part = Part { tunnel, child };
+        let children = self.live_children(&part, "rekey")?;
         if ike {
-            self.command(Command::RekeyIke { ike: sa });
-            return Ok(done(format!("{name}: rekeying the IKE SA")));
+            let connection = self.ike_tunnel(&part.tunnel)?;
+            let up = self.status.tunnel(connection).and_then(|status| status.ike().map(|ike| ike.id));
+            up.into_iter().for_each(|ike| self.command(Command::RekeyIke { ike }));
+            return Ok(done(format!("{part}: rekeying the IKE SA")));
         }
         for child in &children {
             self.command(Command::RekeyChild { child: *child });
         }
-        Ok(done(format!("{name}: rekeying {} children", children.len())))
+        Ok(done(match part.child {
+            Some(_) => format!("{part}: rekeying"),
+            None => format!("{part}: rekeying {} children", children.len()),
+        }))
+    }
+
+    /// The CHILD SAs in use of a tunnel that is up, or of the one child that is meant, which then must be up.
+    fn live_children(&self, part: &Part, to: &str) -> Result<Vec<ChildSaId>, ApiError> {
+        let (connection, children) = self.children_of(&part.tunnel, part.child.as_deref())?;
+        let status = self.status.tunnel(connection).filter(|status| status.ike().is_some());
+        let live = |child: &ChildId| Some(status?.children.get(child)?.0);
+        let live: Vec<ChildSaId> = children.iter().filter_map(live).collect();
+        if status.is_none() || (live.is_empty() && part.child.is_some()) {
+            return Err(ApiError::Refused { why: format!("{part} is not up: there is nothing to {to}") });
+        }
+        Ok(live)
+    }
+
+    /// A tunnel that IKE keeps, with all its children or the one that is meant.
+    fn children_of(
+        &self,
+        tunnel: &str,
+        child: Option<&str>,
+    ) -> Result<(ConnectionId, Vec<ChildId>), ApiError> {
+        let connection = self.ike_tunnel(tunnel)?;
+        let all = || self.roster.children(connection);
+        let meant = all().filter(|(_, known)| child.is_none_or(|child| known.name == child));
+        let meant: Vec<ChildId> = meant.map(|(id, _)| id).collect();
+        match (child, meant.is_empty()) {
+            (Some(name), true) => Err(ApiError::NoChild {
+                tunnel: tunnel.to_owned(),
+                name: name.to_owned(),
+                known: all().map(|(_, child)| child.name.as_str()).collect::<Vec<_>>().join(", "),
+            }),
+            _ => Ok((connection, meant)),
+        }
     }
 
     /// A tunnel by name that IKE keeps.

@@ -10,12 +10,13 @@ use std::time::{Duration, Instant as Clock};
 use arc_swap::ArcSwap;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use ravelin_dataplane::io::Pool;
-use ravelin_ike::config::ConnectionId;
+use ravelin_ike::config::{ChildId, ConnectionId};
 use ravelin_ike::engine::Engine;
+use ravelin_ike::event::Event;
 use ravelin_ike::id::Ticket;
 use ravelin_ike::input::Command;
 use ravelin_ike::time::Instant;
-use ravelin_ike::want::Answer;
+use ravelin_ike::want::{Answer, Role};
 
 use super::devices::{Devices, State as PortState};
 use super::helpers::Helpers;
@@ -45,6 +46,8 @@ const INPUTS_A_TURN: usize = 256;
 const EVENTS_A_TURN: usize = 1024;
 /// Traffic is looked at this often for dead peer detection.
 const LOOK: u64 = 1_000_000;
+/// How long a peer that called is left to ask for further children itself: both at once is one exchange too many.
+const COURTESY: u64 = 500_000;
 /// How long an orderly stop waits for peers to acknowledge their Deletes.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -185,11 +188,21 @@ impl<P: Pool> Core<P> {
             }
             while let Some(event) = self.engine.poll_event() {
                 idle = false;
+                self.look_after(now, &event);
                 self.status.event(now, event, &self.roster, &self.journal);
             }
             if idle {
                 return;
             }
+        }
+    }
+
+    /// Where the peer has called, what it does not ask for by itself is asked for by us, if it is to be up.
+    fn look_after(&mut self, now: Instant, event: &Event) {
+        if let Event::IkeUp(up) = event
+            && up.role == Role::Responder
+        {
+            self.retries.look_at(up.connection, now.0 + COURTESY);
         }
     }
 
@@ -220,11 +233,17 @@ impl<P: Pool> Core<P> {
         if self.service.of_tunnel(tunnel).is_some() {
             return;
         }
-        if matches!(&tunnel.keying, Keying::Ike(ike) if ike.on_demand) && tunnel.remote.is_some() {
-            let child = Some(ravelin_ike::config::ChildId(child));
-            self.status.connecting(connection);
-            self.engine.handle_command(now, Command::Initiate { connection, child });
+        let is_up = self.status.tunnel(connection).is_some_and(|status| status.ike().is_some());
+        let on_demand = matches!(&tunnel.keying, Keying::Ike(ike) if ike.on_demand);
+        if on_demand && (tunnel.remote.is_some() || is_up) {
+            self.initiate(now, connection, ChildId(child));
         }
+    }
+
+    /// Has a child negotiated, with what it takes; nothing happens to one that is up or on its way.
+    pub(super) fn initiate(&mut self, now: Instant, connection: ConnectionId, child: ChildId) {
+        self.status.asked(connection, child);
+        self.engine.handle_command(now, Command::Initiate { connection, child: Some(child) });
     }
 
     /// Once a second: who has been heard.
@@ -270,10 +289,8 @@ impl<P: Pool> Core<P> {
             (id, status.tunnel(id).is_some_and(|status| status.children.len() >= tunnel.children.len()))
         };
         for connection in self.retries.take(now.0, wanted.map(is_up)) {
-            self.status.connecting(connection);
-            for (child, _) in self.roster.children(connection) {
-                self.engine.handle_command(now, Command::Initiate { connection, child: Some(child) });
-            }
+            let children: Vec<ChildId> = self.roster.children(connection).map(|(child, _)| child).collect();
+            children.into_iter().for_each(|child| self.initiate(now, connection, child));
         }
     }
 

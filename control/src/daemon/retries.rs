@@ -32,6 +32,12 @@ impl Retries {
         self.next = 0;
     }
 
+    /// Has a tunnel looked at by then, and then as one that has just gone down.
+    pub fn look_at(&mut self, id: ConnectionId, at: u64) {
+        self.of.insert(id, Retry { at, wait: 0 });
+        self.next = self.next.min(at);
+    }
+
     /// Whether the time of any has come.
     pub fn are_due(&self, now: u64) -> bool {
         self.next <= now
@@ -81,6 +87,15 @@ mod tests {
         assert_eq!(tried(&mut retries, 0..200, false), [0, 2, 6, 14, 30, 62, 122, 182]);
         retries.reset(ConnectionId(1));
         assert_eq!(tried(&mut retries, 200..204, false), [200, 202]);
+    }
+
+    /// One whose pauses have grown is looked at when there is a reason to.
+    #[test]
+    fn a_reason_to_look_ends_a_long_pause() {
+        let mut retries = Retries::default();
+        assert_eq!(tried(&mut retries, 0..70, false), [0, 2, 6, 14, 30, 62]);
+        retries.look_at(ConnectionId(1), 75 * SECOND);
+        assert_eq!(tried(&mut retries, 70..84, false), [75, 77, 81]);
     }
 
     /// One that is up is not tried, and is tried soon when it has gone down.

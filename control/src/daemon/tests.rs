@@ -1,6 +1,8 @@
 //! The loop with real workers between two ports in memory: a host behind us sends, and what leaves on the
 //! public side is looked at. No instance thread: the kernel's words are put in by hand.
 
+mod children;
+mod pair;
 mod stall;
 
 use std::collections::BTreeMap;
@@ -27,7 +29,7 @@ use super::reload::Prepared;
 use super::service::Service;
 use super::view::{Machine, View};
 use crate::api::reply::{Applied, State};
-use crate::api::request::TunnelName;
+use crate::api::request::Part;
 use crate::api::{ApiError, Request};
 use crate::config::{self, Plan};
 use crate::exception::{Exception, Workers as ExceptionLink};
@@ -353,7 +355,7 @@ fn an_instance_whose_walls_fall_forwards_nothing_until_they_stand_again() {
         assert_eq!((explain.code.as_str(), &explain.verdict), ("RV-INST-002", &tunnel.reason));
     }
     assert!(view.findings.iter().any(|finding| finding.severity == "error"));
-    let name = TunnelName { tunnel: "called".into() };
+    let name = Part { tunnel: "called".into(), child: None };
     let refused = bench.core.answer(&Request::Initiate(name.clone()));
     assert!(matches!(&refused, Err(ApiError::Refused { why }) if why.contains("RV-INST-002")), "{refused:?}");
     let events = bench.events();
@@ -443,7 +445,7 @@ fn another_configuration_touches_only_what_is_other() {
     assert!(!out.iter().any(|packet| is_esp(packet)) && back.is_empty());
     assert!(out.iter().all(|packet| is_ike(packet)), "nothing in clear: {out:?}");
     assert_eq!(sequence(&bench.send(&new).0), 2, "the other goes on");
-    let name = TunnelName { tunnel: "fixed".into() };
+    let name = Part { tunnel: "fixed".into(), child: None };
     assert!(matches!(bench.core.answer(&Request::Terminate(name)), Err(ApiError::NotFound { .. })));
 
     // It comes back with other keys, under a number that nobody uses any more.

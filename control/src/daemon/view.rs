@@ -16,8 +16,8 @@ use crate::api::reply::{Child, Counter, Explain, Finding, Port, Sa, State, Tunne
 use crate::config::plan;
 use crate::tunnel::explain::{self, Evidence};
 use crate::tunnel::pmtu::{Learned, PathKey};
-use crate::tunnel::roster::ChildNumber;
 use crate::tunnel::sas::Installed;
+use crate::tunnel::{status, words};
 
 /// Everything that can be read.
 #[derive(Debug, Clone, Default)]
@@ -188,7 +188,7 @@ impl<P: Pool> Core<P> {
         let children: Vec<Child> = self
             .roster
             .children(id)
-            .map(|(number, child)| self.child(number.0, child, carries(&number)))
+            .map(|(number, child)| self.child(number, child, &status, carries(&number), halt.is_some()))
             .collect();
         let up = children.iter().filter(|child| child.state == State::Up).count();
         let state = match &halt {
@@ -198,7 +198,7 @@ impl<P: Pool> Core<P> {
             None if manual => State::Up,
             None => status.state(tunnel.children.len()),
         };
-        let reason = status.reason.as_ref().filter(|_| state != State::Up);
+        let reason = status.why().filter(|_| state != State::Up);
         let reason = reason.map(|failure| (failure.code().to_owned(), failure.to_string()));
         let (reason_code, reason) =
             halt.map(|why| (why.code.to_owned(), why.text)).or(reason).unwrap_or_default();
@@ -223,7 +223,7 @@ impl<P: Pool> Core<P> {
                 .unwrap_or_default(),
             since_seconds: self.now().0.saturating_sub(status.since.0) / 1_000_000,
             ups: status.ups,
-            child_rekeys: status.child_rekeys,
+            child_rekeys: status.child_rekeys.values().sum(),
             ike_rekeys: status.ike_rekeys,
             children,
         }
@@ -242,17 +242,34 @@ impl<P: Pool> Core<P> {
         (mtu.unwrap_or_default(), learned.copied())
     }
 
-    fn child(&self, number: ChildNumber, child: &plan::Child, up: bool) -> Child {
-        let (in_packets, in_bytes) = self.workers.received(number);
-        let (out_packets, out_bytes) = self.workers.sent(number);
-        let list = |selectors: &[plan::Selector]| {
-            selectors.iter().map(|selector| selector.network.to_string()).collect::<Vec<_>>().join(",")
+    /// `up` says whether it carries; what else is known of it is in `status`, and counts unless the whole tunnel is
+    /// `halted`.
+    fn child(
+        &self,
+        id: ChildId,
+        child: &plan::Child,
+        status: &status::Tunnel,
+        up: bool,
+        halted: bool,
+    ) -> Child {
+        let (in_packets, in_bytes) = self.workers.received(id.0);
+        let (out_packets, out_bytes) = self.workers.sent(id.0);
+        let state = match status.child_state(id) {
+            _ if up => State::Up,
+            State::Connecting if !halted => State::Connecting,
+            _ => State::Down,
         };
+        let reason = status.why_child(id).filter(|_| !up && !halted);
+        let carried = status.children.get(&id).filter(|_| up);
         Child {
             name: child.name.clone(),
-            state: if up { State::Up } else { State::Down },
-            local_ts: list(&child.local_ts),
-            remote_ts: list(&child.remote_ts),
+            state,
+            local_ts: words::configured(&child.local_ts),
+            remote_ts: words::configured(&child.remote_ts),
+            reason_code: reason.map(|failure| failure.code().to_owned()).unwrap_or_default(),
+            reason: reason.map(ToString::to_string).unwrap_or_default(),
+            carries: carried.map(|(_, up)| words::negotiated(&up.local, &up.remote)).unwrap_or_default(),
+            rekeys: status.child_rekeys.get(&id).copied().unwrap_or_default(),
             in_packets,
             in_bytes,
             out_packets,

@@ -26,7 +26,7 @@ impl<P: Pool> Core<P> {
             }
             WantKind::Activate(sa) => self.workers.activate(sa),
             WantKind::UpdateAddresses { child, path } => self.workers.update_path(child, &path),
-            WantKind::Remove { child, .. } => self.workers.remove(child),
+            WantKind::Remove { child, .. } => self.workers.remove(child, &self.roster),
             WantKind::ReleaseSpi(spi) => self.workers.release_spi(spi, now),
         }
     }

@@ -20,8 +20,6 @@ use crate::config::plan::{self, OwnAuthentication, PeerAuthentication, Plan};
 const TIME_TO_REKEY: Duration = Duration::from_secs(30);
 /// What jitter may take off the time until a rekey.
 const JITTER_PERCENT: u8 = 10;
-/// Children a peer may hold on one IKE SA at least.
-const CHILDREN: usize = 5;
 
 /// Why a tunnel cannot be handed to the engine: the operator's to mend.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +52,7 @@ pub fn connection(
         local_auth: own(plan, &ike.own),
         remote_auth: peer(plan, &ike.peer),
         proposals: ike.policy.proposals.clone(),
-        max_children: children.len().max(CHILDREN),
+        max_children: tunnel.child_limit,
         children,
         lifetime: ike_lifetime(ike.policy.lifetime),
         dead_peer: Some(DeadPeer {

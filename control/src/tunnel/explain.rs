@@ -62,6 +62,11 @@ fn remedy(evidence: &Evidence<'_>, failure: Option<&Failure>) -> String {
     match (&evidence.outage, &evidence.standstill, failure) {
         (Some(_), _, _) => "mend the instance as the reason says; the tunnel returns by itself".into(),
         (None, Some(_), _) => "ravelin doctor says what to look at; the tunnel returns by itself".into(),
+        (None, None, Some(failure))
+            if failure.blame() == Blame::Incompatible && evidence.state == State::Degraded =>
+        {
+            "compare both configurations; what each child carries, and why it does not, stands below".into()
+        }
         (None, None, Some(failure)) => fix(failure, evidence.tunnel),
         (None, None, None) => String::new(),
     }
@@ -72,7 +77,7 @@ fn failure<'a>(evidence: &'a Evidence<'_>) -> Option<&'a Failure> {
     if evidence.state == State::Up {
         return None;
     }
-    let of_tunnel = evidence.status.and_then(|status| status.reason.as_ref());
+    let of_tunnel = evidence.status.and_then(status::Tunnel::why);
     of_tunnel.or_else(|| evidence.attempts.last().and_then(|attempt| attempt.failure.as_ref()))
 }
 
@@ -82,11 +87,23 @@ fn verdict(evidence: &Evidence<'_>, failure: Option<&Failure>) -> String {
     }
     match (evidence.state, failure, &evidence.unreachable) {
         (State::Up, _, _) => moving(evidence),
+        (State::Degraded, _, _) => format!("without {}", missing(evidence)),
         (_, Some(failure), None) => failure.to_string(),
         (_, _, Some(unreachable)) => unreachable.clone(),
         (State::Connecting, None, _) => "negotiation is under way".into(),
         (_, None, None) => "nobody has asked for it yet: no attempt was made or received".into(),
     }
+}
+
+/// The children that are not up, each with its reason.
+fn missing(evidence: &Evidence<'_>) -> String {
+    let told = |child: &reply::Child| match (child.state, child.reason.as_str()) {
+        (State::Connecting, _) => format!("{} (negotiation is under way)", child.name),
+        (_, "") => format!("{} (nobody has asked for it yet)", child.name),
+        (_, reason) => format!("{} ({reason})", child.name),
+    };
+    let down = evidence.children.iter().filter(|child| child.state != State::Up);
+    down.map(told).collect::<Vec<_>>().join(", ")
 }
 
 fn moving(evidence: &Evidence<'_>) -> String {
@@ -136,6 +153,7 @@ fn rungs(evidence: &Evidence<'_>) -> Vec<Rung> {
         rungs.extend(additional(evidence, ike));
     }
     rungs.push(children(evidence));
+    rungs.extend(evidence.children.iter().map(child));
     let worker = evidence.standstill.as_ref().map(|why| why.text.clone()).unwrap_or_default();
     rungs.push(rung("its worker polls", Some(worker.is_empty()), worker));
     rungs.push(packets(evidence));
@@ -203,6 +221,24 @@ fn children(evidence: &Evidence<'_>) -> Rung {
     let up = evidence.children.iter().filter(|child| child.state == State::Up).count();
     let all = evidence.children.len();
     rung("SAs installed on their worker", Some(up == all), format!("{up} of {all} children"))
+}
+
+/// One child: what it carries, or is to carry, and why it does not.
+fn child(child: &reply::Child) -> Rung {
+    let carries = match child.carries.as_str() {
+        "" => format!("{} === {}", child.local_ts, child.remote_ts),
+        carries => carries.to_owned(),
+    };
+    let (holds, seen) = match (child.state, child.reason.as_str()) {
+        (State::Up, _) => {
+            let (inward, outward) = (child.in_packets, child.out_packets);
+            (Some(true), format!("{carries}: {inward} packets in, {outward} out"))
+        }
+        (State::Connecting, _) => (None, format!("{carries}: negotiation is under way")),
+        (_, "") => (None, format!("{carries}: not asked for, or not reached")),
+        (_, reason) => (Some(false), format!("{carries}: {reason} [{}]", child.reason_code)),
+    };
+    rung(&format!("child {}", child.name), holds, seen)
 }
 
 fn packets(evidence: &Evidence<'_>) -> Rung {
@@ -277,14 +313,24 @@ ike-policy = "quantum"
     }
 
     fn told(status: Option<&status::Tunnel>, attempt: &Attempt) -> Explain {
+        let state = if status.is_some() { State::Up } else { State::Down };
+        of(status, &[], state, vec![attempt])
+    }
+
+    fn of(
+        status: Option<&status::Tunnel>,
+        children: &[reply::Child],
+        state: State,
+        attempts: Vec<&Attempt>,
+    ) -> Explain {
         let plan =
             parse("r.toml", FILE, Path::new("/"), &|_| Err(std::io::ErrorKind::NotFound.into())).unwrap();
         explain(&Evidence {
             tunnel: &plan.tunnels["branch"],
             status,
-            children: &[],
-            state: if status.is_some() { State::Up } else { State::Down },
-            attempts: vec![attempt],
+            children,
+            state,
+            attempts,
             outage: None,
             path: (0, None),
             unreachable: None,
@@ -322,5 +368,37 @@ ike-policy = "quantum"
         attempt.difference = "proposal 1, ADDKE1: offered none".into();
         let told = told(None, &attempt);
         assert_eq!(told.attempts[0].difference, ["nearest: proposal 1, ADDKE1: offered none"]);
+    }
+
+    /// Each child by name, with what it carries and why it does not; the verdict names those that are missing.
+    #[test]
+    fn each_child_is_told_of() {
+        let child = |name: &str, state| reply::Child {
+            name: name.into(),
+            state,
+            local_ts: "10.2.0.0/24".into(),
+            remote_ts: "10.1.0.0/24 udp/5060".into(),
+            ..reply::Child::default()
+        };
+        let refused = reply::Child {
+            reason: Failure::TsRefused.to_string(),
+            reason_code: "RV-CHILD-002".into(),
+            ..child("voice", State::Down)
+        };
+        let carries = "10.2.0.0/25 === 10.1.0.0/24".into();
+        let children =
+            [reply::Child { carries, ..child("net", State::Up) }, refused, child("more", State::Connecting)];
+        let mut status = up(AdditionalGroups::NONE);
+        status.troubles.insert(ravelin_ike::config::ChildId(1), Failure::TsRefused);
+        let told = of(Some(&status), &children, State::Degraded, Vec::new());
+        let refused = Failure::TsRefused.to_string();
+        assert_eq!(told.verdict, format!("without voice ({refused}), more (negotiation is under way)"));
+        assert!(told.fix.contains("what each child carries"), "{}", told.fix);
+        assert_eq!(told.code, "RV-CHILD-002");
+        let rungs: Vec<_> = told.rungs.iter().filter(|rung| rung.question.starts_with("child ")).collect();
+        let seen: Vec<_> = rungs.iter().map(|rung| (rung.question.as_str(), rung.holds)).collect();
+        assert_eq!(seen, [("child net", Some(true)), ("child voice", Some(false)), ("child more", None)]);
+        assert!(rungs[0].seen.starts_with("10.2.0.0/25 === 10.1.0.0/24: "), "{}", rungs[0].seen);
+        assert!(rungs[1].seen.contains("10.1.0.0/24 udp/5060") && rungs[1].seen.ends_with("[RV-CHILD-002]"));
     }
 }

@@ -1,6 +1,6 @@
 //! Tunnels: the plan's tunnels as the IKE engine and the workers know them (`roster`,
 //! `connection`, `scheme`), the SAs of their children (`sas`), and how they are, for
-//! operators (`status`, `explain`).
+//! operators (`status`, `explain`, `words`).
 
 pub mod connection;
 pub mod explain;
@@ -10,3 +10,4 @@ pub mod roster;
 pub mod sas;
 pub mod scheme;
 pub mod status;
+pub mod words;

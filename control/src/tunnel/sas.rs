@@ -162,14 +162,14 @@ impl Home {
 /// Everything but the keys of a negotiated pair, for the worker.
 pub fn parts(
     install: &InstallChild,
-    transform: &plan::IpsecTransform,
+    child: &plan::Child,
     private: u16,
     home: Home,
     suite: Suite,
     outer_mtu: Option<u16>,
 ) -> Option<(inbound::Parts, outbound::Parts)> {
     use ravelin_ike::want::OutboundStart;
-    let esn = install.suite.extended_sequence;
+    let (esn, transform) = (install.suite.extended_sequence, &child.transform);
     let (local, peer) = endpoints(&install.path);
     let limits = limits(transform.lifetime_packets, transform.lifetime_bytes);
     let inbound = inbound::Parts {
@@ -193,7 +193,7 @@ pub fn parts(
         suite,
         esn,
         last_sequence: 0,
-        encapsulation: encapsulation(&install.path, outer_mtu),
+        encapsulation: encapsulation(&install.path, outer_mtu, outer_dscp(child)),
         limits,
         child: install.config.0,
     };
@@ -215,21 +215,31 @@ pub fn path_key(path: &Path) -> PathKey {
 }
 
 /// How packets of a path are wrapped that may have `outer_mtu` octets.
-pub fn encapsulation(path: &Path, outer_mtu: Option<u16>) -> Encapsulation {
+pub fn encapsulation(path: &Path, outer_mtu: Option<u16>, dscp: OuterDscp) -> Encapsulation {
     let (local, peer) = endpoints(path);
-    wrap(path.instance, local, peer, outer_mtu)
+    wrap(path.instance, (local, peer), outer_mtu, dscp)
 }
 
-/// Outer Don't Fragment and DSCP follow the inner packet; a sender whose packet may not be cut is told
-/// what fits into `outer_mtu` (RFC 4301 §8.1).
-pub fn wrap(instance: u16, local: Endpoint, peer: Endpoint, outer_mtu: Option<u16>) -> Encapsulation {
+/// The DSCP of a child's outer packets (IKE-14).
+pub fn outer_dscp(child: &plan::Child) -> OuterDscp {
+    child.dscp.map_or(OuterDscp::Copy, OuterDscp::Fixed)
+}
+
+/// Outer Don't Fragment follows the inner packet; a sender whose packet may not be cut is told what fits into
+/// `outer_mtu` (RFC 4301 §8.1).
+fn wrap(
+    instance: u16,
+    (local, peer): (Endpoint, Endpoint),
+    outer_mtu: Option<u16>,
+    dscp: OuterDscp,
+) -> Encapsulation {
     Encapsulation {
         instance,
         local,
         peer,
         hop_limit: 64,
         df: OuterDf::Copy,
-        dscp: OuterDscp::Copy,
+        dscp,
         inner_mtu: None,
         outer_mtu,
         clear_inner_df: false,
@@ -280,6 +290,7 @@ pub fn manual_parts(
     let local = Endpoint { address: tunnel.local, port };
     let peer = Endpoint { address: remote, port };
     let last = manual.first_sequence.saturating_sub(1);
+    let configuration = tunnel.children.first()?;
     let window = match manual.replay_window {
         Some(size) => Window::resume(size, esn, last).ok()?,
         None => Window::off(),
@@ -295,7 +306,7 @@ pub fn manual_parts(
         peer_may_move: false,
         copy_traffic_class: false,
         tcp_mss: None,
-        selectors: Box::new(configured(tunnel.children.first()?)?),
+        selectors: Box::new(configured(configuration)?),
         limits: Limits::NONE,
         child,
         activates: None,
@@ -305,7 +316,7 @@ pub fn manual_parts(
         suite,
         esn,
         last_sequence: last,
-        encapsulation: wrap(tunnel.public, local, peer, outer_mtu),
+        encapsulation: wrap(tunnel.public, (local, peer), outer_mtu, outer_dscp(configuration)),
         limits: Limits::NONE,
         child,
     };

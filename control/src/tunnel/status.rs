@@ -1,8 +1,8 @@
 //! How each tunnel is: what the engine's events say of it, kept for operators. One row a
-//! configured child, whatever its state; a rekey is never "down"; counts do not fall when
+//! configured child, whatever its state and with a reason of its own; a rekey is never "down"; counts do not fall when
 //! SAs are replaced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ravelin_ike::config::{ChildId, ConnectionId};
 use ravelin_ike::error::Failure;
@@ -21,7 +21,11 @@ pub struct Tunnel {
     pub ikes: Vec<Ike>,
     /// Children that are up, by configuration, and the SA of each.
     pub children: BTreeMap<ChildId, (ChildSaId, ChildUp)>,
-    /// Why it is not up.
+    /// Children that were asked for and are not up yet.
+    pub asked: BTreeSet<ChildId>,
+    /// Why children are not up, as far as it is for them alone.
+    pub troubles: BTreeMap<ChildId, Failure>,
+    /// Why the whole of it is not up.
     pub reason: Option<Failure>,
     /// An attempt is under way.
     pub connecting: bool,
@@ -29,8 +33,8 @@ pub struct Tunnel {
     pub since: Instant,
     /// Times it came up.
     pub ups: u64,
-    /// CHILD SA rekeys.
-    pub child_rekeys: u64,
+    /// CHILD SA rekeys, by child.
+    pub child_rekeys: BTreeMap<ChildId, u64>,
     /// IKE SA rekeys.
     pub ike_rekeys: u64,
 }
@@ -64,13 +68,56 @@ impl Tunnel {
         self.ikes.last()
     }
 
+    /// Why it, or a child of it, is not up.
+    pub fn why(&self) -> Option<&Failure> {
+        let troubles = self.troubles.iter().filter(|(child, _)| !self.children.contains_key(child));
+        self.reason.as_ref().or_else(|| troubles.map(|(_, trouble)| trouble).next())
+    }
+
+    /// Why a child is not up.
+    pub fn why_child(&self, child: ChildId) -> Option<&Failure> {
+        let down = !self.children.contains_key(&child);
+        self.troubles.get(&child).or(self.reason.as_ref()).filter(|_| down)
+    }
+
+    /// How a child is.
+    pub fn child_state(&self, child: ChildId) -> State {
+        match self.children.contains_key(&child) {
+            true => State::Up,
+            false if self.asked.contains(&child) => State::Connecting,
+            false => State::Down,
+        }
+    }
+
+    /// Nobody asks for anything any more.
+    fn give_up(&mut self) {
+        self.connecting = false;
+        self.asked.clear();
+    }
+
     /// Up when all of `configured` children are; degraded when some are.
     pub fn state(&self, configured: usize) -> State {
         match self.children.len() {
-            0 if self.connecting => State::Connecting,
+            0 if self.connecting || !self.asked.is_empty() => State::Connecting,
             0 => State::Down,
             up if up >= configured => State::Up,
             _ => State::Degraded,
+        }
+    }
+}
+
+impl Tunnel {
+    /// One that was asked for did not come to be; what is up stays. Who refused what the peer asked for may not know
+    /// whose child it was to be.
+    fn child_failed(&mut self, config: Option<ChildId>, rekey_of: Option<ChildSaId>, reason: Failure) {
+        self.connecting = false;
+        let Some(config) = config else {
+            self.reason = Some(reason).filter(|_| self.children.is_empty());
+            return;
+        };
+        self.asked.remove(&config);
+        if rekey_of.is_none() {
+            self.troubles.insert(config, reason);
         }
     }
 }
@@ -86,10 +133,13 @@ impl Status {
         self.tunnels.remove(&id);
     }
 
-    /// An attempt was begun by us.
-    pub fn connecting(&mut self, id: ConnectionId) {
+    /// A child was asked for by us.
+    pub fn asked(&mut self, id: ConnectionId, child: ChildId) {
         let tunnel = self.tunnels.entry(id).or_default();
         tunnel.connecting = tunnel.ikes.is_empty();
+        if !tunnel.children.contains_key(&child) {
+            tunnel.asked.insert(child);
+        }
     }
 
     /// Takes in what the engine says, and notes it in the journal.
@@ -113,12 +163,10 @@ impl Status {
             Event::ChildDown { child, connection, config, reason, .. } => {
                 self.child_down(now, child, connection, config, reason, roster, journal);
             }
-            Event::ChildFailed { connection, reason, rekey_of, .. } => {
+            Event::ChildFailed { connection, config, reason, rekey_of, .. } => {
                 let what = if rekey_of.is_some() { "child-rekey-failed" } else { "child-failed" };
-                journal.note(roster.name(connection), what, told(&reason));
-                let tunnel = self.tunnels.entry(connection).or_default();
-                tunnel.connecting = false;
-                tunnel.reason = Some(reason);
+                journal.note(roster.name(connection), what, of_child(roster, config, &told(&reason)));
+                self.tunnels.entry(connection).or_default().child_failed(config, rekey_of, reason);
             }
             Event::IkeRekeyFailed { connection, reason, .. } => {
                 journal.note(roster.name(connection), "ike-rekey-failed", told(&reason));
@@ -154,6 +202,7 @@ impl Status {
             udp_encapsulation: up.path.udp_encapsulation,
         });
         tunnel.connecting = false;
+        tunnel.reason = None;
         tunnel.since = now;
         let text = format!("with {} at {} as {:?}", up.remote_identity, up.path.remote, up.role);
         journal.note(roster.name(up.connection), "ike-up", text);
@@ -187,6 +236,7 @@ impl Status {
         let known = tunnel.ikes.len();
         tunnel.ikes.retain(|known| known.id != ike);
         if known > 0 && tunnel.ikes.is_empty() {
+            tunnel.give_up();
             tunnel.since = now;
             tunnel.reason = Some(reason);
         }
@@ -202,26 +252,31 @@ impl Status {
         let text = failure.as_ref().map_or_else(String::new, told);
         journal.note(roster.name(connection), "attempt-failed", text);
         let tunnel = self.tunnels.entry(connection).or_default();
-        tunnel.connecting = false;
-        tunnel.reason = failure;
+        // The peer's call may have come through meanwhile.
+        if tunnel.ikes.is_empty() {
+            tunnel.give_up();
+            tunnel.reason = failure;
+        }
     }
 
     fn child_up(&mut self, now: Instant, up: ChildUp, roster: &Roster, journal: &Journal) {
         let text = format!("SPIs {:08x} in, {:08x} out", up.spi_in, up.spi_out);
-        journal.note(roster.name(up.connection), "child-up", text);
+        journal.note(roster.name(up.connection), "child-up", of_child(roster, Some(up.config), &text));
         let tunnel = self.tunnels.entry(up.connection).or_default();
         if tunnel.children.is_empty() {
             (tunnel.ups, tunnel.since) = (tunnel.ups + 1, now);
         }
         tunnel.reason = None;
+        tunnel.asked.remove(&up.config);
+        tunnel.troubles.remove(&up.config);
         tunnel.children.insert(up.config, (up.child, up));
     }
 
     fn child_rekeyed(&mut self, old: ChildSaId, up: ChildUp, roster: &Roster, journal: &Journal) {
         let text = format!("SPIs {:08x} in, {:08x} out, replacing SA {}", up.spi_in, up.spi_out, old.0);
-        journal.note(roster.name(up.connection), "child-rekeyed", text);
+        journal.note(roster.name(up.connection), "child-rekeyed", of_child(roster, Some(up.config), &text));
         let tunnel = self.tunnels.entry(up.connection).or_default();
-        tunnel.child_rekeys += 1;
+        *tunnel.child_rekeys.entry(up.config).or_default() += 1;
         tunnel.children.insert(up.config, (up.child, up));
     }
 
@@ -236,13 +291,21 @@ impl Status {
         roster: &Roster,
         journal: &Journal,
     ) {
-        journal.note(roster.name(connection), "child-down", told(&reason));
+        journal.note(roster.name(connection), "child-down", of_child(roster, Some(config), &told(&reason)));
         let tunnel = self.tunnels.entry(connection).or_default();
         if tunnel.children.get(&config).is_some_and(|(current, _)| *current == child) {
             tunnel.children.remove(&config);
             tunnel.since = now;
-            tunnel.reason = Some(reason);
+            tunnel.troubles.insert(config, reason);
         }
+    }
+}
+
+/// What is said of a child, with its name in front.
+fn of_child(roster: &Roster, child: Option<ChildId>, text: &str) -> String {
+    match child.and_then(|child| roster.child(child.0)) {
+        Some((_, _, child)) => format!("{}: {text}", child.name),
+        None => text.to_owned(),
     }
 }
 
@@ -305,5 +368,59 @@ mod tests {
         assert!(tunnel(&status).reason.is_none());
         status.event(Instant(0), down(1), &roster, &journal);
         assert!(tunnel(&status).ike().is_none() && tunnel(&status).reason.is_some());
+    }
+
+    fn child(config: u32) -> ChildUp {
+        ChildUp {
+            child: ChildSaId(config.into()),
+            ike: IkeId(1),
+            connection: ConnectionId(1),
+            config: ChildId(config),
+            spi_in: config,
+            spi_out: config,
+            suite: ravelin_ike::want::EspSuite {
+                encryption: Encryption::AesGcm128,
+                integrity: None,
+                group: None,
+                additional: AdditionalGroups::NONE,
+                extended_sequence: false,
+            },
+            local: Vec::new(),
+            remote: Vec::new(),
+        }
+    }
+
+    fn failed(config: u32, reason: Failure) -> Event {
+        let (ike, connection, config) = (IkeId(1), ConnectionId(1), Some(ChildId(config)));
+        Event::ChildFailed { ike, connection, config, rekey_of: None, reason }
+    }
+
+    /// Each child has a state and a reason of its own; one that is refused is the reason the tunnel is degraded, in
+    /// whatever order they come.
+    #[test]
+    fn one_refused_child_is_no_trouble_of_the_others() {
+        let (mut status, roster, journal) = (Status::default(), Roster::default(), Journal::default());
+        (1..=3).for_each(|config| status.asked(ConnectionId(1), ChildId(config)));
+        let mut tell = |event| status.event(Instant(0), event, &roster, &journal);
+        tell(up(1));
+        tell(failed(2, Failure::TsRefused));
+        tell(Event::ChildUp(Box::new(child(1))));
+        let tunnel = status.tunnel(ConnectionId(1)).unwrap().clone();
+        let states = [1, 2, 3].map(|config| tunnel.child_state(ChildId(config)));
+        assert_eq!(states, [State::Up, State::Down, State::Connecting]);
+        let whys = [1, 2, 3].map(|config| tunnel.why_child(ChildId(config)).map(Failure::code));
+        assert_eq!(whys, [None, Some("RV-CHILD-002"), None]);
+        assert_eq!(
+            (tunnel.state(3), tunnel.why().map(Failure::code)),
+            (State::Degraded, Some("RV-CHILD-002"))
+        );
+        // It comes after all, and what the peer asked for beyond that changes nothing.
+        let mut tell = |event| status.event(Instant(0), event, &roster, &journal);
+        (2..=3).for_each(|config| tell(Event::ChildUp(Box::new(child(config)))));
+        let (ike, connection) = (IkeId(1), ConnectionId(1));
+        let reason = Failure::TsUnacceptable;
+        tell(Event::ChildFailed { ike, connection, config: None, rekey_of: None, reason });
+        let tunnel = status.tunnel(connection).unwrap();
+        assert_eq!((tunnel.state(3), tunnel.why()), (State::Up, None));
     }
 }

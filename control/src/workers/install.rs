@@ -119,8 +119,9 @@ impl<P: Pool> Workers<P> {
             return Err(InstallError::Stalled);
         }
         let outer_mtu = self.outer_mtu(&sas::path_key(&install.path));
-        let parts = sas::parts(install, &config.transform, tunnel.private, home, suite, outer_mtu);
+        let parts = sas::parts(install, config, tunnel.private, home, suite, outer_mtu);
         let (inbound, outbound) = parts.ok_or(InstallError::Unknown("selector or window"))?;
+        self.narrow(roster, child, Some((*inbound.selectors).clone()));
         let encapsulation = outbound.encapsulation;
         let turn = if install.start == OutboundStart::Now { Turn::Now } else { Turn::StandBy };
         let key = install.keys_in.encryption.clone();
@@ -160,8 +161,11 @@ impl<P: Pool> Workers<P> {
     }
 
     /// Takes both directions out and gives the SPI back when the worker has done so.
-    pub fn remove(&mut self, sa: ChildSaId) {
+    pub fn remove(&mut self, sa: ChildSaId, roster: &Roster) {
         let Some(installed) = self.sas.remove(sa) else { return };
+        if self.is_free(installed.child) {
+            self.narrow(roster, installed.child, None);
+        }
         self.seen.remove(&sa);
         let Home { worker, slot } = installed.home;
         let outbound = Command::RemoveOutbound { slot, spi: installed.spi_out };
@@ -179,7 +183,8 @@ impl<P: Pool> Workers<P> {
     /// Changes the outer addresses of an SA.
     pub fn update_path(&mut self, sa: ChildSaId, path: &Path) {
         let outer_mtu = self.outer_mtu(&sas::path_key(path));
-        let Some(installed) = self.sas.rewrap(sa, sas::encapsulation(path, outer_mtu)) else { return };
+        let Some(dscp) = self.sas.get_mut(sa).map(|installed| installed.encapsulation.dscp) else { return };
+        let Some(installed) = self.sas.rewrap(sa, sas::encapsulation(path, outer_mtu, dscp)) else { return };
         let (local, peer) = sas::endpoints(path);
         let inbound = Command::MoveInbound { place: installed.place, spi: installed.spi_in, local, peer };
         self.outbox.put(installed.home.worker, Order::Plain(inbound), None);
@@ -244,7 +249,7 @@ impl<P: Pool> Workers<P> {
             return;
         }
         for (child, _) in roster.children(id) {
-            self.remove(manual_sa(child.0));
+            self.remove(manual_sa(child.0), roster);
         }
         self.write_manual();
     }

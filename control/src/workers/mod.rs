@@ -12,13 +12,14 @@ mod reports;
 mod stall;
 mod tunnels;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::link::ControlEnd;
 use ravelin_dataplane::link::command::Command;
 use ravelin_dataplane::policy::publish::Writer;
+use ravelin_dataplane::policy::selector::SelectorSet;
 use ravelin_dataplane::policy::table::Tables;
 use ravelin_dataplane::sa::allocator::SpiAllocator;
 use ravelin_dataplane::sa::shard::Shard;
@@ -76,6 +77,8 @@ pub struct Workers<P: Pool> {
     past: Vec<Past>,
     /// Tunnels into which nothing is let.
     shut: BTreeSet<ConnectionId>,
+    /// What children carry whose SAs carry other than is configured.
+    narrowed: HashMap<ChildNumber, SelectorSet>,
     /// The inbound SAs with manual SPIs.
     manual: Vec<Manual>,
     /// What was learned of paths to peers.
@@ -83,7 +86,7 @@ pub struct Workers<P: Pool> {
     /// IPv4 identification of the next IKE packet.
     packet_id: u16,
     /// Whose traffic was counted last, for dead peer detection.
-    seen: std::collections::HashMap<ChildSaId, u64>,
+    seen: HashMap<ChildSaId, u64>,
 }
 
 impl<P: Pool> Workers<P> {
@@ -110,10 +113,11 @@ impl<P: Pool> Workers<P> {
             routing: Routing::default(),
             sas: Installeds::default(),
             shut: BTreeSet::new(),
+            narrowed: HashMap::new(),
             manual: Vec::new(),
             paths: PathMtus::default(),
             packet_id: 0,
-            seen: std::collections::HashMap::new(),
+            seen: HashMap::new(),
         }
     }
 

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::link::command::Command;
 use ravelin_dataplane::policy::route::TunnelId;
+use ravelin_dataplane::policy::selector::SelectorSet;
 use ravelin_dataplane::policy::table::{self, TooManyChildren};
 use ravelin_dataplane::sa::spi::{Place, Spi};
 use ravelin_dataplane::sa::table::ExactTable;
@@ -86,6 +87,7 @@ impl<P: Pool> Workers<P> {
             if let Some(past) = self.past.get_mut(number as usize) {
                 *past = Past::default();
             }
+            self.narrowed.remove(&number);
             let empty = Command::ClearOutbound { slot: home.slot };
             self.outbox.put(home.worker, Order::Plain(empty), None);
         }
@@ -100,7 +102,8 @@ impl<P: Pool> Workers<P> {
         let name = || roster.name(id).to_owned();
         let child = |(number, child): (ChildId, &plan::Child)| {
             let sa = self.home(number.0)?.sa_ref();
-            Some(table::Child { selectors: sas::configured(child)?, sa })
+            let narrowed = self.narrowed.get(&number.0).cloned();
+            Some(table::Child { selectors: narrowed.or_else(|| sas::configured(child))?, sa })
         };
         let children = roster.children(id).filter_map(child).collect();
         let tunnel = table::Tunnel::new(children).map_err(|why| NotHeld::Children { name: name(), why })?;
@@ -110,6 +113,29 @@ impl<P: Pool> Workers<P> {
             self.write_manual();
         }
         Ok(())
+    }
+
+    /// While a child has an SA it carries what both sides agreed on for it, which may be less than is configured
+    /// (RFC 7296 §2.9): the peer would drop more. Once it has none, what is configured wants one.
+    pub(super) fn narrow(&mut self, roster: &Roster, child: ChildNumber, agreed: Option<SelectorSet>) {
+        let Some((id, _, config)) = roster.child(child) else { return };
+        let configured = sas::configured(config);
+        let narrowed = agreed.filter(|agreed| configured.as_ref() != Some(agreed));
+        if self.narrowed.get(&child) == narrowed.as_ref() {
+            return;
+        }
+        match narrowed {
+            Some(selectors) => self.narrowed.insert(child, selectors),
+            None => self.narrowed.remove(&child),
+        };
+        if self.shut.contains(&id) {
+            return;
+        }
+        if let Err(error) = self.open_tunnel(roster, id) {
+            // The same children were held before.
+            tracing::error!("{error}");
+        }
+        self.tables.publish();
     }
 
     /// Lets nothing in, and nothing out of its SAs with manual keys. Known when the tables are published.

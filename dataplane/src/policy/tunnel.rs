@@ -20,7 +20,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 /// Child SAs a tunnel can have: they are compared for every packet.
-pub const MAX_CHILDREN: usize = 32;
+pub const MAX_CHILDREN: usize = 64;
 
 /// One child SA of a tunnel: what it carries, and the slot that sends for it (whether or not an
 /// SA is in the slot just now).

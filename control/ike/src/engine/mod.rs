@@ -235,8 +235,12 @@ impl Engine {
         let Some(config) = self.connections.get(&connection).cloned() else { return };
         let Some(child) = child.or_else(|| config.children.first().map(|child| child.id)) else { return };
         let usable = |id: &IkeId| self.tunnels.get(id).is_some_and(|entry| entry.tunnel.takes_children());
-        let goes = |id: &IkeId| self.tunnels.get(id).is_some_and(|entry| entry.tunnel.yields.is_some());
-        if let Some(id) = self.tunnels_of(connection).into_iter().filter(usable).min_by_key(goes) {
+        // One that stays, and one that is up before one that still calls: the peer may have called meanwhile.
+        let rank = |id: &IkeId| {
+            let tunnel = self.tunnels.get(id).map(|entry| &entry.tunnel);
+            tunnel.map(|tunnel| (tunnel.yields.is_some(), !tunnel.is_established()))
+        };
+        if let Some(id) = self.tunnels_of(connection).into_iter().filter(usable).min_by_key(rank) {
             return self.with_tunnel(now, id, |tunnel, ctx| tunnel.want_child(ctx, child));
         }
         let RemoteAddress::One(remote) = config.remote else {

@@ -11,6 +11,22 @@ use crate::want::EspSuite;
 use crate::wire::{NotifyType, Payload, Spi};
 use crate::words;
 
+/// What a CHILD_SA is made for. Both sides may be at the same at once (RFC 7296 §2.8.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Aim {
+    /// This child is to have one.
+    New(ChildId),
+    /// It is to take over from this one.
+    Rekey(ChildSaId),
+}
+
+impl Aim {
+    /// Of a CHILD_SA of this child that is to replace another, or not.
+    pub(crate) fn of(config: ChildId, rekey: Option<ChildSaId>) -> Aim {
+        rekey.map_or(Aim::New(config), Aim::Rekey)
+    }
+}
+
 /// A CHILD_SA we want.
 #[derive(Clone)]
 pub(crate) struct Intent {
@@ -62,6 +78,20 @@ impl Intent {
         remote: Vec<Selector>,
     ) -> Intent {
         Intent { config, rekey: Some(old), local, remote }
+    }
+
+    /// What it is for.
+    pub(crate) fn aim(&self) -> Aim {
+        Aim::of(self.config.id, self.rekey)
+    }
+
+    /// Whether what the peer asks for makes it superfluous: a successor of the same one; or another of the same child
+    /// that carries as much.
+    pub(crate) fn is_met_by(&self, choice: &Choice, rekey: Option<ChildSaId>) -> bool {
+        let covers = || {
+            narrow::all_within(&self.local, &choice.local) && narrow::all_within(&self.remote, &choice.remote)
+        };
+        self.aim() == Aim::of(choice.config.id, rekey) && (rekey.is_some() || covers())
     }
 
     /// The group of the first proposal that has one: the one we send a KE payload for.
@@ -118,11 +148,12 @@ pub(crate) fn refused(error: NotifyType) -> Failure {
     }
 }
 
-/// Chooses from the peer's offer: the first child configuration whose selectors and proposals both fit.
-/// `preferred` comes first: the configuration of the SA being replaced, or one that is not up.
+/// Chooses from the peer's offer: the first child configuration whose selectors and proposals both fit, of those that
+/// are not up (`is_up`) before others. If any carries the first selectors of the offer, which may be the packet it is
+/// made for, it is one of these or none (RFC 7296 §2.9).
 pub(crate) fn choose(
-    children: &[ChildConfig],
-    preferred: impl Fn(&ChildId) -> bool,
+    children: &[&ChildConfig],
+    is_up: impl Fn(&ChildId) -> bool,
     offer: &Parts,
     exchange: ChildExchange,
 ) -> Result<Choice, Box<Refusal>> {
@@ -131,9 +162,19 @@ pub(crate) fn choose(
     };
     // "As responder local=TSr, remote=TSi".
     let (theirs, ours) = (narrow::from_wire(tsi), narrow::from_wire(tsr));
-    let (first, rest): (Vec<_>, Vec<_>) = children.iter().partition(|child| preferred(&child.id));
+    let carries_first = |config: &ChildConfig| {
+        let first = |offered: &[Selector], configured: &[Selector]| {
+            offered.first().is_some_and(|first| narrow::all_within(&[*first], configured))
+        };
+        first(&ours, &config.local) && first(&theirs, &config.remote)
+    };
+    let mut ordered = children.to_vec();
+    if children.iter().any(|config| carries_first(config)) {
+        ordered.retain(|config| carries_first(config));
+    }
+    ordered.sort_by_key(|config| is_up(&config.id));
     let mut best: Box<Refusal> = Failure::TsUnacceptable.into();
-    for config in first.into_iter().chain(rest) {
+    for config in ordered {
         let selectors = (narrow::narrow(&ours, &config.local), narrow::narrow(&theirs, &config.remote));
         let (Some(local), Some(remote)) = selectors else { continue };
         match negotiate::select_esp(&config.proposals, exchange, sa) {
@@ -172,7 +213,7 @@ impl From<Failure> for Box<Refusal> {
 }
 
 impl Refusal {
-    fn explain(&mut self, children: &[ChildConfig], offer: &Parts) {
+    fn explain(&mut self, children: &[&ChildConfig], offer: &Parts) {
         if self.failure == Failure::TsUnacceptable {
             let side = |ts: &Option<_>| ts.as_ref().map(narrow::from_wire).unwrap_or_default();
             self.offered = words::traffic(&side(&offer.responder_ts), &side(&offer.initiator_ts));
@@ -180,7 +221,7 @@ impl Refusal {
             self.configured = ours.collect::<Vec<_>>().join("; ");
         } else {
             self.offered = offer.sa.as_ref().map(words::proposals).unwrap_or_default();
-            let ours = |child: &ChildConfig| {
+            let ours = |child: &&ChildConfig| {
                 words::proposals(&negotiate::offer_esp(&child.proposals, ChildExchange::CreateChildSa, 0))
             };
             self.configured = children.iter().map(ours).collect::<Vec<_>>().join("; ");

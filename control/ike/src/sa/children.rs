@@ -42,7 +42,7 @@ pub(crate) enum ChildState {
     Replaced { by: ChildSaId },
     /// Our Delete is on its way.
     Closing { replaced: bool },
-    /// Lost a simultaneous rekey; the peer, who made it, will delete it.
+    /// Made by the peer at the same time as ours, and lost; the peer, who made it, will delete it.
     Redundant,
     /// Replaced and deleted; kept for packets under way.
     Draining { until: Instant },
@@ -122,6 +122,12 @@ impl Children {
     pub(crate) fn replaced_by(&self, successor: ChildSaId) -> Option<ChildSaId> {
         let replaced = self.0.iter().find(|child| child.state == ChildState::Replaced { by: successor });
         replaced.map(|child| child.id)
+    }
+
+    /// The one of this child that lost against ours.
+    pub(crate) fn redundant(&self, config: ChildId) -> Option<ChildSaId> {
+        let lost = |child: &&Child| child.config == config && child.state == ChildState::Redundant;
+        self.0.iter().find(lost).map(|child| child.id)
     }
 
     pub(crate) fn remove(&mut self, id: ChildSaId) -> Option<Child> {

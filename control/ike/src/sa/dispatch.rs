@@ -1,14 +1,15 @@
 //! Where messages, answers and due times go in a tunnel that is up, and what is begun when the window is free.
 
-use super::child_deal::Intent;
+use super::child_deal::{Aim, Intent};
 use super::children::ChildState;
 use super::ike_sa::Opened;
 use super::line::{Own, Peer, Standing};
 use super::parts::Parts;
 use super::turn::Turn;
 use super::up::Task;
+use crate::config::ChildId;
 use crate::context::Pending;
-use crate::error::Failure;
+use crate::error::{Failure, Side};
 use crate::want::{Answer, AnswerError, Role};
 use crate::window::{Due, Incoming, Schedule};
 use crate::wire::{ExchangeType, Header, Message, Notify, NotifyType, Outer, ParseError, Payload, Protocol};
@@ -335,13 +336,9 @@ impl Turn<'_, '_> {
     /// Begins a task; yields it if its time has not come.
     fn begin(&mut self, task: Task) -> Option<Task> {
         match task {
-            Task::CreateChild(id) => {
-                let config = self.current_config();
-                if let Some(child) = config.child(id).filter(|_| !self.up.children.has(id)) {
-                    self.start_child(Intent::new_child(child.clone()));
-                }
-            }
-            Task::RekeyChild(id) if self.line.awaits_rekey_of(id) => return Some(task),
+            Task::CreateChild(id) if self.line.is_made_by_peer(Aim::New(id)) => return Some(task),
+            Task::CreateChild(id) => self.create_child(id),
+            Task::RekeyChild(id) if self.line.is_made_by_peer(Aim::Rekey(id)) => return Some(task),
             Task::RekeyChild(id) => {
                 let config = self.current_config();
                 let old = self.up.children.get(id).filter(|child| child.state == ChildState::Live)?;
@@ -360,5 +357,15 @@ impl Turn<'_, '_> {
             Task::Probe => self.start_probe(),
         }
         None
+    }
+
+    /// Begins a child that is configured and has no SA, as far as our own limit goes.
+    fn create_child(&mut self, id: ChildId) {
+        let config = self.current_config();
+        let Some(child) = config.child(id).filter(|_| !self.up.children.has(id)) else { return };
+        match self.up.children.counted() < config.max_children {
+            true => self.start_child(Intent::new_child(child.clone())),
+            false => self.report_child_failure(Some(id), None, Failure::NoAdditionalSas(Side::Ours)),
+        }
     }
 }

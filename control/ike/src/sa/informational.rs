@@ -141,6 +141,7 @@ impl Turn<'_, '_> {
                 self.peer_rekey_done(id, by);
             }
             ChildState::Installing | ChildState::Live | ChildState::Redundant => {
+                self.rival_deleted(id);
                 self.successor_withdrawn(id);
                 self.up.drop_child(self.ctx, self.common, id, Failure::PeerDeleted);
             }
@@ -177,6 +178,13 @@ impl Turn<'_, '_> {
             && own.draft.intent.rekey == Some(old)
         {
             own.rival = Rival::Done;
+        }
+    }
+
+    /// The peer takes back what it made while our own request for the same is under way.
+    fn rival_deleted(&mut self, id: ChildSaId) {
+        if let Some(rival) = self.line.own.as_mut().and_then(Own::child_rival) {
+            rival.lose(id);
         }
     }
 

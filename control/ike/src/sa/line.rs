@@ -1,9 +1,12 @@
 //! An IKE SA in use, with the one exchange each side may have under way on it.
 
+use super::child_deal::Aim;
 use super::ike_sa::IkeSa;
 use super::peer_followup::Awaited;
 use super::{informational, own_child, own_followup, own_ike, peer_child, peer_followup, peer_ike};
+use crate::collision::Rival;
 use crate::context::Pending;
+use crate::id::ChildSaId;
 use crate::time::Instant;
 use crate::want::Path;
 
@@ -79,6 +82,11 @@ impl Line {
 
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self.standing, Standing::Closed { .. })
+    }
+
+    /// Whether the peer is at a CHILD_SA for this, or owes us a key exchange of it.
+    pub(crate) fn is_made_by_peer(&self, aim: Aim) -> bool {
+        self.peer.as_ref().and_then(Peer::aim) == Some(aim) || self.awaits(aim)
     }
 
     /// When something of this line is due.
@@ -169,6 +177,15 @@ impl Own {
         }
     }
 
+    /// What the peer made for the same as our request, until the nonces have decided.
+    pub(crate) fn child_rival(&mut self) -> Option<&mut Rival<ChildSaId>> {
+        match self {
+            Own::ChildReply(state) => Some(&mut state.rival),
+            Own::ChildSecret(state) => Some(state.pact.rival()),
+            _ => None,
+        }
+    }
+
     /// Whether the IKE SA is being rekeyed by a request that was answered.
     pub(crate) fn is_replacing_ike(&self) -> bool {
         matches!(self, Own::IkeSecret(_)) || matches!(self.purpose(), Some(own_followup::Purpose::Ike(_)))
@@ -193,6 +210,17 @@ impl Peer {
             Peer::ChildInstall(state) => state.pending,
             Peer::IkeSecret(state) => state.pending,
             Peer::FollowupSecret(state) => state.pending,
+        }
+    }
+
+    /// What its CHILD_SA is for, if it is one.
+    fn aim(&self) -> Option<Aim> {
+        match self {
+            Peer::ChildSpi(state) => Some(state.aim()),
+            Peer::ChildSecret(state) => Some(state.aim()),
+            Peer::ChildInstall(state) => Some(state.aim()),
+            Peer::FollowupSecret(state) => state.aim(),
+            Peer::IkeSecret(_) => None,
         }
     }
 

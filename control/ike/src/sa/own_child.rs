@@ -3,7 +3,7 @@
 //! [`ExpectSpi`] -> ([`ExpectPublicValue`]) -> [`ExpectReply`] -> ([`ExpectSharedSecret`] -> ([`super::own_followup`])) ->
 //! [`ExpectInstall`]. Only then is the old SA deleted: make before break.
 
-use super::child_deal::{self, Accepted, Intent};
+use super::child_deal::{self, Accepted, Aim, Intent};
 use super::children::ChildState;
 use super::line::Own;
 use super::own_followup::{Purpose, additional_key_exchange};
@@ -101,6 +101,16 @@ impl Pact {
         self.accepted.spi_out == spi
     }
 
+    /// What it is for.
+    pub(crate) fn aim(&self) -> Aim {
+        self.draft.intent.aim()
+    }
+
+    /// What the peer made meanwhile for the same.
+    pub(crate) fn rival(&mut self) -> &mut Rival<ChildSaId> {
+        &mut self.rival
+    }
+
     /// Whether additional key exchanges were agreed on: until they are done, the peer has made nothing.
     fn goes_on(&self) -> bool {
         !self.accepted.suite.additional.is_empty()
@@ -166,6 +176,9 @@ impl Turn<'_, '_> {
                 // Deleted or replaced by the peer while we prepared.
                 None => return self.ctx.order(WantKind::ReleaseSpi(draft.spi)),
             }
+        } else if self.up.children.has(draft.intent.config.id) {
+            // Made by the peer while we prepared.
+            return self.ctx.order(WantKind::ReleaseSpi(draft.spi));
         }
         let [sa, tsi, tsr] = draft.intent.offer(draft.spi, ChildExchange::CreateChildSa);
         let nonce = self.ctx.nonce();
@@ -230,8 +243,8 @@ impl Turn<'_, '_> {
     /// Where additional key exchanges are to come, ours or the peer's, the nonces decide before them which series goes
     /// on: two that each waited for the other's end would never end.
     fn own_child_prevails(&mut self, mut pact: Pact) -> Option<Pact> {
-        let old = pact.draft.intent.rekey.filter(|_| pact.goes_on() || pact.rival.is_pending());
-        if old.is_none() || !pact.rival.is_some() {
+        let decides = pact.goes_on() || pact.rival.is_pending();
+        if !decides || !pact.rival.is_some() {
             return Some(pact);
         }
         self.ctx.out.collisions = self.ctx.out.collisions.saturating_add(1);
@@ -241,12 +254,12 @@ impl Turn<'_, '_> {
         }
         match std::mem::take(&mut pact.rival) {
             Rival::Answered { made: Some(loser), .. } => self.up.make_redundant(self.ctx, loser),
-            _ => self.forget_awaited_for(false, old),
+            _ => self.forget_awaited_for(Some(pact.aim())),
         }
         Some(pact)
     }
 
-    /// The peer's rekey of the same SA goes on, ours does not.
+    /// The peer's exchange goes on, ours does not.
     fn own_child_gives_way(&mut self, pact: Pact) {
         if pact.goes_on() {
             self.ctx.order(WantKind::ReleaseSpi(pact.draft.spi));
@@ -294,10 +307,10 @@ impl Turn<'_, '_> {
         self.rekey_later(intent.rekey);
     }
 
-    /// Both sides have agreed; if the peer rekeyed the same SA, one of the two successors lives.
+    /// Both sides have agreed; if the peer was at the same, one of the two new SAs lives.
     pub(crate) fn own_child_complete(&mut self, pact: Pact, secrets: Option<SharedSecrets>) {
         let Pact { draft, accepted, nonce, peer_nonce, rival } = pact;
-        if draft.intent.rekey.is_some() && rival.is_some() {
+        if rival.is_some() {
             self.ctx.out.collisions = self.ctx.out.collisions.saturating_add(1);
             if rival.decide(&nonce, &peer_nonce) == Winner::Theirs {
                 // The peer has installed ours, and waits for us, who made it, to delete it.
@@ -328,8 +341,11 @@ impl Turn<'_, '_> {
         keys: EspKeyPair,
     ) {
         let Accepted { suite, spi_out, local, remote } = accepted;
-        let replaces = intent.rekey.filter(|old| self.up.children.get(*old).is_some());
         let config = intent.config.id;
+        let replaces = match intent.rekey {
+            Some(old) => self.up.children.get(old).map(|old| old.id),
+            None => self.up.children.redundant(config),
+        };
         let made = Made { config: intent.config, spi_in, spi_out, suite, local, remote };
         let (child, pending) = self.install(
             made,
@@ -394,6 +410,7 @@ impl Turn<'_, '_> {
         };
         if error.notify_type == NotifyType::InvalidKePayload
             && !state.draft.regrouped
+            && !state.rival.is_some()
             && let Some(group) = self.offered_group(&state.draft.intent, error.data_u16())
         {
             return self.own_child_generate(Draft { regrouped: true, ..state.draft }, group);
@@ -402,6 +419,8 @@ impl Turn<'_, '_> {
         let intent = state.draft.intent;
         match (error.notify_type, intent.rekey) {
             (NotifyType::TemporaryFailure, _) => self.own_child_later(&intent),
+            // The peer is at the same itself: what comes of that is seen later.
+            (NotifyType::InvalidKePayload, _) if state.rival.is_some() => self.own_child_later(&intent),
             (NotifyType::ChildSaNotFound, Some(old)) if !state.rival.is_some() => {
                 self.child_unknown_to_peer(old)
             }

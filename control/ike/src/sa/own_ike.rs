@@ -155,7 +155,7 @@ impl Turn<'_, '_> {
             return None;
         }
         self.settle_candidate(winner);
-        self.forget_awaited_for(true, None);
+        self.forget_awaited_for(None);
         pact.rival = Rival::None;
         Some(pact)
     }

@@ -3,7 +3,7 @@
 //! [`ExpectSpi`] -> ([`ExpectSharedSecret`] -> (reply, [`super::peer_followup`])) -> [`ExpectInstall`] -> reply. The
 //! inbound SA is installed before the reply that lets the peer use it.
 
-use super::child_deal::{self, Choice};
+use super::child_deal::{self, Aim, Choice};
 use super::children::ChildState;
 use super::line::{Own, Peer, Standing};
 use super::parts::Parts;
@@ -11,7 +11,7 @@ use super::peer_child_reply::{Refused, answer};
 use super::peer_followup::Purpose;
 use super::turn::{Made, Turn};
 use crate::collision::{Rival, lowest};
-use crate::config::ChildId;
+use crate::config::{ChildConfig, ChildId};
 use crate::context::Pending;
 use crate::crypto::negotiate::ChildExchange;
 use crate::crypto::{EspKeyPair, Nonces, SharedSecrets};
@@ -71,9 +71,9 @@ impl Pact {
         self.spi
     }
 
-    /// The SA that is to be replaced.
-    pub(crate) fn rekey(&self) -> Option<ChildSaId> {
-        self.deal.rekey
+    /// What it is for.
+    pub(crate) fn aim(&self) -> Aim {
+        self.deal.aim()
     }
 }
 
@@ -89,6 +89,10 @@ struct Deal {
 }
 
 impl Deal {
+    fn aim(&self) -> Aim {
+        Aim::of(self.choice.config.id, self.rekey)
+    }
+
     /// SA, Nr, KEr, TSi, TSr; in IKE_AUTH, whose nonces and key exchange are those of IKE_SA_INIT, SA, TSi, TSr.
     fn answer(&self, spi: u32, public: Option<Vec<u8>>) -> Vec<Payload> {
         let Choice { chosen, local, remote, .. } = &self.choice;
@@ -98,10 +102,29 @@ impl Deal {
     }
 }
 
+impl ExpectSpi {
+    /// What it is for.
+    pub(crate) fn aim(&self) -> Aim {
+        self.deal.aim()
+    }
+}
+
 impl ExpectSharedSecret {
     /// The reserved SPI.
     pub(crate) fn spi(&self) -> u32 {
         self.spi
+    }
+
+    /// What it is for.
+    pub(crate) fn aim(&self) -> Aim {
+        self.deal.aim()
+    }
+}
+
+impl ExpectInstall {
+    /// What it is for.
+    pub(crate) fn aim(&self) -> Aim {
+        Aim::of(self.config, self.rekey)
     }
 }
 
@@ -137,9 +160,10 @@ impl Turn<'_, '_> {
             (Some(group), _) => return Err(Refused::WrongGroup(KeyExchangeId::from(group.transform_id()))),
         };
         let responder_nonce = self.ctx.nonce();
-        self.peer_child_meets_ours(rekey, &initiator_nonce, &responder_nonce);
         let envelope = Envelope::CreateChild;
-        self.peer_child_ask_spi(Deal { envelope, choice, rekey, initiator_nonce, responder_nonce, ke });
+        let deal = Deal { envelope, choice, rekey, initiator_nonce, responder_nonce, ke };
+        self.peer_child_meets_ours(&deal);
+        self.peer_child_ask_spi(deal);
         Ok(())
     }
 
@@ -188,25 +212,27 @@ impl Turn<'_, '_> {
         // The connection as configured now: changed selectors apply to rekeys (TS-09).
         let config = self.current_config();
         let old = rekey.and_then(|old| self.up.children.get(old)).map(|old| old.config);
-        let preferred = |id: &ChildId| match old {
-            Some(old) => *id == old,
-            None => !self.up.children.has(*id),
-        };
-        child_deal::choose(&config.children, preferred, parts, exchange).map_err(Refused::Deal)
+        // A successor is of the same child, or not at all.
+        let may_be = |child: &&ChildConfig| old.is_none_or(|old| child.id == old);
+        let children: Vec<&ChildConfig> = config.children.iter().filter(may_be).collect();
+        let is_up = |id: &ChildId| self.up.children.has(*id);
+        child_deal::choose(&children, is_up, parts, exchange).map_err(Refused::Deal)
     }
 
-    /// Our own rekey of the same SA meets the peer's: one not yet sent is dropped, one sent will be decided by
+    /// Our own request for the same meets the peer's: one not yet sent is dropped, one sent will be decided by
     /// the nonces when it is answered.
-    fn peer_child_meets_ours(&mut self, rekey: Option<ChildSaId>, ni: &Nonce, nr: &Nonce) {
-        let Some(old) = rekey else { return };
+    fn peer_child_meets_ours(&mut self, deal: &Deal) {
         match &mut self.line.own {
-            Some(Own::ChildSpi(state)) if state.intent.rekey == Some(old) => self.line.own = None,
-            Some(Own::ChildPublic(state)) if state.draft.intent.rekey == Some(old) => {
+            Some(Own::ChildSpi(state)) if state.intent.is_met_by(&deal.choice, deal.rekey) => {
+                self.line.own = None;
+            }
+            Some(Own::ChildPublic(state)) if state.draft.intent.is_met_by(&deal.choice, deal.rekey) => {
                 self.ctx.order(WantKind::ReleaseSpi(state.draft.spi));
                 self.line.own = None;
             }
-            Some(Own::ChildReply(state)) if state.draft.intent.rekey == Some(old) => {
-                state.rival = Rival::Answered { made: None, lowest: lowest(ni, nr).clone() };
+            Some(Own::ChildReply(state)) if state.draft.intent.is_met_by(&deal.choice, deal.rekey) => {
+                let lowest = lowest(&deal.initiator_nonce, &deal.responder_nonce).clone();
+                state.rival = Rival::Answered { made: None, lowest };
             }
             _ => {}
         }
@@ -277,7 +303,7 @@ impl Turn<'_, '_> {
         let (payloads, secrets) = (deal.answer(spi, Some(public)), SharedSecrets::new(shared));
         match deal.choice.chosen.suite.additional.split_first() {
             Some(next) => {
-                self.peer_child_rival_put_off(deal.rekey);
+                self.peer_child_rival_put_off(deal.aim());
                 let purpose = Purpose::Child(Box::new(Pact { deal, spi }));
                 self.await_followup(ExchangeType::CreateChildSa, payloads, purpose, secrets, next);
             }
@@ -349,12 +375,12 @@ impl Turn<'_, '_> {
             child.state = ChildState::Live;
         }
         self.reply(exchange, payloads);
+        self.peer_child_rival_made(Aim::of(state.config, state.rekey), state.child);
+        if let (Some(old), Some(rival)) = (state.rekey, self.line.own.as_mut().and_then(Own::child_rival)) {
+            rival.succeed(old, state.child);
+        }
         match state.rekey.and_then(|old| self.up.children.get_mut(old)) {
-            Some(old) => {
-                old.state = ChildState::Replaced { by: state.child };
-                let old = old.id;
-                self.peer_child_rival_made(old, state.child);
-            }
+            Some(old) => old.state = ChildState::Replaced { by: state.child },
             None => {
                 self.ctx.order(WantKind::Activate(state.child));
                 self.up.announce(self.ctx, self.common, state.child);
@@ -362,19 +388,19 @@ impl Turn<'_, '_> {
         }
     }
 
-    /// Our own unanswered rekey of `old` learns of the SA that the peer's made.
-    fn peer_child_rival_made(&mut self, old: ChildSaId, new: ChildSaId) {
+    /// Our own unanswered request for the same learns of the SA that the peer's made.
+    fn peer_child_rival_made(&mut self, aim: Aim, new: ChildSaId) {
         if let Some(Own::ChildReply(own)) = &mut self.line.own
-            && own.draft.intent.rekey == Some(old)
+            && own.draft.intent.aim() == aim
         {
             own.rival.settle(new);
         }
     }
 
     /// It learns that the peer's makes nothing before additional key exchanges.
-    fn peer_child_rival_put_off(&mut self, old: Option<ChildSaId>) {
+    fn peer_child_rival_put_off(&mut self, aim: Aim) {
         if let Some(Own::ChildReply(own)) = &mut self.line.own
-            && own.draft.intent.rekey == old
+            && own.draft.intent.aim() == aim
         {
             own.rival.put_off();
         }
@@ -403,7 +429,7 @@ impl Turn<'_, '_> {
     fn peer_child_refuse(&mut self, envelope: Envelope, config: Option<ChildId>, refused: Refused) {
         // A rival that came to nothing does not count in a collision.
         if let Some(Own::ChildReply(own)) = &mut self.line.own
-            && !self.line.awaited.iter().any(|awaited| awaited.is_for(own.draft.intent.rekey))
+            && !self.line.awaited.iter().any(|awaited| awaited.is_for(own.draft.intent.aim()))
         {
             own.rival.withdraw();
         }

@@ -4,6 +4,7 @@
 //! [`Awaited`] -> [`ExpectSharedSecret`] -> reply, then the next one, or what it was all for: [`super::peer_child`],
 //! [`super::peer_ike`]. What is awaited is bound to no exchange and found by the link we gave out.
 
+use super::child_deal::Aim;
 use super::line::{Line, Own, Peer};
 use super::own_followup::additional_key_exchange;
 use super::parts::{Parts, needed};
@@ -13,7 +14,6 @@ use crate::config::{AdditionalGroups, Group};
 use crate::context::{Context, Pending};
 use crate::crypto::SharedSecrets;
 use crate::error::Failure;
-use crate::id::ChildSaId;
 use crate::key_agreement::{KeyAgreement, Task as KeyTask};
 use crate::time::Instant;
 use crate::want::{Answer, WantKind};
@@ -50,10 +50,10 @@ pub(crate) struct ExpectSharedSecret {
 }
 
 impl Purpose {
-    /// The CHILD_SA that is to be replaced.
-    fn rekey(&self) -> Option<ChildSaId> {
+    /// What the CHILD_SA is for, if it is one.
+    fn aim(&self) -> Option<Aim> {
         match self {
-            Purpose::Child(pact) => pact.rekey(),
+            Purpose::Child(pact) => Some(pact.aim()),
             Purpose::Ike(_) => None,
         }
     }
@@ -77,9 +77,9 @@ impl Purpose {
 }
 
 impl Awaited {
-    /// Whether it replaces this CHILD_SA.
-    pub(crate) fn is_for(&self, rekey: Option<ChildSaId>) -> bool {
-        rekey.is_some() && self.purpose.rekey() == rekey
+    /// Whether its CHILD_SA is for this.
+    pub(crate) fn is_for(&self, aim: Aim) -> bool {
+        self.purpose.aim() == Some(aim)
     }
 }
 
@@ -87,6 +87,11 @@ impl ExpectSharedSecret {
     /// Whether it is for an IKE SA.
     pub(crate) fn is_about_ike(&self) -> bool {
         self.awaited.purpose.is_ike()
+    }
+
+    /// What its CHILD_SA is for, if it is one.
+    pub(crate) fn aim(&self) -> Option<Aim> {
+        self.awaited.purpose.aim()
     }
 
     /// Gives back what it holds.
@@ -101,9 +106,9 @@ impl Line {
         self.awaited.iter().any(|awaited| awaited.purpose.is_ike())
     }
 
-    /// Whether the peer is about to replace this CHILD_SA.
-    pub(crate) fn awaits_rekey_of(&self, child: ChildSaId) -> bool {
-        self.awaited.iter().any(|awaited| awaited.is_for(Some(child)))
+    /// Whether the peer owes us the next key exchange of a CHILD_SA for this.
+    pub(crate) fn awaits(&self, aim: Aim) -> bool {
+        self.awaited.iter().any(|awaited| awaited.is_for(aim))
     }
 
     /// Forgets everything that is awaited.
@@ -126,7 +131,7 @@ impl Turn<'_, '_> {
         payloads.push(Payload::Notify(Notify::new(NotifyType::AdditionalKeyExchange, link.clone())));
         let until = self.ctx.now + PATIENCE;
         // Whatever it replaces, the peer has begun anew.
-        self.forget_awaited_for(purpose.is_ike(), purpose.rekey());
+        self.forget_awaited_for(purpose.aim());
         if self.line.awaited.len() >= AWAITED {
             self.line.awaited.remove(0).purpose.release(self.ctx);
         }
@@ -134,9 +139,9 @@ impl Turn<'_, '_> {
         self.reply(exchange, payloads);
     }
 
-    /// Forgets what is awaited for the IKE SA, or for a successor of this CHILD_SA.
-    pub(crate) fn forget_awaited_for(&mut self, ike: bool, rekey: Option<ChildSaId>) {
-        let same = |awaited: &mut Awaited| (ike && awaited.purpose.is_ike()) || awaited.is_for(rekey);
+    /// Forgets what is awaited for such a CHILD_SA, or (`None`) for the IKE SA.
+    pub(crate) fn forget_awaited_for(&mut self, aim: Option<Aim>) {
+        let same = |awaited: &mut Awaited| awaited.purpose.aim() == aim;
         let gone: Vec<Awaited> = self.line.awaited.extract_if(.., same).collect();
         gone.iter().for_each(|awaited| awaited.purpose.release(self.ctx));
     }
@@ -151,11 +156,13 @@ impl Turn<'_, '_> {
         }
     }
 
-    /// Our own rekey of the same SA, if its reply is out, has no rival any more.
+    /// Our own request for the same, if its reply is out, has no rival any more.
     fn rival_withdrawn(&mut self, purpose: &Purpose) {
         match &mut self.line.own {
             Some(Own::IkeReply(own)) if purpose.is_ike() => own.rival.withdraw(),
-            Some(Own::ChildReply(own)) if own.draft.intent.rekey == purpose.rekey() => own.rival.withdraw(),
+            Some(Own::ChildReply(own)) if Some(own.draft.intent.aim()) == purpose.aim() => {
+                own.rival.withdraw();
+            }
             _ => {}
         }
     }

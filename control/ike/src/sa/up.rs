@@ -217,7 +217,7 @@ impl Up {
         });
     }
 
-    /// A CHILD_SA that lost a simultaneous rekey: the peer, who made it, is to delete it.
+    /// A CHILD_SA that lost against ours, made at the same time: the peer, who made it, is to delete it.
     pub(crate) fn make_redundant(&mut self, ctx: &Context<'_>, id: ChildSaId) {
         if let Some(child) = self.children.get_mut(id) {
             child.state = ChildState::Redundant;

@@ -3,12 +3,14 @@
 use super::Dice;
 use ravelin_ike::config::ChildId;
 use ravelin_ike::id::ChildSaId;
-use ravelin_ike::want::{Answer, InstallChild, OutboundStart, Path};
+use ravelin_ike::want::{Answer, EspKeys, InstallChild, OutboundStart, Path};
 use std::collections::{BTreeMap, BTreeSet};
 
 struct Installed {
     spi_in: u32,
     spi_out: u32,
+    keys_in: EspKeys,
+    keys_out: EspKeys,
     config: ChildId,
     replaces: Option<ChildSaId>,
     start: OutboundStart,
@@ -56,6 +58,8 @@ impl DataPlane {
         let installed = Installed {
             spi_in: install.spi_in,
             spi_out: install.spi_out,
+            keys_in: install.keys_in,
+            keys_out: install.keys_out,
             config: install.config,
             replaces: install.replaces,
             start,
@@ -118,6 +122,23 @@ impl DataPlane {
     pub fn senders(&self) -> Vec<(u32, bool)> {
         let senders = self.installed.values().filter(|installed| installed.sending);
         senders.map(|installed| (installed.spi_out, installed.start != OutboundStart::OnActivate)).collect()
+    }
+
+    /// The key packets on this SPI are opened with, if it is ours and installed.
+    pub fn opens(&self, spi: u32) -> Option<&[u8]> {
+        let installed = self.installed.values().find(|installed| installed.spi_in == spi)?;
+        Some(installed.keys_in.encryption.as_slice())
+    }
+
+    /// The key packets on this SPI are sealed with, if it is the peer's and installed.
+    pub fn seals(&self, spi: u32) -> Option<&[u8]> {
+        let installed = self.installed.values().find(|installed| installed.spi_out == spi)?;
+        Some(installed.keys_out.encryption.as_slice())
+    }
+
+    /// The SPIs we receive on.
+    pub fn receivers(&self) -> Vec<u32> {
+        self.installed.values().map(|installed| installed.spi_in).collect()
     }
 
     pub fn was_installed(&self, spi: u32) -> bool {

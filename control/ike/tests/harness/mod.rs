@@ -11,6 +11,7 @@ pub mod settings;
 use dataplane::DataPlane;
 use ravelin_ike::Engine;
 use ravelin_ike::engine::{IkePhase, IkeSnapshot};
+use ravelin_ike::error::Failure;
 use ravelin_ike::event::Event;
 use ravelin_ike::id::{ChildSaId, IkeId, Ticket};
 use ravelin_ike::input::{ChildFact, ChildFactKind, Command, Datagram};
@@ -388,8 +389,20 @@ impl World {
         }
     }
 
+    /// What one end opens with its key the other one seals with the same, or has no key for.
+    fn assert_keys_agree(&self) {
+        for (end, peer) in [(0, 1), (1, 0)] {
+            let (plane, other) = (&self.ends[end].plane, &self.ends[peer].plane);
+            for spi in plane.receivers() {
+                let sealed = other.seals(spi);
+                assert!(sealed.is_none() || sealed == plane.opens(spi), "{spi:08x}: two keys for one SA");
+            }
+        }
+    }
+
     /// A packet of traffic on every SA that sends, with what the receiving worker notices.
     pub fn traffic(&mut self) {
+        self.assert_keys_agree();
         for from in 0..2 {
             for (spi, is_rekey) in self.ends[from].plane.senders() {
                 let to = 1 - from;
@@ -446,6 +459,16 @@ impl World {
         for end in 0..2 {
             self.ends[end].plane.assert_is(&self.children(end), self.ends[end].name);
         }
+        self.assert_keys_agree();
+    }
+
+    /// The children that have a CHILD_SA in use at an end, each as often as it has one.
+    pub fn served(&self, end: usize) -> Vec<u32> {
+        let snapshot = self.ends[end].engine.snapshot();
+        let live = snapshot.iter().flat_map(|ike| &ike.children).filter(|child| child.live);
+        let mut served: Vec<u32> = live.map(|child| child.child.config.0).collect();
+        served.sort_unstable();
+        served
     }
 
     pub fn assert_empty(&self) {
@@ -500,6 +523,16 @@ pub fn pair_of(seed: u8, connections: [ravelin_ike::config::Connection; 2]) -> W
         engine
     });
     World::new(1, engines, certificates)
+}
+
+/// The codes of what went wrong at an end, in order.
+pub fn failures(world: &World, end: usize) -> Vec<&'static str> {
+    let code = |event: &Event| match event {
+        Event::AttemptFailed { attempt, .. } => attempt.failure.as_ref().map(Failure::code),
+        Event::ChildFailed { reason, .. } | Event::IkeDown { reason, .. } => Some(reason.code()),
+        _ => None,
+    };
+    world.ends[end].events.iter().filter_map(code).collect()
 }
 
 /// A pair that is up with its first child.

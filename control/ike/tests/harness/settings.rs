@@ -73,6 +73,12 @@ pub fn connection(end: usize) -> Connection {
     }
 }
 
+/// The same connection with this many children, every other one with a key exchange of its own.
+pub fn with_children(connection: Connection, end: usize, count: u32) -> Connection {
+    let children = (1..=count).map(|number| child(end, number, number % 2 == 0)).collect();
+    Connection { children, ..connection }
+}
+
 pub fn with_certificates(end: usize) -> Connection {
     Connection {
         local_auth: Auth::Certificate(CertificateAuth {

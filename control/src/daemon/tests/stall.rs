@@ -4,10 +4,10 @@
 mod spread;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use ravelin_dataplane::verdict::Drop;
 
+use super::pair::{Pair, host};
 use super::*;
 use crate::tunnel::roster::ChildNumber;
 
@@ -46,20 +46,6 @@ interface.lan = {{ device = "af_packet:eth2", addresses = ["10.{ours}.0.1/16"] }
     )
 }
 
-fn host(side: u8, tunnel: u8) -> Ipv4Addr {
-    Ipv4Addr::new(10, side, tunnel, 2)
-}
-
-impl Bench {
-    /// Lets time pass as the loop sees it, a look at the workers at a time.
-    fn pass(&mut self, looks: u64) {
-        for _ in 0..looks {
-            self.core.started -= Duration::from_micros(crate::daemon::pulse::EVERY_US);
-            self.settle();
-        }
-    }
-}
-
 /// A packet in two fragments.
 fn halves(packet: &[u8]) -> [Vec<u8>; 2] {
     const FIRST: usize = 160;
@@ -77,14 +63,6 @@ fn halves(packet: &[u8]) -> [Vec<u8>; 2] {
     [piece(first, 0, true), piece(rest, FIRST, false)]
 }
 
-/// Us, with as many workers as wanted, and the peer, joined by a wire.
-struct Pair {
-    us: Bench,
-    peer: Bench,
-    /// ESP packets of the peer, as they passed.
-    passed: Vec<Vec<u8>>,
-}
-
 impl Pair {
     /// With both tunnels up.
     fn up(workers: u8) -> Self {
@@ -93,16 +71,9 @@ impl Pair {
 
     /// The same, with so many outbound slots for each of our workers.
     fn with_slots(workers: u8, slots: usize) -> Self {
-        let mut us = Bench::bare(&pair(2, 1, workers, "auto-establish = true"), workers, slots);
-        let mut peer = Bench::bare(&pair(1, 2, 1, ""), 1, 64);
-        for (bench, side, other) in [(&mut us, 2, PEER), (&mut peer, 1, OURS)] {
-            let own = format!("192.0.2.{side}/24");
-            bench.learn(facts("wan", &[&own], &["192.0.2.0/24"], &[other.into()], PEER_MAC));
-            let (lan, link) = (format!("10.{side}.0.1/16"), format!("10.{side}.0.0/16"));
-            let hosts = [host(side, 1).into(), host(side, 2).into()];
-            bench.learn(facts("lan", &[&lan], &[&link], &hosts, HOST_MAC));
-        }
-        let mut pair = Self { us, peer, passed: Vec::new() };
+        let us = Bench::bare(&pair(2, 1, workers, "auto-establish = true"), workers, slots);
+        let peer = Bench::bare(&pair(1, 2, 1, ""), 1, 64);
+        let mut pair = Self::joined(us, peer);
         pair.until("both tunnels are up", |pair| pair.states() == [State::Up; 2]);
         pair.until("the peer has them too", |pair| pair.peer.core.workers.sas().iter().count() == 2);
         pair
@@ -111,42 +82,6 @@ impl Pair {
     fn states(&mut self) -> [State; 2] {
         let view = self.us.view();
         [view.tunnels[0].state, view.tunnels[1].state]
-    }
-
-    /// Both work, and the wire carries what they send, once.
-    fn exchange(&mut self) {
-        self.us.settle();
-        self.peer.settle();
-        for packet in self.us.left(WAN) {
-            self.peer.arrive(WAN, &packet);
-        }
-        for packet in self.peer.left(WAN) {
-            if is_esp(&packet) {
-                self.passed.push(packet.clone());
-            }
-            self.us.arrive(WAN, &packet);
-        }
-    }
-
-    /// Until something holds; helpers' threads have a part in it.
-    fn until(&mut self, what: &str, holds: impl Fn(&mut Self) -> bool) {
-        let end = Clock::now() + Duration::from_secs(20);
-        while !holds(self) {
-            assert!(Clock::now() < end, "{what}: {:#?}", self.us.events());
-            std::thread::yield_now();
-            self.exchange();
-        }
-    }
-
-    /// A packet of a tunnel, from our host to the peer's or back; how many arrived.
-    fn carry(&mut self, tunnel: u8, outward: bool) -> usize {
-        let (from, to) = if outward { (2, 1) } else { (1, 2) };
-        let packet = v4(host(from, tunnel), host(to, tunnel), 100, false);
-        let sender = if outward { &mut self.us } else { &mut self.peer };
-        sender.arrive(LAN, &packet);
-        self.exchange();
-        let receiver = if outward { &self.peer } else { &self.us };
-        receiver.left(LAN).len()
     }
 
     fn carries_both_ways(&mut self, tunnel: u8) -> bool {
@@ -159,15 +94,6 @@ impl Pair {
         let esp = self.peer.left(WAN).into_iter().find(|packet| is_esp(packet)).unwrap();
         halves(&esp).iter().for_each(|piece| self.us.arrive(WAN, piece));
         self.us.left(LAN).len()
-    }
-
-    /// Lets time pass for us.
-    fn pass(&mut self, looks: u64, mut each: impl FnMut(&mut Self)) {
-        for _ in 0..looks {
-            self.us.pass(1);
-            self.exchange();
-            each(self);
-        }
     }
 
     fn worker_of(&self, child: ChildNumber) -> usize {
@@ -184,10 +110,6 @@ impl Pair {
         let (other, still) = (self.worker_of(0), self.worker_of(1));
         (self.us.still, self.us.queue) = (Some(still), other);
         (other, still)
-    }
-
-    fn has_event(&self, wanted: &str) -> bool {
-        self.us.events().iter().any(|event| event.starts_with(wanted))
     }
 
     fn drops(&self, worker: usize, reason: Drop) -> u64 {
@@ -261,7 +183,7 @@ fn a_rekey_under_way_when_its_worker_stops_does_not_hold_the_tunnel() {
     let mut pair = Pair::up(2);
     let left = pair.spis(1);
     let (other, still) = pair.stall();
-    let rekey = Request::Rekey(crate::api::request::Rekey { tunnel: "two".into(), ike: false });
+    let rekey = Request::Rekey(crate::api::request::Rekey { tunnel: "two".into(), child: None, ike: false });
     pair.us.core.answer(&rekey).unwrap();
     pair.until("the worker is told", |pair| pair.spis(1).len() == 2);
     let never = pair.spis(1);

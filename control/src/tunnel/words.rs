@@ -1,0 +1,61 @@
+//! Traffic selectors in the words of the configuration.
+
+use std::net::IpAddr;
+
+use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
+use ravelin_ike::config::Selector;
+
+use crate::config::plan::{self, write_upper};
+
+/// Those of one side, as they were written.
+pub fn configured(selectors: &[plan::Selector]) -> String {
+    selectors.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// What both sides agreed on, as a pair is written.
+pub fn negotiated(local: &[Selector], remote: &[Selector]) -> String {
+    let side = |selectors: &[Selector]| selectors.iter().map(selector).collect::<Vec<_>>().join(",");
+    format!("{} === {}", side(local), side(remote))
+}
+
+/// A range that is a prefix is written as one.
+fn selector(selector: &Selector) -> String {
+    let Selector { start, end, protocol, start_port, end_port } = *selector;
+    let mut text = match prefix(start, end) {
+        Some(prefix) => prefix.to_string(),
+        None => format!("{start}-{end}"),
+    };
+    // A string takes whatever is written.
+    let _ = write_upper(&mut text, protocol, start_port, end_port);
+    text
+}
+
+fn prefix(start: IpAddr, end: IpAddr) -> Option<IpNet> {
+    let mut parts: IpSubnets = match (start, end) {
+        (IpAddr::V4(start), IpAddr::V4(end)) => Ipv4Subnets::new(start, end, 0).into(),
+        (IpAddr::V6(start), IpAddr::V6(end)) => Ipv6Subnets::new(start, end, 0).into(),
+        _ => return None,
+    };
+    let first = parts.next()?;
+    parts.next().is_none().then_some(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an operator wrote comes back in the same words, whatever the peer made of it in others.
+    #[test]
+    fn selectors_are_told_as_they_are_written() {
+        let range =
+            |start: &str, end: &str| Selector::addresses(start.parse().unwrap(), end.parse().unwrap());
+        let told = negotiated(
+            &[range("10.2.0.0", "10.2.0.255").with_ports(17, 100, 100), range("10.2.1.1", "10.2.1.1")],
+            &[range("fd00::", "fd00::ffff"), range("10.1.0.0", "10.1.0.2").with_ports(6, 80, 443)],
+        );
+        assert_eq!(told, "10.2.0.0/24 udp/100,10.2.1.1/32 === fd00::/112,10.1.0.0-10.1.0.2 tcp/80-443");
+        assert_eq!(negotiated(&[range("0.0.0.0", "255.255.255.255")], &[]), "0.0.0.0/0 === ");
+        let opaque = range("10.0.0.0", "10.0.0.255").with_ports(17, u16::MAX, 0);
+        assert_eq!(selector(&opaque), "10.0.0.0/24 udp/opaque");
+    }
+}
