@@ -45,6 +45,7 @@ fn connection(own: u8, other: u8, group: &str) -> Connection {
         remote_identity: IdentityMatch::Exact(Identity::address(outer(other))),
         local_auth: Auth::Psk(psk()),
         remote_auth: RemoteAuth::Psk(psk()),
+        ppk: None,
         proposals: proposal.into_iter().collect(),
         children: vec![ChildConfig {
             id: CHILD,

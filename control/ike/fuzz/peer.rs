@@ -75,6 +75,7 @@ fn connection() -> Connection {
         remote_identity: IdentityMatch::Exact(Identity::fqdn("peer.example")),
         local_auth: Auth::Psk(psk()),
         remote_auth: RemoteAuth::Psk(psk()),
+        ppk: None,
         proposals: vec![IkeProposal {
             encryption: vec![Encryption::AesGcm128],
             integrity: vec![],

@@ -2,7 +2,7 @@
 //!
 //! Each seed: set-up, rekeys of IKE and CHILD_SAs on both sides and often at once, deletes, new children, under loss,
 //! repetition, reordering and slow, failing or missing answers; with one key exchange or several, which one end or both
-//! prefer. Checked all along: nobody sends on a successor SA
+//! prefer, with a post-quantum preshared key or without. Checked all along: nobody sends on a successor SA
 //! that its peer never installed, nothing is up without a verified AUTH, no SPI is used or given back twice. Checked
 //! after the world has become good: both ends have equal SAs, one IKE SA at most, and send on something for every child. Checked after a shutdown: nothing is left.
 //!
@@ -14,7 +14,7 @@ mod harness;
 
 use harness::{Dice, Faults, Tally, World, settings};
 use ravelin_ike::Engine;
-use ravelin_ike::config::{ChildId, ChildLifetime, Connection, Group, IkeLifetime};
+use ravelin_ike::config::{ChildId, ChildLifetime, Connection, Group, IkeLifetime, PpkIdKind};
 use ravelin_ike::input::Command;
 use ravelin_ike::time::Instant;
 use std::time::Duration;
@@ -29,6 +29,8 @@ struct Ways {
     /// Additional key exchanges, if there are any; where an end does not insist on them, it prefers to do without.
     additional: &'static [Group],
     insists: [bool; 2],
+    /// Whether both have a post-quantum preshared key, and which end requires it.
+    ppk: Option<[bool; 2]>,
 }
 
 const ADDITIONAL: [&[Group]; 3] = [&[Group::MlKem512], &[Group::EcpP256], &[Group::EcpP256, Group::MlKem512]];
@@ -37,13 +39,22 @@ impl Ways {
     fn of(dice: &mut Dice) -> Ways {
         let (certificates, short) = (dice.chance(400), dice.chance(400));
         let additional = if dice.chance(500) { ADDITIONAL[dice.below(3) as usize] } else { &[] };
-        Ways { certificates, short, additional, insists: [dice.chance(700), dice.chance(700)] }
+        let insists = [dice.chance(700), dice.chance(700)];
+        let ppk = dice.chance(300).then(|| [dice.chance(500), dice.chance(500)]);
+        Ways { certificates, short, additional, insists, ppk }
     }
 
     fn connection(&self, end: usize) -> Connection {
         let plain = match self.certificates {
             true => settings::with_certificates(end),
             false => settings::connection(end),
+        };
+        let plain = match self.ppk {
+            Some(required) => {
+                let ppk = settings::ppk(PpkIdKind::Fixed, "both", "a secret of both ends");
+                settings::with_ppks(plain, &[ppk], required[end])
+            }
+            None => plain,
         };
         let hybrid = settings::with_additional(plain.clone(), self.additional);
         match (self.additional.is_empty(), self.insists[end]) {

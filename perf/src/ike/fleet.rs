@@ -329,6 +329,7 @@ fn connection(load: &Load, credential: &Credential, local: Ipv4Addr, behind: Ipv
         remote_identity: IdentityMatch::Any,
         local_auth,
         remote_auth,
+        ppk: None,
         proposals: vec![load.proposal.clone()],
         children: vec![ChildConfig {
             id: CHILD,

@@ -8,6 +8,7 @@ pub mod algorithm;
 pub mod child;
 pub mod connection;
 pub mod engine;
+pub mod ppk;
 pub mod selector;
 
 pub use additional::AdditionalGroups;
@@ -20,4 +21,5 @@ pub use connection::{
     IdentityMatch, IkeLifetime, InitialContact, NatTraversal, RemoteAddress, RemoteAuth,
 };
 pub use engine::{EngineConfig, HalfOpenLimits, Retransmission};
+pub use ppk::{Ppk, PpkId, PpkIdKind, Ppks};
 pub use selector::Selector;

@@ -10,6 +10,7 @@ use super::handshake::{Abort, Handshake};
 use super::ike_sa::Opened;
 use super::parts::Parts;
 use super::phase::{Calling, Next, Phase};
+use super::ppk;
 use super::proof::{self, Claim, Judged, OwnProof, Proven, SignedClaim, VerifyingClaim};
 use super::up::Up;
 use crate::config::{ChildId, InitialContact, SignatureScheme};
@@ -36,9 +37,11 @@ pub(crate) struct ExpectSpi {
     pub(crate) pending: Pending,
 }
 
-/// Our signature is being made.
+/// Our signature is being made, or with a PPK that the peer may do without, one of two.
 pub(crate) struct ExpectSignature {
     pub(crate) course: Course,
+    /// Proofs that are made.
+    made: Vec<Authentication>,
     scheme: SignatureScheme,
     pub(crate) pending: Pending,
 }
@@ -68,9 +71,10 @@ pub(crate) struct ExpectVerification {
 pub(crate) fn begin(
     ctx: &mut Context<'_>,
     common: &mut Common,
-    handshake: Handshake,
+    mut handshake: Handshake,
     child: ChildId,
 ) -> Result<Phase, Failure> {
+    ppk::name(&mut handshake, common);
     let config = common.config.child(child).ok_or(Failure::NotConfigured("the child is not configured"))?;
     let intent = Intent::new_child(config.clone());
     let want = AllocateSpi {
@@ -91,7 +95,7 @@ impl ExpectSpi {
         };
         let spi = spi.map_err(|error| Failure::AnswerRefused { what: "SPI allocation", error })?;
         let Self { handshake, intent, .. } = self;
-        Course { handshake, intent, spi }.prove(ctx, common)
+        Course { handshake, intent, spi }.prove(ctx, common, Vec::new())
     }
 }
 
@@ -113,22 +117,26 @@ impl Course {
         self.handshake.abandon(ctx, common, failure)
     }
 
-    /// Makes our proof, or has it signed.
-    fn prove(self, ctx: &mut Context<'_>, common: &mut Common) -> Next {
-        match proof::own(&self.handshake, &common.config) {
-            Ok(OwnProof::Made(auth)) => self.send(ctx, common, auth),
-            Ok(OwnProof::ToSign(scheme, octets)) => {
-                let sign = Sign { connection: common.connection, scheme, octets };
-                let pending = ctx.ask(common.id, WantKind::Sign(sign));
-                let state = ExpectSignature { course: self, scheme, pending };
-                Ok(Phase::Calling(Calling::Signature(Box::new(state))))
+    /// Makes those of our proofs that are missing, or has them signed.
+    fn prove(self, ctx: &mut Context<'_>, common: &mut Common, mut made: Vec<Authentication>) -> Next {
+        let config = common.config.clone();
+        while let Some(keys) = ppk::proof_keys(&self.handshake, &config, made.len()) {
+            match proof::own(&self.handshake, keys, &config) {
+                Ok(OwnProof::Made(auth)) => made.push(auth),
+                Ok(OwnProof::ToSign(scheme, octets)) => {
+                    let sign = Sign { connection: common.connection, scheme, octets };
+                    let pending = ctx.ask(common.id, WantKind::Sign(sign));
+                    let state = ExpectSignature { course: self, made, scheme, pending };
+                    return Ok(Phase::Calling(Calling::Signature(Box::new(state))));
+                }
+                Err(failure) => return Err(self.fail(ctx, failure)),
             }
-            Err(failure) => Err(self.fail(ctx, failure)),
         }
+        self.send(ctx, common, made)
     }
 
-    /// IDi, CERT, CERTREQ, IDr, AUTH, SA, TSi, TSr.
-    fn send(mut self, ctx: &mut Context<'_>, common: &mut Common, auth: Authentication) -> Next {
+    /// IDi, CERT, CERTREQ, IDr, AUTH, SA, TSi, TSr, notifications.
+    fn send(mut self, ctx: &mut Context<'_>, common: &mut Common, proofs: Vec<Authentication>) -> Next {
         let config = common.config.clone();
         let mut payloads =
             vec![Payload::IdentificationInitiator(proof::identification(&config.local_identity))];
@@ -137,8 +145,10 @@ impl Course {
         if let crate::config::IdentityMatch::Exact(identity) = &config.remote_identity {
             payloads.push(Payload::IdentificationResponder(proof::identification(identity)));
         }
-        payloads.push(Payload::Authentication(auth));
+        let mut proofs = proofs.into_iter();
+        payloads.extend(proofs.next().map(Payload::Authentication));
         payloads.extend(self.intent.offer(self.spi, ChildExchange::IkeAuth));
+        payloads.extend(ppk::named(&self.handshake, proofs.next()));
         // "that this IKE SA is the only IKE SA currently active" (RFC 7296 §2.4): not if the peer is calling us, too.
         if config.initial_contact != InitialContact::Never && ctx.alone {
             payloads.push(Payload::Notify(Notify::new(NotifyType::InitialContact, Vec::new())));
@@ -151,8 +161,11 @@ impl Course {
     }
 
     /// Judges the peer's claim.
-    fn judge(self, ctx: &mut Context<'_>, common: &mut Common, reply: Parts, claim: Claim) -> Next {
+    fn judge(mut self, ctx: &mut Context<'_>, common: &mut Common, reply: Parts, claim: Claim) -> Next {
         let config = common.config.clone();
+        if let Err(failure) = ppk::answered(&mut self.handshake, common, &reply) {
+            return Err(self.abandon(ctx, common, failure));
+        }
         match proof::judge(&self.handshake, (common.connection, &config), claim) {
             Ok(Judged::Proven(proven)) => self.finish(ctx, common, reply, proven),
             Ok(Judged::Certificate(verdict, claim)) => {
@@ -168,7 +181,8 @@ impl Course {
     /// latter leaves the former).
     fn finish(self, ctx: &mut Context<'_>, common: &mut Common, reply: Parts, proven: Proven) -> Next {
         common.reached(Stage::Child);
-        let Self { handshake, intent, spi } = self;
+        let Self { mut handshake, intent, spi } = self;
+        ppk::settle(&mut handshake, common);
         let accepted = child_deal::accept(&intent, &reply, ChildExchange::IkeAuth);
         let nonces = (handshake.initiator_nonce, handshake.responder_nonce);
         common.mark = crossing::mark((&nonces.0, &nonces.1));
@@ -182,8 +196,9 @@ impl ExpectSignature {
     pub(crate) fn answer(self, ctx: &mut Context<'_>, common: &mut Common, answer: Answer) -> Next {
         match answer {
             Answer::Sign(Ok(octets)) => {
-                let auth = proof::signature_auth(self.scheme, &octets);
-                self.course.send(ctx, common, auth)
+                let Self { course, mut made, scheme, .. } = self;
+                made.push(proof::signature_auth(scheme, &octets));
+                course.prove(ctx, common, made)
             }
             Answer::Sign(Err(error)) => {
                 Err(self.course.fail(ctx, Failure::AnswerRefused { what: "signing", error }))
@@ -225,9 +240,11 @@ impl ExpectAuthReply {
             Err(failure) => return Err(self.course.abandon(ctx, common, failure)),
         };
         let (Some(identification), Some(auth)) = (parts.responder_id.take(), parts.auth.take()) else {
-            return Err(self.course.fail(ctx, refused(common, &parts)));
+            let failure = ppk::blame(&self.course.handshake, refused(common, &parts), false);
+            return Err(self.course.fail(ctx, failure));
         };
-        let claim = Claim { identification, auth, certificates: std::mem::take(&mut parts.certificates) };
+        let certificates = std::mem::take(&mut parts.certificates);
+        let claim = Claim { identification, auth, certificates, without_ppk: None };
         self.course.judge(ctx, common, parts, claim)
     }
 
@@ -278,7 +295,10 @@ impl ExpectVerification {
         let Self { course, reply, .. } = self;
         match proven {
             Ok(proven) => course.finish(ctx, common, reply, proven),
-            Err(failure) => Err(course.abandon(ctx, common, failure)),
+            Err(failure) => {
+                let failure = ppk::blame(&course.handshake, failure, false);
+                Err(course.abandon(ctx, common, failure))
+            }
         }
     }
 }

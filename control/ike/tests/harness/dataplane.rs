@@ -3,7 +3,7 @@
 use super::Dice;
 use ravelin_ike::config::ChildId;
 use ravelin_ike::id::ChildSaId;
-use ravelin_ike::want::{Answer, InstallChild, OutboundStart, Path};
+use ravelin_ike::want::{Answer, EspKeys, InstallChild, OutboundStart, Path};
 use std::collections::{BTreeMap, BTreeSet};
 
 struct Installed {
@@ -17,6 +17,8 @@ struct Installed {
     waits: bool,
     heard: bool,
     path: Path,
+    keys_in: EspKeys,
+    keys_out: EspKeys,
 }
 
 pub struct DataPlane {
@@ -63,6 +65,8 @@ impl DataPlane {
             waits: true,
             heard: false,
             path: install.path,
+            keys_in: install.keys_in,
+            keys_out: install.keys_out,
         };
         assert!(self.installed.insert(child, installed).is_none(), "installed twice");
         if start == OutboundStart::Now {
@@ -138,6 +142,15 @@ impl DataPlane {
 
     pub fn assert_installed(&self, child: ChildSaId) {
         assert!(self.installed.contains_key(&child), "{child:?} is up and not installed");
+    }
+
+    /// The keys of every SPI that is received on, or sent on.
+    pub fn keys(&self, inbound: bool) -> BTreeMap<u32, Vec<u8>> {
+        let keys = |sa: &Installed| match inbound {
+            true => (sa.spi_in, sa.keys_in.encryption.to_vec()),
+            false => (sa.spi_out, sa.keys_out.encryption.to_vec()),
+        };
+        self.installed.values().map(keys).collect()
     }
 
     pub fn assert_is(&self, children: &[ChildSaId], name: &str) {

@@ -445,6 +445,8 @@ impl World {
         assert_eq!(self.picture(0, 0), self.picture(1, 0), "the ends do not agree");
         for end in 0..2 {
             self.ends[end].plane.assert_is(&self.children(end), self.ends[end].name);
+            let keys = |end: usize, inbound| self.ends[end].plane.keys(inbound);
+            assert_eq!(keys(end, true), keys(1 - end, false), "the ends have different keys");
         }
     }
 
