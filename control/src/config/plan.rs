@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use ravelin_dataplane::link::TunnelLimit;
-use ravelin_ike::config::{EspProposal, IkeProposal};
+use ravelin_ike::config::{EspProposal, IkeProposal, Ppks};
 use ravelin_pki::SignatureScheme;
 use zeroize::Zeroizing;
 
@@ -198,6 +198,8 @@ pub struct Ike {
     pub own: OwnAuthentication,
     /// How the peer does.
     pub peer: PeerAuthentication,
+    /// Post-quantum preshared keys.
+    pub ppk: Option<Ppks>,
     /// The policy.
     pub policy: IkePolicy,
     /// Bring it up without being asked.

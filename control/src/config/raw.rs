@@ -44,6 +44,8 @@ pub struct File {
     pub cert_profile: BTreeMap<String, Spanned<CertProfile>>,
     /// Trust anchors by name.
     pub trust_anchor_profile: BTreeMap<String, Spanned<TrustAnchorProfile>>,
+    /// Lists of post-quantum preshared keys by name, and in each the keys by theirs.
+    pub ppk_list: BTreeMap<String, PpkList>,
     /// Tunnels by name.
     pub tunnel: BTreeMap<String, Spanned<Tunnel>>,
 }
@@ -204,6 +206,21 @@ pub struct TrustAnchorProfile {
     pub intermediates: Vec<Text>,
 }
 
+/// `[ppk-list.NAME]`: keys by name.
+pub type PpkList = BTreeMap<String, Spanned<Ppk>>;
+
+/// `[ppk-list.NAME.ID]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Ppk {
+    /// The key.
+    pub value: Option<SecretText>,
+    /// File that holds it.
+    pub value_file: Option<Text>,
+    /// `fixed` or `opaque`: what the peer is told its name is.
+    pub id_type: Option<Text>,
+}
+
 /// `[tunnel.NAME]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -224,6 +241,12 @@ pub struct Tunnel {
     pub psk: Option<SecretText>,
     /// File that holds it.
     pub psk_file: Option<Text>,
+    /// Name of a ppk-list.
+    pub ppk_list: Option<Text>,
+    /// The one of it that we name when we call.
+    pub ppk_id: Option<Text>,
+    /// Nothing comes up without a post-quantum preshared key; default no.
+    pub ppk_required: Option<bool>,
     /// Name of a cert-profile.
     pub certificate: Option<Text>,
     /// Name of a trust-anchor-profile.

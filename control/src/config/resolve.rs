@@ -1,6 +1,6 @@
 //! From the file's shape to the [`Plan`]: follows every reference, applies every default,
 //! and collects every refusal rather than the first. Tunnels are in `tunnel`, certificates
-//! in `material`.
+//! in `material`, post-quantum preshared keys in `ppk`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use toml::Spanned;
 use super::plan::{self, Plan};
 use super::raw::{self, SecretText, Text};
 use super::value::{self, Expected};
-use super::{ReadFile, Refusal, error, material, tunnel};
+use super::{ReadFile, Refusal, error, material, ppk, tunnel};
 
 /// Where the text came from.
 #[derive(Clone, Copy)]
@@ -127,6 +127,7 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
     let interfaces = interfaces(&mut judge, raw, &instances, &mut ports);
     let cert_profiles = material::cert_profiles(&mut judge, raw);
     let trust = material::trust_anchor_profiles(&mut judge, raw);
+    let ppk_lists = ppk::lists(&mut judge, raw);
     let tries = judge.number("ike", "retransmit-tries", raw.ike.retransmit_tries.as_ref(), 1..=12, 7);
     let retransmit = judge.number("ike", "retransmit-ms", raw.ike.retransmit_ms.as_ref(), 50..=10_000, 500);
     let plan = Plan {
@@ -139,7 +140,7 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
         socket_group: raw.control.group.as_ref().map(|group| group.get_ref().clone()),
         log: log(&mut judge, raw.control.log.as_ref()),
         routes: routes(&mut judge, raw, &instances),
-        tunnels: tunnel::tunnels(&mut judge, raw, &instances, &interfaces),
+        tunnels: tunnel::tunnels(&mut judge, raw, &instances, &interfaces, &ppk_lists),
         instances,
         ports,
         interfaces,

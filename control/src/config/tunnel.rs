@@ -8,6 +8,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::plan;
+use super::ppk::{self, PpkLists};
 use super::proposal;
 use super::raw::{self, SecretText, Text};
 use super::resolve::{Judge, instance_id};
@@ -31,10 +32,12 @@ pub fn tunnels(
     raw: &raw::File,
     instances: &[plan::Instance],
     interfaces: &[plan::Interface],
+    ppk_lists: &PpkLists,
 ) -> BTreeMap<String, plan::Tunnel> {
     let mut tunnels = BTreeMap::new();
     for (name, spanned) in &raw.tunnel {
-        let mut one = One { judge, raw, object: format!("tunnel.{name}"), at: spanned.span().start };
+        let (object, at) = (format!("tunnel.{name}"), spanned.span().start);
+        let mut one = One { judge, raw, ppk_lists, object, at };
         if let Some(tunnel) = one.tunnel(name, spanned.get_ref(), instances, interfaces) {
             tunnels.insert(name.clone(), tunnel);
         }
@@ -46,6 +49,7 @@ pub fn tunnels(
 struct One<'j, 's, 'r> {
     judge: &'j mut Judge<'s>,
     raw: &'r raw::File,
+    ppk_lists: &'r PpkLists,
     object: String,
     at: usize,
 }
@@ -126,8 +130,9 @@ impl One<'_, '_, '_> {
             self.refuse("auto-establish needs a peer to call", "remote = \"ADDRESS\"");
         }
         let policy = self.ike_policy(raw.ike_policy.as_ref());
+        let ppk = ppk::ppks(self.judge, (&self.object, self.at), raw, self.ppk_lists, remote.is_some());
         let on_demand = raw.on_demand.unwrap_or(true);
-        Some(plan::Ike { local_id, remote_id, own, peer, policy, auto_establish, on_demand })
+        Some(plan::Ike { local_id, remote_id, own, peer, ppk, policy, auto_establish, on_demand })
     }
 
     /// A PSK or a certificate on our side, a PSK or anchors on the peer's (IKE-09: they may differ).
@@ -162,27 +167,8 @@ impl One<'_, '_, '_> {
     }
 
     fn psk(&mut self, raw: &raw::Tunnel) -> Option<Option<plan::Secret>> {
-        match (&raw.psk, &raw.psk_file) {
-            (None, None) => Some(None),
-            (Some(text), None) => self.judge.secret(&self.object, "psk", text, value::psk).map(Some),
-            (None, Some(file)) => self.psk_file(file).map(Some),
-            (Some(_), Some(_)) => {
-                self.refuse("has both psk and psk-file", "one of them");
-                None
-            }
-        }
-    }
-
-    fn psk_file(&mut self, file: &Text) -> Option<plan::Secret> {
-        let text = super::material::read_text(self.judge, &self.object, "psk-file", file)?;
-        match value::psk(text.trim_end()) {
-            Ok(psk) => Some(psk),
-            Err(expected) => {
-                let found = format!("psk-file {:?} does not hold a key", file.get_ref());
-                self.judge.refuse(file.span().start, &self.object, found, expected);
-                None
-            }
-        }
+        let (text, file) = (("psk", raw.psk.as_ref()), ("psk-file", raw.psk_file.as_ref()));
+        super::material::shared_key(self.judge, (&self.object, self.at), text, file)
     }
 
     fn ike_policy(&mut self, name: Option<&Text>) -> plan::IkePolicy {
@@ -282,7 +268,8 @@ impl One<'_, '_, '_> {
         remote: Option<IpAddr>,
         manual: &Spanned<raw::Manual>,
     ) -> Option<plan::Manual> {
-        if raw.psk.is_some() || raw.psk_file.is_some() || raw.certificate.is_some() || remote.is_none() {
+        let of_ike = [&raw.psk_file, &raw.certificate, &raw.ppk_list].into_iter().any(Option::is_some);
+        if raw.psk.is_some() || of_ike || remote.is_none() {
             self.refuse(
                 "manual keys do not go with IKE authentication or remote = \"any\"",
                 "one or the other",

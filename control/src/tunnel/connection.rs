@@ -53,6 +53,7 @@ pub fn connection(
         remote_identity: remote_identity(tunnel, ike).map_err(unusable)?,
         local_auth: own(plan, &ike.own),
         remote_auth: peer(plan, &ike.peer),
+        ppk: ike.ppk.clone(),
         proposals: ike.policy.proposals.clone(),
         max_children: children.len().max(CHILDREN),
         children,
