@@ -6,9 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use ravelin_gcm::{Kernel, Key, Seal, seal_burst};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{
-    AdditionalGroups, Auth, ChildConfig, ChildId, ChildLifetime, Connection, ConnectionId, DeadPeer,
-    Encryption, EngineConfig, EspProposal, Fragmentation, Group, Identity, IdentityMatch, IkeLifetime,
-    IkeProposal, InitialContact, NatTraversal, Prf, RemoteAddress, RemoteAuth, Selector,
+    AdditionalGroups, AlgorithmProfile, Auth, ChildConfig, ChildId, ChildLifetime, Connection, ConnectionId,
+    DeadPeer, Encryption, EngineConfig, EspProposal, Fragmentation, Group, Identity, IdentityMatch,
+    IkeLifetime, IkeProposal, InitialContact, NatTraversal, Prf, RemoteAddress, RemoteAuth, Selector,
 };
 use ravelin_ike::crypto::auth::SignedOctets;
 use ravelin_ike::crypto::{
@@ -76,6 +76,7 @@ fn connection() -> Connection {
         local_auth: Auth::Psk(psk()),
         remote_auth: RemoteAuth::Psk(psk()),
         ppk: None,
+        profile: AlgorithmProfile::default(),
         proposals: vec![IkeProposal {
             encryption: vec![Encryption::AesGcm128],
             integrity: vec![],

@@ -1,6 +1,6 @@
 //! A connection: one peer we may speak IKE with, how each side proves itself, and what may be negotiated.
 
-use super::{ChildConfig, ChildId, IkeProposal, Ppks, SignatureScheme};
+use super::{AlgorithmProfile, ChildConfig, ChildId, IkeProposal, Ppks, SignatureScheme};
 use core::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -29,6 +29,8 @@ pub struct Connection {
     pub remote_auth: RemoteAuth,
     /// Post-quantum preshared keys; `None` neither announces nor uses them.
     pub ppk: Option<Ppks>,
+    /// What may be negotiated at all: the engine holds `proposals`, those of `children` and signature schemes to it.
+    pub profile: AlgorithmProfile,
     /// Proposals for the IKE SA, preferred first.
     pub proposals: Vec<IkeProposal>,
     /// The children it may have. The first is negotiated in IKE_AUTH when we initiate without naming one.

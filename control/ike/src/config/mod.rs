@@ -9,6 +9,7 @@ pub mod child;
 pub mod connection;
 pub mod engine;
 pub mod ppk;
+pub mod profile;
 pub mod selector;
 
 pub use additional::AdditionalGroups;
@@ -22,4 +23,5 @@ pub use connection::{
 };
 pub use engine::{EngineConfig, HalfOpenLimits, Retransmission};
 pub use ppk::{Ppk, PpkId, PpkIdKind, Ppks};
+pub use profile::{Algorithm, AlgorithmProfile, Objection, Standing};
 pub use selector::Selector;

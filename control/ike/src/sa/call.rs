@@ -73,8 +73,9 @@ impl Call {
     /// Begins an attempt.
     pub(crate) fn begin(ctx: &mut Context<'_>, common: &mut Common, child: ChildId) -> Next {
         let groups = common.config.proposals.first().and_then(|proposal| proposal.groups.first());
-        let group =
-            *groups.ok_or(Failure::NotConfigured("the connection has no IKE proposal with a group"))?;
+        let group = *groups.ok_or(Failure::NotConfigured(
+            "the connection has no IKE proposal, or none within its algorithm profile",
+        ))?;
         let call = Call { spi: ctx.ike_spi(), nonce: ctx.nonce(), cookie: None, restarts: 0, child };
         call.generate(ctx, common, group)
     }
