@@ -74,6 +74,9 @@ pub struct Applied {
     pub untouched: usize,
     /// What changes with a restart only.
     pub needs_restart: Vec<String>,
+    /// What is accepted and had better be otherwise, a line each.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// Version and uptime.

@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use ravelin_dataplane::link::TunnelLimit;
-use ravelin_ike::config::{EspProposal, IkeProposal, Ppks};
+use ravelin_ike::config::{AlgorithmProfile, EspProposal, IkeProposal, Ppks};
 use ravelin_pki::SignatureScheme;
 use zeroize::Zeroizing;
+
+use super::Refusal;
 
 /// Number of an instance; 0 is `default`.
 pub type InstanceId = u16;
@@ -61,6 +63,8 @@ pub struct Plan {
     pub cert_profiles: BTreeMap<String, CertProfile>,
     /// Anchors by profile name.
     pub trust: BTreeMap<String, TrustAnchorProfile>,
+    /// What is accepted and had better be otherwise.
+    pub warnings: Vec<Refusal>,
 }
 
 impl Plan {
@@ -244,6 +248,8 @@ pub enum PeerAuthentication {
 /// An IKE policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IkePolicy {
+    /// What may be negotiated at all, for the CHILD SAs too.
+    pub profile: AlgorithmProfile,
     /// Proposals, best first.
     pub proposals: Vec<IkeProposal>,
     /// Lifetime of the IKE SA.

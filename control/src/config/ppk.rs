@@ -16,6 +16,8 @@ pub type PpkLists = BTreeMap<String, Arc<[Ppk]>>;
 /// IKE-38: lists a gateway, and keys a list.
 const LISTS: usize = 128;
 const KEYS: usize = 128;
+/// Octets of a key below which it may be worth less than the 256 bits that RFC 8784 §6 asks for.
+const STRONG: usize = 32;
 /// IKE-38: characters of a name.
 const NAME: usize = 64;
 
@@ -58,6 +60,10 @@ fn ppk(judge: &mut Judge<'_>, object: &str, id: &str, ppk: &Spanned<raw::Ppk>) -
         judge.refuse(at, object, "has no key".to_owned(), "value or value-file");
         return None;
     };
+    if secret.0.len() < STRONG {
+        let found = format!("a key of {} octets", secret.0.len());
+        judge.warn(at, object, found, format!("{STRONG} random ones or more (RFC 8784 §6)"));
+    }
     let id = PpkId { kind: kind.unwrap_or(PpkIdKind::Fixed), data: id.as_bytes().to_vec() };
     Some(Ppk { id, secret: secret.0 })
 }

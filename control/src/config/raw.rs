@@ -94,6 +94,8 @@ pub struct Ike {
     pub retransmit_ms: Option<Spanned<u64>>,
     /// Retransmissions before giving up.
     pub retransmit_tries: Option<Spanned<u64>>,
+    /// `rfc8247`, `cnsa2` or `legacy`.
+    pub profile: Option<Text>,
 }
 
 /// `[instance.NAME]`
@@ -148,6 +150,8 @@ pub struct Route {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct IkePolicy {
+    /// `rfc8247`, `cnsa2` or `legacy`; default: that of `[ike]`.
+    pub profile: Option<Text>,
     /// Proposals, best first.
     pub proposals: Option<Spanned<Vec<Text>>>,
     /// Lifetime of the IKE SA in seconds.

@@ -239,6 +239,121 @@ fn post_quantum_preshared_keys_are_refused_by_line() {
     assert!(judge(&with(&lists)).unwrap_err()[0].contains("ppk-list: 129 lists; expected at most 128"));
 }
 
+/// A gateway of one tunnel: its profile, its policy's and its transform's lines.
+fn profiled(gateway: &str, policy: &str, transform: &str) -> Result<Plan, Vec<String>> {
+    let head = FIVE_LINES.replace("psk =", "ike-policy = \"p\"\nipsec-transform = \"t\"\npsk =");
+    judge(&format!("{head}[ike]\n{gateway}\n[ike-policy.p]\n{policy}\n[ipsec-transform.t]\n{transform}\n"))
+}
+
+/// What each profile refuses, warns of and says nothing about: MUST NOT, SHOULD NOT and the rest.
+#[test]
+fn proposals_are_linted_by_profile() {
+    let ike = |text: &str| format!("proposals = [\"{text}\"]");
+    let good = ike("aes256gcm16-prfsha384-ecp384+mlkem1024");
+    for (profile, policy, transform, expected) in [
+        ("rfc8247", ike("aes128-sha256-modp2048"), ike("aes128gcm16"), Ok("")),
+        ("legacy", ike("aes128-sha256-modp2048"), ike("aes128gcm16"), Ok("")),
+        ("cnsa2", String::new(), String::new(), Ok("")),
+        ("cnsa2", good.clone(), ike("aes256gcm16-ecp384+mlkem1024"), Ok("")),
+        (
+            "cnsa2",
+            ike("aes256gcm16-prfsha512-mlkem1024"),
+            String::new(),
+            Ok(
+                "r.toml:15: ike-policy.p: proposal \"aes256gcm16-prfsha512-mlkem1024\": \"prfsha512\" SHOULD NOT be used; \
+                expected what profile cnsa2 allows",
+            ),
+        ),
+        (
+            "cnsa2",
+            ike("aes128gcm16-prfsha384-mlkem1024"),
+            String::new(),
+            Err(
+                "r.toml:15: ike-policy.p: proposal \"aes128gcm16-prfsha384-mlkem1024\": \"aes128gcm16\" MUST NOT be used; \
+                 expected what profile cnsa2 allows",
+            ),
+        ),
+        (
+            "cnsa2",
+            ike("aes256gcm16-prfsha384-ecp384"),
+            String::new(),
+            Err("one of its key exchanges MUST be \"mlkem1024\""),
+        ),
+        (
+            "cnsa2",
+            good,
+            ike("aes128gcm16"),
+            Err("r.toml:17: ipsec-transform.t: proposal \"aes128gcm16\": \"aes128gcm16\" MUST NOT be used"),
+        ),
+        (
+            "rfc8247",
+            ike("aes128-sha1-modp2048"),
+            String::new(),
+            Err("\"sha1\" is on its way out (MUST-, RFC 8247 §2)"),
+        ),
+        (
+            "legacy",
+            ike("3des-sha256-modp2048"),
+            String::new(),
+            Err("\"3des\" SHOULD NOT be used (RFC 8221 §5) and is not here"),
+        ),
+        (
+            "rfc8247",
+            ike("aes128-sha256-modp768"),
+            String::new(),
+            Err("\"modp768\" MUST NOT be used (RFC 8247 §2.4)"),
+        ),
+        (
+            "fips",
+            String::new(),
+            String::new(),
+            Err("r.toml:13: ike: profile = \"fips\" is not valid; expected rfc8247, cnsa2 or"),
+        ),
+    ] {
+        // As the gateway's profile, and as the policy's own under another.
+        let gateway = format!("profile = \"{profile}\"");
+        let judged = profiled(&gateway, &policy, &transform);
+        match expected {
+            Ok(warning) => {
+                let told: Vec<String> = judged.unwrap().warnings.iter().map(ToString::to_string).collect();
+                assert_eq!(told.join("\n"), warning, "{profile} {policy} {transform}");
+            }
+            Err(wanted) => {
+                let refusals = judged.unwrap_err().join("\n");
+                assert!(refusals.contains(wanted), "wanted {wanted:?}, got:\n{refusals}");
+            }
+        }
+        let own = profiled("", &format!("{policy}\n{gateway}"), &transform);
+        assert_eq!(own.is_ok(), expected.is_ok(), "{profile} {policy} {transform}");
+    }
+    // A policy's own profile wins over the gateway's.
+    assert!(
+        profiled(
+            "profile = \"cnsa2\"",
+            &format!("profile = \"legacy\"\n{}", ike("aes128-sha256-modp2048")),
+            ""
+        )
+        .is_ok()
+    );
+}
+
+/// Manual keys are held to the gateway's profile, and a weak PPK is warned of.
+#[test]
+fn other_keys_are_linted_too() {
+    let manual = format!(
+        "[ike]\nprofile = \"cnsa2\"\n[tunnel.branch.manual]\nsuite = \"aes128gcm16\"\ninbound-spi = 256\ninbound-key = \
+         \"{0}\"\noutbound-spi = 300\noutbound-key = \"{0}\"\n",
+        "ab".repeat(20)
+    );
+    let text = FIVE_LINES.replace("psk = \"correct horse\"\n", "") + &manual;
+    let refusals = judge(&text).unwrap_err().join("\n");
+    assert!(refusals.contains("suite: \"aes128gcm16\" MUST NOT be used"), "{refusals}");
+    let text = format!("{FIVE_LINES}ppk-list = \"p\"\n[ppk-list.p.one]\nvalue = \"hunter2\"\n");
+    let told: Vec<String> = judge(&text).unwrap().warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 1);
+    assert!(told[0].contains("ppk-list.p.one: a key of 7 octets; expected 32 random ones"), "{told:?}");
+}
+
 /// No text, however broken, does more than be refused.
 #[test]
 fn truncation_never_panics() {

@@ -136,6 +136,7 @@ fn rungs(evidence: &Evidence<'_>) -> Vec<Rung> {
         evidence.unreachable.clone().unwrap_or_default(),
     ));
     if let plan::Keying::Ike(ike) = &tunnel.keying {
+        rungs.push(rung("algorithm profile", None, ike.policy.profile.name().into()));
         rungs.extend(negotiation(evidence));
         rungs.extend(additional(evidence, ike));
         rungs.extend(ppk(evidence, ike));
