@@ -46,6 +46,7 @@ fn connection(own: u8, other: u8, group: &str) -> Connection {
         local_auth: Auth::Psk(psk()),
         remote_auth: RemoteAuth::Psk(psk()),
         ppk: None,
+        childless: false,
         profile: AlgorithmProfile::default(),
         proposals: proposal.into_iter().collect(),
         children: vec![ChildConfig {

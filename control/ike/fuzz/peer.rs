@@ -76,6 +76,7 @@ fn connection() -> Connection {
         local_auth: Auth::Psk(psk()),
         remote_auth: RemoteAuth::Psk(psk()),
         ppk: None,
+        childless: false,
         profile: AlgorithmProfile::default(),
         proposals: vec![IkeProposal {
             encryption: vec![Encryption::AesGcm128],

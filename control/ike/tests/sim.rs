@@ -2,7 +2,7 @@
 //!
 //! Each seed: set-up, rekeys of IKE and CHILD_SAs on both sides and often at once, deletes, new children, under loss,
 //! repetition, reordering and slow, failing or missing answers; with one key exchange or several, which one end or both
-//! prefer, with a post-quantum preshared key or without. Checked all along: nobody sends on a successor SA
+//! prefer, with a post-quantum preshared key or without, with the first child in IKE_AUTH or after it. Checked all along: nobody sends on a successor SA
 //! that its peer never installed, nothing is up without a verified AUTH, no SPI is used or given back twice. Checked
 //! after the world has become good: both ends have equal SAs, one IKE SA at most, and send on something for every child. Checked after a shutdown: nothing is left.
 //!
@@ -31,6 +31,8 @@ struct Ways {
     insists: [bool; 2],
     /// Whether both have a post-quantum preshared key, and which end requires it.
     ppk: Option<[bool; 2]>,
+    /// Which end calls without a CHILD_SA in IKE_AUTH.
+    childless: [bool; 2],
 }
 
 const ADDITIONAL: [&[Group]; 3] = [&[Group::MlKem512], &[Group::EcpP256], &[Group::EcpP256, Group::MlKem512]];
@@ -41,7 +43,8 @@ impl Ways {
         let additional = if dice.chance(500) { ADDITIONAL[dice.below(3) as usize] } else { &[] };
         let insists = [dice.chance(700), dice.chance(700)];
         let ppk = dice.chance(300).then(|| [dice.chance(500), dice.chance(500)]);
-        Ways { certificates, short, additional, insists, ppk }
+        let childless = [dice.chance(300), dice.chance(300)];
+        Ways { certificates, short, additional, insists, ppk, childless }
     }
 
     fn connection(&self, end: usize) -> Connection {
@@ -49,6 +52,7 @@ impl Ways {
             true => settings::with_certificates(end),
             false => settings::connection(end),
         };
+        let plain = Connection { childless: self.childless[end], ..plain };
         let plain = match self.ppk {
             Some(required) => {
                 let ppk = settings::ppk(PpkIdKind::Fixed, "both", "a secret of both ends");

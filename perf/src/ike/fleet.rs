@@ -331,6 +331,7 @@ fn connection(load: &Load, credential: &Credential, local: Ipv4Addr, behind: Ipv
         local_auth,
         remote_auth,
         ppk: None,
+        childless: false,
         profile: AlgorithmProfile::default(),
         proposals: vec![load.proposal.clone()],
         children: vec![ChildConfig {

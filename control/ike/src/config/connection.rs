@@ -29,6 +29,9 @@ pub struct Connection {
     pub remote_auth: RemoteAuth,
     /// Post-quantum preshared keys; `None` neither announces nor uses them.
     pub ppk: Option<Ppks>,
+    /// When we call, IKE_AUTH makes no CHILD_SA if the peer can do without (RFC 6023); CREATE_CHILD_SA makes the first,
+    /// with a key exchange of its own where it has one configured. Called, we can always do without.
+    pub childless: bool,
     /// What may be negotiated at all: the engine holds `proposals`, those of `children` and signature schemes to it.
     pub profile: AlgorithmProfile,
     /// Proposals for the IKE SA, preferred first.

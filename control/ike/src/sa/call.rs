@@ -324,6 +324,7 @@ impl ExpectSharedSecret {
             peer_hashes: self.traits.hashes,
             int_auth: IntAuth::default(),
             ppk: self.traits.ppk && ppk::call(&common.config).is_some(),
+            childless: self.traits.childless,
             mixed: None,
         };
         call_intermediate::begin(ctx, common, handshake, self.call.child)

@@ -1,7 +1,7 @@
-//! We initiate: IKE_AUTH (RFC 7296 §1.2) with the first CHILD_SA.
+//! We initiate: IKE_AUTH (RFC 7296 §1.2) with the first CHILD_SA, or without (RFC 6023).
 //!
-//! [`ExpectSpi`] -> ([`ExpectSignature`]) -> [`ExpectAuthReply`] -> ([`ExpectVerdict`] -> [`ExpectVerification`]) ->
-//! up, where the CHILD_SA is installed.
+//! ([`ExpectSpi`]) -> ([`ExpectSignature`]) -> [`ExpectAuthReply`] -> ([`ExpectVerdict`] -> [`ExpectVerification`]) ->
+//! up, where the CHILD_SA is installed, or asked for.
 
 use super::child_deal::{self, Intent};
 use super::common::Common;
@@ -12,7 +12,7 @@ use super::parts::Parts;
 use super::phase::{Calling, Next, Phase};
 use super::ppk;
 use super::proof::{self, Claim, Judged, OwnProof, Proven, SignedClaim, VerifyingClaim};
-use super::up::Up;
+use super::up::{Task, Up};
 use crate::config::{ChildId, InitialContact, SignatureScheme};
 use crate::context::{Context, Pending};
 use crate::crypto::negotiate::ChildExchange;
@@ -25,9 +25,15 @@ use crate::wire::{Authentication, ExchangeType, Message, Notify, NotifyType, Out
 /// What every wait of the exchange holds.
 pub(crate) struct Course {
     pub(crate) handshake: Handshake,
-    /// The CHILD_SA that comes with the exchange, and the SPI reserved for it.
-    intent: Intent,
-    spi: u32,
+    first: First,
+}
+
+/// The first CHILD_SA.
+enum First {
+    /// It comes with the exchange; this SPI is reserved for it.
+    Now(Box<Intent>, u32),
+    /// CREATE_CHILD_SA makes it.
+    Later(ChildId),
 }
 
 /// The SPI for the first CHILD_SA is being reserved.
@@ -73,8 +79,11 @@ pub(crate) fn begin(
     common: &mut Common,
     mut handshake: Handshake,
     child: ChildId,
-) -> Result<Phase, Failure> {
+) -> Next {
     ppk::name(&mut handshake, common);
+    if common.config.childless && handshake.childless {
+        return Course { handshake, first: First::Later(child) }.prove(ctx, common, Vec::new());
+    }
     let config = common.config.child(child).ok_or(Failure::NotConfigured("the child is not configured"))?;
     let intent = Intent::new_child(config.clone());
     let want = AllocateSpi {
@@ -95,14 +104,17 @@ impl ExpectSpi {
         };
         let spi = spi.map_err(|error| Failure::AnswerRefused { what: "SPI allocation", error })?;
         let Self { handshake, intent, .. } = self;
-        Course { handshake, intent, spi }.prove(ctx, common, Vec::new())
+        let first = First::Now(Box::new(intent), spi);
+        Course { handshake, first }.prove(ctx, common, Vec::new())
     }
 }
 
 impl Course {
     /// Gives back what is held.
     pub(crate) fn release(&self, ctx: &mut Context<'_>) {
-        ctx.order(WantKind::ReleaseSpi(self.spi));
+        if let First::Now(_, spi) = self.first {
+            ctx.order(WantKind::ReleaseSpi(spi));
+        }
     }
 
     /// Ends before the peer can believe that there is an IKE SA.
@@ -147,7 +159,9 @@ impl Course {
         }
         let mut proofs = proofs.into_iter();
         payloads.extend(proofs.next().map(Payload::Authentication));
-        payloads.extend(self.intent.offer(self.spi, ChildExchange::IkeAuth));
+        if let First::Now(intent, spi) = &self.first {
+            payloads.extend(intent.offer(*spi, ChildExchange::IkeAuth));
+        }
         payloads.extend(ppk::named(&self.handshake, proofs.next()));
         // "that this IKE SA is the only IKE SA currently active" (RFC 7296 §2.4): not if the peer is calling us, too.
         if config.initial_contact != InitialContact::Never && ctx.alone {
@@ -181,13 +195,18 @@ impl Course {
     /// latter leaves the former).
     fn finish(self, ctx: &mut Context<'_>, common: &mut Common, reply: Parts, proven: Proven) -> Next {
         common.reached(Stage::Child);
-        let Self { mut handshake, intent, spi } = self;
+        let Self { mut handshake, first } = self;
         ppk::settle(&mut handshake, common);
-        let accepted = child_deal::accept(&intent, &reply, ChildExchange::IkeAuth);
         let nonces = (handshake.initiator_nonce, handshake.responder_nonce);
         common.mark = crossing::mark((&nonces.0, &nonces.1));
         let mut up = Up::begin(ctx, common, handshake.sa, proven);
-        up.first_child_as_initiator(ctx, common, intent, spi, accepted, &nonces);
+        match first {
+            First::Now(intent, spi) => {
+                let accepted = child_deal::accept(&intent, &reply, ChildExchange::IkeAuth);
+                up.first_child_as_initiator(ctx, common, *intent, spi, accepted, &nonces);
+            }
+            First::Later(child) => up.tasks.push_back(Task::CreateChild(child)),
+        }
         Ok(Phase::Up(Box::new(up)))
     }
 }

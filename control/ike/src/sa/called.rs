@@ -87,6 +87,7 @@ impl ExpectSharedSecret {
             peer_hashes: caller.traits.hashes,
             int_auth: IntAuth::default(),
             ppk,
+            childless: true,
             mixed: None,
         };
         Ok(called_intermediate::begin(common, handshake, caller.candidates))
@@ -104,6 +105,8 @@ impl ExpectSharedSecret {
         payloads
             .extend(own_notifies(ctx, common, spis).into_iter().filter(|payload| self.is_wanted(payload)));
         payloads.extend(self.ppk());
+        // Unlike the others it is the called side's to say, unasked (RFC 6023 §3).
+        payloads.push(Payload::Notify(Notify::new(NotifyType::ChildlessIkev2Supported, Vec::new())));
         payloads
             .extend(self.caller.candidates.iter().find_map(|(_, config)| proof::certificate_request(config)));
         let flags = Flags { initiator: false, version: false, response: true };

@@ -238,7 +238,8 @@ fn prove_ourselves(
     }
 }
 
-/// IDr, CERT, AUTH, PPK_IDENTITY; what follows them is about the CHILD_SA, and the reply leaves when that is installed.
+/// IDr, CERT, AUTH, PPK_IDENTITY; what follows them is about the CHILD_SA, and the reply leaves when that is installed;
+/// at once if the caller wants none (RFC 6023).
 fn finish(
     ctx: &mut Context<'_>,
     common: &mut Common,
@@ -257,6 +258,9 @@ fn finish(
     common.mark = crossing::mark((&nonces.0, &nonces.1));
     let mut up = Up::begin(ctx, common, handshake.sa, proven);
     up.supersede_others(ctx, common, request.has(NotifyType::InitialContact));
-    up.turn(ctx, common, 0, |turn| turn.peer_first_child(request, front, nonces));
+    up.turn(ctx, common, 0, |turn| match request.is_childless() {
+        true => turn.reply(ExchangeType::IkeAuth, front),
+        false => turn.peer_first_child(request, front, nonces),
+    });
     Phase::Up(Box::new(up))
 }

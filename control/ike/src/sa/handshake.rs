@@ -32,6 +32,8 @@ pub(crate) struct Handshake {
     pub(crate) int_auth: IntAuth,
     /// Whether both sides said that they have PPKs (USE_PPK).
     pub(crate) ppk: bool,
+    /// Whether the called side can do without a CHILD_SA in IKE_AUTH.
+    pub(crate) childless: bool,
     /// The PPK that IKE_AUTH names, and the keys it makes.
     pub(crate) mixed: Option<Box<Mixed>>,
 }
@@ -173,6 +175,8 @@ pub(crate) struct PeerTraits {
     pub(crate) intermediate: bool,
     /// Whether it has PPKs.
     pub(crate) ppk: bool,
+    /// Whether it can do without a CHILD_SA in IKE_AUTH.
+    pub(crate) childless: bool,
     pub(crate) hashes: Vec<u16>,
     pub(crate) nat: Option<NatFindings>,
 }
@@ -189,6 +193,7 @@ impl PeerTraits {
             fragmentation: parts.has(NotifyType::FragmentationSupported),
             intermediate: parts.has(NotifyType::IntermediateExchangeSupported),
             ppk: parts.has(NotifyType::UsePpk),
+            childless: parts.has(NotifyType::ChildlessIkev2Supported),
             hashes: hashes.map(|notify| proof::announced_hashes(&notify.data)).unwrap_or_default(),
             nat: nat::findings(parts, spis, addresses),
         }

@@ -53,6 +53,7 @@ pub fn connection(end: usize) -> Connection {
         local_auth: Auth::Psk(psk()),
         remote_auth: RemoteAuth::Psk(psk()),
         ppk: None,
+        childless: false,
         profile: AlgorithmProfile::default(),
         proposals: vec![IkeProposal {
             encryption: vec![Encryption::AesGcm128],
