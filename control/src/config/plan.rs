@@ -262,6 +262,8 @@ pub struct IkePolicy {
     pub fragment_size: u16,
     /// Always encapsulate in UDP.
     pub force_udp_encapsulation: bool,
+    /// Call without a CHILD SA in IKE_AUTH.
+    pub childless: bool,
 }
 
 /// A CHILD SA as configured.

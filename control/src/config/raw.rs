@@ -164,6 +164,8 @@ pub struct IkePolicy {
     pub fragment_size: Option<Spanned<u64>>,
     /// `auto` or `force`.
     pub udp_encapsulation: Option<Text>,
+    /// Call without a CHILD SA in IKE_AUTH, if the peer can; default no.
+    pub childless: Option<bool>,
 }
 
 /// `[ipsec-transform.NAME]`

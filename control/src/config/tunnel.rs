@@ -221,6 +221,7 @@ impl One<'_, '_, '_> {
             dpd_retries,
             fragment_size,
             force_udp_encapsulation: force.unwrap_or(false),
+            childless: raw.childless.unwrap_or(false),
         }
     }
 

@@ -54,6 +54,7 @@ pub fn connection(
         local_auth: own(plan, &ike.own),
         remote_auth: peer(plan, &ike.peer),
         ppk: ike.ppk.clone(),
+        childless: ike.policy.childless,
         profile: ike.policy.profile,
         proposals: ike.policy.proposals.clone(),
         max_children: children.len().max(CHILDREN),
