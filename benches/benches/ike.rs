@@ -12,8 +12,8 @@ use std::time::{Duration, Instant as Clock};
 use criterion::{Criterion, criterion_group, criterion_main};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{
-    Auth, ChildConfig, ChildId, ChildLifetime, Connection, ConnectionId, EngineConfig, Identity,
-    IdentityMatch, IkeLifetime, InitialContact, NatTraversal, RemoteAddress, RemoteAuth, Selector,
+    AlgorithmProfile, Auth, ChildConfig, ChildId, ChildLifetime, Connection, ConnectionId, EngineConfig,
+    Identity, IdentityMatch, IkeLifetime, InitialContact, NatTraversal, RemoteAddress, RemoteAuth, Selector,
 };
 use ravelin_ike::event::Event;
 use ravelin_ike::input::{Command, Datagram};
@@ -45,6 +45,9 @@ fn connection(own: u8, other: u8, group: &str) -> Connection {
         remote_identity: IdentityMatch::Exact(Identity::address(outer(other))),
         local_auth: Auth::Psk(psk()),
         remote_auth: RemoteAuth::Psk(psk()),
+        ppk: None,
+        childless: false,
+        profile: AlgorithmProfile::default(),
         proposals: proposal.into_iter().collect(),
         children: vec![ChildConfig {
             id: CHILD,

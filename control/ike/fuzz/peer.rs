@@ -6,9 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use ravelin_gcm::{Kernel, Key, Seal, seal_burst};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{
-    AdditionalGroups, Auth, ChildConfig, ChildId, ChildLifetime, Connection, ConnectionId, DeadPeer,
-    Encryption, EngineConfig, EspProposal, Fragmentation, Group, Identity, IdentityMatch, IkeLifetime,
-    IkeProposal, InitialContact, NatTraversal, Prf, RemoteAddress, RemoteAuth, Selector,
+    AdditionalGroups, AlgorithmProfile, Auth, ChildConfig, ChildId, ChildLifetime, Connection, ConnectionId,
+    DeadPeer, Encryption, EngineConfig, EspProposal, Fragmentation, Group, Identity, IdentityMatch,
+    IkeLifetime, IkeProposal, InitialContact, NatTraversal, Prf, RemoteAddress, RemoteAuth, Selector,
 };
 use ravelin_ike::crypto::auth::SignedOctets;
 use ravelin_ike::crypto::{
@@ -75,6 +75,9 @@ fn connection() -> Connection {
         remote_identity: IdentityMatch::Exact(Identity::fqdn("peer.example")),
         local_auth: Auth::Psk(psk()),
         remote_auth: RemoteAuth::Psk(psk()),
+        ppk: None,
+        childless: false,
+        profile: AlgorithmProfile::default(),
         proposals: vec![IkeProposal {
             encryption: vec![Encryption::AesGcm128],
             integrity: vec![],

@@ -96,6 +96,42 @@ pub enum Failure {
     #[error("the peer announced no signature hash that our key can use (RFC 7427)")]
     NoCommonHash,
 
+    /// A PPK is required here, and the peer did not announce any.
+    #[error(
+        "a post-quantum preshared key is required here, and the peer did not say that it has one (USE_PPK): it has none for us, or does not know RFC 8784"
+    )]
+    PpkNotAnnounced,
+    /// Both announced PPKs, and the peer named none.
+    #[error(
+        "the peer said that it has a post-quantum preshared key (USE_PPK) and then named none (PPK_IDENTITY)"
+    )]
+    PpkNotNamed,
+    /// The peer named a PPK that is not configured, and one of us does not go on without.
+    #[error(
+        "the peer names post-quantum preshared key {0}, which is not in the ppk-list here, and one side requires it"
+    )]
+    PpkUnknown(String),
+    /// The peer's proof shows that the PPK is what differs.
+    #[error(
+        "the peer proves itself without post-quantum preshared key {0} and not with it: the values differ"
+    )]
+    PpkDiffers(String),
+    /// The peer's proof is wrong, and a PPK was mixed in.
+    #[error(
+        "the peer's AUTH is wrong with post-quantum preshared key {0}: its values differ, or else the proof itself is wrong"
+    )]
+    PpkOrProof(String),
+    /// The peer does not believe our proof, made with a PPK.
+    #[error(
+        "the peer answered AUTHENTICATION_FAILED to our proof with post-quantum preshared key {0}: it does not have that key, has another value for it, or does not accept our identity or our proof"
+    )]
+    PpkRefused(String),
+    /// The peer goes on without the PPK we named, which is required here.
+    #[error(
+        "the peer goes on without post-quantum preshared key {0}, which is required here: it does not have it"
+    )]
+    PpkDeclined(String),
+
     /// No common traffic selectors, found by us.
     #[error("the traffic selectors of both sides have nothing in common; see offered and configured")]
     TsUnacceptable,
@@ -237,6 +273,13 @@ impl Failure {
             F::NoCertificate => "RV-AUTH-007",
             F::SchemeRefused(_) => "RV-AUTH-008",
             F::NoCommonHash => "RV-AUTH-009",
+            F::PpkNotAnnounced => "RV-AUTH-010",
+            F::PpkNotNamed => "RV-AUTH-011",
+            F::PpkUnknown(_) => "RV-AUTH-012",
+            F::PpkDiffers(_) => "RV-AUTH-013",
+            F::PpkOrProof(_) => "RV-AUTH-014",
+            F::PpkRefused(_) => "RV-AUTH-015",
+            F::PpkDeclined(_) => "RV-AUTH-016",
             F::TsUnacceptable => "RV-CHILD-001",
             F::TsRefused => "RV-CHILD-002",
             F::TsNotOffered => "RV-CHILD-003",
@@ -285,6 +328,12 @@ impl Failure {
             | F::NoCertificate
             | F::SchemeRefused(_)
             | F::NoCommonHash
+            | F::PpkNotAnnounced
+            | F::PpkUnknown(_)
+            | F::PpkDiffers(_)
+            | F::PpkOrProof(_)
+            | F::PpkRefused(_)
+            | F::PpkDeclined(_)
             | F::TsUnacceptable
             | F::TsRefused
             | F::NoAdditionalSas(_)
@@ -295,6 +344,7 @@ impl Failure {
             | F::BadKeValue
             | F::BadSignature(_)
             | F::CertificateRefused(_)
+            | F::PpkNotNamed
             | F::TsNotOffered
             | F::Syntax(_)
             | F::CriticalPayload(_) => Blame::PeerMisbehaved,
@@ -308,6 +358,20 @@ impl Failure {
             | F::PeerDeleted
             | F::Superseded => Blame::Operator,
         }
+    }
+
+    /// Whether the post-quantum preshared keys of both sides are what to look at.
+    pub fn is_about_ppk(&self) -> bool {
+        use Failure as F;
+        matches!(
+            self,
+            F::PpkNotAnnounced
+                | F::PpkUnknown(_)
+                | F::PpkDiffers(_)
+                | F::PpkOrProof(_)
+                | F::PpkRefused(_)
+                | F::PpkDeclined(_)
+        )
     }
 
     /// Whether somebody wanted this end, so that nothing needs repair.

@@ -28,7 +28,14 @@ impl Failure {
             | F::AuthMethod { .. }
             | F::NoCertificate
             | F::SchemeRefused(_)
-            | F::NoCommonHash => NotifyType::AuthenticationFailed,
+            | F::NoCommonHash
+            | F::PpkNotAnnounced
+            | F::PpkNotNamed
+            | F::PpkUnknown(_)
+            | F::PpkDiffers(_)
+            | F::PpkOrProof(_)
+            | F::PpkRefused(_)
+            | F::PpkDeclined(_) => NotifyType::AuthenticationFailed,
             F::TemporaryFailure
             | F::AnswerTimeout { .. }
             | F::AnswerRefused { .. }

@@ -4,7 +4,7 @@
 //! [`crate::want::Want`]s.
 
 use crate::config::{
-    AdditionalGroups, ChildId, ConnectionId, Encryption, Group, Identity, Integrity, Prf, Selector,
+    AdditionalGroups, ChildId, ConnectionId, Encryption, Group, Identity, Integrity, PpkId, Prf, Selector,
 };
 use crate::error::Failure;
 use crate::id::{ChildSaId, IkeId};
@@ -41,6 +41,21 @@ pub struct IkeSuite {
     pub group: Group,
     /// Key exchanges that followed it.
     pub additional: AdditionalGroups,
+}
+
+/// What became of post-quantum preshared keys in an IKE SA (RFC 8784).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PpkUse {
+    /// Its connection has none.
+    NotConfigured,
+    /// The peer did not say that it has any, and may do without.
+    NotAnnounced,
+    /// We named this one; the peer does not have it, and may do without.
+    Declined(PpkId),
+    /// The peer named this one; we do not have it, and both may do without.
+    Unknown(PpkId),
+    /// This one is mixed into its keys, and so into those of all that follow.
+    Mixed(PpkId),
 }
 
 /// What happened.
@@ -152,6 +167,8 @@ pub struct IkeUp {
     pub responder_spi: u64,
     /// Its algorithms.
     pub suite: IkeSuite,
+    /// What became of post-quantum preshared keys.
+    pub ppk: PpkUse,
     /// Outer addresses.
     pub path: Path,
     /// Whether we are behind a NAT ourselves.

@@ -2,11 +2,12 @@
 //!
 //! Each seed: set-up, rekeys of IKE and CHILD_SAs on both sides and often at once, deletes, new children, of which there
 //! are up to five and which both ends may ask for at once, under loss, repetition, reordering and slow, failing or
-//! missing answers; with one key exchange or several, which one end or both prefer. Checked all along: nobody sends on a
-//! successor SA that its peer never installed, both ends hold the same keys for an SA or one holds none, nothing is up
-//! without a verified AUTH, no SPI is used or given back twice. Checked after the world has become good: both ends have
-//! equal SAs, one IKE SA at most, one CHILD_SA a child at most, and send on something for every child. Checked after a
-//! shutdown: nothing is left.
+//! missing answers; with one key exchange or several, which one end or both prefer, with a post-quantum preshared key
+//! or without, with the first child in IKE_AUTH or after it. Checked all along: nobody sends on a successor SA that its
+//! peer never installed, both ends hold the same keys for an SA or one holds none, nothing is up without a verified
+//! AUTH, no SPI is used or given back twice. Checked after the world has become good: both ends have equal SAs, one IKE
+//! SA at most, one CHILD_SA a child at most, and send on something for every child. Checked after a shutdown: nothing is
+//! left.
 //!
 //! `RAVELIN_SIM_SEEDS` sets how many, `RAVELIN_SIM_SEED` replays one, `RAVELIN_SIM_TRACE` prints every message.
 
@@ -16,7 +17,7 @@ mod harness;
 
 use harness::{Dice, Faults, Tally, World, settings};
 use ravelin_ike::Engine;
-use ravelin_ike::config::{ChildId, ChildLifetime, Connection, Group, IkeLifetime};
+use ravelin_ike::config::{ChildId, ChildLifetime, Connection, Group, IkeLifetime, PpkIdKind};
 use ravelin_ike::input::Command;
 use ravelin_ike::time::Instant;
 use std::time::Duration;
@@ -34,6 +35,10 @@ struct Ways {
     /// Additional key exchanges, if there are any; where an end does not insist on them, it prefers to do without.
     additional: &'static [Group],
     insists: [bool; 2],
+    /// Whether both have a post-quantum preshared key, and which end requires it.
+    ppk: Option<[bool; 2]>,
+    /// Which end calls without a CHILD_SA in IKE_AUTH.
+    childless: [bool; 2],
 }
 
 const ADDITIONAL: [&[Group]; 3] = [&[Group::MlKem512], &[Group::EcpP256], &[Group::EcpP256, Group::MlKem512]];
@@ -45,7 +50,9 @@ impl Ways {
         let insists = [dice.chance(700), dice.chance(700)];
         let children = 1 + dice.below(5) as u32;
         let limits = [0, 1].map(|_| if dice.chance(800) { 5 } else { 1 + dice.below(4) as usize });
-        Ways { certificates, short, children, limits, additional, insists }
+        let ppk = dice.chance(300).then(|| [dice.chance(500), dice.chance(500)]);
+        let childless = [dice.chance(300), dice.chance(300)];
+        Ways { certificates, short, children, limits, additional, insists, ppk, childless }
     }
 
     fn connection(&self, end: usize) -> Connection {
@@ -53,8 +60,15 @@ impl Ways {
             true => settings::with_certificates(end),
             false => settings::connection(end),
         };
-        let plain = Connection { max_children: self.limits[end], ..plain };
+        let plain = Connection { max_children: self.limits[end], childless: self.childless[end], ..plain };
         let plain = settings::with_children(plain, end, self.children);
+        let plain = match self.ppk {
+            Some(required) => {
+                let ppk = settings::ppk(PpkIdKind::Fixed, "both", "a secret of both ends");
+                settings::with_ppks(plain, &[ppk], required[end])
+            }
+            None => plain,
+        };
         let hybrid = settings::with_additional(plain.clone(), self.additional);
         match (self.additional.is_empty(), self.insists[end]) {
             (true, _) => plain,

@@ -257,6 +257,7 @@ fn applied(applied: &Applied) -> String {
     let lists = lists.into_iter().filter(|(_, _, names)| !names.is_empty());
     let mut text = if applied.dry_run { "nothing was changed; it would be:\n" } else { "" }.to_owned();
     text.extend(lists.map(|(what, note, names)| format!("{what}: {}{note}\n", names.join(", "))));
+    text.extend(applied.warnings.iter().map(|warning| format!("warning: {warning}\n")));
     text + &format!("untouched: {} tunnels", applied.untouched)
 }
 

@@ -74,6 +74,9 @@ pub struct Applied {
     pub untouched: usize,
     /// What changes with a restart only.
     pub needs_restart: Vec<String>,
+    /// What is accepted and had better be otherwise, a line each.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// Version and uptime.
@@ -199,6 +202,8 @@ pub struct Tunnel {
     pub peer_identity: String,
     /// IKE algorithms in use.
     pub ike_suite: String,
+    /// Name of the post-quantum preshared key in the IKE SA's keys; empty if there is none.
+    pub ppk: String,
     /// IKE SPIs, initiator's first.
     pub ike_spis: String,
     /// Largest packet to the peer, outer header included, in bytes; 0 while its address is not known.

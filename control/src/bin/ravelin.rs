@@ -209,17 +209,21 @@ fn follow(cli: &Cli, mut after: u64) -> ExitCode {
 }
 
 fn check(file: &std::path::Path, json: bool) -> ExitCode {
-    let refusals = match config::load(file, &|path| std::fs::read(path)) {
-        Ok(_) => Vec::new(),
-        Err(refusals) => refusals.iter().map(ToString::to_string).collect(),
+    let told = |told: &[config::Refusal]| told.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let (refusals, warnings) = match config::load(file, &|path| std::fs::read(path)) {
+        Ok(plan) => (Vec::new(), told(&plan.warnings)),
+        Err(refusals) => (told(&refusals), Vec::new()),
     };
     if json {
         println!(
             "{}",
-            serde_json::json!({ "schema": SCHEMA, "kind": "config-check", "ok": refusals.is_empty(), "refusals": refusals })
+            serde_json::json!({ "schema": SCHEMA, "kind": "config-check", "ok": refusals.is_empty(), "refusals": refusals, "warnings": warnings })
         );
     } else if refusals.is_empty() {
         println!("{}: ok", file.display());
+    }
+    for warning in &warnings {
+        eprintln!("ravelin: warning: {warning}");
     }
     for refusal in &refusals {
         eprintln!("ravelin: {refusal}");

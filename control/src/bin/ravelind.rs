@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         }
     };
     log(&plan);
+    plan.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     start(plan, cli)
 }
 

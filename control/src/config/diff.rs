@@ -34,6 +34,7 @@ pub fn difference(running: &Plan, asked: &Plan) -> (Difference, Plan) {
         tunnels: BTreeMap::new(),
         cert_profiles: asked.cert_profiles.clone(),
         trust: asked.trust.clone(),
+        warnings: asked.warnings.clone(),
         ..running.clone()
     };
     interfaces(running, asked, &mut next, &mut difference);

@@ -9,8 +9,9 @@ use ravelin_pki::{Certificate, PrivateKey, SignatureScheme};
 use zeroize::Zeroizing;
 
 use super::plan;
-use super::raw::{self, Text};
+use super::raw::{self, SecretText, Text};
 use super::resolve::Judge;
+use super::value;
 
 /// PKI-06: anchors a profile.
 const ANCHORS: usize = 8;
@@ -115,6 +116,36 @@ fn certificates(judge: &mut Judge<'_>, object: &str, key: &str, file: &Text) -> 
     let found = format!("{key} {:?} cannot be used: {problem}", file.get_ref());
     judge.refuse(file.span().start, object, found, "PEM certificates");
     None
+}
+
+/// A shared key under one name, or the file that holds it under the other; `Some(None)` if neither is there.
+pub fn shared_key(
+    judge: &mut Judge<'_>,
+    (object, at): (&str, usize),
+    (key, text): (&str, Option<&SecretText>),
+    (file_key, file): (&str, Option<&Text>),
+) -> Option<Option<plan::Secret>> {
+    match (text, file) {
+        (None, None) => Some(None),
+        (Some(text), None) => judge.secret(object, key, text, value::psk).map(Some),
+        (None, Some(file)) => key_file(judge, object, file_key, file).map(Some),
+        (Some(_), Some(_)) => {
+            judge.refuse(at, object, format!("has both {key} and {file_key}"), "one of them");
+            None
+        }
+    }
+}
+
+fn key_file(judge: &mut Judge<'_>, object: &str, key: &str, file: &Text) -> Option<plan::Secret> {
+    let text = read_text(judge, object, key, file)?;
+    match value::psk(text.trim_end()) {
+        Ok(secret) => Some(secret),
+        Err(expected) => {
+            let found = format!("{key} {:?} does not hold a key", file.get_ref());
+            judge.refuse(file.span().start, object, found, expected);
+            None
+        }
+    }
 }
 
 /// The text of a file that a value names; wiped when dropped, for it may be a secret.

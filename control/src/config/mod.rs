@@ -1,7 +1,8 @@
 //! Configuration: TOML text to a [`Plan`], or a list of [`Refusal`]s and nothing at all.
 //!
 //! `raw` is the file's shape, `resolve` judges it (`value` a single value, `secret` and
-//! `material` what lies in other files), `plan` is the result. The daemon and
+//! `material` what lies in other files, `ppk` lists of keys,
+//! `profile` algorithms), `plan` is the result. The daemon and
 //! `ravelin config check` run exactly this code. Reading files is an argument, so that
 //! everything here is tested without a disk.
 
@@ -10,6 +11,8 @@ pub mod diff;
 pub mod error;
 mod material;
 pub mod plan;
+mod ppk;
+mod profile;
 mod proposal;
 pub mod raw;
 mod resolve;

@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use ravelin_dataplane::link::TunnelLimit;
-use ravelin_ike::config::{EspProposal, IkeProposal};
+use ravelin_ike::config::{AlgorithmProfile, EspProposal, IkeProposal, Ppks};
 use ravelin_pki::SignatureScheme;
 use zeroize::Zeroizing;
+
+use super::Refusal;
 
 /// Number of an instance; 0 is `default`.
 pub type InstanceId = u16;
@@ -61,6 +63,8 @@ pub struct Plan {
     pub cert_profiles: BTreeMap<String, CertProfile>,
     /// Anchors by profile name.
     pub trust: BTreeMap<String, TrustAnchorProfile>,
+    /// What is accepted and had better be otherwise.
+    pub warnings: Vec<Refusal>,
 }
 
 impl Plan {
@@ -200,6 +204,8 @@ pub struct Ike {
     pub own: OwnAuthentication,
     /// How the peer does.
     pub peer: PeerAuthentication,
+    /// Post-quantum preshared keys.
+    pub ppk: Option<Ppks>,
     /// The policy.
     pub policy: IkePolicy,
     /// Bring it up without being asked.
@@ -244,6 +250,8 @@ pub enum PeerAuthentication {
 /// An IKE policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IkePolicy {
+    /// What may be negotiated at all, for the CHILD SAs too.
+    pub profile: AlgorithmProfile,
     /// Proposals, best first.
     pub proposals: Vec<IkeProposal>,
     /// Lifetime of the IKE SA.
@@ -256,6 +264,8 @@ pub struct IkePolicy {
     pub fragment_size: u16,
     /// Always encapsulate in UDP.
     pub force_udp_encapsulation: bool,
+    /// Call without a CHILD SA in IKE_AUTH.
+    pub childless: bool,
 }
 
 /// A CHILD SA as configured.

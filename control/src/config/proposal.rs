@@ -1,8 +1,13 @@
 //! Proposals by keyword (`ravelin_ike::crypto` knows the words), held to what this gateway's
 //! workers can carry.
 
-use ravelin_ike::config::{EspProposal, IkeProposal};
+use ravelin_ike::config::{AlgorithmProfile, EspProposal, IkeProposal, Objection};
 use ravelin_ike::crypto::BadProposal;
+use toml::Spanned;
+
+use super::profile;
+use super::raw::Text;
+use super::resolve::Judge;
 
 /// Why a proposal is refused.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,6 +45,57 @@ pub fn esp(text: &str, extended_sequence_number: bool) -> Result<EspProposal, Re
         proposal.extended_sequence = vec![true, false];
     }
     Ok(proposal)
+}
+
+/// A kind of proposal.
+pub struct Kind<T> {
+    /// What it is where none is written; always parses.
+    default: fn(AlgorithmProfile) -> &'static [&'static str],
+    /// What a profile has against one.
+    objections: fn(AlgorithmProfile, &T) -> Vec<Objection>,
+}
+
+/// For IKE SAs.
+pub const IKE: Kind<IkeProposal> =
+    Kind { default: profile::ike_defaults, objections: AlgorithmProfile::ike_objections };
+/// For CHILD SAs.
+pub const ESP: Kind<EspProposal> =
+    Kind { default: profile::esp_defaults, objections: AlgorithmProfile::esp_objections };
+
+/// Each written proposal read and judged, or the defaults.
+pub fn list<T>(
+    judge: &mut Judge<'_>,
+    (object, profile): (&str, AlgorithmProfile),
+    written: Option<&Spanned<Vec<Text>>>,
+    kind: &Kind<T>,
+    parse: impl Fn(&str) -> Result<T, Refused>,
+) -> Vec<T> {
+    let Some(written) = written else {
+        return (kind.default)(profile).iter().filter_map(|text| parse(text).ok()).collect();
+    };
+    if written.get_ref().is_empty() {
+        judge.refuse(written.span().start, object, "proposals is empty".to_owned(), "at least one");
+    }
+    let mut read = Vec::new();
+    for text in written.get_ref() {
+        let (at, what) = (text.span().start, format!("proposal {:?}", text.get_ref()));
+        match parse(text.get_ref()) {
+            Ok(proposal) => {
+                profile::object_to(
+                    judge,
+                    profile,
+                    (object, at),
+                    &what,
+                    &(kind.objections)(profile, &proposal),
+                );
+                read.push(proposal);
+            }
+            Err(Refused { why, expected }) => {
+                judge.refuse(at, object, format!("{what} is not valid: {why}"), expected);
+            }
+        }
+    }
+    read
 }
 
 #[cfg(test)]

@@ -44,6 +44,8 @@ pub struct File {
     pub cert_profile: BTreeMap<String, Spanned<CertProfile>>,
     /// Trust anchors by name.
     pub trust_anchor_profile: BTreeMap<String, Spanned<TrustAnchorProfile>>,
+    /// Lists of post-quantum preshared keys by name, and in each the keys by theirs.
+    pub ppk_list: BTreeMap<String, PpkList>,
     /// Tunnels by name.
     pub tunnel: BTreeMap<String, Spanned<Tunnel>>,
 }
@@ -92,6 +94,8 @@ pub struct Ike {
     pub retransmit_ms: Option<Spanned<u64>>,
     /// Retransmissions before giving up.
     pub retransmit_tries: Option<Spanned<u64>>,
+    /// `rfc8247`, `cnsa2` or `legacy`.
+    pub profile: Option<Text>,
 }
 
 /// `[instance.NAME]`
@@ -146,6 +150,8 @@ pub struct Route {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct IkePolicy {
+    /// `rfc8247`, `cnsa2` or `legacy`; default: that of `[ike]`.
+    pub profile: Option<Text>,
     /// Proposals, best first.
     pub proposals: Option<Spanned<Vec<Text>>>,
     /// Lifetime of the IKE SA in seconds.
@@ -158,6 +164,8 @@ pub struct IkePolicy {
     pub fragment_size: Option<Spanned<u64>>,
     /// `auto` or `force`.
     pub udp_encapsulation: Option<Text>,
+    /// Call without a CHILD SA in IKE_AUTH, if the peer can; default no.
+    pub childless: Option<bool>,
 }
 
 /// `[ipsec-transform.NAME]`
@@ -204,6 +212,21 @@ pub struct TrustAnchorProfile {
     pub intermediates: Vec<Text>,
 }
 
+/// `[ppk-list.NAME]`: keys by name.
+pub type PpkList = BTreeMap<String, Spanned<Ppk>>;
+
+/// `[ppk-list.NAME.ID]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Ppk {
+    /// The key.
+    pub value: Option<SecretText>,
+    /// File that holds it.
+    pub value_file: Option<Text>,
+    /// `fixed` or `opaque`: what the peer is told its name is.
+    pub id_type: Option<Text>,
+}
+
 /// `[tunnel.NAME]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -224,6 +247,12 @@ pub struct Tunnel {
     pub psk: Option<SecretText>,
     /// File that holds it.
     pub psk_file: Option<Text>,
+    /// Name of a ppk-list.
+    pub ppk_list: Option<Text>,
+    /// The one of it that we name when we call.
+    pub ppk_id: Option<Text>,
+    /// Nothing comes up without a post-quantum preshared key; default no.
+    pub ppk_required: Option<bool>,
     /// Name of a cert-profile.
     pub certificate: Option<Text>,
     /// Name of a trust-anchor-profile.

@@ -1,6 +1,6 @@
 //! From the file's shape to the [`Plan`]: follows every reference, applies every default,
 //! and collects every refusal rather than the first. Tunnels are in `tunnel`, certificates
-//! in `material`.
+//! in `material`, post-quantum preshared keys in `ppk`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use toml::Spanned;
 use super::plan::{self, Plan};
 use super::raw::{self, SecretText, Text};
 use super::value::{self, Expected};
-use super::{ReadFile, Refusal, error, material, tunnel};
+use super::{ReadFile, Refusal, error, material, ppk, tunnel};
 
 /// Where the text came from.
 #[derive(Clone, Copy)]
@@ -32,18 +32,25 @@ pub struct Judge<'a> {
     /// Where the text came from.
     pub source: Source<'a>,
     refusals: Vec<Refusal>,
+    warnings: Vec<Refusal>,
 }
 
 impl<'a> Judge<'a> {
     /// Notes a refusal at byte `offset`.
     pub fn refuse(&mut self, offset: usize, object: &str, found: String, expected: impl Into<String>) {
-        self.refusals.push(Refusal {
-            file: self.source.file.to_owned(),
-            line: value::line_of(self.source.text, offset),
-            object: object.to_owned(),
-            found,
-            expected: expected.into(),
-        });
+        let refusal = self.told(offset, object, found, expected.into());
+        self.refusals.push(refusal);
+    }
+
+    /// Notes what is accepted all the same.
+    pub fn warn(&mut self, offset: usize, object: &str, found: String, expected: impl Into<String>) {
+        let warning = self.told(offset, object, found, expected.into());
+        self.warnings.push(warning);
+    }
+
+    fn told(&self, offset: usize, object: &str, found: String, expected: String) -> Refusal {
+        let (file, line) = (self.source.file.to_owned(), value::line_of(self.source.text, offset));
+        Refusal { file, line, object: object.to_owned(), found, expected }
     }
 
     /// Reads one value, or notes why it cannot be.
@@ -121,15 +128,16 @@ impl<'a> Judge<'a> {
 
 /// Judges a whole file.
 pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>> {
-    let mut judge = Judge { source, refusals: Vec::new() };
+    let mut judge = Judge { source, refusals: Vec::new(), warnings: Vec::new() };
     let instances = instances(raw);
     let mut ports = ports(&mut judge, raw);
     let interfaces = interfaces(&mut judge, raw, &instances, &mut ports);
     let cert_profiles = material::cert_profiles(&mut judge, raw);
     let trust = material::trust_anchor_profiles(&mut judge, raw);
+    let ppk_lists = ppk::lists(&mut judge, raw);
     let tries = judge.number("ike", "retransmit-tries", raw.ike.retransmit_tries.as_ref(), 1..=12, 7);
     let retransmit = judge.number("ike", "retransmit-ms", raw.ike.retransmit_ms.as_ref(), 50..=10_000, 500);
-    let plan = Plan {
+    let mut plan = Plan {
         retransmit: Duration::from_millis(retransmit),
         retransmit_tries: tries as u32,
         workers: workers(&mut judge, &raw.workers),
@@ -139,19 +147,31 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
         socket_group: raw.control.group.as_ref().map(|group| group.get_ref().clone()),
         log: log(&mut judge, raw.control.log.as_ref()),
         routes: routes(&mut judge, raw, &instances),
-        tunnels: tunnel::tunnels(&mut judge, raw, &instances, &interfaces),
+        tunnels: {
+            let (instances, interfaces) = (&instances, &interfaces);
+            let ground = tunnel::Ground { instances, interfaces, ppk_lists, cert_profiles: &cert_profiles };
+            tunnel::tunnels(&mut judge, raw, &ground)
+        },
         instances,
         ports,
         interfaces,
         cert_profiles,
         trust,
+        warnings: Vec::new(),
     };
     room(&mut judge, raw, &plan);
     if judge.refusals.is_empty() {
+        plan.warnings = in_order(judge.warnings);
         return Ok(plan);
     }
-    judge.refusals.sort_by_key(|refusal| refusal.line);
-    Err(judge.refusals)
+    Err(in_order(judge.refusals))
+}
+
+/// In the order of the file; what several tunnels share is told once.
+fn in_order(mut told: Vec<Refusal>) -> Vec<Refusal> {
+    told.sort_by_key(|refusal| refusal.line);
+    told.dedup();
+    told
 }
 
 /// `default` comes first, as number 0, whether it is written or not.

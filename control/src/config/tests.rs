@@ -296,6 +296,198 @@ fn manual_keys() {
     );
 }
 
+const PPK: &str = "ppk-list = \"p\"\n[ppk-list.p.one]\nvalue = \"hunter2\"\n[ppk-list.p.\"two.example\"]\nvalue = \"0x0102\"\n\
+                   id-type = \"opaque\"\n";
+
+/// A tunnel takes a list, and the one of it that it names when it calls; its values are shown by nobody.
+#[test]
+fn post_quantum_preshared_keys() {
+    use ravelin_ike::config::PpkIdKind;
+    let ppks = |text: &str| match &judge(text).unwrap().tunnels["branch"].keying {
+        plan::Keying::Ike(ike) => ike.ppk.clone().unwrap(),
+        plan::Keying::Manual(_) => unreachable!("no manual keys are configured"),
+    };
+    let both = ppks(&format!("{FIVE_LINES}ppk-required = true\nppk-id = \"two.example\"\n{PPK}"));
+    assert!(both.required && both.accepted.len() == 2);
+    let own = both.own.unwrap();
+    assert_eq!((own.id.kind, own.id.data.as_slice()), (PpkIdKind::Opaque, &b"two.example"[..]));
+    assert_eq!(own.secret.as_slice(), [1, 2]);
+    let one = ppks(&format!("{FIVE_LINES}ppk-list = \"p\"\n[ppk-list.p.one]\nvalue = \"hunter2\"\n"));
+    assert!(!one.required);
+    let own = one.own.unwrap();
+    assert_eq!((own.id.kind, own.secret.as_slice()), (PpkIdKind::Fixed, &b"hunter2"[..]));
+    let any = FIVE_LINES.replace("remote = \"192.0.2.1\"", "remote = \"any\"");
+    assert!(ppks(&format!("{any}{PPK}")).own.is_none());
+    let shown = format!("{:?}", judge(&format!("{any}{PPK}")).unwrap());
+    assert!(!shown.contains("hunter2") && !shown.contains("[1, 2]"), "{shown}");
+}
+
+/// Each slip with PPKs is told with the way out, and without the value.
+#[test]
+fn post_quantum_preshared_keys_are_refused_by_line() {
+    let with = |lines: &str| format!("{FIVE_LINES}{lines}");
+    let list = |key: &str| with(&format!("ppk-list = \"p\"\n[ppk-list.p.one]\n{key}\n"));
+    for (text, wanted) in [
+        (
+            with(PPK),
+            "r.toml:4: tunnel.branch: names none of the 2 keys of its ppk-list; expected ppk-id = one of one, two.example",
+        ),
+        (
+            with(&format!("ppk-id = \"tow.example\"\n{PPK}")),
+            "r.toml:10: tunnel.branch: ppk-id \"tow.example\" is not in its ppk-list; expected one of one, two.example (did you mean two.example?)",
+        ),
+        (with("ppk-list = \"q\"\n"), "r.toml:10: tunnel.branch: ppk-list \"q\" does not exist"),
+        (
+            with("ppk-required = true\n"),
+            "r.toml:4: tunnel.branch: has ppk-id or ppk-required and no ppk-list",
+        ),
+        (list(""), "r.toml:11: ppk-list.p.one: has no key; expected value or value-file"),
+        (list("value = \"s3cret\"\nvalue-file = \"x\""), "has both value and value-file"),
+        (list("value-file = \"x\""), "value-file \"x\" cannot be read: no /etc/ravelin/x"),
+        (
+            list(&format!("value = \"{}\"", "s3cret".repeat(20))),
+            "r.toml:12: ppk-list.p.one: value is not valid; expected a pre-shared key of 1 to 115",
+        ),
+        (list("value = 3333"), "r.toml:12: a key that is no string"),
+        (
+            list("value = \"x\"\nid-type = \"fixd\""),
+            "r.toml:13: ppk-list.p.one: id-type = \"fixd\" is not valid; expected fixed or opaque",
+        ),
+        (
+            with(&format!("[ppk-list.p.{}]\nvalue = \"x\"\n", "n".repeat(65))),
+            "a name of 65 characters; expected 1 to 64",
+        ),
+        (with("[ppk-list.p]\n"), "ppk-list.p: 0 keys; expected 1 to 128"),
+        (
+            with(&format!("ppk-id = \"one\"\n{PPK}")).replace("remote = \"192.0.2.1\"", "remote = \"any\""),
+            "r.toml:10: tunnel.branch: ppk-id is what a caller names",
+        ),
+    ] {
+        let refusals = judge(&text).unwrap_err().join("\n");
+        assert!(refusals.contains(wanted), "wanted {wanted:?}, got:\n{refusals}");
+        assert!(!refusals.contains("s3cret"), "{refusals}");
+    }
+    let many: String = (0..129).map(|n| format!("[ppk-list.p.k{n}]\nvalue = \"x\"\n")).collect();
+    assert!(judge(&with(&many)).unwrap_err()[0].contains("ppk-list.p: 129 keys; expected 1 to 128"));
+    let lists: String = (0..129).map(|n| format!("[ppk-list.p{n}.k]\nvalue = \"x\"\n")).collect();
+    assert!(judge(&with(&lists)).unwrap_err()[0].contains("ppk-list: 129 lists; expected at most 128"));
+}
+
+/// A gateway of one tunnel: its profile, its policy's and its transform's lines.
+fn profiled(gateway: &str, policy: &str, transform: &str) -> Result<Plan, Vec<String>> {
+    let head = FIVE_LINES.replace("psk =", "ike-policy = \"p\"\nipsec-transform = \"t\"\npsk =");
+    judge(&format!("{head}[ike]\n{gateway}\n[ike-policy.p]\n{policy}\n[ipsec-transform.t]\n{transform}\n"))
+}
+
+/// What each profile refuses, warns of and says nothing about: MUST NOT, SHOULD NOT and the rest.
+#[test]
+fn proposals_are_linted_by_profile() {
+    let ike = |text: &str| format!("proposals = [\"{text}\"]");
+    let good = ike("aes256gcm16-prfsha384-ecp384+mlkem1024");
+    for (profile, policy, transform, expected) in [
+        ("rfc8247", ike("aes128-sha256-modp2048"), ike("aes128gcm16"), Ok("")),
+        ("legacy", ike("aes128-sha256-modp2048"), ike("aes128gcm16"), Ok("")),
+        ("cnsa2", String::new(), String::new(), Ok("")),
+        ("cnsa2", good.clone(), ike("aes256gcm16-ecp384+mlkem1024"), Ok("")),
+        (
+            "cnsa2",
+            ike("aes256gcm16-prfsha512-mlkem1024"),
+            String::new(),
+            Ok(
+                "r.toml:15: ike-policy.p: proposal \"aes256gcm16-prfsha512-mlkem1024\": \"prfsha512\" SHOULD NOT be used; \
+                expected what profile cnsa2 allows",
+            ),
+        ),
+        (
+            "cnsa2",
+            ike("aes128gcm16-prfsha384-mlkem1024"),
+            String::new(),
+            Err(
+                "r.toml:15: ike-policy.p: proposal \"aes128gcm16-prfsha384-mlkem1024\": \"aes128gcm16\" MUST NOT be used; \
+                 expected what profile cnsa2 allows",
+            ),
+        ),
+        (
+            "cnsa2",
+            ike("aes256gcm16-prfsha384-ecp384"),
+            String::new(),
+            Err("one of its key exchanges MUST be \"mlkem1024\""),
+        ),
+        (
+            "cnsa2",
+            good,
+            ike("aes128gcm16"),
+            Err("r.toml:17: ipsec-transform.t: proposal \"aes128gcm16\": \"aes128gcm16\" MUST NOT be used"),
+        ),
+        (
+            "rfc8247",
+            ike("aes128-sha1-modp2048"),
+            String::new(),
+            Err("\"sha1\" is on its way out (MUST-, RFC 8247 §2)"),
+        ),
+        (
+            "legacy",
+            ike("3des-sha256-modp2048"),
+            String::new(),
+            Err("\"3des\" SHOULD NOT be used (RFC 8221 §5) and is not here"),
+        ),
+        (
+            "rfc8247",
+            ike("aes128-sha256-modp768"),
+            String::new(),
+            Err("\"modp768\" MUST NOT be used (RFC 8247 §2.4)"),
+        ),
+        (
+            "fips",
+            String::new(),
+            String::new(),
+            Err("r.toml:13: ike: profile = \"fips\" is not valid; expected rfc8247, cnsa2 or"),
+        ),
+    ] {
+        // As the gateway's profile, and as the policy's own under another.
+        let gateway = format!("profile = \"{profile}\"");
+        let judged = profiled(&gateway, &policy, &transform);
+        match expected {
+            Ok(warning) => {
+                let told: Vec<String> = judged.unwrap().warnings.iter().map(ToString::to_string).collect();
+                assert_eq!(told.join("\n"), warning, "{profile} {policy} {transform}");
+            }
+            Err(wanted) => {
+                let refusals = judged.unwrap_err().join("\n");
+                assert!(refusals.contains(wanted), "wanted {wanted:?}, got:\n{refusals}");
+            }
+        }
+        let own = profiled("", &format!("{policy}\n{gateway}"), &transform);
+        assert_eq!(own.is_ok(), expected.is_ok(), "{profile} {policy} {transform}");
+    }
+    // A policy's own profile wins over the gateway's.
+    assert!(
+        profiled(
+            "profile = \"cnsa2\"",
+            &format!("profile = \"legacy\"\n{}", ike("aes128-sha256-modp2048")),
+            ""
+        )
+        .is_ok()
+    );
+}
+
+/// Manual keys are held to the gateway's profile, and a weak PPK is warned of.
+#[test]
+fn other_keys_are_linted_too() {
+    let manual = format!(
+        "[ike]\nprofile = \"cnsa2\"\n[tunnel.branch.manual]\nsuite = \"aes128gcm16\"\ninbound-spi = 256\ninbound-key = \
+         \"{0}\"\noutbound-spi = 300\noutbound-key = \"{0}\"\n",
+        "ab".repeat(20)
+    );
+    let text = FIVE_LINES.replace("psk = \"correct horse\"\n", "") + &manual;
+    let refusals = judge(&text).unwrap_err().join("\n");
+    assert!(refusals.contains("suite: \"aes128gcm16\" MUST NOT be used"), "{refusals}");
+    let text = format!("{FIVE_LINES}ppk-list = \"p\"\n[ppk-list.p.one]\nvalue = \"hunter2\"\n");
+    let told: Vec<String> = judge(&text).unwrap().warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 1);
+    assert!(told[0].contains("ppk-list.p.one: a key of 7 octets; expected 32 random ones"), "{told:?}");
+}
+
 /// No text, however broken, does more than be refused.
 #[test]
 fn truncation_never_panics() {

@@ -5,35 +5,48 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use ravelin_ike::config::{Algorithm, AlgorithmProfile, Encryption, Objection};
 use toml::Spanned;
 
 use super::plan;
+use super::ppk::{self, PpkLists};
+use super::profile;
 use super::proposal;
 use super::raw::{self, SecretText, Text};
 use super::resolve::{Judge, instance_id};
 use super::value;
 
-/// RFC 8247 and what common peers accept.
-const IKE_PROPOSALS: [&str; 3] =
-    ["aes256gcm16-prfsha384-ecp384", "aes128gcm16-prfsha256-x25519", "aes128-sha256-modp2048"];
-/// RFC 8221.
-const ESP_PROPOSALS: [&str; 2] = ["aes256gcm16", "aes128gcm16"];
 /// Packets of the anti-replay window where none is configured.
 const DEFAULT_WINDOW: u32 = 1024;
 /// IKE-13, LIM-07: children of a tunnel where no limit is configured.
 const DEFAULT_CHILDREN: u64 = 5;
 
+/// What tunnels stand on.
+pub struct Ground<'r> {
+    /// Instances, by number.
+    pub instances: &'r [plan::Instance],
+    /// Interfaces.
+    pub interfaces: &'r [plan::Interface],
+    /// Our certificates by profile name.
+    pub cert_profiles: &'r BTreeMap<String, plan::CertProfile>,
+    /// Post-quantum preshared keys.
+    pub ppk_lists: PpkLists,
+}
+
 /// Judges all tunnels.
 pub fn tunnels(
     judge: &mut Judge<'_>,
     raw: &raw::File,
-    instances: &[plan::Instance],
-    interfaces: &[plan::Interface],
+    ground: &Ground<'_>,
 ) -> BTreeMap<String, plan::Tunnel> {
+    let profile = raw.ike.profile.as_ref();
+    let profile = profile.and_then(|text| judge.value("ike", "profile", text, profile::named));
+    let profile = profile.unwrap_or_default();
     let mut tunnels = BTreeMap::new();
     for (name, spanned) in &raw.tunnel {
-        let mut one = One { judge, raw, object: format!("tunnel.{name}"), at: spanned.span().start };
-        if let Some(tunnel) = one.tunnel(name, spanned.get_ref(), instances, interfaces) {
+        let (object, at) = (format!("tunnel.{name}"), spanned.span().start);
+        let mut one = One { judge, raw, ground, profile, object, at };
+        if let Some(tunnel) = one.tunnel(name, spanned.get_ref()) {
             tunnels.insert(name.clone(), tunnel);
         }
     }
@@ -44,6 +57,9 @@ pub fn tunnels(
 pub(super) struct One<'j, 's, 'r> {
     pub(super) judge: &'j mut Judge<'s>,
     raw: &'r raw::File,
+    ground: &'r Ground<'r>,
+    /// The gateway's profile, until the tunnel's policy names another.
+    profile: AlgorithmProfile,
     pub(super) object: String,
     pub(super) at: usize,
 }
@@ -53,13 +69,8 @@ impl One<'_, '_, '_> {
         self.judge.refuse(self.at, &self.object, found.to_owned(), expected);
     }
 
-    fn tunnel(
-        &mut self,
-        name: &str,
-        raw: &raw::Tunnel,
-        instances: &[plan::Instance],
-        interfaces: &[plan::Interface],
-    ) -> Option<plan::Tunnel> {
+    fn tunnel(&mut self, name: &str, raw: &raw::Tunnel) -> Option<plan::Tunnel> {
+        let Ground { instances, interfaces, .. } = self.ground;
         let mut instance =
             |key, text: &Option<Text>| instance_id(self.judge, &self.object, key, text.as_ref(), instances);
         let public = instance("public-instance", &raw.public_instance);
@@ -70,6 +81,9 @@ impl One<'_, '_, '_> {
             Some(manual) => plan::Keying::Manual(self.manual(raw, remote, manual)?),
             None => plan::Keying::Ike(Box::new(self.ike(raw, remote)?)),
         };
+        if let plan::Keying::Ike(ike) = &keying {
+            self.profile = ike.policy.profile;
+        }
         let (range, default) = (1..=plan::CHILDREN as u64, DEFAULT_CHILDREN);
         let child_limit =
             self.judge.number(&self.object, "child-limit", raw.child_limit.as_ref(), range, default);
@@ -118,7 +132,8 @@ impl One<'_, '_, '_> {
     }
 
     fn ike(&mut self, raw: &raw::Tunnel, remote: Option<IpAddr>) -> Option<plan::Ike> {
-        let (own, peer) = self.authentication(raw)?;
+        let policy = self.ike_policy(raw.ike_policy.as_ref());
+        let (own, peer) = self.authentication(raw, policy.profile)?;
         let mut identity = |key, text: &Option<Text>| {
             text.as_ref().and_then(|text| self.judge.value(&self.object, key, text, value::identity))
         };
@@ -128,20 +143,25 @@ impl One<'_, '_, '_> {
         if auto_establish && remote.is_none() {
             self.refuse("auto-establish needs a peer to call", "remote = \"ADDRESS\"");
         }
-        let policy = self.ike_policy(raw.ike_policy.as_ref());
+        let lists = &self.ground.ppk_lists;
+        let ppk = ppk::ppks(self.judge, (&self.object, self.at), raw, lists, remote.is_some());
         let on_demand = raw.on_demand.unwrap_or(true);
-        Some(plan::Ike { local_id, remote_id, own, peer, policy, auto_establish, on_demand })
+        Some(plan::Ike { local_id, remote_id, own, peer, ppk, policy, auto_establish, on_demand })
     }
 
     /// A PSK or a certificate on our side, a PSK or anchors on the peer's (IKE-09: they may differ).
     fn authentication(
         &mut self,
         raw: &raw::Tunnel,
+        profile: AlgorithmProfile,
     ) -> Option<(plan::OwnAuthentication, plan::PeerAuthentication)> {
         let psk = self.psk(raw)?;
         let own = match (&raw.certificate, &psk) {
             (Some(name), _) => {
                 self.judge.follow(&self.object, "certificate", name, &self.raw.cert_profile)?;
+                if let Some(certificate) = self.ground.cert_profiles.get(name.get_ref()) {
+                    profile::certificate(self.judge, profile, &self.object, name, certificate);
+                }
                 plan::OwnAuthentication::Certificate(name.get_ref().clone())
             }
             (None, Some(psk)) => plan::OwnAuthentication::Psk(psk.clone()),
@@ -165,27 +185,8 @@ impl One<'_, '_, '_> {
     }
 
     fn psk(&mut self, raw: &raw::Tunnel) -> Option<Option<plan::Secret>> {
-        match (&raw.psk, &raw.psk_file) {
-            (None, None) => Some(None),
-            (Some(text), None) => self.judge.secret(&self.object, "psk", text, value::psk).map(Some),
-            (None, Some(file)) => self.psk_file(file).map(Some),
-            (Some(_), Some(_)) => {
-                self.refuse("has both psk and psk-file", "one of them");
-                None
-            }
-        }
-    }
-
-    fn psk_file(&mut self, file: &Text) -> Option<plan::Secret> {
-        let text = super::material::read_text(self.judge, &self.object, "psk-file", file)?;
-        match value::psk(text.trim_end()) {
-            Ok(psk) => Some(psk),
-            Err(expected) => {
-                let found = format!("psk-file {:?} does not hold a key", file.get_ref());
-                self.judge.refuse(file.span().start, &self.object, found, expected);
-                None
-            }
-        }
+        let (text, file) = (("psk", raw.psk.as_ref()), ("psk-file", raw.psk_file.as_ref()));
+        super::material::shared_key(self.judge, (&self.object, self.at), text, file)
     }
 
     fn ike_policy(&mut self, name: Option<&Text>) -> plan::IkePolicy {
@@ -196,6 +197,9 @@ impl One<'_, '_, '_> {
         let object =
             name.map_or_else(|| self.object.clone(), |name| format!("ike-policy.{}", name.get_ref()));
         let judge = &mut *self.judge;
+        let profile = raw.profile.as_ref();
+        let profile = profile.and_then(|text| judge.value(&object, "profile", text, profile::named));
+        let profile = profile.unwrap_or(self.profile);
         let mut number = |key, value: &Option<Spanned<u64>>, range, default| {
             judge.number(&object, key, value.as_ref(), range, default)
         };
@@ -210,13 +214,16 @@ impl One<'_, '_, '_> {
         };
         let encapsulation = raw.udp_encapsulation.as_ref();
         let force = encapsulation.and_then(|text| judge.value(&object, "udp-encapsulation", text, read));
+        let (place, written) = ((object.as_str(), profile), raw.proposals.as_ref());
         plan::IkePolicy {
-            proposals: proposals(judge, &object, raw.proposals.as_ref(), &IKE_PROPOSALS, proposal::ike),
+            profile,
+            proposals: proposal::list(judge, place, written, &proposal::IKE, proposal::ike),
             lifetime: Duration::from_secs(lifetime),
             dpd_interval: Duration::from_secs(dpd_interval),
             dpd_retries,
             fragment_size,
             force_udp_encapsulation: force.unwrap_or(false),
+            childless: raw.childless.unwrap_or(false),
         }
     }
 
@@ -232,9 +239,10 @@ impl One<'_, '_, '_> {
         let lifetime = judge.number(&object, "lifetime", raw.lifetime.as_ref(), 1..=31_536_000, 3600);
         let window = replay_window(judge, &object, raw.replay_window.as_ref()).unwrap_or(DEFAULT_WINDOW);
         let esn = raw.extended_sequence_number.unwrap_or(true);
+        let (place, written) = ((object.as_str(), self.profile), raw.proposals.as_ref());
         let esp = |text: &str| proposal::esp(text, esn);
         plan::IpsecTransform {
-            proposals: proposals(judge, &object, raw.proposals.as_ref(), &ESP_PROPOSALS, esp),
+            proposals: proposal::list(judge, place, written, &proposal::ESP, esp),
             lifetime: Duration::from_secs(lifetime),
             lifetime_bytes: raw.lifetime_bytes,
             lifetime_packets: raw.lifetime_packets,
@@ -248,7 +256,8 @@ impl One<'_, '_, '_> {
         remote: Option<IpAddr>,
         manual: &Spanned<raw::Manual>,
     ) -> Option<plan::Manual> {
-        if raw.psk.is_some() || raw.psk_file.is_some() || raw.certificate.is_some() || remote.is_none() {
+        let of_ike = [&raw.psk_file, &raw.certificate, &raw.ppk_list].into_iter().any(Option::is_some);
+        if raw.psk.is_some() || of_ike || remote.is_none() {
             self.refuse(
                 "manual keys do not go with IKE authentication or remote = \"any\"",
                 "one or the other",
@@ -258,7 +267,14 @@ impl One<'_, '_, '_> {
         let raw = manual.get_ref();
         // The high half of an extended number is inferred from the window (RFC 4303 §3.4.3, appendix A).
         let needed = raw.extended_sequence_number.then_some(DEFAULT_WINDOW);
-        let key_length = self.judge.value(&self.object, "suite", &raw.suite, manual_suite)?;
+        let cipher = self.judge.value(&self.object, "suite", &raw.suite, manual_suite)?;
+        let key_length = usize::from(cipher.key_bits() / 8);
+        let standing = self.profile.standing(Algorithm::Encryption(cipher));
+        let objection = Objection::Algorithm(Algorithm::Encryption(cipher), standing);
+        if !objection.is_tolerable() {
+            let place = (self.object.as_str(), raw.suite.span().start);
+            profile::object_to(self.judge, self.profile, place, "suite", &[objection]);
+        }
         Some(plan::Manual {
             key_length,
             inbound_spi: self.manual_spi("inbound-spi", &raw.inbound_spi)?,
@@ -295,11 +311,11 @@ impl One<'_, '_, '_> {
     }
 }
 
-fn manual_suite(text: &str) -> Result<usize, value::Expected> {
+fn manual_suite(text: &str) -> Result<Encryption, value::Expected> {
     match text {
-        "aes128gcm16" => Ok(16),
-        "aes192gcm16" => Ok(24),
-        "aes256gcm16" => Ok(32),
+        "aes128gcm16" => Ok(Encryption::AesGcm128),
+        "aes192gcm16" => Ok(Encryption::AesGcm192),
+        "aes256gcm16" => Ok(Encryption::AesGcm256),
         _ => Err("aes128gcm16, aes192gcm16 or aes256gcm16"),
     }
 }
@@ -312,29 +328,4 @@ fn replay_window(judge: &mut Judge<'_>, object: &str, value: Option<&Spanned<u64
     let found = format!("replay-window = {} is not valid", value.get_ref());
     judge.refuse(value.span().start, object, found, "64, 128, 256, 512, 1024, 2048, 4096 or 8192");
     None
-}
-
-/// Each written proposal parsed, or the defaults, which always parse.
-fn proposals<T>(
-    judge: &mut Judge<'_>,
-    object: &str,
-    written: Option<&Spanned<Vec<Text>>>,
-    default: &[&str],
-    parse: impl Fn(&str) -> Result<T, proposal::Refused>,
-) -> Vec<T> {
-    let Some(written) = written else { return default.iter().filter_map(|text| parse(text).ok()).collect() };
-    if written.get_ref().is_empty() {
-        judge.refuse(written.span().start, object, "proposals is empty".to_owned(), "at least one");
-    }
-    let mut parsed = Vec::new();
-    for text in written.get_ref() {
-        match parse(text.get_ref()) {
-            Ok(proposal) => parsed.push(proposal),
-            Err(proposal::Refused { why, expected }) => {
-                let found = format!("proposal {:?} is not valid: {why}", text.get_ref());
-                judge.refuse(text.span().start, object, found, expected);
-            }
-        }
-    }
-    parsed
 }

@@ -17,7 +17,7 @@ use crate::tunnel::connection;
 impl<P: Pool> Core<P> {
     /// What a plan would change.
     pub(super) fn compare(&self, plan: &Plan) -> Applied {
-        report(difference(&self.plan, plan).0, true)
+        report(difference(&self.plan, plan).0, plan, true)
     }
 
     /// Changes what is other.
@@ -42,7 +42,7 @@ impl<P: Pool> Core<P> {
             tracing::error!("{error}");
         }
         self.workers.publish_tables();
-        report(difference, false)
+        report(difference, &self.plan, false)
     }
 
     fn readdress(&self, difference: &Difference) {
@@ -143,7 +143,8 @@ fn networks(tunnel: &Tunnel) -> Vec<ipnet::IpNet> {
     tunnel.children.iter().flat_map(|child| &child.remote_ts).map(|selector| selector.network).collect()
 }
 
-fn report(difference: Difference, dry_run: bool) -> Applied {
+fn report(difference: Difference, asked: &Plan, dry_run: bool) -> Applied {
     let Difference { added, removed, changed, replaced, readdressed, untouched, needs_restart } = difference;
-    Applied { dry_run, added, removed, changed, replaced, readdressed, untouched, needs_restart }
+    let warnings = asked.warnings.iter().map(ToString::to_string).collect();
+    Applied { dry_run, added, removed, changed, replaced, readdressed, untouched, needs_restart, warnings }
 }

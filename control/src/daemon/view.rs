@@ -9,7 +9,7 @@ use ravelin_dataplane::link::counter::Counters;
 use ravelin_dataplane::sa::shard::WorkerId;
 use ravelin_dataplane::verdict::Drop;
 use ravelin_ike::config::{ChildId, ConnectionId, IkeProposal};
-use ravelin_ike::event::IkeSuite;
+use ravelin_ike::event::{IkeSuite, PpkUse};
 
 use super::core::Core;
 use crate::api::reply::{Child, Counter, Explain, Finding, Port, Sa, State, Tunnel, Version, Worker};
@@ -218,6 +218,7 @@ impl<P: Pool> Core<P> {
             keying: if manual { "manual" } else { "ike" }.into(),
             peer_identity: ike.map(|ike| ike.peer_identity.clone()).unwrap_or_default(),
             ike_suite: ike.map(|ike| keywords(&ike.suite)).unwrap_or_default(),
+            ppk: ike.map(|ike| ppk(&ike.ppk)).unwrap_or_default(),
             ike_spis: ike
                 .map(|ike| format!("{:016x}_i {:016x}_r", ike.spis.0, ike.spis.1))
                 .unwrap_or_default(),
@@ -342,6 +343,11 @@ impl<P: Pool> Core<P> {
         };
         Some((row.name.clone(), explain::explain(&evidence)))
     }
+}
+
+/// The name of the PPK that is in the keys.
+fn ppk(ppk: &PpkUse) -> String {
+    if let PpkUse::Mixed(id) = ppk { id.to_string() } else { String::new() }
 }
 
 /// The algorithms of an IKE SA as an operator would configure them.

@@ -3,6 +3,7 @@
 //! do stand in one line each.
 
 use ravelin_ike::error::{Blame, Failure};
+use ravelin_ike::event::PpkUse;
 use ravelin_ike::recorder::{Attempt, Stage};
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::Role;
@@ -119,6 +120,9 @@ fn moving(evidence: &Evidence<'_>) -> String {
 fn fix(failure: &Failure, tunnel: &plan::Tunnel) -> String {
     let remote = tunnel.remote.map_or_else(|| "the peer".to_owned(), |remote| remote.to_string());
     match failure.blame() {
+        _ if failure.is_about_ppk() => {
+            "compare ppk-list, ppk-id and ppk-required of both sides, name by name and value by value".into()
+        }
         Blame::Network => {
             format!("check the path to {remote}: UDP 500 and 4500, ESP, and whether the peer runs")
         }
@@ -149,8 +153,10 @@ fn rungs(evidence: &Evidence<'_>) -> Vec<Rung> {
         evidence.unreachable.clone().unwrap_or_default(),
     ));
     if let plan::Keying::Ike(ike) = &tunnel.keying {
+        rungs.push(rung("algorithm profile", None, ike.policy.profile.name().into()));
         rungs.extend(negotiation(evidence));
         rungs.extend(additional(evidence, ike));
+        rungs.extend(ppk(evidence, ike));
     }
     rungs.push(children(evidence));
     rungs.extend(evidence.children.iter().map(child));
@@ -215,6 +221,21 @@ fn additional(evidence: &Evidence<'_>, ike: &plan::Ike) -> Option<Rung> {
         (Some(count), _) => format!("{count} followed the first"),
     };
     Some(rung("additional key exchanges", None, seen))
+}
+
+/// Where post-quantum preshared keys are configured: which one is in the keys, and if none, which side lacks it. That
+/// the tunnel may be up without was configured too.
+fn ppk(evidence: &Evidence<'_>, ike: &plan::Ike) -> Option<Rung> {
+    ike.ppk.as_ref()?;
+    let seen = match evidence.status.and_then(status::Tunnel::ike).map(|ike| &ike.ppk) {
+        None => String::new(),
+        Some(PpkUse::Mixed(id)) => format!("{id} is in the keys"),
+        Some(PpkUse::NotAnnounced) => "none: the peer has none for us, or does not know RFC 8784".into(),
+        Some(PpkUse::Declined(id)) => format!("none: the peer does not have {id}"),
+        Some(PpkUse::Unknown(id)) => format!("none: the peer names {id}, which is not in our ppk-list"),
+        Some(PpkUse::NotConfigured) => "none: it was not configured when the tunnel came up".into(),
+    };
+    Some(rung("post-quantum preshared key", None, seen))
 }
 
 fn children(evidence: &Evidence<'_>) -> Rung {
@@ -296,6 +317,9 @@ psk = "correct horse"
 local-ts = ["10.2.0.0/24"]
 remote-ts = ["10.1.0.0/24"]
 ike-policy = "quantum"
+ppk-list = "keys"
+[ppk-list.keys.hq]
+value = "hunter2"
 "#;
 
     fn up(additional: AdditionalGroups) -> status::Tunnel {
@@ -304,6 +328,7 @@ ike-policy = "quantum"
         let ike = status::Ike {
             id: IkeId(1),
             suite,
+            ppk: PpkUse::NotConfigured,
             spis: (1, 2),
             peer_identity: "branch".into(),
             remote: std::net::SocketAddr::from(([192, 0, 2, 1], 500)),
@@ -358,6 +383,31 @@ ike-policy = "quantum"
             let rung = told.rungs.iter().find(|rung| rung.question == "additional key exchanges").unwrap();
             assert_eq!((rung.holds, rung.seen.as_str()), (None, expected));
         }
+    }
+
+    /// Which PPK is in the keys is said, or which side lacks it; a failure over one tells where to look.
+    #[test]
+    fn post_quantum_preshared_keys_are_told_of() {
+        use ravelin_ike::config::{PpkId, PpkIdKind};
+        let address = std::net::SocketAddr::from(([192, 0, 2, 1], 500));
+        let mut attempt = Attempt::new(Role::Initiator, address, address, Instant(1));
+        let id = PpkId { kind: PpkIdKind::Fixed, data: b"hq".to_vec() };
+        for (ppk, expected) in [
+            (PpkUse::Mixed(id.clone()), "hq is in the keys"),
+            (PpkUse::NotAnnounced, "none: the peer has none for us, or does not know RFC 8784"),
+            (PpkUse::Declined(id.clone()), "none: the peer does not have hq"),
+            (PpkUse::Unknown(id), "none: the peer names hq, which is not in our ppk-list"),
+        ] {
+            let mut status = up(AdditionalGroups::NONE);
+            status.ikes.iter_mut().for_each(|ike| ike.ppk = ppk.clone());
+            let told = told(Some(&status), &attempt);
+            let rung = told.rungs.iter().find(|rung| rung.question == "post-quantum preshared key").unwrap();
+            assert_eq!((rung.holds, rung.seen.as_str()), (None, expected));
+        }
+        attempt.failure = Some(Failure::PpkUnknown("hq".into()));
+        let told = told(None, &attempt);
+        assert_eq!(told.code, "RV-AUTH-012");
+        assert!(told.verdict.contains("hq") && told.fix.contains("ppk-list"), "{told:?}");
     }
 
     /// A refusal says in what the nearest proposal differs.

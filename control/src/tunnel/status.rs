@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ravelin_ike::config::{ChildId, ConnectionId};
 use ravelin_ike::error::Failure;
-use ravelin_ike::event::{ChildUp, Event, IkeSuite, IkeUp};
+use ravelin_ike::event::{ChildUp, Event, IkeSuite, IkeUp, PpkUse};
 use ravelin_ike::id::{ChildSaId, IkeId};
 use ravelin_ike::time::Instant;
 
@@ -46,6 +46,8 @@ pub struct Ike {
     pub id: IkeId,
     /// Its algorithms.
     pub suite: IkeSuite,
+    /// What became of post-quantum preshared keys.
+    pub ppk: PpkUse,
     /// SPIs, initiator's first.
     pub spis: (u64, u64),
     /// Who the peer proved to be.
@@ -196,6 +198,7 @@ impl Status {
         tunnel.ikes.push(Ike {
             id: up.ike,
             suite: up.suite,
+            ppk: up.ppk.clone(),
             spis: (up.initiator_spi, up.responder_spi),
             peer_identity: up.remote_identity.to_string(),
             remote: up.path.remote,
@@ -339,6 +342,7 @@ mod tests {
                 group: Group::X25519,
                 additional: AdditionalGroups::NONE,
             },
+            ppk: PpkUse::NotConfigured,
             path: Path {
                 instance: 0,
                 local: address,

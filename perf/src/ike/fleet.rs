@@ -13,8 +13,9 @@ use hdrhistogram::Histogram;
 use ipnet::Ipv4Net;
 use ravelin_ike::Engine;
 use ravelin_ike::config::{
-    ChildConfig, ChildId, ChildLifetime, Connection, ConnectionId, EngineConfig, EspProposal, IdentityMatch,
-    IkeLifetime, IkeProposal, InitialContact, NatTraversal, RemoteAddress, Selector,
+    AlgorithmProfile, ChildConfig, ChildId, ChildLifetime, Connection, ConnectionId, EngineConfig,
+    EspProposal, IdentityMatch, IkeLifetime, IkeProposal, InitialContact, NatTraversal, RemoteAddress,
+    Selector,
 };
 use ravelin_ike::event::Event;
 use ravelin_ike::input::Command;
@@ -329,6 +330,9 @@ fn connection(load: &Load, credential: &Credential, local: Ipv4Addr, behind: Ipv
         remote_identity: IdentityMatch::Any,
         local_auth,
         remote_auth,
+        ppk: None,
+        childless: false,
+        profile: AlgorithmProfile::default(),
         proposals: vec![load.proposal.clone()],
         children: vec![ChildConfig {
             id: CHILD,

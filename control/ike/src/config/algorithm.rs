@@ -222,6 +222,22 @@ impl SignatureScheme {
         SignatureScheme::RsaPkcs1Sha512,
     ];
 
+    /// Its name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            SignatureScheme::RsaPkcs1Sha256 => "rsa-pkcs1-sha256",
+            SignatureScheme::RsaPkcs1Sha384 => "rsa-pkcs1-sha384",
+            SignatureScheme::RsaPkcs1Sha512 => "rsa-pkcs1-sha512",
+            SignatureScheme::RsaPssSha256 => "rsa-pss-sha256",
+            SignatureScheme::RsaPssSha384 => "rsa-pss-sha384",
+            SignatureScheme::RsaPssSha512 => "rsa-pss-sha512",
+            SignatureScheme::EcdsaP256Sha256 => "ecdsa-p256-sha256",
+            SignatureScheme::EcdsaP384Sha384 => "ecdsa-p384-sha384",
+            SignatureScheme::EcdsaP521Sha512 => "ecdsa-p521-sha512",
+            SignatureScheme::Ed25519 => "ed25519",
+        }
+    }
+
     /// The hash the peer must have announced before we may sign with this (RFC 7427 §4).
     pub fn hash(self) -> HashAlgorithm {
         use SignatureScheme as S;

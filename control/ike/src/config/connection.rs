@@ -1,6 +1,6 @@
 //! A connection: one peer we may speak IKE with, how each side proves itself, and what may be negotiated.
 
-use super::{ChildConfig, ChildId, IkeProposal, SignatureScheme};
+use super::{AlgorithmProfile, ChildConfig, ChildId, IkeProposal, Ppks, SignatureScheme};
 use core::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -27,6 +27,13 @@ pub struct Connection {
     pub local_auth: Auth,
     /// How the peer must prove itself; need not mirror `local_auth`.
     pub remote_auth: RemoteAuth,
+    /// Post-quantum preshared keys; `None` neither announces nor uses them.
+    pub ppk: Option<Ppks>,
+    /// When we call, IKE_AUTH makes no CHILD_SA if the peer can do without (RFC 6023); CREATE_CHILD_SA makes the first,
+    /// with a key exchange of its own where it has one configured. Called, we can always do without.
+    pub childless: bool,
+    /// What may be negotiated at all: the engine holds `proposals`, those of `children` and signature schemes to it.
+    pub profile: AlgorithmProfile,
     /// Proposals for the IKE SA, preferred first.
     pub proposals: Vec<IkeProposal>,
     /// The children it may have. The first is negotiated in IKE_AUTH when we initiate without naming one.

@@ -8,6 +8,8 @@ pub mod algorithm;
 pub mod child;
 pub mod connection;
 pub mod engine;
+pub mod ppk;
+pub mod profile;
 pub mod selector;
 
 pub use additional::AdditionalGroups;
@@ -20,4 +22,6 @@ pub use connection::{
     IdentityMatch, IkeLifetime, InitialContact, NatTraversal, RemoteAddress, RemoteAuth,
 };
 pub use engine::{EngineConfig, HalfOpenLimits, Retransmission};
+pub use ppk::{Ppk, PpkId, PpkIdKind, Ppks};
+pub use profile::{Algorithm, AlgorithmProfile, Objection, Standing};
 pub use selector::Selector;

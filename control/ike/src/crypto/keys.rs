@@ -1,5 +1,6 @@
 //! Key derivation: the seven keys of an IKE SA (RFC 7296 §2.14), of its successor (§2.18), and the
-//! keying material of Child SAs (§2.17); with additional key exchanges by RFC 9370 §2.2.2 and §2.2.4.
+//! keying material of Child SAs (§2.17); with additional key exchanges by RFC 9370 §2.2.2 and §2.2.4, with
+//! post-quantum preshared keys by RFC 8784 §3.
 
 use std::fmt;
 
@@ -104,6 +105,13 @@ impl IkeKeys {
         let (prf, keys) = old;
         let seed = prf.compute(&keys.sk_d, &[secrets.first.as_bytes(), ni, nr, &secrets.additional]);
         Self::expand(suite, &seed, nonces, initiator_spi, responder_spi)
+    }
+
+    /// These keys with a post-quantum preshared key mixed into three of them: SK_d = prf+ (PPK, SK_d'), SK_pi = prf+
+    /// (PPK, SK_pi'), SK_pr = prf+ (PPK, SK_pr'), each as long as before (RFC 8784 §3).
+    pub fn with_ppk(&self, prf: Prf, ppk: &[u8]) -> Self {
+        let mix = |key: &Secret| prf.expand(ppk, &[key]).take(key.len());
+        Self { sk_d: mix(&self.sk_d), sk_pi: mix(&self.sk_pi), sk_pr: mix(&self.sk_pr), ..self.clone() }
     }
 
     /// prf+ (SKEYSEED, Ni | Nr | SPIi | SPIr), cut in the order of RFC 7296 §2.14.

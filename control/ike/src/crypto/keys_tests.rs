@@ -125,6 +125,46 @@ fn ike_keys_and_their_successors_are_the_formulas() {
     }
 }
 
+/// RFC 8784 §3, by the formula, and with values computed apart from this program.
+#[test]
+fn a_ppk_is_mixed_into_three_keys_and_no_other() {
+    let (ni, nr) = (Nonce::new(vec![1; 32]).unwrap(), Nonce::new(vec![2; 32]).unwrap());
+    for suite in suites() {
+        let hash = hash_of(suite.prf);
+        let keys = IkeKeys::derive(&suite, &secret(7), Nonces::new(&ni, &nr), IkeSpi(1), IkeSpi(2));
+        for ppk in [&b"short"[..], &[9; 32], &[8; 200]] {
+            let mixed = keys.with_ppk(suite.prf, ppk);
+            let mix = |key: &Secret| Zeroizing::new(prf_plus(hash, ppk, key, key.len()));
+            let (sk_d, sk_pi, sk_pr) = (mix(&keys.sk_d), mix(&keys.sk_pi), mix(&keys.sk_pr));
+            assert_eq!(flat(&mixed), flat(&IkeKeys { sk_d, sk_pi, sk_pr, ..keys.clone() }), "{suite:?}");
+            assert!(mixed.sk_d != keys.sk_d && mixed.sk_pi != keys.sk_pi && mixed.sk_pr != keys.sk_pr);
+        }
+    }
+    let octets = |first: u8, count: u8| Zeroizing::new((first..first + count).collect::<Vec<u8>>());
+    let none = Secret::default;
+    for (prf, length, expected) in [
+        (
+            Prf::HmacSha256,
+            32,
+            "bbbb40f2c542c2c58846dc609224829eae0a8b9a5d31f500caff2964dc6bf9de
+             8d2f952e07a9c1cd3cea5b9b961cf91ff95cfedffe48886f85604d7874fbf953
+             cfc6b5ece5f7502dd7bb4343e0b41f73d4c413a3c8c304c89443c003ce248410",
+        ),
+        (
+            Prf::HmacSha384,
+            48,
+            "54cc771b8cc46873c9a1e2775947dabcc6053ef44c51abf6bf805ee04f7428cac2fca4a36a35c776cd5f1e5ca43c98ea
+             37280b86ae6f0c527f05e8af9bf5d05b44e99ce7250bcc94f98e6007f92df3876b2369480e47e0fdfd3b878b92bf9b03
+             8291d6e877651292640b59d621358792411788b07c017de520b8bf37b223082ba84a4d5c70b5949e5fecc85ebea44fa0",
+        ),
+    ] {
+        let [sk_d, sk_pi, sk_pr] = [0x40, 0x80, 0xc0].map(|first| octets(first, length));
+        let keys =
+            IkeKeys { sk_d, sk_pi, sk_pr, sk_ai: none(), sk_ar: none(), sk_ei: none(), sk_er: none() };
+        assert_eq!(flat(&keys.with_ppk(prf, &octets(0, 32))), hex(expected), "{prf:?}");
+    }
+}
+
 #[test]
 fn child_keys_go_initiator_first_and_encryption_first() {
     let (ni, nr) = (Nonce::new(vec![1; 16]).unwrap(), Nonce::new(vec![2; 16]).unwrap());

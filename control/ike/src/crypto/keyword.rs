@@ -5,7 +5,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::config::{AdditionalGroups, Encryption, EspProposal, Group, IkeProposal, Integrity, Prf};
+use super::absent;
+use crate::config::{
+    AdditionalGroups, Algorithm, Encryption, EspProposal, Group, IkeProposal, Integrity, Prf,
+};
 
 /// The operator's slip in a proposal, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,6 +18,16 @@ pub enum BadProposal {
     Unknown {
         /// The word.
         keyword: String,
+        /// Every word that could stand there.
+        known: String,
+    },
+    /// A word for an algorithm that is not here, for a reason.
+    #[error("\"{keyword}\" {verdict} and is not here; known are {known}")]
+    Absent {
+        /// The word.
+        keyword: String,
+        /// What the RFCs say of it.
+        verdict: &'static str,
         /// Every word that could stand there.
         known: String,
     },
@@ -196,6 +209,19 @@ impl fmt::Display for Word {
     }
 }
 
+impl fmt::Display for Algorithm {
+    /// Its keyword; for a signature scheme, which has none, its name.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match *self {
+            Self::Encryption(encryption) => Word::Encryption(encryption).keyword(),
+            Self::Integrity(integrity) => Word::Integrity(integrity).keyword(),
+            Self::Prf(prf) => Word::Prf(prf).keyword(),
+            Self::Group(group) => alone(group).keyword(),
+            Self::Signature(scheme) => scheme.name(),
+        })
+    }
+}
+
 /// The words of a proposal, none of them twice, all of them `allowed`.
 fn words(text: &str, allowed: fn(&Word) -> bool) -> Result<Vec<Word>, BadProposal> {
     let mut words = Vec::new();
@@ -218,7 +244,11 @@ fn word(keyword: &str, allowed: fn(&Word) -> bool) -> Result<Word, BadProposal> 
             || others.iter().any(|other| other.eq_ignore_ascii_case(keyword))
     };
     let found = WORDS.iter().find(spelled).map(|(word, ..)| *word).filter(allowed);
-    found.ok_or_else(|| BadProposal::Unknown { keyword: keyword.to_owned(), known: known(allowed) })
+    let (owned, known) = (|| keyword.to_owned(), || known(allowed));
+    found.ok_or_else(|| match absent::verdict(keyword) {
+        Some(verdict) => BadProposal::Absent { keyword: owned(), verdict, known: known() },
+        None => BadProposal::Unknown { keyword: owned(), known: known() },
+    })
 }
 
 /// Key exchanges that follow each other.

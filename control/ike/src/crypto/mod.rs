@@ -9,6 +9,7 @@
 //! [`Protection::new`], [`IkeKeys::advance`] and [`IntAuth`] for each additional key exchange, then
 //! [`auth`]; [`EspKeyPair::derive`] for each Child SA.
 
+mod absent;
 pub mod auth;
 mod cookie;
 mod drbg;

@@ -86,7 +86,7 @@ impl Engine {
     }
 
     /// Adds, replaces or (`None`) removes a connection. A changed one applies to what is negotiated from now on; the
-    /// tunnels of a removed one are closed.
+    /// tunnels of a removed one are closed. What the profile of a connection forbids is left out of it here, once.
     pub fn set_connection(&mut self, now: Instant, id: ConnectionId, connection: Option<Connection>) {
         if let Some(old) = self.connections.get(&id) {
             self.by_addresses.remove(&accept::addresses(id, old));
@@ -94,7 +94,7 @@ impl Engine {
         match connection {
             Some(connection) => {
                 self.by_addresses.insert(accept::addresses(id, &connection));
-                self.connections.insert(id, Arc::new(connection));
+                self.connections.insert(id, Arc::new(connection.within_profile()));
             }
             None => {
                 self.connections.remove(&id);

@@ -8,6 +8,7 @@ use super::handshake::{Handshake, PeerTraits, own_notifies};
 use super::ike_sa::IkeSa;
 use super::parts::{Parts, needed};
 use super::phase::{Calling, Next, Phase};
+use super::ppk;
 use crate::config::{ChildId, Group};
 use crate::context::{Context, Pending};
 use crate::crypto::{IkeKeys, IkeSuite, IntAuth, Nonces, negotiate};
@@ -64,7 +65,7 @@ pub(crate) struct ExpectSharedSecret {
     suite: IkeSuite,
     responder_spi: IkeSpi,
     responder_nonce: Nonce,
-    peer_hashes: Vec<u16>,
+    traits: PeerTraits,
     pub(crate) pending: Pending,
 }
 
@@ -72,8 +73,9 @@ impl Call {
     /// Begins an attempt.
     pub(crate) fn begin(ctx: &mut Context<'_>, common: &mut Common, child: ChildId) -> Next {
         let groups = common.config.proposals.first().and_then(|proposal| proposal.groups.first());
-        let group =
-            *groups.ok_or(Failure::NotConfigured("the connection has no IKE proposal with a group"))?;
+        let group = *groups.ok_or(Failure::NotConfigured(
+            "the connection has no IKE proposal, or none within its algorithm profile",
+        ))?;
         let call = Call { spi: ctx.ike_spi(), nonce: ctx.nonce(), cookie: None, restarts: 0, child };
         call.generate(ctx, common, group)
     }
@@ -103,6 +105,7 @@ impl Call {
         payloads.push(Payload::KeyExchange(KeyExchange { method, data: public.to_vec() }));
         payloads.push(Payload::Nonce(self.nonce.clone()));
         payloads.extend(own_notifies(ctx, common, (self.spi, IkeSpi::ZERO)));
+        payloads.extend(ppk::call(&common.config));
         let flags = Flags { initiator: true, version: false, response: false };
         let header = Header::new(self.spi, IkeSpi::ZERO, ExchangeType::IkeSaInit, flags, 0);
         Message::new(header, payloads)
@@ -173,7 +176,7 @@ impl ExpectInitReply {
             return Ok(self.wait());
         }
         match self.accept(ctx, common, &datagram, header.responder_spi, parts) {
-            Ok((suite, responder_nonce, peer_hashes, pending)) => {
+            Ok((suite, responder_nonce, traits, pending)) => {
                 let Self { call, request, .. } = self;
                 let (reply, responder_spi) = (datagram.bytes, header.responder_spi);
                 let state = ExpectSharedSecret {
@@ -183,7 +186,7 @@ impl ExpectInitReply {
                     suite,
                     responder_spi,
                     responder_nonce,
-                    peer_hashes,
+                    traits,
                     pending,
                 };
                 Ok(Phase::Calling(Calling::SharedSecret(Box::new(state))))
@@ -261,7 +264,7 @@ impl ExpectInitReply {
         datagram: &Datagram,
         responder_spi: IkeSpi,
         parts: Parts,
-    ) -> Result<(IkeSuite, Nonce, Vec<u16>, Pending), Failure> {
+    ) -> Result<(IkeSuite, Nonce, PeerTraits, Pending), Failure> {
         let traits =
             PeerTraits::of(&parts, (self.call.spi, responder_spi), (datagram.local, datagram.remote));
         let sa = needed(parts.sa, "an IKE_SA_INIT reply without SA")?;
@@ -273,10 +276,11 @@ impl ExpectInitReply {
             return Err(Failure::Syntax("the KE payload is of another group than the chosen proposal"));
         }
         traits.allow(&suite)?;
+        ppk::demand(&common.config, traits.ppk)?;
         traits.apply(common);
         let job =
             KeyAgreement { group: self.group, seed: self.seed.clone(), task: Task::Agree { peer: ke.data } };
-        Ok((suite, nonce, traits.hashes, ctx.ask(common.id, WantKind::KeyAgreement(job))))
+        Ok((suite, nonce, traits, ctx.ask(common.id, WantKind::KeyAgreement(job))))
     }
 
     /// When [`Self::timeout`] has something to do.
@@ -317,8 +321,11 @@ impl ExpectSharedSecret {
             reply: self.reply,
             initiator_nonce: self.call.nonce,
             responder_nonce: self.responder_nonce,
-            peer_hashes: self.peer_hashes,
+            peer_hashes: self.traits.hashes,
             int_auth: IntAuth::default(),
+            ppk: self.traits.ppk && ppk::call(&common.config).is_some(),
+            childless: self.traits.childless,
+            mixed: None,
         };
         call_intermediate::begin(ctx, common, handshake, self.call.child)
     }

@@ -1,7 +1,7 @@
-//! We initiate: IKE_AUTH (RFC 7296 §1.2) with the first CHILD_SA.
+//! We initiate: IKE_AUTH (RFC 7296 §1.2) with the first CHILD_SA, or without (RFC 6023).
 //!
-//! [`ExpectSpi`] -> ([`ExpectSignature`]) -> [`ExpectAuthReply`] -> ([`ExpectVerdict`] -> [`ExpectVerification`]) ->
-//! up, where the CHILD_SA is installed.
+//! ([`ExpectSpi`]) -> ([`ExpectSignature`]) -> [`ExpectAuthReply`] -> ([`ExpectVerdict`] -> [`ExpectVerification`]) ->
+//! up, where the CHILD_SA is installed, or asked for.
 
 use super::child_deal::{self, Intent};
 use super::common::Common;
@@ -10,8 +10,9 @@ use super::handshake::{Abort, Handshake};
 use super::ike_sa::Opened;
 use super::parts::Parts;
 use super::phase::{Calling, Next, Phase};
+use super::ppk;
 use super::proof::{self, Claim, Judged, OwnProof, Proven, SignedClaim, VerifyingClaim};
-use super::up::Up;
+use super::up::{Task, Up};
 use crate::config::{ChildId, InitialContact, SignatureScheme};
 use crate::context::{Context, Pending};
 use crate::crypto::negotiate::ChildExchange;
@@ -21,6 +22,20 @@ use crate::want::{AllocateSpi, Answer, Sign, WantKind};
 use crate::window::Schedule;
 use crate::wire::{Authentication, ExchangeType, Message, Notify, NotifyType, Outer, Payload};
 
+/// What every wait of the exchange holds.
+pub(crate) struct Course {
+    pub(crate) handshake: Handshake,
+    first: First,
+}
+
+/// The first CHILD_SA.
+enum First {
+    /// It comes with the exchange; this SPI is reserved for it.
+    Now(Box<Intent>, u32),
+    /// CREATE_CHILD_SA makes it.
+    Later(ChildId),
+}
+
 /// The SPI for the first CHILD_SA is being reserved.
 pub(crate) struct ExpectSpi {
     pub(crate) handshake: Handshake,
@@ -28,27 +43,23 @@ pub(crate) struct ExpectSpi {
     pub(crate) pending: Pending,
 }
 
-/// Our signature is being made.
+/// Our signature is being made, or with a PPK that the peer may do without, one of two.
 pub(crate) struct ExpectSignature {
-    pub(crate) handshake: Handshake,
-    intent: Intent,
-    spi: u32,
+    pub(crate) course: Course,
+    /// Proofs that are made.
+    made: Vec<Authentication>,
     scheme: SignatureScheme,
     pub(crate) pending: Pending,
 }
 
 /// The request is out.
 pub(crate) struct ExpectAuthReply {
-    pub(crate) handshake: Handshake,
-    intent: Intent,
-    spi: u32,
+    pub(crate) course: Course,
 }
 
 /// The peer's certificate is being judged.
 pub(crate) struct ExpectVerdict {
-    pub(crate) handshake: Handshake,
-    intent: Intent,
-    spi: u32,
+    pub(crate) course: Course,
     reply: Parts,
     claim: SignedClaim,
     pub(crate) pending: Pending,
@@ -56,9 +67,7 @@ pub(crate) struct ExpectVerdict {
 
 /// The peer's signature is being verified.
 pub(crate) struct ExpectVerification {
-    pub(crate) handshake: Handshake,
-    intent: Intent,
-    spi: u32,
+    pub(crate) course: Course,
     reply: Parts,
     claim: VerifyingClaim,
     pub(crate) pending: Pending,
@@ -68,9 +77,13 @@ pub(crate) struct ExpectVerification {
 pub(crate) fn begin(
     ctx: &mut Context<'_>,
     common: &mut Common,
-    handshake: Handshake,
+    mut handshake: Handshake,
     child: ChildId,
-) -> Result<Phase, Failure> {
+) -> Next {
+    ppk::name(&mut handshake, common);
+    if common.config.childless && handshake.childless {
+        return Course { handshake, first: First::Later(child) }.prove(ctx, common, Vec::new());
+    }
     let config = common.config.child(child).ok_or(Failure::NotConfigured("the child is not configured"))?;
     let intent = Intent::new_child(config.clone());
     let want = AllocateSpi {
@@ -91,71 +104,127 @@ impl ExpectSpi {
         };
         let spi = spi.map_err(|error| Failure::AnswerRefused { what: "SPI allocation", error })?;
         let Self { handshake, intent, .. } = self;
-        match proof::own(&handshake, &common.config) {
-            Ok(OwnProof::Made(auth)) => send(ctx, common, handshake, intent, spi, auth),
-            Ok(OwnProof::ToSign(scheme, octets)) => {
-                let sign = Sign { connection: common.connection, scheme, octets };
-                let pending = ctx.ask(common.id, WantKind::Sign(sign));
-                let state = ExpectSignature { handshake, intent, spi, scheme, pending };
-                Ok(Phase::Calling(Calling::Signature(Box::new(state))))
-            }
-            Err(failure) => Err(release(ctx, spi, failure)),
+        let first = First::Now(Box::new(intent), spi);
+        Course { handshake, first }.prove(ctx, common, Vec::new())
+    }
+}
+
+impl Course {
+    /// Gives back what is held.
+    pub(crate) fn release(&self, ctx: &mut Context<'_>) {
+        if let First::Now(_, spi) = self.first {
+            ctx.order(WantKind::ReleaseSpi(spi));
         }
+    }
+
+    /// Ends before the peer can believe that there is an IKE SA.
+    fn fail(self, ctx: &mut Context<'_>, failure: Failure) -> Abort {
+        self.release(ctx);
+        failure.into()
+    }
+
+    /// Ends after the peer's proof, or what should be one, arrived: the peer is told.
+    pub(crate) fn abandon(self, ctx: &mut Context<'_>, common: &Common, failure: Failure) -> Abort {
+        self.release(ctx);
+        self.handshake.abandon(ctx, common, failure)
+    }
+
+    /// Makes those of our proofs that are missing, or has them signed.
+    fn prove(self, ctx: &mut Context<'_>, common: &mut Common, mut made: Vec<Authentication>) -> Next {
+        let config = common.config.clone();
+        while let Some(keys) = ppk::proof_keys(&self.handshake, &config, made.len()) {
+            match proof::own(&self.handshake, keys, &config) {
+                Ok(OwnProof::Made(auth)) => made.push(auth),
+                Ok(OwnProof::ToSign(scheme, octets)) => {
+                    let sign = Sign { connection: common.connection, scheme, octets };
+                    let pending = ctx.ask(common.id, WantKind::Sign(sign));
+                    let state = ExpectSignature { course: self, made, scheme, pending };
+                    return Ok(Phase::Calling(Calling::Signature(Box::new(state))));
+                }
+                Err(failure) => return Err(self.fail(ctx, failure)),
+            }
+        }
+        self.send(ctx, common, made)
+    }
+
+    /// IDi, CERT, CERTREQ, IDr, AUTH, SA, TSi, TSr, notifications.
+    fn send(mut self, ctx: &mut Context<'_>, common: &mut Common, proofs: Vec<Authentication>) -> Next {
+        let config = common.config.clone();
+        let mut payloads =
+            vec![Payload::IdentificationInitiator(proof::identification(&config.local_identity))];
+        payloads.extend(proof::own_certificates(&config));
+        payloads.extend(proof::certificate_request(&config));
+        if let crate::config::IdentityMatch::Exact(identity) = &config.remote_identity {
+            payloads.push(Payload::IdentificationResponder(proof::identification(identity)));
+        }
+        let mut proofs = proofs.into_iter();
+        payloads.extend(proofs.next().map(Payload::Authentication));
+        if let First::Now(intent, spi) = &self.first {
+            payloads.extend(intent.offer(*spi, ChildExchange::IkeAuth));
+        }
+        payloads.extend(ppk::named(&self.handshake, proofs.next()));
+        // "that this IKE SA is the only IKE SA currently active" (RFC 7296 §2.4): not if the peer is calling us, too.
+        if config.initial_contact != InitialContact::Never && ctx.alone {
+            payloads.push(Payload::Notify(Notify::new(NotifyType::InitialContact, Vec::new())));
+        }
+        let schedule = Schedule::Doubling(ctx.config.retransmission);
+        match self.handshake.sa.request(ctx, common, ExchangeType::IkeAuth, payloads, schedule) {
+            Ok(()) => Ok(ExpectAuthReply { course: self }.wait()),
+            Err(failure) => Err(self.fail(ctx, failure)),
+        }
+    }
+
+    /// Judges the peer's claim.
+    fn judge(mut self, ctx: &mut Context<'_>, common: &mut Common, reply: Parts, claim: Claim) -> Next {
+        let config = common.config.clone();
+        if let Err(failure) = ppk::answered(&mut self.handshake, common, &reply) {
+            return Err(self.abandon(ctx, common, failure));
+        }
+        match proof::judge(&self.handshake, (common.connection, &config), claim) {
+            Ok(Judged::Proven(proven)) => self.finish(ctx, common, reply, proven),
+            Ok(Judged::Certificate(verdict, claim)) => {
+                let pending = ctx.ask(common.id, WantKind::Verdict(verdict));
+                let state = ExpectVerdict { course: self, reply, claim, pending };
+                Ok(Phase::Calling(Calling::Verdict(Box::new(state))))
+            }
+            Err(failure) => Err(self.abandon(ctx, common, failure)),
+        }
+    }
+
+    /// The peer is proven: the IKE SA is up, whatever becomes of the CHILD_SA (RFC 7296 §1.2: a failure of the
+    /// latter leaves the former).
+    fn finish(self, ctx: &mut Context<'_>, common: &mut Common, reply: Parts, proven: Proven) -> Next {
+        common.reached(Stage::Child);
+        let Self { mut handshake, first } = self;
+        ppk::settle(&mut handshake, common);
+        let nonces = (handshake.initiator_nonce, handshake.responder_nonce);
+        common.mark = crossing::mark((&nonces.0, &nonces.1));
+        let mut up = Up::begin(ctx, common, handshake.sa, proven);
+        match first {
+            First::Now(intent, spi) => {
+                let accepted = child_deal::accept(&intent, &reply, ChildExchange::IkeAuth);
+                up.first_child_as_initiator(ctx, common, *intent, spi, accepted, &nonces);
+            }
+            First::Later(child) => up.tasks.push_back(Task::CreateChild(child)),
+        }
+        Ok(Phase::Up(Box::new(up)))
     }
 }
 
 impl ExpectSignature {
     pub(crate) fn answer(self, ctx: &mut Context<'_>, common: &mut Common, answer: Answer) -> Next {
-        let octets = match answer {
-            Answer::Sign(Ok(octets)) => octets,
-            Answer::Sign(Err(error)) => {
-                return Err(release(ctx, self.spi, Failure::AnswerRefused { what: "signing", error }));
+        match answer {
+            Answer::Sign(Ok(octets)) => {
+                let Self { course, mut made, scheme, .. } = self;
+                made.push(proof::signature_auth(scheme, &octets));
+                course.prove(ctx, common, made)
             }
-            _ => return Err(release(ctx, self.spi, Failure::AnswerMismatch("signing"))),
-        };
-        let auth = proof::signature_auth(self.scheme, &octets);
-        send(ctx, common, self.handshake, self.intent, self.spi, auth)
+            Answer::Sign(Err(error)) => {
+                Err(self.course.fail(ctx, Failure::AnswerRefused { what: "signing", error }))
+            }
+            _ => Err(self.course.fail(ctx, Failure::AnswerMismatch("signing"))),
+        }
     }
-
-    /// Gives back what this wait holds.
-    pub(crate) fn release(&self, ctx: &mut Context<'_>) {
-        ctx.order(WantKind::ReleaseSpi(self.spi));
-    }
-}
-
-fn release(ctx: &mut Context<'_>, spi: u32, failure: Failure) -> Abort {
-    ctx.order(WantKind::ReleaseSpi(spi));
-    failure.into()
-}
-
-/// IDi, CERT, CERTREQ, IDr, AUTH, SA, TSi, TSr.
-fn send(
-    ctx: &mut Context<'_>,
-    common: &mut Common,
-    mut handshake: Handshake,
-    intent: Intent,
-    spi: u32,
-    auth: Authentication,
-) -> Next {
-    let config = common.config.clone();
-    let mut payloads = vec![Payload::IdentificationInitiator(proof::identification(&config.local_identity))];
-    payloads.extend(proof::own_certificates(&config));
-    payloads.extend(proof::certificate_request(&config));
-    if let crate::config::IdentityMatch::Exact(identity) = &config.remote_identity {
-        payloads.push(Payload::IdentificationResponder(proof::identification(identity)));
-    }
-    payloads.push(Payload::Authentication(auth));
-    payloads.extend(intent.offer(spi, ChildExchange::IkeAuth));
-    // "that this IKE SA is the only IKE SA currently active" (RFC 7296 §2.4): not if the peer is calling us, too.
-    if config.initial_contact != InitialContact::Never && ctx.alone {
-        payloads.push(Payload::Notify(Notify::new(NotifyType::InitialContact, Vec::new())));
-    }
-    let schedule = Schedule::Doubling(ctx.config.retransmission);
-    if let Err(failure) = handshake.sa.request(ctx, common, ExchangeType::IkeAuth, payloads, schedule) {
-        return Err(release(ctx, spi, failure));
-    }
-    let state = ExpectAuthReply { handshake, intent, spi };
-    Ok(Phase::Calling(Calling::AuthReply(Box::new(state))))
 }
 
 impl ExpectAuthReply {
@@ -163,168 +232,92 @@ impl ExpectAuthReply {
         Phase::Calling(Calling::AuthReply(Box::new(self)))
     }
 
-    pub(crate) fn release(&self, ctx: &mut Context<'_>) {
-        ctx.order(WantKind::ReleaseSpi(self.spi));
-    }
-
     pub(crate) fn datagram(mut self, ctx: &mut Context<'_>, common: &mut Common, outer: Outer) -> Next {
-        match self.handshake.sa.open(ctx, outer) {
+        match self.course.handshake.sa.open(ctx, outer) {
             Opened::Message(unsealed) => self.message(ctx, common, unsealed.message),
             Opened::Malformed(header, _) if self.is_reply(&header) => {
-                ctx.order(WantKind::ReleaseSpi(self.spi));
-                Err(self.handshake.abandon(ctx, common, Failure::Syntax("the IKE_AUTH reply does not parse")))
+                let failure = Failure::Syntax("the IKE_AUTH reply does not parse");
+                Err(self.course.abandon(ctx, common, failure))
             }
             _ => Ok(self.wait()),
         }
     }
 
     fn is_reply(&self, header: &crate::wire::Header) -> bool {
-        self.handshake.is_reply(header, ExchangeType::IkeAuth)
+        self.course.handshake.is_reply(header, ExchangeType::IkeAuth)
     }
 
     fn message(mut self, ctx: &mut Context<'_>, common: &mut Common, message: Message) -> Next {
         if !self.is_reply(&message.header) {
             return Ok(self.wait());
         }
-        self.handshake.sa.window.reply_accepted();
+        self.course.handshake.sa.window.reply_accepted();
         common.heard = ctx.now;
         common.reached(Stage::Proof);
-        let (handshake, spi) = (self.handshake, self.spi);
         let mut parts = match Parts::of(message) {
             Ok(parts) => parts,
-            Err(failure) => {
-                ctx.order(WantKind::ReleaseSpi(spi));
-                return Err(handshake.abandon(ctx, common, failure));
-            }
+            Err(failure) => return Err(self.course.abandon(ctx, common, failure)),
         };
         let (Some(identification), Some(auth)) = (parts.responder_id.take(), parts.auth.take()) else {
-            ctx.order(WantKind::ReleaseSpi(spi));
-            return Err(refused(common, &parts));
+            let failure = ppk::blame(&self.course.handshake, refused(common, &parts), false);
+            return Err(self.course.fail(ctx, failure));
         };
-        let claim = Claim { identification, auth, certificates: std::mem::take(&mut parts.certificates) };
-        judge(ctx, common, handshake, self.intent, spi, parts, claim)
+        let certificates = std::mem::take(&mut parts.certificates);
+        let claim = Claim { identification, auth, certificates, without_ppk: None };
+        self.course.judge(ctx, common, parts, claim)
     }
 
     pub(crate) fn timeout(mut self, ctx: &mut Context<'_>, common: &Common) -> Next {
-        match self.handshake.timeout(ctx, common) {
+        match self.course.handshake.timeout(ctx, common) {
             Ok(()) => Ok(self.wait()),
-            Err(failure) => Err(release(ctx, self.spi, failure)),
+            Err(failure) => Err(self.course.fail(ctx, failure)),
         }
     }
 }
 
 /// A reply without AUTH: the IKE SA does not come to be, and the peer has nothing to delete.
-fn refused(common: &mut Common, parts: &Parts) -> Abort {
+fn refused(common: &mut Common, parts: &Parts) -> Failure {
     let Some(error) = parts.error() else {
-        return Failure::Syntax("an IKE_AUTH reply without IDr and AUTH").into();
+        return Failure::Syntax("an IKE_AUTH reply without IDr and AUTH");
     };
     common.attempt.peer_notify = Some(error.notify_type.into());
     match error.notify_type {
-        NotifyType::AuthenticationFailed => Failure::AuthRefused.into(),
-        other => Failure::PeerError(other.into()).into(),
-    }
-}
-
-fn judge(
-    ctx: &mut Context<'_>,
-    common: &mut Common,
-    handshake: Handshake,
-    intent: Intent,
-    spi: u32,
-    reply: Parts,
-    claim: Claim,
-) -> Next {
-    let config = common.config.clone();
-    match proof::judge(&handshake, (common.connection, &config), claim) {
-        Ok(Judged::Proven(proven)) => finish(ctx, common, handshake, intent, spi, reply, proven),
-        Ok(Judged::Certificate(verdict, claim)) => {
-            let pending = ctx.ask(common.id, WantKind::Verdict(verdict));
-            let state = ExpectVerdict { handshake, intent, spi, reply, claim, pending };
-            Ok(Phase::Calling(Calling::Verdict(Box::new(state))))
-        }
-        Err(failure) => {
-            ctx.order(WantKind::ReleaseSpi(spi));
-            Err(handshake.abandon(ctx, common, failure))
-        }
+        NotifyType::AuthenticationFailed => Failure::AuthRefused,
+        other => Failure::PeerError(other.into()),
     }
 }
 
 impl ExpectVerdict {
-    /// The reserved SPI.
-    pub(crate) fn spi(&self) -> u32 {
-        self.spi
-    }
-
     pub(crate) fn answer(self, ctx: &mut Context<'_>, common: &mut Common, answer: Answer) -> Next {
         let vouched = match answer {
             Answer::Verdict(verdict) => self.claim.vouched(verdict),
             _ => Err(Failure::AnswerMismatch("certificate verdict")),
         };
-        let Self { handshake, intent, spi, reply, .. } = self;
+        let Self { course, reply, .. } = self;
         match vouched {
             Ok((verify, claim)) => {
                 let pending = ctx.ask(common.id, WantKind::Verify(verify));
-                let state = ExpectVerification { handshake, intent, spi, reply, claim, pending };
+                let state = ExpectVerification { course, reply, claim, pending };
                 Ok(Phase::Calling(Calling::Verification(Box::new(state))))
             }
-            Err(failure) => {
-                ctx.order(WantKind::ReleaseSpi(spi));
-                Err(handshake.abandon(ctx, common, failure))
-            }
+            Err(failure) => Err(course.abandon(ctx, common, failure)),
         }
-    }
-
-    /// The wait is over without answer.
-    pub(crate) fn give_up(self, ctx: &mut Context<'_>, common: &Common, failure: Failure) -> Abort {
-        ctx.order(WantKind::ReleaseSpi(self.spi));
-        self.handshake.abandon(ctx, common, failure)
     }
 }
 
 impl ExpectVerification {
-    /// The reserved SPI.
-    pub(crate) fn spi(&self) -> u32 {
-        self.spi
-    }
-
     pub(crate) fn answer(self, ctx: &mut Context<'_>, common: &mut Common, answer: Answer) -> Next {
         let proven = match answer {
             Answer::Verify(verified) => self.claim.verified(verified),
             _ => Err(Failure::AnswerMismatch("signature verification")),
         };
-        let Self { handshake, intent, spi, reply, .. } = self;
+        let Self { course, reply, .. } = self;
         match proven {
-            Ok(proven) => finish(ctx, common, handshake, intent, spi, reply, proven),
+            Ok(proven) => course.finish(ctx, common, reply, proven),
             Err(failure) => {
-                ctx.order(WantKind::ReleaseSpi(spi));
-                Err(handshake.abandon(ctx, common, failure))
+                let failure = ppk::blame(&course.handshake, failure, false);
+                Err(course.abandon(ctx, common, failure))
             }
         }
     }
-
-    /// The wait is over without answer.
-    pub(crate) fn give_up(self, ctx: &mut Context<'_>, common: &Common, failure: Failure) -> Abort {
-        ctx.order(WantKind::ReleaseSpi(self.spi));
-        self.handshake.abandon(ctx, common, failure)
-    }
-}
-
-/// The peer is proven: the IKE SA is up, whatever becomes of the CHILD_SA (RFC 7296 §1.2: a failure of the
-/// latter leaves the former).
-fn finish(
-    ctx: &mut Context<'_>,
-    common: &mut Common,
-    handshake: Handshake,
-    intent: Intent,
-    spi: u32,
-    reply: Parts,
-    proven: Proven,
-) -> Next {
-    common.reached(Stage::Child);
-    let accepted = child_deal::accept(&intent, &reply, ChildExchange::IkeAuth);
-    let nonces = (handshake.initiator_nonce, handshake.responder_nonce);
-    common.mark = crossing::mark((&nonces.0, &nonces.1));
-    let mut up = Up::begin(ctx, common, handshake.sa, proven);
-    up.first_child_as_initiator(ctx, common, intent, spi, accepted, &nonces);
-    Ok(Phase::Up(Box::new(up)))
 }

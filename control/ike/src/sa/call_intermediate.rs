@@ -5,7 +5,7 @@
 
 use super::call_auth;
 use super::common::Common;
-use super::handshake::{Abort, Handshake};
+use super::handshake::Handshake;
 use super::ike_sa::Opened;
 use super::parts::{Parts, needed};
 use super::phase::{Calling, Next, Phase};
@@ -62,7 +62,7 @@ impl Course {
     fn go_on(self, ctx: &mut Context<'_>, common: &mut Common) -> Next {
         let Some((group, left)) = self.left.split_first() else {
             common.reached(Stage::Auth);
-            return call_auth::begin(ctx, common, self.handshake, self.child).map_err(Abort::from);
+            return call_auth::begin(ctx, common, self.handshake, self.child);
         };
         common.reached(Stage::Intermediate);
         let seed = ctx.seed();

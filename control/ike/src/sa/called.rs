@@ -7,6 +7,7 @@ use super::common::Common;
 use super::handshake::{Handshake, PeerTraits, own_notifies};
 use super::ike_sa::IkeSa;
 use super::phase::{Called, Next, Phase};
+use super::ppk;
 use super::proof;
 use crate::config::{Connection, ConnectionId};
 use crate::context::{Context, Pending};
@@ -66,6 +67,7 @@ impl ExpectSharedSecret {
     pub(crate) fn answer(self, ctx: &mut Context<'_>, common: &mut Common, answer: Answer) -> Next {
         let (public, shared) = answer.into_response()?;
         let reply = self.reply(ctx, common, public)?;
+        let ppk = self.ppk().is_some();
         let Self { caller, responder_spi, responder_nonce, .. } = self;
         let spis = (caller.initiator_spi, responder_spi);
         let suite = caller.chosen.suite;
@@ -84,6 +86,9 @@ impl ExpectSharedSecret {
             responder_nonce,
             peer_hashes: caller.traits.hashes,
             int_auth: IntAuth::default(),
+            ppk,
+            childless: true,
+            mixed: None,
         };
         Ok(called_intermediate::begin(common, handshake, caller.candidates))
     }
@@ -99,6 +104,9 @@ impl ExpectSharedSecret {
         ];
         payloads
             .extend(own_notifies(ctx, common, spis).into_iter().filter(|payload| self.is_wanted(payload)));
+        payloads.extend(self.ppk());
+        // Unlike the others it is the called side's to say, unasked (RFC 6023 §3).
+        payloads.push(Payload::Notify(Notify::new(NotifyType::ChildlessIkev2Supported, Vec::new())));
         payloads
             .extend(self.caller.candidates.iter().find_map(|(_, config)| proof::certificate_request(config)));
         let flags = Flags { initiator: false, version: false, response: true };
@@ -106,6 +114,11 @@ impl ExpectSharedSecret {
         Message::new(header, payloads)
             .emit()
             .map_err(|_| Failure::Crypto("an IKE_SA_INIT reply does not fit"))
+    }
+
+    /// What says that we have PPKs, if the caller has some and one of the connections it may mean does.
+    fn ppk(&self) -> Option<Payload> {
+        ppk::answer(self.caller.traits.ppk, self.caller.candidates.iter().map(|(_, config)| config.as_ref()))
     }
 
     /// Nothing is announced to a peer that did not announce it itself, nor what will not be used.

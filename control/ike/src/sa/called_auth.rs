@@ -9,6 +9,7 @@ use super::handshake::{Abort, Handshake};
 use super::ike_sa::Opened;
 use super::parts::Parts;
 use super::phase::{Called, Next, Phase};
+use super::ppk;
 use super::proof::{self, Claim, Judged, OwnProof, Proven, SignedClaim, VerifyingClaim};
 use super::up::Up;
 use crate::config::{Connection, ConnectionId, SignatureScheme};
@@ -102,7 +103,7 @@ impl ExpectAuthRequest {
     }
 
     fn request(self, ctx: &mut Context<'_>, common: &mut Common, message: Message) -> Next {
-        let Self { handshake, candidates } = self;
+        let Self { mut handshake, candidates } = self;
         let claimed = Parts::of(message).and_then(|mut parts| {
             let identification = parts.initiator_id.take();
             let identification = identification.ok_or(Failure::Syntax("an IKE_AUTH request without IDi"))?;
@@ -112,13 +113,14 @@ impl ExpectAuthRequest {
                 .take()
                 .ok_or(Failure::AuthMethod { offered: 0, configured: "PSK or signature" })?;
             let certificates = std::mem::take(&mut parts.certificates);
-            Ok((parts, Claim { identification, auth, certificates }))
+            let without_ppk = parts.notify(NotifyType::NoPpkAuth).map(|notify| notify.data.clone());
+            Ok((parts, Claim { identification, auth, certificates, without_ppk }))
         });
-        let judged = claimed.and_then(|(parts, claim)| {
+        let judged = claimed.and_then(|(parts, mut claim)| {
             let (id, config) = select(&candidates, &claim.identification, parts.responder_id.as_ref())?;
-            (common.connection, common.config) = (id, config);
-            let config = common.config.clone();
-            Ok((parts, proof::judge(&handshake, (common.connection, &config), claim)?))
+            (common.connection, common.config) = (id, config.clone());
+            ppk::take_up(&mut handshake, common, &parts, &mut claim)?;
+            Ok((parts, proof::judge(&handshake, (id, &config), claim)?))
         });
         match judged {
             Ok((parts, Judged::Proven(proven))) => prove_ourselves(ctx, common, handshake, parts, proven),
@@ -181,7 +183,10 @@ impl ExpectVerification {
         let Self { handshake, request, .. } = self;
         match proven {
             Ok(proven) => prove_ourselves(ctx, common, handshake, request, proven),
-            Err(failure) => Err(refuse(ctx, common, handshake, failure)),
+            Err(failure) => {
+                let failure = ppk::blame(&handshake, failure, false);
+                Err(refuse(ctx, common, handshake, failure))
+            }
         }
     }
 }
@@ -221,7 +226,7 @@ fn prove_ourselves(
     proven: Proven,
 ) -> Next {
     let config = common.config.clone();
-    match proof::own(&handshake, &config) {
+    match proof::own(&handshake, handshake.keys(), &config) {
         Ok(OwnProof::Made(auth)) => Ok(finish(ctx, common, handshake, request, proven, auth)),
         Ok(OwnProof::ToSign(scheme, octets)) => {
             let pending =
@@ -233,11 +238,12 @@ fn prove_ourselves(
     }
 }
 
-/// IDr, CERT, AUTH; what follows them is about the CHILD_SA, and the reply leaves when that is installed.
+/// IDr, CERT, AUTH, PPK_IDENTITY; what follows them is about the CHILD_SA, and the reply leaves when that is installed;
+/// at once if the caller wants none (RFC 6023).
 fn finish(
     ctx: &mut Context<'_>,
     common: &mut Common,
-    handshake: Handshake,
+    mut handshake: Handshake,
     request: Parts,
     proven: Proven,
     auth: Authentication,
@@ -246,10 +252,15 @@ fn finish(
     let mut front = vec![Payload::IdentificationResponder(proof::identification(&config.local_identity))];
     front.extend(proof::own_certificates(&config));
     front.push(Payload::Authentication(auth));
+    front.extend(ppk::accepted(&handshake));
+    ppk::settle(&mut handshake, common);
     let nonces = (handshake.initiator_nonce, handshake.responder_nonce);
     common.mark = crossing::mark((&nonces.0, &nonces.1));
     let mut up = Up::begin(ctx, common, handshake.sa, proven);
     up.supersede_others(ctx, common, request.has(NotifyType::InitialContact));
-    up.turn(ctx, common, 0, |turn| turn.peer_first_child(request, front, nonces));
+    up.turn(ctx, common, 0, |turn| match request.is_childless() {
+        true => turn.reply(ExchangeType::IkeAuth, front),
+        false => turn.peer_first_child(request, front, nonces),
+    });
     Phase::Up(Box::new(up))
 }

@@ -1,6 +1,7 @@
 //! What every stage of a tunnel knows: its name, its connection, where the peer is, what the peer can do.
 
 use crate::config::{Connection, ConnectionId};
+use crate::event::PpkUse;
 use crate::id::IkeId;
 use crate::recorder::{Attempt, Stage};
 use crate::time::Instant;
@@ -25,6 +26,8 @@ pub(crate) struct Common {
     /// When the next NAT keepalive is due, if we are behind a NAT.
     pub(crate) keepalive_at: Option<Instant>,
     pub(crate) attempt: Attempt,
+    /// What became of post-quantum preshared keys.
+    pub(crate) ppk: PpkUse,
     /// The lower nonce of IKE_SA_INIT, once the peer is proven: see [`super::crossing`].
     pub(crate) mark: Option<crate::wire::Nonce>,
 }
@@ -61,6 +64,7 @@ impl Common {
             heard: now,
             keepalive_at: None,
             attempt: Attempt::new(role, local, remote, now),
+            ppk: PpkUse::NotConfigured,
             mark: None,
         }
     }

@@ -5,9 +5,10 @@ use super::common::Common;
 use super::ike_sa::IkeSa;
 use super::nat::{self, NatFindings};
 use super::parts::Parts;
+use super::ppk::Mixed;
 use super::proof;
 use crate::context::Context;
-use crate::crypto::{IkeSuite, IntAuth, Nonces, SharedSecret, Unsealed};
+use crate::crypto::{IkeKeys, IkeSuite, IntAuth, Nonces, SharedSecret, Unsealed};
 use crate::error::Failure;
 use crate::input::Datagram;
 use crate::time::Instant;
@@ -29,6 +30,12 @@ pub(crate) struct Handshake {
     pub(crate) peer_hashes: Vec<u16>,
     /// The messages of IKE_INTERMEDIATE: AUTH covers them too.
     pub(crate) int_auth: IntAuth,
+    /// Whether both sides said that they have PPKs (USE_PPK).
+    pub(crate) ppk: bool,
+    /// Whether the called side can do without a CHILD_SA in IKE_AUTH.
+    pub(crate) childless: bool,
+    /// The PPK that IKE_AUTH names, and the keys it makes.
+    pub(crate) mixed: Option<Box<Mixed>>,
 }
 
 /// Why an attempt ends, and the IKE SA that still has to be wound up with the peer.
@@ -44,6 +51,11 @@ impl From<Failure> for Abort {
 }
 
 impl Handshake {
+    /// The keys proofs are made with: those with the PPK, if one is named.
+    pub(crate) fn keys(&self) -> &IkeKeys {
+        self.mixed.as_ref().map_or(&self.sa.keys, |mixed| &mixed.keys)
+    }
+
     /// Sends a request of IKE_INTERMEDIATE, and lets AUTH cover it.
     pub(crate) fn request_intermediate(
         &mut self,
@@ -161,6 +173,10 @@ pub(crate) struct PeerTraits {
     pub(crate) fragmentation: bool,
     /// Whether it speaks IKE_INTERMEDIATE.
     pub(crate) intermediate: bool,
+    /// Whether it has PPKs.
+    pub(crate) ppk: bool,
+    /// Whether it can do without a CHILD_SA in IKE_AUTH.
+    pub(crate) childless: bool,
     pub(crate) hashes: Vec<u16>,
     pub(crate) nat: Option<NatFindings>,
 }
@@ -176,6 +192,8 @@ impl PeerTraits {
         PeerTraits {
             fragmentation: parts.has(NotifyType::FragmentationSupported),
             intermediate: parts.has(NotifyType::IntermediateExchangeSupported),
+            ppk: parts.has(NotifyType::UsePpk),
+            childless: parts.has(NotifyType::ChildlessIkev2Supported),
             hashes: hashes.map(|notify| proof::announced_hashes(&notify.data)).unwrap_or_default(),
             nat: nat::findings(parts, spis, addresses),
         }

@@ -2,7 +2,7 @@
 //! advance.
 //!
 //! [`tunnel`] is the entry. [`call`], [`call_intermediate`] and [`call_auth`] set up as initiator, [`called`],
-//! [`called_intermediate`] and [`called_auth`] as responder; [`up`] is what they lead to, where [`dispatch`] hands each input to an exchange: [`own_child`], [`peer_child`],
+//! [`called_intermediate`] and [`called_auth`] as responder, with [`proof`] and [`ppk`] in either role; [`up`] is what they lead to, where [`dispatch`] hands each input to an exchange: [`own_child`], [`peer_child`],
 //! [`own_ike`], [`peer_ike`], with more key exchanges in [`own_followup`], [`peer_followup`]; [`informational`]. [`crossing`] is about two tunnels where one is meant. Routing between tunnels is left to [`crate::engine`].
 
 pub(crate) mod call;
@@ -30,6 +30,7 @@ pub(crate) mod peer_child_reply;
 pub(crate) mod peer_followup;
 pub(crate) mod peer_ike;
 pub(crate) mod phase;
+pub(crate) mod ppk;
 pub(crate) mod proof;
 pub(crate) mod schedule;
 pub(crate) mod tunnel;

@@ -66,6 +66,11 @@ impl Parts {
         self.notifies.iter().find(|notify| notify.notify_type.is_error())
     }
 
+    /// Whether an IKE_AUTH message does without CHILD_SA: "the SAi2, TSi and TSr payloads are omitted" (RFC 6023 §4).
+    pub(crate) fn is_childless(&self) -> bool {
+        self.sa.is_none() && self.initiator_ts.is_none() && self.responder_ts.is_none()
+    }
+
     /// Whether a Delete payload names the IKE SA itself.
     pub(crate) fn deletes_ike(&self) -> bool {
         self.deletes.iter().any(|delete| matches!(delete, Delete::Ike))

@@ -84,10 +84,10 @@ impl Calling {
             Calling::IntermediateReply(state) => state.course.handshake.sa.local_spi(),
             Calling::IntermediateSecret(state) => state.course.handshake.sa.local_spi(),
             Calling::Spi(state) => state.handshake.sa.local_spi(),
-            Calling::Signature(state) => state.handshake.sa.local_spi(),
-            Calling::AuthReply(state) => state.handshake.sa.local_spi(),
-            Calling::Verdict(state) => state.handshake.sa.local_spi(),
-            Calling::Verification(state) => state.handshake.sa.local_spi(),
+            Calling::Signature(state) => state.course.handshake.sa.local_spi(),
+            Calling::AuthReply(state) => state.course.handshake.sa.local_spi(),
+            Calling::Verdict(state) => state.course.handshake.sa.local_spi(),
+            Calling::Verification(state) => state.course.handshake.sa.local_spi(),
         }
     }
 
@@ -111,7 +111,7 @@ impl Calling {
         match self {
             Calling::InitReply(state) => state.deadline(),
             Calling::IntermediateReply(state) => state.course.handshake.deadline(),
-            Calling::AuthReply(state) => state.handshake.deadline(),
+            Calling::AuthReply(state) => state.course.handshake.deadline(),
             other => other.pending().map(|pending| pending.until),
         }
     }

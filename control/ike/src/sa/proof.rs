@@ -4,11 +4,12 @@
 //! SA comes up with a [`Proven`] or not at all.
 
 use super::handshake::Handshake;
+use super::ppk;
 use crate::config::{
     Auth, CertificateAuth, Connection, HashAlgorithm, IdKind, Identity, RemoteAuth, SignatureScheme,
 };
 use crate::crypto::auth::SignedOctets;
-use crate::crypto::signature;
+use crate::crypto::{IkeKeys, signature};
 use crate::error::Failure;
 use crate::want::{AnswerError, PeerKey, Role, Verdict, Verify};
 use crate::wire::{
@@ -33,6 +34,8 @@ pub(crate) struct Claim {
     pub(crate) identification: Identification,
     pub(crate) auth: Authentication,
     pub(crate) certificates: Vec<Vec<u8>>,
+    /// The same proof without PPK (NO_PPK_AUTH), by the same method.
+    pub(crate) without_ppk: Option<Vec<u8>>,
 }
 
 /// What a claim comes to at once.
@@ -72,9 +75,13 @@ pub(crate) fn identification(identity: &Identity) -> Identification {
     Identification::new(IdentificationType::from(identity.kind.number()), identity.data.clone())
 }
 
-/// What the side of this role signs.
-fn signed<'a>(handshake: &'a Handshake, role: Role, identification: &'a Identification) -> SignedOctets<'a> {
-    let keys = &handshake.sa.keys;
+/// What the side of this role signs, under these keys.
+fn signed<'a>(
+    handshake: &'a Handshake,
+    keys: &'a IkeKeys,
+    role: Role,
+    identification: &'a Identification,
+) -> SignedOctets<'a> {
     let (sk_p, message, peer_nonce) = match role {
         Role::Initiator => (&keys.sk_pi, &handshake.request, &handshake.responder_nonce),
         Role::Responder => (&keys.sk_pr, &handshake.reply, &handshake.initiator_nonce),
@@ -94,14 +101,16 @@ pub(crate) fn judge(
     if !config.remote_identity.accepts(&identity) {
         return Err(Failure::IdentityRefused(identity.to_string()));
     }
-    let octets = signed(handshake, other(handshake.sa.role), &claim.identification);
+    let under = |keys| signed(handshake, keys, other(handshake.sa.role), &claim.identification);
+    let octets = under(handshake.keys());
     match (&config.remote_auth, claim.auth.method) {
         (RemoteAuth::Psk(key), AuthenticationMethod::SharedKey) => {
             if octets.shared_key_proves(key, &claim.auth.data) {
-                Ok(Judged::Proven(Proven { identity }))
-            } else {
-                Err(Failure::PskMismatch)
+                return Ok(Judged::Proven(Proven { identity }));
             }
+            let without = under(&handshake.sa.keys);
+            let proves = |proof: &Vec<u8>| without.shared_key_proves(key, proof);
+            Err(ppk::blame(handshake, Failure::PskMismatch, claim.without_ppk.as_ref().is_some_and(proves)))
         }
         (RemoteAuth::Certificate { schemes, .. }, AuthenticationMethod::DigitalSignature) => {
             let octets = octets.octets();
@@ -171,10 +180,10 @@ pub(crate) enum OwnProof {
     ToSign(SignatureScheme, Vec<u8>),
 }
 
-/// Begins our own proof.
-pub(crate) fn own(handshake: &Handshake, config: &Connection) -> Result<OwnProof, Failure> {
+/// Begins our own proof under these keys.
+pub(crate) fn own(handshake: &Handshake, keys: &IkeKeys, config: &Connection) -> Result<OwnProof, Failure> {
     let identification = identification(&config.local_identity);
-    let octets = signed(handshake, handshake.sa.role, &identification);
+    let octets = signed(handshake, keys, handshake.sa.role, &identification);
     match &config.local_auth {
         Auth::Psk(key) => {
             let data = octets.shared_key_proof(key).to_vec();

@@ -73,6 +73,7 @@ impl Up {
             initiator_spi: sa.initiator_spi.0,
             responder_spi: sa.responder_spi.0,
             suite: sa.suite,
+            ppk: common.ppk.clone(),
             path: common.path,
             local_behind_nat: common.local_behind_nat,
             local_identity: common.config.local_identity.clone(),

@@ -5,7 +5,7 @@ use super::common::Common;
 use super::phase::{Called, Calling, Next, Phase};
 use crate::context::{Context, Pending};
 use crate::error::Failure;
-use crate::want::{Answer, WantKind};
+use crate::want::Answer;
 
 pub(crate) fn calling_answer(
     state: Calling,
@@ -59,15 +59,15 @@ pub(crate) fn calling_timeout(state: Calling, ctx: &mut Context<'_>, common: &Co
     match state {
         Calling::Verdict(state) => {
             let failure = late(ctx, "the certificate verdict");
-            Err(state.give_up(ctx, common, failure))
+            Err(state.course.abandon(ctx, common, failure))
         }
         Calling::Verification(state) => {
             let failure = late(ctx, "signature verification");
-            Err(state.give_up(ctx, common, failure))
+            Err(state.course.abandon(ctx, common, failure))
         }
         Calling::Spi(_) => Err(late(ctx, "SPI allocation").into()),
         Calling::Signature(state) => {
-            state.release(ctx);
+            state.course.release(ctx);
             Err(late(ctx, "signing").into())
         }
         _ => Err(late(ctx, "key agreement").into()),
@@ -108,10 +108,10 @@ impl Called {
 /// Gives back what an unfinished call holds.
 pub(crate) fn release(state: &Calling, ctx: &mut Context<'_>) {
     match state {
-        Calling::Signature(state) => state.release(ctx),
-        Calling::AuthReply(state) => state.release(ctx),
-        Calling::Verdict(state) => ctx.order(WantKind::ReleaseSpi(state.spi())),
-        Calling::Verification(state) => ctx.order(WantKind::ReleaseSpi(state.spi())),
+        Calling::Signature(state) => state.course.release(ctx),
+        Calling::AuthReply(state) => state.course.release(ctx),
+        Calling::Verdict(state) => state.course.release(ctx),
+        Calling::Verification(state) => state.course.release(ctx),
         _ => {}
     }
 }

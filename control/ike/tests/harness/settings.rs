@@ -52,6 +52,9 @@ pub fn connection(end: usize) -> Connection {
         remote_identity: IdentityMatch::Exact(Identity::fqdn(&format!("end{}.example", 1 - end))),
         local_auth: Auth::Psk(psk()),
         remote_auth: RemoteAuth::Psk(psk()),
+        ppk: None,
+        childless: false,
+        profile: AlgorithmProfile::default(),
         proposals: vec![IkeProposal {
             encryption: vec![Encryption::AesGcm128],
             integrity: vec![],
@@ -88,6 +91,18 @@ pub fn with_certificates(end: usize) -> Connection {
         remote_auth: RemoteAuth::Certificate { authorities: vec![[7; 20]], schemes: vec![] },
         ..connection(end)
     }
+}
+
+/// A post-quantum preshared key.
+pub fn ppk(kind: PpkIdKind, name: &str, secret: &str) -> Ppk {
+    let id = PpkId { kind, data: name.as_bytes().to_vec() };
+    Ppk { id, secret: Zeroizing::new(secret.as_bytes().to_vec()) }
+}
+
+/// The same connection with these post-quantum preshared keys, of which it names the first.
+pub fn with_ppks(connection: Connection, ppks: &[Ppk], required: bool) -> Connection {
+    let ppks = Ppks { own: ppks.first().cloned(), accepted: ppks.into(), required };
+    Connection { ppk: Some(ppks), ..connection }
 }
 
 /// The same connection with these key exchanges after the first one, of the IKE SA and of every child.

@@ -1,0 +1,118 @@
+//! The table of profiles, told once more by algorithm name; what a proposal's judgement comes to, and what is left of a
+//! connection.
+
+use super::*;
+
+/// Algorithms by their keywords, in the order of [`row`]: what cnsa2 says, `+` allowed, `~` SHOULD NOT, `-` MUST NOT.
+const CNSA2: &str = "aes128gcm16- aes192gcm16- aes256gcm16+ aes128- aes256- sha256- sha384- sha512- prfsha256- \
+                     prfsha384+ prfsha512~ modp2048- ecp256- ecp384+ ecp521- x25519- mlkem512- mlkem768- mlkem1024+ \
+                     ed25519- ecdsa-p256-sha256- ecdsa-p384-sha384~ ecdsa-p521-sha512- rsa-pss-sha256- \
+                     rsa-pss-sha384~ rsa-pss-sha512~ rsa-pkcs1-sha256- rsa-pkcs1-sha384~ rsa-pkcs1-sha512~";
+
+fn every() -> Vec<Algorithm> {
+    use Encryption as E;
+    let ciphers = [E::AesGcm128, E::AesGcm192, E::AesGcm256, E::AesCbc128, E::AesCbc256];
+    let integrity = [Integrity::HmacSha256, Integrity::HmacSha384, Integrity::HmacSha512];
+    let prf = [Prf::HmacSha256, Prf::HmacSha384, Prf::HmacSha512];
+    let mut all: Vec<Algorithm> = ciphers.map(Algorithm::Encryption).into();
+    all.extend(integrity.map(Algorithm::Integrity));
+    all.extend(prf.map(Algorithm::Prf));
+    all.extend(Group::ALL.map(Algorithm::Group));
+    all.extend(SignatureScheme::ALL.map(Algorithm::Signature));
+    all
+}
+
+#[test]
+fn the_table_is_what_the_documents_say() {
+    let mark = |standing| match standing {
+        Standing::Allowed => '+',
+        Standing::ShouldNot => '~',
+        Standing::MustNot => '-',
+    };
+    let one =
+        |algorithm: Algorithm| format!("{algorithm}{}", mark(AlgorithmProfile::Cnsa2.standing(algorithm)));
+    assert_eq!(every().into_iter().map(one).collect::<Vec<_>>().join(" "), CNSA2);
+    // Nothing is here that RFC 8247 or RFC 8221 would not have: see `crypto::absent`.
+    for profile in [AlgorithmProfile::Rfc8247, AlgorithmProfile::Legacy] {
+        assert!(every().into_iter().all(|algorithm| profile.standing(algorithm) == Standing::Allowed));
+    }
+}
+
+/// Proposals and what each profile has against them, `;` between objections; nothing for the others.
+#[test]
+fn proposals_are_judged() {
+    for (text, objections) in [
+        ("aes256gcm16-prfsha384-ecp384+mlkem1024", ""),
+        ("aes256gcm16-prfsha384-mlkem1024", ""),
+        ("aes256gcm16-prfsha384-ecp384", "one of its key exchanges MUST be \"mlkem1024\""),
+        ("aes256gcm16-prfsha384-mlkem1024-ecp384", "one of its key exchanges MUST be \"mlkem1024\""),
+        ("aes256gcm16-prfsha512-mlkem1024", "\"prfsha512\" SHOULD NOT be used"),
+        ("aes128gcm16-prfsha384-mlkem1024", "\"aes128gcm16\" MUST NOT be used"),
+        (
+            "aes256-sha384-x25519+mlkem768",
+            "\"aes256\" MUST NOT be used; \"sha384\" MUST NOT be used; \"x25519\" MUST NOT be used; \"mlkem768\" MUST \
+             NOT be used; one of its key exchanges MUST be \"mlkem1024\"",
+        ),
+    ] {
+        let proposal: IkeProposal = text.parse().unwrap();
+        let told = |profile: AlgorithmProfile| {
+            let objections = profile.ike_objections(&proposal);
+            objections.iter().map(Objection::to_string).collect::<Vec<_>>().join("; ")
+        };
+        assert_eq!(told(AlgorithmProfile::Cnsa2), objections, "{text}");
+        assert_eq!(told(AlgorithmProfile::Rfc8247) + &told(AlgorithmProfile::Legacy), "", "{text}");
+    }
+    for (text, tolerable, objections) in [
+        ("aes256gcm16", true, 0),
+        ("aes256gcm16-ecp384+mlkem1024", true, 0),
+        ("aes256gcm16-ecp384", false, 1),
+        ("aes128gcm16", false, 1),
+    ] {
+        let proposal: EspProposal = text.parse().unwrap();
+        let found = AlgorithmProfile::Cnsa2.esp_objections(&proposal);
+        assert_eq!(
+            (found.iter().all(Objection::is_tolerable), found.len()),
+            (tolerable, objections),
+            "{text}"
+        );
+    }
+}
+
+/// What is left of a connection is exactly what its profile allows: no objection to it but SHOULD NOTs, and nothing
+/// lost that there was none to.
+#[test]
+fn what_is_left_of_a_proposal_is_within_the_profile() {
+    let ike = |text: &str| AlgorithmProfile::Cnsa2.restrict_ike(&text.parse().unwrap());
+    for (text, left) in [
+        (
+            "aes256gcm16-aes128gcm16-prfsha384-prfsha256-ecp384+mlkem1024-x25519+mlkem1024",
+            Some("aes256gcm16-prfsha384-ecp384+mlkem1024"),
+        ),
+        ("aes256gcm16-prfsha512-ecp384-mlkem1024", Some("aes256gcm16-prfsha512-mlkem1024")),
+        ("aes256gcm16-prfsha384-ecp384", None),
+        ("aes256gcm16-prfsha384-ecp384+mlkem768", None),
+        ("aes256gcm16-prfsha384-mlkem1024+x25519", None),
+        ("aes256gcm16-prfsha256-mlkem1024", None),
+        ("aes256-sha384-prfsha384-mlkem1024", None),
+    ] {
+        let kept = ike(text);
+        assert_eq!(kept.as_ref().map(IkeProposal::to_string).as_deref(), left, "{text}");
+        if let Some(proposal) = kept {
+            assert!(AlgorithmProfile::Cnsa2.ike_objections(&proposal).iter().all(Objection::is_tolerable));
+        }
+        for profile in [AlgorithmProfile::Rfc8247, AlgorithmProfile::Legacy] {
+            let whole: IkeProposal = text.parse().unwrap();
+            assert_eq!(profile.restrict_ike(&whole), Some(whole));
+        }
+    }
+    let esp = |text: &str| AlgorithmProfile::Cnsa2.restrict_esp(&text.parse().unwrap());
+    for (text, left) in [
+        ("aes256gcm16-aes128gcm16-esn", Some("aes256gcm16-esn")),
+        ("aes256gcm16-ecp384+mlkem1024", Some("aes256gcm16-ecp384+mlkem1024")),
+        // Without forward secrecy it would be another one.
+        ("aes256gcm16-ecp384", None),
+        ("aes128gcm16", None),
+    ] {
+        assert_eq!(esp(text).as_ref().map(EspProposal::to_string).as_deref(), left, "{text}");
+    }
+}

@@ -1,0 +1,19 @@
+//! Words for algorithms that are not here, with what the RFCs say of them: an operator who writes one learns why it is
+//! refused, not only that it is.
+
+/// Keywords, and what is said of them.
+const ABSENT: &[(&[&str], &str)] = &[
+    (&["des", "md5", "prfmd5"], "MUST NOT be used (RFC 8247 §2, RFC 8221)"),
+    (&["modp768", "modp1024s160"], "MUST NOT be used (RFC 8247 §2.4)"),
+    (&["modp1024", "modp1536", "modp2048s224", "modp2048s256"], "SHOULD NOT be used (RFC 8247 §2.4)"),
+    (&["3des"], "SHOULD NOT be used (RFC 8221 §5)"),
+    (&["blowfish128", "cast128", "blowfish256"], "MUST NOT be used (RFC 8221 §5)"),
+    (&["sha1", "sha", "sha1_160", "prfsha1"], "is on its way out (MUST-, RFC 8247 §2)"),
+];
+
+/// What is said of an algorithm that is known and not here.
+pub(super) fn verdict(keyword: &str) -> Option<&'static str> {
+    let named =
+        |(keywords, _): &&(&[&str], _)| keywords.iter().any(|known| known.eq_ignore_ascii_case(keyword));
+    ABSENT.iter().find(named).map(|(_, verdict)| *verdict)
+}
