@@ -15,7 +15,7 @@ use ravelin_dataplane::net::{ipv4, ipv6, protocol, udp};
 use ravelin_dataplane::node::memo::{Memo, Way};
 use ravelin_dataplane::node::seal::{Order, lay_out};
 use ravelin_dataplane::sa::lifetime::Limits;
-use ravelin_dataplane::sa::outbound::{Encapsulation, Hot, Outbound, OuterDf, OuterDscp, Parts};
+use ravelin_dataplane::sa::outbound::{Encapsulation, Hot, Outbound, Parts};
 use ravelin_dataplane::sa::shard::WorkerId;
 use ravelin_dataplane::sa::spi::Spi;
 use ravelin_dataplane::sa::suite::Suite;
@@ -118,18 +118,7 @@ fn sa(v4: bool, port: u16) -> Hot {
         },
         port,
     };
-    let encapsulation = Encapsulation {
-        instance: 0,
-        local: end(1),
-        peer: end(2),
-        hop_limit: 64,
-        df: OuterDf::Copy,
-        dscp: OuterDscp::Copy,
-        inner_mtu: None,
-        outer_mtu: None,
-        clear_inner_df: false,
-        tcp_mss: None,
-    };
+    let encapsulation = Encapsulation::between(0, end(1), end(2));
     let parts = Parts {
         spi: Spi(256),
         suite: Suite::AesGcm128,

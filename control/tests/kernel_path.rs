@@ -29,7 +29,7 @@ use ravelin_dataplane::policy::route::{self, NextHop, Prefix, TunnelId};
 use ravelin_dataplane::policy::selector::{AddressRange, Selector, SelectorSet};
 use ravelin_dataplane::policy::table::{Child, Tables, Tunnel};
 use ravelin_dataplane::sa::lifetime::Limits;
-use ravelin_dataplane::sa::outbound::{Encapsulation, OuterDf, OuterDscp};
+use ravelin_dataplane::sa::outbound::{Encapsulation, OuterDf};
 use ravelin_dataplane::sa::replay::Window;
 use ravelin_dataplane::sa::shard::{Shard, WorkerId};
 use ravelin_dataplane::sa::spi::{Place, Slot, Spi};
@@ -282,16 +282,8 @@ fn inbound_parts(site: Site, spi: Spi) -> inbound::Parts {
 
 fn outbound_parts(site: Site, spi: Spi) -> outbound::Parts {
     let encapsulation = Encapsulation {
-        instance: OUTSIDE,
-        local: site.endpoint(),
-        peer: site.other().endpoint(),
-        hop_limit: 64,
         df: OuterDf::Clear,
-        dscp: OuterDscp::Copy,
-        inner_mtu: None,
-        outer_mtu: None,
-        clear_inner_df: false,
-        tcp_mss: None,
+        ..Encapsulation::between(OUTSIDE, site.endpoint(), site.other().endpoint())
     };
     outbound::Parts {
         spi,

@@ -19,7 +19,7 @@ use ravelin_dataplane::policy::route::{self, NextHop, Prefix, TunnelId};
 use ravelin_dataplane::policy::selector::{AddressRange, Selector, SelectorSet};
 use ravelin_dataplane::policy::table::{Child, Tables, Tunnel};
 use ravelin_dataplane::sa::lifetime::Limits;
-use ravelin_dataplane::sa::outbound::{Encapsulation, OuterDf, OuterDscp};
+use ravelin_dataplane::sa::outbound::Encapsulation;
 use ravelin_dataplane::sa::replay::Window;
 use ravelin_dataplane::sa::shard::{Shard, WorkerId};
 use ravelin_dataplane::sa::spi::{Place, Slot, Spi};
@@ -222,16 +222,10 @@ impl Gateway {
             esn: true,
             last_sequence: 0,
             encapsulation: Encapsulation {
-                instance: OUTSIDE,
-                local: endpoint(SITE),
-                peer: endpoint(OTHER),
-                hop_limit: 64,
-                df: OuterDf::Copy,
-                dscp: OuterDscp::Copy,
                 inner_mtu: Some(1400),
                 outer_mtu: Some(1500),
-                clear_inner_df: false,
                 tcp_mss: Some(1200),
+                ..Encapsulation::between(OUTSIDE, endpoint(SITE), endpoint(OTHER))
             },
             limits: Limits::NONE,
             child: 5,

@@ -24,7 +24,7 @@ use ravelin_dataplane::policy::selector::SelectorSet;
 use ravelin_dataplane::policy::spd::{Otherwise, Spd};
 use ravelin_dataplane::policy::table::{Child, Tables, Tunnel};
 use ravelin_dataplane::sa::lifetime::Limits;
-use ravelin_dataplane::sa::outbound::{Encapsulation, OuterDf, OuterDscp};
+use ravelin_dataplane::sa::outbound::Encapsulation;
 use ravelin_dataplane::sa::replay::Window;
 use ravelin_dataplane::sa::shard::{Shard, WorkerId};
 use ravelin_dataplane::sa::spi::{Place, Slot, Spi};
@@ -286,18 +286,11 @@ impl Gateway {
             suite,
             esn: true,
             last_sequence: 0,
-            encapsulation: Encapsulation {
-                instance: PUBLIC,
-                local: self.side.endpoint(number),
-                peer: self.side.other().endpoint(number),
-                hop_limit: 64,
-                df: OuterDf::Copy,
-                dscp: OuterDscp::Copy,
-                inner_mtu: None,
-                outer_mtu: None,
-                clear_inner_df: false,
-                tcp_mss: None,
-            },
+            encapsulation: Encapsulation::between(
+                PUBLIC,
+                self.side.endpoint(number),
+                self.side.other().endpoint(number),
+            ),
             limits: Limits::NONE,
             child: 1,
         }

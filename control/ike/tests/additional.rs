@@ -5,10 +5,9 @@
 
 mod harness;
 
-use harness::{World, address, kind, pair, pair_of, settings};
+use harness::{World, address, failures, kind, pair, pair_of, settings};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{AdditionalGroups, ChildId, Connection, EngineConfig, Group, Retransmission};
-use ravelin_ike::error::Failure;
 use ravelin_ike::event::Event;
 use ravelin_ike::input::{Command, Datagram};
 use ravelin_ike::time::Instant;
@@ -95,17 +94,6 @@ fn child_additional(world: &World, end: usize) -> Vec<Group> {
     };
     let last: Option<AdditionalGroups> = world.ends[end].events.iter().filter_map(suite).next_back();
     last.unwrap().iter().collect()
-}
-
-fn failures(world: &World, end: usize) -> Vec<&'static str> {
-    let code = |event: &Event| match event {
-        Event::AttemptFailed { attempt, .. } => attempt.failure.as_ref().map(Failure::code),
-        Event::ChildFailed { reason, .. }
-        | Event::IkeRekeyFailed { reason, .. }
-        | Event::IkeDown { reason, .. } => Some(reason.code()),
-        _ => None,
-    };
-    world.ends[end].events.iter().filter_map(code).collect()
 }
 
 /// ```text

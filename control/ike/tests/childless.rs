@@ -5,9 +5,8 @@
 
 mod harness;
 
-use harness::{Faults, World, kind, pair, pair_of, settings};
+use harness::{Faults, World, failures, kind, pair, pair_of, settings};
 use ravelin_ike::config::{ChildId, Connection, Group, PpkIdKind, Selector};
-use ravelin_ike::error::Failure;
 use ravelin_ike::event::Event;
 use ravelin_ike::input::Command;
 use std::sync::mpsc::Receiver;
@@ -23,15 +22,6 @@ fn childless(connection: Connection) -> Connection {
 
 fn call(world: &mut World, end: usize, child: Option<ChildId>) {
     world.command(end, Command::Initiate { connection: settings::CONNECTION, child });
-}
-
-fn failures(world: &World, end: usize) -> Vec<&'static str> {
-    let code = |event: &Event| match event {
-        Event::AttemptFailed { attempt, .. } => attempt.failure.as_ref().map(Failure::code),
-        Event::ChildFailed { reason, .. } => Some(reason.code()),
-        _ => None,
-    };
-    world.ends[end].events.iter().filter_map(code).collect()
 }
 
 /// Requests by exchange type, in their order, without repetitions.

@@ -29,6 +29,15 @@ fn ends(count: u32, change: impl Fn(usize, &mut Connection)) -> World {
     }))
 }
 
+/// Both ends with three children, the first of which is up.
+fn first_of_three(seed: u8) -> World {
+    let both = [0, 1].map(|end| settings::with_children(settings::connection(end), end, 3));
+    let mut world = harness::pair_of(seed, both);
+    call(&mut world, 0, 1);
+    world.run_for(SECOND);
+    world
+}
+
 fn settle(world: &mut World) {
     for _ in 0..16 {
         world.run_for(5 * SECOND);
@@ -235,10 +244,7 @@ fn both_make_one_child() {
     for seed in 0..16 {
         // With and without a key exchange of its own.
         for child in [2, 3] {
-            let both = [0, 1].map(|end| settings::with_children(settings::connection(end), end, 3));
-            let mut world = harness::pair_of(seed, both);
-            call(&mut world, 0, 1);
-            world.run_for(SECOND);
+            let mut world = first_of_three(seed);
             call(&mut world, 0, child);
             call(&mut world, 1, child);
             world.run_for(2 * SECOND);
@@ -279,10 +285,7 @@ fn both_make_one_child_and_messages_are_lost() {
 fn what_is_made_twice_may_have_been_rekeyed_before_that_is_known() {
     for seed in 0..16 {
         for child in [2, 3] {
-            let both = [0, 1].map(|end| settings::with_children(settings::connection(end), end, 3));
-            let mut world = harness::pair_of(seed, both);
-            call(&mut world, 0, 1);
-            world.run_for(SECOND);
+            let mut world = first_of_three(seed);
             drop_first(&mut world, 0, false, 1);
             call(&mut world, 0, child);
             call(&mut world, 1, child);

@@ -115,7 +115,7 @@ fn call(world: &mut World, end: usize) {
     world.command(end, Command::Initiate { connection: settings::CONNECTION, child: None });
 }
 
-fn failures(world: &World, end: usize) -> Vec<&'static str> {
+fn failed_attempts(world: &World, end: usize) -> Vec<&'static str> {
     let code = |event: &Event| match event {
         Event::AttemptFailed { attempt, .. } => attempt.failure.as_ref().map(Failure::code),
         _ => None,
@@ -164,7 +164,7 @@ fn both_ends_agree_or_hold_nothing_and_know_why() {
                 }
                 Outcome::Nothing(caller, called) => {
                     assert_eq!(world.tally.ike_up, 0, "{case:?}");
-                    let told = (failures(&world, 0), failures(&world, 1));
+                    let told = (failed_attempts(&world, 0), failed_attempts(&world, 1));
                     assert_eq!(told, (vec![caller], vec![called]), "{case:?}");
                     world.assert_empty();
                 }
@@ -209,7 +209,7 @@ fn any_of_a_list_may_be_named() {
         world.run_for(20 * SECOND);
         call(&mut world, 1);
         world.run_for(60 * SECOND);
-        assert_eq!(failures(&world, 1), ["RV-AUTH-010"]);
+        assert_eq!(failed_attempts(&world, 1), ["RV-AUTH-010"]);
         world.assert_empty();
     }
 }
@@ -226,7 +226,7 @@ fn an_endless_name_is_no_name() {
         let mut world = pair([caller, case.connections(settings::connection)[1].clone()]);
         call(&mut world, 0);
         world.run_for(60 * SECOND);
-        assert_eq!(failures(&world, 1), [code]);
+        assert_eq!(failed_attempts(&world, 1), [code]);
         let attempt = world.ends[1].engine.recorder().of(settings::CONNECTION).next().unwrap();
         assert!(attempt.failure.as_ref().unwrap().to_string().len() < 500);
     }
@@ -263,7 +263,7 @@ fn a_ppk_cannot_be_talked_away() {
         world.drain(1 - from);
         world.run_for(60 * SECOND);
         let code = if from == 0 { "RV-AUTH-002" } else { "RV-AUTH-011" };
-        assert_eq!((world.tally.ike_up, failures(&world, 1)), (0, vec![code]));
+        assert_eq!((world.tally.ike_up, failed_attempts(&world, 1)), (0, vec![code]));
     }
 }
 

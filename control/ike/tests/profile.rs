@@ -4,9 +4,8 @@
 
 mod harness;
 
-use harness::{World, pair, settings};
+use harness::{World, failures, pair, settings};
 use ravelin_ike::config::{AlgorithmProfile, Connection, Encryption, Group, RemoteAuth, SignatureScheme};
-use ravelin_ike::error::Failure;
 use ravelin_ike::event::Event;
 use ravelin_ike::input::Command;
 
@@ -27,15 +26,6 @@ fn connection(end: usize, profile: AlgorithmProfile, ike: &[&str], esp: &[&str])
 fn call(world: &mut World, end: usize) {
     world.command(end, Command::Initiate { connection: settings::CONNECTION, child: None });
     world.run_for(60 * SECOND);
-}
-
-fn failures(world: &World, end: usize) -> Vec<&'static str> {
-    let code = |event: &Event| match event {
-        Event::AttemptFailed { attempt, .. } => attempt.failure.as_ref().map(Failure::code),
-        Event::ChildFailed { reason, .. } => Some(reason.code()),
-        _ => None,
-    };
-    world.ends[end].events.iter().filter_map(code).collect()
 }
 
 /// What a peer offers outside the profile is NO_PROPOSAL_CHOSEN, even where it is configured.

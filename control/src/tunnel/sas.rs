@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use ravelin_dataplane::policy::selector::{AddressRange, Ports, Selector, SelectorSet};
 use ravelin_dataplane::sa::inbound;
 use ravelin_dataplane::sa::lifetime::{Limits, UNLIMITED};
-use ravelin_dataplane::sa::outbound::{self, Encapsulation, OuterDf, OuterDscp};
+use ravelin_dataplane::sa::outbound::{self, Encapsulation, OuterDscp};
 use ravelin_dataplane::sa::replay::Window;
 use ravelin_dataplane::sa::shard::WorkerId;
 use ravelin_dataplane::sa::spi::{Place, Spi};
@@ -233,18 +233,7 @@ fn wrap(
     outer_mtu: Option<u16>,
     dscp: OuterDscp,
 ) -> Encapsulation {
-    Encapsulation {
-        instance,
-        local,
-        peer,
-        hop_limit: 64,
-        df: OuterDf::Copy,
-        dscp,
-        inner_mtu: None,
-        outer_mtu,
-        clear_inner_df: false,
-        tcp_mss: None,
-    }
+    Encapsulation { dscp, outer_mtu, ..Encapsulation::between(instance, local, peer) }
 }
 
 fn limits(packets: Option<u64>, octets: Option<u64>) -> Limits {

@@ -77,11 +77,14 @@ impl<P: Pool> Graph<P> {
         if hop && packet.summary.ttl() <= 1 {
             return self.expire_hop(place.take());
         }
-        match way {
-            Way::Seal(sa) if sa.worker == self.link.id() => return self.prepare(place, sa.slot, hop),
-            _ if hop => forward::take_hop(packet),
-            _ => true,
-        };
+        if let Way::Seal(sa) = way
+            && sa.worker == self.link.id()
+        {
+            return self.prepare(place, sa.slot, hop);
+        }
+        if hop {
+            forward::take_hop(packet);
+        }
         match way {
             Way::Seal(sa) => self.go_elsewhere(place.take(), sa),
             Way::Clear(exit) => self.leave_known(place, exit),

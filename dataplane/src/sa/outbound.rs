@@ -57,6 +57,25 @@ pub struct Encapsulation {
     pub tcp_mss: Option<u16>,
 }
 
+impl Encapsulation {
+    /// As most tunnels are wrapped: Don't Fragment and DSCP are the inner packet's, and nothing limits sizes but the
+    /// port.
+    pub const fn between(instance: u16, local: Endpoint, peer: Endpoint) -> Encapsulation {
+        Encapsulation {
+            instance,
+            local,
+            peer,
+            hop_limit: 64,
+            df: OuterDf::Copy,
+            dscp: OuterDscp::Copy,
+            inner_mtu: None,
+            outer_mtu: None,
+            clear_inner_df: false,
+            tcp_mss: None,
+        }
+    }
+}
+
 /// Everything about an outbound SA except its key, as control sends it.
 #[derive(Debug)]
 pub struct Parts {
@@ -280,16 +299,8 @@ pub(crate) mod tests {
             esn: false,
             last_sequence: 0,
             encapsulation: Encapsulation {
-                instance: 0,
-                local,
-                peer: Endpoint { address: [192, 0, 2, 2].into(), port: 0 },
-                hop_limit: 64,
                 df: OuterDf::Clear,
-                dscp: OuterDscp::Copy,
-                inner_mtu: None,
-                outer_mtu: None,
-                clear_inner_df: false,
-                tcp_mss: None,
+                ..Encapsulation::between(0, local, Endpoint { address: [192, 0, 2, 2].into(), port: 0 })
             },
             limits: Limits::NONE,
             child: 7,

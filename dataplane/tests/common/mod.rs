@@ -32,7 +32,7 @@ use ravelin_dataplane::policy::route::{self, NextHop, Prefix, TunnelId};
 use ravelin_dataplane::policy::selector::{AddressRange, Selector, SelectorSet};
 use ravelin_dataplane::policy::table::{Child, Tables, Tunnel};
 use ravelin_dataplane::sa::lifetime::Limits;
-use ravelin_dataplane::sa::outbound::{Encapsulation, OuterDf, OuterDscp};
+use ravelin_dataplane::sa::outbound::{Encapsulation, OuterDf};
 use ravelin_dataplane::sa::replay::Window;
 use ravelin_dataplane::sa::shard::{Shard, WorkerId};
 use ravelin_dataplane::sa::spi::{Place, Slot, Spi};
@@ -289,16 +289,14 @@ impl Gateway {
             esn: style.esn,
             last_sequence: style.last_sequence,
             encapsulation: Encapsulation {
-                instance: OUTSIDE,
-                local: style.endpoint(self.site),
-                peer: style.endpoint(self.site.other()),
-                hop_limit: 64,
                 df: OuterDf::Clear,
-                dscp: OuterDscp::Copy,
                 inner_mtu: style.inner_mtu,
                 outer_mtu: style.outer_mtu,
-                clear_inner_df: false,
-                tcp_mss: None,
+                ..Encapsulation::between(
+                    OUTSIDE,
+                    style.endpoint(self.site),
+                    style.endpoint(self.site.other()),
+                )
             },
             limits: style.limits,
             child: 5,

@@ -12,7 +12,7 @@ use ravelin_dataplane::policy::publish;
 use ravelin_dataplane::policy::selector::{AddressRange, Selector, SelectorSet};
 use ravelin_dataplane::policy::table::Tables;
 use ravelin_dataplane::sa::lifetime::Limits;
-use ravelin_dataplane::sa::outbound::{Encapsulation, OuterDf, OuterDscp};
+use ravelin_dataplane::sa::outbound::Encapsulation;
 use ravelin_dataplane::sa::replay::{DEFAULT, Window};
 use ravelin_dataplane::sa::shard::{Shard, WorkerId};
 use ravelin_dataplane::sa::spi::{Place, Slot, Spi};
@@ -158,18 +158,7 @@ fn outgoing(n: u32) -> anyhow::Result<outbound::Parts> {
         suite: SUITE,
         esn: true,
         last_sequence: 0,
-        encapsulation: Encapsulation {
-            instance: 1,
-            local: endpoint(0xffff),
-            peer: endpoint(n),
-            hop_limit: 64,
-            df: OuterDf::Copy,
-            dscp: OuterDscp::Copy,
-            inner_mtu: None,
-            outer_mtu: None,
-            clear_inner_df: false,
-            tcp_mss: None,
-        },
+        encapsulation: Encapsulation::between(1, endpoint(0xffff), endpoint(n)),
         limits: Limits::NONE,
         child: n,
     })

@@ -529,7 +529,9 @@ pub fn pair_of(seed: u8, connections: [ravelin_ike::config::Connection; 2]) -> W
 pub fn failures(world: &World, end: usize) -> Vec<&'static str> {
     let code = |event: &Event| match event {
         Event::AttemptFailed { attempt, .. } => attempt.failure.as_ref().map(Failure::code),
-        Event::ChildFailed { reason, .. } | Event::IkeDown { reason, .. } => Some(reason.code()),
+        Event::ChildFailed { reason, .. }
+        | Event::IkeRekeyFailed { reason, .. }
+        | Event::IkeDown { reason, .. } => Some(reason.code()),
         _ => None,
     };
     world.ends[end].events.iter().filter_map(code).collect()

@@ -31,7 +31,7 @@ use ravelin_dataplane::policy::selector::{AddressRange, Selector, SelectorSet};
 use ravelin_dataplane::policy::spd::{Otherwise, Spd};
 use ravelin_dataplane::policy::table::{Child, Tables, Tunnel};
 use ravelin_dataplane::sa::lifetime::Limits;
-use ravelin_dataplane::sa::outbound::{Encapsulation, OuterDf, OuterDscp};
+use ravelin_dataplane::sa::outbound::Encapsulation;
 use ravelin_dataplane::sa::replay::Window;
 use ravelin_dataplane::sa::shard::WorkerId;
 use ravelin_dataplane::sa::spi::Spi;
@@ -328,18 +328,11 @@ fn outbound(sa: &Sa, suite: Suite) -> outbound::Parts {
         suite,
         esn: sa.esn,
         last_sequence: 0,
-        encapsulation: Encapsulation {
-            instance: PUBLIC,
-            local: Endpoint { address: GATEWAY.into(), port: 0 },
-            peer: Endpoint { address: sa.peer().into(), port: 0 },
-            hop_limit: 64,
-            df: OuterDf::Copy,
-            dscp: OuterDscp::Copy,
-            inner_mtu: None,
-            outer_mtu: None,
-            clear_inner_df: false,
-            tcp_mss: None,
-        },
+        encapsulation: Encapsulation::between(
+            PUBLIC,
+            Endpoint { address: GATEWAY.into(), port: 0 },
+            Endpoint { address: sa.peer().into(), port: 0 },
+        ),
         limits: Limits::NONE,
         child: sa.index,
     }
