@@ -20,7 +20,7 @@ use crate::sa::sequence::Number;
 use crate::sa::spi::Spi;
 use crate::sa::suite::{Aad, ICV_LEN, IV_LEN};
 use crate::sa::table::OutboundTable;
-use crate::sa::wrap::{Varying, Wrap};
+use crate::sa::wrap::{ROOM, Varying, Wrap};
 use crate::verdict::Drop;
 
 /// Whether a packet fits into its tunnel.
@@ -121,6 +121,8 @@ pub struct Order {
 
 /// Octets from the SPI to the text.
 const ESP: usize = esp::Repr::LEN + IV_LEN;
+/// Octets written in front of the text, whatever the outer packet needs of them.
+const FRONT: usize = ROOM + ESP;
 
 /// Takes a sequence number and lays link header, outer headers, IV and trailer around a packet (RFC 4303 §3.3.2,
 /// §3.3.3), all at once: the link header where it is known how the packet `departs`; and takes the `hop` of a
@@ -133,26 +135,25 @@ pub fn lay_out<F: Frame>(
     hot: &mut Hot,
     Order { departs, hop, id }: Order,
 ) -> Result<Laid, Drop> {
-    let length = summary.length();
-    let next_header = if summary.is_v4() { protocol::IPV4 } else { protocol::IPV6 };
-    let trailer = esp::Trailer::aligned(length, next_header);
+    let (length, v4) = (summary.length(), summary.is_v4());
+    let trailer = esp::Trailer::aligned(length, if v4 { protocol::IPV4 } else { protocol::IPV6 });
     let link = if departs { hot.wrap.link() } else { 0 };
     let front = link + hot.wrap.length().ok_or(Drop::NoRoom)?;
-    let behind = ESP + length + trailer.length() + ICV_LEN;
+    let behind = length + trailer.length() + ICV_LEN;
     // Room first: a number once taken must not be wasted, and a packet half built must not be sent.
-    let out = frame.reshape(-((front + ESP) as isize), front + behind).ok_or(Drop::NoRoom)?;
-    let (outer, inside) = out.split_at_mut_checked(front).ok_or(Drop::NoRoom)?;
-    let (esp, text) = inside.split_first_chunk_mut().ok_or(Drop::NoRoom)?;
+    let out = frame.reshape(-(FRONT as isize), FRONT + behind).ok_or(Drop::NoRoom)?;
+    let (headers, text) = out.split_first_chunk_mut::<FRONT>().ok_or(Drop::NoRoom)?;
     let end = text.get_mut(length..).and_then(<[u8]>::first_chunk_mut).ok_or(Drop::NoRoom)?;
     trailer.emit_aligned(end);
-    if hop && !forward::take_hop_of(text, summary.is_v4()) {
+    if hop && !forward::take_hop_of(text, v4) {
         return Err(Drop::TtlExpired);
     }
     let (number, facts) = hot.number(length).map_err(stopped_reason)?;
-    *esp = esp_header(hot.spi(), &number);
+    *headers.last_chunk_mut().ok_or(Drop::NoRoom)? = esp_header(hot.spi(), &number);
     let dont_fragment = hot.wrap.outer_df(summary.dont_fragment()) && !hot.wrap.must_pass(summary);
-    let class = summary.traffic_class();
-    hot.wrap.emit(outer, Varying { class, dont_fragment, id, behind }).ok_or(Drop::NoRoom)?;
+    let varying = Varying { class: summary.traffic_class(), dont_fragment, id, behind: ESP + behind };
+    headers.first_chunk_mut().and_then(|outer| hot.wrap.emit(outer, varying)).ok_or(Drop::NoRoom)?;
+    frame.trim_front(ROOM - front);
     if departs {
         let (meta, Departure { port, vlan, .. }) = (frame.meta_mut(), hot.departure());
         (meta.port, meta.vlan) = (*port, *vlan);

@@ -15,9 +15,8 @@ use crate::net::{checksum, esp, ipv4, ipv6, protocol, udp};
 /// RFC 8200 §5: every link carries IPv6 packets of 1280 octets.
 const SMALLEST_IPV6_MTU: u16 = 1280;
 /// Room for what stands in front of ESP: IPv6 and UDP behind an Ethernet header; only with a tag as well
-/// there is no room for the link header. A cache line, copied by halves.
-const ROOM: usize = 64;
-const HALF: usize = ROOM / 2;
+/// there is no room for the link header. A cache line.
+pub const ROOM: usize = 64;
 
 /// How packets are wrapped, ready to be written.
 #[derive(Debug, Clone, Copy)]
@@ -244,39 +243,21 @@ impl Wrap {
         self.owes_checksum
     }
 
-    /// Writes all of `out`, which has [`Wrap::length`] octets for the outer headers, or [`Wrap::link`] more for the
-    /// link header in front of them; `None` if it is shorter, or the packet would be too long.
+    /// Writes what stands in front of ESP to the end of `out`, the link header included; `None` if the packet would
+    /// be too long. What is in front of that is overwritten too: a template copied whole is a few moves of registers.
     #[inline(always)]
-    pub fn emit(&self, out: &mut [u8], varying: Varying) -> Option<()> {
+    pub fn emit(&self, out: &mut [u8; ROOM], varying: Varying) -> Option<()> {
         let class = varying.class & self.class_mask | self.class;
-        let link = out.len().wrapping_sub(usize::from(self.length));
-        self.copy(out)?;
-        let headers = out.get_mut(link..)?;
+        *out = self.template;
         match (self.v4, self.udp) {
-            (true, false) => self.vary_v4(headers.first_chunk_mut()?, class, &varying),
+            (true, false) => self.vary_v4(out.last_chunk_mut()?, class, &varying),
             (true, true) => {
-                let (ip, rest) = headers.split_first_chunk_mut()?;
-                vary_udp(rest, &varying)?;
-                self.vary_v4(ip, class, &varying)
+                let headers: &mut [u8; ipv4::Repr::LEN + udp::Repr::LEN] = out.last_chunk_mut()?;
+                vary_udp(headers.last_chunk_mut()?, &varying)?;
+                self.vary_v4(headers.first_chunk_mut()?, class, &varying)
             }
-            (false, _) => self.vary_v6(headers, class, &varying),
+            (false, _) => self.vary_v6(out.get_mut(ROOM - usize::from(self.length)..)?, class, &varying),
         }
-    }
-
-    /// Copies as much of the template's end as `out` has room for. From half of it on by two halves, which may
-    /// overlap: that is four moves of registers.
-    #[inline(always)]
-    fn copy(&self, out: &mut [u8]) -> Option<()> {
-        let from = self.template.get(ROOM.wrapping_sub(out.len())..)?;
-        match (out.first_chunk_mut::<HALF>(), from.first_chunk()) {
-            (Some(out), Some(from)) => *out = *from,
-            _ => {
-                out.copy_from_slice(from);
-                return Some(());
-            }
-        }
-        *out.last_chunk_mut::<HALF>()? = *self.template.last_chunk()?;
-        Some(())
     }
 
     /// As words: octets stored one by one would cost more than all the rest.
@@ -302,7 +283,7 @@ impl Wrap {
         [ip[0], ip[1]] = [0x60 | class >> 4, class << 4];
         [ip[4], ip[5]] = u16::try_from(length).ok()?.to_be_bytes();
         match self.udp {
-            true => vary_udp(rest, varying),
+            true => vary_udp(rest.first_chunk_mut()?, varying),
             false => Some(()),
         }
     }
@@ -310,7 +291,7 @@ impl Wrap {
 
 /// RFC 3948 §2.1: over IPv4 the checksum "SHOULD be transmitted as a zero value", which the template has.
 #[inline(always)]
-fn vary_udp(out: &mut [u8], varying: &Varying) -> Option<()> {
+fn vary_udp(out: &mut [u8; udp::Repr::LEN], varying: &Varying) -> Option<()> {
     let length = u16::try_from(udp::Repr::LEN + varying.behind).ok()?;
     let (_, rest) = out.split_first_chunk_mut::<4>()?;
     *rest.first_chunk_mut()? = length.to_be_bytes();
@@ -355,8 +336,10 @@ mod tests {
         fn headers_read_back(encapsulation in encapsulation(), class: u8, dont_fragment: bool, id: u16, behind in 36usize..9000) {
             let wrap = Wrap::new(&encapsulation);
             let length = wrap.length().unwrap();
-            let mut packet = vec![0xa5; length + behind];
-            wrap.emit(&mut packet[..length], Varying { class, dont_fragment, id, behind }).unwrap();
+            let mut front = [0xa5; ROOM];
+            wrap.emit(&mut front, Varying { class, dont_fragment, id, behind }).unwrap();
+            let mut packet = front[ROOM - length..].to_vec();
+            packet.resize(length + behind, 0xa5);
             let summary = Summary::parse(&packet).unwrap();
             let (v4, udp) = (encapsulation.peer.address.is_ipv4(), encapsulation.local.port > 0);
             prop_assert_eq!((summary.source(), summary.destination()), (encapsulation.local.address, encapsulation.peer.address));
@@ -376,9 +359,8 @@ mod tests {
                 let datagram = udp::Repr::parse(&packet[length - udp::Repr::LEN..]).unwrap();
                 prop_assert_eq!(datagram, udp::Repr { source: 4500, destination: 4500, length: (8 + behind) as u16, checksum: 0 });
             }
-            let varying = Varying { class, dont_fragment, id, behind };
-            let (short, long) = (wrap.emit(&mut packet[..length - 1], varying), wrap.emit(&mut packet[..length], Varying { behind: 65_536, ..varying }));
-            prop_assert_eq!((short, long), (None, None));
+            let long = Varying { class, dont_fragment, id, behind: 65_536 };
+            prop_assert_eq!(wrap.emit(&mut front, long), None);
         }
 
         /// A link header changes nothing behind it, and the next one replaces it.
@@ -387,16 +369,16 @@ mod tests {
             let mut wrap = Wrap::new(&encapsulation);
             let length = wrap.length().unwrap();
             let varying = Varying { class: 1, dont_fragment: false, id, behind: 100 };
-            let mut plain = vec![0; length];
+            let mut plain = [0; ROOM];
             wrap.emit(&mut plain, varying).unwrap();
             for (octet, tagged) in links {
                 let link = vec![octet; if tagged { 18 } else { 14 }];
                 let room = length + link.len() <= ROOM;
                 prop_assert_eq!((wrap.lead_with(&link), wrap.link()), (room, if room { link.len() } else { 0 }));
-                let mut packet = vec![0xa5; wrap.link() + length];
-                wrap.emit(&mut packet, varying).unwrap();
-                prop_assert_eq!(&packet[..wrap.link()], &link[..wrap.link()]);
-                prop_assert_eq!(&packet[wrap.link()..], &plain[..]);
+                let mut front = [0xa5; ROOM];
+                wrap.emit(&mut front, varying).unwrap();
+                prop_assert_eq!(&front[ROOM - length - wrap.link()..ROOM - length], &link[..wrap.link()]);
+                prop_assert_eq!(&front[ROOM - length..], &plain[ROOM - length..]);
             }
         }
 
