@@ -71,7 +71,7 @@ impl<P: Pool> Graph<P> {
     }
 
     #[inline(never)]
-    fn classify_other(&mut self, packet: Packet<P::Frame>) {
+    pub(super) fn classify_other(&mut self, packet: Packet<P::Frame>) {
         match classify::class(&packet) {
             Class::Fragment => self.give_reassembler(packet),
             Class::Esp(at) => self.give_opener(packet.frame, packet.summary, at),

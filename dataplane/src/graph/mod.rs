@@ -30,6 +30,7 @@ use crate::link::packet::{Kernel, KernelPunt};
 use crate::link::snapshot::{Interface, Snapshot};
 use crate::net::eth::{self, ethertype};
 use crate::net::flow::{Summary, Words};
+use crate::node::classify;
 use crate::node::exit::Exits;
 use crate::node::forward::Outgoing;
 use crate::node::ingress::{self, Arrival, Home};
@@ -271,23 +272,25 @@ impl<P: Pool> Graph<P> {
         Some(frame)
     }
 
-    /// A packet for this machine, as far as its destination says, or one to be forwarded.
+    /// A packet that may be of a tunnel goes on by whether it is for this machine, as far as its destination says. Any
+    /// other is taken for one to be forwarded: all of that is asked only if nothing is remembered of its flow.
     #[inline(always)]
     fn sort(&mut self, frame: P::Frame, summary: Summary, home: &Home, ours: &mut Option<Answer>) {
-        let ([_, destination], v4) = (summary.ends(), summary.is_v4());
-        let known = ours.filter(|last| (last.destination, last.v4) == (destination, v4));
-        let answer = match known {
-            Some(answer) => answer,
-            None => {
-                let ours = self.snapshot.is_ours(home.instance(), v4, destination);
-                Answer { destination, v4, ours }
-            }
-        };
-        *ours = Some(answer);
-        match answer.ours {
+        match classify::is_like_esp(&summary) && self.is_ours(&summary, home, ours) {
             true => self.admit(frame, summary),
-            // Asked in full only if nothing is remembered of the flow.
             false => self.judge_later(frame, summary),
+        }
+    }
+
+    #[inline(always)]
+    fn is_ours(&self, summary: &Summary, home: &Home, last: &mut Option<Answer>) -> bool {
+        let ([_, destination], v4) = (summary.ends(), summary.is_v4());
+        match last {
+            Some(last) if (last.destination, last.v4) == (destination, v4) => last.ours,
+            _ => {
+                let ours = self.snapshot.is_ours(home.instance(), v4, destination);
+                last.insert(Answer { destination, v4, ours }).ours
+            }
         }
     }
 

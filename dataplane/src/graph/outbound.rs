@@ -113,7 +113,7 @@ impl<P: Pool> Graph<P> {
         match self.whose(&packet) {
             Ok(Judged::Transit) => {}
             Ok(Judged::Kernel) => return self.punt_packet(packet),
-            Ok(Judged::Local) => return self.keep(packet),
+            Ok(Judged::Local) => return self.arrive(packet),
             Err(reason) => return self.refuse(packet.frame, reason),
         }
         let key = &self.memo.key(&meta, &packet.summary);
@@ -151,6 +151,14 @@ impl<P: Pool> Graph<P> {
                 Ok(Judged::Local)
             }
             _ => Ok(Judged::Transit),
+        }
+    }
+
+    /// A packet that turned out to be for this machine.
+    fn arrive(&mut self, packet: Packet<P::Frame>) {
+        match packet.meta().origin {
+            Origin::Wire => self.classify_other(packet),
+            _ => self.keep(packet),
         }
     }
 

@@ -41,6 +41,7 @@ pub enum Origin {
 
 /// What travels with a frame besides its bytes. Small: it moves with the handle through every ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C)]
 pub struct Meta {
     /// The device the frame came in on, or is to leave by: an index into the configuration's ports.
     pub port: u16,
@@ -56,6 +57,18 @@ pub struct Meta {
 }
 
 const _: () = assert!(size_of::<Meta>() == 8, "read and written as one word");
+
+impl Meta {
+    /// All that says where a packet came from, as one word, in the order in which it lies in memory.
+    #[inline(always)]
+    pub const fn word(&self) -> u64 {
+        self.port as u64
+            | (self.vlan as u64) << 16
+            | (self.instance as u64) << 32
+            | (self.origin as u64) << 48
+            | (self.framed as u64) << 56
+    }
+}
 
 /// One packet buffer: a handle to a linear run of bytes with headroom and tailroom.
 ///

@@ -76,8 +76,8 @@ pub struct Summary {
     destination: Words,
     /// Both ports, or what stands for them, high; length of the packet, low.
     ports_and_length: u64,
-    /// From the low end, in octets: two of where the upper layer starts, which form the ports have, protocol,
-    /// traffic class, time to live, flags.
+    /// All else, where the words of an IPv4 header have it as far as can be: time to live in the lowest octet, Don't
+    /// Fragment, where the upper layer starts, which form the ports have, flags; traffic class and protocol highest.
     rest: u64,
 }
 
@@ -86,12 +86,14 @@ const _: () = assert!(size_of::<Summary>() == 48, "with a packet's handle less t
 /// The low half of a word.
 const LOW: u64 = 0xffff_ffff;
 
-const V4: u64 = 1 << 48;
-const FRAGMENT: u64 = 1 << 49;
-const LATER_FRAGMENT: u64 = 1 << 50;
-const DONT_FRAGMENT: u64 = 1 << 51;
-const CLASS_AT: u32 = 32;
-const TTL_AT: u32 = 40;
+const DONT_FRAGMENT: u64 = 1 << 14;
+const UPPER_AT: u32 = 16;
+const SHOWN_AT: u32 = 28;
+const V4: u64 = 1 << 32;
+const FRAGMENT: u64 = 1 << 33;
+const LATER_FRAGMENT: u64 = 1 << 34;
+const CLASS_AT: u32 = 48;
+const PROTOCOL_AT: u32 = 56;
 
 /// Which of [`Upper`]'s forms a packet shows, as an octet.
 const PORTS: u8 = 0;
@@ -100,15 +102,27 @@ const MOBILITY: u8 = 2;
 const OPAQUE: u8 = 3;
 const PORTLESS: u8 = 4;
 
-/// The low octets of the last word of a summary.
+/// The last word of a summary, without flags. The upper layer starts within the first 4095 octets: no chain of headers
+/// is as long.
 #[inline(always)]
 const fn rest(upper_at: usize, shown: u8, protocol: u8, class: u8, ttl: u8) -> u64 {
-    upper_at as u16 as u64
-        | (shown as u64) << 16
-        | (protocol as u64) << 24
+    ttl as u64
+        | (upper_at as u64 & 0xfff) << UPPER_AT
+        | (shown as u64) << SHOWN_AT
         | (class as u64) << CLASS_AT
-        | (ttl as u64) << TTL_AT
+        | (protocol as u64) << PROTOCOL_AT
 }
+
+/// What the last word says of a usual IPv4 packet because of its protocol.
+static USUAL_V4: [u64; 256] = {
+    let mut words = [0; 256];
+    let mut protocol = 0;
+    while protocol < words.len() {
+        words[protocol] = V4 | rest(ipv4::Repr::LEN, show(protocol as u8, 0).0, protocol as u8, 0, 0);
+        protocol += 1;
+    }
+    words
+};
 
 const fn flag(set: bool, flag: u64) -> u64 {
     if set { flag } else { 0 }
@@ -179,16 +193,18 @@ impl Summary {
         // RFC 1071: the sum of all 16-bit words, carries added again, is all ones: a multiple of that, and not 0.
         let intact =
             [first, second].into_iter().fold(third >> 32, |sum, word| sum + (word >> 32) + (word & LOW));
-        let intact = intact.is_multiple_of(0xffff);
-        let protocol = (second >> 48) as u8;
-        let (shown, ports) = show(protocol, third as u32);
-        let (class, ttl) = ((first >> 48) as u8, (second >> 56) as u8);
-        let flags = V4 | (first & 0x4000) << (51 - 14);
+        let intact = is_multiple_of_ones(intact);
+        let (protocol, class_and_df) = ((second >> 48) as u8, first & (0xff << CLASS_AT | DONT_FRAGMENT));
+        let usual = USUAL_V4[usize::from(protocol)];
+        let ports = match (usual >> SHOWN_AT) as u8 & 0xf {
+            PORTS => third as u32,
+            _ => show(protocol, third as u32).1,
+        };
         let summary = Summary {
             source: [0, second & LOW],
             destination: [0, third >> 32],
             ports_and_length: u64::from(ports) << 32 | length as u64,
-            rest: flags | rest(ipv4::Repr::LEN, shown, protocol, class, ttl),
+            rest: usual | class_and_df | second >> 56,
         };
         Some((summary, intact))
     }
@@ -261,13 +277,13 @@ impl Summary {
     /// Upper-layer protocol, behind IPv6 extension headers.
     #[inline(always)]
     pub const fn protocol(&self) -> u8 {
-        (self.rest >> 24) as u8
+        (self.rest >> PROTOCOL_AT) as u8
     }
 
     /// Ports or what stands for them.
     pub const fn upper(&self) -> Upper {
         let (source, destination) = ((self.ports() >> 16) as u16, self.ports() as u16);
-        match (self.rest >> 16) as u8 {
+        match (self.rest >> SHOWN_AT) as u8 & 0xf {
             PORTS => Upper::Ports { source, destination },
             ICMP => Upper::Icmp { kind: source as u8, code: destination as u8 },
             MOBILITY => Upper::Mobility { kind: source as u8 },
@@ -276,11 +292,20 @@ impl Summary {
         }
     }
 
+    /// The bits of the second of [`Summary::selectors`].
+    pub const SELECTORS: u64 = 0xff << PROTOCOL_AT | 0xf << SHOWN_AT;
+
     /// [`Summary::upper`] and protocol as words, each value another: the first says ports, the second what
-    /// they are.
+    /// they are, with no other bits than [`Summary::SELECTORS`].
     #[inline(always)]
-    pub const fn selectors(&self) -> (u32, u16) {
-        (self.ports(), (self.rest >> 16) as u16)
+    pub const fn selectors(&self) -> (u32, u64) {
+        (self.ports(), self.rest & Summary::SELECTORS)
+    }
+
+    /// Whether it shows ports, and this as that of its destination.
+    #[inline(always)]
+    pub const fn goes_to_port(&self, port: u16) -> bool {
+        self.ports() as u16 == port && (self.rest >> SHOWN_AT) as u8 & 0xf == PORTS
     }
 
     const fn ports(&self) -> u32 {
@@ -296,7 +321,7 @@ impl Summary {
     /// Time to live or hop limit.
     #[inline(always)]
     pub const fn ttl(&self) -> u8 {
-        (self.rest >> TTL_AT) as u8
+        self.rest as u8
     }
 
     /// Octets of the packet by its own length field; what follows is link padding.
@@ -308,7 +333,7 @@ impl Summary {
     /// Where the upper layer starts, from the start of the packet.
     #[inline(always)]
     pub const fn upper_at(&self) -> usize {
-        self.rest as u16 as usize
+        (self.rest >> UPPER_AT) as usize & 0xfff
     }
 
     /// A piece of a datagram (IPv6 atomic fragments count as whole).
@@ -339,7 +364,7 @@ impl Summary {
     /// octet would be slow to load with the rest soon after.
     #[inline(always)]
     pub const fn take_hop(&mut self) {
-        self.rest = self.rest.wrapping_sub(1 << TTL_AT);
+        self.rest = self.rest.wrapping_sub(1);
     }
 
     /// Notes that Don't Fragment was cleared.
@@ -421,6 +446,15 @@ impl Summary {
             _ => false,
         }
     }
+}
+
+/// Whether a sum of 16-bit words is all ones once its carries are added: a multiple of 0xffff. By the inverse of that,
+/// of which only multiples make a small product; a division would take longer.
+#[inline(always)]
+const fn is_multiple_of_ones(sum: u64) -> bool {
+    const INVERSE: u64 = 0xfffe_fffe_fffe_ffff;
+    const _: () = assert!(INVERSE.wrapping_mul(0xffff) == 1);
+    sum.wrapping_mul(INVERSE) <= u64::MAX / 0xffff
 }
 
 /// What the first four octets of a whole upper layer show.

@@ -74,10 +74,8 @@ impl Memo {
     pub fn key(&self, meta: &Meta, packet: &Summary) -> Key {
         let ([[a, b], [c, d]], (ports, shown)) = (packet.ends(), packet.selectors());
         let ports = u64::from(self.epoch) << 32 | u64::from(ports);
-        // A VLAN id has 12 bits, so that there is room for the origin beside it.
-        let place = u64::from(meta.vlan & 0xfff) | (meta.origin as u64) << 12;
-        let arrival =
-            u64::from(meta.port) << 48 | place << 32 | u64::from(meta.instance) << 16 | u64::from(shown);
+        // A VLAN id has 12 bits; what is free beside it, and what says of the frame alone, tells the selectors.
+        let arrival = meta.word() & !Summary::SELECTORS | shown;
         match packet.is_v4() {
             true => Key::V4([b << 32 | d, ports, arrival]),
             false => Key::V6([a, b, c, d, ports, arrival, 0]),
