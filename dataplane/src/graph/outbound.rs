@@ -7,7 +7,7 @@ use crate::link::packet::{Kernel, KernelPunt};
 use crate::link::snapshot::is_link_scope;
 use crate::node::forward;
 use crate::node::ingress::{self, Judged};
-use crate::node::memo::{Place, Way};
+use crate::node::memo::{Packed, Place, Way};
 use crate::node::policy::{self, Fate};
 use crate::node::seal::{self, Fit, Laid, Order, Sealing};
 use crate::node::{Packet, clamp, icmp, is_transit, offload};
@@ -39,7 +39,7 @@ impl<P: Pool> Graph<P> {
             }
             for (Clear { packet, .. }, way) in burst.iter_mut().zip(ways) {
                 match way {
-                    Some(way) => self.go(packet, way),
+                    Some(way) => self.go(packet, way.way()),
                     None => self.judge_anew(packet.take()),
                 }
             }
@@ -50,18 +50,18 @@ impl<P: Pool> Graph<P> {
 
     /// What is remembered of a flow and still true.
     #[inline(always)]
-    fn way(&self, packet: &Packet<P::Frame>, place: Place) -> Option<Way> {
+    fn way(&self, packet: &Packet<P::Frame>, place: Place) -> Option<Packed> {
         let key = self.memo.key(packet.meta(), &packet.summary);
-        self.memo.find(&key, place).filter(|way| match way {
+        self.memo.find(&key, place).filter(|packed| match packed.way() {
             Way::Seal(_) => true,
-            Way::Clear(exit) => self.exits.get(*exit).is_some(),
+            Way::Clear(exit) => self.exits.get(exit).is_some(),
         })
     }
 
     /// Asks for the SA a packet will be sealed under, if it is this worker's.
     #[inline]
-    fn prefetch(&self, way: Option<Way>) {
-        if let Some(Way::Seal(sa)) = way
+    fn prefetch(&self, way: Option<Packed>) {
+        if let Some(Way::Seal(sa)) = way.map(Packed::way)
             && sa.worker == self.link.id()
         {
             self.link.outbound.prefetch(sa.slot);

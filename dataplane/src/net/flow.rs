@@ -76,8 +76,8 @@ pub struct Summary {
     destination: Words,
     /// Both ports, or what stands for them, high; length of the packet, low.
     ports_and_length: u64,
-    /// All else, where the words of an IPv4 header have it as far as can be: time to live in the lowest octet, Don't
-    /// Fragment, where the upper layer starts, which form the ports have, flags; traffic class and protocol highest.
+    /// All else: time to live in the lowest octet, Don't Fragment (where the first word of an IPv4 header has it), where
+    /// the upper layer starts, flags, traffic class, and highest which form the ports have, and protocol.
     rest: u64,
 }
 
@@ -88,11 +88,11 @@ const LOW: u64 = 0xffff_ffff;
 
 const DONT_FRAGMENT: u64 = 1 << 14;
 const UPPER_AT: u32 = 16;
-const SHOWN_AT: u32 = 28;
 const V4: u64 = 1 << 32;
 const FRAGMENT: u64 = 1 << 33;
 const LATER_FRAGMENT: u64 = 1 << 34;
-const CLASS_AT: u32 = 48;
+const CLASS_AT: u32 = 40;
+const SHOWN_AT: u32 = 52;
 const PROTOCOL_AT: u32 = 56;
 
 /// Which of [`Upper`]'s forms a packet shows, as an octet.
@@ -194,7 +194,7 @@ impl Summary {
         let intact =
             [first, second].into_iter().fold(third >> 32, |sum, word| sum + (word >> 32) + (word & LOW));
         let intact = is_multiple_of_ones(intact);
-        let (protocol, class_and_df) = ((second >> 48) as u8, first & (0xff << CLASS_AT | DONT_FRAGMENT));
+        let protocol = (second >> 48) as u8;
         let usual = USUAL_V4[usize::from(protocol)];
         let ports = match (usual >> SHOWN_AT) as u8 & 0xf {
             PORTS => third as u32,
@@ -204,7 +204,7 @@ impl Summary {
             source: [0, second & LOW],
             destination: [0, third >> 32],
             ports_and_length: u64::from(ports) << 32 | length as u64,
-            rest: usual | class_and_df | second >> 56,
+            rest: usual | (first >> 8 & 0xff << CLASS_AT) | (first & DONT_FRAGMENT) | second >> 56,
         };
         Some((summary, intact))
     }
@@ -292,14 +292,14 @@ impl Summary {
         }
     }
 
-    /// The bits of the second of [`Summary::selectors`].
-    pub const SELECTORS: u64 = 0xff << PROTOCOL_AT | 0xf << SHOWN_AT;
+    /// The low bits that [`Summary::selectors`] take.
+    pub const SELECTOR_BITS: u32 = 32 + 64 - SHOWN_AT;
 
-    /// [`Summary::upper`] and protocol as words, each value another: the first says ports, the second what
-    /// they are, with no other bits than [`Summary::SELECTORS`].
+    /// [`Summary::upper`] and protocol as a word, each value another: the low half says ports, the bits above what they
+    /// are.
     #[inline(always)]
-    pub const fn selectors(&self) -> (u32, u64) {
-        (self.ports(), self.rest & Summary::SELECTORS)
+    pub const fn selectors(&self) -> u64 {
+        self.ports() as u64 | self.rest >> SHOWN_AT << 32
     }
 
     /// Whether it shows ports, and this as that of its destination.

@@ -7,6 +7,8 @@
 //! kernel) or was pushed out nothing is lost but time. Whoever aims flows at one place makes them miss, not
 //! err, and the places are secret.
 
+use std::num::NonZeroU64;
+
 use ravelin_mem::arena::Slab;
 use ravelin_mem::prefetch;
 
@@ -20,6 +22,14 @@ use crate::sa::shard::WorkerId;
 const LINES_V4: usize = 1 << 15;
 /// Flows of IPv6 remembered: one in a line.
 const LINES_V6: usize = 1 << 14;
+
+/// A [`Way`] as it is remembered: one word, never 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packed(NonZeroU64);
+
+/// Epochs are told apart by what [`Summary::selectors`] leave of a word.
+const EPOCH_AT: u32 = Summary::SELECTOR_BITS;
+const EPOCHS: u32 = 1 << (64 - EPOCH_AT);
 
 /// Where packets of a flow go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +71,7 @@ impl Memo {
 
     /// Believes nothing any more: a table has changed.
     pub fn forget(&mut self) {
-        self.epoch = self.epoch.wrapping_add(1);
+        self.epoch = (self.epoch + 1) % EPOCHS;
         if self.epoch == 0 {
             self.v4.clear();
             self.v6.clear();
@@ -72,13 +82,12 @@ impl Memo {
     /// The key of the flow a packet belongs to.
     #[inline(always)]
     pub fn key(&self, meta: &Meta, packet: &Summary) -> Key {
-        let ([[a, b], [c, d]], (ports, shown)) = (packet.ends(), packet.selectors());
-        let ports = u64::from(self.epoch) << 32 | u64::from(ports);
-        // A VLAN id has 12 bits; what is free beside it, and what says of the frame alone, tells the selectors.
-        let arrival = meta.word() & !Summary::SELECTORS | shown;
+        let ([[a, b], [c, d]], selectors) = (packet.ends(), packet.selectors());
+        let shown = u64::from(self.epoch) << EPOCH_AT | selectors;
+        let arrival = meta.word();
         match packet.is_v4() {
-            true => Key::V4([b << 32 | d, ports, arrival]),
-            false => Key::V6([a, b, c, d, ports, arrival, 0]),
+            true => Key::V4([b << 32 | d, shown, arrival]),
+            false => Key::V6([a, b, c, d, shown, arrival, 0]),
         }
     }
 
@@ -101,11 +110,12 @@ impl Memo {
 
     /// Where packets of a flow go, if that is remembered in the place of the flow.
     #[inline(always)]
-    pub fn find(&self, key: &Key, Place(hash): Place) -> Option<Way> {
-        match key {
-            Key::V4(key) => unpacked(self.v4.find(hash, key)?),
-            Key::V6(key) => unpacked(self.v6.find(hash, key)?),
-        }
+    pub fn find(&self, key: &Key, Place(hash): Place) -> Option<Packed> {
+        let word = match key {
+            Key::V4(key) => self.v4.find(hash, key)?,
+            Key::V6(key) => self.v6.find(hash, key)?,
+        };
+        NonZeroU64::new(word).map(Packed)
     }
 
     /// Remembers where packets of a flow go.
@@ -135,26 +145,26 @@ fn hash<const N: usize>(key: &[u64; N], secret: u64) -> u64 {
     (sum ^ sum >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93) >> 24
 }
 
-const SEAL: u64 = 1;
-const CLEAR: u64 = 2;
+const SEAL: u64 = 1 << 56;
+const CLEAR: u64 = 2 << 56;
 
-/// A way as one word, never 0: kind in 8 bits, index in 24, slot or stamp in 32.
+/// Kind in 8 bits, index in 24, slot or stamp in 32.
 const fn packed(way: Way) -> u64 {
     match way {
-        Way::Seal(SaRef { worker, slot }) => SEAL << 56 | (worker.0 as u64) << 32 | slot as u64,
-        Way::Clear(ExitRef { index, stamp }) => CLEAR << 56 | (index as u64 & 0xff_ffff) << 32 | stamp as u64,
+        Way::Seal(SaRef { worker, slot }) => SEAL | (worker.0 as u64) << 32 | slot as u64,
+        Way::Clear(ExitRef { index, stamp }) => CLEAR | (index as u64 & 0xff_ffff) << 32 | stamp as u64,
     }
 }
 
-#[inline(always)]
-const fn unpacked(word: u64) -> Option<Way> {
-    match word >> 56 {
-        SEAL => Some(Way::Seal(SaRef { worker: WorkerId((word >> 32) as u8), slot: word as u32 })),
-        CLEAR => {
-            let index = (word >> 32) as u32 & 0xff_ffff;
-            Some(Way::Clear(ExitRef { index, stamp: word as u32 }))
+impl Packed {
+    /// As it can be asked.
+    #[inline(always)]
+    pub const fn way(self) -> Way {
+        let word = self.0.get();
+        match word & CLEAR {
+            0 => Way::Seal(SaRef { worker: WorkerId((word >> 32) as u8), slot: word as u32 }),
+            _ => Way::Clear(ExitRef { index: (word >> 32) as u32 & 0xff_ffff, stamp: word as u32 }),
         }
-        _ => None,
     }
 }
 
@@ -243,11 +253,11 @@ fn key_of<const W: usize>(entry: &[u64; W]) -> Option<&[u64]> {
     entry.split_last().map(|(_, key)| key)
 }
 
-/// The epoch an entry was put in: it lies in the high half of the word of ports.
+/// The epoch an entry was put in: it lies highest in the word of selectors.
 const fn epoch_of<const W: usize>(entry: &[u64; W]) -> u32 {
     let word = if W == 4 { entry.as_slice().split_at(1).1 } else { entry.as_slice().split_at(4).1 };
     match word.first() {
-        Some(word) => (*word >> 32) as u32,
+        Some(word) => (*word >> EPOCH_AT) as u32,
         None => 0,
     }
 }
@@ -298,7 +308,7 @@ mod tests {
                 let (meta, flow) = (meta(instance, origin), packet.flow());
                 let key = memo.key(&meta, &packet);
                 let place = memo.prefetch(&key);
-                prop_assert_eq!(memo.find(&key, place), model.get(&(instance, tunnel, flow)).copied());
+                prop_assert_eq!(memo.find(&key, place).map(Packed::way), model.get(&(instance, tunnel, flow)).copied());
                 match step {
                     0 => {
                         memo.forget();
@@ -307,7 +317,7 @@ mod tests {
                     _ => {
                         memo.remember(&key, way(value));
                         model.insert((instance, tunnel, flow), way(value));
-                        prop_assert_eq!(memo.find(&key, place), Some(way(value)));
+                        prop_assert_eq!(memo.find(&key, place).map(Packed::way), Some(way(value)));
                     }
                 }
             }
@@ -328,7 +338,7 @@ mod tests {
         }
         let found = keys.iter().enumerate().filter(|(n, key)| match memo.find(key, memo.prefetch(key)) {
             Some(found) => {
-                assert_eq!(found, way(*n as u32));
+                assert_eq!(found.way(), way(*n as u32));
                 true
             }
             None => false,
@@ -340,7 +350,7 @@ mod tests {
     #[test]
     fn nothing_outlives_the_count_of_epochs() {
         let mut memo = Memo::new(3);
-        memo.epoch = u32::MAX;
+        memo.epoch = EPOCHS - 1;
         let key = memo.key(&meta(0, Origin::Wire), &packet(true, 1, 9, 1, 0));
         memo.remember(&key, way(4));
         memo.forget();

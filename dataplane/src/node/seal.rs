@@ -95,6 +95,12 @@ impl<F> Sealing<F> {
         Sealing { frame, number, slot, spi, octets, link, front, sealed: false, owes_checksum }
     }
 
+    /// Whether the next packet is of the same SA.
+    #[inline(always)]
+    fn is_followed_by(&self, next: &Sealing<F>) -> bool {
+        (self.slot, self.spi) == (next.slot, next.spi)
+    }
+
     /// The sequence number it took.
     #[inline(always)]
     pub const fn sequence(&self) -> u64 {
@@ -178,29 +184,44 @@ pub const fn stopped_reason(stopped: Stopped) -> Drop {
     }
 }
 
-/// Encrypts each packet in place and writes its ICV.
+/// Encrypts each packet in place and writes its ICV. Packets of one SA mostly come in a row; it is looked up once for
+/// all of them.
 pub fn seal<F: Frame>(sealings: &mut [Sealing<F>], outbound: &OutboundTable) {
     for burst in sealings.chunks_mut(BURST) {
-        let mut extended = [Aad::EMPTY; BURST];
-        let mut lanes = ArrayVec::<Seal<'_>, BURST>::new();
-        for (sealing, extended) in burst.iter_mut().zip(&mut extended) {
-            let Sealing { frame, number, slot, spi, front, sealed, .. } = sealing;
-            let hot = outbound.hot(*slot).filter(|hot| hot.spi() == *spi);
-            let (Some(frame), Some(hot)) = (frame, hot) else { continue };
-            let Some((esp, text, tag)) = parts(frame.data_mut(), usize::from(*front)) else { continue };
-            // Associated data are what the header shows, or with ESN a number longer than that (RFC 4106 §5).
-            let aad = match hot.esn() {
-                false => esp.as_slice(),
-                true => {
-                    *extended = hot.aad(number.get());
-                    extended.as_bytes()
-                }
-            };
-            lanes.push(Seal::new(hot.key(), number.nonce(hot.salt()), aad, text, tag));
-            *sealed = true;
+        let (mut extended, mut lanes) = ([Aad::EMPTY; BURST], ArrayVec::new());
+        let mut room = extended.iter_mut();
+        for run in burst.chunk_by_mut(Sealing::is_followed_by) {
+            let hot =
+                run.first().and_then(|first| outbound.hot(first.slot).filter(|hot| hot.spi() == first.spi));
+            let Some(hot) = hot else { continue };
+            for (sealing, room) in run.iter_mut().zip(room.by_ref()) {
+                add_lane(&mut lanes, sealing, hot, room);
+            }
         }
         seal_burst(&mut lanes);
     }
+}
+
+/// Lays out a packet for encryption under its SA.
+#[inline(always)]
+fn add_lane<'a, F: Frame>(
+    lanes: &mut ArrayVec<Seal<'a>, BURST>,
+    sealing: &'a mut Sealing<F>,
+    hot: &'a Hot,
+    room: &'a mut Aad,
+) {
+    let Sealing { frame: Some(frame), number, front, sealed, .. } = sealing else { return };
+    let Some((esp, text, tag)) = parts(frame.data_mut(), usize::from(*front)) else { return };
+    // Associated data are what the header shows, or with ESN a number longer than that (RFC 4106 §5).
+    let aad = match hot.esn() {
+        false => esp.as_slice(),
+        true => {
+            *room = hot.aad(number.get());
+            room.as_bytes()
+        }
+    };
+    lanes.push(Seal::new(hot.key(), number.nonce(hot.salt()), aad, text, tag));
+    *sealed = true;
 }
 
 /// ESP header, text and ICV of an outer packet that has `front` octets in front of ESP.
@@ -209,9 +230,9 @@ fn parts(
     packet: &mut [u8],
     front: usize,
 ) -> Option<(&mut [u8; esp::Repr::LEN], &mut [u8], &mut [u8; ICV_LEN])> {
-    let (esp, rest) = packet.get_mut(front..)?.split_first_chunk_mut()?;
-    let (text, tag) = rest.get_mut(IV_LEN..)?.split_last_chunk_mut()?;
-    Some((esp, text, tag))
+    let (header, rest) = packet.get_mut(front..)?.split_first_chunk_mut::<ESP>()?;
+    let (text, tag) = rest.split_last_chunk_mut()?;
+    Some((header.first_chunk_mut()?, text, tag))
 }
 
 /// What only the ciphertext allows: over IPv6 UDP must have a checksum (RFC 8200 §8.1), because receivers
