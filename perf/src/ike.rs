@@ -37,7 +37,7 @@ pub struct Options {
     #[arg(long, default_value = "10.9.0.0/16")]
     local: Ipv4Net,
     /// The responder
-    #[arg(long, required_unless_present = "compare")]
+    #[arg(long, required_unless_present_any = ["compare", "storm"])]
     remote: Option<Ipv4Addr>,
     /// How everybody proves itself
     #[arg(long, default_value = "psk")]
@@ -84,6 +84,9 @@ pub struct Options {
     /// Seconds after which a setup has failed
     #[arg(long, default_value_t = 20)]
     patience: u64,
+    /// Seconds for which tunnels are kept afterwards, rekeyed and asked whether they live
+    #[arg(long, default_value_t = 0)]
+    stay: u64,
     /// Process of the responder, for its processor time and memory
     #[arg(long)]
     pid: Option<u32>,
@@ -94,6 +97,10 @@ pub struct Options {
     /// --count, --concurrency and --json apply
     #[arg(long)]
     compare: bool,
+    /// As many tunnels as one worker has (or --count) against a ravelind started here, all at once; then --stay
+    /// seconds in which each is rekeyed and asked whether it lives, and an operator looks on
+    #[arg(long, conflicts_with = "compare")]
+    storm: bool,
     /// Measurements of each in a comparison
     #[arg(long, default_value_t = 3)]
     repeats: u32,
@@ -118,9 +125,10 @@ pub enum Authentication {
 /// # Errors
 /// When something of ours is wrong, or when not one setup succeeded.
 pub fn run(options: &Options) -> Result<()> {
-    match options.compare {
-        true => compare::run(&options.effort()),
-        false => load(options),
+    match (options.compare, options.storm) {
+        (true, _) => compare::run(&options.effort()),
+        (_, true) => compare::storm::run(&options.storm()),
+        _ => load(options),
     }
 }
 
@@ -164,6 +172,11 @@ impl Options {
         }
     }
 
+    fn storm(&self) -> compare::storm::Storm {
+        let Options { count, concurrency, stay, json, .. } = *self;
+        compare::storm::Storm { count, concurrency: concurrency.max(1), stay, json }
+    }
+
     fn load(&self) -> Result<Load> {
         Ok(Load {
             local: self.local,
@@ -179,6 +192,7 @@ impl Options {
             ping: self.ping,
             udp_encapsulation: self.udp_encapsulation || self.ping.is_some(),
             patience: Duration::from_secs(self.patience),
+            stay: Duration::from_secs(self.stay),
         })
     }
 

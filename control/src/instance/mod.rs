@@ -41,8 +41,9 @@ pub use spec::{
 };
 pub use walls::Wall;
 
-/// Requests that may wait for the thread.
-const REQUESTS: usize = 4096;
+/// Requests that may wait for the thread: routes of as many tunnels as there can be, asked for at once. They take
+/// memory only as they wait.
+const REQUESTS: usize = 1 << 20;
 /// Events that may wait for the reader. Beyond it changes are held back and found again by comparison.
 const EVENTS: usize = 16384;
 

@@ -49,6 +49,11 @@ impl Reading {
         Ok(Reading { threads, resident: pages * 4096 })
     }
 
+    /// Octets of its resident memory.
+    pub fn resident(&self) -> u64 {
+        self.resident
+    }
+
     /// What was used since `earlier`, over so many setups. `left_out` says of a thread's name that its time is not
     /// the setups': one that polls.
     pub fn since(&self, earlier: &Reading, setups: u64, left_out: impl Fn(&str) -> bool) -> Cost {

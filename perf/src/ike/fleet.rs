@@ -17,10 +17,12 @@ use ravelin_ike::config::{
     EspProposal, IdentityMatch, IkeLifetime, IkeProposal, InitialContact, NatTraversal, RemoteAddress,
     Selector,
 };
+use ravelin_ike::error::Failure;
 use ravelin_ike::event::Event;
 use ravelin_ike::input::Command;
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::Path;
+use serde::Serialize;
 
 use super::answers::{Answers, Credential};
 use super::probe::Probe;
@@ -63,6 +65,8 @@ pub struct Load {
     pub udp_encapsulation: bool,
     /// A setup that has not succeeded after so long has failed.
     pub patience: Duration,
+    /// How long tunnels are kept after the last setup.
+    pub stay: Duration,
 }
 
 /// What came of it.
@@ -79,6 +83,23 @@ pub struct Outcome {
     pub datagrams: (u64, u64),
     /// Packets that went through tunnels, and their answers.
     pub packets: (u64, u64),
+    /// What happened to tunnels that were up, whoever began it.
+    pub kept: Kept,
+}
+
+/// The life of tunnels after their setup.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Kept {
+    /// Seconds from the last setup to the end.
+    pub seconds: f64,
+    /// CHILD_SAs replaced.
+    pub child_rekeys: u64,
+    /// IKE SAs replaced.
+    pub ike_rekeys: u64,
+    /// CHILD_SAs that ended without a successor, and IKE SAs.
+    pub lost: u64,
+    /// Rekeys that failed; they are tried again.
+    pub failed_rekeys: u64,
 }
 
 /// Where one setup is.
@@ -141,11 +162,12 @@ impl Fleet {
                 latency,
                 datagrams: (0, 0),
                 packets: (0, 0),
+                kept: Kept::default(),
             },
         })
     }
 
-    /// Makes all setups. Tunnels stay up.
+    /// Makes all setups, and keeps the tunnels as long as told. They stay up.
     ///
     /// # Errors
     /// When the machine does not do its part; setups that fail are part of the outcome.
@@ -153,19 +175,30 @@ impl Fleet {
         self.started = Clock::now();
         while self.begun < self.load.count || !self.outstanding.is_empty() {
             self.call()?;
-            let arrived = self.arrivals()?;
-            if self.engine.next_deadline().is_some_and(|due| due <= self.now()) {
-                self.engine.handle_timeout(self.now());
-                self.drain()?;
-            }
-            self.probe()?;
-            self.give_up();
-            if !arrived {
-                self.wire.wait(Duration::from_millis(1))?;
-            }
+            self.turn()?;
         }
         self.outcome.elapsed = self.started.elapsed();
+        let settled = Clock::now();
+        while settled.elapsed() < self.load.stay {
+            self.turn()?;
+        }
+        self.outcome.kept.seconds = settled.elapsed().as_secs_f64();
         Ok(self.outcome)
+    }
+
+    /// Does what has come or is due, or waits a little.
+    fn turn(&mut self) -> Result<()> {
+        let arrived = self.arrivals()?;
+        if self.engine.next_deadline().is_some_and(|due| due <= self.now()) {
+            self.engine.handle_timeout(self.now());
+            self.drain()?;
+        }
+        self.probe()?;
+        self.give_up();
+        if !arrived {
+            self.wire.wait(Duration::from_millis(1))?;
+        }
+        Ok(())
     }
 
     fn now(&self) -> Instant {
@@ -236,12 +269,20 @@ impl Fleet {
         match event {
             Event::ChildUp(up) => self.up(up.connection)?,
             Event::AttemptFailed { connection: Some(connection), attempt } => {
-                let failure = attempt.failure.map(|failure| format!("{}: {failure}", failure.code()));
+                let failure = attempt.failure.as_ref().map(told);
                 self.failed(connection, failure.unwrap_or_else(|| "unknown".to_owned()));
             }
-            Event::ChildFailed { connection, reason, .. } | Event::IkeDown { connection, reason, .. } => {
-                self.failed(connection, format!("{}: {reason}", reason.code()));
+            Event::ChildFailed { rekey_of: Some(_), .. } | Event::IkeRekeyFailed { .. } => {
+                self.outcome.kept.failed_rekeys += 1;
             }
+            Event::ChildFailed { connection, reason, .. } => self.failed(connection, told(&reason)),
+            Event::IkeDown { connection, reason, .. } => {
+                self.outcome.kept.lost += 1;
+                self.failed(connection, told(&reason));
+            }
+            Event::ChildDown { .. } => self.outcome.kept.lost += 1,
+            Event::ChildRekeyed { .. } => self.outcome.kept.child_rekeys += 1,
+            Event::IkeRekeyed { .. } => self.outcome.kept.ike_rekeys += 1,
             _ => {}
         }
         Ok(())
@@ -315,6 +356,11 @@ impl Fleet {
         let late: Vec<_> = self.outstanding.iter().filter_map(late).collect();
         late.into_iter().for_each(|(connection, reason)| self.failed(connection, reason.to_owned()));
     }
+}
+
+/// A reason, behind its code.
+fn told(reason: &Failure) -> String {
+    format!("{}: {reason}", reason.code())
 }
 
 /// One initiator. It never says that this is its first contact: where all have one certificate, a responder would

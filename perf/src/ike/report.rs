@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::cost::Cost;
-use super::fleet::Outcome;
+use super::fleet::{Kept, Outcome};
 
 /// A run of the generator.
 #[derive(Debug, Clone, Serialize)]
@@ -33,6 +33,9 @@ pub struct Report {
     pub packets_sent: u64,
     /// See `packets_sent`.
     pub packets_received: u64,
+    /// What happened to the tunnels afterwards, if they were kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
     /// What it cost the responder, if its process was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub responder: Option<Responder>,
@@ -76,6 +79,7 @@ impl Report {
             datagrams_received: outcome.datagrams.1,
             packets_sent: outcome.packets.0,
             packets_received: outcome.packets.1,
+            kept: (outcome.kept.seconds >= 1.0).then(|| outcome.kept.clone()),
             responder: cost.map(|cost| Responder {
                 cpu_seconds_per_setup: cost.cpu_seconds / setups,
                 setups_per_cpu_second: setups / cost.cpu_seconds,
@@ -96,6 +100,13 @@ impl Report {
         );
         for (reason, count) in &self.failures {
             let _ = writeln!(text, "  {count} failed: {reason}");
+        }
+        if let Some(Kept { seconds, child_rekeys, ike_rekeys, lost, failed_rekeys }) = &self.kept {
+            let _ = writeln!(
+                text,
+                "  kept for {seconds:.0} s: {child_rekeys} CHILD_SAs and {ike_rekeys} IKE SAs rekeyed, {failed_rekeys} \
+                 rekeys failed, {lost} SAs lost"
+            );
         }
         if let Some(responder) = &self.responder {
             text.push_str(&responder.text());

@@ -8,6 +8,7 @@
 mod network;
 mod responders;
 mod scenario;
+pub mod storm;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};

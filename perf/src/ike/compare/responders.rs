@@ -22,6 +22,22 @@ const COOKIES: u32 = 64;
 /// Life of an IKE SA and of a CHILD_SA in seconds, and when each is rekeyed: ravelind's own.
 const IKE_LIFE: (u32, u32) = (77_760, 86_400);
 const CHILD_LIFE: (u32, u32) = (3240, 3600);
+
+/// How long things of ours live, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Lives {
+    /// An IKE SA.
+    pub ike: u32,
+    /// A CHILD_SA.
+    pub child: u32,
+    /// A silent peer, before it is asked.
+    pub silence: u32,
+}
+
+impl Lives {
+    /// As both responders have them when they are compared.
+    pub const LONG: Lives = Lives { ike: IKE_LIFE.1, child: CHILD_LIFE.1, silence: 300 };
+}
 /// What charon loads: OpenSSL first, so that it does the arithmetic; kernel-libipsec before kernel-netlink, so that
 /// it has the SAs.
 const PLUGINS: &str = "openssl random nonce pem pkcs1 pkcs8 x509 constraints pubkey hmac kdf sha1 sha2 aes gcm \
@@ -56,7 +72,7 @@ impl Who {
         core: usize,
     ) -> Result<Responder> {
         match self {
-            Who::Ours => ravelind(scenario, initiators, network, folder, core),
+            Who::Ours => ravelind(scenario, (initiators, Lives::LONG), network, folder, core),
             Who::Charon => charon(scenario, network, folder, core),
         }
     }
@@ -66,6 +82,17 @@ impl Responder {
     /// Its process.
     pub fn id(&self) -> u32 {
         self.program.id()
+    }
+
+    /// Asks ravelind with its own command.
+    ///
+    /// # Errors
+    /// When there is no such program beside this one, or this is charon.
+    pub fn ask(&self, words: &[&str]) -> Result<Command> {
+        let socket = self.socket.as_ref().context("charon has another command")?;
+        let mut command = Command::new(beside("ravelin")?);
+        command.arg("--socket").arg(socket).arg("--json").args(words);
+        Ok(command)
     }
 
     /// TSC cycles our worker has spent on commands; none of a responder that has no worker.
@@ -92,16 +119,20 @@ fn beside(name: &str) -> Result<String> {
     Ok(path.to_string_lossy().into_owned())
 }
 
-fn ravelind(
+/// Starts ravelind for so many initiators, whose SAs live so long.
+///
+/// # Errors
+/// As [`Who::start`].
+pub fn ravelind(
     scenario: &Scenario,
-    initiators: u32,
+    (initiators, lives): (u32, Lives),
     network: &Network,
     folder: &Path,
     core: usize,
 ) -> Result<Responder> {
     let (config, socket, log) =
         (folder.join("ravelin.toml"), folder.join("ravelin.sock"), folder.join("ravelin.log"));
-    fs::write(&config, ravelin_toml(scenario, initiators, core)?)?;
+    fs::write(&config, ravelin_toml(scenario, initiators, lives, core)?)?;
     let mut command = command_in(&network.responder, core, &beside("ravelind")?);
     command.arg("--config").arg(&config).arg("--socket").arg(&socket).stdout(Stdio::null());
     command.stderr(fs::File::create(&log)?);
@@ -120,16 +151,16 @@ fn ravelind(
     Ok(Responder { program, socket: Some(socket) })
 }
 
-fn ravelin_toml(scenario: &Scenario, initiators: u32, core: usize) -> Result<String> {
+fn ravelin_toml(scenario: &Scenario, initiators: u32, lives: Lives, core: usize) -> Result<String> {
     let mut text = format!(
         "interface.wan = {{ device = \"af_packet:wan0\", addresses = [\"{RESPONDER}/24\"] }}\n\
          interface.lan = {{ device = \"af_packet:lan0\", addresses = [\"{INSIDE}/24\"] }}\n\
          [workers]\ncount = 1\ncores = [{core}]\nidle = \"adaptive\"\n\
          [control]\nlog = \"error\"\n\
          [[route]]\ndestination = \"{INITIATORS}\"\nvia = \"{ROUTER}\"\n\
-         [ike-policy.p]\nproposals = [\"{}\"]\nlifetime = {}\ndpd-interval = 300\n\
+         [ike-policy.p]\nproposals = [\"{}\"]\nlifetime = {}\ndpd-interval = {}\n\
          [ipsec-transform.t]\nproposals = [\"{ESP}\"]\nextended-sequence-number = false\nlifetime = {}\n",
-        scenario.proposal, IKE_LIFE.1, CHILD_LIFE.1,
+        scenario.proposal, lives.ike, lives.silence, lives.child,
     );
     let auth = match scenario.auth {
         Authentication::Psk => format!("psk = \"{PSK}\""),
