@@ -94,6 +94,7 @@ fn connection() -> Connection {
             retry_interval: std::time::Duration::from_secs(2),
         }),
         nat: NatTraversal::default(),
+        mobike: true,
         fragmentation: Some(Fragmentation::default()),
         initial_contact: InitialContact::Honour,
     }

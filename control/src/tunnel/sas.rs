@@ -180,7 +180,8 @@ pub fn parts(
         inner_instance: private,
         local,
         peer,
-        peer_may_move: install.path.remote_behind_nat,
+        // What a moved peer sends is taken at once; nothing is sent there before it was checked (RFC 4555 §3.5).
+        peer_may_move: install.path.remote_behind_nat || install.path.mobike,
         copy_traffic_class: false,
         tcp_mss: None,
         selectors: Box::new(selectors(&install.local, &install.remote)?),
