@@ -9,7 +9,7 @@ use ravelin_ike::error::Failure;
 use ravelin_ike::event::{ChildUp, Event, IkeSuite, IkeUp, PpkUse};
 use ravelin_ike::id::{ChildSaId, IkeId};
 use ravelin_ike::time::Instant;
-use ravelin_ike::want::Path;
+use ravelin_ike::want::{Path, Role};
 
 use super::roster::Roster;
 use crate::api::reply::State;
@@ -45,6 +45,8 @@ pub struct Tunnel {
 pub struct Ike {
     /// The engine's name.
     pub id: IkeId,
+    /// Who called.
+    pub role: Role,
     /// Its algorithms.
     pub suite: IkeSuite,
     /// What became of post-quantum preshared keys.
@@ -206,6 +208,7 @@ impl Status {
         let tunnel = self.tunnels.entry(up.connection).or_default();
         tunnel.ikes.push(Ike {
             id: up.ike,
+            role: up.role,
             suite: up.suite,
             ppk: up.ppk.clone(),
             spis: (up.initiator_spi, up.responder_spi),
@@ -348,7 +351,6 @@ fn stranger(attempt: &ravelin_ike::recorder::Attempt) -> String {
 mod tests {
     use super::*;
     use ravelin_ike::config::{AdditionalGroups, Encryption, Group, Identity, Prf};
-    use ravelin_ike::want::Role;
 
     fn up(ike: u64) -> Event {
         let address = std::net::SocketAddr::from(([192, 0, 2, 1], 500));
