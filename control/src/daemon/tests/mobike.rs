@@ -72,6 +72,7 @@ fn a_caller_moves_and_loses_nothing_of_what_it_has() {
     let (ours, theirs) = (sas(&mut pair.us), sas(&mut pair.peer));
     let applied = pair.peer.apply(&caller("192.0.2.7"));
     assert_eq!((applied.moved, applied.replaced.len()), (vec!["net".to_owned()], 0));
+    assert_eq!(pair.carry(1, true), 1, "what is sent to where it was arrives, while it has that address");
     assert_eq!(pair.carry(1, false), 1, "its first packet from there is taken");
     pair.until("we know", |pair| pair.has_event("peer-moved"));
     for _ in 0..3 {
