@@ -248,11 +248,13 @@ fn mobike(evidence: &Evidence<'_>, ike: &plan::Ike) -> Option<Rung> {
     let seen = match evidence.status.and_then(status::Tunnel::ike) {
         None => String::new(),
         Some(up) if !up.mobike => "no: the peer does not do MOBIKE".into(),
-        Some(up) if up.role == Role::Initiator => format!("we called and may move; {} moves", up.moves),
-        Some(up) if evidence.tunnel.remote.is_some() => {
-            format!("the peer called, and its address is a fixed one here; {} moves", up.moves)
+        Some(up) if up.role == Role::Initiator => {
+            format!("we called and may move; moves so far: {}", up.moves)
         }
-        Some(up) => format!("the peer called and may move; {} moves", up.moves),
+        Some(up) if evidence.tunnel.remote.is_some() => {
+            format!("the peer called, and its address is a fixed one here; moves so far: {}", up.moves)
+        }
+        Some(up) => format!("the peer called and may move; moves so far: {}", up.moves),
     };
     Some(rung("survives a move (MOBIKE)", None, seen))
 }

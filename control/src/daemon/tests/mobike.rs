@@ -85,8 +85,8 @@ fn a_caller_moves_and_loses_nothing_of_what_it_has() {
     let told = tunnel(&mut pair.us);
     assert_eq!((told.remote.as_str(), told.mobike, told.moves, told.ups), ("192.0.2.7:4500", true, 1, 1));
     assert_eq!((tunnel(&mut pair.peer).local.as_str(), tunnel(&mut pair.peer).moves), ("192.0.2.7", 1));
-    assert_eq!(rung(&mut pair.us), "the peer called and may move; 1 moves");
-    assert_eq!(rung(&mut pair.peer), "we called and may move; 1 moves");
+    assert_eq!(rung(&mut pair.us), "the peer called and may move; moves so far: 1");
+    assert_eq!(rung(&mut pair.peer), "we called and may move; moves so far: 1");
 }
 
 /// A tunnel that says where its peer is lets it go nowhere else: the caller's end says why, and so does ours.
