@@ -41,6 +41,15 @@ pub enum Failure {
     #[error("the peer is dead: silent for {0:?}, probes unanswered")]
     PeerDead(Duration),
 
+    /// The peer does not accept that we moved.
+    #[error(
+        "the peer does not accept our new address (notification {0}): is its address for us a fixed one?"
+    )]
+    MoveRefused(u16),
+    /// The peer allows no NAT, and there is one.
+    #[error("the peer allows no NAT on the way (NO_NATS_ALLOWED), and there is one")]
+    UnexpectedNat,
+
     /// No connection for this pair of addresses.
     #[error("no connection is configured between these addresses")]
     NoConnection,
@@ -211,6 +220,9 @@ pub enum Failure {
     /// The same peer came with a new IKE SA.
     #[error("replaced by a newer IKE SA of the same peer")]
     Superseded,
+    /// Our address changed, and it could not go along.
+    #[error("closed because our address changed: the peer called, or one side does no MOBIKE")]
+    AddressChanged,
 }
 
 /// What was negotiated.
@@ -257,6 +269,8 @@ impl Failure {
             F::NoReply { .. } => "RV-NET-001",
             F::HalfOpenTimeout(_) => "RV-NET-002",
             F::PeerDead(_) => "RV-NET-003",
+            F::MoveRefused(_) => "RV-NET-004",
+            F::UnexpectedNat => "RV-NET-005",
             F::NoConnection => "RV-INIT-001",
             F::ProposalRefused(Subject::Ike) => "RV-INIT-002",
             F::NoProposalChosen(Subject::Ike) => "RV-INIT-003",
@@ -304,6 +318,7 @@ impl Failure {
             F::PeerDeleted => "RV-END-004",
             F::Expired => "RV-END-005",
             F::Superseded => "RV-END-006",
+            F::AddressChanged => "RV-END-007",
         }
     }
 
@@ -315,8 +330,10 @@ impl Failure {
             | F::HalfOpenTimeout(_)
             | F::PeerDead(_)
             | F::FollowupForgotten
+            | F::UnexpectedNat
             | F::Expired => Blame::Network,
             F::NoConnection
+            | F::MoveRefused(_)
             | F::ProposalRefused(_)
             | F::NoProposalChosen(_)
             | F::InvalidKeGroup(_)
@@ -356,7 +373,8 @@ impl Failure {
             | F::Shutdown
             | F::Unconfigured
             | F::PeerDeleted
-            | F::Superseded => Blame::Operator,
+            | F::Superseded
+            | F::AddressChanged => Blame::Operator,
         }
     }
 
@@ -383,6 +401,7 @@ impl Failure {
                 | Failure::Unconfigured
                 | Failure::PeerDeleted
                 | Failure::Superseded
+                | Failure::AddressChanged
         )
     }
 }

@@ -3,7 +3,7 @@
 use crate::config::{ChildId, ConnectionId};
 use crate::id::{ChildSaId, IkeId};
 use crate::time::Instant;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// A UDP payload that carries an IKE message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +53,14 @@ pub enum Command {
     RekeyIke {
         /// Which.
         ike: IkeId,
+    },
+    /// Our address of a connection is another one from now on. What is up moves there, if we called and both sides do
+    /// MOBIKE (RFC 4555 §3.5: who called decides); all else of it is closed.
+    Move {
+        /// The connection.
+        connection: ConnectionId,
+        /// The new address.
+        local: IpAddr,
     },
     /// Close everything and accept nothing new. Finished when `Engine::is_idle`.
     Shutdown,

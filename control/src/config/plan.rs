@@ -212,6 +212,8 @@ pub struct Ike {
     pub auto_establish: bool,
     /// Bring it up when a packet wants it.
     pub on_demand: bool,
+    /// Do MOBIKE: its outer addresses may change.
+    pub mobike: bool,
 }
 
 /// An identity as written; turned into its wire form where certificates are known.

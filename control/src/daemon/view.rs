@@ -226,6 +226,8 @@ impl<P: Pool> Core<P> {
             ups: status.ups,
             child_rekeys: status.child_rekeys.values().sum(),
             ike_rekeys: status.ike_rekeys,
+            mobike: ike.is_some_and(|ike| ike.mobike),
+            moves: ike.map_or(0, |ike| ike.moves),
             children,
         }
     }
