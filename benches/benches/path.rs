@@ -12,7 +12,7 @@ use ravelin_dataplane::io::ram::{RamFrame, RamPool};
 use ravelin_dataplane::io::{BURST, Frame, Meta, Pool};
 use ravelin_dataplane::net::flow::Summary;
 use ravelin_dataplane::net::{ipv4, ipv6, protocol, udp};
-use ravelin_dataplane::node::memo::{Memo, Way};
+use ravelin_dataplane::node::memo::{Memo, Packed, Way};
 use ravelin_dataplane::node::seal::{Order, lay_out};
 use ravelin_dataplane::sa::lifetime::Limits;
 use ravelin_dataplane::sa::outbound::{Encapsulation, Hot, Outbound, Parts};
@@ -99,7 +99,7 @@ fn remembering(criterion: &mut Criterion) {
         }
         let find = |packet: &Summary| {
             let place = memo.prefetch(&memo.key(&meta, packet));
-            memo.find(&memo.key(&meta, packet), place)
+            memo.find(&memo.key(&meta, packet), place).map(Packed::way)
         };
         assert!(packets.iter().enumerate().all(|(slot, packet)| find(packet) == Some(way(slot))));
         group.bench_function(BenchmarkId::from_parameter(name(v4)), |bencher| {

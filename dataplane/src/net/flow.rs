@@ -114,6 +114,7 @@ const fn rest(upper_at: usize, shown: u8, protocol: u8, class: u8, ttl: u8) -> u
 }
 
 /// What the last word says of a usual IPv4 packet because of its protocol.
+#[expect(clippy::indexing_slicing, reason = "made while compiling")]
 static USUAL_V4: [u64; 256] = {
     let mut words = [0; 256];
     let mut protocol = 0;
@@ -195,7 +196,7 @@ impl Summary {
             [first, second].into_iter().fold(third >> 32, |sum, word| sum + (word >> 32) + (word & LOW));
         let intact = is_multiple_of_ones(intact);
         let protocol = (second >> 48) as u8;
-        let usual = USUAL_V4[usize::from(protocol)];
+        let usual = *USUAL_V4.get(usize::from(protocol))?;
         let ports = match (usual >> SHOWN_AT) as u8 & 0xf {
             PORTS => third as u32,
             _ => show(protocol, third as u32).1,
