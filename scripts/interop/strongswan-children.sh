@@ -94,6 +94,8 @@ swan_initiate() { swan ss --initiate --child "$1" > "$WORK/ss/initiate" 2>&1; }
 swan_lists() { swan ss --list-sas > "$WORK/ss/sas" 2>&1 && [[ $(grep -cE '^ +[^ ]+: #[0-9]+, reqid [0-9]+, INSTALLED' "$WORK/ss/sas") == "$1" ]]; }
 swan_has() { swan ss --list-sas > "$WORK/ss/sas" 2>&1 && grep -qE "$1" "$WORK/ss/sas"; }
 nothing_left() { no_sas b && ! { swan ss --list-sas 2>&1 | grep -q .; }; }
+# looked_up EXPECTED PACKET...: what lookup says of a packet: verdict, child, reason it is dropped under, its code.
+looked_up() { [[ $(rv b --json lookup "${@:2}" | jq -r '[.verdict, .child, .drop, .reason_code] | map(select(. != "")) | join(" ")') == "$1" ]]; }
 told() { rv b --json events | jq -e --arg w "$1" --arg t "$2" '[.events[] | select(.what == $w and (.text | contains($t)))] | length > 0' > /dev/null; }
 
 # ravelind's own calls do not pass, what it answers does: strongSwan is the one who calls.
@@ -120,6 +122,7 @@ carries() {
     hold "c$k loses nothing: $result" nothing_missing "$result"
     hold "c$k counted them in" test $(($(child "c$k" in_packets) - before_in)) -ge $((rate * seconds))
     hold "c$k counted them out" test $(($(child "c$k" out_packets) - before_out)) -ge $((rate * seconds))
+    hold "lookup names c$k" looked_up "protect c$k" "$(host "$k" 2)" "$(host "$k" 1)" udp 7000 7000
     hold "no other child did" test "$(others "c$k")" = "$before_others"
     hold "strongSwan says c$k is installed" swan_has "c$k: #[0-9]+, reqid [0-9]+, INSTALLED, TUNNEL.*ESP:AES_GCM_16-$(cipher "$k" | tr -d aes)"
   done
@@ -173,6 +176,7 @@ keep 1 2 3 5
 rv b terminate net --child c4 > /dev/null
 soon 10 "ravelind closed c4" swan_lists 4
 hold "and says why it is down" because c4 RV-END-001
+hold "so does lookup" looked_up "drop c4 no-sa RV-END-001" "$(host 4 2)" "$(host 4 1)" icmp
 kept
 keep 1 2 3
 swan ss --terminate --child c5 > /dev/null
@@ -217,6 +221,8 @@ hold "c5 is narrowed to what strongSwan has" test "$(child c5 carries)" = "10.2.
 before=$(counter b drop-policy-miss) sent=$(child c5 out_packets)
 udp_one "$HB" "$(host 5 2)" 7000 10.1.0.90 7000 beyond
 soon 5 "what is beyond that is dropped by name" test_counter drop-policy-miss $((before + 1))
+hold "lookup says so, too" looked_up "drop policy-miss" "$(host 5 2)" 10.1.0.90 udp 7000 7000
+hold "and which child came nearest" test "$(rv b --json lookup "$(host 5 2)" 10.1.0.90 udp 7000 7000 | jq -r '.nearest[0].child')" = c5
 hold "and was not sent" test "$(child c5 out_packets)" = "$sent"
 finish
 

@@ -30,6 +30,14 @@ pub enum ApiError {
         /// The names there are.
         known: String,
     },
+    /// No such instance.
+    #[error("instance {name:?} does not exist; configured: {known}")]
+    NoInstance {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
     /// The tunnel is there but cannot do that.
     #[error("{why}")]
     Refused {
@@ -49,7 +57,7 @@ impl ApiError {
     pub fn code(&self) -> i64 {
         match self {
             Self::BadRequest { .. } => -32600,
-            Self::NotFound { .. } | Self::NoChild { .. } => 3,
+            Self::NotFound { .. } | Self::NoChild { .. } | Self::NoInstance { .. } => 3,
             Self::Refused { .. } => 1,
             Self::Late { .. } => 4,
         }
@@ -59,7 +67,7 @@ impl ApiError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::BadRequest { .. } => 64,
-            Self::NotFound { .. } | Self::NoChild { .. } => 3,
+            Self::NotFound { .. } | Self::NoChild { .. } | Self::NoInstance { .. } => 3,
             Self::Refused { .. } => 1,
             Self::Late { .. } => 4,
         }

@@ -4,8 +4,8 @@
 use comfy_table::{ContentArrangement, Table, TableStyle};
 
 use super::reply::{
-    Applied, Attempt, Child, Counter, Event, Explain, Finding, Port, Reply, Rung, Sa, State, Tunnel, Version,
-    Worker,
+    Applied, Attempt, Child, Counter, Event, Explain, Finding, Lookup, Nearest, Port, Reply, Rung, Sa, State,
+    Tunnel, Version, Way, Worker,
 };
 
 /// The text an operator sees; ends without a newline.
@@ -22,6 +22,7 @@ pub fn text(reply: &Reply) -> String {
         Reply::Events { events } => lines(events, event),
         Reply::Doctor { findings } => lines(findings, finding),
         Reply::Applied(applied) => self::applied(applied),
+        Reply::Lookup(lookup) => self::lookup(lookup),
     }
 }
 
@@ -33,6 +34,7 @@ pub fn exit_code(reply: &Reply) -> u8 {
             State::Degraded => 2,
             State::Connecting | State::Down => 1,
         },
+        Reply::Lookup(lookup) => u8::from(lookup.verdict == "drop"),
         Reply::Applied(applied) if !applied.needs_restart.is_empty() => 2,
         Reply::Doctor { findings } if findings.iter().any(|finding| finding.severity == "error") => 1,
         _ => 0,
@@ -260,6 +262,47 @@ fn applied(applied: &Applied) -> String {
     text.extend(lists.map(|(what, note, names)| format!("{what}: {}{note}\n", names.join(", "))));
     text.extend(applied.warnings.iter().map(|warning| format!("warning: {warning}\n")));
     text + &format!("untouched: {} tunnels", applied.untouched)
+}
+
+fn lookup(lookup: &Lookup) -> String {
+    let Lookup { instance, packet, arrival, .. } = lookup;
+    let mut text = format!("{packet} in instance {instance}, {arrival}: {}", verdict(lookup));
+    let lines = [
+        lookup.route.as_ref().map(|route| format!("route: {}", way(route))),
+        lookup.outer_route.as_ref().map(|route| format!("to the peer: {}", way(route))),
+    ];
+    let near = lookup.nearest.iter().map(nearest);
+    text.extend(lines.into_iter().flatten().chain(near).map(|line| format!("\n  {line}")));
+    text
+}
+
+fn verdict(lookup: &Lookup) -> String {
+    let Lookup { drop, reason, reason_code, tunnel, child, spi, .. } = lookup;
+    let worker = lookup.worker.map(|worker| format!(", worker {worker}")).unwrap_or_default();
+    let into = match (tunnel.as_str(), child.as_str()) {
+        ("", _) => String::new(),
+        (tunnel, "") => format!(" at tunnel {tunnel}"),
+        (tunnel, child) => format!(" at tunnel {tunnel}, child {child}{worker}"),
+    };
+    match lookup.verdict.as_str() {
+        "protect" => format!("goes into tunnel {tunnel}, child {child}{worker}, SPI {spi}"),
+        "forward" => "goes on in clear".to_owned(),
+        "local" => "is for this machine".to_owned(),
+        "kernel" => "goes to the kernel of its link".to_owned(),
+        _ if reason_code.is_empty() => format!("is dropped{into} ({drop}): {reason}"),
+        _ => format!("is dropped{into} ({drop}): {reason} [{reason_code}]"),
+    }
+}
+
+fn way(way: &Way) -> String {
+    let Way { destination, next_hop, interface } = way;
+    let on = if interface.is_empty() { String::new() } else { format!(" on {interface}") };
+    format!("{destination} by {next_hop}{on}")
+}
+
+fn nearest(nearest: &Nearest) -> String {
+    let Nearest { tunnel, child, misses } = nearest;
+    format!("nearest: tunnel {tunnel}, child {child}: {}", misses.join("; "))
 }
 
 fn finding(finding: &Finding) -> String {

@@ -1,5 +1,7 @@
 //! Everything an operator may ask of a running gateway.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 /// One request: the JSON-RPC method and its parameters.
@@ -45,6 +47,9 @@ pub enum Request {
     /// Read the configuration again and carry out what is other.
     #[serde(rename = "config.apply")]
     ConfigApply(ConfigApply),
+    /// What would become of a packet.
+    #[serde(rename = "lookup")]
+    Lookup(Lookup),
     /// Has a worker do nothing for a while: only where tests ask for it.
     #[cfg(feature = "stall")]
     #[serde(rename = "test.stand-still")]
@@ -60,6 +65,27 @@ pub struct StandStill {
     pub worker: u8,
     /// How long.
     pub milliseconds: u64,
+}
+
+/// A packet in clear, where it is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lookup {
+    /// Who sends it.
+    pub source: IpAddr,
+    /// Where it goes.
+    pub destination: IpAddr,
+    /// IP protocol, by name or number.
+    pub protocol: String,
+    /// Source port, or ICMP type.
+    #[serde(default)]
+    pub source_port: Option<u16>,
+    /// Destination port, or ICMP code.
+    #[serde(default)]
+    pub destination_port: Option<u16>,
+    /// Where it is in clear; `default` if not said.
+    #[serde(default)]
+    pub instance: Option<String>,
 }
 
 /// How to apply a configuration.

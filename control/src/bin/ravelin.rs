@@ -2,6 +2,7 @@
 //! Every command takes `--json`; exit codes are 0 up or done, 1 down or failed, 2 degraded, 3 not found,
 //! 4 daemon unreachable, 64 usage.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -44,6 +45,8 @@ enum Verb {
     Events(Events),
     /// Look for what is wrong with the machine.
     Doctor,
+    /// Say what would become of a packet.
+    Lookup(Lookup),
     /// Measure what a packet costs on this machine; needs no daemon and no network card.
     Bench(bench::Options),
     /// Work with configuration files.
@@ -99,6 +102,23 @@ struct Events {
     /// Only events with a higher number.
     #[arg(long, default_value_t = 0)]
     after: u64,
+}
+
+#[derive(Args)]
+struct Lookup {
+    /// Address it comes from.
+    source: IpAddr,
+    /// Address it goes to.
+    destination: IpAddr,
+    /// IP protocol, by name or number.
+    protocol: String,
+    /// Port it comes from, or ICMP type.
+    source_port: Option<u16>,
+    /// Port it goes to, or ICMP code.
+    destination_port: Option<u16>,
+    /// Instance it is in clear in.
+    #[arg(long, default_value = "default")]
+    instance: String,
 }
 
 #[derive(Subcommand)]
@@ -158,7 +178,14 @@ fn request(verb: &Verb) -> Request {
         }
         Verb::Events(events) => Request::Events(request::Events { after: events.after, wait_ms: 0 }),
         Verb::Doctor => Request::Doctor,
+        Verb::Lookup(lookup) => Request::Lookup(packet(lookup)),
     }
+}
+
+fn packet(lookup: &Lookup) -> request::Lookup {
+    let Lookup { source, destination, source_port, destination_port, .. } = *lookup;
+    let (protocol, instance) = (lookup.protocol.clone(), Some(lookup.instance.clone()));
+    request::Lookup { source, destination, protocol, source_port, destination_port, instance }
 }
 
 fn report(cli: &Cli, request: &Request) -> ExitCode {

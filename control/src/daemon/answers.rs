@@ -1,4 +1,4 @@
-//! Operators' requests that need the loop: actions, and a fresh view for those who read.
+//! Operators' requests that need the loop: actions, questions about its tables, and a fresh view for those who read.
 
 use ravelin_dataplane::io::Pool;
 use ravelin_ike::config::{ChildId, ConnectionId};
@@ -22,6 +22,7 @@ impl<P: Pool> Core<P> {
             }
             Request::Terminate(part) => self.terminate(part),
             Request::Rekey(rekey) => self.rekey(rekey),
+            Request::Lookup(lookup) => self.lookup(lookup),
             #[cfg(feature = "stall")]
             Request::StandStill(still) => {
                 let time = std::time::Duration::from_millis(still.milliseconds);

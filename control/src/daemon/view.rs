@@ -175,7 +175,7 @@ impl<P: Pool> Core<P> {
         work.chain(drops).collect()
     }
 
-    fn tunnel(&self, id: ConnectionId, tunnel: &plan::Tunnel) -> Tunnel {
+    pub(super) fn tunnel(&self, id: ConnectionId, tunnel: &plan::Tunnel) -> Tunnel {
         let status = self.status.tunnel(id).cloned().unwrap_or_default();
         let ike = status.ike();
         let manual = matches!(tunnel.keying, plan::Keying::Manual(_));

@@ -18,8 +18,8 @@ pub fn negotiated(local: &[Selector], remote: &[Selector]) -> String {
     format!("{} === {}", side(local), side(remote))
 }
 
-/// A range that is a prefix is written as one.
-fn selector(selector: &Selector) -> String {
+/// One; a range that is a prefix is written as one.
+pub fn selector(selector: &Selector) -> String {
     let Selector { start, end, protocol, start_port, end_port } = *selector;
     let mut text = match prefix(start, end) {
         Some(prefix) => prefix.to_string(),

@@ -21,6 +21,7 @@ use ravelin_dataplane::link::command::Command;
 use ravelin_dataplane::policy::publish::Writer;
 use ravelin_dataplane::policy::selector::SelectorSet;
 use ravelin_dataplane::policy::table::Tables;
+use ravelin_dataplane::sa::SaRef;
 use ravelin_dataplane::sa::allocator::SpiAllocator;
 use ravelin_dataplane::sa::shard::Shard;
 use ravelin_dataplane::sa::spi::Place;
@@ -179,6 +180,11 @@ impl<P: Pool> Workers<P> {
     /// A child's home.
     pub fn home(&self, child: ChildNumber) -> Option<Home> {
         self.homes.of(child)
+    }
+
+    /// The child that lives in a slot.
+    pub fn resident(&self, sa: SaRef) -> Option<ChildNumber> {
+        self.homes.at(sa.worker, sa.slot)
     }
 
     /// Packets and octets a child has received, over all its SAs.

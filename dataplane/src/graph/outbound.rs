@@ -4,14 +4,11 @@
 use crate::io::{Meta, Origin, Pool};
 use crate::link::handoff::Work;
 use crate::link::packet::{Kernel, KernelPunt};
-use crate::link::snapshot::is_link_scope;
 use crate::node::forward;
-use crate::node::ingress::{self, Judged};
 use crate::node::memo::{Packed, Place, Way};
-use crate::node::policy::{self, Fate};
+use crate::node::policy::{self, Fate, Judgement};
 use crate::node::seal::{self, Fit, Laid, Order, Sealing};
 use crate::node::{Packet, clamp, icmp, is_transit, offload};
-use crate::policy::route::NextHop;
 use crate::sa::SaRef;
 use crate::sa::fact::{Fact, Facts};
 use crate::verdict::Drop;
@@ -109,20 +106,16 @@ impl<P: Pool> Graph<P> {
     #[cold]
     fn judge_anew(&mut self, packet: Option<Packet<P::Frame>>) {
         let Some(mut packet) = packet else { return };
-        let (meta, destination) = (*packet.meta(), packet.summary.destination());
-        match self.whose(&packet) {
-            Ok(Judged::Transit) => {}
-            Ok(Judged::Kernel) => return self.punt_packet(packet),
-            Ok(Judged::Local) => return self.arrive(packet),
-            Err(reason) => return self.refuse(packet.frame, reason),
-        }
+        let (meta, flow) = (*packet.meta(), packet.summary.flow());
         let key = &self.memo.key(&meta, &packet.summary);
-        if is_link_scope(destination) {
-            return self.refuse(packet.frame, Drop::NotForwardable);
-        }
-        match policy::decide(self.tables.tables(), &meta, &packet.summary.flow()) {
+        let fate = match policy::judge(self.tables.tables(), &self.snapshot, &meta, &flow) {
+            Judgement::Kernel => return self.punt_packet(packet),
+            Judgement::Ours => return self.arrive(packet),
+            Judgement::Routed => return self.keep(packet),
+            Judgement::Goes(fate) => fate,
+        };
+        match fate {
             Fate::Drop(reason) => self.refuse(packet.frame, reason),
-            Fate::Clear(NextHop::Local) => self.keep(packet),
             _ if is_transit(&meta) && !forward::take_hop(&mut packet) => {
                 self.report(packet, icmp::Report::TimeExceeded, Drop::TtlExpired);
             }
@@ -131,26 +124,13 @@ impl<P: Pool> Graph<P> {
                 self.give_sealer(packet, sa);
             }
             // By the note at once: packets of one flow leave in the order they came, and the next is known.
-            Fate::Clear(hop) => match self.note_exit(meta.instance, destination, Some(hop)) {
+            Fate::Clear(hop) => match self.note_exit(meta.instance, flow.destination, Some(hop)) {
                 Some(exit) => {
                     self.memo.remember(key, Way::Clear(exit));
                     self.leave_known(&mut Some(packet), exit);
                 }
                 None => self.leave_by(packet, Some(hop)),
             },
-        }
-    }
-
-    /// Whose a packet is that nothing is remembered of. What this machine sends is never its own.
-    fn whose(&self, packet: &Packet<P::Frame>) -> Result<Judged, Drop> {
-        let (Meta { origin, instance, .. }, summary) = (*packet.meta(), &packet.summary);
-        let [_, destination] = summary.ends();
-        match origin {
-            Origin::Wire => ingress::judge(summary, instance, false, &self.snapshot),
-            Origin::Tunnel if self.snapshot.is_ours(instance, summary.is_v4(), destination) => {
-                Ok(Judged::Local)
-            }
-            _ => Ok(Judged::Transit),
         }
     }
 

@@ -169,7 +169,18 @@ pub enum Judged {
 /// station alone. Answers depend on the snapshot, the instance and the addresses, and on nothing else: who
 /// remembers one ([`super::memo`]) need not ask again.
 pub fn judge(summary: &Summary, instance: u16, group: bool, snapshot: &Snapshot) -> Result<Judged, Drop> {
-    let (v4, [source, destination]) = (summary.is_v4(), summary.ends());
+    judge_ends(summary.is_v4(), summary.ends(), instance, group, snapshot)
+}
+
+/// The same of a packet's two addresses.
+#[inline]
+pub fn judge_ends(
+    v4: bool,
+    [source, destination]: [Words; 2],
+    instance: u16,
+    group: bool,
+    snapshot: &Snapshot,
+) -> Result<Judged, Drop> {
     if is_bad_source(instance, v4, source, snapshot) {
         return Err(Drop::BadSource);
     }

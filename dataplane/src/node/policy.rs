@@ -6,9 +6,14 @@
 //! tunnel was authorised by its SA's selectors and goes where the route says, unless policy protects or
 //! discards it. What a worker itself says about a clear packet goes back the way that packet came, or not at
 //! all.
+//!
+//! [`judge`] is the whole of it, in the order in which a packet meets it: a worker asks it of every flow it
+//! does not remember, control asks it for an operator who wants to know.
 
+use super::ingress::{self, Judged};
 use crate::io::{Meta, Origin};
-use crate::net::flow::Flow;
+use crate::link::snapshot::{Snapshot, is_link_scope};
+use crate::net::flow::{self, Flow};
 use crate::policy::route::{Interface, NextHop};
 use crate::policy::spd::Action;
 use crate::policy::view::{Decision, View};
@@ -24,6 +29,46 @@ pub enum Fate {
     Clear(NextHop),
     /// Nowhere.
     Drop(Drop),
+}
+
+/// What becomes of an IP packet in clear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judgement {
+    /// The kernel gets it, as it came.
+    Kernel,
+    /// It is for an address of this machine.
+    Ours,
+    /// A route says that it is for this machine.
+    Routed,
+    /// It goes on, or ends here.
+    Goes(Fate),
+}
+
+/// Judges an IP packet in clear that came as `meta` says: whose it is, and where it goes if it is somebody
+/// else's. `Fate::Clear` never leads to [`NextHop::Local`].
+pub fn judge(tables: &View, snapshot: &Snapshot, meta: &Meta, flow: &Flow) -> Judgement {
+    match whose(snapshot, meta, flow) {
+        Ok(Judged::Kernel) => Judgement::Kernel,
+        Ok(Judged::Local) => Judgement::Ours,
+        Err(reason) => Judgement::Goes(Fate::Drop(reason)),
+        Ok(Judged::Transit) if is_link_scope(flow.destination) => {
+            Judgement::Goes(Fate::Drop(Drop::NotForwardable))
+        }
+        Ok(Judged::Transit) => match decide(tables, meta, flow) {
+            Fate::Clear(NextHop::Local) => Judgement::Routed,
+            fate => Judgement::Goes(fate),
+        },
+    }
+}
+
+/// Whose a packet is. What this machine sends is never its own.
+fn whose(snapshot: &Snapshot, meta: &Meta, flow: &Flow) -> Result<Judged, Drop> {
+    let ends = [flow::words(flow.source), flow::words(flow.destination)];
+    match meta.origin {
+        Origin::Wire => ingress::judge_ends(flow.destination.is_ipv4(), ends, meta.instance, false, snapshot),
+        Origin::Tunnel if snapshot.is_local(meta.instance, flow.destination) => Ok(Judged::Local),
+        _ => Ok(Judged::Transit),
+    }
 }
 
 /// Decides about an IP packet in clear that wants to leave `meta.instance`.

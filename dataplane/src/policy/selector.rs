@@ -4,8 +4,12 @@
 //! octet and the code in the low one, and belongs to the side that *sends* the message: TSi says
 //! what the initiator may send, TSr what the responder may (RFC 7296 §3.13.1, TS-03).
 
+mod miss;
+
 use crate::net::flow::{Flow, Upper, has_ports};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+pub use miss::{Miss, Missed};
 
 /// Selectors on one side of a child SA: what a stranger may make us keep (TS-05, TS-06).
 pub const MAX_SELECTORS: usize = 32;
@@ -261,9 +265,14 @@ impl Selector {
     }
 
     fn admits(&self, flow: &Flow, end: End) -> bool {
-        (self.protocol == ANY_PROTOCOL || self.protocol == flow.protocol)
+        self.admits_protocol(flow)
             && self.addresses.contains(end.address(flow))
             && self.ports.admits(end.shown(flow))
+    }
+
+    #[inline(always)]
+    const fn admits_protocol(&self, flow: &Flow) -> bool {
+        self.protocol == ANY_PROTOCOL || self.protocol == flow.protocol
     }
 
     /// How narrow it is: addresses first, then protocol, then ports.

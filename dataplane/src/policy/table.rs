@@ -163,6 +163,14 @@ impl Tables {
         }
     }
 
+    /// The longest prefix that covers an address, and where it leads: what [`View::route`] finds, with its name.
+    pub fn covering(&self, instance: u16, address: IpAddr) -> Option<(Prefix, NextHop)> {
+        let host = Prefix::host(address).bits();
+        let known = self.prefixes.get(&(instance, address.is_ipv4()))?.all();
+        let (bits, code) = known.longest(host)?;
+        Some((Prefix::of(address.is_ipv4(), bits), hop::decode(&self.view.routes.slips, code)?))
+    }
+
     /// Adds, replaces or removes a neighbour; the former address comes back.
     pub fn set_neighbour(
         &mut self,

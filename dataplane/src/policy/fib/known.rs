@@ -57,6 +57,12 @@ impl Known {
         }
     }
 
+    /// The longest prefix that covers all of `key`.
+    pub fn longest(&self, key: Bits) -> Option<(Bits, Code)> {
+        let exact = |key: Bits| self.0.get(&key).map(|code| (key, *code));
+        exact(key).or_else(|| self.covering(key, 0)).or_else(|| exact(Bits::new(0, 0)))
+    }
+
     /// The prefixes that `key` covers and is shorter than, if they are at most `N`.
     pub fn few<const N: usize>(&self, key: Bits) -> Option<ArrayVec<(Bits, Code), N>> {
         let mut found = ArrayVec::new();
@@ -93,6 +99,9 @@ mod tests {
                 let wider = |other: &Bits| (depth + 1..key.length()).contains(&other.length()) && other.covers(key.bits());
                 let widest = keys.iter().filter(|(other, _)| wider(other)).max_by_key(|(other, _)| other.length());
                 prop_assert_eq!(known.covering(key, depth), widest.map(|(key, code)| (*key, *code)));
+                let longest = keys.iter().filter(|(other, _)| other.length() <= key.length() && other.covers(key.bits()));
+                let longest = longest.max_by_key(|(other, _)| other.length()).map(|(key, code)| (*key, *code));
+                prop_assert_eq!(known.longest(key), longest);
                 let below: Vec<_> = keys
                     .iter()
                     .filter(|(other, _)| other.length() > key.length() && key.covers(other.bits()))
