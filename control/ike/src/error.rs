@@ -3,6 +3,7 @@
 //! One value serves logs, the CLI and the flight recorder. What the peer is told is derived from it in one
 //! place, [`Failure::notify`], and says less.
 
+pub use crate::error_topic::Topic;
 use crate::want::AnswerError;
 use std::time::Duration;
 

@@ -10,6 +10,7 @@ pub mod crypto;
 pub mod engine;
 pub mod error;
 mod error_notify;
+mod error_topic;
 pub mod event;
 pub mod id;
 pub mod input;

@@ -21,6 +21,19 @@ pub fn intersect(a: &Selector, b: &Selector) -> Option<Selector> {
     (start <= end).then_some(Selector { start, end, protocol, start_port, end_port })
 }
 
+/// In what two selectors have nothing in common; `None` if they have.
+pub fn obstacle(a: &Selector, b: &Selector) -> Option<&'static str> {
+    let (start, end) = (max(a.start, b.start), min(a.end, b.end));
+    match intersect(a, b) {
+        Some(_) => None,
+        None if !a.is_well_formed() || !b.is_well_formed() => Some("one of them is empty"),
+        None if a.start.is_ipv4() != b.start.is_ipv4() => Some("address families"),
+        None if start > end => Some("addresses"),
+        None if intersect_protocols(a.protocol, b.protocol).is_none() => Some("protocols"),
+        None => Some("ports"),
+    }
+}
+
 /// Zero is any protocol (RFC 7296 §3.13.1).
 fn intersect_protocols(a: u8, b: u8) -> Option<u8> {
     match (a, b) {

@@ -1,19 +1,27 @@
 //! The flight recorder: the last attempts of each connection, kept when no SA exists, for `explain`.
 //!
-//! One attempt is one try to set up an IKE SA, in either role. The engine writes, readers get copies.
+//! One attempt is one try to set up an IKE SA, in either role, or one CHILD_SA that did not come to be on an IKE SA
+//! that is up. The engine writes, readers get copies.
+//!
+//! What is kept is bounded in number and in length, because strangers have a hand in it: eight attempts of a
+//! connection, eight of each of the last addresses without one, and of every text its beginning.
 
-use crate::config::ConnectionId;
+use crate::config::{ChildId, ConnectionId};
 use crate::error::Failure;
 use crate::time::Instant;
 use crate::want::Role;
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Attempts kept per connection: enough to see a pattern, little enough to read.
 pub const KEPT: usize = 8;
 
-/// Attempts kept of strangers for whom no connection was found. They are the ones who can make many.
+/// Addresses of strangers, for whom no connection was found, whose attempts are kept: [`KEPT`] of each. They are the
+/// ones who can make many.
 pub const KEPT_STRANGERS: usize = 32;
+
+/// Octets kept of a text: what both sides offer can be long, and its beginning shows the gap.
+pub const KEPT_TEXT: usize = 2048;
 
 /// How far an attempt came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,11 +40,13 @@ pub enum Stage {
     Up,
 }
 
-/// One attempt to set up an IKE SA.
+/// One attempt to set up an IKE SA, or a CHILD_SA.
 #[derive(Clone, Debug)]
 pub struct Attempt {
     /// Who began.
     pub role: Role,
+    /// The child that an IKE SA which is up was to have; `None` of an IKE SA, or where whose it was to be is unknown.
+    pub child: Option<ChildId>,
     /// Our address and port.
     pub local: SocketAddr,
     /// The peer's address and port.
@@ -49,13 +59,16 @@ pub struct Attempt {
     pub stage: Stage,
     /// Why it failed.
     pub failure: Option<Failure>,
+    /// How often it was repeated since, to the same end.
+    pub repeats: u32,
     /// The error notification the peer sent last, by number (RFC 7296 §3.10.1).
     pub peer_notify: Option<u16>,
-    /// What was offered, in words, where negotiation failed.
+    /// What the peer offered, in words, as far as it said.
     pub offered: String,
-    /// What was configured, in words, where negotiation failed.
+    /// What is configured here, and offered if we began, in words, where negotiation failed.
     pub configured: String,
-    /// In what each proposal offered misses the nearest one configured, where that is why it failed.
+    /// In what each proposal, selector or identity offered misses the nearest one configured, where that is why it
+    /// failed.
     pub difference: String,
 }
 
@@ -64,12 +77,14 @@ impl Attempt {
     pub fn new(role: Role, local: SocketAddr, remote: SocketAddr, began: Instant) -> Attempt {
         Attempt {
             role,
+            child: None,
             local,
             remote,
             began,
             ended: None,
             stage: Stage::Init,
             failure: None,
+            repeats: 0,
             peer_notify: None,
             offered: String::new(),
             configured: String::new(),
@@ -77,37 +92,59 @@ impl Attempt {
         }
     }
 
-    /// Whether `other` is the same refusal of the same caller again.
+    /// Whether `other` is the same refusal of the same caller again, or of the same child.
     fn is_repeated_by(&self, other: &Attempt) -> bool {
         let refused = |attempt: &Attempt| attempt.role == Role::Responder && attempt.stage == Stage::Init;
-        refused(self) && refused(other) && self.remote == other.remote && self.failure == other.failure
+        let of_child = |attempt: &Attempt| attempt.stage == Stage::Child && attempt.child.is_some();
+        let same = (self.role, self.stage, self.child) == (other.role, other.stage, other.child);
+        same && (refused(self) || of_child(self))
+            && self.remote == other.remote
+            && self.failure == other.failure
+    }
+
+    /// Cuts its texts to what is kept of them.
+    fn cut(mut self) -> Attempt {
+        for text in [&mut self.offered, &mut self.configured, &mut self.difference] {
+            if text.len() > KEPT_TEXT {
+                text.truncate(text.floor_char_boundary(KEPT_TEXT - ELLIPSIS.len()));
+                text.push_str(ELLIPSIS);
+            }
+            text.shrink_to_fit();
+        }
+        self
     }
 }
+
+/// Ends a text that was cut.
+const ELLIPSIS: &str = "...";
 
 /// The last attempts of every connection. Owned by the engine.
 #[derive(Debug, Default)]
 pub struct Recorder {
     known: BTreeMap<ConnectionId, VecDeque<Attempt>>,
-    strangers: VecDeque<Attempt>,
+    /// By instance and address, the one heard of last at the end.
+    strangers: VecDeque<((u16, IpAddr), VecDeque<Attempt>)>,
 }
 
 impl Recorder {
     /// Keeps a finished attempt and forgets the oldest beyond the limit. One that only repeats the last, as when a
     /// refused initiator sends its request again, takes its place; false says that it did.
-    pub fn keep(&mut self, connection: Option<ConnectionId>, attempt: Attempt) -> bool {
-        let (kept, limit) = match connection {
-            Some(id) => (self.known.entry(id).or_default(), KEPT),
-            None => (&mut self.strangers, KEPT_STRANGERS),
-        };
-        if let Some(last) = kept.back_mut().filter(|last| last.is_repeated_by(&attempt)) {
-            last.ended = attempt.ended;
-            return false;
+    pub fn keep(&mut self, connection: ConnectionId, attempt: Attempt) -> bool {
+        add(self.known.entry(connection).or_default(), attempt)
+    }
+
+    /// Keeps a stranger's attempt in the same way. Beyond the limit the address that was silent longest is forgotten.
+    pub fn keep_stranger(&mut self, instance: u16, attempt: Attempt) -> bool {
+        let address = (instance, attempt.remote.ip());
+        let at = self.strangers.iter().position(|(known, _)| *known == address);
+        let (_, mut attempts) =
+            at.and_then(|at| self.strangers.remove(at)).unwrap_or((address, VecDeque::new()));
+        let is_new = add(&mut attempts, attempt);
+        if self.strangers.len() == KEPT_STRANGERS {
+            self.strangers.pop_front();
         }
-        if kept.len() == limit {
-            kept.pop_front();
-        }
-        kept.push_back(attempt);
-        true
+        self.strangers.push_back((address, attempts));
+        is_new
     }
 
     /// Forgets a connection that was removed from the configuration.
@@ -120,39 +157,119 @@ impl Recorder {
         self.known.get(&connection).into_iter().flatten()
     }
 
-    /// The attempts of strangers, oldest first.
-    pub fn strangers(&self) -> impl Iterator<Item = &Attempt> {
-        self.strangers.iter()
+    /// The attempts of strangers by instance and address, each oldest first.
+    pub fn strangers(&self) -> impl Iterator<Item = ((u16, IpAddr), impl Iterator<Item = &Attempt>)> {
+        self.strangers.iter().map(|(address, attempts)| (*address, attempts.iter()))
     }
+}
+
+/// True if it is not the last one again.
+fn add(kept: &mut VecDeque<Attempt>, attempt: Attempt) -> bool {
+    if let Some(last) = kept.back_mut().filter(|last| last.is_repeated_by(&attempt)) {
+        last.ended = attempt.ended;
+        last.repeats = last.repeats.saturating_add(1);
+        return false;
+    }
+    if kept.len() == KEPT {
+        kept.pop_front();
+    }
+    kept.push_back(attempt.cut());
+    true
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const CONNECTION: ConnectionId = ConnectionId(1);
+
+    fn attempt(role: Role, remote: [u8; 4], began: u64) -> Attempt {
+        let address: SocketAddr = "192.0.2.1:500".parse().unwrap();
+        Attempt::new(role, address, (remote, 500).into(), Instant(began))
+    }
+
+    /// One less than are kept, as many, and one more: the oldest is forgotten first.
     #[test]
     fn the_oldest_attempt_is_forgotten_first() {
-        let address: SocketAddr = "192.0.2.1:500".parse().unwrap();
-        let mut recorder = Recorder::default();
-        for began in 0..20 {
-            recorder
-                .keep(Some(ConnectionId(1)), Attempt::new(Role::Initiator, address, address, Instant(began)));
+        for (made, first) in [(7, 0), (8, 0), (9, 1)] {
+            let mut recorder = Recorder::default();
+            for began in 0..made {
+                recorder.keep(CONNECTION, attempt(Role::Initiator, [192, 0, 2, 1], began));
+            }
+            let began: Vec<u64> = recorder.of(CONNECTION).map(|attempt| attempt.began.0).collect();
+            assert_eq!(began, (first..made).collect::<Vec<_>>());
+            assert_eq!(recorder.of(ConnectionId(2)).count(), 0);
         }
-        let began: Vec<u64> = recorder.of(ConnectionId(1)).map(|attempt| attempt.began.0).collect();
-        assert_eq!(began, (12..20).collect::<Vec<_>>());
-        assert_eq!(recorder.of(ConnectionId(2)).count(), 0);
     }
 
     #[test]
     fn a_repeated_refusal_is_one_attempt() {
-        let address: SocketAddr = "192.0.2.1:500".parse().unwrap();
         let mut recorder = Recorder::default();
-        let mut attempt = Attempt::new(Role::Responder, address, address, Instant(1));
+        let mut attempt = attempt(Role::Responder, [192, 0, 2, 1], 1);
         attempt.failure = Some(Failure::NoConnection);
-        assert!(recorder.keep(None, attempt.clone()));
-        assert!(!recorder.keep(None, attempt.clone()));
+        assert!(recorder.keep_stranger(0, attempt.clone()));
+        assert!(!recorder.keep_stranger(0, attempt.clone()));
         attempt.remote.set_port(501);
-        assert!(recorder.keep(None, attempt));
+        assert!(recorder.keep_stranger(0, attempt));
+        let (_, attempts) = recorder.strangers().next().unwrap();
+        assert_eq!(attempts.map(|attempt| attempt.repeats).collect::<Vec<_>>(), [1, 0]);
+    }
+
+    /// A child that is refused at every try does not wash out what happened before.
+    #[test]
+    fn a_child_refused_again_is_one_attempt() {
+        let mut recorder = Recorder::default();
+        let of = |child| {
+            let failure = Some(Failure::TsRefused);
+            Attempt {
+                child: Some(ChildId(child)),
+                stage: Stage::Child,
+                failure,
+                ..attempt(Role::Initiator, [1; 4], 1)
+            }
+        };
+        (0..20).for_each(|_| _ = recorder.keep(CONNECTION, of(1)));
+        assert!(recorder.keep(CONNECTION, of(2)));
+        assert_eq!(recorder.of(CONNECTION).map(|attempt| attempt.repeats).collect::<Vec<_>>(), [19, 0]);
+    }
+
+    /// Whatever addresses call, a few are kept with a few attempts each; who calls again is not forgotten for those
+    /// who called once. Instances are apart.
+    #[test]
+    fn strangers_are_bounded_by_address() {
+        for addresses in [KEPT_STRANGERS - 1, KEPT_STRANGERS, KEPT_STRANGERS + 1] {
+            let mut recorder = Recorder::default();
+            let steady = [203, 0, 113, 1];
+            for number in 0..addresses - 1 {
+                recorder.keep_stranger(0, attempt(Role::Responder, [10, 0, 0, number as u8], 0));
+                (0..9)
+                    .for_each(|began| _ = recorder.keep_stranger(0, attempt(Role::Initiator, steady, began)));
+            }
+            let kept: Vec<_> =
+                recorder.strangers().map(|((_, address), attempts)| (address, attempts.count())).collect();
+            assert_eq!(kept.len(), addresses.min(KEPT_STRANGERS));
+            assert_eq!(kept.last(), Some(&(IpAddr::from(steady), KEPT)));
+        }
+        let mut recorder = Recorder::default();
+        (0..2).for_each(|instance| _ = recorder.keep_stranger(instance, attempt(Role::Responder, [1; 4], 0)));
         assert_eq!(recorder.strangers().count(), 2);
+    }
+
+    /// A text at the limit is kept whole, one above is cut where a character ends.
+    #[test]
+    fn texts_are_cut() {
+        for (length, kept) in
+            [(KEPT_TEXT - 1, KEPT_TEXT - 1), (KEPT_TEXT, KEPT_TEXT), (KEPT_TEXT + 1, KEPT_TEXT)]
+        {
+            let mut recorder = Recorder::default();
+            let offered = "x".repeat(length);
+            recorder.keep(CONNECTION, Attempt { offered, ..attempt(Role::Responder, [1; 4], 0) });
+            let kept_text = &recorder.of(CONNECTION).next().unwrap().offered;
+            assert_eq!((kept_text.len(), kept_text.ends_with(ELLIPSIS)), (kept, length > KEPT_TEXT));
+        }
+        let mut recorder = Recorder::default();
+        let offered = "ä".repeat(KEPT_TEXT);
+        recorder.keep(CONNECTION, Attempt { offered, ..attempt(Role::Responder, [1; 4], 0) });
+        assert!(recorder.of(CONNECTION).next().unwrap().offered.len() <= KEPT_TEXT);
     }
 }

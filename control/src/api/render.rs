@@ -5,7 +5,7 @@ use comfy_table::{ContentArrangement, Table, TableStyle};
 
 use super::reply::{
     Applied, Attempt, Child, Counter, Event, Explain, Finding, Lookup, Nearest, Port, Reply, Rung, Sa, State,
-    Tunnel, Version, Way, Worker,
+    Strangers, Tunnel, Version, Way, Worker,
 };
 
 /// The text an operator sees; ends without a newline.
@@ -23,6 +23,7 @@ pub fn text(reply: &Reply) -> String {
         Reply::Doctor { findings } => lines(findings, finding),
         Reply::Applied(applied) => self::applied(applied),
         Reply::Lookup(lookup) => self::lookup(lookup),
+        Reply::Strangers(strangers) => self::strangers(strangers),
     }
 }
 
@@ -34,6 +35,7 @@ pub fn exit_code(reply: &Reply) -> u8 {
             State::Degraded => 2,
             State::Connecting | State::Down => 1,
         },
+        Reply::Strangers(_) => 1,
         Reply::Lookup(lookup) => u8::from(lookup.verdict == "drop"),
         Reply::Applied(applied) if !applied.needs_restart.is_empty() => 2,
         Reply::Doctor { findings } if findings.iter().any(|finding| finding.severity == "error") => 1,
@@ -231,13 +233,31 @@ fn rung(rung: &Rung) -> String {
 }
 
 fn attempt(attempt: &Attempt) -> String {
-    let Attempt { seconds_ago, role, stage, code, outcome, difference } = attempt;
-    let mut text = format!("  {seconds_ago} s ago as {role}, at {stage}: {outcome}");
+    let Attempt { seconds_ago, role, peer, child, outcome, code, reached, repeats, .. } = attempt;
+    let child = if child.is_empty() { String::new() } else { format!(", child {child}") };
+    let mut text = format!("  {seconds_ago} s ago as {role} with {peer}{child}, {reached}: {outcome}");
     if !code.is_empty() {
         text += &format!(" [{code}]");
     }
-    for line in difference {
-        text += &format!("\n      {line}");
+    if *repeats > 0 {
+        text += &format!(", and {repeats} times more");
+    }
+    let notify = Some(&attempt.notify).filter(|notify| !notify.is_empty());
+    let lines =
+        attempt.difference.iter().cloned().chain(notify.map(|notify| format!("the peer said {notify}")));
+    let keys = (!attempt.keys.is_empty()).then(|| format!("see {}", attempt.keys.join(", ")));
+    text.extend(lines.chain(keys).map(|line| format!("\n      {line}")));
+    text
+}
+
+fn strangers(strangers: &Strangers) -> String {
+    let Strangers { address, tunnels, attempts } = strangers;
+    let mut text = match tunnels.as_slice() {
+        [] => format!("{address} is the peer of no tunnel"),
+        tunnels => format!("{address} is the peer of {}; see explain for each", tunnels.join(", ")),
+    };
+    if !attempts.is_empty() {
+        text += &format!("; without one it tried:\n{}", lines(attempts, attempt));
     }
     text
 }

@@ -55,6 +55,8 @@ pub enum Reply {
     Applied(Applied),
     /// What would become of a packet.
     Lookup(Box<Lookup>),
+    /// What an address tried that no tunnel has to do with.
+    Strangers(Strangers),
 }
 
 /// What another configuration changes.
@@ -347,6 +349,39 @@ pub struct Attempt {
     pub outcome: String,
     /// Offered against configured, when that was the quarrel.
     pub difference: Vec<String>,
+    /// When it ended, or began if it is under way: seconds since 1970.
+    #[serde(default)]
+    pub time: f64,
+    /// Our address and port.
+    #[serde(default)]
+    pub local: String,
+    /// The peer's address and port.
+    #[serde(default)]
+    pub peer: String,
+    /// The child that an IKE SA which was up was to have.
+    #[serde(default)]
+    pub child: String,
+    /// How far it came, in words.
+    #[serde(default)]
+    pub reached: String,
+    /// What the peer offered, as far as it said.
+    #[serde(default)]
+    pub offered: String,
+    /// What is configured here, and was offered if we began.
+    #[serde(default)]
+    pub configured: String,
+    /// In what they miss each other, a line for each transform, selector or identity.
+    #[serde(default)]
+    pub misses: Vec<String>,
+    /// The peer's error notification, name and number.
+    #[serde(default)]
+    pub notify: String,
+    /// The keys of the configuration to look at, most likely first.
+    #[serde(default)]
+    pub keys: Vec<String>,
+    /// How often it was repeated since, to the same end.
+    #[serde(default)]
+    pub repeats: u32,
 }
 
 /// Something that happened.
@@ -431,4 +466,15 @@ pub struct Nearest {
     pub child: String,
     /// In what the packet misses it, a line for each side.
     pub misses: Vec<String>,
+}
+
+/// What an address tried for which no tunnel was found.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Strangers {
+    /// The address.
+    pub address: String,
+    /// The tunnels it is the configured peer of.
+    pub tunnels: Vec<String>,
+    /// The last attempts, newest first.
+    pub attempts: Vec<Attempt>,
 }

@@ -11,7 +11,7 @@ use crossbeam::channel::{Sender, bounded};
 use super::core::{Input, Work};
 use super::reload::Reload;
 use super::view::View;
-use crate::api::reply::Applied;
+use crate::api::reply::{Applied, Strangers};
 use crate::api::request::{Events, TunnelName};
 use crate::api::server::Answer;
 use crate::api::{ApiError, Reply, Request};
@@ -77,13 +77,23 @@ impl Desk {
             name: name.tunnel.clone(),
             known: view.explanations.keys().cloned().collect::<Vec<_>>().join(", "),
         };
-        view.explanations.get(&name.tunnel).cloned().map(Reply::Explain).ok_or_else(not_found)
+        let explained = view.explanations.get(&name.tunnel).cloned().map(Reply::Explain);
+        explained.or_else(|| strangers(&view, &name.tunnel)).ok_or_else(not_found)
     }
 
     fn events(&self, events: &Events) -> Reply {
         let wait = Duration::from_millis(events.wait_ms.min(LONGEST_WAIT));
         Reply::Events { events: self.journal.read(events.after, wait) }
     }
+}
+
+/// What is known of an address.
+fn strangers(view: &View, text: &str) -> Option<Reply> {
+    let address = text.parse().ok()?;
+    let tunnels = view.peers.get(&address).cloned().unwrap_or_default();
+    let attempts = view.strangers.get(&address).cloned().unwrap_or_default();
+    let known = !tunnels.is_empty() || !attempts.is_empty();
+    known.then(|| Reply::Strangers(Strangers { address: text.to_owned(), tunnels, attempts }))
 }
 
 impl Answer for Desk {

@@ -6,6 +6,7 @@ mod lookup;
 mod mobike;
 mod pair;
 mod stall;
+mod strangers;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -2,6 +2,7 @@
 //! asks, put where readers find it without the loop.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ravelin_dataplane::io::Pool;
@@ -12,8 +13,12 @@ use ravelin_ike::config::{ChildId, ConnectionId, IkeProposal};
 use ravelin_ike::event::{IkeSuite, PpkUse};
 
 use super::core::Core;
-use crate::api::reply::{Child, Counter, Explain, Finding, Port, Sa, State, Tunnel, Version, Worker};
+use crate::api::reply::{
+    Attempt, Child, Counter, Explain, Finding, Port, Sa, State, Tunnel, Version, Worker,
+};
 use crate::config::plan;
+use crate::observe::journal::unix_time;
+use crate::tunnel::attempts::{self, Time};
 use crate::tunnel::explain::{self, Evidence};
 use crate::tunnel::pmtu::{Learned, PathKey};
 use crate::tunnel::sas::Installed;
@@ -38,6 +43,10 @@ pub struct View {
     pub explanations: BTreeMap<String, Explain>,
     /// Findings of the doctor.
     pub findings: Vec<Finding>,
+    /// What addresses tried that no tunnel was found for, newest first.
+    pub strangers: BTreeMap<IpAddr, Vec<Attempt>>,
+    /// Tunnels by the address of their peer.
+    pub peers: BTreeMap<IpAddr, Vec<String>>,
 }
 
 /// What stands still while the daemon runs.
@@ -80,6 +89,8 @@ impl<P: Pool> Core<P> {
             sas: self.workers.sas().iter().flat_map(|sa| self.sa_rows(sa)).collect(),
             findings,
             counters,
+            strangers: self.strangers(),
+            peers: self.peers(),
             explanations: rows.iter().filter_map(|(id, row)| self.explanation(*id, row)).collect(),
             tunnels: rows.into_iter().map(|(_, row)| row).collect(),
         };
@@ -340,9 +351,41 @@ impl<P: Pool> Core<P> {
             path: self.path_of(id, tunnel),
             unreachable: tunnel.remote.and_then(|remote| routing.unreachable(tunnel.public, remote, tables)),
             standstill: self.standstill(id),
+            child_ids: self.roster.children(id).map(|(child, _)| child).collect(),
             now: self.now(),
+            time: self.time(),
         };
         Some((row.name.clone(), explain::explain(&evidence)))
+    }
+}
+
+impl<P: Pool> Core<P> {
+    /// This moment.
+    fn time(&self) -> Time {
+        Time { now: self.now(), unix: unix_time() }
+    }
+
+    fn peers(&self) -> BTreeMap<IpAddr, Vec<String>> {
+        let mut peers: BTreeMap<IpAddr, Vec<String>> = BTreeMap::new();
+        for (_, tunnel) in self.roster.tunnels() {
+            if let Some(remote) = tunnel.remote {
+                peers.entry(remote).or_default().push(tunnel.name.clone());
+            }
+        }
+        peers
+    }
+
+    /// What strangers tried, by address.
+    fn strangers(&self) -> BTreeMap<IpAddr, Vec<Attempt>> {
+        let mut strangers: BTreeMap<IpAddr, Vec<Attempt>> = BTreeMap::new();
+        for ((_, address), kept) in self.engine.recorder().strangers() {
+            let told = kept.map(|attempt| attempts::tell(attempt, None, None, self.time()));
+            strangers.entry(address).or_default().extend(told);
+        }
+        for told in strangers.values_mut() {
+            told.sort_by_key(|attempt| attempt.seconds_ago);
+        }
+        strangers
     }
 }
 

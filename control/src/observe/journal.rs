@@ -56,7 +56,8 @@ impl Journal {
     }
 }
 
-fn unix_time() -> f64 {
+/// Seconds since 1970.
+pub fn unix_time() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 

@@ -2,12 +2,14 @@
 //! the first missing rung, and the last attempts. The reason, its stable code and what to
 //! do stand in one line each.
 
+use ravelin_ike::config::ChildId;
 use ravelin_ike::error::{Blame, Failure};
 use ravelin_ike::event::PpkUse;
 use ravelin_ike::recorder::{Attempt, Stage};
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::Role;
 
+use super::attempts::{self, Time};
 use super::pmtu::Learned;
 use super::status;
 use crate::api::reply::{self, Explain, Rung, State};
@@ -35,8 +37,12 @@ pub struct Evidence<'a> {
     pub unreachable: Option<String>,
     /// Why it carries nothing, if that is for its worker.
     pub standstill: Option<Why>,
+    /// The numbers of the tunnel's children, in their order.
+    pub child_ids: Vec<ChildId>,
     /// The loop's clock.
     pub now: Instant,
+    /// The same moment for people.
+    pub time: Time,
 }
 
 /// Climbs the ladder.
@@ -49,8 +55,29 @@ pub fn explain(evidence: &Evidence<'_>) -> Explain {
         code: code(evidence, failure),
         fix: remedy(evidence, failure),
         rungs: rungs(evidence),
-        attempts: evidence.attempts.iter().rev().map(|attempt| tell(attempt, evidence.now)).collect(),
+        attempts: attempts(evidence),
     }
+}
+
+fn attempts(evidence: &Evidence<'_>) -> Vec<reply::Attempt> {
+    let child = |attempt: &Attempt| {
+        let index =
+            attempt.child.and_then(|child| evidence.child_ids.iter().position(|known| *known == child));
+        index.and_then(|index| evidence.tunnel.children.get(index))
+    };
+    let told =
+        |attempt: &&Attempt| attempts::tell(attempt, Some(evidence.tunnel), child(attempt), evidence.time);
+    evidence.attempts.iter().rev().map(told).collect()
+}
+
+/// The last attempt at an IKE SA.
+fn last_ike<'a>(evidence: &Evidence<'a>) -> Option<&'a Attempt> {
+    evidence
+        .attempts
+        .iter()
+        .rev()
+        .find(|attempt| attempt.stage != Stage::Child || attempt.child.is_none())
+        .copied()
 }
 
 fn code(evidence: &Evidence<'_>, failure: Option<&Failure>) -> String {
@@ -79,7 +106,7 @@ fn failure<'a>(evidence: &'a Evidence<'_>) -> Option<&'a Failure> {
         return None;
     }
     let of_tunnel = evidence.status.and_then(status::Tunnel::why);
-    of_tunnel.or_else(|| evidence.attempts.last().and_then(|attempt| attempt.failure.as_ref()))
+    of_tunnel.or_else(|| last_ike(evidence).and_then(|attempt| attempt.failure.as_ref()))
 }
 
 fn verdict(evidence: &Evidence<'_>, failure: Option<&Failure>) -> String {
@@ -194,7 +221,7 @@ fn negotiation(evidence: &Evidence<'_>) -> Vec<Rung> {
         (Stage::Child, "CHILD SA agreed"),
     ];
     let ike = evidence.status.and_then(status::Tunnel::ike);
-    let last = evidence.attempts.last();
+    let last = last_ike(evidence);
     let mut failed = false;
     let climb = |(stage, question): (Stage, &str)| {
         if let Some(ike) = ike {
@@ -214,7 +241,7 @@ fn additional(evidence: &Evidence<'_>, ike: &plan::Ike) -> Option<Rung> {
     let mut proposals = ike.policy.proposals.iter();
     proposals.find(|proposal| !proposal.additional.is_empty())?;
     let up = evidence.status.and_then(status::Tunnel::ike);
-    let caller = evidence.attempts.last().map(|attempt| attempt.role);
+    let caller = last_ike(evidence).map(|attempt| attempt.role);
     let seen = match (up.map(|ike| ike.suite.additional.iter().count()), caller) {
         (None, _) => String::new(),
         (Some(0), Some(Role::Initiator)) => "none: the peer chose a proposal of ours without them".into(),
@@ -290,33 +317,6 @@ fn packets(evidence: &Evidence<'_>) -> Rung {
     rung("packets move both ways", holds, format!("{inward} in, {outward} out"))
 }
 
-fn tell(attempt: &Attempt, now: Instant) -> reply::Attempt {
-    let role = match attempt.role {
-        Role::Initiator => "initiator",
-        Role::Responder => "responder",
-    };
-    let outcome = match &attempt.failure {
-        Some(failure) => failure.to_string(),
-        None if attempt.stage == Stage::Up => "up".into(),
-        None => "under way".into(),
-    };
-    let sides = [
-        ("offered", &attempt.offered),
-        ("configured", &attempt.configured),
-        ("nearest", &attempt.difference),
-    ];
-    let difference =
-        sides.iter().filter(|(_, text)| !text.is_empty()).map(|(side, text)| format!("{side}: {text}"));
-    reply::Attempt {
-        seconds_ago: now.0.saturating_sub(attempt.ended.unwrap_or(attempt.began).0) / 1_000_000,
-        role: role.into(),
-        stage: format!("{:?}", attempt.stage).to_lowercase(),
-        code: attempt.failure.as_ref().map(|failure| failure.code().to_owned()).unwrap_or_default(),
-        outcome,
-        difference: difference.collect(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -384,7 +384,9 @@ value = "hunter2"
             path: (0, None),
             unreachable: None,
             standstill: None,
+            child_ids: vec![ChildId(1)],
             now: Instant(5_000_000),
+            time: Time { now: Instant(5_000_000), unix: 1_000.0 },
         })
     }
 
@@ -440,6 +442,7 @@ value = "hunter2"
         let address = std::net::SocketAddr::from(([192, 0, 2, 1], 500));
         let mut attempt = Attempt::new(Role::Responder, address, address, Instant(1));
         attempt.difference = "proposal 1, ADDKE1: offered none".into();
+        attempt.failure = Some(Failure::NoProposalChosen(ravelin_ike::error::Subject::Ike));
         let told = told(None, &attempt);
         assert_eq!(told.attempts[0].difference, ["nearest: proposal 1, ADDKE1: offered none"]);
     }

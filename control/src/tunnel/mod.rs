@@ -1,9 +1,11 @@
 //! Tunnels: the plan's tunnels as the IKE engine and the workers know them (`roster`,
 //! `connection`, `scheme`), the SAs of their children (`sas`), and how they are, for
-//! operators (`status`, `explain`, `words`).
+//! operators (`status`, `explain`, `attempts`, `keys`, `words`).
 
+pub mod attempts;
 pub mod connection;
 pub mod explain;
+pub mod keys;
 pub mod outbox;
 pub mod pmtu;
 pub mod roster;

@@ -189,7 +189,11 @@ impl Engine {
             attempt.difference = missed.map(|missed| missed.to_string()).unwrap_or_default();
         }
         let connection = connection.map(|(id, _)| *id);
-        if self.out.recorder.keep(connection, attempt.clone()) {
+        let is_new = match connection {
+            Some(id) => self.out.recorder.keep(id, attempt.clone()),
+            None => self.out.recorder.keep_stranger(datagram.instance, attempt.clone()),
+        };
+        if is_new {
             self.out.events.push_back(Event::AttemptFailed { connection, attempt: Box::new(attempt) });
         }
     }

@@ -22,7 +22,6 @@ use crate::wire::{
     ExchangeType, Flags, Header, IkeSpi, KeyExchange, KeyExchangeId, Message, Nonce, Notify, NotifyType,
     Outer, Payload, Spi,
 };
-use crate::words;
 
 /// Fresh starts a peer may talk us into by COOKIE and INVALID_KE_PAYLOAD: one of each, once repeated.
 const RESTARTS: u8 = 4;
@@ -221,11 +220,7 @@ impl ExpectInitReply {
         common.attempt.peer_notify = Some(error.notify_type.into());
         let failure = match error.notify_type {
             NotifyType::InvalidKePayload => return self.restart_with_group(ctx, common, error.data_u16()),
-            NotifyType::NoProposalChosen => {
-                let offer = negotiate::offer_ike(&common.config.proposals, Spi::None);
-                common.attempt.configured = words::proposals(&offer);
-                Failure::ProposalRefused(Subject::Ike)
-            }
+            NotifyType::NoProposalChosen => Failure::ProposalRefused(Subject::Ike),
             NotifyType::InvalidMajorVersion => Failure::MajorVersion,
             other => Failure::PeerError(other.into()),
         };

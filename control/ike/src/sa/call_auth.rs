@@ -22,6 +22,7 @@ use crate::recorder::Stage;
 use crate::want::{AllocateSpi, Answer, Sign, WantKind};
 use crate::window::Schedule;
 use crate::wire::{Authentication, ExchangeType, Message, Notify, NotifyType, Outer, Payload};
+use crate::words;
 
 /// What every wait of the exchange holds.
 pub(crate) struct Course {
@@ -265,6 +266,7 @@ impl ExpectAuthReply {
             let failure = ppk::blame(&self.course.handshake, refused(common, &parts), false);
             return Err(self.course.fail(ctx, failure));
         };
+        common.attempt.offered = words::claim(&proof::identity(&identification), auth.method, None);
         let certificates = std::mem::take(&mut parts.certificates);
         let claim = Claim { identification, auth, certificates, without_ppk: None };
         self.course.judge(ctx, common, parts, claim)

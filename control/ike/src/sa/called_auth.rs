@@ -23,6 +23,7 @@ use crate::wire::{
     Authentication, ExchangeType, Header, Identification, Message, Notify, NotifyType, Outer, ParseError,
     Payload,
 };
+use crate::words;
 use std::sync::Arc;
 
 /// Keys exist; the request that proves the caller is awaited.
@@ -113,12 +114,21 @@ impl ExpectAuthRequest {
                 .auth
                 .take()
                 .ok_or(Failure::AuthMethod { offered: 0, configured: "PSK or signature" })?;
+            let asked = parts.responder_id.as_ref().map(proof::identity);
+            common.attempt.offered =
+                words::claim(&proof::identity(&identification), auth.method, asked.as_ref());
             let certificates = std::mem::take(&mut parts.certificates);
             let without_ppk = parts.notify(NotifyType::NoPpkAuth).map(|notify| notify.data.clone());
             Ok((parts, Claim { identification, auth, certificates, without_ppk }))
         });
         let judged = claimed.and_then(|(parts, mut claim)| {
-            let (id, config) = select(&candidates, &claim.identification, parts.responder_id.as_ref())?;
+            let selected = select(&candidates, &claim.identification, parts.responder_id.as_ref());
+            let (id, config) = selected.inspect_err(|failure| {
+                if let Failure::IdentityRefused(claimed) = failure {
+                    let configured = candidates.iter().map(|(_, config)| &config.remote_identity);
+                    common.attempt.difference = words::identities(claimed, configured);
+                }
+            })?;
             (common.connection, common.config) = (id, config.clone());
             mobility::permit(common, &parts)?;
             ppk::take_up(&mut handshake, common, &parts, &mut claim)?;

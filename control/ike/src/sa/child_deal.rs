@@ -219,6 +219,8 @@ impl Refusal {
             self.offered = words::traffic(&side(&offer.responder_ts), &side(&offer.initiator_ts));
             let ours = children.iter().map(|child| words::traffic(&child.local, &child.remote));
             self.configured = ours.collect::<Vec<_>>().join("; ");
+            self.difference =
+                words::obstacles(&side(&offer.responder_ts), &side(&offer.initiator_ts), children);
         } else {
             self.offered = offer.sa.as_ref().map(words::proposals).unwrap_or_default();
             let ours = |child: &&ChildConfig| {

@@ -2,7 +2,7 @@
 
 use super::mobility::Mobility;
 use super::nat::NatFindings;
-use crate::config::{Connection, ConnectionId};
+use crate::config::{ChildId, Connection, ConnectionId};
 use crate::event::PpkUse;
 use crate::id::IkeId;
 use crate::recorder::{Attempt, Stage};
@@ -81,6 +81,12 @@ impl Common {
     /// Notes how far the attempt came.
     pub(crate) fn reached(&mut self, stage: Stage) {
         self.attempt.stage = stage;
+    }
+
+    /// The beginning, and end, of an attempt to make a CHILD_SA.
+    pub(crate) fn child_attempt(&self, now: Instant, role: Role, child: Option<ChildId>) -> Attempt {
+        let attempt = Attempt::new(role, self.path.local, self.path.remote, now);
+        Attempt { child, stage: Stage::Child, ended: Some(now), ..attempt }
     }
 
     /// The largest IKE message that needs no fragments on this path, or `None` if there shall be none.

@@ -19,8 +19,10 @@ use crate::error::Failure;
 use crate::event::Event;
 use crate::id::ChildSaId;
 use crate::key_agreement::{KeyAgreement, Seed, Task as KeyTask};
+use crate::recorder::Attempt;
 use crate::want::{AllocateSpi, Answer, OutboundStart, Role, WantKind};
 use crate::wire::{ExchangeType, KeyExchange, KeyExchangeId, Nonce, Notify, NotifyType, Payload};
+use crate::words;
 
 /// An SPI is being reserved.
 pub(crate) struct ExpectSpi {
@@ -464,7 +466,23 @@ impl Turn<'_, '_> {
         rekey_of: Option<ChildSaId>,
         reason: Failure,
     ) {
-        let (ike, connection) = (self.common.id, self.common.connection);
+        let attempt = self.common.child_attempt(self.ctx.now, Role::Initiator, config);
+        self.report_child_attempt(attempt, rekey_of, reason);
+    }
+
+    /// Tells of a CHILD_SA that did not come to be, and keeps it for `explain` unless it mends itself.
+    pub(crate) fn report_child_attempt(
+        &mut self,
+        mut attempt: Attempt,
+        rekey_of: Option<ChildSaId>,
+        reason: Failure,
+    ) {
+        let (ike, connection, config) = (self.common.id, self.common.connection, attempt.child);
+        if !reason.is_passing() {
+            words::tell(&mut attempt, &reason, &self.current_config());
+            attempt.failure = Some(reason.clone());
+            self.ctx.out.recorder.keep(connection, attempt);
+        }
         self.ctx.event(Event::ChildFailed { ike, connection, config, rekey_of, reason });
     }
 }

@@ -442,9 +442,10 @@ impl Turn<'_, '_> {
                 self.reply(ExchangeType::IkeAuth, front);
             }
         }
-        if let Some(failure) = refused.reported(&mut self.common.attempt) {
+        let mut attempt = self.common.child_attempt(self.ctx.now, Role::Responder, config);
+        if let Some(failure) = refused.reported(&mut attempt) {
             self.end_if_misbehaved(&failure);
-            self.report_child_failure(config, None, failure);
+            self.report_child_attempt(attempt, None, failure);
         }
     }
 }

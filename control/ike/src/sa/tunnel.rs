@@ -21,6 +21,7 @@ use crate::recorder::Stage;
 use crate::time::Instant;
 use crate::want::{Answer, Role};
 use crate::wire::{IkeSpi, Outer};
+use crate::words;
 use std::net::IpAddr;
 
 /// A tunnel of any phase. Owned by the engine.
@@ -235,8 +236,9 @@ impl Tunnel {
         let Abort { failure, sa } = abort;
         let mut attempt = self.common.attempt.clone();
         attempt.ended = Some(ctx.now);
+        words::tell(&mut attempt, &failure, &self.common.config);
         attempt.failure = Some(failure);
-        ctx.out.recorder.keep(Some(self.common.connection), attempt.clone());
+        ctx.out.recorder.keep(self.common.connection, attempt.clone());
         ctx.event(Event::AttemptFailed {
             connection: Some(self.common.connection),
             attempt: Box::new(attempt),
@@ -251,7 +253,7 @@ impl Tunnel {
         let common = &mut self.common;
         if common.attempt.stage == Stage::Up && common.attempt.ended.is_none() {
             common.attempt.ended = Some(ctx.now);
-            ctx.out.recorder.keep(Some(common.connection), common.attempt.clone());
+            ctx.out.recorder.keep(common.connection, common.attempt.clone());
             up.tasks.extend(self.wanted.drain(..).map(Task::CreateChild));
             ctx.out.asides.push(Aside::CameUp { ike: common.id });
         }
