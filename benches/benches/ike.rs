@@ -63,6 +63,7 @@ fn connection(own: u8, other: u8, group: &str) -> Connection {
         mobike: false,
         fragmentation: Some(ravelin_ike::config::Fragmentation::default()),
         initial_contact: InitialContact::Honour,
+        lockout: None,
     }
 }
 

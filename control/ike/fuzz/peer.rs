@@ -100,6 +100,7 @@ fn connection() -> Connection {
         mobike: true,
         fragmentation: Some(Fragmentation::default()),
         initial_contact: InitialContact::Honour,
+        lockout: None,
     }
 }
 

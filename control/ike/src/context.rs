@@ -2,10 +2,11 @@
 //!
 //! Effects go out as values: nothing here acts.
 
-use crate::config::{Connection, ConnectionId, EngineConfig};
+use crate::config::{Connection, ConnectionId, EngineConfig, Lockout};
 use crate::crypto::{Drbg, Random};
 use crate::event::{Event, Transmit};
 use crate::id::{ChildSaId, IkeId, Ticket};
+use crate::lockout::Offender;
 use crate::recorder::Recorder;
 use crate::time::Instant;
 use crate::want::{Path, Want, WantKind};
@@ -33,6 +34,8 @@ pub(crate) enum Aside {
     /// The CHILD_SA that was told to send at `started` is gone. The caller has one place for what is sent to a child's
     /// networks: if this one stood there and another is left, nothing is sent until that one is renewed.
     Vacated { ike: IkeId, config: crate::config::ChildId, started: u64 },
+    /// A caller has failed to prove itself, and its IKE_AUTH came from this port.
+    ProofFailed { caller: Offender, floated: u16, policy: Lockout },
     /// See whether this tunnel can go, now that another one has its children.
     Yield { ike: IkeId },
 }

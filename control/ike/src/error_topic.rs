@@ -42,6 +42,17 @@ impl Failure {
         }
     }
 
+    /// Whether the peer claimed to be somebody and could not prove it (IKE-23): a pre-shared key or signature that is
+    /// not right, a certificate that leads to no anchor. Neither what this gateway could not check itself, nor an
+    /// identity that nobody here expects, nor anything negotiated.
+    pub fn is_failed_proof(&self) -> bool {
+        match self {
+            Failure::PskMismatch | Failure::PpkOrProof(_) => true,
+            Failure::BadSignature(error) | Failure::CertificateRefused(error) => !error.is_ours(),
+            _ => false,
+        }
+    }
+
     /// Whether it mends itself: the peer was busy, or both ends were at the same.
     pub fn is_passing(&self) -> bool {
         matches!(self, Failure::TemporaryFailure | Failure::ChildNotFound | Failure::FollowupForgotten)
@@ -63,5 +74,25 @@ impl Failure {
             | F::FollowupForgotten => Some(self.notify().into()),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::want::AnswerError;
+
+    /// A gateway that is too busy to check a proof holds that against nobody.
+    #[test]
+    fn what_we_could_not_check_is_no_failed_proof() {
+        for (code, counts) in
+            [("RV-PKI-004", true), ("RV-PKI-033", true), ("RV-LOCAL-010", false), ("RV-LOCAL-015", false)]
+        {
+            let error = AnswerError { code: code.into(), text: String::new() };
+            for failure in [Failure::BadSignature(error.clone()), Failure::CertificateRefused(error)] {
+                assert_eq!(failure.is_failed_proof(), counts, "{failure}");
+            }
+        }
+        assert!(!Failure::NoCertificate.is_failed_proof() && !Failure::AuthRefused.is_failed_proof());
     }
 }

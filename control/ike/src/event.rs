@@ -8,6 +8,7 @@ use crate::config::{
 };
 use crate::error::Failure;
 use crate::id::{ChildSaId, IkeId};
+use crate::lockout::Offender;
 use crate::recorder::Attempt;
 use crate::want::{EspSuite, Path, Role};
 use std::net::SocketAddr;
@@ -151,6 +152,15 @@ pub enum Event {
         remote: SocketAddr,
         /// Why not.
         reason: MoveRefusal,
+    },
+    /// A caller, or all ports of its address, was locked out, or is heard again.
+    Lockout {
+        /// Who.
+        offender: Offender,
+        /// Whether it is locked out from now on.
+        blocked: bool,
+        /// Of these events, how many were left out since the last one: no more are told than can be read.
+        left_out: u64,
     },
     /// Cookies are demanded from now on, or no longer.
     Cookies {

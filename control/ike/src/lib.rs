@@ -15,6 +15,7 @@ pub mod event;
 pub mod id;
 pub mod input;
 pub mod key_agreement;
+pub mod lockout;
 mod narrow;
 pub mod recorder;
 mod sa;

@@ -102,6 +102,13 @@ pub struct AnswerError {
     pub text: String,
 }
 
+impl AnswerError {
+    /// Whether who answers could not do its part, rather than found something wrong.
+    pub fn is_ours(&self) -> bool {
+        ["RV-LOCAL-", "RV-KEY-"].iter().any(|ours| self.code.starts_with(ours))
+    }
+}
+
 /// Sign these octets.
 pub struct Sign {
     /// Whose key.

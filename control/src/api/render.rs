@@ -4,8 +4,8 @@
 use comfy_table::{ContentArrangement, Table, TableStyle};
 
 use super::reply::{
-    Applied, Attempt, Child, Counter, Event, Explain, Finding, Lookup, Nearest, Port, Reply, Rung, Sa, State,
-    Strangers, Tunnel, Version, Way, Worker,
+    Applied, Attempt, Child, Counter, Event, Explain, Finding, Lockout, Lockouts, Lookup, Nearest, Port,
+    Reply, Rung, Sa, State, Strangers, Tunnel, Version, Way, Worker,
 };
 
 /// The text an operator sees; ends without a newline.
@@ -24,6 +24,7 @@ pub fn text(reply: &Reply) -> String {
         Reply::Applied(applied) => self::applied(applied),
         Reply::Lookup(lookup) => self::lookup(lookup),
         Reply::Strangers(strangers) => self::strangers(strangers),
+        Reply::Lockouts(lockouts) => self::lockouts(lockouts),
     }
 }
 
@@ -260,6 +261,28 @@ fn strangers(strangers: &Strangers) -> String {
         text += &format!("; without one it tried:\n{}", lines(attempts, attempt));
     }
     text
+}
+
+fn lockouts(Lockouts { lockouts, locked_out, dropped }: &Lockouts) -> String {
+    let header =
+        ["INSTANCE", "GATEWAY", "ADDRESS", "PORT", "LOCKED OUT", "FAILED ATTEMPTS", "DROPPED", "REMAINING"];
+    let row = |lockout: &Lockout| {
+        vec![
+            lockout.instance.clone(),
+            lockout.gateway.clone(),
+            lockout.address.clone(),
+            if lockout.port == 0 { "all".to_owned() } else { lockout.port.to_string() },
+            if lockout.blocked { "yes" } else { "no" }.to_owned(),
+            lockout.failed_attempts.to_string(),
+            lockout.dropped.to_string(),
+            lockout.remaining_seconds.map_or("until cleared".to_owned(), |seconds| format!("{seconds} s")),
+        ]
+    };
+    let sum = format!("{locked_out} locked out since the start, {dropped} datagrams dropped");
+    match lockouts.is_empty() {
+        true => format!("nobody is locked out; {sum}"),
+        false => format!("{}\n{sum}", table(&header, lockouts.iter().map(row))),
+    }
 }
 
 fn event(event: &Event) -> String {

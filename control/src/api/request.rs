@@ -50,6 +50,12 @@ pub enum Request {
     /// What would become of a packet.
     #[serde(rename = "lookup")]
     Lookup(Lookup),
+    /// Who is locked out, or counted.
+    #[serde(rename = "show.lockout")]
+    ShowLockout,
+    /// Hear callers again that are locked out.
+    #[serde(rename = "clear.lockout")]
+    ClearLockout(ClearLockout),
     /// Has a worker do nothing for a while: only where tests ask for it.
     #[cfg(feature = "stall")]
     #[serde(rename = "test.stand-still")]
@@ -65,6 +71,18 @@ pub struct StandStill {
     pub worker: u8,
     /// How long.
     pub milliseconds: u64,
+}
+
+/// Which lockouts: all that fit what is said.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClearLockout {
+    /// The caller's address.
+    pub address: Option<IpAddr>,
+    /// Its port; 0: the lockout of all its ports.
+    pub port: Option<u16>,
+    /// Our address.
+    pub gateway: Option<IpAddr>,
 }
 
 /// A packet in clear, where it is sent.

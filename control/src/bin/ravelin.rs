@@ -47,6 +47,9 @@ enum Verb {
     Doctor,
     /// Say what would become of a packet.
     Lookup(Lookup),
+    /// Take back what the gateway holds against somebody.
+    #[command(subcommand)]
+    Clear(Clear),
     /// Measure what a packet costs on this machine; needs no daemon and no network card.
     Bench(bench::Options),
     /// Work with configuration files.
@@ -68,6 +71,37 @@ enum Show {
     Sa,
     /// Counters, drops by reason among them.
     Counters,
+    /// Callers that are locked out, or counted.
+    Lockout,
+}
+
+#[derive(Subcommand)]
+enum Clear {
+    /// Hear callers again that are locked out.
+    Lockout(Lockout),
+}
+
+#[derive(Args)]
+struct Lockout {
+    /// `all`, or the address of a caller.
+    #[arg(value_parser = address_or_all)]
+    address: Meant,
+    /// Its port; 0: only the lockout of all its ports.
+    port: Option<u16>,
+    /// Only at this address of ours.
+    #[arg(long)]
+    gateway: Option<IpAddr>,
+}
+
+/// An address, or all there are.
+#[derive(Clone)]
+struct Meant(Option<IpAddr>);
+
+fn address_or_all(text: &str) -> Result<Meant, String> {
+    match text {
+        "all" => Ok(Meant(None)),
+        address => address.parse().map(Some).map(Meant).map_err(|_| "\"all\" or an address".to_owned()),
+    }
 }
 
 #[derive(Args)]
@@ -164,6 +198,7 @@ fn request(verb: &Verb) -> Request {
         Verb::Show(Show::Tunnels) => Request::ShowTunnels,
         Verb::Show(Show::Sa) => Request::ShowSa,
         Verb::Show(Show::Counters) => Request::ShowCounters,
+        Verb::Show(Show::Lockout) => Request::ShowLockout,
         Verb::Show(Show::Version) | Verb::Config(Config::Check { .. }) | Verb::Bench(_) => {
             Request::ShowVersion
         }
@@ -179,6 +214,10 @@ fn request(verb: &Verb) -> Request {
         Verb::Events(events) => Request::Events(request::Events { after: events.after, wait_ms: 0 }),
         Verb::Doctor => Request::Doctor,
         Verb::Lookup(lookup) => Request::Lookup(packet(lookup)),
+        Verb::Clear(Clear::Lockout(Lockout { address, port, gateway })) => {
+            let (address, port, gateway) = (address.0, *port, *gateway);
+            Request::ClearLockout(request::ClearLockout { address, port, gateway })
+        }
     }
 }
 

@@ -2,13 +2,14 @@
 //!
 //! `raw` is the file's shape, `resolve` judges it (`value` a single value, `secret` and
 //! `material` what lies in other files, `ppk` lists of keys,
-//! `profile` algorithms), `plan` is the result. The daemon and
+//! `profile` algorithms, `lockout` lockouts), `plan` is the result. The daemon and
 //! `ravelin config check` run exactly this code. Reading files is an argument, so that
 //! everything here is tested without a disk.
 
 mod children;
 pub mod diff;
 pub mod error;
+mod lockout;
 mod material;
 pub mod plan;
 mod ppk;

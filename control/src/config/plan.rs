@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use ravelin_dataplane::link::TunnelLimit;
-use ravelin_ike::config::{AlgorithmProfile, EspProposal, IkeProposal, Ppks};
+use ravelin_ike::config::{AlgorithmProfile, EspProposal, IkeProposal, Lockout, Ppks};
 use ravelin_pki::SignatureScheme;
 use zeroize::Zeroizing;
 
@@ -268,6 +268,8 @@ pub struct IkePolicy {
     pub force_udp_encapsulation: bool,
     /// Call without a CHILD SA in IKE_AUTH.
     pub childless: bool,
+    /// When callers that fail to prove themselves are not heard any more.
+    pub lockout: Option<Lockout>,
 }
 
 /// A CHILD SA as configured.

@@ -166,6 +166,22 @@ pub struct IkePolicy {
     pub udp_encapsulation: Option<Text>,
     /// Call without a CHILD SA in IKE_AUTH, if the peer can; default no.
     pub childless: Option<bool>,
+    /// Do not hear callers any more that fail to prove themselves; default: whatever they do.
+    pub lockout: Option<Lockout>,
+}
+
+/// `lockout` of `[ike-policy.NAME]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Lockout {
+    /// Failures that lock out.
+    pub failed_attempts: Option<Spanned<u64>>,
+    /// Minutes within which they count together.
+    pub duration: Option<Spanned<u64>>,
+    /// Minutes, or `infinite`.
+    pub block: Option<Spanned<toml::Value>>,
+    /// Ports of one address that may have failed.
+    pub max_port_per_ip: Option<Spanned<u64>>,
 }
 
 /// `[ipsec-transform.NAME]`

@@ -495,3 +495,31 @@ fn truncation_never_panics() {
         let _ = judge(&FIVE_LINES[..end]);
     }
 }
+
+/// Lockout is off unless it is written; each value of it from one below its range to one above (LIM-12).
+#[test]
+fn lockouts_are_what_is_written() {
+    let with = |lockout: &str| {
+        judge(&format!("{FIVE_LINES}ike-policy = \"p\"\n[ike-policy.p]\n{lockout}\n")).map(|plan| {
+            let plan::Keying::Ike(ike) = &plan.tunnels["branch"].keying else { panic!("{plan:?}") };
+            ike.policy.lockout
+        })
+    };
+    assert_eq!(with(""), Ok(None));
+    assert_eq!(with("lockout = {}"), Ok(Some(ravelin_ike::config::Lockout::default())));
+    let endless = with("lockout = { failed-attempts = 1, block = \"infinite\" }").unwrap().unwrap();
+    assert_eq!((endless.failed_attempts, endless.block), (1, None));
+    for (key, first, last) in
+        [("failed-attempts", 1, 64), ("duration", 1, 60), ("block", 1, 1440), ("max-port-per-ip", 1, 32_000)]
+    {
+        for (value, accepted) in [(first - 1, false), (first, true), (last, true), (last + 1, false)] {
+            let judged = with(&format!("lockout = {{ {key} = {value} }}"));
+            assert_eq!(judged.is_ok(), accepted, "{key} = {value}: {judged:?}");
+            let named =
+                judged.err().is_none_or(|why| why[0].starts_with("r.toml:12: ike-policy.p: lockout."));
+            assert!(named, "{key} = {value}");
+        }
+    }
+    assert!(with("lockout = { block = \"never\" }").unwrap_err()[0].contains("\"infinite\""));
+    assert!(with("lockout = { blocks = 3 }").unwrap_err()[0].contains("did you mean block?"));
+}

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ravelin_ike::config::{Algorithm, AlgorithmProfile, Encryption, Objection};
 use toml::Spanned;
 
+use super::lockout;
 use super::plan;
 use super::ppk::{self, PpkLists};
 use super::profile;
@@ -216,8 +217,10 @@ impl One<'_, '_, '_> {
         };
         let encapsulation = raw.udp_encapsulation.as_ref();
         let force = encapsulation.and_then(|text| judge.value(&object, "udp-encapsulation", text, read));
+        let lockout = raw.lockout.as_ref().map(|raw| lockout::lockout(judge, &object, raw));
         let (place, written) = ((object.as_str(), profile), raw.proposals.as_ref());
         plan::IkePolicy {
+            lockout,
             profile,
             proposals: proposal::list(judge, place, written, &proposal::IKE, proposal::ike),
             lifetime: Duration::from_secs(lifetime),

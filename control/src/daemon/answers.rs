@@ -23,6 +23,8 @@ impl<P: Pool> Core<P> {
             Request::Terminate(part) => self.terminate(part),
             Request::Rekey(rekey) => self.rekey(rekey),
             Request::Lookup(lookup) => self.lookup(lookup),
+            Request::ShowLockout => Ok(self.lockouts()),
+            Request::ClearLockout(which) => self.clear_lockouts(which),
             #[cfg(feature = "stall")]
             Request::StandStill(still) => {
                 let time = std::time::Duration::from_millis(still.milliseconds);

@@ -112,7 +112,9 @@ impl Answer for Desk {
             action @ (Request::Initiate(_)
             | Request::Terminate(_)
             | Request::Rekey(_)
-            | Request::Lookup(_)) => self.ask(action, ACTION),
+            | Request::Lookup(_)
+            | Request::ShowLockout
+            | Request::ClearLockout(_)) => self.ask(action, ACTION),
             #[cfg(feature = "stall")]
             action @ Request::StandStill(_) => self.ask(action, ACTION),
         }

@@ -1,7 +1,7 @@
 //! The daemon: start and stop in order (`start`, `ports`, `layout`), the control loop (`core`, `wants`,
 //! `answers`), instances out of service (`service`, `outage`), workers that stand still (`pulse`, `stall`,
 //! `spread`), devices (`devices`), other configurations while running (`reload`, `apply`), what operators read
-//! (`view`, `desk`) and ask (`lookup`), and the threads that do its slow work (`helpers`).
+//! (`view`, `desk`) and ask (`lookup`, `lockout`), and the threads that do its slow work (`helpers`).
 
 mod answers;
 mod apply;
@@ -12,6 +12,7 @@ pub mod devices;
 mod doctor;
 pub mod helpers;
 pub mod layout;
+mod lockout;
 mod lookup;
 mod outage;
 #[cfg(feature = "dpdk")]

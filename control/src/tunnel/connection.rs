@@ -67,6 +67,7 @@ pub fn connection(
         mobike: ike.mobike,
         fragmentation: Some(Fragmentation { mtu: ike.policy.fragment_size }),
         initial_contact: InitialContact::default(),
+        lockout: ike.policy.lockout,
     })
 }
 

@@ -8,6 +8,7 @@ use ravelin_ike::config::{ChildId, ConnectionId};
 use ravelin_ike::error::Failure;
 use ravelin_ike::event::{ChildUp, Event, IkeSuite, IkeUp, PpkUse};
 use ravelin_ike::id::{ChildSaId, IkeId};
+use ravelin_ike::lockout::{ALL_PORTS, Offender};
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::{Path, Role};
 
@@ -190,6 +191,10 @@ impl Status {
                     );
                 }
             }
+            Event::Lockout { offender, blocked, left_out } => {
+                let what = if blocked { "lockout" } else { "lockout-ended" };
+                journal.note("", what, locked_out(&offender, left_out));
+            }
             Event::Cookies { demanded, half_open } => {
                 let what = if demanded { "cookies-demanded" } else { "cookies-ended" };
                 journal.note("", what, format!("{half_open} half-open IKE SAs"));
@@ -340,6 +345,15 @@ fn of_child(roster: &Roster, child: Option<ChildId>, text: &str) -> String {
 
 fn told(failure: &Failure) -> String {
     format!("{}: {failure}", failure.code())
+}
+
+fn locked_out(offender: &Offender, left_out: u64) -> String {
+    let port = match offender.port {
+        ALL_PORTS => "all ports".to_owned(),
+        port => format!("port {port}"),
+    };
+    let more = if left_out > 0 { format!("; {left_out} such events were left out") } else { String::new() };
+    format!("{}, {port}, at {}{more}", offender.remote, offender.local)
 }
 
 fn stranger(attempt: &ravelin_ike::recorder::Attempt) -> String {

@@ -394,5 +394,6 @@ fn connection(load: &Load, credential: &Credential, local: Ipv4Addr, behind: Ipv
         mobike: false,
         fragmentation: Some(ravelin_ike::config::Fragmentation::default()),
         initial_contact: InitialContact::Never,
+        lockout: None,
     }
 }

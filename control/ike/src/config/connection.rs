@@ -1,6 +1,6 @@
 //! A connection: one peer we may speak IKE with, how each side proves itself, and what may be negotiated.
 
-use super::{AlgorithmProfile, ChildConfig, ChildId, IkeProposal, Ppks, SignatureScheme};
+use super::{AlgorithmProfile, ChildConfig, ChildId, IkeProposal, Lockout, Ppks, SignatureScheme};
 use core::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -54,6 +54,8 @@ pub struct Connection {
     pub fragmentation: Option<Fragmentation>,
     /// What to do with older IKE SAs of the same pair of identities.
     pub initial_contact: InitialContact,
+    /// When callers that fail to prove themselves are not heard any more; `None`: never.
+    pub lockout: Option<Lockout>,
 }
 
 impl Connection {

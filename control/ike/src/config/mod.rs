@@ -8,6 +8,7 @@ pub mod algorithm;
 pub mod child;
 pub mod connection;
 pub mod engine;
+pub mod lockout;
 pub mod ppk;
 pub mod profile;
 pub mod selector;
@@ -22,6 +23,7 @@ pub use connection::{
     IdentityMatch, IkeLifetime, InitialContact, NatTraversal, RemoteAddress, RemoteAuth,
 };
 pub use engine::{EngineConfig, HalfOpenLimits, Retransmission};
+pub use lockout::Lockout;
 pub use ppk::{Ppk, PpkId, PpkIdKind, Ppks};
 pub use profile::{Algorithm, AlgorithmProfile, Objection, Standing};
 pub use selector::Selector;

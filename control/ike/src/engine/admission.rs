@@ -37,6 +37,10 @@ pub struct Counters {
     pub collisions: u64,
     /// Calls of both ends at once that both came through: one of the two tunnels goes, decided by their nonces.
     pub crossed_calls: u64,
+    /// Datagrams dropped because their sender is locked out.
+    pub lockout_dropped: u64,
+    /// Callers, or whole addresses, that were locked out.
+    pub lockouts: u64,
 }
 
 /// Who made a half-open tunnel.
@@ -61,16 +65,16 @@ pub(super) struct Admission {
     spi_replies: Allowance,
 }
 
-/// Unprotected error replies that may still be sent in the second that began then.
-#[derive(Clone, Copy, Default)]
-struct Allowance {
+/// What may still be said in the second that began then.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Allowance {
     since: Option<Instant>,
     left: u32,
 }
 
 impl Allowance {
     /// Takes one of `rate` a second, if there is one left.
-    fn take(&mut self, now: Instant, rate: u32) -> bool {
+    pub(super) fn take(&mut self, now: Instant, rate: u32) -> bool {
         if self.since.is_none_or(|since| now.since(since) >= Duration::from_secs(1)) {
             *self = Allowance { since: Some(now), left: rate };
         }

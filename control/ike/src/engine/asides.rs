@@ -24,7 +24,13 @@ impl Engine {
                     let stale = self.tunnels_of(connection).into_iter().filter(stale).collect();
                     self.close(now, &Failure::Superseded, stale);
                 }
-                Aside::CameUp { ike } => self.meet_crossing_calls(now, ike),
+                Aside::CameUp { ike } => {
+                    self.forgive(now, ike);
+                    self.meet_crossing_calls(now, ike);
+                }
+                Aside::ProofFailed { caller, floated, policy } => {
+                    self.proof_failed(now, caller, floated, &policy);
+                }
                 Aside::Vacated { ike, config, started } => self.refill(now, ike, config, started),
                 Aside::Yield { ike } => self.settle_crossing_calls(now, ike),
             }
@@ -94,7 +100,7 @@ impl Engine {
         }
     }
 
-    fn tunnel(&self, id: IkeId) -> Option<&Tunnel> {
+    pub(super) fn tunnel(&self, id: IkeId) -> Option<&Tunnel> {
         self.tunnels.get(&id).map(|entry| &entry.tunnel)
     }
 }

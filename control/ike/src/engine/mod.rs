@@ -6,6 +6,7 @@
 mod accept;
 mod admission;
 mod asides;
+mod lockout;
 mod show;
 
 use crate::config::{ChildId, Connection, ConnectionId, EngineConfig, RemoteAddress};
@@ -51,6 +52,7 @@ pub struct Engine {
     by_connection: BTreeSet<(ConnectionId, IkeId)>,
     deadlines: BTreeSet<(Instant, IkeId)>,
     admission: Admission,
+    lockout: lockout::Lockout,
     shut_down: bool,
 }
 
@@ -81,6 +83,7 @@ impl Engine {
             by_connection: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             admission,
+            lockout: lockout::Lockout::default(),
             shut_down: false,
         }
     }
@@ -107,6 +110,9 @@ impl Engine {
     /// Takes a UDP payload from the IKE ports.
     pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram) {
         self.admission.counters.datagrams = self.admission.counters.datagrams.saturating_add(1);
+        if self.is_locked_out(now, &datagram) {
+            return;
+        }
         if datagram.bytes.len() > self.config.max_message {
             self.admission.counters.malformed = self.admission.counters.malformed.saturating_add(1);
             return;
@@ -183,6 +189,7 @@ impl Engine {
     /// Does everything that is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.admission.tick(&self.config, now, &mut self.random);
+        self.expire_lockouts(now);
         while let Some((due, id)) = self.deadlines.first().copied() {
             if due > now {
                 return;
@@ -199,7 +206,8 @@ impl Engine {
 
     /// When [`Self::handle_timeout`] has something to do.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.deadlines.first().map(|(due, _)| *due)
+        let tunnels = self.deadlines.first().map(|(due, _)| *due);
+        tunnels.into_iter().chain(self.lockout.deadline()).min()
     }
 
     /// The next UDP payload to send.

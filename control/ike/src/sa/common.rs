@@ -5,6 +5,7 @@ use super::nat::NatFindings;
 use crate::config::{ChildId, Connection, ConnectionId};
 use crate::event::PpkUse;
 use crate::id::IkeId;
+use crate::lockout::Offender;
 use crate::recorder::{Attempt, Stage};
 use crate::time::Instant;
 use crate::want::{Path, Role};
@@ -76,6 +77,12 @@ impl Common {
             ppk: PpkUse::NotConfigured,
             mark: None,
         }
+    }
+
+    /// Who called us.
+    pub(crate) fn caller(&self) -> Offender {
+        let Attempt { local, remote, .. } = self.attempt;
+        Offender { instance: self.path.instance, local: local.ip(), remote: remote.ip(), port: remote.port() }
     }
 
     /// Notes how far the attempt came.

@@ -237,6 +237,13 @@ impl Tunnel {
         let mut attempt = self.common.attempt.clone();
         attempt.ended = Some(ctx.now);
         words::tell(&mut attempt, &failure, &self.common.config);
+        if let Some(policy) = self.common.config.lockout
+            && self.common.role == Role::Responder
+            && failure.is_failed_proof()
+        {
+            let (caller, floated) = (self.common.caller(), self.common.path.remote.port());
+            ctx.out.asides.push(Aside::ProofFailed { caller, floated, policy });
+        }
         attempt.failure = Some(failure);
         ctx.out.recorder.keep(self.common.connection, attempt.clone());
         ctx.event(Event::AttemptFailed {

@@ -88,6 +88,7 @@ pub fn connection(end: usize) -> Connection {
         mobike: false,
         fragmentation: Some(Fragmentation::default()),
         initial_contact: InitialContact::Honour,
+        lockout: None,
     }
 }
 
