@@ -57,3 +57,6 @@ pub const DELETED_SPIS: usize = 1024;
 /// Fragments of one message (RFC 7383): 65535 octets at the smallest fragment we would still
 /// accept, about 256 octets of content.
 pub const FRAGMENTS: u16 = 256;
+
+#[cfg(test)]
+mod tests;
