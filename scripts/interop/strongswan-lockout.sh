@@ -4,8 +4,9 @@
 #   host A --- strongSwan === public segment === ravelind --- host B
 #
 # strongSwan calls with a wrong pre-shared key three times and is refused; its fourth call is not answered at all, and
-# `ravelin show lockout` counts what was dropped. `ravelin clear lockout` lets it in again with the right key. What is no
-# failed proof (algorithms, selectors, an unknown identity) never counts; a call that succeeds forgives those before it.
+# `ravelin show lockout` counts what was dropped; `ravelin debug peer` tells of each message meanwhile. `ravelin clear
+# lockout` lets it in again with the right key. What is no failed proof (algorithms, an unknown identity) never counts;
+# a call that succeeds forgives those before it.
 . "$(dirname "$0")/../lib/scenario.sh"
 needs charon-systemd strongSwan
 
@@ -28,6 +29,8 @@ lockout() { rv b --json show lockout | jq -e "$1" > /dev/null; }
 locked() { lockout '.lockouts | length == 1 and .[0].blocked and .[0].failed_attempts == 3'; }
 failed() { lockout ".lockouts | length == 1 and (.[0].blocked | not) and .[0].failed_attempts == $1"; }
 nobody() { lockout '.lockouts | length == 0'; }
+# traced TEXT: a line of debugging has it.
+traced() { rv b --json events | jq -e --arg t "$1" '[.events[] | select(.what == "debug" and (.text | contains($t)))] | length > 0' > /dev/null; }
 told() { rv b --json events | jq -e --arg w "$1" '[.events[] | select(.what == $w)] | length > 0' > /dev/null; }
 
 # begin LOCKOUT [CONNECTION-LINES]
@@ -46,6 +49,9 @@ gateway_a_addresses
 say "three wrong keys lock strongSwan out"
 begin 'lockout = { failed-attempts = 3, duration = 5, block = "infinite" }'
 hold "nobody is locked out" nobody
+hold "no debugging is on" test "$(rv b debug)" = "nothing is on"
+rv b debug peer 192.0.2.1 --for 2m > /dev/null
+hold "it is now, and ends by itself" test "$(rv b --json debug | jq '.peers | length == 1 and .[0].address == "192.0.2.1" and .[0].remaining_seconds <= 120')" = true
 key "$WRONG"
 for attempt in 1 2; do
   hold "call $attempt is refused" refused
@@ -57,6 +63,14 @@ hold "events say so" told lockout
 hold "explain says why" test "$(rv b --json explain net | jq -r '.attempts[0].code')" = RV-AUTH-002
 hold "and which key to look at" test "$(rv b --json explain net | jq -r '.attempts[0].keys[0]')" = tunnel.net.psk
 hold "call 4 gets no answer" unanswered
+hold "debugging has every message" traced "received IKE_SA_INIT request 0"
+hold "its payloads by type and size" traced "IKE_AUTH request 1 holds IDi 17, "
+hold "and what became of them" traced "RV-AUTH-002"
+hold "to the last" traced "dropped: it is locked out"
+hold "the log has it, too" grep -q "IKE_AUTH request 1 holds" "$WORK/b.log"
+hold "and no key" not grep -qE "$WRONG|$PSK" "$WORK/b.log"
+rv b debug peer 192.0.2.1 --for 0 > /dev/null
+hold "it can be ended before" test "$(rv b debug)" = "nothing is on"
 hold "what was dropped is counted" lockout '.lockouts[0].dropped >= 2 and .dropped == .lockouts[0].dropped and .lockouts[0].remaining_seconds == null'
 key "$PSK"
 hold "the right key gets none either" unanswered

@@ -10,9 +10,11 @@ use crate::lockout::Offender;
 use crate::recorder::Recorder;
 use crate::time::Instant;
 use crate::want::{Path, Want, WantKind};
+use crate::watch::{self, Watch};
 use crate::window::Packets;
 use crate::wire::{IkeSpi, Nonce};
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -48,6 +50,9 @@ pub(crate) struct Outbox {
     pub(crate) events: VecDeque<Event>,
     pub(crate) asides: Vec<Aside>,
     pub(crate) recorder: Recorder,
+    pub(crate) watch: Watch,
+    /// Who sent the datagram of this step.
+    pub(crate) sender: Option<SocketAddr>,
     /// Simultaneous rekeys that had to be decided.
     pub(crate) collisions: u64,
     /// Who waits for which answer.
@@ -67,6 +72,13 @@ impl Outbox {
     pub(crate) fn next_ike(&mut self) -> IkeId {
         self.last_ike = self.last_ike.saturating_add(1);
         IkeId(self.last_ike)
+    }
+
+    /// Tells something about a peer, if it is watched.
+    pub(crate) fn trace(&mut self, now: Instant, peer: SocketAddr, line: impl FnOnce() -> String) {
+        if let Some(left_out) = self.watch.takes(now, peer.ip()) {
+            self.events.push_back(Event::Trace { peer, text: line(), left_out });
+        }
     }
 
     fn next_ticket(&mut self) -> Ticket {
@@ -104,9 +116,22 @@ impl Context<'_> {
         self.out.events.push_back(event);
     }
 
+    /// Tells something about a peer, if it is watched.
+    pub(crate) fn trace(&mut self, peer: SocketAddr, line: impl FnOnce() -> String) {
+        self.out.trace(self.now, peer, line);
+    }
+
+    /// Tells something about who sent what this step is about, if it is watched.
+    pub(crate) fn trace_sender(&mut self, line: impl FnOnce() -> String) {
+        if let Some(peer) = self.out.sender {
+            self.trace(peer, line);
+        }
+    }
+
     /// Sends finished packets along a path.
     pub(crate) fn send(&mut self, path: &Path, packets: &Packets) {
         for bytes in packets {
+            self.trace(path.remote, || format!("sent {}", watch::datagram(bytes)));
             self.out.transmits.push_back(Transmit {
                 instance: path.instance,
                 local: path.local,

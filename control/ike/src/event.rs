@@ -162,6 +162,20 @@ pub enum Event {
         /// Of these events, how many were left out since the last one: no more are told than can be read.
         left_out: u64,
     },
+    /// Something about a peer that is watched ([`crate::watch`]).
+    Trace {
+        /// The peer.
+        peer: SocketAddr,
+        /// What.
+        text: String,
+        /// Lines that were left out since the last one.
+        left_out: u64,
+    },
+    /// A peer is watched no more: its time is over.
+    WatchEnded {
+        /// Its address.
+        peer: std::net::IpAddr,
+    },
     /// Cookies are demanded from now on, or no longer.
     Cookies {
         /// Whether they are.

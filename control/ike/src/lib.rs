@@ -3,6 +3,7 @@
 //! [`Engine`] is the whole of it. Its caller owns sockets, the clock, private keys, certificates and the data plane,
 //! and is asked for what needs them by [`want::Want`].
 
+mod allowance;
 mod collision;
 pub mod config;
 mod context;
@@ -21,6 +22,7 @@ pub mod recorder;
 mod sa;
 pub mod time;
 pub mod want;
+pub mod watch;
 mod window;
 pub mod wire;
 mod words;

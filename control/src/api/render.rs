@@ -5,7 +5,7 @@ use comfy_table::{ContentArrangement, Table, TableStyle};
 
 use super::reply::{
     Applied, Attempt, Child, Counter, Event, Explain, Finding, Lockout, Lockouts, Lookup, Nearest, Port,
-    Reply, Rung, Sa, State, Strangers, Tunnel, Version, Way, Worker,
+    Reply, Rung, Sa, State, Strangers, Tunnel, Version, Watched, Way, Worker,
 };
 
 /// The text an operator sees; ends without a newline.
@@ -25,6 +25,8 @@ pub fn text(reply: &Reply) -> String {
         Reply::Lookup(lookup) => self::lookup(lookup),
         Reply::Strangers(strangers) => self::strangers(strangers),
         Reply::Lockouts(lockouts) => self::lockouts(lockouts),
+        Reply::Debug { peers } if peers.is_empty() => "nothing is on".to_owned(),
+        Reply::Debug { peers } => lines(peers, watched),
     }
 }
 
@@ -261,6 +263,10 @@ fn strangers(strangers: &Strangers) -> String {
         text += &format!("; without one it tried:\n{}", lines(attempts, attempt));
     }
     text
+}
+
+fn watched(Watched { address, remaining_seconds }: &Watched) -> String {
+    format!("messages of {address} are told for {remaining_seconds} s more: ravelin events --follow")
 }
 
 fn lockouts(Lockouts { lockouts, locked_out, dropped }: &Lockouts) -> String {

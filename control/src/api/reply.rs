@@ -59,6 +59,11 @@ pub enum Reply {
     Strangers(Strangers),
     /// Who is locked out.
     Lockouts(Lockouts),
+    /// Whose messages are told.
+    Debug {
+        /// One each.
+        peers: Vec<Watched>,
+    },
 }
 
 /// What another configuration changes.
@@ -511,4 +516,13 @@ pub struct Lockout {
     pub dropped: u64,
     /// Seconds until it is forgotten; `null`: when it is cleared.
     pub remaining_seconds: Option<u64>,
+}
+
+/// A peer whose messages are told in the journal and the log.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Watched {
+    /// Its address.
+    pub address: String,
+    /// Seconds until it ends by itself.
+    pub remaining_seconds: u64,
 }

@@ -50,6 +50,9 @@ pub enum Request {
     /// What would become of a packet.
     #[serde(rename = "lookup")]
     Lookup(Lookup),
+    /// Have every message of a peer told for a while, or say of whom they are.
+    #[serde(rename = "debug")]
+    Debug(Debug),
     /// Who is locked out, or counted.
     #[serde(rename = "show.lockout")]
     ShowLockout,
@@ -71,6 +74,16 @@ pub struct StandStill {
     pub worker: u8,
     /// How long.
     pub milliseconds: u64,
+}
+
+/// Whose messages are told, and how long.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Debug {
+    /// The peer's address; without one, only those that are on are listed.
+    pub address: Option<IpAddr>,
+    /// 1 to 3600; 0 ends it.
+    pub seconds: u64,
 }
 
 /// Which lockouts: all that fit what is said.

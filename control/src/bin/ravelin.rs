@@ -47,6 +47,8 @@ enum Verb {
     Doctor,
     /// Say what would become of a packet.
     Lookup(Lookup),
+    /// Have every IKE message of a peer told in `events` and the log; alone: say what is on.
+    Debug(DebugArguments),
     /// Take back what the gateway holds against somebody.
     #[command(subcommand)]
     Clear(Clear),
@@ -73,6 +75,42 @@ enum Show {
     Counters,
     /// Callers that are locked out, or counted.
     Lockout,
+}
+
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
+struct DebugArguments {
+    #[command(subcommand)]
+    what: Option<Debug>,
+}
+
+#[derive(Subcommand)]
+enum Debug {
+    /// Messages of a peer: exchange, message ID, payloads by type and size, what becomes of them; never keys.
+    Peer(DebugPeer),
+}
+
+#[derive(Args)]
+struct DebugPeer {
+    /// Its address.
+    address: IpAddr,
+    /// How long: seconds, or a number with s, m or h; at most an hour. It ends by itself; 0 ends it now.
+    #[arg(long = "for", default_value = "10m", value_parser = seconds)]
+    time: u64,
+}
+
+/// `90`, `90s`, `10m`, `1h`.
+fn seconds(text: &str) -> Result<u64, String> {
+    let number = text.trim_end_matches(['s', 'm', 'h']);
+    let unit = match text.strip_prefix(number) {
+        Some("" | "s") => 1,
+        Some("m") => 60,
+        Some("h") => 3600,
+        _ => 0,
+    };
+    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    let seconds = seconds.filter(|seconds| unit > 0 && *seconds <= 3600);
+    seconds.ok_or_else(|| "a time of at most an hour, like 90s or 10m".to_owned())
 }
 
 #[derive(Subcommand)]
@@ -214,6 +252,10 @@ fn request(verb: &Verb) -> Request {
         Verb::Events(events) => Request::Events(request::Events { after: events.after, wait_ms: 0 }),
         Verb::Doctor => Request::Doctor,
         Verb::Lookup(lookup) => Request::Lookup(packet(lookup)),
+        Verb::Debug(DebugArguments { what: None }) => Request::Debug(request::Debug::default()),
+        Verb::Debug(DebugArguments { what: Some(Debug::Peer(peer)) }) => {
+            Request::Debug(request::Debug { address: Some(peer.address), seconds: peer.time })
+        }
         Verb::Clear(Clear::Lockout(Lockout { address, port, gateway })) => {
             let (address, port, gateway) = (address.0, *port, *gateway);
             Request::ClearLockout(request::ClearLockout { address, port, gateway })

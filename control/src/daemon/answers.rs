@@ -23,6 +23,7 @@ impl<P: Pool> Core<P> {
             Request::Terminate(part) => self.terminate(part),
             Request::Rekey(rekey) => self.rekey(rekey),
             Request::Lookup(lookup) => self.lookup(lookup),
+            Request::Debug(debug) => self.debug(debug),
             Request::ShowLockout => Ok(self.lockouts()),
             Request::ClearLockout(which) => self.clear_lockouts(which),
             #[cfg(feature = "stall")]

@@ -113,6 +113,7 @@ impl Answer for Desk {
             | Request::Terminate(_)
             | Request::Rekey(_)
             | Request::Lookup(_)
+            | Request::Debug(_)
             | Request::ShowLockout
             | Request::ClearLockout(_)) => self.ask(action, ACTION),
             #[cfg(feature = "stall")]

@@ -1,12 +1,13 @@
 //! The daemon: start and stop in order (`start`, `ports`, `layout`), the control loop (`core`, `wants`,
 //! `answers`), instances out of service (`service`, `outage`), workers that stand still (`pulse`, `stall`,
 //! `spread`), devices (`devices`), other configurations while running (`reload`, `apply`), what operators read
-//! (`view`, `desk`) and ask (`lookup`, `lockout`), and the threads that do its slow work (`helpers`).
+//! (`view`, `desk`) and ask (`lookup`, `lockout`, `debug`), and the threads that do its slow work (`helpers`).
 
 mod answers;
 mod apply;
 pub mod core;
 pub mod datagram;
+mod debug;
 pub mod desk;
 pub mod devices;
 mod doctor;

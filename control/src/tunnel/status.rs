@@ -195,6 +195,12 @@ impl Status {
                 let what = if blocked { "lockout" } else { "lockout-ended" };
                 journal.note("", what, locked_out(&offender, left_out));
             }
+            Event::Trace { peer, text, left_out } => {
+                let more =
+                    if left_out > 0 { format!("; {left_out} lines were left out") } else { String::new() };
+                journal.trace("debug", format!("{peer}: {text}{more}"));
+            }
+            Event::WatchEnded { peer } => journal.note("", "debug-ended", peer.to_string()),
             Event::Cookies { demanded, half_open } => {
                 let what = if demanded { "cookies-demanded" } else { "cookies-ended" };
                 journal.note("", what, format!("{half_open} half-open IKE SAs"));

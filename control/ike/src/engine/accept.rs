@@ -84,9 +84,11 @@ impl Engine {
             return self.refuse(now, &datagram, &request, None, Failure::NoConnection);
         }
         if self.admission.demands_cookie(&self.config) && !self.shows_cookie(&datagram, &request) {
+            self.out.trace(now, datagram.remote, || "it is asked for a cookie".to_owned());
             return self.demand_cookie(&datagram, &request);
         }
         if self.admission.is_full_for(caller, &self.config) || self.tunnels.len() >= self.config.max_ike_sas {
+            self.out.trace(now, datagram.remote, || "dropped: too many IKE SAs are half-open".to_owned());
             return self.count(|counters| &mut counters.init_dropped);
         }
         let Some((chosen, candidates)) = choose(&request.sa, &candidates) else {
@@ -175,6 +177,7 @@ impl Engine {
         failure: Failure,
     ) {
         self.count(|counters| &mut counters.init_refused);
+        self.out.trace(now, datagram.remote, || format!("refused with {}: {failure}", failure.code()));
         if !self.admission.may_reply(now, &self.config) {
             return;
         }
@@ -202,6 +205,7 @@ impl Engine {
     /// that does not know yet that we lost its IKE SA finds out sooner.
     pub(super) fn unknown_spi(&mut self, now: Instant, datagram: &Datagram, header: &Header) {
         self.count(|counters| &mut counters.unknown_spi);
+        self.out.trace(now, datagram.remote, || "no IKE SA here has its SPI".to_owned());
         let answered = !header.flags.response && header.exchange != ExchangeType::IkeSaInit;
         if answered && self.admission.may_tell_spi(now, &self.config) {
             self.reply_unprotected(datagram, header, Notify::new(NotifyType::InvalidIkeSpi, Vec::new()));

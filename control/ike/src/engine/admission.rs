@@ -1,6 +1,7 @@
 //! What strangers may cost us (RFC 7296 §2.6): half-open tunnels are counted, per address too; past a threshold
 //! callers must first prove their address by a cookie; past a limit they are not heard.
 
+use crate::allowance::Allowance;
 use crate::config::EngineConfig;
 use crate::crypto::{CookieJar, Drbg};
 use crate::event::Event;
@@ -10,7 +11,6 @@ use crate::time::Instant;
 use crate::wire::IkeSpi;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 /// What the network and strangers did, in numbers that only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,25 +63,6 @@ pub(super) struct Admission {
     replies: Allowance,
     /// INVALID_IKE_SPI. Apart from the others, so that rubbish does not silence what negotiation needs.
     spi_replies: Allowance,
-}
-
-/// What may still be said in the second that began then.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Allowance {
-    since: Option<Instant>,
-    left: u32,
-}
-
-impl Allowance {
-    /// Takes one of `rate` a second, if there is one left.
-    pub(super) fn take(&mut self, now: Instant, rate: u32) -> bool {
-        if self.since.is_none_or(|since| now.since(since) >= Duration::from_secs(1)) {
-            *self = Allowance { since: Some(now), left: rate };
-        }
-        let left = self.left.checked_sub(1);
-        self.left = left.unwrap_or(0);
-        left.is_some()
-    }
 }
 
 impl Admission {

@@ -4,7 +4,7 @@
 //! ([`crate::error::Failure::is_failed_proof`], IKE-23).
 
 use super::Engine;
-use super::admission::Allowance;
+use crate::allowance::Allowance;
 use crate::config;
 use crate::event::Event;
 use crate::id::IkeId;

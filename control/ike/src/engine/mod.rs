@@ -22,6 +22,7 @@ use crate::sa::tunnel::Tunnel;
 use crate::sa::up::Task;
 use crate::time::Instant;
 use crate::want::{Answer, Role, Want, WantKind};
+use crate::watch::{self, TooManyWatched};
 use crate::wire::{IkeSpi, Outer};
 use admission::Admission;
 use std::collections::{BTreeMap, BTreeSet};
@@ -110,10 +111,14 @@ impl Engine {
     /// Takes a UDP payload from the IKE ports.
     pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram) {
         self.admission.counters.datagrams = self.admission.counters.datagrams.saturating_add(1);
+        let remote = datagram.remote;
+        self.out.sender = Some(remote);
+        self.out.trace(now, remote, || format!("received {}", watch::datagram(&datagram.bytes)));
         if self.is_locked_out(now, &datagram) {
-            return;
+            return self.out.trace(now, remote, || "dropped: it is locked out".to_owned());
         }
         if datagram.bytes.len() > self.config.max_message {
+            self.out.trace(now, remote, || format!("dropped: more than {} octets", self.config.max_message));
             self.admission.counters.malformed = self.admission.counters.malformed.saturating_add(1);
             return;
         }
@@ -190,6 +195,8 @@ impl Engine {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.admission.tick(&self.config, now, &mut self.random);
         self.expire_lockouts(now);
+        let ended = self.out.watch.expire(now).into_iter().map(|peer| Event::WatchEnded { peer });
+        self.out.events.extend(ended);
         while let Some((due, id)) = self.deadlines.first().copied() {
             if due > now {
                 return;
@@ -207,7 +214,7 @@ impl Engine {
     /// When [`Self::handle_timeout`] has something to do.
     pub fn next_deadline(&self) -> Option<Instant> {
         let tunnels = self.deadlines.first().map(|(due, _)| *due);
-        tunnels.into_iter().chain(self.lockout.deadline()).min()
+        tunnels.into_iter().chain(self.lockout.deadline()).chain(self.out.watch.deadline()).min()
     }
 
     /// The next UDP payload to send.
@@ -234,6 +241,19 @@ impl Engine {
     /// The last attempts of every connection.
     pub fn recorder(&self) -> &Recorder {
         &self.out.recorder
+    }
+
+    /// Tells of every message of a peer until then ([`crate::watch`]); a time that is over ends it.
+    ///
+    /// # Errors
+    /// When too many are watched.
+    pub fn watch(&mut self, now: Instant, peer: IpAddr, until: Instant) -> Result<(), TooManyWatched> {
+        self.out.watch.set(now, peer, until)
+    }
+
+    /// Who is watched, and until when.
+    pub fn watched(&self) -> impl Iterator<Item = (IpAddr, Instant)> {
+        self.out.watch.iter()
     }
 
     /// What strangers and the network did.

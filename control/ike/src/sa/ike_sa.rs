@@ -8,6 +8,7 @@ use crate::crypto::{
 use crate::error::Failure;
 use crate::time::Instant;
 use crate::want::{Path, Role};
+use crate::watch;
 use crate::window::{Incoming, Packets, Schedule, Window};
 use crate::wire::{
     ExchangeType, Flags, Header, IkeSpi, Message, Outer, ParseError, Payload, Sealed, SealedFragment,
@@ -44,6 +45,20 @@ pub(crate) enum Opened {
     Repetition,
     /// A fragment that was kept, something unprotected, or something the peer did not send.
     Nothing,
+}
+
+impl Opened {
+    /// What became of it, in words.
+    fn told(&self) -> String {
+        match self {
+            Opened::Message(unsealed) => watch::message(&unsealed.message),
+            Opened::Malformed(_, error) => format!("it is authentic and does not parse: {error}"),
+            Opened::Repetition => "it repeats a request: answered as before".to_owned(),
+            Opened::Nothing => {
+                "it is not authentic, not encrypted, or not all of a message yet: ignored".to_owned()
+            }
+        }
+    }
 }
 
 impl IkeSa {
@@ -151,7 +166,7 @@ impl IkeSa {
     }
 
     /// Opens a message that came for this SA.
-    pub(crate) fn open(&mut self, ctx: &Context<'_>, outer: Outer) -> Opened {
+    pub(crate) fn open(&mut self, ctx: &mut Context<'_>, outer: Outer) -> Opened {
         let opened = match outer {
             // Nothing unprotected is believed once there are keys (RFC 7296 §2.21.4).
             Outer::Clear(_) => Opened::Nothing,
@@ -165,6 +180,7 @@ impl IkeSa {
         if matches!(opened, Opened::Message(_)) {
             self.replaced = None;
         }
+        ctx.trace_sender(|| opened.told());
         opened
     }
 
@@ -238,6 +254,7 @@ impl IkeSa {
         payloads: Vec<Payload>,
     ) -> Result<Packets, Failure> {
         let message = Message::new(header, payloads);
+        ctx.trace(path.remote, || watch::message(&message));
         let sealed = match common.fragment_limit(path, ctx.config.nat_port) {
             Some(limit) => self.protection.seal_fragments(&message, limit, ctx.random),
             None => self.protection.seal(&message, ctx.random).map(|packet| vec![packet]),

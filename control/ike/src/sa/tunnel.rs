@@ -234,6 +234,7 @@ impl Tunnel {
     /// The attempt failed: recorded, reported, and wound up with the peer where it has to be.
     fn fail(&mut self, ctx: &mut Context<'_>, abort: Abort) {
         let Abort { failure, sa } = abort;
+        ctx.trace(self.common.path.remote, || format!("the attempt ends with {}: {failure}", failure.code()));
         let mut attempt = self.common.attempt.clone();
         attempt.ended = Some(ctx.now);
         words::tell(&mut attempt, &failure, &self.common.config);
@@ -261,6 +262,7 @@ impl Tunnel {
         if common.attempt.stage == Stage::Up && common.attempt.ended.is_none() {
             common.attempt.ended = Some(ctx.now);
             ctx.out.recorder.keep(common.connection, common.attempt.clone());
+            ctx.trace(common.path.remote, || "the IKE SA is up".to_owned());
             up.tasks.extend(self.wanted.drain(..).map(Task::CreateChild));
             ctx.out.asides.push(Aside::CameUp { ike: common.id });
         }
