@@ -28,6 +28,7 @@ impl<P: Pool> Core<P> {
             WantKind::UpdateAddresses { child, path } => self.workers.update_path(child, &path),
             WantKind::Remove { child, .. } => self.workers.remove(child, &self.roster),
             WantKind::ReleaseSpi(spi) => self.workers.release_spi(spi, now),
+            WantKind::Admit(_) | WantKind::Dismiss(_) => {}
         }
     }
 
