@@ -2,13 +2,14 @@
 //!
 //! `raw` is the file's shape, `resolve` judges it (`value` a single value, `secret` and
 //! `material` what lies in other files, `ppk` lists of keys,
-//! `profile` algorithms), `plan` is the result. The daemon and
+//! `profile` algorithms, `gateway` and `ts_list` what lets peers in from anywhere), `plan` is the result. The daemon and
 //! `ravelin config check` run exactly this code. Reading files is an argument, so that
 //! everything here is tested without a disk.
 
 mod children;
 pub mod diff;
 pub mod error;
+mod gateway;
 mod material;
 pub mod plan;
 mod ppk;
@@ -17,6 +18,7 @@ mod proposal;
 pub mod raw;
 mod resolve;
 mod secret;
+mod ts_list;
 mod tunnel;
 mod value;
 

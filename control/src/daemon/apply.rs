@@ -157,8 +157,14 @@ fn networks(tunnel: &Tunnel) -> Vec<ipnet::IpNet> {
 }
 
 fn report(difference: Difference, asked: &Plan, dry_run: bool) -> Applied {
-    let Difference { added, removed, changed, moved, replaced, readdressed, untouched, needs_restart } =
-        difference;
+    let Difference { moved, readdressed, untouched, needs_restart, gateways, .. } = difference;
+    let both = |tunnels: Vec<String>, gateways: Vec<String>| {
+        tunnels.into_iter().chain(gateways.into_iter().map(|name| format!("gateway.{name}"))).collect()
+    };
+    let added = both(difference.added, gateways.added);
+    let removed = both(difference.removed, gateways.removed);
+    let changed = both(difference.changed, gateways.changed);
+    let replaced = both(difference.replaced, gateways.replaced);
     let warnings = asked.warnings.iter().map(ToString::to_string).collect();
     Applied {
         dry_run,
