@@ -6,6 +6,7 @@ pub mod connection;
 pub mod explain;
 pub mod outbox;
 pub mod pmtu;
+pub mod reverse;
 pub mod roster;
 pub mod sas;
 pub mod scheme;
