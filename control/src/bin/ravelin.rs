@@ -65,6 +65,13 @@ enum Show {
     Sa,
     /// Counters, drops by reason among them.
     Counters,
+    /// Gateways; with a name that one and its tunnels.
+    Gateways {
+        /// Name in the configuration.
+        name: Option<String>,
+    },
+    /// Routes into tunnels, and static ones.
+    Routes,
 }
 
 #[derive(Args)]
@@ -144,6 +151,10 @@ fn request(verb: &Verb) -> Request {
         Verb::Show(Show::Tunnels) => Request::ShowTunnels,
         Verb::Show(Show::Sa) => Request::ShowSa,
         Verb::Show(Show::Counters) => Request::ShowCounters,
+        Verb::Show(Show::Gateways { name }) => {
+            Request::ShowGateways(request::GatewayName { gateway: name.clone() })
+        }
+        Verb::Show(Show::Routes) => Request::ShowRoutes,
         Verb::Show(Show::Version) | Verb::Config(Config::Check { .. }) | Verb::Bench(_) => {
             Request::ShowVersion
         }

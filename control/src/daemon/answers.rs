@@ -16,12 +16,18 @@ impl<P: Pool> Core<P> {
         match request {
             Request::Initiate(part) => {
                 let (connection, children) = self.children_of(&part.tunnel, part.child.as_deref())?;
+                if self.roster.tunnel(connection).is_some_and(|tunnel| tunnel.origin.is_some()) {
+                    let why = format!("{}: a gateway's tunnels are opened by their peers", part.tunnel);
+                    return Err(ApiError::Refused { why });
+                }
                 let now = self.now();
                 children.into_iter().for_each(|child| self.initiate(now, connection, child));
                 Ok(done(format!("{part}: negotiation begun")))
             }
             Request::Terminate(part) => self.terminate(part),
             Request::Rekey(rekey) => self.rekey(rekey),
+            Request::ShowGateways(name) => self.gateway_rows(name),
+            Request::ShowRoutes => Ok(Reply::Routes { routes: self.route_rows() }),
             #[cfg(feature = "stall")]
             Request::StandStill(still) => {
                 let time = std::time::Duration::from_millis(still.milliseconds);

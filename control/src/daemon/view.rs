@@ -175,7 +175,7 @@ impl<P: Pool> Core<P> {
         work.chain(drops).collect()
     }
 
-    fn tunnel(&self, id: ConnectionId, tunnel: &plan::Tunnel) -> Tunnel {
+    pub(super) fn tunnel(&self, id: ConnectionId, tunnel: &plan::Tunnel) -> Tunnel {
         let status = self.status.tunnel(id).cloned().unwrap_or_default();
         let ike = status.ike();
         let manual = matches!(tunnel.keying, plan::Keying::Manual(_));
@@ -185,9 +185,12 @@ impl<P: Pool> Core<P> {
             // After a move the engine has one that no worker has.
             (false, _) => status.children.contains_key(number) && !self.workers.is_free(number.0),
         };
+        // Of a peer's tunnel those that it has asked for.
+        let is_shown = |number: &ChildId| tunnel.origin.is_none() || status.children.contains_key(number);
         let children: Vec<Child> = self
             .roster
             .children(id)
+            .filter(|(number, _)| is_shown(number))
             .map(|(number, child)| self.child(number, child, &status, carries(&number), halt.is_some()))
             .collect();
         let up = children.iter().filter(|child| child.state == State::Up).count();
@@ -196,7 +199,7 @@ impl<P: Pool> Core<P> {
             Some(_) if up == 0 => State::Connecting,
             Some(_) => State::Degraded,
             None if manual => State::Up,
-            None => status.state(tunnel.children.len()),
+            None => status.state(children.len().max(1)),
         };
         let reason = status.why().filter(|_| state != State::Up);
         let reason = reason.map(|failure| (failure.code().to_owned(), failure.to_string()));

@@ -4,6 +4,7 @@
 
 pub mod connection;
 pub mod explain;
+pub mod gateway;
 pub mod outbox;
 pub mod pmtu;
 pub mod reverse;
