@@ -63,7 +63,7 @@ table ip nat {
 N
 }
 
-configure_b() { # GATEWAY-LINES
+configure_b() { # OUR-ID THEIR-IDS PROOF-LINES [TABLES]
   cat > "$WORK/b.toml" <<C
 interface.wan = { device = "af_packet:wan0", addresses = ["192.0.2.2/24"] }
 interface.lan = { device = "af_packet:lan0", addresses = ["10.2.0.1/24"] }
@@ -73,13 +73,12 @@ destination = "0.0.0.0/0"
 via = "192.0.2.1"
 [gateway.branches]
 local = "192.0.2.2"
-local-id = "hq.example"
-remote-ids = ["*.branch.example"]
-psk = "$PSK"
+local-id = "$1"
+remote-ids = ["$2"]
 ike-policy = "p"
 tunnel-template = "branch"
 ts-list = "branches"
-$1
+$3
 [tunnel-template.branch]
 ipsec-transform = "t"
 metric = 20
@@ -91,11 +90,13 @@ proposals = ["aes128gcm16-prfsha256-x25519"]
 [ipsec-transform.t]
 proposals = ["aes128gcm16-x25519"]
 extended-sequence-number = false
+${4:-}
 C
   "$TARGET/ravelin" config check "$WORK/b.toml" > /dev/null || die "configuration refused"
 }
 
-configure_client() { # K ADDRESS: its own network, and on demand a part of that of c1
+# Its own network, and on demand a part of that of c1.
+configure_client() { # K ADDRESS ITS-PROOF OUR-PROOF
   mkdir -p "$WORK/c$1"
   cat > "$WORK/c$1/swanctl.conf" <<C
 connections { net { version = 2
@@ -103,10 +104,8 @@ connections { net { version = 2
   remote_addrs = 192.0.2.2
   proposals = aes128gcm16-prfsha256-x25519
   mobike = no
-  local { auth = psk
-    id = c$1.branch.example }
-  remote { auth = psk
-    id = hq.example }
+  local { $3 }
+  remote { $4 }
   children {
     own { local_ts = 10.1.$1.0/24
       remote_ts = 10.2.0.0/24
@@ -117,6 +116,12 @@ connections { net { version = 2
   } } }
 secrets { ike-1 { secret = "$PSK" } }
 C
+}
+
+by_psk() { # K ADDRESS
+  configure_client "$1" "$2" "auth = psk
+    id = c$1.branch.example" 'auth = psk
+    id = hq.example'
 }
 
 name() { echo "branches/c$1.branch.example"; }
@@ -132,6 +137,8 @@ told() { rv b --json events | jq -e --arg w "$1" --arg t "$2" '[.events[] | sele
 packets() { rv b --json show gateways branches | jq -c --arg n "$1" '[.gateways[].tunnels[] | select((.name == $n) == '"$2"') | [.name, .in_packets, .out_packets]]'; }
 rekeyed() { (($(tunnel_field b "$(name "$1")" child_rekeys) >= $2)); }
 
+counted() { jq -en --argjson a "$1" --argjson b "$2" --argjson n "$3" '$b[0][1] - $a[0][1] >= $n and $b[0][2] - $a[0][2] >= $n' > /dev/null; }
+
 # carries K: numbered UDP between the host of K and host B, all of it by K's tunnel and none by another.
 carries() {
   local HA others before after result
@@ -141,16 +148,16 @@ carries() {
   result=$(numbered_udp "$rate" "$seconds" "10.1.$1.2" 10.2.0.2)
   hold "c$1 loses nothing: $result" nothing_missing "$result"
   after=$(packets "$(name "$1")" true)
-  hold "its tunnel counted them" jq -en --argjson a "$before" --argjson b "$after" --argjson n $((rate * seconds)) '$b[0][1] - $a[0][1] >= $n and $b[0][2] - $a[0][2] >= $n'
+  hold "its tunnel counted them" counted "$before" "$after" $((rate * seconds))
   hold "no other tunnel did" test "$(packets "$(name "$1")" false)" = "$others"
 }
 
 net_up
 clients_up
-configure_b ''
-configure_client 1 198.51.100.2
-configure_client 2 203.0.113.2
-configure_client 3 10.9.0.2
+configure_b hq.example '*.branch.example' "psk = \"$PSK\""
+by_psk 1 198.51.100.2
+by_psk 2 203.0.113.2
+by_psk 3 10.9.0.2
 start_ravelind "$GWB" b
 for k in 1 2 3; do start_strongswan "$(client $k)" "c$k"; done
 
@@ -232,3 +239,24 @@ soon 10 "no SA is left" no_sas b
 hold "no route" routes_are ""
 hold "nor in the kernel" not kernel_has 10.1.3.0/24
 for k in 1 2 3; do hold "nor at c$k" gone_from $k; done
+
+say "a peer with a certificate, behind the NAT"
+make_pki "$WORK/pki" ec
+configure_b b.example 'a.example' $'certificate = "own"\ntrust = "demo"' $'[cert-profile.own]\ncertificate = "pki/b.pem"\nchain = ["pki/sub.pem"]\nkey = "pki/b.key"\n[trust-anchor-profile.demo]\nanchors = ["pki/root.pem"]'
+rv b config apply > /dev/null
+cp "$WORK/pki/root.pem" "$WORK/pki/sub.pem" "$WORK/c3/x509ca/"
+cp "$WORK/pki/a.pem" "$WORK/c3/x509/"
+cp "$WORK/pki/a.key" "$WORK/c3/private/"
+configure_client 3 10.9.0.2 'auth = pubkey
+    certs = a.pem
+    id = a.example' 'auth = pubkey
+    cacerts = root.pem
+    id = b.example'
+swan c3 --load-all > /dev/null
+name() { echo branches/a.example; }
+hold "it is let in" call 3 own
+hold "under the name of its certificate" peers branches/a.example
+carries 3
+rv b terminate branches/a.example > /dev/null
+soon 10 "nothing is left of it" gone_from 3
+hold "here neither" routes_are ""
