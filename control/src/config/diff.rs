@@ -350,7 +350,7 @@ tunnel-template = "branch"
 metric = 7
 [ts-list.branches]
 local = ["10.2.0.0/16"]
-remote = ["10.0.0.0/8"]
+remote = ["10.64.0.0/10"]
 "#;
 
     /// A gateway is added, changed by what it refers to, replaced at another address, and removed; tunnels stay.
@@ -370,7 +370,9 @@ remote = ["10.0.0.0/8"]
         let removed = Gateways { removed: branches.clone(), ..Gateways::default() };
         assert_eq!(gateways(&running, &plan(RUNNING)), removed);
         assert_eq!(gateways(&running, &running), Gateways::default());
-        for (from, to) in [("metric = 7", "metric = 8"), ("10.0.0.0/8", "10.0.0.0/9"), ("correct", "wrong")] {
+        for (from, to) in
+            [("metric = 7", "metric = 8"), ("10.64.0.0/10", "10.64.0.0/11"), ("correct", "wrong")]
+        {
             let changed = Gateways { changed: branches.clone(), ..Gateways::default() };
             assert_eq!(gateways(&running, &with(&GATEWAY.replace(from, to))), changed, "{to}");
         }

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use ravelin_ike::config::{IdKind, Identity, IdentityPattern};
+use ipnet::IpNet;
+use ravelin_ike::config::{IdKind, Identity, IdentityPattern, Selector};
 use toml::Spanned;
 
 use super::plan::{self, ReverseRoutes, Template, TsList, Unique};
@@ -66,7 +67,7 @@ impl One<'_, '_, '_> {
             admits: self.admits(&raw.remote_ids)?,
             unique: self.unique(raw.unique.as_ref()),
             template: self.template(raw.tunnel_template.as_ref())?,
-            traffic: self.traffic(raw.ts_list.as_ref(), lists)?,
+            traffic: self.traffic(raw.ts_list.as_ref(), lists, private)?,
         })
     }
 
@@ -108,14 +109,37 @@ impl One<'_, '_, '_> {
         text.and_then(|text| self.judge.value(&self.object, "unique", text, read)).unwrap_or_default()
     }
 
-    fn traffic(&mut self, name: Option<&Text>, lists: &BTreeMap<String, TsList>) -> Option<TsList> {
+    fn traffic(
+        &mut self,
+        name: Option<&Text>,
+        lists: &BTreeMap<String, TsList>,
+        private: plan::InstanceId,
+    ) -> Option<TsList> {
         let Some(name) = name else {
             self.refuse("has no ts-list", "ts-list = \"NAME\": what its tunnels may carry");
             return None;
         };
         // A list that was refused is there all the same.
         self.judge.follow(&self.object, "ts-list", name, &self.raw.ts_list)?;
-        lists.get(name.get_ref()).cloned()
+        let list = lists.get(name.get_ref()).cloned()?;
+        self.warn_of_our_own(name, &list, private);
+        Some(list)
+    }
+
+    /// A route into a tunnel comes before the kernel's: a peer that may say that it has our own network could take it.
+    fn warn_of_our_own(&mut self, name: &Text, list: &TsList, private: plan::InstanceId) {
+        let ours = self.ground.interfaces.iter().filter(|interface| interface.instance == private);
+        for interface in ours {
+            let is_claimed = |net: &&IpNet| {
+                let ours = Selector::prefix(net.network(), net.prefix_len());
+                list.remote.iter().any(|entry| entry.overlaps(&ours))
+            };
+            let Some(net) = interface.addresses.iter().find(is_claimed) else { continue };
+            let found =
+                format!("peers may claim {}, the network of interface {}", net.trunc(), interface.name);
+            let expected = format!("a remote side of ts-list {:?} without it", list.name);
+            self.judge.warn(name.span().start, &self.object, found, expected);
+        }
     }
 
     fn template(&mut self, name: Option<&Text>) -> Option<Template> {

@@ -129,6 +129,23 @@ fn mistakes_are_refused_by_line() {
     assert!(template("child-limit = 65").contains("1 to 64"));
 }
 
+/// Who may claim our own network is warned of; the gateway is there all the same.
+#[test]
+fn a_list_that_gives_our_own_network_away_is_warned_of() {
+    let list = "[ts-list.all]\nlocal = [\"10.2.0.0/16\"]\nremote = [\"10.0.0.0/8\"]\n";
+    let other = "[gateway.more]\nlocal = \"2001:db8::2\"\npsk = \"x\"\nts-list = \"all\"\n";
+    let plan = judge(&format!("{other}{list}")).unwrap();
+    let warnings: Vec<String> = plan.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "r.toml:11: gateway.more: peers may claim 10.2.0.0/24, the network of interface lan; expected a remote side of \
+             ts-list \"all\" without it"
+        ]
+    );
+    assert!(plan.gateways.contains_key("more"));
+}
+
 /// Thirty-two entries a side, and no more (TS-05, LIM-04).
 #[test]
 fn a_list_has_thirty_two_entries_a_side() {
