@@ -82,6 +82,34 @@ impl Routing {
         self.write_route(instance, destination, tables);
     }
 
+    /// The routes into tunnels other than `ours` that lead to any address of `network`.
+    pub fn others(
+        &self,
+        instance: u16,
+        network: IpNet,
+        ours: TunnelId,
+    ) -> impl Iterator<Item = (IpNet, TunnelId)> {
+        let wider = (0..network.prefix_len()).filter_map(move |length| {
+            let net = IpNet::new(network.addr(), length).ok()?.trunc();
+            Some((net, *self.tunnels.get(&(instance, net))?))
+        });
+        // By address, then by length: what lies within stands between the network and its last address.
+        let last = IpNet::from(network.broadcast());
+        let within = self.tunnels.range((instance, network)..=(instance, last));
+        let within = within.map(|((_, net), tunnel)| (*net, *tunnel));
+        wider.chain(within).filter(move |(_, tunnel)| *tunnel != ours)
+    }
+
+    /// All routes into tunnels: instance, destination, tunnel.
+    pub fn tunnels(&self) -> impl Iterator<Item = (u16, IpNet, TunnelId)> {
+        self.tunnels.iter().map(|((instance, net), tunnel)| (*instance, *net, *tunnel))
+    }
+
+    /// All static routes of the configuration: instance, destination, next hop.
+    pub fn statics(&self) -> impl Iterator<Item = (u16, IpNet, IpAddr)> {
+        self.statics.iter().map(|((instance, net), via)| (*instance, *net, *via))
+    }
+
     /// Adds a static route of the configuration.
     pub fn add_static(&mut self, instance: u16, destination: IpNet, via: IpAddr, tables: &mut Tables) {
         self.statics.insert((instance, destination), via);

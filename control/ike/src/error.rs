@@ -224,6 +224,13 @@ pub enum Failure {
     /// Our address changed, and it could not go along.
     #[error("closed because our address changed: the peer called, or one side does no MOBIKE")]
     AddressChanged,
+
+    /// A gateway has no room for a peer that has proven itself, or has it already.
+    #[error("the gateway does not let the peer in ({0})")]
+    NotAdmitted(AnswerError),
+    /// What the peer has behind it is in part behind another one.
+    #[error("the peer's side of the traffic is in part another tunnel's ({0})")]
+    NetworksTaken(AnswerError),
 }
 
 /// What was negotiated.
@@ -320,6 +327,8 @@ impl Failure {
             F::Expired => "RV-END-005",
             F::Superseded => "RV-END-006",
             F::AddressChanged => "RV-END-007",
+            F::NotAdmitted(_) => "RV-GATE-001",
+            F::NetworksTaken(_) => "RV-CHILD-011",
         }
     }
 
@@ -357,7 +366,8 @@ impl Failure {
             | F::NoAdditionalSas(_)
             | F::ChildNotFound
             | F::TemporaryFailure
-            | F::MajorVersion => Blame::Incompatible,
+            | F::MajorVersion
+            | F::NetworksTaken(_) => Blame::Incompatible,
             F::ProposalNotOffered(_)
             | F::BadKeValue
             | F::BadSignature(_)
@@ -375,7 +385,8 @@ impl Failure {
             | F::Unconfigured
             | F::PeerDeleted
             | F::Superseded
-            | F::AddressChanged => Blame::Operator,
+            | F::AddressChanged
+            | F::NotAdmitted(_) => Blame::Operator,
         }
     }
 

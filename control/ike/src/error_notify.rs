@@ -12,7 +12,9 @@ impl Failure {
             F::ProposalRefused(_) | F::NoProposalChosen(_) | F::ProposalNotOffered(_) | F::NoConnection => {
                 NotifyType::NoProposalChosen
             }
-            F::TsUnacceptable | F::TsRefused | F::TsNotOffered => NotifyType::TsUnacceptable,
+            F::TsUnacceptable | F::TsRefused | F::TsNotOffered | F::NetworksTaken(_) => {
+                NotifyType::TsUnacceptable
+            }
             F::NoAdditionalSas(_) => NotifyType::NoAdditionalSas,
             F::ChildNotFound => NotifyType::ChildSaNotFound,
             F::FollowupForgotten => NotifyType::StateNotFound,
@@ -54,7 +56,8 @@ impl Failure {
             | F::Unconfigured
             | F::PeerDeleted
             | F::Expired
-            | F::Superseded => NotifyType::TemporaryFailure,
+            | F::Superseded
+            | F::NotAdmitted(_) => NotifyType::TemporaryFailure,
         }
     }
 }

@@ -64,6 +64,11 @@ pub enum Command {
     },
     /// Close everything and accept nothing new. Finished when `Engine::is_idle`.
     Shutdown,
+    /// Close every IKE SA of a connection, because its peer came anew by another one.
+    Supersede {
+        /// The connection.
+        connection: ConnectionId,
+    },
 }
 
 /// What a worker noticed about an SA.

@@ -60,6 +60,11 @@ pub enum WantKind {
     },
     /// Order: give back an inbound SPI that was allocated and never installed.
     ReleaseSpi(u32),
+    /// Question: a peer has proven itself to a gateway and so did we to it: which connection is it to have? That one
+    /// must be set before the answer comes.
+    Admit(Box<Admit>),
+    /// Order: the peer of a connection that was made for it is gone. The connection is not needed any more.
+    Dismiss(ConnectionId),
 }
 
 impl WantKind {
@@ -71,6 +76,7 @@ impl WantKind {
                 | WantKind::UpdateAddresses { .. }
                 | WantKind::Remove { .. }
                 | WantKind::ReleaseSpi(_)
+                | WantKind::Dismiss(_)
         )
     }
 }
@@ -90,6 +96,10 @@ pub enum Answer {
     AllocateSpi(Result<u32, AnswerError>),
     /// To `Install`.
     Install(Result<(), AnswerError>),
+    /// To `Install`: the peer's side of the traffic is in part another tunnel's. Nothing was installed.
+    NetworksTaken(AnswerError),
+    /// To `Admit`: its connection ([`crate::config::RemoteAddress::Admitted`]).
+    Admit(Result<ConnectionId, AnswerError>),
 }
 
 /// Why a question was answered with no.
@@ -163,6 +173,21 @@ pub struct AllocateSpi {
     pub config: ChildId,
     /// The SA it will replace, if this is a rekey: the new one belongs on the same worker.
     pub replaces: Option<ChildSaId>,
+}
+
+/// Let this peer in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admit {
+    /// The gateway it came by.
+    pub gateway: ConnectionId,
+    /// Its tunnel.
+    pub ike: IkeId,
+    /// Who it proved to be.
+    pub identity: Identity,
+    /// Where it is.
+    pub path: Path,
+    /// Whether it said that it has no other IKE SA with us (INITIAL_CONTACT, RFC 7296 §2.4).
+    pub initial_contact: bool,
 }
 
 /// Where IKE and ESP of one IKE SA travel.

@@ -1,6 +1,8 @@
 //! Offers, selectors and identities in words, for the flight recorder.
 
-use crate::config::{Auth, ChildConfig, Connection, Identity, IdentityMatch, RemoteAuth, Selector};
+use crate::config::{
+    Auth, ChildConfig, Connection, Identity, IdentityMatch, IdentityPattern, RemoteAuth, Selector,
+};
 use crate::crypto::negotiate::{self, ChildExchange};
 use crate::error::{Failure, Topic};
 use crate::narrow;
@@ -83,6 +85,17 @@ fn accepted(identity: &IdentityMatch) -> String {
     match identity {
         IdentityMatch::Any => "any".to_owned(),
         IdentityMatch::Exact(identity) => identity.to_string(),
+        IdentityMatch::OneOf(patterns) => {
+            let patterns: Vec<String> = patterns.iter().take(PROPOSALS).map(pattern).collect();
+            format!("one of {}", patterns.join(", "))
+        }
+    }
+}
+
+fn pattern(pattern: &IdentityPattern) -> String {
+    match pattern {
+        IdentityPattern::Exact(identity) => identity.to_string(),
+        IdentityPattern::Suffix(identity) => format!("*{identity}"),
     }
 }
 

@@ -50,6 +50,14 @@ pub enum ApiError {
         /// The deadline that passed.
         milliseconds: u64,
     },
+    /// No such gateway.
+    #[error("gateway {name:?} does not exist; configured: {known}")]
+    NoGateway {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
 }
 
 impl ApiError {
@@ -57,7 +65,10 @@ impl ApiError {
     pub fn code(&self) -> i64 {
         match self {
             Self::BadRequest { .. } => -32600,
-            Self::NotFound { .. } | Self::NoChild { .. } | Self::NoInstance { .. } => 3,
+            Self::NotFound { .. }
+            | Self::NoChild { .. }
+            | Self::NoInstance { .. }
+            | Self::NoGateway { .. } => 3,
             Self::Refused { .. } => 1,
             Self::Late { .. } => 4,
         }
@@ -67,7 +78,10 @@ impl ApiError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::BadRequest { .. } => 64,
-            Self::NotFound { .. } | Self::NoChild { .. } | Self::NoInstance { .. } => 3,
+            Self::NotFound { .. }
+            | Self::NoChild { .. }
+            | Self::NoInstance { .. }
+            | Self::NoGateway { .. } => 3,
             Self::Refused { .. } => 1,
             Self::Late { .. } => 4,
         }

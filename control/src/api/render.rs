@@ -4,8 +4,8 @@
 use comfy_table::{ContentArrangement, Table, TableStyle};
 
 use super::reply::{
-    Applied, Attempt, Child, Counter, Event, Explain, Finding, Lockout, Lockouts, Lookup, Nearest, Port,
-    Reply, Rung, Sa, State, Strangers, Tunnel, Version, Watched, Way, Worker,
+    Applied, Attempt, Child, Counter, Event, Explain, Finding, Gateway, GatewayTunnel, Lockout, Lockouts,
+    Lookup, Nearest, Port, Reply, Route, Rung, Sa, State, Strangers, Tunnel, Version, Watched, Way, Worker,
 };
 
 /// The text an operator sees; ends without a newline.
@@ -27,6 +27,11 @@ pub fn text(reply: &Reply) -> String {
         Reply::Lockouts(lockouts) => self::lockouts(lockouts),
         Reply::Debug { peers } if peers.is_empty() => "nothing is on".to_owned(),
         Reply::Debug { peers } => lines(peers, watched),
+        Reply::Gateways { gateways, tunnel_limit, tunnels } => {
+            let total = format!("{tunnels} tunnels of at most {tunnel_limit}");
+            format!("{}\n{total}", self::gateways(gateways))
+        }
+        Reply::Routes { routes } => self::routes(routes),
     }
 }
 
@@ -134,8 +139,11 @@ fn tunnels(tunnels: &[Tunnel]) -> String {
         "PATH MTU",
         "REASON",
     ];
+    // One that has none yet is seen all the same.
+    let none = [Child::default()];
     let rows = tunnels.iter().flat_map(|tunnel| {
-        tunnel.children.iter().map(move |child| {
+        let children = if tunnel.children.is_empty() { &none } else { tunnel.children.as_slice() };
+        children.iter().map(move |child| {
             vec![
                 tunnel.name.clone(),
                 tunnel.state.word().to_owned(),
@@ -157,6 +165,7 @@ fn tunnels(tunnels: &[Tunnel]) -> String {
 /// What a child carries, or is to carry.
 fn selectors(child: &Child) -> String {
     match child.carries.as_str() {
+        "" if child.local_ts.is_empty() && child.remote_ts.is_empty() => String::new(),
         "" => format!("{} === {}", child.local_ts, child.remote_ts),
         carries => carries.to_owned(),
     }
@@ -294,6 +303,65 @@ fn lockouts(Lockouts { lockouts, locked_out, dropped }: &Lockouts) -> String {
 fn event(event: &Event) -> String {
     let Event { number, time, tunnel, what, text } = event;
     format!("{number} {time:.3} {what} {tunnel} {text}").trim_end().to_owned()
+}
+
+fn gateways(gateways: &[Gateway]) -> String {
+    let header =
+        ["GATEWAY", "OPEN", "LOCAL", "PRIVATE", "TEMPLATE", "TS-LIST", "UNIQUE", "TUNNELS", "REASON"];
+    let row = |gateway: &Gateway| {
+        let reasons = gateway.flags.iter().zip(&gateway.reasons).map(|(flag, why)| format!("{flag} ({why})"));
+        vec![
+            gateway.name.clone(),
+            if gateway.open { "yes" } else { "NO" }.to_owned(),
+            gateway.local.clone(),
+            gateway.private_instance.clone(),
+            gateway.template.clone(),
+            gateway.ts_list.clone(),
+            gateway.unique.clone(),
+            gateway.count.to_string(),
+            reasons.collect::<Vec<_>>().join("; "),
+        ]
+    };
+    let mut text = table(&header, gateways.iter().map(row));
+    let tunnels: Vec<&GatewayTunnel> = gateways.iter().flat_map(|gateway| &gateway.tunnels).collect();
+    if !tunnels.is_empty() {
+        text += &format!("\n\n{}", gateway_tunnels(&tunnels));
+    }
+    text
+}
+
+fn gateway_tunnels(tunnels: &[&GatewayTunnel]) -> String {
+    let header =
+        ["TUNNEL", "STATE", "REMOTE", "WORKER", "CHILDREN", "IN PACKETS", "OUT PACKETS", "SINCE", "ROUTES"];
+    let row = |tunnel: &&GatewayTunnel| {
+        vec![
+            tunnel.name.clone(),
+            tunnel.state.word().to_owned(),
+            tunnel.remote.clone(),
+            tunnel.worker.map_or_else(|| "-".to_owned(), |worker| worker.to_string()),
+            tunnel.children.to_string(),
+            tunnel.in_packets.to_string(),
+            tunnel.out_packets.to_string(),
+            format!("{} s", tunnel.since_seconds),
+            tunnel.routes.join(","),
+        ]
+    };
+    table(&header, tunnels.iter().map(row))
+}
+
+fn routes(routes: &[Route]) -> String {
+    let header = ["INSTANCE", "DESTINATION", "KIND", "TO", "METRIC", "PREFERENCE"];
+    let row = |route: &Route| {
+        vec![
+            route.instance.clone(),
+            route.destination.clone(),
+            route.kind.clone(),
+            if route.tunnel.is_empty() { route.via.clone() } else { route.tunnel.clone() },
+            route.metric.to_string(),
+            route.preference.to_string(),
+        ]
+    };
+    table(&header, routes.iter().map(row))
 }
 
 fn applied(applied: &Applied) -> String {

@@ -1,7 +1,11 @@
 //! Everything a running gateway answers: plain data, rendered as text or JSON from one
 //! value. Fields are only ever added.
 
+mod gateway;
+
 use serde::{Deserialize, Serialize};
+
+pub use self::gateway::{Gateway, GatewayTunnel, Route};
 
 /// One reply.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,6 +67,20 @@ pub enum Reply {
     Debug {
         /// One each.
         peers: Vec<Watched>,
+    },
+    /// Gateways.
+    Gateways {
+        /// One each.
+        gateways: Vec<Gateway>,
+        /// Tunnels that the workers take together, configured ones included.
+        tunnel_limit: usize,
+        /// Tunnels there are.
+        tunnels: usize,
+    },
+    /// Routes into tunnels, and static ones.
+    Routes {
+        /// One each.
+        routes: Vec<Route>,
     },
 }
 

@@ -59,6 +59,12 @@ pub enum Request {
     /// Hear callers again that are locked out.
     #[serde(rename = "clear.lockout")]
     ClearLockout(ClearLockout),
+    /// Gateways and their tunnels.
+    #[serde(rename = "show.gateways")]
+    ShowGateways(GatewayName),
+    /// Routes into tunnels, and static ones.
+    #[serde(rename = "show.routes")]
+    ShowRoutes,
     /// Has a worker do nothing for a while: only where tests ask for it.
     #[cfg(feature = "stall")]
     #[serde(rename = "test.stand-still")]
@@ -177,4 +183,12 @@ pub struct Events {
     pub after: u64,
     /// How long to wait for one, in milliseconds; at most 30,000.
     pub wait_ms: u64,
+}
+
+/// Names a gateway, or none for all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GatewayName {
+    /// As in the configuration.
+    pub gateway: Option<String>,
 }

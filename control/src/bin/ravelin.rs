@@ -75,6 +75,13 @@ enum Show {
     Counters,
     /// Callers that are locked out, or counted.
     Lockout,
+    /// Gateways; with a name that one and its tunnels.
+    Gateways {
+        /// Name in the configuration.
+        name: Option<String>,
+    },
+    /// Routes into tunnels, and static ones.
+    Routes,
 }
 
 #[derive(Args)]
@@ -237,6 +244,10 @@ fn request(verb: &Verb) -> Request {
         Verb::Show(Show::Sa) => Request::ShowSa,
         Verb::Show(Show::Counters) => Request::ShowCounters,
         Verb::Show(Show::Lockout) => Request::ShowLockout,
+        Verb::Show(Show::Gateways { name }) => {
+            Request::ShowGateways(request::GatewayName { gateway: name.clone() })
+        }
+        Verb::Show(Show::Routes) => Request::ShowRoutes,
         Verb::Show(Show::Version) | Verb::Config(Config::Check { .. }) | Verb::Bench(_) => {
             Request::ShowVersion
         }

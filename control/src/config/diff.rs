@@ -2,11 +2,12 @@
 //! and what cannot change while the gateway runs. What did not change is not mentioned, and must not move.
 //!
 //! Workers, ports, instances and everything else that is set up at the start stay as they are until a
-//! restart; each is named. A tunnel that stands on such a thing waits with it.
+//! restart; each is named. A tunnel or gateway that stands on such a thing waits with it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
-use super::plan::{Child, InstanceId, Interface, Keying, Plan, Tunnel};
+use super::plan::{Child, Gateway, Ike, InstanceId, Interface, Keying, Plan, Tunnel};
 
 /// What a new plan asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,6 +28,22 @@ pub struct Difference {
     pub untouched: usize,
     /// What changes with a restart only, by name.
     pub needs_restart: Vec<String>,
+    /// What becomes of gateways.
+    pub gateways: Gateways,
+}
+
+/// Gateways that are not as they were.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Gateways {
+    /// To be added.
+    pub added: Vec<String>,
+    /// To be removed, their tunnels closed.
+    pub removed: Vec<String>,
+    /// Other from the next call on. What is up stays up, and is held to the new ts-list at its next rekey (TS-09);
+    /// another template is for new tunnels alone (TG-12).
+    pub changed: Vec<String>,
+    /// At another address or between other instances: closed and opened anew.
+    pub replaced: Vec<String>,
 }
 
 /// Compares what runs with what is asked for. The plan that comes back is what can be had without a restart.
@@ -34,6 +51,7 @@ pub fn difference(running: &Plan, asked: &Plan) -> (Difference, Plan) {
     let mut difference = Difference { needs_restart: fixed(running, asked), ..Difference::default() };
     let mut next = Plan {
         tunnels: BTreeMap::new(),
+        gateways: BTreeMap::new(),
         cert_profiles: asked.cert_profiles.clone(),
         trust: asked.trust.clone(),
         warnings: asked.warnings.clone(),
@@ -49,8 +67,40 @@ pub fn difference(running: &Plan, asked: &Plan) -> (Difference, Plan) {
             }
         }
     }
+    gateways(running, asked, &mut next, &mut difference);
     compare(running, &next, &mut difference);
     (difference, next)
+}
+
+/// Gateways in the numbers of the plan that runs; those that stand on what is not there stay as they are.
+fn gateways(running: &Plan, asked: &Plan, next: &mut Plan, difference: &mut Difference) {
+    for (name, gateway) in &asked.gateways {
+        let ends = (gateway.public, gateway.private, gateway.local);
+        let here = match here(next, asked, ends) {
+            Some((public, private)) => Some(Gateway { public, private, ..gateway.clone() }),
+            None => {
+                difference.needs_restart.push(format!("gateway.{name}"));
+                running
+                    .gateways
+                    .get(name)
+                    .cloned()
+                    .inspect(|gateway| keep_profiles(running, next, &gateway.ike))
+            }
+        };
+        here.into_iter().for_each(|gateway| drop(next.gateways.insert(name.clone(), gateway)));
+    }
+    let changes = &mut difference.gateways;
+    let ends = |gateway: &Gateway| (gateway.public, gateway.private, gateway.local);
+    for (name, gateway) in &next.gateways {
+        match running.gateways.get(name) {
+            None => changes.added.push(name.clone()),
+            Some(former) if ends(former) != ends(gateway) => changes.replaced.push(name.clone()),
+            Some(former) if former == gateway && same_profiles(running, next, &gateway.ike) => {}
+            Some(_) => changes.changed.push(name.clone()),
+        }
+    }
+    let gone = running.gateways.keys().filter(|name| !next.gateways.contains_key(*name));
+    changes.removed.extend(gone.cloned());
 }
 
 /// Everything but interfaces and tunnels that is set up once, at the start.
@@ -122,22 +172,38 @@ fn interfaces(running: &Plan, asked: &Plan, next: &mut Plan, difference: &mut Di
 
 /// A tunnel in the numbers of the plan that runs, if everything it stands on is there.
 fn settled(next: &Plan, asked: &Plan, tunnel: &Tunnel) -> Option<Tunnel> {
+    let (public, private) = here(next, asked, (tunnel.public, tunnel.private, tunnel.local))?;
+    Some(Tunnel { public, private, ..tunnel.clone() })
+}
+
+/// The numbers of both instances in the plan that runs, if they and the address are there.
+fn here(
+    next: &Plan,
+    asked: &Plan,
+    (public, private, local): (InstanceId, InstanceId, IpAddr),
+) -> Option<(InstanceId, InstanceId)> {
     let here = |id: InstanceId| {
         let name = instance(asked, id);
         let at = next.instances.iter().position(|instance| instance.name == name)?;
         InstanceId::try_from(at).ok()
     };
-    let (public, private) = (here(tunnel.public)?, here(tunnel.private)?);
+    let (public, private) = (here(public)?, here(private)?);
     let mut ours = next.interfaces.iter().filter(|interface| interface.instance == public);
-    let is_ours = ours.any(|interface| interface.addresses.iter().any(|net| net.addr() == tunnel.local));
-    is_ours.then(|| Tunnel { public, private, ..tunnel.clone() })
+    let is_ours = ours.any(|interface| interface.addresses.iter().any(|net| net.addr() == local));
+    is_ours.then_some((public, private))
 }
 
 /// What runs under a name runs on as it is, with its certificate and anchors.
 fn keep(running: &Plan, next: &mut Plan, name: &str) {
     let Some(tunnel) = running.tunnels.get(name) else { return };
     next.tunnels.insert(name.to_owned(), tunnel.clone());
-    let (own, trust) = profiles(tunnel);
+    if let Keying::Ike(ike) = &tunnel.keying {
+        keep_profiles(running, next, ike);
+    }
+}
+
+fn keep_profiles(running: &Plan, next: &mut Plan, ike: &Ike) {
+    let (own, trust) = profiles(ike);
     if let Some((name, profile)) = own.and_then(|name| running.cert_profiles.get_key_value(name)) {
         next.cert_profiles.entry(name.clone()).or_insert_with(|| profile.clone());
     }
@@ -146,10 +212,9 @@ fn keep(running: &Plan, next: &mut Plan, name: &str) {
     }
 }
 
-/// The names of the certificate and the anchors a tunnel uses.
-fn profiles(tunnel: &Tunnel) -> (Option<&String>, Option<&String>) {
+/// The names of the certificate and the anchors that are used.
+fn profiles(ike: &Ike) -> (Option<&String>, Option<&String>) {
     use super::plan::{OwnAuthentication, PeerAuthentication};
-    let Keying::Ike(ike) = &tunnel.keying else { return (None, None) };
     let own = if let OwnAuthentication::Certificate(name) = &ike.own { Some(name) } else { None };
     let peer = if let PeerAuthentication::Certificate(name) = &ike.peer { Some(name) } else { None };
     (own, peer)
@@ -161,7 +226,11 @@ fn compare(running: &Plan, next: &Plan, difference: &mut Difference) {
             difference.added.push(name.clone());
             continue;
         };
-        if former == tunnel && same_profiles(running, next, tunnel) {
+        let same = match &tunnel.keying {
+            Keying::Ike(ike) => same_profiles(running, next, ike),
+            Keying::Manual(_) => true,
+        };
+        if former == tunnel && same {
             difference.untouched += 1;
             continue;
         }
@@ -176,8 +245,8 @@ fn compare(running: &Plan, next: &Plan, difference: &mut Difference) {
     difference.removed.extend(gone.cloned());
 }
 
-fn same_profiles(running: &Plan, next: &Plan, tunnel: &Tunnel) -> bool {
-    let (own, trust) = profiles(tunnel);
+fn same_profiles(running: &Plan, next: &Plan, ike: &Ike) -> bool {
+    let (own, trust) = profiles(ike);
     own.is_none_or(|name| running.cert_profiles.get(name) == next.cert_profiles.get(name))
         && trust.is_none_or(|name| running.trust.get(name) == next.trust.get(name))
 }
@@ -269,6 +338,52 @@ remote-ts = ["10.3.0.0/24"]
             differ(&added).0,
             Difference { added: names(&["c"]), untouched: 2, ..Difference::default() }
         );
+    }
+
+    const GATEWAY: &str = r#"
+[gateway.branches]
+local = "192.0.2.2"
+psk = "correct horse"
+ts-list = "branches"
+tunnel-template = "branch"
+[tunnel-template.branch]
+metric = 7
+[ts-list.branches]
+local = ["10.2.0.0/16"]
+remote = ["10.64.0.0/10"]
+"#;
+
+    /// A gateway is added, changed by what it refers to, replaced at another address, and removed; tunnels stay.
+    #[test]
+    fn gateways_change_by_name() {
+        let with = |gateway: &str| plan(&format!("{RUNNING}{gateway}"));
+        let gateways = |running: &Plan, asked: &Plan| {
+            let (difference, next) = difference(running, asked);
+            assert_eq!((difference.untouched, &next), (2, asked));
+            assert!(difference.needs_restart.is_empty(), "{difference:?}");
+            difference.gateways
+        };
+        let running = with(GATEWAY);
+        let branches = names(&["branches"]);
+        let added = Gateways { added: branches.clone(), ..Gateways::default() };
+        assert_eq!(gateways(&plan(RUNNING), &running), added);
+        let removed = Gateways { removed: branches.clone(), ..Gateways::default() };
+        assert_eq!(gateways(&running, &plan(RUNNING)), removed);
+        assert_eq!(gateways(&running, &running), Gateways::default());
+        for (from, to) in
+            [("metric = 7", "metric = 8"), ("10.64.0.0/10", "10.64.0.0/11"), ("correct", "wrong")]
+        {
+            let changed = Gateways { changed: branches.clone(), ..Gateways::default() };
+            assert_eq!(gateways(&running, &with(&GATEWAY.replace(from, to))), changed, "{to}");
+        }
+        let elsewhere = GATEWAY.replace("local = \"192.0.2.2\"", "local = \"10.2.0.1\"");
+        let replaced = Gateways { replaced: branches.clone(), ..Gateways::default() };
+        assert_eq!(gateways(&running, &with(&elsewhere)), replaced);
+        let unborn = GATEWAY.replace("psk =", "private-instance = \"blue\"\npsk =");
+        let asked = plan(&format!("instance.blue = {{ namespace = \"blue\" }}\n{RUNNING}{unborn}"));
+        let (difference, next) = difference(&running, &asked);
+        assert_eq!(difference.needs_restart, ["instance.blue", "gateway.branches"]);
+        assert_eq!((next, difference.gateways), (running, Gateways::default()));
     }
 
     /// What is set up at the start is named, and so are the tunnels that need it; others go on.

@@ -2,13 +2,15 @@
 //!
 //! `raw` is the file's shape, `resolve` judges it (`value` a single value, `secret` and
 //! `material` what lies in other files, `ppk` lists of keys,
-//! `profile` algorithms, `lockout` lockouts), `plan` is the result. The daemon and
+//! `profile` algorithms, `lockout` lockouts, `gateway` and `ts_list` what lets peers in from anywhere), `plan` is the
+//! result. The daemon and
 //! `ravelin config check` run exactly this code. Reading files is an argument, so that
 //! everything here is tested without a disk.
 
 mod children;
 pub mod diff;
 pub mod error;
+mod gateway;
 mod lockout;
 mod material;
 pub mod plan;
@@ -18,6 +20,7 @@ mod proposal;
 pub mod raw;
 mod resolve;
 mod secret;
+mod ts_list;
 mod tunnel;
 mod value;
 

@@ -1,7 +1,9 @@
 //! What the gateway is to be: every reference resolved, every value of a type that cannot
 //! be wrong. Applying a configuration is carrying out the difference of two plans
-//! (`diff`), so everything here compares by value. Secrets are held in `Secret`, which
+//! (`diff`), so everything here compares by value; gateways are in `gateway`. Secrets are held in `Secret`, which
 //! prints nothing and is wiped on drop.
+
+mod gateway;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -15,6 +17,7 @@ use ravelin_ike::config::{AlgorithmProfile, EspProposal, IkeProposal, Lockout, P
 use ravelin_pki::SignatureScheme;
 use zeroize::Zeroizing;
 
+pub use self::gateway::{Gateway, Origin, ReverseRoutes, Template, TsList, Unique};
 use super::Refusal;
 
 /// Number of an instance; 0 is `default`.
@@ -65,6 +68,8 @@ pub struct Plan {
     pub trust: BTreeMap<String, TrustAnchorProfile>,
     /// What is accepted and had better be otherwise.
     pub warnings: Vec<Refusal>,
+    /// Gateways for peers from anywhere, by name.
+    pub gateways: BTreeMap<String, Gateway>,
 }
 
 impl Plan {
@@ -182,6 +187,8 @@ pub struct Tunnel {
     pub child_limit: usize,
     /// Its children, first the one that IKE_AUTH makes.
     pub children: Vec<Child>,
+    /// Where it comes from if it is not configured: a peer of a gateway has opened it.
+    pub origin: Option<Origin>,
 }
 
 /// Where keys come from.

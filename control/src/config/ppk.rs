@@ -68,24 +68,34 @@ fn ppk(judge: &mut Judge<'_>, object: &str, id: &str, ppk: &Spanned<raw::Ppk>) -
     Some(Ppk { id, secret: secret.0 })
 }
 
+/// What a tunnel or gateway says of PPKs.
+pub struct Written<'r> {
+    /// Name of a list.
+    pub list: Option<&'r Text>,
+    /// The one that is named in a call.
+    pub id: Option<&'r Text>,
+    /// Nothing goes without.
+    pub required: bool,
+}
+
 /// What a tunnel does with PPKs. `calls`: it has a peer to call, and so one to name.
 pub fn ppks(
     judge: &mut Judge<'_>,
     (object, at): (&str, usize),
-    tunnel: &raw::Tunnel,
+    written: &Written<'_>,
     lists: &PpkLists,
     calls: bool,
 ) -> Option<Ppks> {
-    let required = tunnel.ppk_required.unwrap_or(false);
-    let Some(name) = &tunnel.ppk_list else {
-        if required || tunnel.ppk_id.is_some() {
+    let required = written.required;
+    let Some(name) = written.list else {
+        if required || written.id.is_some() {
             let found = "has ppk-id or ppk-required and no ppk-list".to_owned();
             judge.refuse(at, object, found, "ppk-list = \"NAME\"");
         }
         return None;
     };
     let accepted = judge.follow(object, "ppk-list", name, lists)?.clone();
-    let own = own(judge, (object, at), tunnel.ppk_id.as_ref(), &accepted, calls)?;
+    let own = own(judge, (object, at), written.id, &accepted, calls)?;
     Some(Ppks { own, accepted, required })
 }
 

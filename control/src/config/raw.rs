@@ -48,6 +48,12 @@ pub struct File {
     pub ppk_list: BTreeMap<String, PpkList>,
     /// Tunnels by name.
     pub tunnel: BTreeMap<String, Spanned<Tunnel>>,
+    /// Gateways for peers from anywhere, by name.
+    pub gateway: BTreeMap<String, Spanned<Gateway>>,
+    /// What a gateway's tunnels are like, by name.
+    pub tunnel_template: BTreeMap<String, Spanned<TunnelTemplate>>,
+    /// What a gateway's tunnels may carry, by name.
+    pub ts_list: BTreeMap<String, Spanned<TsList>>,
 }
 
 /// `[workers]`
@@ -339,4 +345,72 @@ pub struct Manual {
     /// Encapsulate in UDP port 4500.
     #[serde(default)]
     pub udp_encapsulation: bool,
+}
+
+/// `[gateway.NAME]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Gateway {
+    /// Let peers in; default yes.
+    pub enabled: Option<bool>,
+    /// Our outer address.
+    pub local: Option<Text>,
+    /// Instance of the outer packets.
+    pub public_instance: Option<Text>,
+    /// Instance of the inner packets.
+    pub private_instance: Option<Text>,
+    /// `auto`, or our identity.
+    pub local_id: Option<Text>,
+    /// Which peers are let in; default any that proves itself.
+    pub remote_ids: Vec<Text>,
+    /// Pre-shared key of all peers.
+    pub psk: Option<SecretText>,
+    /// File that holds it.
+    pub psk_file: Option<Text>,
+    /// Name of a ppk-list.
+    pub ppk_list: Option<Text>,
+    /// Nothing comes up without a post-quantum preshared key; default no.
+    pub ppk_required: Option<bool>,
+    /// Name of a cert-profile.
+    pub certificate: Option<Text>,
+    /// Name of a trust-anchor-profile.
+    pub trust: Option<Text>,
+    /// Name of an ike-policy.
+    pub ike_policy: Option<Text>,
+    /// Name of a tunnel-template.
+    pub tunnel_template: Option<Text>,
+    /// Name of a ts-list.
+    pub ts_list: Option<Text>,
+    /// `replace`, `keep` or `never`: what an identity that is there already means.
+    pub unique: Option<Text>,
+}
+
+/// `[tunnel-template.NAME]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct TunnelTemplate {
+    /// Name of an ipsec-transform.
+    pub ipsec_transform: Option<Text>,
+    /// DSCP of outer packets.
+    pub dscp: Option<Spanned<u64>>,
+    /// Children there may be at once; default 5.
+    pub child_limit: Option<Spanned<u64>>,
+    /// `selectors` or `none`: routes to what the peer has behind it.
+    pub reverse_route: Option<Text>,
+    /// No route where the peer has everything behind it; default no.
+    pub ignore_default_route: Option<bool>,
+    /// Metric of these routes.
+    pub metric: Option<Spanned<u64>>,
+    /// Their preference before other protocols' routes; lower is better.
+    pub preference: Option<Spanned<u64>>,
+}
+
+/// `[ts-list.NAME]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct TsList {
+    /// Our side.
+    pub local: Vec<Text>,
+    /// The peers' side.
+    pub remote: Vec<Text>,
 }

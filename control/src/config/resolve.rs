@@ -1,6 +1,6 @@
 //! From the file's shape to the [`Plan`]: follows every reference, applies every default,
-//! and collects every refusal rather than the first. Tunnels are in `tunnel`, certificates
-//! in `material`, post-quantum preshared keys in `ppk`.
+//! and collects every refusal rather than the first. Tunnels are in `tunnel`, gateways in `gateway`,
+//! certificates in `material`, post-quantum preshared keys in `ppk`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use toml::Spanned;
 use super::plan::{self, Plan};
 use super::raw::{self, SecretText, Text};
 use super::value::{self, Expected};
-use super::{ReadFile, Refusal, error, material, ppk, tunnel};
+use super::{ReadFile, Refusal, error, gateway, material, ppk, tunnel};
 
 /// Where the text came from.
 #[derive(Clone, Copy)]
@@ -137,6 +137,14 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
     let ppk_lists = ppk::lists(&mut judge, raw);
     let tries = judge.number("ike", "retransmit-tries", raw.ike.retransmit_tries.as_ref(), 1..=12, 7);
     let retransmit = judge.number("ike", "retransmit-ms", raw.ike.retransmit_ms.as_ref(), 50..=10_000, 500);
+    let ground = tunnel::Ground {
+        instances: &instances,
+        interfaces: &interfaces,
+        ppk_lists,
+        cert_profiles: &cert_profiles,
+    };
+    let tunnels = tunnel::tunnels(&mut judge, raw, &ground);
+    let gateways = gateway::gateways(&mut judge, raw, &ground);
     let mut plan = Plan {
         retransmit: Duration::from_millis(retransmit),
         retransmit_tries: tries as u32,
@@ -147,17 +155,14 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
         socket_group: raw.control.group.as_ref().map(|group| group.get_ref().clone()),
         log: log(&mut judge, raw.control.log.as_ref()),
         routes: routes(&mut judge, raw, &instances),
-        tunnels: {
-            let (instances, interfaces) = (&instances, &interfaces);
-            let ground = tunnel::Ground { instances, interfaces, ppk_lists, cert_profiles: &cert_profiles };
-            tunnel::tunnels(&mut judge, raw, &ground)
-        },
+        tunnels,
         instances,
         ports,
         interfaces,
         cert_profiles,
         trust,
         warnings: Vec::new(),
+        gateways,
     };
     room(&mut judge, raw, &plan);
     if judge.refusals.is_empty() {

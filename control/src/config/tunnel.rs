@@ -54,15 +54,30 @@ pub fn tunnels(
     tunnels
 }
 
-/// One tunnel under judgement.
+/// The profile of the whole, which `tunnels` has judged already.
+pub(super) fn profile(raw: &raw::File) -> AlgorithmProfile {
+    let written = raw.ike.profile.as_ref();
+    written.and_then(|text| profile::named(text.get_ref()).ok()).unwrap_or_default()
+}
+
+/// One tunnel, or gateway, under judgement.
 pub(super) struct One<'j, 's, 'r> {
     pub(super) judge: &'j mut Judge<'s>,
-    raw: &'r raw::File,
-    ground: &'r Ground<'r>,
-    /// The gateway's profile, until the tunnel's policy names another.
-    profile: AlgorithmProfile,
+    pub(super) raw: &'r raw::File,
+    pub(super) ground: &'r Ground<'r>,
+    /// The profile of the whole, until its policy names another.
+    pub(super) profile: AlgorithmProfile,
     pub(super) object: String,
     pub(super) at: usize,
+}
+
+/// How both sides prove themselves, as it is written.
+#[derive(Clone, Copy)]
+pub(super) struct Proofs<'r> {
+    pub(super) psk: Option<&'r SecretText>,
+    pub(super) psk_file: Option<&'r Text>,
+    pub(super) certificate: Option<&'r Text>,
+    pub(super) trust: Option<&'r Text>,
 }
 
 impl One<'_, '_, '_> {
@@ -76,7 +91,7 @@ impl One<'_, '_, '_> {
             |key, text: &Option<Text>| instance_id(self.judge, &self.object, key, text.as_ref(), instances);
         let public = instance("public-instance", &raw.public_instance);
         let private = instance("private-instance", &raw.private_instance);
-        let local = self.local(raw, public, interfaces)?;
+        let local = self.local(raw.local.as_ref(), public, interfaces)?;
         let remote = self.remote(raw, local)?;
         let keying = match &raw.manual {
             Some(manual) => plan::Keying::Manual(self.manual(raw, remote, manual)?),
@@ -85,23 +100,20 @@ impl One<'_, '_, '_> {
         if let plan::Keying::Ike(ike) = &keying {
             self.profile = ike.policy.profile;
         }
-        let (range, default) = (1..=plan::CHILDREN as u64, DEFAULT_CHILDREN);
-        let child_limit =
-            self.judge.number(&self.object, "child-limit", raw.child_limit.as_ref(), range, default);
-        let child_limit = child_limit as usize;
+        let child_limit = child_limit(self.judge, &self.object, raw.child_limit.as_ref());
         let children = self.children(name, raw, child_limit)?;
-        let name = name.to_owned();
-        Some(plan::Tunnel { name, public, private, local, remote, keying, child_limit, children })
+        let (name, origin) = (name.to_owned(), None);
+        Some(plan::Tunnel { name, public, private, local, remote, keying, child_limit, children, origin })
     }
 
     /// The outer address must be ours: nothing else could be answered for.
-    fn local(
+    pub(super) fn local(
         &mut self,
-        raw: &raw::Tunnel,
+        text: Option<&Text>,
         public: plan::InstanceId,
         interfaces: &[plan::Interface],
     ) -> Option<IpAddr> {
-        let Some(text) = &raw.local else {
+        let Some(text) = text else {
             self.refuse("has no local address", "local = \"ADDRESS\" of an interface");
             return None;
         };
@@ -134,7 +146,10 @@ impl One<'_, '_, '_> {
 
     fn ike(&mut self, raw: &raw::Tunnel, remote: Option<IpAddr>) -> Option<plan::Ike> {
         let policy = self.ike_policy(raw.ike_policy.as_ref());
-        let (own, peer) = self.authentication(raw, policy.profile)?;
+        let (psk, psk_file) = (raw.psk.as_ref(), raw.psk_file.as_ref());
+        let (certificate, trust) = (raw.certificate.as_ref(), raw.trust.as_ref());
+        let proofs = Proofs { psk, psk_file, certificate, trust };
+        let (own, peer) = self.authentication(proofs, policy.profile)?;
         let mut identity = |key, text: &Option<Text>| {
             text.as_ref().and_then(|text| self.judge.value(&self.object, key, text, value::identity))
         };
@@ -144,8 +159,13 @@ impl One<'_, '_, '_> {
         if auto_establish && remote.is_none() {
             self.refuse("auto-establish needs a peer to call", "remote = \"ADDRESS\"");
         }
+        let written = ppk::Written {
+            list: raw.ppk_list.as_ref(),
+            id: raw.ppk_id.as_ref(),
+            required: raw.ppk_required.unwrap_or(false),
+        };
         let lists = &self.ground.ppk_lists;
-        let ppk = ppk::ppks(self.judge, (&self.object, self.at), raw, lists, remote.is_some());
+        let ppk = ppk::ppks(self.judge, (&self.object, self.at), &written, lists, remote.is_some());
         let on_demand = raw.on_demand.unwrap_or(true);
         // Between fixed addresses nothing moves, and IKE stays on port 500.
         let mobike = raw.mobike.unwrap_or(remote.is_none());
@@ -153,13 +173,13 @@ impl One<'_, '_, '_> {
     }
 
     /// A PSK or a certificate on our side, a PSK or anchors on the peer's (IKE-09: they may differ).
-    fn authentication(
+    pub(super) fn authentication(
         &mut self,
-        raw: &raw::Tunnel,
+        proofs: Proofs<'_>,
         profile: AlgorithmProfile,
     ) -> Option<(plan::OwnAuthentication, plan::PeerAuthentication)> {
-        let psk = self.psk(raw)?;
-        let own = match (&raw.certificate, &psk) {
+        let psk = self.psk(proofs)?;
+        let own = match (proofs.certificate, &psk) {
             (Some(name), _) => {
                 self.judge.follow(&self.object, "certificate", name, &self.raw.cert_profile)?;
                 if let Some(certificate) = self.ground.cert_profiles.get(name.get_ref()) {
@@ -173,7 +193,7 @@ impl One<'_, '_, '_> {
                 return None;
             }
         };
-        let peer = match (&raw.trust, psk) {
+        let peer = match (proofs.trust, psk) {
             (Some(name), _) => {
                 self.judge.follow(&self.object, "trust", name, &self.raw.trust_anchor_profile)?;
                 plan::PeerAuthentication::Certificate(name.get_ref().clone())
@@ -187,12 +207,12 @@ impl One<'_, '_, '_> {
         Some((own, peer))
     }
 
-    fn psk(&mut self, raw: &raw::Tunnel) -> Option<Option<plan::Secret>> {
-        let (text, file) = (("psk", raw.psk.as_ref()), ("psk-file", raw.psk_file.as_ref()));
+    fn psk(&mut self, proofs: Proofs<'_>) -> Option<Option<plan::Secret>> {
+        let (text, file) = (("psk", proofs.psk), ("psk-file", proofs.psk_file));
         super::material::shared_key(self.judge, (&self.object, self.at), text, file)
     }
 
-    fn ike_policy(&mut self, name: Option<&Text>) -> plan::IkePolicy {
+    pub(super) fn ike_policy(&mut self, name: Option<&Text>) -> plan::IkePolicy {
         let default = raw::IkePolicy::default();
         let named =
             name.and_then(|name| self.judge.follow(&self.object, "ike-policy", name, &self.raw.ike_policy));
@@ -314,6 +334,11 @@ impl One<'_, '_, '_> {
         self.judge.refuse(text.span().start, &self.object, found, expected);
         None
     }
+}
+
+/// IKE-13: how many children a tunnel may have at once.
+pub(super) fn child_limit(judge: &mut Judge<'_>, object: &str, value: Option<&Spanned<u64>>) -> usize {
+    judge.number(object, "child-limit", value, 1..=plan::CHILDREN as u64, DEFAULT_CHILDREN) as usize
 }
 
 fn manual_suite(text: &str) -> Result<Encryption, value::Expected> {

@@ -79,6 +79,16 @@ fn protocol_and_ports(word: &str) -> Option<(u8, RangeInclusive<u16>)> {
     (has_ports && range.start() <= range.end()).then_some((protocol, range))
 }
 
+/// Protocol and ports as on the wire, `opaque` among them (RFC 4301 §4.4.1.1).
+pub fn protocol_and_any_ports(word: &str) -> Option<(u8, (u16, u16))> {
+    if let Some(name) = word.strip_suffix("/opaque") {
+        let (protocol, _) = protocol_and_ports(&format!("{name}/0"))?;
+        return Some((protocol, (u16::MAX, 0)));
+    }
+    let (protocol, ports) = protocol_and_ports(word)?;
+    Some((protocol, (*ports.start(), *ports.end())))
+}
+
 fn protocol(name: &str) -> Option<u8> {
     let named = PROTOCOLS.iter().find(|(known, _)| *known == name);
     named.map_or_else(|| name.parse().ok(), |(_, number)| Some(*number))

@@ -16,6 +16,10 @@ impl<P: Pool> Core<P> {
         match request {
             Request::Initiate(part) => {
                 let (connection, children) = self.children_of(&part.tunnel, part.child.as_deref())?;
+                if self.roster.tunnel(connection).is_some_and(|tunnel| tunnel.origin.is_some()) {
+                    let why = format!("{}: a gateway's tunnels are opened by their peers", part.tunnel);
+                    return Err(ApiError::Refused { why });
+                }
                 let now = self.now();
                 children.into_iter().for_each(|child| self.initiate(now, connection, child));
                 Ok(done(format!("{part}: negotiation begun")))
@@ -26,6 +30,8 @@ impl<P: Pool> Core<P> {
             Request::Debug(debug) => self.debug(debug),
             Request::ShowLockout => Ok(self.lockouts()),
             Request::ClearLockout(which) => self.clear_lockouts(which),
+            Request::ShowGateways(name) => self.gateway_rows(name),
+            Request::ShowRoutes => Ok(Reply::Routes { routes: self.route_rows() }),
             #[cfg(feature = "stall")]
             Request::StandStill(still) => {
                 let time = std::time::Duration::from_millis(still.milliseconds);

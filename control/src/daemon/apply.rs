@@ -1,5 +1,5 @@
-//! Carries out the difference between the plan that runs and a new one: tunnels are added, changed, replaced
-//! and removed, and nothing else moves. Everything that can be refused was refused before ([`super::reload`]).
+//! Carries out the difference between the plan that runs and a new one: tunnels and gateways are added, changed,
+//! replaced and removed, and nothing else moves. Everything that can be refused was refused before ([`super::reload`]).
 
 use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::policy::route::TunnelId;
@@ -29,6 +29,9 @@ impl<P: Pool> Core<P> {
         for name in difference.removed.iter().chain(&difference.replaced) {
             self.remove_tunnel(now, name);
         }
+        for name in difference.gateways.removed.iter().chain(&difference.gateways.replaced) {
+            self.remove_gateway(now, name);
+        }
         self.plan = next;
         self.readdress(&difference);
         self.helpers.take_over(&self.plan, keys, profiles);
@@ -41,7 +44,13 @@ impl<P: Pool> Core<P> {
         for name in difference.replaced.iter().chain(&difference.added) {
             self.add_tunnel(now, name);
         }
-        if let Err(error) = self.helpers.rebase(&self.roster) {
+        for name in &difference.gateways.changed {
+            self.change_gateway(now, name);
+        }
+        for name in difference.gateways.replaced.iter().chain(&difference.gateways.added) {
+            self.add_gateway(now, name);
+        }
+        if let Err(error) = self.helpers.rebase(&self.plan, &self.roster) {
             // Every identity was looked at before.
             tracing::error!("{error}");
         }
@@ -107,6 +116,7 @@ impl<P: Pool> Core<P> {
             tracing::error!(tunnel = name, "{error}");
         }
         for network in networks(&tunnel) {
+            self.make_way(now, tunnel.private, network);
             self.route_anew(tunnel.private, network);
         }
         self.retries.reset(id);
@@ -157,8 +167,14 @@ fn networks(tunnel: &Tunnel) -> Vec<ipnet::IpNet> {
 }
 
 fn report(difference: Difference, asked: &Plan, dry_run: bool) -> Applied {
-    let Difference { added, removed, changed, moved, replaced, readdressed, untouched, needs_restart } =
-        difference;
+    let Difference { moved, readdressed, untouched, needs_restart, gateways, .. } = difference;
+    let both = |tunnels: Vec<String>, gateways: Vec<String>| {
+        tunnels.into_iter().chain(gateways.into_iter().map(|name| format!("gateway.{name}"))).collect()
+    };
+    let added = both(difference.added, gateways.added);
+    let removed = both(difference.removed, gateways.removed);
+    let changed = both(difference.changed, gateways.changed);
+    let replaced = both(difference.replaced, gateways.replaced);
     let warnings = asked.warnings.iter().map(ToString::to_string).collect();
     Applied {
         dry_run,

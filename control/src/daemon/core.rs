@@ -96,6 +96,7 @@ pub struct Core<P: Pool> {
     pub(super) pulse: Pulse,
     pub(super) moving: Moving,
     pub(super) last_look: std::collections::HashMap<ravelin_dataplane::sa::shard::WorkerId, view::Looked>,
+    pub(super) gateways: super::gateways::Gateways,
 }
 
 impl<P: Pool> Core<P> {
@@ -191,6 +192,7 @@ impl<P: Pool> Core<P> {
                 self.look_after(now, &event);
                 self.status.event(now, event, &self.roster, &self.journal);
             }
+            self.forget_departed();
             if idle {
                 return;
             }
@@ -199,8 +201,10 @@ impl<P: Pool> Core<P> {
 
     /// Where the peer has called, what it does not ask for by itself is asked for by us, if it is to be up.
     fn look_after(&mut self, now: Instant, event: &Event) {
+        let is_wanted = |id| self.roster.tunnel(id).is_some_and(|tunnel| tunnel.origin.is_none());
         if let Event::IkeUp(up) = event
             && up.role == Role::Responder
+            && is_wanted(up.connection)
         {
             self.retries.look_at(up.connection, now.0 + COURTESY);
         }

@@ -1,6 +1,6 @@
 //! Where operators' requests arrive. Reads are answered from the view after the loop was
 //! asked to renew it, or from the last one when the loop is late: a reader never waits
-//! longer than the deadline. Actions are one message to the loop.
+//! longer than the deadline. Actions are one message to the loop, and so is what is not in the view: gateways, routes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,6 +109,7 @@ impl Answer for Desk {
             Request::Explain(name) => self.explain(&name),
             Request::Events(events) => Ok(self.events(&events)),
             Request::ConfigApply(apply) => self.apply(apply.dry_run).map(Reply::Applied),
+            read @ (Request::ShowGateways(_) | Request::ShowRoutes) => self.ask(read, ACTION),
             action @ (Request::Initiate(_)
             | Request::Terminate(_)
             | Request::Rekey(_)

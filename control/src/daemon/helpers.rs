@@ -124,7 +124,7 @@ impl Helpers {
             pool: Pool::start(threads, inputs).map_err(machine)?,
             inputs: inputs.clone(),
         };
-        helpers.rebase(roster)?;
+        helpers.rebase(plan, roster)?;
         Ok(helpers)
     }
 
@@ -155,15 +155,19 @@ impl Helpers {
         }
     }
 
-    /// Answers for the tunnels as they are now.
+    /// Answers for the tunnels and gateways as they are now. Peers of gateways prove themselves to these.
     ///
     /// # Errors
     /// When an expected identity is none.
-    pub fn rebase(&mut self, roster: &Roster) -> Result<(), String> {
+    pub fn rebase(&mut self, plan: &Plan, roster: &Roster) -> Result<(), String> {
         let mut connections = BTreeMap::new();
-        for (id, tunnel) in roster.tunnels() {
+        for (id, tunnel) in roster.tunnels().filter(|(_, tunnel)| tunnel.origin.is_none()) {
             let Keying::Ike(ike) = &tunnel.keying else { continue };
             connections.insert(id, self.basis(ike)?);
+        }
+        for (id, name) in roster.gateways() {
+            let Some(gateway) = plan.gateways.get(name) else { continue };
+            connections.insert(id, self.basis(&gateway.ike)?);
         }
         self.connections = connections;
         Ok(())

@@ -61,5 +61,9 @@ pub fn engine(plan: &Plan, roster: &Roster, seed: [u8; 32]) -> Result<Engine, Un
         let connection = connection::connection(plan, tunnel, ike, children)?;
         engine.set_connection(Instant(0), id, Some(connection));
     }
+    for (id, name) in roster.gateways() {
+        let Some(gateway) = plan.gateways.get(name).filter(|gateway| gateway.enabled) else { continue };
+        engine.set_connection(Instant(0), id, Some(connection::of_gateway(plan, gateway)?));
+    }
     Ok(engine)
 }

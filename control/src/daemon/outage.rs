@@ -66,6 +66,8 @@ impl<P: Pool> Core<P> {
                 _ => {}
             }
         }
+        let gateways: Vec<ConnectionId> = self.roster.gateways().map(|(id, _)| id).collect();
+        gateways.into_iter().for_each(|id| self.connect_gateway(now, id));
         self.workers.publish_tables();
     }
 
@@ -77,6 +79,10 @@ impl<P: Pool> Core<P> {
     }
 
     fn resume(&mut self, now: Instant, id: ConnectionId, tunnel: &Tunnel) {
+        if tunnel.origin.is_some() {
+            // It is closed, and its peer comes again.
+            return;
+        }
         if let Err(error) = self.workers.open_tunnel(&self.roster, id) {
             return tracing::error!(tunnel = tunnel.name, "{error}");
         }

@@ -77,13 +77,25 @@ fn check(plan: &Plan) -> Result<(), String> {
     for tunnel in plan.tunnels.values() {
         connection::usable(plan, tunnel).map_err(|error| error.to_string())?;
     }
+    for gateway in plan.gateways.values() {
+        connection::of_gateway(plan, gateway).map_err(|error| error.to_string())?;
+    }
     Ok(())
 }
 
 /// What a difference says, as it goes to the journal.
 pub fn summary(difference: &diff::Difference) -> String {
-    let diff::Difference { added, removed, changed, moved, replaced, readdressed, untouched, needs_restart } =
-        difference;
+    let diff::Difference {
+        added,
+        removed,
+        changed,
+        moved,
+        replaced,
+        readdressed,
+        untouched,
+        needs_restart,
+        gateways,
+    } = difference;
     let mut text = format!(
         "{} added, {} removed, {} changed, {} replaced, {untouched} untouched",
         added.len(),
@@ -93,6 +105,14 @@ pub fn summary(difference: &diff::Difference) -> String {
     );
     if !moved.is_empty() {
         text += &format!("; moved: {}", moved.join(", "));
+    }
+    let diff::Gateways { added, removed, changed, replaced } = gateways;
+    for (what, names) in
+        [("added", added), ("removed", removed), ("changed", changed), ("replaced", replaced)]
+    {
+        if !names.is_empty() {
+            text += &format!("; gateways {what}: {}", names.join(", "));
+        }
     }
     if !readdressed.is_empty() {
         text += &format!("; other addresses on {}", readdressed.join(", "));

@@ -147,6 +147,7 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
         pulse: super::pulse::Pulse::default(),
         moving: super::stall::Moving::default(),
         last_look: std::collections::HashMap::new(),
+        gateways: super::gateways::Gateways::default(),
         roster,
         plan,
     };
@@ -256,7 +257,8 @@ fn spec(
         mtu: interface.mtu,
         addresses: interface.addresses.clone(),
     });
-    let private = plan.tunnels.values().any(|tunnel| tunnel.private == id);
+    let private = plan.tunnels.values().any(|tunnel| tunnel.private == id)
+        || plan.gateways.values().any(|gateway| gateway.private == id);
     Ok(InstanceSpec {
         id,
         name: instance.name.clone(),

@@ -2,6 +2,7 @@
 //! public side is looked at. No instance thread: the kernel's words are put in by hand.
 
 mod children;
+mod gateways;
 mod lookup;
 mod mobike;
 mod pair;
@@ -180,6 +181,7 @@ impl Bench {
             pulse: super::pulse::Pulse::default(),
             moving: super::stall::Moving::default(),
             last_look: std::collections::HashMap::new(),
+            gateways: super::gateways::Gateways::default(),
             roster,
             plan,
         };

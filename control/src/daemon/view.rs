@@ -196,9 +196,12 @@ impl<P: Pool> Core<P> {
             // After a move the engine has one that no worker has.
             (false, _) => status.children.contains_key(number) && !self.workers.is_free(number.0),
         };
+        // Of a peer's tunnel those that it has asked for.
+        let is_shown = |number: &ChildId| tunnel.origin.is_none() || status.children.contains_key(number);
         let children: Vec<Child> = self
             .roster
             .children(id)
+            .filter(|(number, _)| is_shown(number))
             .map(|(number, child)| self.child(number, child, &status, carries(&number), halt.is_some()))
             .collect();
         let up = children.iter().filter(|child| child.state == State::Up).count();
@@ -207,7 +210,7 @@ impl<P: Pool> Core<P> {
             Some(_) if up == 0 => State::Connecting,
             Some(_) => State::Degraded,
             None if manual => State::Up,
-            None => status.state(tunnel.children.len()),
+            None => status.state(children.len().max(1)),
         };
         let reason = status.why().filter(|_| state != State::Up);
         let reason = reason.map(|failure| (failure.code().to_owned(), failure.to_string()));

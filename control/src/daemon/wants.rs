@@ -1,4 +1,4 @@
-//! Carries out what the engine wants: slow work to the helpers, SAs to the workers.
+//! Carries out what the engine wants: slow work to the helpers, SAs to the workers, peers to their gateways.
 
 use ravelin_dataplane::io::Pool;
 use ravelin_ike::id::Ticket;
@@ -16,18 +16,22 @@ impl<P: Pool> Core<P> {
             WantKind::Verify(verify) => self.helpers.verify(ticket, verify),
             WantKind::Verdict(verdict) => self.helpers.verdict(ticket, verdict),
             WantKind::AllocateSpi(allocate) => {
-                let spi = self.workers.allocate_spi(allocate.config.0, now);
+                let spi = self.workers.allocate_spi(allocate.config.0, &self.roster, now);
                 self.tell(now, ticket, Answer::AllocateSpi(spi.map_err(Into::into)));
             }
-            WantKind::Install(install) => {
-                if let Err(error) = self.workers.install(&install, ticket, &self.roster, now) {
-                    self.tell(now, ticket, Answer::Install(Err(error.into())));
-                }
-            }
+            WantKind::Install(install) => self.install(now, ticket, &install),
             WantKind::Activate(sa) => self.workers.activate(sa),
             WantKind::UpdateAddresses { child, path } => self.workers.update_path(child, &path),
-            WantKind::Remove { child, .. } => self.workers.remove(child, &self.roster),
+            WantKind::Remove { child, .. } => {
+                self.workers.remove(child, &self.roster);
+                self.renounce(child);
+            }
             WantKind::ReleaseSpi(spi) => self.workers.release_spi(spi, now),
+            WantKind::Admit(admit) => {
+                let admitted = self.admit(now, &admit);
+                self.tell(now, ticket, Answer::Admit(admitted));
+            }
+            WantKind::Dismiss(connection) => self.dismiss(now, connection),
         }
     }
 

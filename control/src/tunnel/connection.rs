@@ -43,20 +43,66 @@ pub fn connection(
 ) -> Result<Connection, Unusable> {
     let unusable = |what| Unusable { tunnel: tunnel.name.clone(), what };
     let children: Vec<ChildConfig> = children.map(|(id, child)| child_config(id, &child)).collect();
+    let remote = tunnel.remote.map_or(RemoteAddress::Any, RemoteAddress::One);
+    let identity = remote_identity(tunnel, ike).map_err(unusable)?;
+    let base = base(plan, (tunnel.public, tunnel.local), ike, (remote, identity)).map_err(unusable)?;
+    Ok(Connection { max_children: tunnel.child_limit, children, ..base })
+}
+
+/// The engine's form of a gateway: that by which its peers prove themselves, without children.
+///
+/// # Errors
+/// When an identity cannot be put into its wire form.
+pub fn of_gateway(plan: &Plan, gateway: &plan::Gateway) -> Result<Connection, Unusable> {
+    let identity = match gateway.admits.as_slice() {
+        [] => IdentityMatch::Any,
+        patterns => IdentityMatch::OneOf(patterns.to_vec()),
+    };
+    let (ends, peer) = ((gateway.public, gateway.local), (RemoteAddress::Gateway, identity));
+    let unusable = |what| Unusable { tunnel: format!("of gateway {}", gateway.name), what };
+    base(plan, ends, &gateway.ike, peer).map_err(unusable)
+}
+
+/// The engine's form of a tunnel that a gateway's peer has opened: each of its children may carry all of what the
+/// gateway allows now (TS-09), and is narrowed to what the peer asks for.
+///
+/// # Errors
+/// When an identity cannot be put into its wire form.
+pub fn of_admitted(
+    plan: &Plan,
+    gateway: &plan::Gateway,
+    tunnel: &plan::Tunnel,
+    ike: &plan::Ike,
+    children: impl Iterator<Item = (ChildId, plan::Child)>,
+) -> Result<Connection, Unusable> {
+    let (local, remote) = (&gateway.traffic.local, &gateway.traffic.remote);
+    let admitted = connection(plan, tunnel, ike, children)?;
+    let allow = |child| ChildConfig { local: local.clone(), remote: remote.clone(), ..child };
+    let children = admitted.children.into_iter().map(allow).collect();
+    Ok(Connection { remote: RemoteAddress::Admitted, children, ..admitted })
+}
+
+/// What does not depend on children.
+fn base(
+    plan: &Plan,
+    (instance, local): (plan::InstanceId, IpAddr),
+    ike: &plan::Ike,
+    (remote, remote_identity): (RemoteAddress, IdentityMatch),
+) -> Result<Connection, String> {
     Ok(Connection {
-        instance: tunnel.public,
-        local: tunnel.local,
-        remote: tunnel.remote.map_or(RemoteAddress::Any, RemoteAddress::One),
-        local_identity: local_identity(plan, tunnel, ike).map_err(unusable)?,
-        remote_identity: remote_identity(tunnel, ike).map_err(unusable)?,
+        instance,
+        local,
+        remote,
+        local_identity: local_identity(plan, local, ike)?,
+        remote_identity,
         local_auth: own(plan, &ike.own),
         remote_auth: peer(plan, &ike.peer),
         ppk: ike.ppk.clone(),
         childless: ike.policy.childless,
         profile: ike.policy.profile,
         proposals: ike.policy.proposals.clone(),
-        max_children: tunnel.child_limit,
-        children,
+        max_children: 0,
+        children: Vec::new(),
         lifetime: ike_lifetime(ike.policy.lifetime),
         dead_peer: Some(DeadPeer {
             interval: ike.policy.dpd_interval,
@@ -116,7 +162,7 @@ pub fn selector(selector: &plan::Selector) -> Selector {
 }
 
 /// Ours: as configured, else our certificate's subject, else our address.
-fn local_identity(plan: &Plan, tunnel: &plan::Tunnel, ike: &plan::Ike) -> Result<Identity, String> {
+fn local_identity(plan: &Plan, local: IpAddr, ike: &plan::Ike) -> Result<Identity, String> {
     if let Some(identity) = &ike.local_id {
         return wire(identity);
     }
@@ -124,7 +170,7 @@ fn local_identity(plan: &Plan, tunnel: &plan::Tunnel, ike: &plan::Ike) -> Result
         Some(certificate) => {
             Ok(Identity { kind: IdKind::DistinguishedName, data: certificate.subject.der().to_vec() })
         }
-        None => Ok(Identity::address(tunnel.local)),
+        None => Ok(Identity::address(local)),
     }
 }
 
@@ -153,7 +199,10 @@ pub fn expected(ike: &plan::Ike) -> Result<Option<ravelin_pki::identity::Identit
 }
 
 /// The wire form of a configured identity (RFC 7296 §3.5).
-fn wire(identity: &plan::Identity) -> Result<Identity, String> {
+///
+/// # Errors
+/// When a distinguished name is none.
+pub fn wire(identity: &plan::Identity) -> Result<Identity, String> {
     let (kind, data) = match identity {
         plan::Identity::Address(IpAddr::V4(address)) => (IdKind::Ipv4, address.octets().to_vec()),
         plan::Identity::Address(IpAddr::V6(address)) => (IdKind::Ipv6, address.octets().to_vec()),

@@ -155,6 +155,9 @@ fn fix(failure: &Failure, tunnel: &plan::Tunnel) -> String {
         }
         Blame::Incompatible => "compare both configurations; offered and configured stand below".into(),
         Blame::PeerMisbehaved => format!("ask the operator of {remote}; the attempts below say what it sent"),
+        Blame::Operator if failure.is_orderly() && tunnel.origin.is_some() => {
+            "nothing is wrong; its peer may come again".into()
+        }
         Blame::Operator if failure.is_orderly() => {
             format!("nothing is wrong; ravelin initiate {} brings it up", tunnel.name)
         }
@@ -166,7 +169,13 @@ fn fix(failure: &Failure, tunnel: &plan::Tunnel) -> String {
 fn rungs(evidence: &Evidence<'_>) -> Vec<Rung> {
     let tunnel = evidence.tunnel;
     let remote = tunnel.remote.map_or_else(|| "any".to_owned(), |remote| remote.to_string());
-    let mut rungs = vec![rung("configured", Some(true), format!("{} to {remote}", tunnel.local))];
+    let ends = format!("{} to {remote}", tunnel.local);
+    let mut rungs = vec![match &tunnel.origin {
+        None => rung("configured", Some(true), ends),
+        Some(origin) => {
+            rung("let in by a gateway", Some(true), format!("{} at {}", origin.gateway, tunnel.local))
+        }
+    }];
     let outage = evidence.outage.as_ref();
     rungs.push(rung(
         "its instances are in service",

@@ -5,9 +5,11 @@
 pub mod attempts;
 pub mod connection;
 pub mod explain;
+pub mod gateway;
 pub mod keys;
 pub mod outbox;
 pub mod pmtu;
+pub mod reverse;
 pub mod roster;
 pub mod sas;
 pub mod scheme;

@@ -1,7 +1,10 @@
 //! Who is who: the numbers by which the engine and the workers know the tunnels and
-//! children of a plan. At the start numbers follow the order of the plan's names; after that a tunnel keeps
+//! children of a plan and of gateways' peers, and the engine its gateways. At the start numbers follow the order of the plan's names; after that a tunnel keeps
 //! its number as long as it is configured, and a new one takes the number of one that is gone, once nothing
-//! of that is left, or the next.
+//! of that is left, or the next. The tunnel of a gateway's peer has its number while it is there. Gateways are numbered
+//! from the other end.
+
+use std::collections::VecDeque;
 
 use ravelin_ike::config::{ChildId, ConnectionId};
 
@@ -16,12 +19,20 @@ pub struct Roster {
     tunnels: Vec<Entry>,
     /// Of each child: its tunnel's index and its place within the tunnel.
     children: Vec<(usize, usize)>,
+    /// Numbers of peers' tunnels that are gone, longest first.
+    left: VecDeque<usize>,
+    /// Tunnels that are there.
+    present: usize,
+    /// Names of gateways, and whether they are gone.
+    gateways: Vec<(String, bool)>,
 }
 
 #[derive(Debug, Clone)]
 struct Entry {
     tunnel: Tunnel,
     first_child: usize,
+    /// Numbers of children that are its.
+    children: usize,
     /// Not configured any more; its name is still needed for what is said of its end.
     gone: bool,
 }
@@ -33,26 +44,44 @@ impl Roster {
         for tunnel in plan.tunnels.values() {
             roster.append(tunnel.clone());
         }
+        for name in plan.gateways.keys() {
+            roster.add_gateway(name);
+        }
         roster
     }
 
     fn append(&mut self, tunnel: Tunnel) -> ConnectionId {
         let (index, first_child) = (self.tunnels.len(), self.children.len());
-        self.children.extend((0..tunnel.children.len()).map(|place| (index, place)));
-        self.tunnels.push(Entry { tunnel, first_child, gone: false });
+        let children = tunnel.children.len();
+        self.children.extend((0..children).map(|place| (index, place)));
+        self.tunnels.push(Entry { tunnel, first_child, children, gone: false });
+        self.present += 1;
         ConnectionId(index as u32)
     }
 
     /// Numbers a new tunnel. `is_free` says of a child's number that nothing of its last owner is left.
     pub fn add(&mut self, tunnel: Tunnel, is_free: impl Fn(ChildNumber) -> bool) -> ConnectionId {
         let count = tunnel.children.len();
-        let fits = |entry: &Entry| {
-            let mut numbers = entry.first_child..entry.first_child + count;
-            entry.gone && entry.tunnel.children.len() == count && numbers.all(|number| is_free(number as u32))
-        };
+        let fits = |entry: &Entry| entry.tunnel.origin.is_none() && entry.fits(count, &is_free);
         let Some(index) = self.tunnels.iter().position(fits) else { return self.append(tunnel) };
+        self.put(index, tunnel)
+    }
+
+    /// Numbers the tunnel of a gateway's peer, as [`Roster::add`] does, among those of other peers.
+    pub fn admit(&mut self, tunnel: Tunnel, is_free: impl Fn(ChildNumber) -> bool) -> ConnectionId {
+        let count = tunnel.children.len();
+        let fits = |index: &usize| self.tunnels.get(*index).is_some_and(|entry| entry.fits(count, &is_free));
+        let at = self.left.iter().position(fits);
+        match at.and_then(|at| self.left.remove(at)) {
+            Some(index) => self.put(index, tunnel),
+            None => self.append(tunnel),
+        }
+    }
+
+    fn put(&mut self, index: usize, tunnel: Tunnel) -> ConnectionId {
         if let Some(entry) = self.tunnels.get_mut(index) {
             (entry.tunnel, entry.gone) = (tunnel, false);
+            self.present += 1;
         }
         ConnectionId(index as u32)
     }
@@ -67,9 +96,56 @@ impl Roster {
 
     /// Takes a tunnel out.
     pub fn remove(&mut self, id: ConnectionId) {
-        if let Some(entry) = self.tunnels.get_mut(id.0 as usize) {
-            entry.gone = true;
+        let index = id.0 as usize;
+        let Some(entry) = self.tunnels.get_mut(index).filter(|entry| !entry.gone) else { return };
+        entry.gone = true;
+        self.present -= 1;
+        if entry.tunnel.origin.is_some() {
+            entry.tunnel.children = Vec::new();
+            self.left.push_back(index);
         }
+    }
+
+    /// How many tunnels are there.
+    pub fn len(&self) -> usize {
+        self.present
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.present == 0
+    }
+
+    /// Numbers a gateway.
+    pub fn add_gateway(&mut self, name: &str) -> ConnectionId {
+        let index = self.gateways.iter().position(|(_, gone)| *gone).unwrap_or(self.gateways.len());
+        match self.gateways.get_mut(index) {
+            Some(gateway) => *gateway = (name.to_owned(), false),
+            None => self.gateways.push((name.to_owned(), false)),
+        }
+        gateway_id(index)
+    }
+
+    /// Takes a gateway out.
+    pub fn remove_gateway(&mut self, id: ConnectionId) {
+        self.gateways.get_mut(gateway_index(id)).into_iter().for_each(|gateway| gateway.1 = true);
+    }
+
+    /// All gateways with their numbers.
+    pub fn gateways(&self) -> impl Iterator<Item = (ConnectionId, &str)> {
+        let present = self.gateways.iter().enumerate().filter(|(_, (_, gone))| !gone);
+        present.map(|(index, (name, _))| (gateway_id(index), name.as_str()))
+    }
+
+    /// A gateway's name by number.
+    pub fn gateway(&self, id: ConnectionId) -> Option<&str> {
+        let (name, gone) = self.gateways.get(gateway_index(id))?;
+        (!gone).then_some(name.as_str())
+    }
+
+    /// A gateway's number by name.
+    pub fn find_gateway(&self, name: &str) -> Option<ConnectionId> {
+        self.gateways().find(|(_, known)| *known == name).map(|(id, _)| id)
     }
 
     fn present(&self, index: usize) -> Option<&Entry> {
@@ -89,7 +165,8 @@ impl Roster {
 
     /// A tunnel's name, for people.
     pub fn name(&self, id: ConnectionId) -> &str {
-        self.tunnels.get(id.0 as usize).map_or("?", |entry| entry.tunnel.name.as_str())
+        let gateway = || self.gateways.get(gateway_index(id)).map_or("?", |(name, _)| name.as_str());
+        self.tunnels.get(id.0 as usize).map_or_else(gateway, |entry| entry.tunnel.name.as_str())
     }
 
     /// A tunnel's number by name.
@@ -123,6 +200,22 @@ impl Roster {
             entry.tunnel.children.iter().enumerate().map(move |(place, child)| (number(place), child))
         })
     }
+}
+
+impl Entry {
+    /// Whether it is gone, had so many children, and nothing of them is left.
+    fn fits(&self, count: usize, is_free: impl Fn(ChildNumber) -> bool) -> bool {
+        let mut numbers = self.first_child..self.first_child + count;
+        self.gone && self.children == count && numbers.all(|number| is_free(number as u32))
+    }
+}
+
+fn gateway_id(index: usize) -> ConnectionId {
+    ConnectionId(u32::MAX - index as u32)
+}
+
+fn gateway_index(id: ConnectionId) -> usize {
+    (u32::MAX - id.0) as usize
 }
 
 #[cfg(test)]
@@ -165,5 +258,35 @@ remote-ts = ["10.1.0.0/24"]
         assert_eq!(roster.add(tunnel("f", 2), |_| true), ids[1]);
         assert_eq!(roster.child(2).map(|(id, tunnel, _)| (id, tunnel.name.as_str())), Some((ids[1], "f")));
         assert_eq!(roster.child_count(), 7);
+    }
+
+    /// Peers' tunnels and configured ones do not take each other's numbers, and gateways are not among either.
+    #[test]
+    fn peers_have_numbers_of_their_own() {
+        let reverse = crate::config::plan::ReverseRoutes {
+            enabled: true,
+            ignore_default: false,
+            metric: 0,
+            preference: 0,
+        };
+        let peer = |name: &str| {
+            let origin = Some(crate::config::plan::Origin { gateway: "g".into(), reverse });
+            Tunnel { origin, ..tunnel(name, 2) }
+        };
+        let mut roster = Roster::default();
+        let gateway = roster.add_gateway("g");
+        let (a, b) = (roster.admit(peer("g/a"), |_| true), roster.add(tunnel("b", 2), |_| true));
+        roster.remove(a);
+        roster.remove(a);
+        assert_eq!((roster.len(), roster.name(a), roster.name(gateway)), (1, "g/a", "g"));
+        let c = roster.add(tunnel("c", 2), |_| true);
+        roster.remove(b);
+        let d = roster.admit(peer("g/d"), |_| true);
+        assert!(d == a && c != a && c != b);
+        assert_ne!(roster.admit(peer("g/e"), |_| false), b);
+        assert_eq!((roster.len(), roster.find_gateway("g")), (3, Some(gateway)));
+        roster.remove_gateway(gateway);
+        assert_eq!((roster.gateway(gateway), roster.name(gateway)), (None, "g"));
+        assert_eq!(roster.add_gateway("h"), gateway);
     }
 }

@@ -1,9 +1,12 @@
 //! Where children live: the worker that owns the SAs of each, and the outbound slot by which policy names it
-//! there. A child keeps its home until its worker stands still; the one it gets then has other SAs, so a slot
-//! that was left rests until no packet on its way to it can arrive any more: it would be sealed for another.
+//! there. A configured child keeps its home until its worker stands still; the one it gets then has other SAs, so a slot
+//! that was left rests until no packet on its way to it can arrive any more: it would be sealed for another. A child of
+//! a gateway's peer has a home as long as it has an SA.
+
+use std::hash::{BuildHasher, RandomState};
 
 use ravelin_dataplane::sa::allocator::{NoSlot, Slots};
-use ravelin_dataplane::sa::shard::WorkerId;
+use ravelin_dataplane::sa::shard::{Spread, WorkerId};
 
 use super::REST_US;
 use crate::tunnel::roster::ChildNumber;
@@ -12,34 +15,37 @@ use crate::tunnel::sas::Home;
 /// The homes of all children, by number. Sole owner: the control loop, through [`super::Workers`].
 #[derive(Debug)]
 pub struct Homes {
-    homes: Vec<Home>,
+    homes: Vec<Option<Home>>,
     workers: Vec<Rooms>,
+    /// Children of each worker, and which of them takes a peer that comes.
+    spread: Spread,
 }
 
 /// One worker's outbound slots.
 #[derive(Debug)]
 struct Rooms {
     slots: Slots,
-    children: usize,
     stands_still: bool,
 }
 
 impl Homes {
     /// Nobody lives anywhere yet. `slots` outbound slots, by worker.
     pub fn new(slots: impl Iterator<Item = usize>) -> Self {
-        let rooms =
-            |slots| Rooms { slots: Slots::new(slots as u32, REST_US), children: 0, stands_still: false };
-        Self { homes: Vec::new(), workers: slots.map(rooms).collect() }
+        let rooms = |slots| Rooms { slots: Slots::new(slots as u32, REST_US), stands_still: false };
+        let workers: Vec<Rooms> = slots.map(rooms).collect();
+        // The key of a hasher is random, and nobody is told it.
+        let spread = Spread::new(workers.len() as u8, RandomState::new().hash_one(0));
+        Self { homes: Vec::new(), workers, spread }
     }
 
     /// A child's home.
     pub fn of(&self, child: ChildNumber) -> Option<Home> {
-        self.homes.get(child as usize).copied()
+        *self.homes.get(child as usize)?
     }
 
     /// Who lives in a slot.
     pub fn at(&self, worker: WorkerId, slot: u32) -> Option<ChildNumber> {
-        let is = |home: &Home| home.worker == worker && home.slot == slot;
+        let is = |home: &Option<Home>| *home == Some(Home { worker, slot });
         self.homes.iter().position(is).map(|child| child as ChildNumber)
     }
 
@@ -48,8 +54,44 @@ impl Homes {
     pub fn add(&mut self, worker: WorkerId, children: usize, now: u64) {
         for _ in 0..children {
             let slot = self.take(worker, now).unwrap_or(u32::MAX);
-            self.homes.push(Home { worker, slot });
+            self.homes.push(Some(Home { worker, slot }));
         }
+    }
+
+    /// The next `children` by number have no home yet.
+    pub fn add_homeless(&mut self, children: usize) {
+        self.homes.resize(self.homes.len() + children, None);
+    }
+
+    /// The worker for a tunnel whose ends hash to `ends`: the less loaded of two, of those that poll.
+    pub fn worker_for(&self, ends: u64) -> Option<WorkerId> {
+        let polls = |worker| !self.is_still(worker);
+        self.spread.choose(ends, polls).or_else(|| self.spread.choose(ends, |_| true))
+    }
+
+    /// Gives a child without a home one on this worker.
+    ///
+    /// # Errors
+    /// When there is no room.
+    pub fn settle(&mut self, child: ChildNumber, worker: WorkerId, now: u64) -> Result<Home, NoSlot> {
+        let home = Home { worker, slot: self.take(worker, now)? };
+        if let Some(place) = self.homes.get_mut(child as usize) {
+            *place = Some(home);
+        }
+        Ok(home)
+    }
+
+    /// Children of each worker.
+    #[cfg(test)]
+    pub fn loads(&self) -> &[Option<u32>] {
+        self.spread.loads()
+    }
+
+    /// A child has a home no more. Its slot is to be given back by [`Homes::vacate`] once its worker has emptied it.
+    pub fn leave(&mut self, child: ChildNumber) -> Option<Home> {
+        let home = self.homes.get_mut(child as usize)?.take()?;
+        self.spread.leave(home.worker, 1);
+        Some(home)
     }
 
     /// Gives a child a home on another worker, and says which it had. That one's slot is to be given back by
@@ -60,11 +102,9 @@ impl Homes {
     pub fn move_to(&mut self, child: ChildNumber, to: WorkerId, now: u64) -> Result<Option<Home>, NoSlot> {
         let slot = self.take(to, now)?;
         let Some(home) = self.homes.get_mut(child as usize) else { return Ok(None) };
-        let former = std::mem::replace(home, Home { worker: to, slot });
-        if let Some(rooms) = self.workers.get_mut(former.worker.index()) {
-            rooms.children = rooms.children.saturating_sub(1);
-        }
-        Ok(Some(former))
+        let former = home.replace(Home { worker: to, slot });
+        former.into_iter().for_each(|former| self.spread.leave(former.worker, 1));
+        Ok(former)
     }
 
     /// A slot that was left is empty.
@@ -79,7 +119,8 @@ impl Homes {
     /// children. `None` when none polls.
     pub fn lightest(&self) -> Option<WorkerId> {
         let polling = self.workers.iter().enumerate().filter(|(_, rooms)| !rooms.stands_still);
-        polling.min_by_key(|(_, rooms)| rooms.children).map(|(worker, _)| WorkerId(worker as u8))
+        let load = |worker: usize| self.spread.loads().get(worker).copied().flatten();
+        polling.min_by_key(|(worker, _)| load(*worker)).map(|(worker, _)| WorkerId(worker as u8))
     }
 
     /// Notes whether a worker stands still.
@@ -98,7 +139,7 @@ impl Homes {
         let none = NoSlot::AllUsed { capacity: 0 };
         let rooms = self.workers.get_mut(worker.index()).ok_or(none)?;
         let slot = rooms.slots.take(now)?;
-        rooms.children += 1;
+        self.spread.carry(worker, 1);
         Ok(slot)
     }
 }
@@ -121,9 +162,8 @@ mod tests {
                 assert_eq!(homes.move_to(child, to, 1).unwrap(), Some(before));
             }
         }
-        let children: Vec<usize> = homes.workers.iter().map(|rooms| rooms.children).collect();
-        assert_eq!(children, [27, 27, 0, 26]);
-        let mut taken: Vec<_> = homes.homes.iter().map(|home| (home.worker, home.slot)).collect();
+        assert_eq!(homes.loads(), [Some(27), Some(27), Some(0), Some(26)]);
+        let mut taken: Vec<_> = homes.homes.iter().flatten().map(|home| (home.worker, home.slot)).collect();
         taken.sort_unstable();
         taken.dedup();
         assert_eq!(taken.len(), 80);

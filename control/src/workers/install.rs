@@ -11,6 +11,7 @@ use ravelin_ike::id::{ChildSaId, Ticket};
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::{AnswerError, InstallChild, OutboundStart, Path};
 
+use super::admitted::is_admitted;
 use super::homes::Homes;
 use super::{Manual, Then, Workers};
 use crate::config::plan;
@@ -69,13 +70,18 @@ fn shard_of(worker: WorkerId) -> Result<Shard, InstallError> {
     Shard::new(worker.0 + 1).ok_or(InstallError::Unknown("shard"))
 }
 
+/// The other way round.
+fn worker_of_shard(shard: Shard) -> WorkerId {
+    WorkerId(shard.get() - 1)
+}
+
 /// The name of a child's SA with manual keys: the engine counts its names up from zero, these count down.
 fn manual_sa(child: ChildNumber) -> ChildSaId {
     ChildSaId(u64::MAX - u64::from(child))
 }
 
 impl<P: Pool> Workers<P> {
-    fn home_of(&self, child: ChildNumber) -> Result<Home, InstallError> {
+    pub(super) fn home_of(&self, child: ChildNumber) -> Result<Home, InstallError> {
         self.home(child).ok_or(InstallError::Unknown("child"))
     }
 
@@ -83,8 +89,13 @@ impl<P: Pool> Workers<P> {
     ///
     /// # Errors
     /// When none is free.
-    pub fn allocate_spi(&mut self, child: ChildNumber, now: Instant) -> Result<u32, InstallError> {
-        let shard = shard_of(self.home_of(child)?.worker)?;
+    pub fn allocate_spi(
+        &mut self,
+        child: ChildNumber,
+        roster: &Roster,
+        now: Instant,
+    ) -> Result<u32, InstallError> {
+        let shard = shard_of(self.housed(child, None, roster, now)?.worker)?;
         Ok(self.spis.allocate(shard, now.0)?.0)
     }
 
@@ -109,12 +120,12 @@ impl<P: Pool> Workers<P> {
         now: Instant,
     ) -> Result<(), InstallError> {
         let child = install.config.0;
-        let home = self.home_of(child)?;
+        let place = Spi(install.spi_in).place().ok_or(InstallError::Unknown("shard"))?;
+        let home = self.housed(child, Some(worker_of_shard(place.shard)), roster, now)?;
         let (_, tunnel, config) = roster.child(child).ok_or(InstallError::Unknown("child"))?;
         let suite = Suite::from_key_bits(install.suite.encryption.key_bits())
             .filter(|_| install.suite.encryption.is_aead())
             .ok_or_else(|| InstallError::Suite(format!("{:?}", install.suite.encryption)))?;
-        let place = Spi(install.spi_in).place().ok_or(InstallError::Unknown("shard"))?;
         if place.shard != shard_of(home.worker)? {
             return Err(InstallError::Stalled);
         }
@@ -171,6 +182,9 @@ impl<P: Pool> Workers<P> {
         let outbound = Command::RemoveOutbound { slot, spi: installed.spi_out };
         self.outbox.put(worker, Order::Plain(outbound), None);
         self.remove_inbound(&installed, Some(installed.child));
+        if self.is_free(installed.child) && is_admitted(roster, installed.child) {
+            self.leave_home(installed.child);
+        }
     }
 
     /// Takes the inbound half out; what it has counted by then is `counts_for`'s.

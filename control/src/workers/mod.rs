@@ -3,6 +3,7 @@
 //! link, the tables' writer, the SPIs and the list of installed SAs; decides nothing about
 //! tunnels.
 
+mod admitted;
 mod homes;
 mod ike_io;
 mod install;
@@ -13,6 +14,7 @@ mod stall;
 mod tunnels;
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::RandomState;
 use std::sync::Arc;
 
 use ravelin_dataplane::io::Pool;
@@ -88,6 +90,8 @@ pub struct Workers<P: Pool> {
     packet_id: u16,
     /// Whose traffic was counted last, for dead peer detection.
     seen: HashMap<ChildSaId, u64>,
+    /// Hashes the ends of tunnels that come and go; its key is random.
+    ends: RandomState,
 }
 
 impl<P: Pool> Workers<P> {
@@ -119,6 +123,7 @@ impl<P: Pool> Workers<P> {
             paths: PathMtus::default(),
             packet_id: 0,
             seen: HashMap::new(),
+            ends: RandomState::new(),
         }
     }
 
@@ -177,7 +182,7 @@ impl<P: Pool> Workers<P> {
         &self.sas
     }
 
-    /// A child's home.
+    /// A child's home, if it has one.
     pub fn home(&self, child: ChildNumber) -> Option<Home> {
         self.homes.of(child)
     }

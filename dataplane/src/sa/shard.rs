@@ -114,8 +114,16 @@ impl Spread {
     /// The worker for a tunnel called `name` (a hash of its ends will do) that brings `weight` children;
     /// it carries them from now on. `None` when no worker takes any.
     pub fn place(&mut self, name: u64, weight: u32) -> Option<WorkerId> {
+        let worker = self.choose(name, |_| true)?;
+        self.carry(worker, weight);
+        Some(worker)
+    }
+
+    /// The worker that a tunnel called `name` would go to, of those that take any and that `takes` allows.
+    pub fn choose(&self, name: u64, takes: impl Fn(WorkerId) -> bool) -> Option<WorkerId> {
         let mut best: [Option<(u64, usize)>; 2] = [None; 2];
-        for (worker, _) in self.loads.iter().enumerate().filter(|(_, load)| load.is_some()) {
+        let open = |(worker, load): &(usize, &Option<u32>)| load.is_some() && takes(WorkerId(*worker as u8));
+        for (worker, _) in self.loads.iter().enumerate().filter(open) {
             let candidate = Some((mix(self.seed ^ name ^ mix(worker as u64 + 1)), worker));
             let [first, second] = best;
             best = match (candidate > first, candidate > second) {
@@ -125,9 +133,14 @@ impl Spread {
             };
         }
         let lighter = best.into_iter().flatten().min_by_key(|(_, worker)| self.load(*worker))?.1;
-        let load = self.loads.get_mut(lighter)?.as_mut()?;
-        *load = load.saturating_add(weight);
         Some(WorkerId(lighter as u8))
+    }
+
+    /// A worker carries `weight` more, whoever put it there.
+    pub fn carry(&mut self, worker: WorkerId, weight: u32) {
+        if let Some(load) = self.loads.get_mut(worker.index()).and_then(Option::as_mut) {
+            *load = load.saturating_add(weight);
+        }
     }
 
     /// A tunnel has left its worker.

@@ -124,7 +124,9 @@ impl Answers {
             WantKind::Activate(_)
             | WantKind::UpdateAddresses { .. }
             | WantKind::Remove { .. }
-            | WantKind::ReleaseSpi(_) => return None,
+            | WantKind::ReleaseSpi(_)
+            | WantKind::Admit(_)
+            | WantKind::Dismiss(_) => return None,
         })
     }
 

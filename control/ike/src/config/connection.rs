@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u32);
 
-/// Everything the engine may do with one peer, or with any peer of a gateway (`RemoteAddress::Any`).
+/// Everything the engine may do with one peer, or with any peer ([`RemoteAddress::Any`], [`RemoteAddress::Gateway`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
     /// The routing instance (VRF) its IKE packets live in.
@@ -72,6 +72,12 @@ pub enum RemoteAddress {
     Any,
     /// This address.
     One(IpAddr),
+    /// Any address, and any number of peers: each that has proven itself gets a connection of its own, which
+    /// [`crate::want::WantKind::Admit`] asks for. Connections of the other kinds come before it.
+    Gateway,
+    /// That of a peer that was let in by a gateway: nobody else comes in by this connection, and nobody is called by
+    /// it. It is no longer needed at [`crate::want::WantKind::Dismiss`].
+    Admitted,
 }
 
 /// Kind of an identification payload (RFC 7296 §3.5).
@@ -143,6 +149,14 @@ impl Identity {
         }
     }
 
+    /// Whether both are one; upper and lower case of host names are the same.
+    pub fn is_same(&self, other: &Identity) -> bool {
+        match self.kind {
+            IdKind::Fqdn => other.kind == IdKind::Fqdn && self.data.eq_ignore_ascii_case(&other.data),
+            _ => self == other,
+        }
+    }
+
     /// A host name as identity.
     pub fn fqdn(name: &str) -> Identity {
         Identity { kind: IdKind::Fqdn, data: name.as_bytes().to_vec() }
@@ -190,6 +204,32 @@ pub enum IdentityMatch {
     Any,
     /// This one only.
     Exact(Identity),
+    /// Whoever one of these fits.
+    OneOf(Vec<IdentityPattern>),
+}
+
+/// One identity, or all that end alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentityPattern {
+    /// This one.
+    Exact(Identity),
+    /// Those of this kind that end in these octets and have something before them, such as `.example.org` or
+    /// `@example.org`.
+    Suffix(Identity),
+}
+
+impl IdentityPattern {
+    /// Whether `identity` fits; upper and lower case of domain names are the same.
+    pub fn accepts(&self, identity: &Identity) -> bool {
+        match self {
+            IdentityPattern::Exact(wanted) => wanted.is_same(identity),
+            IdentityPattern::Suffix(suffix) => {
+                let cut = identity.data.len().checked_sub(suffix.data.len()).filter(|cut| *cut > 0);
+                let end = cut.and_then(|cut| identity.data.get(cut..));
+                identity.kind == suffix.kind && end.is_some_and(|end| end.eq_ignore_ascii_case(&suffix.data))
+            }
+        }
+    }
 }
 
 impl IdentityMatch {
@@ -198,12 +238,8 @@ impl IdentityMatch {
     pub fn accepts(&self, identity: &Identity) -> bool {
         match self {
             IdentityMatch::Any => true,
-            IdentityMatch::Exact(wanted) => match wanted.kind {
-                IdKind::Fqdn => {
-                    identity.kind == IdKind::Fqdn && wanted.data.eq_ignore_ascii_case(&identity.data)
-                }
-                _ => wanted == identity,
-            },
+            IdentityMatch::Exact(wanted) => wanted.is_same(identity),
+            IdentityMatch::OneOf(patterns) => patterns.iter().any(|pattern| pattern.accepts(identity)),
         }
     }
 }

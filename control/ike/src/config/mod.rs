@@ -20,7 +20,7 @@ pub use algorithm::{
 pub use child::{ChildConfig, ChildId, ChildLifetime};
 pub use connection::{
     Auth, CertificateAuth, Connection, ConnectionId, DeadPeer, Fragmentation, IdKind, Identity,
-    IdentityMatch, IkeLifetime, InitialContact, NatTraversal, RemoteAddress, RemoteAuth,
+    IdentityMatch, IdentityPattern, IkeLifetime, InitialContact, NatTraversal, RemoteAddress, RemoteAuth,
 };
 pub use engine::{EngineConfig, HalfOpenLimits, Retransmission};
 pub use lockout::Lockout;

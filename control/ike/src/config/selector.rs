@@ -60,6 +60,11 @@ impl Selector {
         self.start_port == u16::MAX && self.end_port == 0
     }
 
+    /// Whether there is a packet that both allow.
+    pub fn overlaps(&self, other: &Selector) -> bool {
+        crate::narrow::intersect(self, other).is_some()
+    }
+
     /// Whether the address and port ranges are possible at all: one family, start not after end.
     pub fn is_well_formed(&self) -> bool {
         self.start.is_ipv4() == self.end.is_ipv4()

@@ -34,16 +34,17 @@ struct Request {
     parts: Parts,
 }
 
-/// Where a connection stands in the index of addresses.
+/// Where a connection stands in the index of addresses, if anybody may come in by it.
 pub(super) fn addresses(
     id: ConnectionId,
     config: &Connection,
-) -> (u16, IpAddr, Option<IpAddr>, ConnectionId) {
+) -> Option<(u16, IpAddr, Option<IpAddr>, ConnectionId)> {
     let remote = match config.remote {
         RemoteAddress::One(remote) => Some(remote),
-        RemoteAddress::Any => None,
+        RemoteAddress::Any | RemoteAddress::Gateway => None,
+        RemoteAddress::Admitted => return None,
     };
-    (config.instance, config.local, remote, id)
+    Some((config.instance, config.local, remote, id))
 }
 
 type Candidates = Vec<(ConnectionId, Arc<Connection>)>;
@@ -140,7 +141,8 @@ impl Engine {
         self.make_tunnel(now, Some(caller.clone()), |ctx| Tunnel::called(ctx, common, caller_of));
     }
 
-    /// The connections between these addresses, those that name the peer's address first. By index: anybody may ask.
+    /// The connections between these addresses: those that name the peer's address, those that take any, at last the
+    /// gateway. By index: anybody may ask.
     fn candidates(&self, datagram: &Datagram) -> Candidates {
         let (instance, local, remote) = (datagram.instance, datagram.local.ip(), datagram.remote.ip());
         let of = |remote: Option<IpAddr>| {
@@ -149,7 +151,9 @@ impl Engine {
             let found = self.by_addresses.range(all).map(|(.., id)| *id);
             found.filter_map(|id| Some((id, self.connections.get(&id)?.clone())))
         };
-        of(Some(remote)).chain(of(None)).collect()
+        let mut candidates: Candidates = of(Some(remote)).chain(of(None)).collect();
+        candidates.sort_by_key(|(_, config)| config.remote == RemoteAddress::Gateway);
+        candidates
     }
 
     fn shows_cookie(&self, datagram: &Datagram, request: &Request) -> bool {

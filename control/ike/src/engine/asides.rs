@@ -3,7 +3,7 @@
 //! is left over takes the place of one that went.
 
 use super::Engine;
-use crate::config::{ChildId, RemoteAddress};
+use crate::config::{ChildId, ConnectionId, RemoteAddress};
 use crate::context::Aside;
 use crate::error::Failure;
 use crate::id::IkeId;
@@ -41,7 +41,7 @@ impl Engine {
     fn meet_crossing_calls(&mut self, now: Instant, id: IkeId) {
         let Some(up) = self.tunnel(id) else { return };
         let connection = up.common.connection;
-        if self.connections.get(&connection).is_none_or(|config| config.remote == RemoteAddress::Any) {
+        if !self.calls_one(connection) {
             return;
         }
         let crosses =
@@ -86,8 +86,7 @@ impl Engine {
     fn refill(&mut self, now: Instant, ike: IkeId, config: ChildId, started: u64) {
         let Some(from) = self.tunnel(ike) else { return };
         let connection = from.common.connection;
-        let any = self.connections.get(&connection).is_none_or(|config| config.remote == RemoteAddress::Any);
-        let tunnels = if any { vec![ike] } else { self.tunnels_of(connection) };
+        let tunnels = if self.calls_one(connection) { self.tunnels_of(connection) } else { vec![ike] };
         let of_peer = |id: &IkeId| self.tunnel(*id).filter(|tunnel| tunnel.peer() == from.peer());
         let twins = tunnels.iter().filter_map(of_peer).filter_map(|tunnel| {
             let (ordered, child) = tunnel.last_ordered(config)?;
@@ -98,6 +97,12 @@ impl Engine {
         {
             self.with_tunnel(now, id, |tunnel, ctx| tunnel.task(ctx, Task::RekeyChild(child)));
         }
+    }
+
+    /// Whether a connection has one peer that it can call.
+    fn calls_one(&self, connection: ConnectionId) -> bool {
+        let config = self.connections.get(&connection);
+        config.is_some_and(|config| matches!(config.remote, RemoteAddress::One(_)))
     }
 
     pub(super) fn tunnel(&self, id: IkeId) -> Option<&Tunnel> {

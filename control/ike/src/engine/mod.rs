@@ -93,11 +93,13 @@ impl Engine {
     /// tunnels of a removed one are closed. What the profile of a connection forbids is left out of it here, once.
     pub fn set_connection(&mut self, now: Instant, id: ConnectionId, connection: Option<Connection>) {
         if let Some(old) = self.connections.get(&id) {
-            self.by_addresses.remove(&accept::addresses(id, old));
+            accept::addresses(id, old).into_iter().for_each(|addresses| {
+                self.by_addresses.remove(&addresses);
+            });
         }
         match connection {
             Some(connection) => {
-                self.by_addresses.insert(accept::addresses(id, &connection));
+                self.by_addresses.extend(accept::addresses(id, &connection));
                 self.connections.insert(id, Arc::new(connection.within_profile()));
             }
             None => {
@@ -167,11 +169,14 @@ impl Engine {
                 self.shut_down = true;
                 self.close(now, &Failure::Shutdown, self.tunnels.keys().copied().collect());
             }
+            Command::Supersede { connection } => {
+                self.close(now, &Failure::Superseded, self.tunnels_of(connection));
+            }
         }
     }
 
-    /// Takes the answer to a question. An answer nobody waits for any more is ignored, but an SPI it brings is given
-    /// back.
+    /// Takes the answer to a question. An answer nobody waits for any more is ignored, but an SPI or a connection that
+    /// it brings is given back.
     pub fn handle_answer(&mut self, now: Instant, ticket: Ticket, answer: Answer) {
         let mut left = Some(answer);
         if let Some(id) = self.out.tickets.remove(&ticket) {
@@ -179,8 +184,10 @@ impl Engine {
                 left = left.take().and_then(|answer| tunnel.answer(ctx, ticket, answer));
             });
         }
-        if let Some(Answer::AllocateSpi(Ok(spi))) = left {
-            self.out.order(WantKind::ReleaseSpi(spi));
+        match left {
+            Some(Answer::AllocateSpi(Ok(spi))) => self.out.order(WantKind::ReleaseSpi(spi)),
+            Some(Answer::Admit(Ok(connection))) => self.out.order(WantKind::Dismiss(connection)),
+            _ => {}
         }
     }
 

@@ -1,7 +1,7 @@
 //! We are called: IKE_AUTH (RFC 7296 §1.2).
 //!
-//! [`ExpectAuthRequest`] -> ([`ExpectVerdict`] -> [`ExpectVerification`]) -> ([`ExpectSignature`]) -> up, where the
-//! CHILD_SA is made and the reply sent.
+//! [`ExpectAuthRequest`] -> ([`ExpectVerdict`] -> [`ExpectVerification`]) -> ([`ExpectSignature`]) ->
+//! ([`ExpectAdmission`], by a gateway) -> up, where the CHILD_SA is made and the reply sent.
 
 use super::common::Common;
 use super::crossing;
@@ -13,12 +13,12 @@ use super::phase::{Called, Next, Phase};
 use super::ppk;
 use super::proof::{self, Claim, Judged, OwnProof, Proven, SignedClaim, VerifyingClaim};
 use super::up::Up;
-use crate::config::{Connection, ConnectionId, SignatureScheme};
+use crate::config::{Connection, ConnectionId, RemoteAddress, SignatureScheme};
 use crate::context::{Context, Pending};
 use crate::error::Failure;
 use crate::input::Datagram;
 use crate::recorder::Stage;
-use crate::want::{Answer, Sign, WantKind};
+use crate::want::{Admit, Answer, Sign, WantKind};
 use crate::wire::{
     Authentication, ExchangeType, Header, Identification, Message, Notify, NotifyType, Outer, ParseError,
     Payload,
@@ -54,6 +54,15 @@ pub(crate) struct ExpectSignature {
     request: Parts,
     proven: Proven,
     scheme: SignatureScheme,
+    pub(crate) pending: Pending,
+}
+
+/// Both sides are proven, and the caller's connection is being made.
+pub(crate) struct ExpectAdmission {
+    pub(crate) handshake: Handshake,
+    request: Parts,
+    proven: Proven,
+    auth: Authentication,
     pub(crate) pending: Pending,
 }
 
@@ -209,13 +218,31 @@ impl ExpectSignature {
         match answer {
             Answer::Sign(Ok(octets)) => {
                 let auth = proof::signature_auth(scheme, &octets);
-                Ok(finish(ctx, common, handshake, request, proven, auth))
+                Ok(admit(ctx, common, handshake, request, proven, auth))
             }
             Answer::Sign(Err(error)) => {
                 Err(refuse(ctx, common, handshake, Failure::AnswerRefused { what: "signing", error }))
             }
             _ => Err(refuse(ctx, common, handshake, Failure::AnswerMismatch("signing"))),
         }
+    }
+}
+
+impl ExpectAdmission {
+    pub(crate) fn answer(self, ctx: &mut Context<'_>, common: &mut Common, answer: Answer) -> Next {
+        let Self { handshake, request, proven, auth, .. } = self;
+        let refused = match answer {
+            Answer::Admit(Ok(connection)) => match ctx.connections.get(&connection) {
+                Some(config) => {
+                    (common.connection, common.config) = (connection, config.clone());
+                    return Ok(finish(ctx, common, handshake, request, proven, auth));
+                }
+                None => Failure::AnswerMismatch("admission"),
+            },
+            Answer::Admit(Err(error)) => Failure::NotAdmitted(error),
+            _ => Failure::AnswerMismatch("admission"),
+        };
+        Err(refuse(ctx, common, handshake, refused))
     }
 }
 
@@ -239,7 +266,7 @@ fn prove_ourselves(
 ) -> Next {
     let config = common.config.clone();
     match proof::own(&handshake, handshake.keys(), &config) {
-        Ok(OwnProof::Made(auth)) => Ok(finish(ctx, common, handshake, request, proven, auth)),
+        Ok(OwnProof::Made(auth)) => Ok(admit(ctx, common, handshake, request, proven, auth)),
         Ok(OwnProof::ToSign(scheme, octets)) => {
             let pending =
                 ctx.ask(common.id, WantKind::Sign(Sign { connection: common.connection, scheme, octets }));
@@ -248,6 +275,30 @@ fn prove_ourselves(
         }
         Err(failure) => Err(refuse(ctx, common, handshake, failure)),
     }
+}
+
+/// Where the caller came by a gateway, it gets a connection of its own first.
+fn admit(
+    ctx: &mut Context<'_>,
+    common: &mut Common,
+    handshake: Handshake,
+    request: Parts,
+    proven: Proven,
+    auth: Authentication,
+) -> Phase {
+    if common.config.remote != RemoteAddress::Gateway {
+        return finish(ctx, common, handshake, request, proven, auth);
+    }
+    let want = Admit {
+        gateway: common.connection,
+        ike: common.id,
+        identity: proven.identity().clone(),
+        path: common.path,
+        initial_contact: request.has(NotifyType::InitialContact),
+    };
+    let pending = ctx.ask(common.id, WantKind::Admit(Box::new(want)));
+    let state = ExpectAdmission { handshake, request, proven, auth, pending };
+    Phase::Called(Called::Admission(Box::new(state)))
 }
 
 /// IDr, CERT, AUTH, PPK_IDENTITY; what follows them is about the CHILD_SA, and the reply leaves when that is installed;

@@ -344,6 +344,7 @@ impl Turn<'_, '_> {
             // We closed the old SA while the new one was being made.
             Answer::Install(Ok(())) => Failure::TemporaryFailure,
             Answer::Install(Err(error)) => Failure::AnswerRefused { what: "installation", error },
+            Answer::NetworksTaken(error) => Failure::NetworksTaken(error),
             _ => Failure::AnswerMismatch("installation"),
         };
         self.peer_child_not_installed(state, failure);

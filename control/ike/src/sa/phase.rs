@@ -52,6 +52,7 @@ pub(crate) enum Called {
     Verdict(Box<called_auth::ExpectVerdict>),
     Verification(Box<called_auth::ExpectVerification>),
     Signature(Box<called_auth::ExpectSignature>),
+    Admission(Box<called_auth::ExpectAdmission>),
 }
 
 /// How long a caller may take, counted from its first message.
@@ -128,6 +129,7 @@ impl Called {
             Called::Verdict(state) => state.handshake.sa.local_spi(),
             Called::Verification(state) => state.handshake.sa.local_spi(),
             Called::Signature(state) => state.handshake.sa.local_spi(),
+            Called::Admission(state) => state.handshake.sa.local_spi(),
         }
     }
 
@@ -140,6 +142,7 @@ impl Called {
             Called::Verdict(state) => Some(state.pending),
             Called::Verification(state) => Some(state.pending),
             Called::Signature(state) => Some(state.pending),
+            Called::Admission(state) => Some(state.pending),
         }
     }
 
@@ -150,7 +153,9 @@ impl Called {
             | Called::IntermediateRequest(_)
             | Called::IntermediateSecret(_)
             | Called::AuthRequest(_) => patience.to_auth,
-            Called::Verdict(_) | Called::Verification(_) | Called::Signature(_) => patience.to_proof,
+            Called::Verdict(_) | Called::Verification(_) | Called::Signature(_) | Called::Admission(_) => {
+                patience.to_proof
+            }
         }
     }
 

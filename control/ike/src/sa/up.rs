@@ -6,7 +6,7 @@ use super::common::Common;
 use super::ike_sa::IkeSa;
 use super::line::{Line, Own, Peer, Standing};
 use super::proof::Proven;
-use crate::config::{ChildId, InitialContact};
+use crate::config::{ChildId, InitialContact, RemoteAddress};
 use crate::context::{Aside, Context};
 use crate::error::Failure;
 use crate::event::{Event, IkeUp};
@@ -258,6 +258,9 @@ impl Up {
         });
         foreign.for_each(|spi| ctx.order(WantKind::ReleaseSpi(spi)));
         self.later.clear();
+        if common.config.remote == RemoteAddress::Admitted {
+            ctx.order(WantKind::Dismiss(common.connection));
+        }
         ctx.event(Event::IkeDown { ike: common.id, connection: common.connection, reason });
     }
 

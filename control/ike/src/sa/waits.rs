@@ -40,6 +40,7 @@ pub(crate) fn called_answer(
         Called::Verdict(state) => state.answer(ctx, common, answer),
         Called::Verification(state) => state.answer(ctx, common, answer),
         Called::Signature(state) => state.answer(ctx, common, answer),
+        Called::Admission(state) => state.answer(ctx, common, answer),
         other @ (Called::IntermediateRequest(_) | Called::AuthRequest(_)) => Ok(Phase::Called(other)),
     }
 }
@@ -82,12 +83,14 @@ pub(crate) fn called_timeout(state: Called, ctx: &mut Context<'_>, common: &Comm
         Called::Verdict(_) => late(ctx, "the certificate verdict"),
         Called::Verification(_) => late(ctx, "signature verification"),
         Called::Signature(_) => late(ctx, "signing"),
+        Called::Admission(_) => late(ctx, "admission"),
         _ => late(ctx, "key agreement"),
     };
     match state {
         Called::Verdict(state) => Err(called_auth::give_up(ctx, common, state.handshake, failure)),
         Called::Verification(state) => Err(called_auth::give_up(ctx, common, state.handshake, failure)),
         Called::Signature(state) => Err(called_auth::give_up(ctx, common, state.handshake, failure)),
+        Called::Admission(state) => Err(called_auth::give_up(ctx, common, state.handshake, failure)),
         Called::IntermediateSecret(state) => Err(state.give_up(ctx, common, failure)),
         _ => Err(failure.into()),
     }

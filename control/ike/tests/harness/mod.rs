@@ -10,7 +10,7 @@ pub mod settings;
 
 use dataplane::DataPlane;
 use ravelin_ike::Engine;
-use ravelin_ike::config::Connection;
+use ravelin_ike::config::{Connection, ConnectionId};
 use ravelin_ike::engine::{IkePhase, IkeSnapshot};
 use ravelin_ike::error::Failure;
 use ravelin_ike::event::Event;
@@ -127,6 +127,22 @@ pub struct End {
     /// The address it has, and those it has had.
     pub place: IpAddr,
     lived: BTreeSet<IpAddr>,
+    /// What an admitted peer may have; a gateway without one lets nobody in.
+    pub admits: Option<Connection>,
+    /// The connections of peers that were let in, and those ever made.
+    pub admitted: std::collections::BTreeSet<ConnectionId>,
+    admissions: u32,
+}
+
+impl End {
+    fn admit(&mut self, now: Instant) -> Option<ConnectionId> {
+        let connection = self.admits.clone()?;
+        self.admissions += 1;
+        let id = ConnectionId(1000 + self.admissions);
+        self.engine.set_connection(now, id, Some(connection));
+        self.admitted.insert(id);
+        Some(id)
+    }
 }
 
 /// Sees the sender and the octets of each datagram.
@@ -176,6 +192,9 @@ impl World {
             certificates,
             place: places.clone().next().unwrap(),
             lived: places.next().into_iter().collect(),
+            admits: None,
+            admitted: Default::default(),
+            admissions: 0,
         });
         World {
             now: 1_000_000,
@@ -344,7 +363,7 @@ impl World {
         let never = asked && self.dice.chance(self.faults.answer_never);
         let Some(answer) = self.perform(end, want.kind, fails) else { return };
         self.tally.answers_failed += u64::from(fails);
-        if never && !matches!(answer, Answer::AllocateSpi(Ok(_))) {
+        if never && !matches!(answer, Answer::AllocateSpi(Ok(_)) | Answer::Admit(Ok(_))) {
             self.tally.answers_never += 1;
             return;
         }
@@ -393,6 +412,13 @@ impl World {
             WantKind::UpdateAddresses { child, path } => return this.plane.update(child, path),
             WantKind::Remove { child, spi_in } => return this.plane.remove(child, spi_in),
             WantKind::ReleaseSpi(spi) => return this.plane.release(spi),
+            WantKind::Admit(_) if fails => Answer::Admit(Err(error())),
+            WantKind::Admit(_) => Answer::Admit(this.admit(Instant(self.now)).ok_or_else(error)),
+            WantKind::Dismiss(id) => {
+                assert!(this.admitted.remove(&id), "dismissed twice, or never made");
+                this.engine.set_connection(Instant(self.now), id, None);
+                return None;
+            }
         })
     }
 
@@ -559,6 +585,7 @@ impl World {
         for end in &self.ends {
             assert!(end.engine.is_idle(), "{} is not idle: {:#?}", end.name, end.engine.snapshot());
             end.plane.assert_empty(end.name);
+            assert!(end.admitted.is_empty(), "{} keeps connections: {:?}", end.name, end.admitted);
         }
     }
 }

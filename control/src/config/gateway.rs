@@ -1,0 +1,211 @@
+//! The gateways of a configuration, each with its tunnel template: who is let in from anywhere, and what the tunnels
+//! are like that come to be (TG-11, TG-12). What they may carry is in `ts_list`.
+
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+use ravelin_ike::config::{IdKind, Identity, IdentityPattern, Selector};
+use toml::Spanned;
+
+use super::plan::{self, ReverseRoutes, Template, TsList, Unique};
+use super::ppk;
+use super::raw::{self, Text};
+use super::resolve::{Judge, instance_id};
+use super::ts_list;
+use super::tunnel::{Ground, One, Proofs, child_limit, profile};
+use super::value;
+use crate::tunnel::connection;
+
+/// Identities a gateway may name.
+const IDENTITIES: usize = 64;
+
+/// Judges all gateways.
+pub fn gateways(
+    judge: &mut Judge<'_>,
+    raw: &raw::File,
+    ground: &Ground<'_>,
+) -> BTreeMap<String, plan::Gateway> {
+    let lists = ts_list::lists(judge, raw);
+    let profile = profile(raw);
+    let mut gateways: BTreeMap<String, plan::Gateway> = BTreeMap::new();
+    for (name, spanned) in &raw.gateway {
+        let (object, at) = (format!("gateway.{name}"), spanned.span().start);
+        let mut one = One { judge, raw, ground, profile, object, at };
+        let Some(gateway) = one.gateway(name, spanned.get_ref(), &lists) else { continue };
+        let place = |gateway: &plan::Gateway| (gateway.public, gateway.local);
+        if let Some(other) = gateways.values().find(|other| place(other) == place(&gateway)) {
+            let found = format!("gateway {:?} has local = {} already", other.name, gateway.local);
+            one.refuse(&found, "one gateway an address");
+        }
+        gateways.insert(name.clone(), gateway);
+    }
+    gateways
+}
+
+impl One<'_, '_, '_> {
+    fn gateway(
+        &mut self,
+        name: &str,
+        raw: &raw::Gateway,
+        lists: &BTreeMap<String, TsList>,
+    ) -> Option<plan::Gateway> {
+        let Ground { instances, interfaces, .. } = self.ground;
+        let mut instance =
+            |key, text: &Option<Text>| instance_id(self.judge, &self.object, key, text.as_ref(), instances);
+        let public = instance("public-instance", &raw.public_instance);
+        let private = instance("private-instance", &raw.private_instance);
+        let local = self.local(raw.local.as_ref(), public, interfaces)?;
+        let ike = self.gateway_ike(raw)?;
+        self.profile = ike.policy.profile;
+        Some(plan::Gateway {
+            name: name.to_owned(),
+            enabled: raw.enabled.unwrap_or(true),
+            public,
+            private,
+            local,
+            ike,
+            admits: self.admits(&raw.remote_ids)?,
+            unique: self.unique(raw.unique.as_ref()),
+            template: self.template(raw.tunnel_template.as_ref())?,
+            traffic: self.traffic(raw.ts_list.as_ref(), lists, private)?,
+        })
+    }
+
+    fn gateway_ike(&mut self, raw: &raw::Gateway) -> Option<plan::Ike> {
+        let policy = self.ike_policy(raw.ike_policy.as_ref());
+        let (psk, psk_file) = (raw.psk.as_ref(), raw.psk_file.as_ref());
+        let (certificate, trust) = (raw.certificate.as_ref(), raw.trust.as_ref());
+        let proofs = Proofs { psk, psk_file, certificate, trust };
+        let (own, peer) = self.authentication(proofs, policy.profile)?;
+        let list = raw.ppk_list.as_ref();
+        let written = ppk::Written { list, id: None, required: raw.ppk_required.unwrap_or(false) };
+        let lists = &self.ground.ppk_lists;
+        let ppk = ppk::ppks(self.judge, (&self.object, self.at), &written, lists, false);
+        let local_id = self.own_identity(raw.local_id.as_ref());
+        let (remote_id, auto_establish, on_demand, mobike) = (None, false, false, false);
+        Some(plan::Ike { local_id, remote_id, own, peer, ppk, policy, auto_establish, on_demand, mobike })
+    }
+
+    /// `auto` is what a tunnel has that says nothing: the subject of our certificate, else our address.
+    fn own_identity(&mut self, text: Option<&Text>) -> Option<plan::Identity> {
+        let text = text.filter(|text| text.get_ref() != "auto")?;
+        self.judge.value(&self.object, "local-id", text, value::identity)
+    }
+
+    fn admits(&mut self, texts: &[Text]) -> Option<Vec<IdentityPattern>> {
+        if texts.len() > IDENTITIES {
+            let found = format!("remote-ids has {} entries", texts.len());
+            self.refuse(&found, &format!("at most {IDENTITIES}"));
+        }
+        let read = |text: &Text| self.judge.value(&self.object, "remote-ids", text, pattern);
+        texts.iter().map(read).collect()
+    }
+
+    fn unique(&mut self, text: Option<&Text>) -> Unique {
+        let read = |text: &str| {
+            let found = Unique::ALL.into_iter().find(|(name, _)| *name == text);
+            found.map(|(_, unique)| unique).ok_or("replace, keep or never")
+        };
+        text.and_then(|text| self.judge.value(&self.object, "unique", text, read)).unwrap_or_default()
+    }
+
+    fn traffic(
+        &mut self,
+        name: Option<&Text>,
+        lists: &BTreeMap<String, TsList>,
+        private: plan::InstanceId,
+    ) -> Option<TsList> {
+        let Some(name) = name else {
+            self.refuse("has no ts-list", "ts-list = \"NAME\": what its tunnels may carry");
+            return None;
+        };
+        // A list that was refused is there all the same.
+        self.judge.follow(&self.object, "ts-list", name, &self.raw.ts_list)?;
+        let list = lists.get(name.get_ref()).cloned()?;
+        self.warn_of_our_own(name, &list, private);
+        Some(list)
+    }
+
+    /// A route into a tunnel comes before the kernel's: a peer that may say that it has our own network could take it.
+    fn warn_of_our_own(&mut self, name: &Text, list: &TsList, private: plan::InstanceId) {
+        let ours = self.ground.interfaces.iter().filter(|interface| interface.instance == private);
+        for interface in ours {
+            let is_claimed = |net: &&IpNet| {
+                let ours = Selector::prefix(net.network(), net.prefix_len());
+                list.remote.iter().any(|entry| entry.overlaps(&ours))
+            };
+            let Some(net) = interface.addresses.iter().find(is_claimed) else { continue };
+            let found =
+                format!("peers may claim {}, the network of interface {}", net.trunc(), interface.name);
+            let expected = format!("a remote side of ts-list {:?} without it", list.name);
+            self.judge.warn(name.span().start, &self.object, found, expected);
+        }
+    }
+
+    fn template(&mut self, name: Option<&Text>) -> Option<Template> {
+        let default = raw::TunnelTemplate::default();
+        let raw = match name {
+            Some(name) => {
+                let known = &self.raw.tunnel_template;
+                self.judge.follow(&self.object, "tunnel-template", name, known)?.get_ref()
+            }
+            None => &default,
+        };
+        let name = name.map(|name| name.get_ref().clone()).unwrap_or_default();
+        let own = if name.is_empty() { self.object.clone() } else { format!("tunnel-template.{name}") };
+        let gateway = std::mem::replace(&mut self.object, own);
+        let dscp = raw.dscp.as_ref();
+        let template = Template {
+            name,
+            transform: self.transform(raw.ipsec_transform.as_ref()),
+            dscp: dscp.map(|dscp| self.judge.number(&self.object, "dscp", Some(dscp), 0..=63, 0) as u8),
+            child_limit: child_limit(self.judge, &self.object, raw.child_limit.as_ref()),
+            reverse: self.reverse_routes(raw),
+        };
+        self.object = gateway;
+        Some(template)
+    }
+
+    fn reverse_routes(&mut self, raw: &raw::TunnelTemplate) -> ReverseRoutes {
+        let read = |text: &str| match text {
+            "selectors" => Ok(true),
+            "none" => Ok(false),
+            _ => Err("selectors or none"),
+        };
+        let written = raw.reverse_route.as_ref();
+        let enabled = written.and_then(|text| self.judge.value(&self.object, "reverse-route", text, read));
+        let mut number = |key, value: &Option<Spanned<u64>>, most| {
+            self.judge.number(&self.object, key, value.as_ref(), 0..=most, 0)
+        };
+        ReverseRoutes {
+            enabled: enabled.unwrap_or(true),
+            ignore_default: raw.ignore_default_route.unwrap_or(false),
+            metric: number("metric", &raw.metric, u16::MAX.into()) as u16,
+            preference: number("preference", &raw.preference, u8::MAX.into()) as u8,
+        }
+    }
+}
+
+/// An identity, or all of a domain: `*.example.org`, `*@example.org`.
+fn pattern(text: &str) -> Result<IdentityPattern, value::Expected> {
+    const EXPECTED: value::Expected =
+        "an address, a domain name, user@domain, keyid:HEX, *.DOMAIN or *@DOMAIN";
+    if let Some(suffix) = text.strip_prefix('*') {
+        let kind = match suffix.chars().next() {
+            Some('.') => IdKind::Fqdn,
+            Some('@') => IdKind::Email,
+            _ => return Err(EXPECTED),
+        };
+        let is_domain = suffix.len() > 1 && !suffix.contains('*');
+        let suffix = || Identity { kind, data: suffix.as_bytes().to_vec() };
+        return is_domain.then(|| IdentityPattern::Suffix(suffix())).ok_or(EXPECTED);
+    }
+    match value::identity(text)? {
+        // One name has several encodings; a certificate's name is judged by its anchors.
+        plan::Identity::DistinguishedName(_) => Err(EXPECTED),
+        identity => connection::wire(&identity).map(IdentityPattern::Exact).map_err(|_| EXPECTED),
+    }
+}
+
+#[cfg(test)]
+mod tests;

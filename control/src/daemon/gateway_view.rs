@@ -1,0 +1,124 @@
+//! What operators read of gateways and of routes. Asked of the loop, which has it: there may be many routes, and few ask.
+
+use ravelin_dataplane::io::Pool;
+use ravelin_dataplane::policy::route::TunnelId;
+use ravelin_ike::config::ConnectionId;
+
+use super::core::Core;
+use crate::api::reply::{Gateway, GatewayTunnel, Route, Tunnel};
+use crate::api::request::GatewayName;
+use crate::api::{ApiError, Reply};
+use crate::config::plan::{self, InstanceId, Unique};
+
+impl<P: Pool> Core<P> {
+    /// All gateways, or the one that is named with its tunnels.
+    pub(super) fn gateway_rows(&self, name: &GatewayName) -> Result<Reply, ApiError> {
+        let named = name.gateway.as_ref();
+        let mut gateways =
+            self.plan.gateways.values().filter(|one| named.is_none_or(|name| *name == one.name));
+        let gateways: Vec<Gateway> =
+            gateways.by_ref().map(|one| self.gateway_row(one, named.is_some())).collect();
+        match named {
+            Some(name) if gateways.is_empty() => {
+                let known = self.plan.gateways.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                Err(ApiError::NoGateway { name: name.clone(), known })
+            }
+            _ => Ok(Reply::Gateways {
+                gateways,
+                tunnel_limit: self.tunnel_limit(),
+                tunnels: self.roster.len(),
+            }),
+        }
+    }
+
+    fn gateway_row(&self, gateway: &plan::Gateway, with_tunnels: bool) -> Gateway {
+        let peers: Vec<ConnectionId> = self.gateways.peers.of(&gateway.name).collect();
+        let (flags, reasons) = self.down(gateway).into_iter().unzip();
+        let unique = Unique::ALL.iter().find(|(_, unique)| *unique == gateway.unique);
+        Gateway {
+            name: gateway.name.clone(),
+            open: self.is_open(gateway),
+            flags,
+            reasons,
+            local: gateway.local.to_string(),
+            public_instance: self.service.name(gateway.public).to_owned(),
+            private_instance: self.service.name(gateway.private).to_owned(),
+            template: gateway.template.name.clone(),
+            ts_list: gateway.traffic.name.clone(),
+            unique: unique.map_or("", |(name, _)| *name).to_owned(),
+            count: peers.len(),
+            tunnels: match with_tunnels {
+                true => peers.into_iter().filter_map(|id| self.gateway_tunnel(id)).collect(),
+                false => Vec::new(),
+            },
+        }
+    }
+
+    /// Why a gateway is down, as flags with a word each (TG-11). Certificates, keys and anchors that cannot be used are
+    /// refused with their configuration, so that no flag tells of them.
+    fn down(&self, gateway: &plan::Gateway) -> Vec<(String, String)> {
+        let mut flags = Vec::new();
+        if !gateway.enabled {
+            flags.push(("admin-down".to_owned(), "enabled = false".to_owned()));
+        }
+        let out = self.service.why(gateway.public).or_else(|| self.service.why(gateway.private));
+        flags.extend(out.map(|why| ("ike-not-ready".to_owned(), why.text)));
+        let has_local = |interface: &&plan::Interface| {
+            let here = interface.addresses.iter().any(|net| net.addr() == gateway.local);
+            interface.instance == gateway.public && here
+        };
+        let interface = self.plan.interfaces.iter().find(has_local);
+        let is_down =
+            |interface: &&plan::Interface| self.ports.get(interface.port).is_some_and(|port| port.down);
+        flags.extend(interface.filter(is_down).map(|interface| {
+            let text = format!("the port of interface {} has no link", interface.name);
+            ("local-ip-unreachable".to_owned(), text)
+        }));
+        flags
+    }
+
+    fn gateway_tunnel(&self, id: ConnectionId) -> Option<GatewayTunnel> {
+        let Tunnel { name, state, peer_identity, remote, since_seconds, children, .. } =
+            self.tunnel(id, self.roster.tunnel(id)?);
+        let mut homes = self.roster.children(id).filter_map(|(child, _)| self.workers.home(child.0));
+        Some(GatewayTunnel {
+            name,
+            state,
+            peer_identity,
+            remote,
+            worker: homes.next().map(|home| home.worker.index()),
+            routes: self.gateways.claims.routes(id).iter().map(ToString::to_string).collect(),
+            children: children.len(),
+            in_packets: children.iter().map(|child| child.in_packets).sum(),
+            out_packets: children.iter().map(|child| child.out_packets).sum(),
+            since_seconds,
+        })
+    }
+
+    /// Routes into tunnels and static ones, by instance and destination.
+    pub(super) fn route_rows(&self) -> Vec<Route> {
+        let (routing, _) = self.workers.routing();
+        let route = |instance: InstanceId, destination: ipnet::IpNet| Route {
+            instance: self.service.name(instance).to_owned(),
+            destination: destination.to_string(),
+            ..Route::default()
+        };
+        let tunnels = routing.tunnels().map(|(instance, destination, TunnelId(number))| {
+            let id = ConnectionId(number);
+            let origin = self.roster.tunnel(id).and_then(|tunnel| tunnel.origin.as_ref());
+            Route {
+                kind: if origin.is_some() { "reverse" } else { "tunnel" }.into(),
+                tunnel: self.roster.name(id).to_owned(),
+                metric: origin.map_or(0, |origin| origin.reverse.metric),
+                preference: origin.map_or(0, |origin| origin.reverse.preference),
+                ..route(instance, destination)
+            }
+        });
+        let statics = routing.statics().map(|(instance, destination, via)| Route {
+            kind: "static".into(),
+            via: via.to_string(),
+            ..route(instance, destination)
+        });
+        tunnels.chain(statics).collect()
+    }
+}

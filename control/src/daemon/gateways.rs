@@ -1,0 +1,247 @@
+//! Gateways: lets peers in that the engine has proven, gives each a tunnel, keeps the routes to what they have behind
+//! them, and takes all of that away when they go. What a peer gets is decided in [`crate::tunnel::gateway`], which routes
+//! in [`crate::tunnel::reverse`].
+
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
+use ravelin_dataplane::io::Pool;
+use ravelin_dataplane::policy::route::TunnelId;
+use ravelin_ike::config::ConnectionId;
+use ravelin_ike::id::{ChildSaId, Ticket};
+use ravelin_ike::input::Command;
+use ravelin_ike::time::Instant;
+use ravelin_ike::want::{Admit, Answer, AnswerError, InstallChild};
+
+use super::core::Core;
+use crate::config::plan::{self, InstanceId, Keying};
+use crate::instance::{Request, TunnelRoute};
+use crate::tunnel::connection;
+use crate::tunnel::gateway::{self, Peers};
+use crate::tunnel::reverse::{self, Change, Claims};
+
+/// The gateway is not there any more, or lets nobody in.
+const CLOSED: &str = "RV-GATE-010";
+/// As many tunnels as there may be.
+const FULL: &str = "RV-GATE-011";
+/// The identity is there already.
+const KEPT: &str = "RV-GATE-012";
+/// Networks of another tunnel.
+const TAKEN: &str = "RV-ROUTE-001";
+/// More networks than one CHILD SA may have.
+const MANY: &str = "RV-ROUTE-002";
+
+/// What there is of gateways' peers. Sole owner: the control loop.
+#[derive(Debug, Default)]
+pub struct Gateways {
+    pub(super) peers: Peers,
+    pub(super) claims: Claims,
+    /// Peers that are gone, and of which some last word may still be said.
+    departed: Vec<ConnectionId>,
+}
+
+fn no(code: &str, text: String) -> AnswerError {
+    AnswerError { code: code.into(), text }
+}
+
+impl<P: Pool> Core<P> {
+    /// Tunnels there may be (TG-07).
+    pub(super) fn tunnel_limit(&self) -> usize {
+        let workers = &self.plan.workers;
+        workers.cores.len() * workers.tunnel_limit.tunnels() as usize
+    }
+
+    /// A peer has proven itself to a gateway: the connection of a tunnel of its own, or why it gets none.
+    pub(super) fn admit(&mut self, now: Instant, admit: &Admit) -> Result<ConnectionId, AnswerError> {
+        let gateway = self.roster.gateway(admit.gateway).and_then(|name| self.plan.gateways.get(name));
+        let gateway = gateway.filter(|gateway| gateway.enabled).cloned();
+        let gateway = gateway.ok_or_else(|| no(CLOSED, "it is configured no more".into()))?;
+        let is_taken = |name: &str| self.plan.tunnels.contains_key(name);
+        let met = self.gateways.peers.meet(&gateway, &admit.identity, admit.initial_contact, is_taken);
+        let met = met.map_err(|kept| no(KEPT, kept.to_string()))?;
+        let (there, limit) = (self.roster.len() - met.replaces.len(), self.tunnel_limit());
+        if there >= limit {
+            let text =
+                format!("{there} tunnels are there, and {limit} may be: raise tunnel-limit or workers.count");
+            return Err(no(FULL, text));
+        }
+        for connection in met.replaces {
+            self.gateways.peers.remove(connection);
+            self.engine.handle_command(now, Command::Supersede { connection });
+        }
+        let id = self.workers.admit(&mut self.roster, gateway::tunnel(&gateway, met.name.clone()));
+        self.status.forget(id);
+        self.gateways.peers.add(id, &gateway.name, &admit.identity, &met.name);
+        let text = format!("{} at {} by gateway {}", admit.identity, admit.path.remote, gateway.name);
+        self.journal.note(&met.name, "peer-admitted", text);
+        self.connect_peer(now, id);
+        Ok(id)
+    }
+
+    /// Gives the engine the connection of a peer's tunnel, as the gateway is now.
+    fn connect_peer(&mut self, now: Instant, id: ConnectionId) {
+        let Some(tunnel) = self.roster.tunnel(id) else { return };
+        let gateway = tunnel.origin.as_ref().and_then(|origin| self.plan.gateways.get(&origin.gateway));
+        let (Some(gateway), Keying::Ike(ike)) = (gateway, &tunnel.keying) else { return };
+        let children = self.roster.children(id).map(|(number, child)| (number, child.clone()));
+        match connection::of_admitted(&self.plan, gateway, tunnel, ike, children) {
+            Ok(connection) => self.engine.set_connection(now, id, Some(connection)),
+            // The gateway's own was made of the same.
+            Err(error) => tracing::error!("{error}"),
+        }
+    }
+
+    /// The peer of a tunnel is gone, and the tunnel with it.
+    pub(super) fn dismiss(&mut self, now: Instant, id: ConnectionId) {
+        self.gateways.peers.remove(id);
+        self.moving.forget(id);
+        self.workers.dismiss(&self.roster, id);
+        self.engine.set_connection(now, id, None);
+        self.roster.remove(id);
+        self.gateways.departed.push(id);
+    }
+
+    /// Forgets what was said of peers that are gone, after the last of it.
+    pub(super) fn forget_departed(&mut self) {
+        for id in std::mem::take(&mut self.gateways.departed) {
+            if self.roster.tunnel(id).is_none() {
+                self.status.forget(id);
+            }
+        }
+    }
+
+    /// Installs a CHILD SA and leads into its tunnel what the peer has behind it, if no other tunnel has any of that.
+    pub(super) fn install(&mut self, now: Instant, ticket: Ticket, install: &InstallChild) {
+        let networks = match self.networks(install) {
+            Ok(networks) => networks,
+            Err(error) => {
+                self.workers.release_spi(install.spi_in, now);
+                return self.engine.handle_answer(now, ticket, Answer::NetworksTaken(error));
+            }
+        };
+        if let Err(error) = self.workers.install(install, ticket, &self.roster, now) {
+            self.workers.release_spi(install.spi_in, now);
+            return self.engine.handle_answer(now, ticket, Answer::Install(Err(error.into())));
+        }
+        if let Some(networks) = networks {
+            let change = self.gateways.claims.add(install.connection, install.child, networks);
+            self.lead(install.connection, change);
+        }
+    }
+
+    /// The networks that a CHILD SA of a peer leads to; none of a configured tunnel, whose routes are configured.
+    fn networks(&self, install: &InstallChild) -> Result<Option<Vec<IpNet>>, AnswerError> {
+        let id = install.connection;
+        let Some(tunnel) = self.roster.tunnel(id) else { return Ok(None) };
+        let Some(origin) = tunnel.origin.as_ref().filter(|origin| origin.reverse.enabled) else {
+            return Ok(None);
+        };
+        let networks = reverse::cover(&install.remote, origin.reverse.ignore_default);
+        let networks = networks.map_err(|many| no(MANY, many.to_string()))?;
+        let (routing, _) = self.workers.routing();
+        let taken = networks.iter().find_map(|net| {
+            let (other, whose) = routing.others(tunnel.private, *net, TunnelId(id.0)).next()?;
+            let whose = self.roster.name(ConnectionId(whose.0));
+            Some(no(TAKEN, format!("{net} meets {other}, which is of tunnel {whose}")))
+        });
+        taken.map_or(Ok(Some(networks)), Err)
+    }
+
+    /// A CHILD SA is gone, and its claim to networks with it.
+    pub(super) fn renounce(&mut self, sa: ChildSaId) {
+        if let Some((tunnel, change)) = self.gateways.claims.remove(sa) {
+            self.lead(tunnel, change);
+        }
+    }
+
+    /// Changes the routes into a peer's tunnel: here, and in the kernel for whoever passes them on.
+    fn lead(&mut self, id: ConnectionId, change: Change) {
+        let Some(tunnel) = self.roster.tunnel(id) else { return };
+        let (private, origin) = (tunnel.private, tunnel.origin.as_ref());
+        let metric = origin.map_or(0, |origin| origin.reverse.kernel_metric());
+        let (routing, tables) = self.workers.routing_mut();
+        for destination in &change.added {
+            routing.add_tunnel(private, *destination, TunnelId(id.0), tables);
+        }
+        for destination in &change.removed {
+            routing.remove_tunnel(private, *destination, tables);
+        }
+        self.workers.publish_tables();
+        let route = |destination| TunnelRoute { destination, metric, source: None };
+        for destination in change.added {
+            self.ask_instance(private, Request::AddRoute(route(destination)));
+        }
+        for destination in change.removed {
+            self.ask_instance(private, Request::RemoveRoute(route(destination)));
+        }
+    }
+
+    /// A configured tunnel is to have this network: peers that have any of it are closed.
+    pub(super) fn make_way(&mut self, now: Instant, private: InstanceId, network: IpNet) {
+        let (routing, _) = self.workers.routing();
+        let holders =
+            routing.others(private, network, TunnelId(u32::MAX)).map(|(_, whose)| ConnectionId(whose.0));
+        let is_peer =
+            |id: &ConnectionId| self.roster.tunnel(*id).is_some_and(|tunnel| tunnel.origin.is_some());
+        let peers: BTreeSet<ConnectionId> = holders.filter(is_peer).collect();
+        for connection in peers {
+            let change = self.gateways.claims.remove_all(connection);
+            self.lead(connection, change);
+            let text = format!("{network} is a configured tunnel's now");
+            self.journal.note(self.roster.name(connection), "peer-gives-way", text);
+            self.engine.handle_command(now, Command::Terminate { connection });
+        }
+    }
+
+    /// Gives the engine a gateway as it is now; one that is to let nobody in, or stands on an instance out of service,
+    /// is taken from it.
+    pub(super) fn connect_gateway(&mut self, now: Instant, id: ConnectionId) {
+        let gateway = self.roster.gateway(id).and_then(|name| self.plan.gateways.get(name));
+        let Some(gateway) = gateway.filter(|gateway| self.is_open(gateway)) else {
+            return self.engine.set_connection(now, id, None);
+        };
+        match connection::of_gateway(&self.plan, gateway) {
+            Ok(connection) => self.engine.set_connection(now, id, Some(connection)),
+            // It was tried before anything was changed.
+            Err(error) => tracing::error!("{error}"),
+        }
+    }
+
+    /// Whether a gateway lets anybody in.
+    pub(super) fn is_open(&self, gateway: &plan::Gateway) -> bool {
+        let out = self.service.why(gateway.public).or_else(|| self.service.why(gateway.private));
+        gateway.enabled && out.is_none()
+    }
+
+    /// A gateway is configured no more, or to become another: its tunnels are closed.
+    pub(super) fn remove_gateway(&mut self, now: Instant, name: &str) {
+        let Some(id) = self.roster.find_gateway(name) else { return };
+        self.engine.set_connection(now, id, None);
+        self.close_peers(now, name);
+        self.roster.remove_gateway(id);
+    }
+
+    fn close_peers(&mut self, now: Instant, name: &str) {
+        let peers: Vec<ConnectionId> = self.gateways.peers.of(name).collect();
+        peers.into_iter().for_each(|id| self.engine.set_connection(now, id, None));
+    }
+
+    /// A gateway is new.
+    pub(super) fn add_gateway(&mut self, now: Instant, name: &str) {
+        let id = self.roster.add_gateway(name);
+        self.status.forget(id);
+        self.connect_gateway(now, id);
+    }
+
+    /// A gateway is other: whom it lets in, and how, from the next call on; what its peers may carry, from their next
+    /// rekey on (TS-09). One that is turned off closes its tunnels.
+    pub(super) fn change_gateway(&mut self, now: Instant, name: &str) {
+        let Some(id) = self.roster.find_gateway(name) else { return };
+        self.connect_gateway(now, id);
+        if self.plan.gateways.get(name).is_some_and(|gateway| !gateway.enabled) {
+            return self.close_peers(now, name);
+        }
+        let peers: Vec<ConnectionId> = self.gateways.peers.of(name).collect();
+        peers.into_iter().for_each(|peer| self.connect_peer(now, peer));
+    }
+}
