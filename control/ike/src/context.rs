@@ -47,6 +47,8 @@ pub(crate) struct Outbox {
     pub(crate) recorder: Recorder,
     /// Simultaneous rekeys that had to be decided.
     pub(crate) collisions: u64,
+    /// Peers' crash tokens that proved something, and that did not.
+    pub(crate) crash_tokens: (u64, u64),
     /// Who waits for which answer.
     pub(crate) tickets: BTreeMap<Ticket, IkeId>,
     last_ticket: u64,

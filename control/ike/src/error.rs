@@ -40,6 +40,11 @@ pub enum Failure {
     /// Dead peer detection got no reply.
     #[error("the peer is dead: silent for {0:?}, probes unanswered")]
     PeerDead(Duration),
+    /// The peer proved by its token that it does not have the IKE SA any more.
+    #[error(
+        "the peer has crashed or restarted: it lost this IKE SA and proved so by its token (RFC 6290); silent for {0:?}"
+    )]
+    PeerCrashed(Duration),
 
     /// No connection for this pair of addresses.
     #[error("no connection is configured between these addresses")]
@@ -257,6 +262,7 @@ impl Failure {
             F::NoReply { .. } => "RV-NET-001",
             F::HalfOpenTimeout(_) => "RV-NET-002",
             F::PeerDead(_) => "RV-NET-003",
+            F::PeerCrashed(_) => "RV-NET-004",
             F::NoConnection => "RV-INIT-001",
             F::ProposalRefused(Subject::Ike) => "RV-INIT-002",
             F::NoProposalChosen(Subject::Ike) => "RV-INIT-003",
@@ -314,6 +320,7 @@ impl Failure {
             F::NoReply { .. }
             | F::HalfOpenTimeout(_)
             | F::PeerDead(_)
+            | F::PeerCrashed(_)
             | F::FollowupForgotten
             | F::Expired => Blame::Network,
             F::NoConnection

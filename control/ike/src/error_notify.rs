@@ -45,6 +45,7 @@ impl Failure {
             | F::NoReply { .. }
             | F::HalfOpenTimeout(_)
             | F::PeerDead(_)
+            | F::PeerCrashed(_)
             | F::PeerError(_)
             | F::Terminated
             | F::Shutdown

@@ -5,7 +5,8 @@
 //! missing answers; with one key exchange or several, which one end or both prefer, with a post-quantum preshared key
 //! or without, with the first child in IKE_AUTH or after it. Checked all along: nobody sends on a successor SA that its
 //! peer never installed, both ends hold the same keys for an SA or one holds none, nothing is up without a verified
-//! AUTH, no SPI is used or given back twice. Checked after the world has become good: both ends have equal SAs, one IKE
+//! AUTH, no SPI is used or given back twice, no crash token of an IKE SA is seen in the clear that whoever made it has or
+//! is about to have. Checked after the world has become good: both ends have equal SAs, one IKE
 //! SA at most, one CHILD_SA a child at most, and send on something for every child. Checked after a shutdown: nothing is
 //! left.
 //!
@@ -17,7 +18,7 @@ mod harness;
 
 use harness::{Dice, Faults, Tally, World, settings};
 use ravelin_ike::Engine;
-use ravelin_ike::config::{ChildId, ChildLifetime, Connection, Group, IkeLifetime, PpkIdKind};
+use ravelin_ike::config::{ChildId, ChildLifetime, Connection, EngineConfig, Group, IkeLifetime, PpkIdKind};
 use ravelin_ike::input::Command;
 use ravelin_ike::time::Instant;
 use std::time::Duration;
@@ -39,6 +40,8 @@ struct Ways {
     ppk: Option<[bool; 2]>,
     /// Which end calls without a CHILD_SA in IKE_AUTH.
     childless: [bool; 2],
+    /// Which end makes crash tokens.
+    crash_tokens: [bool; 2],
 }
 
 const ADDITIONAL: [&[Group]; 3] = [&[Group::MlKem512], &[Group::EcpP256], &[Group::EcpP256, Group::MlKem512]];
@@ -52,7 +55,8 @@ impl Ways {
         let limits = [0, 1].map(|_| if dice.chance(800) { 5 } else { 1 + dice.below(4) as usize });
         let ppk = dice.chance(300).then(|| [dice.chance(500), dice.chance(500)]);
         let childless = [dice.chance(300), dice.chance(300)];
-        Ways { certificates, short, children, limits, additional, insists, ppk, childless }
+        let crash_tokens = [dice.chance(600), dice.chance(600)];
+        Ways { certificates, short, children, limits, additional, insists, ppk, childless, crash_tokens }
     }
 
     fn connection(&self, end: usize) -> Connection {
@@ -81,7 +85,9 @@ impl Ways {
 fn engine(end: usize, seed: u64, dice: &mut Dice, ways: &Ways) -> Engine {
     let mut octets = [end as u8; 32];
     octets[..8].copy_from_slice(&seed.to_be_bytes());
-    let mut engine = Engine::new(settings::engine_config(), octets);
+    let crash_secret = ways.crash_tokens[end].then(|| settings::crash_secret(end, 0));
+    let config = EngineConfig { crash_secret, ..settings::engine_config() };
+    let mut engine = Engine::new(config, octets);
     let mut connection = ways.connection(end);
     connection.nat.force = dice.chance(200);
     if ways.short {
@@ -221,6 +227,10 @@ fn seeded_lives() {
     assert!(
         one.is_some() || (total.intermediate > 0 && total.followups > 0),
         "no additional key exchange was carried out: the simulation proves nothing of them"
+    );
+    assert!(
+        one.is_some() || total.crash_tokens > 0,
+        "no crash token was given out: the simulation proves nothing of them"
     );
     assert!(
         one.is_some() || total.crossed_calls > 0,

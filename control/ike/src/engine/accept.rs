@@ -161,7 +161,7 @@ impl Engine {
     fn demand_cookie(&mut self, datagram: &Datagram, request: &Request) {
         self.count(|counters| &mut counters.cookies_demanded);
         let cookie = self.admission.jar.cookie(&initiator(datagram, request));
-        self.reply_unprotected(datagram, &request.header, Notify::new(NotifyType::Cookie, cookie));
+        self.reply_unprotected(datagram, &request.header, vec![Notify::new(NotifyType::Cookie, cookie)]);
     }
 
     /// Refuses a stranger. What is told and what is remembered are both under the rate limit: a flood shall not
@@ -178,7 +178,7 @@ impl Engine {
         if !self.admission.may_reply(now, &self.config) {
             return;
         }
-        self.reply_unprotected(datagram, &request.header, Notify::new(failure.notify(), Vec::new()));
+        self.reply_unprotected(datagram, &request.header, vec![Notify::new(failure.notify(), Vec::new())]);
         let mut attempt = Attempt::new(Role::Responder, datagram.local, datagram.remote, now);
         attempt.ended = Some(now);
         attempt.failure = Some(failure);
@@ -195,23 +195,40 @@ impl Engine {
     }
 
     /// A request for an IKE SA that is not here is answered INVALID_IKE_SPI, a response never (RFC 7296 §1.5): a peer
-    /// that does not know yet that we lost its IKE SA finds out sooner.
-    pub(super) fn unknown_spi(&mut self, now: Instant, datagram: &Datagram, header: &Header) {
+    /// that does not know yet that we lost its IKE SA finds out sooner; by a token, surely.
+    pub(super) fn unknown_spi(&mut self, now: Instant, datagram: &Datagram, outer: &Outer) {
         self.count(|counters| &mut counters.unknown_spi);
+        let header = outer.header();
         let answered = !header.flags.response && header.exchange != ExchangeType::IkeSaInit;
         if answered && self.admission.may_tell_spi(now, &self.config) {
-            self.reply_unprotected(datagram, header, Notify::new(NotifyType::InvalidIkeSpi, Vec::new()));
+            let mut notifies = vec![Notify::new(NotifyType::InvalidIkeSpi, Vec::new())];
+            notifies.extend(self.crash_token(outer));
+            self.reply_unprotected(datagram, header, notifies);
         }
+    }
+
+    /// Our token for an IKE SA that is not here, "as a response to a protected IKE request" (RFC 6290 §4.5). "A token
+    /// maker MUST NOT send a valid QCD token in an unprotected message for an existing IKE SA" (§9.2): which of the two
+    /// SPIs is ours is the sender's word, so neither may be one of ours.
+    fn crash_token(&mut self, outer: &Outer) -> Option<Notify> {
+        let header = outer.header();
+        let (initiator, responder) = (header.initiator_spi, header.responder_spi);
+        let is_protected = !matches!(outer, Outer::Clear(_));
+        let exists = [initiator, responder].iter().any(|spi| self.spis.contains_key(spi));
+        let secret = self.config.crash_secret.as_ref().filter(|_| is_protected && !exists)?;
+        let notify = Notify::crash_token(secret.token(initiator, responder).octets());
+        self.count(|counters| &mut counters.crash_tokens_sent);
+        Some(notify)
     }
 
     /// An unprotected error reply, if the rate limit allows one.
     fn tell(&mut self, now: Instant, datagram: &Datagram, header: &Header, notify: Notify) {
         if self.admission.may_reply(now, &self.config) {
-            self.reply_unprotected(datagram, header, notify);
+            self.reply_unprotected(datagram, header, vec![notify]);
         }
     }
 
-    fn reply_unprotected(&mut self, datagram: &Datagram, header: &Header, notify: Notify) {
+    fn reply_unprotected(&mut self, datagram: &Datagram, header: &Header, notifies: Vec<Notify>) {
         let flags = Flags { initiator: !header.flags.initiator, version: false, response: true };
         let header = Header::new(
             header.initiator_spi,
@@ -220,7 +237,7 @@ impl Engine {
             flags,
             header.message_id,
         );
-        if let Ok(bytes) = Message::new(header, vec![Payload::Notify(notify)]).emit() {
+        if let Ok(bytes) = Message::new(header, notifies.into_iter().map(Payload::Notify).collect()).emit() {
             self.send_to(datagram.instance, datagram.local, datagram.remote, bytes);
         }
     }

@@ -37,6 +37,12 @@ pub struct Counters {
     pub collisions: u64,
     /// Calls of both ends at once that both came through: one of the two tunnels goes, decided by their nonces.
     pub crossed_calls: u64,
+    /// Crash tokens given out, for IKE SAs that are not here (RFC 6290).
+    pub crash_tokens_sent: u64,
+    /// Peers' crash tokens that proved the loss of an IKE SA.
+    pub crash_tokens_proven: u64,
+    /// Crash tokens that proved nothing: forged, or made with a secret that the peer has not kept.
+    pub crash_tokens_wrong: u64,
 }
 
 /// Who made a half-open tunnel.

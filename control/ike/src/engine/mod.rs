@@ -126,7 +126,7 @@ impl Engine {
                     tunnel.datagram(ctx, datagram, outer);
                 }
             }),
-            None => self.unknown_spi(now, &datagram, &header),
+            None => self.unknown_spi(now, &datagram, &outer),
         }
     }
 
@@ -225,7 +225,9 @@ impl Engine {
 
     /// What strangers and the network did.
     pub fn counters(&self) -> Counters {
-        Counters { collisions: self.out.collisions, ..self.admission.counters }
+        let (crash_tokens_proven, crash_tokens_wrong) = self.out.crash_tokens;
+        let collisions = self.out.collisions;
+        Counters { collisions, crash_tokens_proven, crash_tokens_wrong, ..self.admission.counters }
     }
 
     fn initiate(&mut self, now: Instant, connection: ConnectionId, child: Option<ChildId>) {

@@ -5,6 +5,7 @@
 
 use super::child_deal::{self, Intent};
 use super::common::Common;
+use super::crash;
 use super::crossing;
 use super::handshake::{Abort, Handshake};
 use super::ike_sa::Opened;
@@ -159,6 +160,7 @@ impl Course {
         }
         let mut proofs = proofs.into_iter();
         payloads.extend(proofs.next().map(Payload::Authentication));
+        payloads.extend(crash::own(ctx, &self.handshake.sa));
         if let First::Now(intent, spi) = &self.first {
             payloads.extend(intent.offer(*spi, ChildExchange::IkeAuth));
         }
@@ -199,6 +201,7 @@ impl Course {
         ppk::settle(&mut handshake, common);
         let nonces = (handshake.initiator_nonce, handshake.responder_nonce);
         common.mark = crossing::mark((&nonces.0, &nonces.1));
+        handshake.sa.crash_token = crash::of_peer(&reply);
         let mut up = Up::begin(ctx, common, handshake.sa, proven);
         match first {
             First::Now(intent, spi) => {

@@ -4,6 +4,7 @@
 //! CHILD_SA is made and the reply sent.
 
 use super::common::Common;
+use super::crash;
 use super::crossing;
 use super::handshake::{Abort, Handshake};
 use super::ike_sa::Opened;
@@ -252,10 +253,12 @@ fn finish(
     let mut front = vec![Payload::IdentificationResponder(proof::identification(&config.local_identity))];
     front.extend(proof::own_certificates(&config));
     front.push(Payload::Authentication(auth));
+    front.extend(crash::own(ctx, &handshake.sa));
     front.extend(ppk::accepted(&handshake));
     ppk::settle(&mut handshake, common);
     let nonces = (handshake.initiator_nonce, handshake.responder_nonce);
     common.mark = crossing::mark((&nonces.0, &nonces.1));
+    handshake.sa.crash_token = crash::of_peer(&request);
     let mut up = Up::begin(ctx, common, handshake.sa, proven);
     up.supersede_others(ctx, common, request.has(NotifyType::InitialContact));
     up.turn(ctx, common, 0, |turn| match request.is_childless() {

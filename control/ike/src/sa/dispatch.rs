@@ -41,7 +41,7 @@ impl Turn<'_, '_> {
         header.flags.initiator == (self.line.sa.role == Role::Responder)
     }
 
-    /// Nothing unprotected is believed (RFC 7296 §2.21.4). That the peer does not know the IKE SA of our request is a
+    /// Nothing unprotected is believed (RFC 7296 §2.21.4) but a crash token. That the peer does not know the IKE SA of our request is a
     /// hint and no more: the request is given up after the tries of dead peer detection, unless one is answered.
     fn unprotected(&mut self, message: &Message, from: (SocketAddr, SocketAddr)) {
         let (header, sa, path) = (&message.header, &self.line.sa, &self.common.path);
@@ -49,6 +49,9 @@ impl Turn<'_, '_> {
         let answers = header.flags.response && sa.window.awaits_reply(header.message_id);
         let spis = (header.initiator_spi, header.responder_spi) == (sa.initiator_spi, sa.responder_spi);
         let says_so = |payload: &Payload| matches!(payload, Payload::Notify(notify) if notify.notify_type == NotifyType::InvalidIkeSpi);
+        if spis && self.is_proven_crash(message) {
+            return self.peer_crashed();
+        }
         if of_peer && answers && spis && message.payloads.iter().any(says_so) {
             let policy = self.current_config().dead_peer;
             let schedule = policy.map(Schedule::of_probe);
@@ -355,6 +358,7 @@ impl Turn<'_, '_> {
             }
             Task::RekeyIke => self.start_ike_rekey(),
             Task::Probe => self.start_probe(),
+            Task::SendCrashToken => self.send_crash_token(),
         }
         None
     }

@@ -115,6 +115,7 @@ impl Turn<'_, '_> {
         if parts.deletes_ike() {
             return self.peer_deletes_ike(&parts);
         }
+        self.line.take_crash_token(&parts);
         let spis: Vec<u32> = parts.deleted_spis().collect();
         let deleted: Vec<u32> = spis.into_iter().filter_map(|spi| self.peer_deletes_child(spi)).collect();
         let mut payloads = Vec::new();

@@ -9,6 +9,7 @@ use crate::context::Pending;
 use crate::id::ChildSaId;
 use crate::time::Instant;
 use crate::want::Path;
+use crate::wire::IkeSpi;
 
 /// One IKE SA of a tunnel that is up. A tunnel has one, and two or three while it is being rekeyed.
 pub(crate) struct Line {
@@ -74,6 +75,12 @@ impl Line {
     pub(crate) fn new(sa: IkeSa, standing: Standing, path: Path) -> Line {
         let (own, peer, awaited) = (None, None, Vec::new());
         Line { sa, standing, own, peer, awaited, reply_path: path, delete: false }
+    }
+
+    /// The SPIs that are ours: of this IKE SA, and of the one that is to replace it.
+    pub(crate) fn local_spis(&self) -> impl Iterator<Item = IkeSpi> {
+        let coming = self.own.as_ref().and_then(Own::ike_spi);
+        std::iter::once(self.sa.local_spi()).chain(coming)
     }
 
     pub(crate) fn is_current(&self) -> bool {
@@ -182,6 +189,16 @@ impl Own {
         match self {
             Own::ChildReply(state) => Some(&mut state.rival),
             Own::ChildSecret(state) => Some(state.pact.rival()),
+            _ => None,
+        }
+    }
+
+    /// Our SPI of an IKE SA that is under negotiation: the peer may have made it before we have.
+    fn ike_spi(&self) -> Option<IkeSpi> {
+        match (self, self.purpose()) {
+            (Own::IkeReply(state), _) => Some(state.spi()),
+            (Own::IkeSecret(state), _) => Some(state.pact().spi()),
+            (_, Some(own_followup::Purpose::Ike(pact))) => Some(pact.spi()),
             _ => None,
         }
     }

@@ -85,13 +85,13 @@ impl Tunnel {
         self.up().map(|up| up.proven.identity())
     }
 
-    /// The SPIs under which messages find this tunnel.
+    /// The SPIs under which messages find this tunnel; those of IKE SAs that only the peer may have yet among them.
     pub(crate) fn local_spis(&self) -> Vec<IkeSpi> {
         match &self.phase {
             None => Vec::new(),
             Some(Phase::Calling(state)) => vec![state.local_spi()],
             Some(Phase::Called(state)) => vec![state.local_spi()],
-            Some(Phase::Up(up)) => up.lines.iter().map(|line| line.sa.local_spi()).collect(),
+            Some(Phase::Up(up)) => up.lines.iter().flat_map(Line::local_spis).collect(),
             Some(Phase::Lingering(state)) => vec![state.sa.local_spi()],
         }
     }

@@ -45,6 +45,8 @@ pub(crate) enum Task {
     },
     RekeyIke,
     Probe,
+    /// Give the peer our crash token for this IKE SA.
+    SendCrashToken,
 }
 
 /// A tunnel that is up.

@@ -17,7 +17,8 @@ use ravelin_ike::id::{ChildSaId, IkeId, Ticket};
 use ravelin_ike::input::{ChildFact, ChildFactKind, Command, Datagram};
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::{Answer, AnswerError, PeerKey, Want, WantKind};
-use std::collections::BTreeMap;
+use ravelin_ike::wire::{NotifyType, Outer, Payload};
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 
@@ -77,6 +78,8 @@ pub struct Tally {
     /// Datagrams of IKE_INTERMEDIATE and of IKE_FOLLOWUP_KE.
     pub intermediate: u64,
     pub followups: u64,
+    /// Crash tokens in the clear.
+    pub crash_tokens: u64,
 }
 
 impl Tally {
@@ -98,6 +101,7 @@ impl Tally {
         self.crossed_calls += other.crossed_calls;
         self.intermediate += other.intermediate;
         self.followups += other.followups;
+        self.crash_tokens += other.crash_tokens;
     }
 }
 
@@ -135,6 +139,9 @@ pub struct World {
     sequence: u64,
     latest: u64,
     pub trace: bool,
+    /// The IKE SAs whose crash token an end has sent in the clear.
+    revealed: BTreeSet<(usize, (u64, u64))>,
+    restarts: u32,
 }
 
 pub fn address(end: usize, port: u16) -> SocketAddr {
@@ -169,7 +176,22 @@ impl World {
             sequence: 0,
             latest: 0,
             trace: std::env::var_os("RAVELIN_SIM_TRACE").is_some(),
+            revealed: BTreeSet::new(),
+            restarts: 0,
         }
+    }
+
+    /// An end crashes, and `engine` is what begins in its place: what was under way for it is lost.
+    pub fn restart(&mut self, end: usize, engine: Engine) {
+        self.restarts += 1;
+        self.queue.retain(|_, item| !matches!(item, Item::Answer(of, ..) if *of == end));
+        let this = &mut self.ends[end];
+        (this.engine, this.held, this.plane) = (
+            engine,
+            Vec::new(),
+            DataPlane::new(0x2000 + self.restarts * 0x10 + end as u32, self.dice.roll()),
+        );
+        self.revealed.retain(|(of, _)| *of != end);
     }
 
     pub fn at(&self) -> Instant {
@@ -233,6 +255,7 @@ impl World {
         self.tally.datagrams += 1;
         self.tally.intermediate += u64::from(bytes[18] == 43);
         self.tally.followups += u64::from(bytes[18] == 44);
+        self.note_revealed(from, &bytes);
         let to = 1 - from;
         assert_eq!(target.ip(), settings::outer(to), "sent to nobody");
         if self.trace {
@@ -260,6 +283,24 @@ impl World {
             let datagram = Datagram { instance: 0, local: target, remote: source, bytes: bytes.clone() };
             self.push(at, Item::Datagram(to, datagram));
         }
+    }
+
+    /// A crash token may be seen by all once nobody can have the IKE SA of whoever made it (RFC 6290 §9.2).
+    fn note_revealed(&mut self, from: usize, bytes: &[u8]) {
+        let Ok(Outer::Clear(message)) = Outer::parse(bytes) else { return };
+        let is_token = |payload: &Payload| matches!(payload, Payload::Notify(notify) if notify.notify_type == NotifyType::QuickCrashDetection);
+        if message.payloads.iter().any(is_token) {
+            let spis = (message.header.initiator_spi.0, message.header.responder_spi.0);
+            let lives = self.ends[from].engine.snapshot().iter().any(|ike| ike.spis == spis);
+            assert!(!lives, "{} gave out the token of an IKE SA that it has", self.ends[from].name);
+            self.revealed.insert((from, spis));
+            self.tally.crash_tokens += 1;
+        }
+    }
+
+    fn assert_unrevealed(&self, end: usize, spis: (u64, u64)) {
+        let revealed = self.revealed.contains(&(end, spis));
+        assert!(!revealed, "{} gave out the token of an IKE SA before it had it", self.ends[end].name);
     }
 
     fn want(&mut self, end: usize, want: Want) {
@@ -324,6 +365,13 @@ impl World {
     fn event(&mut self, end: usize, event: Event) {
         if self.trace {
             println!("{:>12} {} event {event:?}", self.now, self.ends[end].name);
+        }
+        match &event {
+            Event::IkeUp(up) => self.assert_unrevealed(end, (up.initiator_spi, up.responder_spi)),
+            Event::IkeRekeyed { initiator_spi, responder_spi, .. } => {
+                self.assert_unrevealed(end, (*initiator_spi, *responder_spi));
+            }
+            _ => {}
         }
         let this = &mut self.ends[end];
         match &event {

@@ -1,6 +1,7 @@
 //! Connections for the simulated pair.
 
 use ravelin_ike::config::*;
+use ravelin_ike::crypto::CrashSecret;
 use std::net::IpAddr;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -123,6 +124,13 @@ pub fn either(mut preferred: Connection, other: &Connection) -> Connection {
         child.proposals.extend(other.proposals.iter().cloned());
     }
     preferred
+}
+
+/// The secret of an end, kept over its restarts, or (`generation` other than 0) not kept.
+pub fn crash_secret(end: usize, generation: u8) -> CrashSecret {
+    let mut octets = Zeroizing::new([end as u8 + 1; 32]);
+    octets[0] = generation;
+    CrashSecret::new(octets)
 }
 
 pub fn engine_config() -> EngineConfig {
