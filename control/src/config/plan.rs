@@ -45,10 +45,14 @@ pub struct Plan {
     pub socket_group: Option<String>,
     /// Log filter.
     pub log: String,
+    /// Directory of what outlives the process.
+    pub state_directory: PathBuf,
     /// First retransmission of an IKE request.
     pub retransmit: Duration,
     /// Retransmissions before giving up.
     pub retransmit_tries: u32,
+    /// Make tokens that prove a crash of ours (RFC 6290).
+    pub crash_detection: bool,
     /// Instances, by number.
     pub instances: Vec<Instance>,
     /// Ports, by DPDK's order.

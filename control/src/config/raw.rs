@@ -84,6 +84,8 @@ pub struct Control {
     pub group: Option<Text>,
     /// `error`, `warn`, `info`, `debug` or `trace`.
     pub log: Option<Text>,
+    /// Directory of what outlives the process.
+    pub state_directory: Option<String>,
 }
 
 /// `[ike]`
@@ -96,6 +98,8 @@ pub struct Ike {
     pub retransmit_tries: Option<Spanned<u64>>,
     /// `rfc8247`, `cnsa2` or `legacy`.
     pub profile: Option<Text>,
+    /// Make tokens that prove a crash of ours; default yes.
+    pub crash_detection: Option<bool>,
 }
 
 /// `[instance.NAME]`

@@ -140,12 +140,14 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
     let mut plan = Plan {
         retransmit: Duration::from_millis(retransmit),
         retransmit_tries: tries as u32,
+        crash_detection: raw.ike.crash_detection.unwrap_or(true),
         workers: workers(&mut judge, &raw.workers),
         eal: raw.eal.arguments.clone(),
         buffers: raw.eal.buffers,
         socket: raw.control.socket.as_deref().unwrap_or("/run/ravelin/control.sock").into(),
         socket_group: raw.control.group.as_ref().map(|group| group.get_ref().clone()),
         log: log(&mut judge, raw.control.log.as_ref()),
+        state_directory: raw.control.state_directory.as_deref().unwrap_or("/var/lib/ravelin").into(),
         routes: routes(&mut judge, raw, &instances),
         tunnels: {
             let (instances, interfaces) = (&instances, &interfaces);
