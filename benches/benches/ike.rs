@@ -13,7 +13,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{
     AlgorithmProfile, Auth, ChildConfig, ChildId, ChildLifetime, Connection, ConnectionId, EngineConfig,
-    Identity, IdentityMatch, IkeLifetime, InitialContact, NatTraversal, RemoteAddress, RemoteAuth, Selector,
+    Identity, IdentityMatch, IkeLifetime, InitialContact, NatTraversal, Redirection, RemoteAddress,
+    RemoteAuth, Selector,
 };
 use ravelin_ike::event::Event;
 use ravelin_ike::input::{Command, Datagram};
@@ -62,6 +63,7 @@ fn connection(own: u8, other: u8, group: &str) -> Connection {
         nat: NatTraversal::default(),
         fragmentation: Some(ravelin_ike::config::Fragmentation::default()),
         initial_contact: InitialContact::Honour,
+        redirect: Redirection::default(),
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) enum Aside {
     /// The CHILD_SA that was told to send at `started` is gone. The caller has one place for what is sent to a child's
     /// networks: if this one stood there and another is left, nothing is sent until that one is renewed.
     Vacated { ike: IkeId, config: crate::config::ChildId, started: u64 },
+    /// Call another gateway, to which this one has redirected us.
+    GoOn(Box<crate::sa::redirect::Onward>),
     /// See whether this tunnel can go, now that another one has its children.
     Yield { ike: IkeId },
 }

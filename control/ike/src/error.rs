@@ -4,6 +4,7 @@
 //! place, [`Failure::notify`], and says less.
 
 use crate::want::AnswerError;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Whose fault a failure is.
@@ -64,6 +65,14 @@ pub enum Failure {
     /// A key exchange value that RFC 6989 forbids.
     #[error("the peer's key exchange value is not valid for its group")]
     BadKeValue,
+    /// The gateway redirects us to where we do not go.
+    #[error("the gateway redirects us to {0} (RFC 5685)")]
+    RedirectRefused(String),
+    /// Gateways redirect us without end.
+    #[error(
+        "redirected to {0} after five redirections within 300 s: the gateways send us in a circle (RFC 5685)"
+    )]
+    RedirectLoop(IpAddr),
     /// The peer answered with an error we have no special treatment for.
     #[error("the peer answered with error notification {0}")]
     PeerError(u16),
@@ -216,6 +225,12 @@ pub enum Failure {
     /// The same peer came with a new IKE SA.
     #[error("replaced by a newer IKE SA of the same peer")]
     Superseded,
+    /// The gateway sent us to another one.
+    #[error("redirected by the gateway to {0} (RFC 5685)")]
+    Redirected(IpAddr),
+    /// We sent the caller to another gateway.
+    #[error("the caller was redirected to {0} (RFC 5685)")]
+    RedirectedPeer(IpAddr),
 }
 
 /// What was negotiated.
@@ -270,6 +285,8 @@ impl Failure {
             F::InvalidKeGroup(_) => "RV-INIT-005",
             F::BadKeValue => "RV-INIT-006",
             F::PeerError(_) => "RV-INIT-007",
+            F::RedirectRefused(_) => "RV-INIT-008",
+            F::RedirectLoop(_) => "RV-INIT-009",
             F::AuthRefused => "RV-AUTH-001",
             F::PskMismatch => "RV-AUTH-002",
             F::BadSignature(_) => "RV-AUTH-003",
@@ -310,6 +327,8 @@ impl Failure {
             F::PeerDeleted => "RV-END-004",
             F::Expired => "RV-END-005",
             F::Superseded => "RV-END-006",
+            F::Redirected(_) => "RV-END-007",
+            F::RedirectedPeer(_) => "RV-END-008",
         }
     }
 
@@ -328,6 +347,8 @@ impl Failure {
             | F::NoProposalChosen(_)
             | F::InvalidKeGroup(_)
             | F::PeerError(_)
+            | F::RedirectRefused(_)
+            | F::RedirectLoop(_)
             | F::AuthRefused
             | F::PskMismatch
             | F::IdentityRefused(_)
@@ -363,7 +384,9 @@ impl Failure {
             | F::Shutdown
             | F::Unconfigured
             | F::PeerDeleted
-            | F::Superseded => Blame::Operator,
+            | F::Superseded
+            | F::Redirected(_)
+            | F::RedirectedPeer(_) => Blame::Operator,
         }
     }
 
@@ -390,6 +413,8 @@ impl Failure {
                 | Failure::Unconfigured
                 | Failure::PeerDeleted
                 | Failure::Superseded
+                | Failure::Redirected(_)
+                | Failure::RedirectedPeer(_)
         )
     }
 }

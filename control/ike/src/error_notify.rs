@@ -52,6 +52,10 @@ impl Failure {
             | F::Unconfigured
             | F::PeerDeleted
             | F::Expired
+            | F::RedirectRefused(_)
+            | F::RedirectLoop(_)
+            | F::Redirected(_)
+            | F::RedirectedPeer(_)
             | F::Superseded => NotifyType::TemporaryFailure,
         }
     }

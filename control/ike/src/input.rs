@@ -3,7 +3,7 @@
 use crate::config::{ChildId, ConnectionId};
 use crate::id::{ChildSaId, IkeId};
 use crate::time::Instant;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// A UDP payload that carries an IKE message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +53,13 @@ pub enum Command {
     RekeyIke {
         /// Which.
         ike: IkeId,
+    },
+    /// Send the callers of a connection to another gateway, those that can be redirected (RFC 5685 §5).
+    Redirect {
+        /// The connection.
+        connection: ConnectionId,
+        /// The other gateway.
+        to: IpAddr,
     },
     /// Close everything and accept nothing new. Finished when `Engine::is_idle`.
     Shutdown,

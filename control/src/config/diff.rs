@@ -54,9 +54,8 @@ pub fn difference(running: &Plan, asked: &Plan) -> (Difference, Plan) {
 /// Everything but interfaces and tunnels that is set up once, at the start.
 fn fixed(running: &Plan, asked: &Plan) -> Vec<String> {
     let ike = |plan: &Plan| (plan.retransmit, plan.retransmit_tries, plan.crash_detection);
-    let control = |plan: &Plan| {
-        (plan.socket.clone(), plan.socket_group.clone(), plan.state_directory.clone())
-    };
+    let control =
+        |plan: &Plan| (plan.socket.clone(), plan.socket_group.clone(), plan.state_directory.clone());
     let parts = [
         ("workers", running.workers != asked.workers),
         ("eal", (&running.eal, running.buffers) != (&asked.eal, asked.buffers)),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use ravelin_dataplane::link::TunnelLimit;
-use ravelin_ike::config::{AlgorithmProfile, EspProposal, IkeProposal, Ppks};
+use ravelin_ike::config::{AlgorithmProfile, EspProposal, IkeProposal, Ppks, Redirection};
 use ravelin_pki::SignatureScheme;
 use zeroize::Zeroizing;
 
@@ -216,6 +216,8 @@ pub struct Ike {
     pub auto_establish: bool,
     /// Bring it up when a packet wants it.
     pub on_demand: bool,
+    /// Redirection to other gateways.
+    pub redirect: Redirection,
 }
 
 /// An identity as written; turned into its wire form where certificates are known.

@@ -279,6 +279,14 @@ pub struct Tunnel {
     pub dscp: Option<Spanned<u64>>,
     /// Children there may be at once; default 5.
     pub child_limit: Option<Spanned<u64>>,
+    /// `accept` or `off`: whether the gateway we call may send us to another one.
+    pub redirect: Option<Text>,
+    /// The gateways it may send us to; default any.
+    pub redirect_targets: Vec<Text>,
+    /// The gateway that callers are sent to.
+    pub redirect_callers_to: Option<Text>,
+    /// `init` or `auth`: when they are.
+    pub redirect_callers_at: Option<Text>,
     /// Further children by name, each with selectors of its own.
     pub child: BTreeMap<String, Spanned<Child>>,
     /// Keys by hand instead of IKE.

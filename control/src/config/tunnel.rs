@@ -13,6 +13,7 @@ use super::ppk::{self, PpkLists};
 use super::profile;
 use super::proposal;
 use super::raw::{self, SecretText, Text};
+use super::redirect;
 use super::resolve::{Judge, instance_id};
 use super::value;
 
@@ -79,7 +80,7 @@ impl One<'_, '_, '_> {
         let remote = self.remote(raw, local)?;
         let keying = match &raw.manual {
             Some(manual) => plan::Keying::Manual(self.manual(raw, remote, manual)?),
-            None => plan::Keying::Ike(Box::new(self.ike(raw, remote)?)),
+            None => plan::Keying::Ike(Box::new(self.ike(raw, local, remote)?)),
         };
         if let plan::Keying::Ike(ike) = &keying {
             self.profile = ike.policy.profile;
@@ -131,7 +132,7 @@ impl One<'_, '_, '_> {
         Some(Some(remote))
     }
 
-    fn ike(&mut self, raw: &raw::Tunnel, remote: Option<IpAddr>) -> Option<plan::Ike> {
+    fn ike(&mut self, raw: &raw::Tunnel, local: IpAddr, remote: Option<IpAddr>) -> Option<plan::Ike> {
         let policy = self.ike_policy(raw.ike_policy.as_ref());
         let (own, peer) = self.authentication(raw, policy.profile)?;
         let mut identity = |key, text: &Option<Text>| {
@@ -146,7 +147,9 @@ impl One<'_, '_, '_> {
         let lists = &self.ground.ppk_lists;
         let ppk = ppk::ppks(self.judge, (&self.object, self.at), raw, lists, remote.is_some());
         let on_demand = raw.on_demand.unwrap_or(true);
-        Some(plan::Ike { local_id, remote_id, own, peer, ppk, policy, auto_establish, on_demand })
+        let place = (self.object.as_str(), self.at);
+        let redirect = redirect::redirection(self.judge, place, raw, (local, remote));
+        Some(plan::Ike { local_id, remote_id, own, peer, ppk, policy, auto_establish, on_demand, redirect })
     }
 
     /// A PSK or a certificate on our side, a PSK or anchors on the peer's (IKE-09: they may differ).

@@ -99,9 +99,10 @@ impl Answer for Desk {
             Request::Explain(name) => self.explain(&name),
             Request::Events(events) => Ok(self.events(&events)),
             Request::ConfigApply(apply) => self.apply(apply.dry_run).map(Reply::Applied),
-            action @ (Request::Initiate(_) | Request::Terminate(_) | Request::Rekey(_)) => {
-                self.ask(action, ACTION)
-            }
+            action @ (Request::Initiate(_)
+            | Request::Terminate(_)
+            | Request::Rekey(_)
+            | Request::Redirect(_)) => self.ask(action, ACTION),
             #[cfg(feature = "stall")]
             action @ Request::StandStill(_) => self.ask(action, ACTION),
         }

@@ -39,9 +39,9 @@ use crate::instance::{
     TunnelRoute,
 };
 use crate::observe::journal::Journal;
+use crate::state::State;
 use crate::tunnel::connection::Unusable;
 use crate::tunnel::roster::Roster;
-use crate::state::State;
 use crate::tunnel::status::Status;
 use crate::workers::{InstallError, Workers};
 

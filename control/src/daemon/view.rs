@@ -177,11 +177,8 @@ impl<P: Pool> Core<P> {
 
     fn ike_counters(&self) -> [Counter; 3] {
         let counters = self.engine.counters();
-        let counter = |name: &str, value, meaning: &str| Counter {
-            name: name.into(),
-            value,
-            meaning: meaning.into(),
-        };
+        let counter =
+            |name: &str, value, meaning: &str| Counter { name: name.into(), value, meaning: meaning.into() };
         [
             counter(
                 "crash-tokens-sent",

@@ -66,6 +66,7 @@ pub fn connection(
         nat: NatTraversal { force: ike.policy.force_udp_encapsulation, ..NatTraversal::default() },
         fragmentation: Some(Fragmentation { mtu: ike.policy.fragment_size }),
         initial_contact: InitialContact::default(),
+        redirect: ike.redirect.clone(),
     })
 }
 

@@ -333,6 +333,7 @@ value = "hunter2"
             peer_identity: "branch".into(),
             remote: std::net::SocketAddr::from(([192, 0, 2, 1], 500)),
             udp_encapsulation: false,
+            redirectable: false,
         };
         status::Tunnel { ikes: vec![ike], ..status::Tunnel::default() }
     }

@@ -56,6 +56,8 @@ pub struct Ike {
     pub remote: std::net::SocketAddr,
     /// ESP goes in UDP.
     pub udp_encapsulation: bool,
+    /// It called and can be redirected.
+    pub redirectable: bool,
 }
 
 /// All tunnels.
@@ -173,6 +175,9 @@ impl Status {
             Event::IkeRekeyFailed { connection, reason, .. } => {
                 journal.note(roster.name(connection), "ike-rekey-failed", told(&reason));
             }
+            Event::RedirectRefused { connection, reason, .. } => {
+                journal.note(roster.name(connection), "redirect-refused", told(&reason));
+            }
             Event::PeerMoved { ike, old, new } => {
                 if let Some((id, _, ike)) = self.of_ike(ike) {
                     ike.remote = new;
@@ -203,6 +208,7 @@ impl Status {
             peer_identity: up.remote_identity.to_string(),
             remote: up.path.remote,
             udp_encapsulation: up.path.udp_encapsulation,
+            redirectable: up.redirectable,
         });
         tunnel.connecting = false;
         tunnel.reason = None;
@@ -240,6 +246,7 @@ impl Status {
         tunnel.ikes.retain(|known| known.id != ike);
         if known > 0 && tunnel.ikes.is_empty() {
             tunnel.give_up();
+            tunnel.connecting = matches!(reason, Failure::Redirected(_));
             tunnel.since = now;
             tunnel.reason = Some(reason);
         }
@@ -253,6 +260,10 @@ impl Status {
         journal: &Journal,
     ) {
         let text = failure.as_ref().map_or_else(String::new, told);
+        // Another gateway is being called.
+        if matches!(failure, Some(Failure::Redirected(_))) {
+            return journal.note(roster.name(connection), "redirected", text);
+        }
         journal.note(roster.name(connection), "attempt-failed", text);
         let tunnel = self.tunnels.entry(connection).or_default();
         // The peer's call may have come through meanwhile.
@@ -353,6 +364,7 @@ mod tests {
             local_behind_nat: false,
             local_identity: Identity::address(address.ip()),
             remote_identity: Identity::address(address.ip()),
+            redirectable: false,
         }))
     }
 

@@ -14,8 +14,8 @@ use ipnet::Ipv4Net;
 use ravelin_ike::Engine;
 use ravelin_ike::config::{
     AlgorithmProfile, ChildConfig, ChildId, ChildLifetime, Connection, ConnectionId, EngineConfig,
-    EspProposal, IdentityMatch, IkeLifetime, IkeProposal, InitialContact, NatTraversal, RemoteAddress,
-    Selector,
+    EspProposal, IdentityMatch, IkeLifetime, IkeProposal, InitialContact, NatTraversal, Redirection,
+    RemoteAddress, Selector,
 };
 use ravelin_ike::error::Failure;
 use ravelin_ike::event::Event;
@@ -393,5 +393,6 @@ fn connection(load: &Load, credential: &Credential, local: Ipv4Addr, behind: Ipv
         nat: NatTraversal { force: load.udp_encapsulation, ..NatTraversal::default() },
         fragmentation: Some(ravelin_ike::config::Fragmentation::default()),
         initial_contact: InitialContact::Never,
+        redirect: Redirection::default(),
     }
 }

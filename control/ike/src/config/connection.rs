@@ -1,6 +1,6 @@
 //! A connection: one peer we may speak IKE with, how each side proves itself, and what may be negotiated.
 
-use super::{AlgorithmProfile, ChildConfig, ChildId, IkeProposal, Ppks, SignatureScheme};
+use super::{AlgorithmProfile, ChildConfig, ChildId, IkeProposal, Ppks, Redirection, SignatureScheme};
 use core::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -51,6 +51,8 @@ pub struct Connection {
     pub fragmentation: Option<Fragmentation>,
     /// What to do with older IKE SAs of the same pair of identities.
     pub initial_contact: InitialContact,
+    /// Redirection to another gateway (RFC 5685).
+    pub redirect: Redirection,
 }
 
 impl Connection {

@@ -10,6 +10,7 @@ pub mod connection;
 pub mod engine;
 pub mod ppk;
 pub mod profile;
+pub mod redirect;
 pub mod selector;
 
 pub use additional::AdditionalGroups;
@@ -24,4 +25,5 @@ pub use connection::{
 pub use engine::{EngineConfig, HalfOpenLimits, Retransmission};
 pub use ppk::{Ppk, PpkId, PpkIdKind, Ppks};
 pub use profile::{Algorithm, AlgorithmProfile, Objection, Standing};
+pub use redirect::{AcceptRedirect, RedirectAt, RedirectCallers, Redirection};
 pub use selector::Selector;

@@ -2,7 +2,7 @@
 //! not there; and what strangers are told without keeping anything of them.
 
 use super::{Engine, admission};
-use crate::config::{Connection, ConnectionId, RemoteAddress};
+use crate::config::{Connection, ConnectionId, RedirectAt, RemoteAddress};
 use crate::crypto::negotiate::{self, Chosen};
 use crate::crypto::{IkeSuite, Initiator};
 use crate::error::{Failure, Subject};
@@ -13,12 +13,13 @@ use crate::sa::called::Caller;
 use crate::sa::common::Common;
 use crate::sa::handshake::PeerTraits;
 use crate::sa::parts::{Parts, needed};
+use crate::sa::redirect;
 use crate::sa::tunnel::Tunnel;
 use crate::time::Instant;
 use crate::want::Role;
 use crate::wire::{
-    ExchangeType, Flags, Header, IkeSpi, KeyExchangeId, Message, Nonce, Notify, NotifyType, Outer,
-    ParseError, Payload, SecurityAssociation, Spi, limits,
+    ExchangeType, Flags, GatewayIdentity, Header, IkeSpi, KeyExchangeId, Message, Nonce, Notify, NotifyType,
+    Outer, ParseError, Payload, Redirect, SecurityAssociation, Spi, limits,
 };
 use crate::words;
 use std::net::{IpAddr, SocketAddr};
@@ -85,6 +86,9 @@ impl Engine {
         }
         if self.admission.demands_cookie(&self.config) && !self.shows_cookie(&datagram, &request) {
             return self.demand_cookie(&datagram, &request);
+        }
+        if let Some(to) = redirected(&request, &candidates) {
+            return self.redirect_caller(&datagram, &request, to);
         }
         if self.admission.is_full_for(caller, &self.config) || self.tunnels.len() >= self.config.max_ike_sas {
             return self.count(|counters| &mut counters.init_dropped);
@@ -162,6 +166,15 @@ impl Engine {
         self.count(|counters| &mut counters.cookies_demanded);
         let cookie = self.admission.jar.cookie(&initiator(datagram, request));
         self.reply_unprotected(datagram, &request.header, vec![Notify::new(NotifyType::Cookie, cookie)]);
+    }
+
+    /// "the VPN gateway ... sends an IKE_SA_INIT response with the REDIRECT payload" and the caller's nonce, and keeps
+    /// nothing (RFC 5685 §3). Like a cookie it is smaller than the request: no rate limit.
+    fn redirect_caller(&mut self, datagram: &Datagram, request: &Request, to: IpAddr) {
+        self.count(|counters| &mut counters.init_redirected);
+        let nonce = request.nonce.as_bytes().to_vec();
+        let redirect = Redirect { to: GatewayIdentity::Address(to), nonce };
+        self.reply_unprotected(datagram, &request.header, vec![redirect.notify()]);
     }
 
     /// Refuses a stranger. What is told and what is remembered are both under the rate limit: a flood shall not
@@ -277,6 +290,15 @@ impl Request {
 
 fn initiator<'a>(datagram: &Datagram, request: &'a Request) -> Initiator<'a> {
     Initiator { nonce: &request.nonce, address: datagram.remote.ip(), spi: request.header.initiator_spi }
+}
+
+/// Where a caller that can be redirected goes before anybody asks who it is: all candidates must say so.
+fn redirected(request: &Request, candidates: &Candidates) -> Option<IpAddr> {
+    let redirectable = redirect::redirectable(&request.parts)?;
+    let callers = |config: &Connection| config.redirect.callers.filter(|it| it.at == RedirectAt::Init);
+    let mut targets = candidates.iter().map(|(_, config)| callers(config).map(|callers| callers.to));
+    let to = targets.next()??;
+    (targets.all(|other| other == Some(to)) && redirectable.from != Some(to)).then_some(to)
 }
 
 /// The first candidate's choice, and all candidates that would accept it: which of them is meant, IKE_AUTH says.

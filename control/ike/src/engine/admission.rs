@@ -37,6 +37,8 @@ pub struct Counters {
     pub collisions: u64,
     /// Calls of both ends at once that both came through: one of the two tunnels goes, decided by their nonces.
     pub crossed_calls: u64,
+    /// Of the IKE_SA_INIT requests, answered with the address of another gateway.
+    pub init_redirected: u64,
     /// Crash tokens given out, for IKE SAs that are not here (RFC 6290).
     pub crash_tokens_sent: u64,
     /// Peers' crash tokens that proved the loss of an IKE SA.

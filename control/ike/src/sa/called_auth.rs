@@ -12,6 +12,7 @@ use super::parts::Parts;
 use super::phase::{Called, Next, Phase};
 use super::ppk;
 use super::proof::{self, Claim, Judged, OwnProof, Proven, SignedClaim, VerifyingClaim};
+use super::redirect;
 use super::up::Up;
 use crate::config::{Connection, ConnectionId, SignatureScheme};
 use crate::context::{Context, Pending};
@@ -260,6 +261,12 @@ fn finish(
     common.mark = crossing::mark((&nonces.0, &nonces.1));
     handshake.sa.crash_token = crash::of_peer(&request);
     let mut up = Up::begin(ctx, common, handshake.sa, proven);
+    if let Some(to) = redirect::of_caller(common) {
+        front.push(redirect::notify(to));
+        up.turn(ctx, common, 0, |turn| turn.reply(ExchangeType::IkeAuth, front));
+        up.send_away(ctx, common, to);
+        return Phase::Up(Box::new(up));
+    }
     up.supersede_others(ctx, common, request.has(NotifyType::InitialContact));
     up.turn(ctx, common, 0, |turn| match request.is_childless() {
         true => turn.reply(ExchangeType::IkeAuth, front),

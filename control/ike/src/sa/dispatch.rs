@@ -129,7 +129,7 @@ impl Turn<'_, '_> {
         match &self.line.own {
             Some(Own::ChildReply(_) | Own::IkeReply(_)) => exchange == ExchangeType::CreateChildSa,
             Some(Own::FollowupReply(_)) => exchange == ExchangeType::IkeFollowupKe,
-            Some(Own::ChildDeleted(_) | Own::IkeDeleted | Own::Alive) => {
+            Some(Own::ChildDeleted(_) | Own::IkeDeleted | Own::Alive | Own::Redirect(_)) => {
                 exchange == ExchangeType::Informational
             }
             Some(Own::Nothing) => true,
@@ -160,6 +160,7 @@ impl Turn<'_, '_> {
             Some(Own::FollowupReply(state)) => self.own_followup_reply(*state, parts),
             Some(Own::ChildDeleted(state)) => self.own_child_deleted(state),
             Some(Own::IkeDeleted) => self.own_ike_deleted(),
+            Some(Own::Redirect(to)) => self.own_redirect_heard(to),
             _ => {}
         }
     }
@@ -359,6 +360,11 @@ impl Turn<'_, '_> {
             Task::RekeyIke => self.start_ike_rekey(),
             Task::Probe => self.start_probe(),
             Task::SendCrashToken => self.send_crash_token(),
+            Task::Redirect(to) => self.start_redirect(to),
+            Task::Leave(to) => {
+                self.line.delete = true;
+                self.up.close(self.ctx, self.common, Failure::RedirectedPeer(to));
+            }
         }
         None
     }

@@ -10,6 +10,7 @@ use crate::id::ChildSaId;
 use crate::time::Instant;
 use crate::want::Path;
 use crate::wire::IkeSpi;
+use std::net::IpAddr;
 
 /// One IKE SA of a tunnel that is up. A tunnel has one, and two or three while it is being rekeyed.
 pub(crate) struct Line {
@@ -58,6 +59,8 @@ pub(crate) enum Own {
     IkeDeleted,
     /// The reply to a dead peer probe.
     Alive,
+    /// The reply to a redirection.
+    Redirect(IpAddr),
     /// A reply nobody is interested in any more, to a request that is on its way.
     Nothing,
 }
@@ -135,6 +138,7 @@ impl Own {
             | Own::ChildDeleted(_)
             | Own::IkeDeleted
             | Own::Alive
+            | Own::Redirect(_)
             | Own::Nothing => None,
         }
     }

@@ -71,6 +71,11 @@ impl Tunnel {
         self.up().is_some_and(|up| !up.is_closing())
     }
 
+    /// Whether its caller can be sent to another gateway.
+    pub(crate) fn is_redirectable(&self) -> bool {
+        self.is_established() && self.common.redirectable.is_some()
+    }
+
     /// Whether it is over and only repeats its last words.
     pub(crate) fn is_over(&self) -> bool {
         match &self.phase {
@@ -240,6 +245,10 @@ impl Tunnel {
             connection: Some(self.common.connection),
             attempt: Box::new(attempt),
         });
+        if let Some(mut onward) = self.common.onward.take() {
+            onward.children.append(&mut self.wanted);
+            ctx.out.asides.push(Aside::GoOn(onward));
+        }
         let until = ctx.now + ctx.config.linger;
         self.phase = sa.map(|sa| Phase::Lingering(Lingering { sa, until }));
     }

@@ -12,6 +12,15 @@ pub fn outer(end: usize) -> IpAddr {
     IpAddr::from([192, 0, 2, 1 + end as u8])
 }
 
+/// Further addresses of end 1, as if they were other gateways.
+pub fn gateway(number: u8) -> IpAddr {
+    IpAddr::from([192, 0, 2, 20 + number])
+}
+
+pub fn has_outer(end: usize, address: IpAddr) -> bool {
+    address == outer(end) || end == 1 && (0..10).any(|number| address == gateway(number))
+}
+
 pub fn certificate(end: usize) -> Vec<u8> {
     let mut certificate = format!("certificate of {end}").into_bytes();
     // Long enough that IKE_AUTH has to be fragmented.
@@ -74,6 +83,7 @@ pub fn connection(end: usize) -> Connection {
         nat: NatTraversal::default(),
         fragmentation: Some(Fragmentation::default()),
         initial_contact: InitialContact::Honour,
+        redirect: Redirection::default(),
     }
 }
 
