@@ -61,6 +61,7 @@ fn connection(own: u8, other: u8, group: &str) -> Connection {
         lifetime: IkeLifetime::default(),
         dead_peer: None,
         nat: NatTraversal::default(),
+        mobike: false,
         fragmentation: Some(ravelin_ike::config::Fragmentation::default()),
         initial_contact: InitialContact::Honour,
         redirect: Redirection::default(),

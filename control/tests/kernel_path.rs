@@ -270,7 +270,7 @@ fn inbound_parts(site: Site, spi: Spi) -> inbound::Parts {
         inner_instance: INSIDE,
         local: site.endpoint(),
         peer: site.other().endpoint(),
-        peer_may_move: false,
+        may_move: inbound::MayMove::Nobody,
         copy_traffic_class: false,
         tcp_mss: None,
         selectors: Box::new(selectors(site)),

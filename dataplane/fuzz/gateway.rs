@@ -206,7 +206,7 @@ impl Gateway {
             inner_instance: self.inside,
             local: endpoint(SITE),
             peer: endpoint(OTHER),
-            peer_may_move: false,
+            may_move: inbound::MayMove::Nobody,
             copy_traffic_class: false,
             tcp_mss: Some(1200),
             selectors: Box::new(set()),

@@ -15,6 +15,7 @@ use common::forge::Forge;
 use common::packet::{Ip, numbered, one_hop_later};
 use common::{Gateway, PRIVATE, Pair, Style, ip};
 use ravelin_dataplane::link::counter::Counters;
+use ravelin_dataplane::sa::inbound::MayMove;
 use ravelin_dataplane::sa::suite::Suite;
 
 /// Lets `packet` arrive on the first queue and expects exactly one drop, for `reason`.
@@ -238,7 +239,7 @@ fn congestion_marks_cross_the_tunnel() {
 #[test]
 fn a_peer_behind_a_nat_is_followed_only_by_good_and_new_packets() {
     for workers in [1, 2] {
-        let style = Style { udp: true, may_move: true, suite: Suite::AesGcm256, ..Style::PLAIN };
+        let style = Style { udp: true, may_move: MayMove::Peer, suite: Suite::AesGcm256, ..Style::PLAIN };
         let mut pair = Pair::new(workers, &style);
         let forge = Forge::toward_a(&pair.a, &style, 10);
         let packet = inner(&pair, 1);

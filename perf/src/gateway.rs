@@ -305,7 +305,7 @@ impl Gateway {
             inner_instance: PRIVATE,
             local: self.side.endpoint(number),
             peer: self.side.other().endpoint(number),
-            peer_may_move: false,
+            may_move: inbound::MayMove::Nobody,
             copy_traffic_class: false,
             tcp_mss: None,
             selectors: Box::new(SelectorSet::any()),

@@ -60,7 +60,7 @@ capture_start "$WORK/public.pcap"
 
 say "A crashes and keeps its secret"
 PAUSE=1000
-crash RV-NET-004 true
+crash RV-NET-006 true
 KEPT=$AGAIN
 # The first answer may be lost: A has to ask for B's link address again.
 hold "by B's first question, or its repetition" test "$KEPT" -le $((2 * SILENCE * 1000 + 2000))
@@ -72,7 +72,7 @@ rv b rekey net --ike > /dev/null
 rekeyed() { (($(tunnel_field b net ike_rekeys) >= 1)); }
 soon 10 "the IKE SA is rekeyed" rekeyed
 soon 5 "host A reaches host B" in_ns "$HA" ping -c 1 -W 1 10.2.0.2
-crash RV-NET-004 true
+crash RV-NET-006 true
 
 say "A crashes and loses its secret"
 PAUSE=3000

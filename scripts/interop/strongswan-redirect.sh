@@ -101,7 +101,7 @@ hold "an address of another family is refused" not rv b redirect first 2001:db8:
 rv b redirect first 192.0.2.3 > /dev/null
 soon 15 "the second tunnel is up" is_up second
 soon 5 "the first is down" tunnel_down b first
-hold "and says why" told first RV-END-008
+hold "and says why" told first RV-END-009
 soon 5 "strongSwan is with the other gateway" swan_is_at 192.0.2.3
 carries 192.0.2.3
 finish
@@ -139,6 +139,6 @@ hold "and is with that" at 192.0.2.1
 hold "strongSwan sends it to its second address" redirect 192.0.2.4
 soon 15 "the tunnel is with that" at 192.0.2.4
 soon 5 "and up" tunnel_up b first
-hold "the old one says why it ended" event ike-down RV-END-007
+hold "the old one says why it ended" event ike-down RV-END-008
 carries 192.0.2.4
 finish

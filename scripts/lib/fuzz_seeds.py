@@ -118,6 +118,12 @@ def ike():
     rekey_ike = chain(ike_offer, nonce, (34, struct.pack("!HH", 31, 0) + b"\x09" + bytes(31)))
     gone = chain((42, struct.pack("!BBH", 3, 4, 1) + b"\x12\x34\x56\x78"))
     up = act(2)
+    natd = notify(16388, bytes(20)), notify(16389, bytes(20))
+    move = chain(notify(16400), *natd, notify(16397, bytes([192, 0, 2, 9])))
+
+    def from_elsewhere(said):
+        return bytes([said[0] | 0x80]) + said[1:]
+    moved = up + from_elsewhere(say(seal_info, move))
     write("control/ike", "ike-engine", {
         "up": up, "up-repeated": up + act(4) + act(4), "forged": say(seal_auth, auth), "empty": up + say(seal_info, (0, b"")),
         "new-child": up + say(seal_create, new_child), "rekey-child": up + say(seal_create, rekey_child) + say(seal_info, gone),
@@ -126,6 +132,9 @@ def ike():
         "own-rekey": up + act(5, 4) + say(seal_create, rekey_child, True), "own-ike-rekey": up + act(5, 2) + say(seal_create, rekey_ike, True),
         "own-call": act(5, 0) + act(3, 50), "closed": up + act(5, 3), "expiry": up + act(6, 0) + act(6, 1) + act(6, 3),
         "refused": act(7, 1) + up, "never": act(7, 2) + up + act(3, 200), "stranger": act(0, 1, messages["init"]) + act(0, 2, messages["cookie"]),
+        "move": moved + act(2), "move-unanswered": moved + act(3, 255), "move-back": moved + say(seal_info, move) + act(2),
+        "move-answered-wrong": moved + say(seal_info, chain(notify(16401, bytes(32))), True), "own-move": up + act(5, 6),
+        "move-no-nat": up + say(seal_info, chain(notify(16400), notify(16402, bytes(12)))),
         "error": up + say(seal_info, chain(notify(24))) + say(seal_info, chain(notify(16384)))})
 
     def follow(exchange, chained):

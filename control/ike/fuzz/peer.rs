@@ -48,6 +48,9 @@ pub fn engine(additional: bool) -> Engine {
     let mut connection = connection();
     if additional {
         with_additional(&mut connection);
+    } else {
+        // It may come from anywhere, and move.
+        connection.remote = RemoteAddress::Any;
     }
     engine.set_connection(Instant(0), CONNECTION, Some(connection));
     engine
@@ -95,6 +98,7 @@ fn connection() -> Connection {
             retry_interval: std::time::Duration::from_secs(2),
         }),
         nat: NatTraversal::default(),
+        mobike: true,
         fragmentation: Some(Fragmentation::default()),
         initial_contact: InitialContact::Honour,
         redirect: Redirection { accept: AcceptRedirect::Anywhere, callers: None },
@@ -151,6 +155,9 @@ pub struct Peer {
     /// Message ID of the engine's last request.
     asked: u32,
     counter: u64,
+    /// A COOKIE2 of the engine's that it has not answered, and whether it has answered any (RFC 4555 §3.7).
+    cookie: Option<Notify>,
+    was_routable: bool,
 }
 
 impl Peer {
@@ -169,6 +176,8 @@ impl Peer {
             next: 1,
             asked: 0,
             counter: 0,
+            cookie: None,
+            was_routable: false,
         }
     }
 
@@ -214,14 +223,24 @@ impl Peer {
                     true => self.next = self.next.max(header.message_id.saturating_add(1)),
                     false => self.asked = header.message_id,
                 }
-                if let Outer::Sealed(sealed) = outer
-                    && header.flags.response
-                {
-                    self.answered(&sealed);
+                if let Outer::Sealed(sealed) = outer {
+                    if header.flags.response { self.answered(&sealed) } else { self.note_cookie(&sealed) }
                 }
             }
             _ => {}
         }
+    }
+
+    fn note_cookie(&mut self, sealed: &Sealed) {
+        let protection = self.secrets.as_ref().map(|secrets| &secrets.protection);
+        let unsealed = protection.and_then(|protection| protection.open(sealed).ok());
+        let cookie = unsealed.and_then(|unsealed| unsealed.message.notify(NotifyType::Cookie2).cloned());
+        self.cookie = cookie.or(self.cookie.take());
+    }
+
+    /// Whether it has shown to be where it says.
+    pub fn was_routable(&self) -> bool {
+        self.was_routable
     }
 
     /// What a reply leads to, if it is one to a genuine step.
@@ -313,8 +332,13 @@ impl Peer {
         self.proved
     }
 
-    /// The genuine next request.
+    /// The genuine next request, or the answer that is due.
     pub fn go_on(&mut self) -> Option<Vec<u8>> {
+        if let Some(cookie) = self.cookie.take() {
+            self.was_routable = true;
+            let chain = emit_chain(&[Payload::Notify(cookie)]).ok()?;
+            return self.seal(ExchangeType::Informational, true, chain.first.into(), &chain.octets);
+        }
         match &self.step {
             Step::Intermediate => self.intermediate(),
             Step::Auth => self.authenticate(),
@@ -392,6 +416,7 @@ impl Peer {
             Payload::SecurityAssociation(SecurityAssociation::new(vec![proposal])),
             Payload::TrafficSelectorsInitiator(selectors(2)),
             Payload::TrafficSelectorsResponder(selectors(1)),
+            Payload::Notify(Notify::new(NotifyType::MobikeSupported, Vec::new())),
         ];
         self.proved = true;
         self.seal_payloads(ExchangeType::IkeAuth, &payloads)

@@ -4,7 +4,7 @@
 //! the input: strangers' datagrams, sealed messages with any payloads, the genuine next step (IKE_INTERMEDIATE where
 //! that was agreed on, IKE_AUTH, then CREATE_CHILD_SA and IKE_FOLLOWUP_KE by turns), repetitions, passing time,
 //! operators' commands, workers' facts, helpers that refuse or never answer. Whatever comes: nothing is up or installed
-//! before the peer proved itself, what is kept is bounded by what was asked for, and the engine comes to rest.
+//! before the peer proved itself, no ESP goes where it has not answered, what is kept is bounded by what was asked for, and the engine comes to rest.
 
 use crate::peer::{CONNECTION, Peer, name};
 use ravelin_ike::Engine;
@@ -57,6 +57,8 @@ struct World {
     ike: Option<IkeId>,
     child: Option<ChildSaId>,
     last: Vec<u8>,
+    /// Whether a worker said that the peer behind a NAT moved: that is believed (RFC 7296 §2.23).
+    followed: bool,
 }
 
 impl World {
@@ -72,6 +74,7 @@ impl World {
             ike: None,
             child: None,
             last: Vec::new(),
+            followed: false,
         }
     }
 
@@ -88,7 +91,7 @@ impl World {
         }
     }
 
-    /// Any payloads under the right key: bits of `op` choose exchange and direction.
+    /// Any payloads under the right key: bits of `op` choose exchange, direction, and whether it comes from elsewhere.
     fn sealed(&mut self, op: u8, first: u8, chain: &[u8]) {
         let exchange = match (op >> 3 & 3, op & 0x40 != 0) {
             (0, false) => ExchangeType::IkeAuth,
@@ -99,7 +102,7 @@ impl World {
             _ => 34.into(),
         };
         if let Some(datagram) = self.peer.seal(exchange, op & 0x20 != 0, first, chain) {
-            self.deliver(0, datagram);
+            self.deliver(op >> 7, datagram);
         }
     }
 
@@ -119,13 +122,14 @@ impl World {
     }
 
     fn command(&mut self, argument: u8) {
-        let command = match (argument % 6, self.ike, self.child) {
+        let command = match (argument % 7, self.ike, self.child) {
             (0, _, _) => Command::Initiate { connection: CONNECTION, child: None },
             (1, _, _) => Command::Terminate { connection: CONNECTION },
             (2, Some(ike), _) => Command::RekeyIke { ike },
             (3, Some(ike), _) => Command::TerminateIke { ike },
             (4, _, Some(child)) => Command::RekeyChild { child },
             (5, _, Some(child)) => Command::TerminateChild { child },
+            (6, _, _) => Command::Move { connection: CONNECTION, local: name(9, 0).ip() },
             _ => return,
         };
         self.openings += 1;
@@ -136,6 +140,7 @@ impl World {
     fn fact(&mut self, argument: u8) {
         let Some(child) = self.child else { return };
         let at = Instant(self.now);
+        self.followed |= argument % 5 == 3;
         let kind = match argument % 5 {
             0 => ChildFactKind::SoftExpiry,
             1 => ChildFactKind::HardExpiry,
@@ -185,6 +190,10 @@ impl World {
         if let WantKind::Install(install) = &want.kind {
             assert!(self.proved, "installed without a verified AUTH");
             self.child = Some(install.child);
+        }
+        if let WantKind::UpdateAddresses { path, .. } = &want.kind {
+            let moved = path.remote.ip() != name(2, 0).ip();
+            assert!(!moved || self.followed || self.peer.was_routable(), "ESP goes where nobody answered");
         }
         if want.kind.is_order() || self.helpers == Helpers::Never {
             return;

@@ -47,6 +47,15 @@ pub enum Failure {
     )]
     PeerCrashed(Duration),
 
+    /// The peer does not accept that we moved.
+    #[error(
+        "the peer does not accept our new address (notification {0}): is its address for us a fixed one?"
+    )]
+    MoveRefused(u16),
+    /// The peer allows no NAT, and there is one.
+    #[error("the peer allows no NAT on the way (NO_NATS_ALLOWED), and there is one")]
+    UnexpectedNat,
+
     /// No connection for this pair of addresses.
     #[error("no connection is configured between these addresses")]
     NoConnection,
@@ -225,6 +234,9 @@ pub enum Failure {
     /// The same peer came with a new IKE SA.
     #[error("replaced by a newer IKE SA of the same peer")]
     Superseded,
+    /// Our address changed, and it could not go along.
+    #[error("closed because our address changed: the peer called, or one side does no MOBIKE")]
+    AddressChanged,
     /// The gateway sent us to another one.
     #[error("redirected by the gateway to {0} (RFC 5685)")]
     Redirected(IpAddr),
@@ -277,7 +289,9 @@ impl Failure {
             F::NoReply { .. } => "RV-NET-001",
             F::HalfOpenTimeout(_) => "RV-NET-002",
             F::PeerDead(_) => "RV-NET-003",
-            F::PeerCrashed(_) => "RV-NET-004",
+            F::MoveRefused(_) => "RV-NET-004",
+            F::UnexpectedNat => "RV-NET-005",
+            F::PeerCrashed(_) => "RV-NET-006",
             F::NoConnection => "RV-INIT-001",
             F::ProposalRefused(Subject::Ike) => "RV-INIT-002",
             F::NoProposalChosen(Subject::Ike) => "RV-INIT-003",
@@ -327,8 +341,9 @@ impl Failure {
             F::PeerDeleted => "RV-END-004",
             F::Expired => "RV-END-005",
             F::Superseded => "RV-END-006",
-            F::Redirected(_) => "RV-END-007",
-            F::RedirectedPeer(_) => "RV-END-008",
+            F::AddressChanged => "RV-END-007",
+            F::Redirected(_) => "RV-END-008",
+            F::RedirectedPeer(_) => "RV-END-009",
         }
     }
 
@@ -341,8 +356,10 @@ impl Failure {
             | F::PeerDead(_)
             | F::PeerCrashed(_)
             | F::FollowupForgotten
+            | F::UnexpectedNat
             | F::Expired => Blame::Network,
             F::NoConnection
+            | F::MoveRefused(_)
             | F::ProposalRefused(_)
             | F::NoProposalChosen(_)
             | F::InvalidKeGroup(_)
@@ -385,6 +402,7 @@ impl Failure {
             | F::Unconfigured
             | F::PeerDeleted
             | F::Superseded
+            | F::AddressChanged
             | F::Redirected(_)
             | F::RedirectedPeer(_) => Blame::Operator,
         }
@@ -413,6 +431,7 @@ impl Failure {
                 | Failure::Unconfigured
                 | Failure::PeerDeleted
                 | Failure::Superseded
+                | Failure::AddressChanged
                 | Failure::Redirected(_)
                 | Failure::RedirectedPeer(_)
         )

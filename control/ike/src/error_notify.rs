@@ -36,7 +36,10 @@ impl Failure {
             | F::PpkOrProof(_)
             | F::PpkRefused(_)
             | F::PpkDeclined(_) => NotifyType::AuthenticationFailed,
+            F::UnexpectedNat => NotifyType::UnexpectedNatDetected,
             F::TemporaryFailure
+            | F::MoveRefused(_)
+            | F::AddressChanged
             | F::AnswerTimeout { .. }
             | F::AnswerRefused { .. }
             | F::AnswerMismatch(_)

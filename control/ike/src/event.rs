@@ -134,14 +134,23 @@ pub enum Event {
         /// Why.
         reason: Failure,
     },
-    /// The peer's address or port changed; its children were told.
-    PeerMoved {
+    /// Outer addresses, ports or UDP encapsulation changed, of IKE and of all CHILD_SAs.
+    Moved {
         /// The tunnel.
         ike: IkeId,
-        /// From here.
-        old: SocketAddr,
-        /// To here.
-        new: SocketAddr,
+        /// The path before.
+        from: Path,
+        /// The path now.
+        to: Path,
+    },
+    /// The peer wanted to move and did not; the path stays as it is.
+    MoveRefused {
+        /// The tunnel.
+        ike: IkeId,
+        /// Where to.
+        remote: SocketAddr,
+        /// Why not.
+        reason: MoveRefusal,
     },
     /// The gateway redirects an IKE SA that is up to where we do not go; it stays.
     RedirectRefused {
@@ -159,6 +168,23 @@ pub enum Event {
         /// Half-open IKE SAs.
         half_open: usize,
     },
+}
+
+/// Why a peer may not move (RFC 4555).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MoveRefusal {
+    /// The connection says where the peer is.
+    #[error("the tunnel has a fixed peer address: remote = \"any\" lets it move")]
+    FixedPeer,
+    /// It came to an address of ours that is not the connection's.
+    #[error("it came to another address of ours than the tunnel's")]
+    OtherLocal,
+    /// It was called, and who calls decides (§3.5).
+    #[error("it was called, and who calls decides where a tunnel goes (RFC 4555 3.5)")]
+    NotTheCaller,
+    /// It allows no NAT on the way, and there is one (§3.9).
+    #[error("it allows no NAT on the way (NO_NATS_ALLOWED), and there is one")]
+    UnexpectedNat,
 }
 
 /// An IKE SA that came up.

@@ -54,6 +54,14 @@ pub enum Command {
         /// Which.
         ike: IkeId,
     },
+    /// Our address of a connection is another one from now on. What is up moves there, if we called and both sides do
+    /// MOBIKE (RFC 4555 §3.5: who called decides); all else of it is closed.
+    Move {
+        /// The connection.
+        connection: ConnectionId,
+        /// The new address.
+        local: IpAddr,
+    },
     /// Send the callers of a connection to another gateway, those that can be redirected (RFC 5685 §5).
     Redirect {
         /// The connection.

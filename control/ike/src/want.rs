@@ -44,7 +44,7 @@ pub enum WantKind {
     /// Order: start sending on a CHILD_SA that was installed with another start than `Now`, unless it already
     /// does, and stop sending on the one it replaces.
     Activate(ChildSaId),
-    /// Order: the outer addresses of this CHILD_SA changed (NAT mapping moved).
+    /// Order: the outer addresses of this CHILD_SA changed: a NAT mapping moved, or one side did.
     UpdateAddresses {
         /// The SA pair.
         child: ChildSaId,
@@ -171,6 +171,9 @@ pub struct Path {
     pub udp_encapsulation: bool,
     /// Whether the peer is behind a NAT, so that its port may move.
     pub remote_behind_nat: bool,
+    /// Whether both sides do MOBIKE (RFC 4555): the caller may come from elsewhere at any time, and what it sends from
+    /// there is to be received before anything is sent there.
+    pub mobike: bool,
 }
 
 /// When an installed SA pair starts to send.

@@ -73,7 +73,7 @@ fn hybrid(end: usize) -> Connection {
 fn a_peer_that_restarted_proves_it() {
     for crashed in 0..2 {
         for (secret, code, after) in [
-            (Secret::Kept, "RV-NET-004", 11),
+            (Secret::Kept, "RV-NET-006", 11),
             (Secret::Lost, "RV-NET-003", 21),
             (Secret::None, "RV-NET-003", 21),
         ] {
@@ -103,7 +103,7 @@ fn one_end_alone_may_make_tokens() {
         let mut world = up(secrets, settings::connection);
         world.restart(maker, begin(maker, 1, Secret::Kept, settings::connection(maker)));
         world.run_for(SECOND * 11);
-        assert_eq!(failures(&world, 1 - maker), ["RV-NET-004"]);
+        assert_eq!(failures(&world, 1 - maker), ["RV-NET-006"]);
         assert_eq!(world.ends[1 - maker].engine.counters().crash_tokens_sent, 0);
     }
 }
@@ -124,7 +124,7 @@ fn tokens_are_renewed_by_a_rekey() {
             world.run_for(SECOND * 11);
             assert_eq!(
                 failures(&world, 1 - crashed),
-                ["RV-NET-004"],
+                ["RV-NET-006"],
                 "rekeyed by {rekeying}, {crashed} crashed"
             );
         }
@@ -148,7 +148,7 @@ fn both_ends_rekeying_at_once_end_with_tokens() {
         let crashed = seed as usize % 2;
         world.restart(crashed, begin(crashed, 1, Secret::Kept, settings::connection(crashed)));
         world.run_for(SECOND * 11);
-        assert_eq!(failures(&world, 1 - crashed), ["RV-NET-004"], "{seed}");
+        assert_eq!(failures(&world, 1 - crashed), ["RV-NET-006"], "{seed}");
     }
 }
 
@@ -210,7 +210,7 @@ fn a_forged_token_ends_nothing() {
     let now = world.at();
     world.ends[0].engine.handle_datagram(now, datagram);
     world.drain(0);
-    assert_eq!((failures(&world, 0), world.children(0).len()), (vec!["RV-NET-004"], 0));
+    assert_eq!((failures(&world, 0), world.children(0).len()), (vec!["RV-NET-006"], 0));
 }
 
 /// A protected request that nobody can open, with any header.

@@ -97,7 +97,7 @@ fn a_caller_follows_in_ike_sa_init() {
     world.run_for(2 * SECOND);
     world.assert_converged();
     assert_eq!((at(&world), world.served(0)), (vec![to], vec![1, 2]));
-    assert_eq!((failures(&world, 0), failures(&world, 1)), (vec!["RV-END-007"], vec![]));
+    assert_eq!((failures(&world, 0), failures(&world, 1)), (vec!["RV-END-008"], vec![]));
     assert_eq!((world.tally.ike_up, world.ends[1].engine.counters().init_redirected), (2, 1));
     let requests: Vec<Vec<Notify>> = seen.try_iter().collect();
     let said = |request: &[Notify]| {
@@ -129,7 +129,7 @@ fn a_caller_follows_in_ike_auth() {
         world.run_for(2 * SECOND);
         world.assert_converged();
         assert_eq!((at(&world), world.served(0)), (vec![to], vec![1]));
-        assert_eq!((failures(&world, 0), failures(&world, 1)), (vec!["RV-END-007"], vec!["RV-END-008"]));
+        assert_eq!((failures(&world, 0), failures(&world, 1)), (vec!["RV-END-008"], vec!["RV-END-009"]));
         world.command(0, Command::Terminate { connection: settings::CONNECTION });
         world.run_for(30 * SECOND);
         world.assert_empty();
@@ -163,7 +163,7 @@ fn what_is_up_is_sent_elsewhere() {
         world.run_for(2 * SECOND);
         world.assert_converged();
         assert_eq!((at(&world), world.served(0)), (vec![to], vec![1, 2]));
-        assert_eq!((failures(&world, 0), failures(&world, 1)), (vec!["RV-END-007"], vec!["RV-END-008"]));
+        assert_eq!((failures(&world, 0), failures(&world, 1)), (vec!["RV-END-008"], vec!["RV-END-009"]));
     }
 }
 
@@ -210,7 +210,7 @@ fn only_what_is_allowed_is_followed() {
     assert_eq!(world.ends[0].events.iter().filter(|event| refused(event)).count(), 1);
     // Who does not go when told is closed after a while, and may call again.
     world.run_for(70 * SECOND);
-    assert_eq!((failures(&world, 1), world.children(0).len()), (vec!["RV-END-008"], 0));
+    assert_eq!((failures(&world, 1), world.children(0).len()), (vec!["RV-END-009"], 0));
     call(&mut world);
     world.run_for(SECOND);
     world.command(1, Command::Redirect { connection: settings::CONNECTION, to: allowed });
@@ -286,7 +286,7 @@ fn redirections_without_end_are_given_up() {
         let mut world = world(0, anywhere(0), next(0), &others);
         call(&mut world);
         world.run_for(20 * SECOND);
-        let mut expected = vec!["RV-END-007"; 5];
+        let mut expected = vec!["RV-END-008"; 5];
         expected.push("RV-INIT-009");
         assert_eq!(failures(&world, 0), expected, "{stage:?}");
     }

@@ -3,10 +3,12 @@
 //! Each seed: set-up, rekeys of IKE and CHILD_SAs on both sides and often at once, deletes, new children, of which there
 //! are up to five and which both ends may ask for at once, under loss, repetition, reordering and slow, failing or
 //! missing answers; with one key exchange or several, which one end or both prefer, with a post-quantum preshared key
-//! or without, with the first child in IKE_AUTH or after it. Checked all along: nobody sends on a successor SA that its
+//! or without, with the first child in IKE_AUTH or after it; in some of them one end moves from address to address, with
+//! somebody on the way who gives its requests another source. Checked all along: nobody sends on a successor SA that its
 //! peer never installed, both ends hold the same keys for an SA or one holds none, nothing is up without a verified
-//! AUTH, no SPI is used or given back twice, no crash token of an IKE SA is seen in the clear that whoever made it has or
-//! is about to have. Checked after the world has become good: both ends have equal SAs, one IKE
+//! AUTH, no SPI is used or given back twice, nothing leaves from an address that is gone, no ESP goes where the peer
+//! never was, no crash token of an IKE SA is seen in the clear that whoever made it has or is about to have. Checked
+//! after the world has become good: both ends have equal SAs and send where the other one is, one IKE
 //! SA at most, one CHILD_SA a child at most, and send on something for every child. Checked after a shutdown: nothing is
 //! left.
 //!
@@ -19,6 +21,7 @@ mod harness;
 use harness::{Dice, Faults, Tally, World, settings};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{ChildId, ChildLifetime, Connection, EngineConfig, Group, IkeLifetime, PpkIdKind};
+use ravelin_ike::engine::IkePhase;
 use ravelin_ike::input::Command;
 use ravelin_ike::time::Instant;
 use std::time::Duration;
@@ -40,6 +43,8 @@ struct Ways {
     ppk: Option<[bool; 2]>,
     /// Which end calls without a CHILD_SA in IKE_AUTH.
     childless: [bool; 2],
+    /// Whether end 0 moves about; where end 1 does not do MOBIKE, its tunnel ends each time.
+    mobile: Option<bool>,
     /// Which end makes crash tokens.
     crash_tokens: [bool; 2],
 }
@@ -55,8 +60,20 @@ impl Ways {
         let limits = [0, 1].map(|_| if dice.chance(800) { 5 } else { 1 + dice.below(4) as usize });
         let ppk = dice.chance(300).then(|| [dice.chance(500), dice.chance(500)]);
         let childless = [dice.chance(300), dice.chance(300)];
+        let mobile = dice.chance(350).then(|| dice.chance(850));
         let crash_tokens = [dice.chance(600), dice.chance(600)];
-        Ways { certificates, short, children, limits, additional, insists, ppk, childless, crash_tokens }
+        Ways {
+            certificates,
+            short,
+            children,
+            limits,
+            additional,
+            insists,
+            ppk,
+            childless,
+            mobile,
+            crash_tokens,
+        }
     }
 
     fn connection(&self, end: usize) -> Connection {
@@ -65,6 +82,13 @@ impl Ways {
             false => settings::connection(end),
         };
         let plain = Connection { max_children: self.limits[end], childless: self.childless[end], ..plain };
+        let plain = match self.mobile {
+            Some(both) => {
+                let remote = settings::mobile(end).remote;
+                Connection { mobike: both || end == 0, remote, ..plain }
+            }
+            None => plain,
+        };
         let plain = settings::with_children(plain, end, self.children);
         let plain = match self.ppk {
             Some(required) => {
@@ -102,7 +126,30 @@ fn engine(end: usize, seed: u64, dice: &mut Dice, ways: &Ways) -> Engine {
     engine
 }
 
+/// End 0 goes elsewhere, mostly while something else is going on, and sometimes on at once; not while it calls: an
+/// attempt that is given up half-way is another story than a move.
+fn wander(world: &mut World, ways: &Ways) {
+    if world.ends[0].engine.snapshot().iter().any(|ike| ike.phase == IkePhase::Connecting) {
+        return;
+    }
+    for _ in 0..1 + world.dice.below(3) {
+        let place = settings::elsewhere(1 + world.dice.below(6) as u8);
+        let place = if world.dice.chance(200) { settings::outer(0) } else { place };
+        world.relocate(0, place, ways.connection(0));
+        if world.dice.chance(700) {
+            return;
+        }
+        let skew = world.dice.below(8000);
+        world.run_for(skew);
+    }
+}
+
 fn random_command(world: &mut World, ways: &Ways) {
+    if ways.mobile.is_some() && world.dice.chance(400) {
+        wander(world, ways);
+        let skew = world.dice.below(4000);
+        world.run_for(skew);
+    }
     let end = world.dice.below(2) as usize;
     let connection = settings::CONNECTION;
     let child = {
@@ -160,6 +207,8 @@ fn live(seed: u64) -> Tally {
         answer_delay: 1 + dice.below(150_000) * dice.below(4),
         answer_fails: bad * dice.below(20),
         answer_never: bad * dice.below(6),
+        // Without MOBIKE a peer behind a NAT is followed by its packets (RFC 7296 §2.23), wherever they come from.
+        spoof: if ways.mobile == Some(true) { bad * dice.below(60) } else { 0 },
     };
     world.command(0, Command::Initiate { connection: settings::CONNECTION, child: None });
     if dice.chance(200) {
@@ -177,7 +226,8 @@ fn live(seed: u64) -> Tally {
     world.run_for(130 * SECOND);
     for end in 0..2 {
         let now = world.at();
-        world.ends[end].engine.set_connection(now, settings::CONNECTION, Some(ways.connection(end)));
+        let connection = Connection { local: world.ends[end].place, ..ways.connection(end) };
+        world.ends[end].engine.set_connection(now, settings::CONNECTION, Some(connection));
     }
     for _ in 0..16 {
         world.run_for(5 * SECOND);
@@ -227,6 +277,10 @@ fn seeded_lives() {
     assert!(
         one.is_some() || (total.intermediate > 0 && total.followups > 0),
         "no additional key exchange was carried out: the simulation proves nothing of them"
+    );
+    assert!(
+        one.is_some() || (total.moved > 0 && total.missed > 0 && total.spoofed > 0),
+        "nobody moved, or nothing went astray: the simulation proves nothing of it"
     );
     assert!(
         one.is_some() || total.crash_tokens > 0,

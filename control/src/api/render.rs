@@ -250,6 +250,7 @@ fn applied(applied: &Applied) -> String {
         ("added", "", &applied.added),
         ("removed", "", &applied.removed),
         ("changed", " (from the next negotiation on)", &applied.changed),
+        ("moved", " (to another address of ours; up where the peer lets them)", &applied.moved),
         ("replaced", " (closed and opened anew)", &applied.replaced),
         ("other addresses", "", &applied.readdressed),
         ("needs a restart", " (as it was until then)", &applied.needs_restart),

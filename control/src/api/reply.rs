@@ -66,6 +66,9 @@ pub struct Applied {
     pub removed: Vec<String>,
     /// Tunnels that are other from their next negotiation on; they stay up.
     pub changed: Vec<String>,
+    /// Tunnels that go to another address of ours; they stay up where the peer lets them.
+    #[serde(default)]
+    pub moved: Vec<String>,
     /// Tunnels closed and opened anew.
     pub replaced: Vec<String>,
     /// Interfaces with other addresses.
@@ -218,6 +221,12 @@ pub struct Tunnel {
     pub child_rekeys: u64,
     /// IKE SA rekeys completed.
     pub ike_rekeys: u64,
+    /// Whether both sides do MOBIKE, so that it survives a move of the caller.
+    #[serde(default)]
+    pub mobike: bool,
+    /// Times one side of its IKE SA moved, or a NAT between them changed.
+    #[serde(default)]
+    pub moves: u64,
     /// Its children.
     pub children: Vec<Child>,
 }

@@ -17,6 +17,8 @@ pub struct Difference {
     pub removed: Vec<String>,
     /// Tunnels that are other from their next negotiation on; what is up stays up.
     pub changed: Vec<String>,
+    /// Tunnels with another address of ours that do MOBIKE: what is up goes along where the peer lets it.
+    pub moved: Vec<String>,
     /// Tunnels that cannot stay up as they are: closed and opened anew.
     pub replaced: Vec<String>,
     /// Interfaces with other addresses.
@@ -161,11 +163,16 @@ fn compare(running: &Plan, next: &Plan, difference: &mut Difference) {
             difference.added.push(name.clone());
             continue;
         };
-        match (stays_up(former, tunnel), former == tunnel && same_profiles(running, next, tunnel)) {
-            (_, true) => difference.untouched += 1,
-            (true, false) => difference.changed.push(name.clone()),
-            (false, false) => difference.replaced.push(name.clone()),
+        if former == tunnel && same_profiles(running, next, tunnel) {
+            difference.untouched += 1;
+            continue;
         }
+        let others = match (stays_up(former, tunnel), former.local == tunnel.local) {
+            (true, true) => &mut difference.changed,
+            (true, false) if moves(former) && moves(tunnel) => &mut difference.moved,
+            _ => &mut difference.replaced,
+        };
+        others.push(name.clone());
     }
     let gone = running.tunnels.keys().filter(|name| !next.tunnels.contains_key(*name));
     difference.removed.extend(gone.cloned());
@@ -177,9 +184,14 @@ fn same_profiles(running: &Plan, next: &Plan, tunnel: &Tunnel) -> bool {
         && trust.is_none_or(|name| running.trust.get(name) == next.trust.get(name))
 }
 
-/// Whether the SAs of a tunnel may stay when it becomes another: same ends, same policy, and keys from IKE.
+fn moves(tunnel: &Tunnel) -> bool {
+    matches!(&tunnel.keying, Keying::Ike(ike) if ike.mobike)
+}
+
+/// Whether the SAs of a tunnel may stay when it becomes another, but for our own address: same peer, same policy, and
+/// keys from IKE.
 fn stays_up(former: &Tunnel, tunnel: &Tunnel) -> bool {
-    let ends = |tunnel: &Tunnel| (tunnel.public, tunnel.private, tunnel.local, tunnel.remote);
+    let ends = |tunnel: &Tunnel| (tunnel.public, tunnel.private, tunnel.remote);
     let policy = |child: &Child| (child.name.clone(), child.local_ts.clone(), child.remote_ts.clone());
     let policies = |tunnel: &Tunnel| tunnel.children.iter().map(policy).collect::<Vec<_>>();
     let by_ike = |tunnel: &Tunnel| matches!(tunnel.keying, Keying::Ike(_));
@@ -242,6 +254,16 @@ remote-ts = ["10.3.0.0/24"]
         assert!(next.tunnels["b"] != plan(RUNNING).tunnels["b"]);
         for (from, to) in [("192.0.2.3", "192.0.2.4"), ("10.3.0.0/24", "10.4.0.0/24")] {
             assert_eq!(differ(&replace(from, to)).0, Difference { replaced: names(&["b"]), ..one.clone() });
+        }
+        // Another address of ours: a tunnel with MOBIKE moves, one without does not.
+        let two = |text: &str| text.replace("\"192.0.2.2/24\"]", "\"192.0.2.2/24\", \"192.0.2.7/24\"]");
+        for (mobike, moved, replaced) in [("true", names(&["b"]), vec![]), ("false", vec![], names(&["b"]))] {
+            let running = two(RUNNING) + &format!("mobike = {mobike}\n");
+            let (head, tail) = running.split_at(running.find("[tunnel.b]").unwrap());
+            let asked = format!("{head}{}", tail.replace("192.0.2.2\"", "192.0.2.7\""));
+            let (difference, next) = difference(&plan(&running), &plan(&asked));
+            assert_eq!(difference, Difference { moved, replaced, ..one.clone() });
+            assert_eq!(next.tunnels["b"].local.to_string(), "192.0.2.7");
         }
         let added =
             format!("{RUNNING}{}", RUNNING[b..].replace("tunnel.b", "tunnel.c").replace("10.3", "10.5"));

@@ -216,6 +216,8 @@ pub struct Ike {
     pub auto_establish: bool,
     /// Bring it up when a packet wants it.
     pub on_demand: bool,
+    /// Do MOBIKE: its outer addresses may change.
+    pub mobike: bool,
     /// Redirection to other gateways.
     pub redirect: Redirection,
 }

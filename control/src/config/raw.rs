@@ -269,6 +269,8 @@ pub struct Tunnel {
     pub auto_establish: Option<bool>,
     /// Bring it up when a packet wants it; default yes.
     pub on_demand: Option<bool>,
+    /// Let it move to other outer addresses; default yes where any peer may call, else no.
+    pub mobike: Option<bool>,
     /// Our protected networks.
     pub local_ts: Vec<Text>,
     /// The peer's protected networks.

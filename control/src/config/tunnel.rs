@@ -147,9 +147,22 @@ impl One<'_, '_, '_> {
         let lists = &self.ground.ppk_lists;
         let ppk = ppk::ppks(self.judge, (&self.object, self.at), raw, lists, remote.is_some());
         let on_demand = raw.on_demand.unwrap_or(true);
+        // Between fixed addresses nothing moves, and IKE stays on port 500.
+        let mobike = raw.mobike.unwrap_or(remote.is_none());
         let place = (self.object.as_str(), self.at);
         let redirect = redirect::redirection(self.judge, place, raw, (local, remote));
-        Some(plan::Ike { local_id, remote_id, own, peer, ppk, policy, auto_establish, on_demand, redirect })
+        Some(plan::Ike {
+            local_id,
+            remote_id,
+            own,
+            peer,
+            ppk,
+            policy,
+            auto_establish,
+            on_demand,
+            mobike,
+            redirect,
+        })
     }
 
     /// A PSK or a certificate on our side, a PSK or anchors on the peer's (IKE-09: they may differ).

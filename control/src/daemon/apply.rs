@@ -4,6 +4,7 @@
 use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::policy::route::TunnelId;
 use ravelin_ike::config::ConnectionId;
+use ravelin_ike::input::Command;
 use ravelin_ike::time::Instant;
 
 use super::core::Core;
@@ -33,6 +34,9 @@ impl<P: Pool> Core<P> {
         self.helpers.take_over(&self.plan, keys, profiles);
         for name in &difference.changed {
             self.change_tunnel(now, name);
+        }
+        for name in &difference.moved {
+            self.readdress_tunnel(now, name);
         }
         for name in difference.replaced.iter().chain(&difference.added) {
             self.add_tunnel(now, name);
@@ -74,6 +78,15 @@ impl<P: Pool> Core<P> {
         self.roster.replace(id, tunnel.clone());
         self.retries.reset(id);
         self.connect(now, id);
+    }
+
+    /// Our address of a tunnel is another one: what is up goes along where it can, else it is closed.
+    fn readdress_tunnel(&mut self, now: Instant, name: &str) {
+        self.change_tunnel(now, name);
+        let (Some(connection), Some(tunnel)) = (self.roster.find(name), self.plan.tunnels.get(name)) else {
+            return;
+        };
+        self.engine.handle_command(now, Command::Move { connection, local: tunnel.local });
     }
 
     fn add_tunnel(&mut self, now: Instant, name: &str) {
@@ -144,7 +157,19 @@ fn networks(tunnel: &Tunnel) -> Vec<ipnet::IpNet> {
 }
 
 fn report(difference: Difference, asked: &Plan, dry_run: bool) -> Applied {
-    let Difference { added, removed, changed, replaced, readdressed, untouched, needs_restart } = difference;
+    let Difference { added, removed, changed, moved, replaced, readdressed, untouched, needs_restart } =
+        difference;
     let warnings = asked.warnings.iter().map(ToString::to_string).collect();
-    Applied { dry_run, added, removed, changed, replaced, readdressed, untouched, needs_restart, warnings }
+    Applied {
+        dry_run,
+        added,
+        removed,
+        changed,
+        moved,
+        replaced,
+        readdressed,
+        untouched,
+        needs_restart,
+        warnings,
+    }
 }

@@ -82,7 +82,7 @@ fn check(plan: &Plan) -> Result<(), String> {
 
 /// What a difference says, as it goes to the journal.
 pub fn summary(difference: &diff::Difference) -> String {
-    let diff::Difference { added, removed, changed, replaced, readdressed, untouched, needs_restart } =
+    let diff::Difference { added, removed, changed, moved, replaced, readdressed, untouched, needs_restart } =
         difference;
     let mut text = format!(
         "{} added, {} removed, {} changed, {} replaced, {untouched} untouched",
@@ -91,6 +91,9 @@ pub fn summary(difference: &diff::Difference) -> String {
         changed.len(),
         replaced.len()
     );
+    if !moved.is_empty() {
+        text += &format!("; moved: {}", moved.join(", "));
+    }
     if !readdressed.is_empty() {
         text += &format!("; other addresses on {}", readdressed.join(", "));
     }

@@ -63,8 +63,8 @@ pub struct Looked {
 impl<P: Pool> Core<P> {
     /// Builds a view of this moment and puts it where readers look.
     pub(super) fn renew_view(&mut self) {
-        let tunnels: Vec<Tunnel> =
-            self.roster.tunnels().map(|(id, tunnel)| self.tunnel(id, tunnel)).collect();
+        let rows: Vec<(ConnectionId, Tunnel)> =
+            self.roster.tunnels().map(|(id, tunnel)| (id, self.tunnel(id, tunnel))).collect();
         let counters = self.counters();
         let mut findings = self.machine.findings.clone();
         findings.extend(self.service.faults().map(super::doctor::outage));
@@ -80,8 +80,8 @@ impl<P: Pool> Core<P> {
             sas: self.workers.sas().iter().flat_map(|sa| self.sa_rows(sa)).collect(),
             findings,
             counters,
-            explanations: tunnels.iter().filter_map(|tunnel| self.explanation(tunnel)).collect(),
-            tunnels,
+            explanations: rows.iter().filter_map(|(id, row)| self.explanation(*id, row)).collect(),
+            tunnels: rows.into_iter().map(|(_, row)| row).collect(),
         };
         self.view.store(Arc::new(view));
     }
@@ -249,6 +249,8 @@ impl<P: Pool> Core<P> {
             ups: status.ups,
             child_rekeys: status.child_rekeys.values().sum(),
             ike_rekeys: status.ike_rekeys,
+            mobike: ike.is_some_and(|ike| ike.mobike),
+            moves: ike.map_or(0, |ike| ike.moves),
             children,
         }
     }
@@ -348,8 +350,7 @@ impl<P: Pool> Core<P> {
         })
     }
 
-    fn explanation(&self, row: &Tunnel) -> Option<(String, Explain)> {
-        let id = self.roster.find(&row.name)?;
+    fn explanation(&self, id: ConnectionId, row: &Tunnel) -> Option<(String, Explain)> {
         let tunnel = self.roster.tunnel(id)?;
         let (routing, tables) = self.workers.routing();
         let evidence = Evidence {

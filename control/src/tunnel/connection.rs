@@ -64,6 +64,7 @@ pub fn connection(
             retry_interval: ike.policy.dpd_interval.min(Duration::from_secs(10)),
         }),
         nat: NatTraversal { force: ike.policy.force_udp_encapsulation, ..NatTraversal::default() },
+        mobike: ike.mobike,
         fragmentation: Some(Fragmentation { mtu: ike.policy.fragment_size }),
         initial_contact: InitialContact::default(),
         redirect: ike.redirect.clone(),

@@ -157,6 +157,7 @@ fn rungs(evidence: &Evidence<'_>) -> Vec<Rung> {
         rungs.extend(negotiation(evidence));
         rungs.extend(additional(evidence, ike));
         rungs.extend(ppk(evidence, ike));
+        rungs.extend(mobike(evidence, ike));
     }
     rungs.push(children(evidence));
     rungs.extend(evidence.children.iter().map(child));
@@ -236,6 +237,26 @@ fn ppk(evidence: &Evidence<'_>, ike: &plan::Ike) -> Option<Rung> {
         Some(PpkUse::NotConfigured) => "none: it was not configured when the tunnel came up".into(),
     };
     Some(rung("post-quantum preshared key", None, seen))
+}
+
+/// Where MOBIKE is configured: whether the tunnel survives a move, and who may move. That the peer does without was
+/// configured too.
+fn mobike(evidence: &Evidence<'_>, ike: &plan::Ike) -> Option<Rung> {
+    if !ike.mobike {
+        return None;
+    }
+    let seen = match evidence.status.and_then(status::Tunnel::ike) {
+        None => String::new(),
+        Some(up) if !up.mobike => "no: the peer does not do MOBIKE".into(),
+        Some(up) if up.role == Role::Initiator => {
+            format!("we called and may move; moves so far: {}", up.moves)
+        }
+        Some(up) if evidence.tunnel.remote.is_some() => {
+            format!("the peer called, and its address is a fixed one here; moves so far: {}", up.moves)
+        }
+        Some(up) => format!("the peer called and may move; moves so far: {}", up.moves),
+    };
+    Some(rung("survives a move (MOBIKE)", None, seen))
 }
 
 fn children(evidence: &Evidence<'_>) -> Rung {
@@ -333,6 +354,9 @@ value = "hunter2"
             peer_identity: "branch".into(),
             remote: std::net::SocketAddr::from(([192, 0, 2, 1], 500)),
             udp_encapsulation: false,
+            role: Role::Initiator,
+            mobike: false,
+            moves: 0,
             redirectable: false,
         };
         status::Tunnel { ikes: vec![ike], ..status::Tunnel::default() }

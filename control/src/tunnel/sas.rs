@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use ravelin_dataplane::policy::selector::{AddressRange, Ports, Selector, SelectorSet};
-use ravelin_dataplane::sa::inbound;
+use ravelin_dataplane::sa::inbound::{self, MayMove};
 use ravelin_dataplane::sa::lifetime::{Limits, UNLIMITED};
 use ravelin_dataplane::sa::outbound::{self, Encapsulation, OuterDscp};
 use ravelin_dataplane::sa::replay::Window;
@@ -180,7 +180,12 @@ pub fn parts(
         inner_instance: private,
         local,
         peer,
-        peer_may_move: install.path.remote_behind_nat,
+        // What a moved peer sends is taken at once; nothing is sent there before it was checked (RFC 4555 §3.5).
+        may_move: match (install.path.mobike, install.path.remote_behind_nat) {
+            (true, _) => MayMove::Both,
+            (false, true) => MayMove::Peer,
+            (false, false) => MayMove::Nobody,
+        },
         copy_traffic_class: false,
         tcp_mss: None,
         selectors: Box::new(selectors(&install.local, &install.remote)?),
@@ -292,7 +297,7 @@ pub fn manual_parts(
         inner_instance: tunnel.private,
         local,
         peer,
-        peer_may_move: false,
+        may_move: MayMove::Nobody,
         copy_traffic_class: false,
         tcp_mss: None,
         selectors: Box::new(configured(configuration)?),

@@ -9,6 +9,7 @@ use ravelin_ike::error::Failure;
 use ravelin_ike::event::{ChildUp, Event, IkeSuite, IkeUp, PpkUse};
 use ravelin_ike::id::{ChildSaId, IkeId};
 use ravelin_ike::time::Instant;
+use ravelin_ike::want::{Path, Role};
 
 use super::roster::Roster;
 use crate::api::reply::State;
@@ -44,6 +45,8 @@ pub struct Tunnel {
 pub struct Ike {
     /// The engine's name.
     pub id: IkeId,
+    /// Who called.
+    pub role: Role,
     /// Its algorithms.
     pub suite: IkeSuite,
     /// What became of post-quantum preshared keys.
@@ -56,6 +59,10 @@ pub struct Ike {
     pub remote: std::net::SocketAddr,
     /// ESP goes in UDP.
     pub udp_encapsulation: bool,
+    /// Both sides do MOBIKE.
+    pub mobike: bool,
+    /// Times one side moved, or a NAT between them changed.
+    pub moves: u64,
     /// It called and can be redirected.
     pub redirectable: bool,
 }
@@ -175,14 +182,18 @@ impl Status {
             Event::IkeRekeyFailed { connection, reason, .. } => {
                 journal.note(roster.name(connection), "ike-rekey-failed", told(&reason));
             }
+            Event::Moved { ike, from, to } => self.moved(ike, &from, &to, roster, journal),
+            Event::MoveRefused { ike, remote, reason } => {
+                if let Some((id, ..)) = self.of_ike(ike) {
+                    journal.note(
+                        roster.name(id),
+                        "move-refused",
+                        format!("of the peer to {remote}: {reason}"),
+                    );
+                }
+            }
             Event::RedirectRefused { connection, reason, .. } => {
                 journal.note(roster.name(connection), "redirect-refused", told(&reason));
-            }
-            Event::PeerMoved { ike, old, new } => {
-                if let Some((id, _, ike)) = self.of_ike(ike) {
-                    ike.remote = new;
-                    journal.note(roster.name(id), "peer-moved", format!("from {old} to {new}"));
-                }
             }
             Event::Cookies { demanded, half_open } => {
                 let what = if demanded { "cookies-demanded" } else { "cookies-ended" };
@@ -202,12 +213,15 @@ impl Status {
         let tunnel = self.tunnels.entry(up.connection).or_default();
         tunnel.ikes.push(Ike {
             id: up.ike,
+            role: up.role,
             suite: up.suite,
             ppk: up.ppk.clone(),
             spis: (up.initiator_spi, up.responder_spi),
             peer_identity: up.remote_identity.to_string(),
             remote: up.path.remote,
             udp_encapsulation: up.path.udp_encapsulation,
+            mobike: up.path.mobike,
+            moves: 0,
             redirectable: up.redirectable,
         });
         tunnel.connecting = false;
@@ -215,6 +229,18 @@ impl Status {
         tunnel.since = now;
         let text = format!("with {} at {} as {:?}", up.remote_identity, up.path.remote, up.role);
         journal.note(roster.name(up.connection), "ike-up", text);
+    }
+
+    fn moved(&mut self, ike: IkeId, from: &Path, to: &Path, roster: &Roster, journal: &Journal) {
+        let Some((id, _, ike)) = self.of_ike(ike) else { return };
+        ike.moves += 1;
+        (ike.remote, ike.udp_encapsulation) = (to.remote, to.udp_encapsulation);
+        let how = if to.udp_encapsulation { "ESP in UDP" } else { "ESP" };
+        let (what, from, to) = match from.local == to.local {
+            true => ("peer-moved", from.remote, to.remote),
+            false => ("moved", from.local, to.local),
+        };
+        journal.note(roster.name(id), what, format!("from {from} to {to}, {how}"));
     }
 
     fn ike_rekeyed(
@@ -336,7 +362,6 @@ fn stranger(attempt: &ravelin_ike::recorder::Attempt) -> String {
 mod tests {
     use super::*;
     use ravelin_ike::config::{AdditionalGroups, Encryption, Group, Identity, Prf};
-    use ravelin_ike::want::{Path, Role};
 
     fn up(ike: u64) -> Event {
         let address = std::net::SocketAddr::from(([192, 0, 2, 1], 500));
@@ -360,6 +385,7 @@ mod tests {
                 remote: address,
                 udp_encapsulation: false,
                 remote_behind_nat: false,
+                mobike: false,
             },
             local_behind_nat: false,
             local_identity: Identity::address(address.ip()),

@@ -183,7 +183,9 @@ impl<P: Pool> Workers<P> {
     /// Changes the outer addresses of an SA.
     pub fn update_path(&mut self, sa: ChildSaId, path: &Path) {
         let outer_mtu = self.outer_mtu(&sas::path_key(path));
-        let Some(dscp) = self.sas.get_mut(sa).map(|installed| installed.encapsulation.dscp) else { return };
+        let Some(installed) = self.sas.get_mut(sa) else { return };
+        installed.udp = path.udp_encapsulation;
+        let dscp = installed.encapsulation.dscp;
         let Some(installed) = self.sas.rewrap(sa, sas::encapsulation(path, outer_mtu, dscp)) else { return };
         let (local, peer) = sas::endpoints(path);
         let inbound = Command::MoveInbound { place: installed.place, spi: installed.spi_in, local, peer };

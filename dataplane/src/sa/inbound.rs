@@ -31,9 +31,8 @@ pub struct Parts {
     pub local: Endpoint,
     /// The peer's end; port 0 for ESP over IP.
     pub peer: Endpoint,
-    /// The peer sits behind a NAT: its address and port may change, and we follow verified packets
-    /// (RFC 7296 §2.23).
-    pub peer_may_move: bool,
+    /// Whose outer address may change under way.
+    pub may_move: MayMove,
     /// Copy the outer traffic class inwards (DP-35), not only ECN.
     pub copy_traffic_class: bool,
     /// Lower the MSS of SYNs that leave the tunnel to this.
@@ -49,6 +48,18 @@ pub struct Parts {
     pub activates: Option<u32>,
 }
 
+/// Which of an SA's ends may be elsewhere than before, as far as verified packets show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MayMove {
+    /// None: packets come from one end to the other, or not at all.
+    Nobody,
+    /// The peer, who sits behind a NAT: we follow its address and port (RFC 7296 §2.23).
+    Peer,
+    /// Both, and ESP may go into UDP or out of it (MOBIKE, RFC 4555): what is on its way between former ends, and what
+    /// goes ahead of control's order to move, is taken too.
+    Both,
+}
+
 /// The half that every packet touches, its expanded key last.
 #[derive(Debug)]
 #[repr(C, align(64))]
@@ -61,7 +72,7 @@ pub struct Hot {
     /// Lower the MSS of SYNs that leave the tunnel to this.
     pub tcp_mss: Option<u16>,
     suite: Suite,
-    peer_may_move: bool,
+    may_move: MayMove,
     /// Copy the outer traffic class inwards.
     pub copy_traffic_class: bool,
     heard: bool,
@@ -186,6 +197,8 @@ pub enum Arrival {
     Expected,
     /// From another address or port of a peer that may move: believe it once the ICV has verified.
     Moved,
+    /// To an end of ours that is not the SA's, or not yet, or otherwise encapsulated: nothing to follow.
+    Stray,
 }
 
 /// The outer addresses are not this SA's (DP-17).
@@ -219,7 +232,7 @@ impl Inbound {
             inner_instance: parts.inner_instance,
             tcp_mss: parts.tcp_mss,
             suite: parts.suite,
-            peer_may_move: parts.peer_may_move,
+            may_move: parts.may_move,
             copy_traffic_class: parts.copy_traffic_class,
             heard: false,
             ends: Ends::new(parts.peer, parts.local),
@@ -350,13 +363,12 @@ impl Hot {
     ) -> Result<Arrival, WrongAddress> {
         let ends = Ends::of(outer, ports);
         let (from, to, peer) = (ends.peer(), ends.local(), self.peer());
-        let ours = instance == self.outer_instance && to == self.local();
-        let same_kind =
-            (from.port == 0) == (peer.port == 0) && from.address.is_ipv4() == peer.address.is_ipv4();
-        if ours && self.peer_may_move && same_kind {
-            Ok(Arrival::Moved)
-        } else {
-            Err(WrongAddress { from, to })
+        let possible = instance == self.outer_instance && from.address.is_ipv4() == peer.address.is_ipv4();
+        let to_us = to == self.local() && (from.port == 0) == (peer.port == 0);
+        match self.may_move {
+            MayMove::Peer | MayMove::Both if possible && to_us => Ok(Arrival::Moved),
+            MayMove::Both if possible => Ok(Arrival::Stray),
+            _ => Err(WrongAddress { from, to }),
         }
     }
 
@@ -434,7 +446,7 @@ pub(crate) mod tests {
             inner_instance: 2,
             local: Endpoint { address: [192, 0, 2, 1].into(), port: 4500 },
             peer: Endpoint { address: [192, 0, 2, 2].into(), port: 4500 },
-            peer_may_move: true,
+            may_move: MayMove::Peer,
             copy_traffic_class: false,
             tcp_mss: None,
             selectors: Box::new(SelectorSet::any()),
@@ -553,7 +565,15 @@ pub(crate) mod tests {
         hot.move_peer(elsewhere);
         assert_eq!(arrival(&hot, 1, elsewhere, local), Ok(Arrival::Expected));
         assert_eq!((hot.peer(), hot.local()), (elsewhere, local));
-        hot.peer_may_move = false;
+        // With MOBIKE our end may be another one too, and ESP in UDP or not; the instance and the family stay.
+        hot.may_move = MayMove::Both;
+        let bare = Endpoint { port: 0, ..peer };
+        assert_eq!(arrival(&hot, 1, peer, local), Ok(Arrival::Moved));
+        assert_eq!(arrival(&hot, 1, elsewhere, Endpoint { port: 4501, ..local }), Ok(Arrival::Stray));
+        assert_eq!(arrival(&hot, 1, bare, Endpoint { port: 0, ..local }), Ok(Arrival::Stray));
+        assert!(arrival(&hot, 2, peer, local).is_err());
+        assert!(arrival(&hot, 1, mapped, local).is_err());
+        hot.may_move = MayMove::Nobody;
         assert!(arrival(&hot, 1, peer, local).is_err());
     }
 }

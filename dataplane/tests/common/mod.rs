@@ -101,7 +101,7 @@ pub struct Style {
     pub last_sequence: u64,
     pub window: u32,
     pub limits: Limits,
-    pub may_move: bool,
+    pub may_move: inbound::MayMove,
     pub inner_mtu: Option<u16>,
     pub outer_mtu: Option<u16>,
 }
@@ -115,7 +115,7 @@ impl Style {
         last_sequence: 0,
         window: 1024,
         limits: Limits::NONE,
-        may_move: false,
+        may_move: inbound::MayMove::Nobody,
         inner_mtu: None,
         outer_mtu: None,
     };
@@ -272,7 +272,7 @@ impl Gateway {
             inner_instance: INSIDE,
             local: style.endpoint(site),
             peer: style.endpoint(other),
-            peer_may_move: style.may_move,
+            may_move: style.may_move,
             copy_traffic_class: false,
             tcp_mss: None,
             selectors: Box::new(SelectorSet::new(&site.selectors(), &other.selectors()).unwrap()),

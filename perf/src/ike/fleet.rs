@@ -391,6 +391,7 @@ fn connection(load: &Load, credential: &Credential, local: Ipv4Addr, behind: Ipv
         lifetime: IkeLifetime::default(),
         dead_peer: None,
         nat: NatTraversal { force: load.udp_encapsulation, ..NatTraversal::default() },
+        mobike: false,
         fragmentation: Some(ravelin_ike::config::Fragmentation::default()),
         initial_contact: InitialContact::Never,
         redirect: Redirection::default(),

@@ -142,7 +142,7 @@ fn incoming(n: u32) -> anyhow::Result<inbound::Parts> {
         inner_instance: 2,
         local: endpoint(0xffff),
         peer: endpoint(n),
-        peer_may_move: false,
+        may_move: inbound::MayMove::Nobody,
         copy_traffic_class: false,
         tcp_mss: None,
         selectors: Box::new(SelectorSet::new(&[side([192, 168, 0, 0], 16)], &[remote])?),

@@ -47,6 +47,9 @@ pub struct Connection {
     pub dead_peer: Option<DeadPeer>,
     /// NAT traversal.
     pub nat: NatTraversal,
+    /// MOBIKE (RFC 4555): announced, and used if the peer announces it too. `remote` goes on to say where the peer may
+    /// be: one with a fixed address does not move away from it.
+    pub mobike: bool,
     /// IKE message fragmentation (RFC 7383); `None` neither announces nor uses it.
     pub fragmentation: Option<Fragmentation>,
     /// What to do with older IKE SAs of the same pair of identities.

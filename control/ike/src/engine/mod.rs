@@ -148,6 +148,11 @@ impl Engine {
             Command::RekeyIke { ike } => {
                 self.with_tunnel(now, ike, |tunnel, ctx| tunnel.task(ctx, Task::RekeyIke))
             }
+            Command::Move { connection, local } => {
+                for id in self.tunnels_of(connection) {
+                    self.with_tunnel(now, id, |tunnel, ctx| tunnel.move_to(ctx, local));
+                }
+            }
             Command::Redirect { connection, to } => self.redirect(now, connection, to),
             Command::Shutdown => {
                 self.shut_down = true;

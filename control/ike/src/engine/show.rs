@@ -8,6 +8,7 @@ use crate::recorder::Attempt;
 use crate::sa::children::ChildState;
 use crate::sa::phase::Phase;
 use crate::want::{Path, Role};
+use std::net::IpAddr;
 
 /// Where an IKE relationship is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +34,12 @@ pub struct IkeSnapshot {
     pub role: Role,
     /// Where it is.
     pub phase: IkePhase,
-    /// Outer addresses.
+    /// Outer addresses of IKE.
     pub path: Path,
+    /// Outer addresses of ESP: others while the peer has yet to show that it is where it moved to (RFC 4555 §3.7).
+    pub esp_path: Path,
+    /// Other addresses the peer says it has (RFC 4555 §3.4).
+    pub additional_addresses: Vec<IpAddr>,
     /// SPIs of initiator and responder of its current IKE SA; zero while unknown.
     pub spis: (u64, u64),
     /// IKE SAs it has: one, more while it is being rekeyed, those closed and not yet forgotten included.
@@ -95,6 +100,8 @@ fn snapshot(tunnel: &crate::sa::tunnel::Tunnel) -> IkeSnapshot {
         role: common.role,
         phase,
         path: common.path,
+        esp_path: common.esp_path(),
+        additional_addresses: common.mobility.additional.clone(),
         spis: current.map_or((0, 0), |line| (line.sa.initiator_spi.0, line.sa.responder_spi.0)),
         ike_sas: tunnel.up().map_or(1, |up| up.lines.len()),
         remote_identity: tunnel.peer().cloned(),

@@ -358,9 +358,10 @@ impl ExpectSharedSecret {
 }
 
 /// "if they do not match ... the IKE initiator MUST change to UDP port 4500" for everything that follows
-/// (RFC 7296 §2.23).
+/// (RFC 7296 §2.23); with MOBIKE "even if no NAT was detected", since there may be one on a later path (RFC 4555 §3.3).
+/// Whether the peer does MOBIKE is not known yet.
 fn float_to_nat_port(ctx: &Context<'_>, common: &mut Common) {
-    if common.path.udp_encapsulation {
+    if common.path.udp_encapsulation || common.config.mobike && common.nat_detection {
         common.path.local.set_port(ctx.config.nat_port);
         common.path.remote.set_port(ctx.config.nat_port);
     }

@@ -9,6 +9,7 @@ use super::crash;
 use super::crossing;
 use super::handshake::{Abort, Handshake};
 use super::ike_sa::Opened;
+use super::mobility;
 use super::parts::Parts;
 use super::phase::{Calling, Next, Phase};
 use super::ppk;
@@ -170,6 +171,7 @@ impl Course {
         if config.initial_contact != InitialContact::Never && ctx.alone {
             payloads.push(Payload::Notify(Notify::new(NotifyType::InitialContact, Vec::new())));
         }
+        payloads.extend(mobility::announced(&config));
         let schedule = Schedule::Doubling(ctx.config.retransmission);
         match self.handshake.sa.request(ctx, common, ExchangeType::IkeAuth, payloads, schedule) {
             Ok(()) => Ok(ExpectAuthReply { course: self }.wait()),
@@ -225,6 +227,7 @@ impl Course {
         ppk::settle(&mut handshake, common);
         let nonces = (handshake.initiator_nonce, handshake.responder_nonce);
         common.mark = crossing::mark((&nonces.0, &nonces.1));
+        mobility::negotiated(common, &reply);
         handshake.sa.crash_token = crash::of_peer(&reply);
         let mut up = Up::begin(ctx, common, handshake.sa, proven);
         match first {

@@ -8,6 +8,7 @@ use super::crash;
 use super::crossing;
 use super::handshake::{Abort, Handshake};
 use super::ike_sa::Opened;
+use super::mobility;
 use super::parts::Parts;
 use super::phase::{Called, Next, Phase};
 use super::ppk;
@@ -121,6 +122,7 @@ impl ExpectAuthRequest {
         let judged = claimed.and_then(|(parts, mut claim)| {
             let (id, config) = select(&candidates, &claim.identification, parts.responder_id.as_ref())?;
             (common.connection, common.config) = (id, config.clone());
+            mobility::permit(common, &parts)?;
             ppk::take_up(&mut handshake, common, &parts, &mut claim)?;
             Ok((parts, proof::judge(&handshake, (id, &config), claim)?))
         });
@@ -256,6 +258,9 @@ fn finish(
     front.push(Payload::Authentication(auth));
     front.extend(crash::own(ctx, &handshake.sa));
     front.extend(ppk::accepted(&handshake));
+    if mobility::negotiated(common, &request) {
+        front.extend(mobility::announced(&config));
+    }
     ppk::settle(&mut handshake, common);
     let nonces = (handshake.initiator_nonce, handshake.responder_nonce);
     common.mark = crossing::mark((&nonces.0, &nonces.1));

@@ -1,5 +1,7 @@
 //! What every stage of a tunnel knows: its name, its connection, where the peer is, what the peer can do.
 
+use super::mobility::Mobility;
+use super::nat::NatFindings;
 use super::redirect::{Onward, Redirectable, Trail};
 use crate::config::{Connection, ConnectionId};
 use crate::event::PpkUse;
@@ -18,8 +20,12 @@ pub(crate) struct Common {
     pub(crate) connection: ConnectionId,
     /// The connection as configured when the IKE SA was negotiated.
     pub(crate) config: Arc<Connection>,
+    /// Where IKE goes; ESP too, but for [`Common::esp_path`].
     pub(crate) path: Path,
     pub(crate) local_behind_nat: bool,
+    /// Whether the peer does NAT detection.
+    pub(crate) nat_detection: bool,
+    pub(crate) mobility: Mobility,
     /// Whether both sides do IKE message fragmentation.
     pub(crate) fragmentation: bool,
     /// When something authentic was last heard of the peer, by IKE or by ESP.
@@ -66,9 +72,12 @@ impl Common {
                 remote,
                 udp_encapsulation: false,
                 remote_behind_nat: false,
+                mobike: false,
             },
             config,
             local_behind_nat: false,
+            nat_detection: false,
+            mobility: Mobility::default(),
             fragmentation: false,
             heard: now,
             keepalive_at: None,
@@ -93,6 +102,18 @@ impl Common {
         let ip = if path.remote.is_ipv4() { 20 } else { 40 };
         let marker = if path.local.port() == nat_port { MARKER } else { 0 };
         Some(usize::from(mtu).saturating_sub(ip + UDP + marker))
+    }
+
+    /// Where ESP goes: along the path, unless the peer has yet to show that it is there.
+    pub(crate) fn esp_path(&self) -> Path {
+        self.mobility.checked.unwrap_or(self.path)
+    }
+
+    /// Takes over what NAT detection found.
+    pub(crate) fn found_nat(&mut self, found: NatFindings) {
+        self.local_behind_nat = found.local;
+        self.path.remote_behind_nat = found.remote;
+        self.path.udp_encapsulation = found.local || found.remote || self.config.nat.force;
     }
 
     /// The path for an answer to a datagram between these addresses.

@@ -112,10 +112,12 @@ impl Turn<'_, '_> {
     }
 
     /// "implementations ... SHOULD send ... to the IP address and port from the last valid packet received", if the
-    /// peer is behind a NAT and we are not (RFC 7296 §2.23).
+    /// peer is behind a NAT and we are not (RFC 7296 §2.23). With MOBIKE "the host not behind a NAT MUST NOT use these
+    /// dynamic updates for IKEv2 packets" (RFC 4555 §3.8): the peer says by itself that it moved.
     fn follow_peer(&mut self, local: SocketAddr, remote: SocketAddr) {
         let path = &self.common.path;
         if path.remote_behind_nat
+            && !path.mobike
             && !self.common.local_behind_nat
             && path.remote != remote
             && path.local == local
@@ -129,9 +131,14 @@ impl Turn<'_, '_> {
         match &self.line.own {
             Some(Own::ChildReply(_) | Own::IkeReply(_)) => exchange == ExchangeType::CreateChildSa,
             Some(Own::FollowupReply(_)) => exchange == ExchangeType::IkeFollowupKe,
-            Some(Own::ChildDeleted(_) | Own::IkeDeleted | Own::Alive | Own::Redirect(_)) => {
-                exchange == ExchangeType::Informational
-            }
+            Some(
+                Own::ChildDeleted(_)
+                | Own::IkeDeleted
+                | Own::Alive
+                | Own::Updated(_)
+                | Own::Routable(_)
+                | Own::Redirect(_),
+            ) => exchange == ExchangeType::Informational,
             Some(Own::Nothing) => true,
             _ => false,
         }
@@ -160,6 +167,9 @@ impl Turn<'_, '_> {
             Some(Own::FollowupReply(state)) => self.own_followup_reply(*state, parts),
             Some(Own::ChildDeleted(state)) => self.own_child_deleted(state),
             Some(Own::IkeDeleted) => self.own_ike_deleted(),
+            Some(Own::Alive) => self.note_how_seen(&parts),
+            Some(Own::Updated(state)) => self.own_updated(state, &parts),
+            Some(Own::Routable(state)) => self.own_routable(state, &parts),
             Some(Own::Redirect(to)) => self.own_redirect_heard(to),
             _ => {}
         }
@@ -285,10 +295,7 @@ impl Turn<'_, '_> {
                 if self.line.sa.hard_at <= now {
                     self.line.sa.hard_at = crate::time::Instant(u64::MAX);
                     self.line.sa.soft_at = self.line.sa.hard_at;
-                    self.refuse_peer();
-                    self.line.abandon(self.ctx);
-                    self.line.delete = true;
-                    self.up.close(self.ctx, self.common, Failure::Expired);
+                    self.close(Failure::Expired);
                 } else if self.line.sa.soft_at <= now {
                     self.line.sa.soft_at = crate::time::Instant(u64::MAX);
                     self.up.tasks.push_back(Task::RekeyIke);
@@ -310,6 +317,14 @@ impl Turn<'_, '_> {
         }
     }
 
+    /// Winds the tunnel up, from this line.
+    pub(crate) fn close(&mut self, reason: Failure) {
+        self.refuse_peer();
+        self.line.abandon(self.ctx);
+        self.line.delete = true;
+        self.up.close(self.ctx, self.common, reason);
+    }
+
     /// Begins what can be begun on this line.
     pub(crate) fn pump(&mut self) {
         if self.line.own.is_some()
@@ -329,6 +344,7 @@ impl Turn<'_, '_> {
         {
             return;
         }
+        self.run_errand();
         let mut put_off = Vec::new();
         while self.line.own.is_none() && self.up.ended.is_none() {
             let Some(task) = self.up.tasks.pop_front() else { break };

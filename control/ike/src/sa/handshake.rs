@@ -214,12 +214,9 @@ impl PeerTraits {
     /// Takes over into the tunnel what was found.
     pub(crate) fn apply(&self, common: &mut Common) {
         common.fragmentation = self.fragmentation && common.config.fragmentation.is_some();
+        common.nat_detection = self.nat.is_some();
+        self.nat.into_iter().for_each(|found| common.found_nat(found));
         common.redirectable = self.redirectable.filter(|_| common.role == Role::Responder);
-        if let Some(found) = self.nat {
-            common.local_behind_nat = found.local;
-            common.path.remote_behind_nat = found.remote;
-            common.path.udp_encapsulation = found.local || found.remote || common.config.nat.force;
-        }
     }
 }
 

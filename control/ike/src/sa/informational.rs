@@ -91,17 +91,19 @@ impl Turn<'_, '_> {
         }
     }
 
-    /// Asks whether the peer is alive: an empty request (RFC 7296 §2.4).
+    /// Asks whether the peer is alive: an empty request (RFC 7296 §2.4), or how it sees us.
     pub(crate) fn start_probe(&mut self) {
         let Some(policy) = self.current_config().dead_peer else { return };
         let schedule = Schedule::of_probe(policy);
-        if self.request_by(ExchangeType::Informational, Vec::new(), schedule).is_ok() {
+        let payloads = self.ask_how_seen();
+        if self.request_by(ExchangeType::Informational, payloads, schedule).is_ok() {
             self.line.own = Some(Own::Alive);
         }
     }
 
     /// This IKE SA is gone, but for repetitions.
     pub(crate) fn close_line(&mut self) {
+        self.leave_errand();
         self.line.abandon(self.ctx);
         self.line.own = None;
         self.line.delete = false;
@@ -125,6 +127,7 @@ impl Turn<'_, '_> {
         if !deleted.is_empty() {
             payloads.push(Payload::Delete(Delete::Child { protocol: Protocol::Esp, spis: deleted }));
         }
+        payloads.extend(self.peer_mobility(&parts));
         self.reply(ExchangeType::Informational, payloads);
     }
 

@@ -1,9 +1,10 @@
 //! An IKE SA in use, with the one exchange each side may have under way on it.
 
 use super::child_deal::Aim;
+use super::common::Common;
 use super::ike_sa::IkeSa;
 use super::peer_followup::Awaited;
-use super::{informational, own_child, own_followup, own_ike, peer_child, peer_followup, peer_ike};
+use super::{informational, mobility, own_child, own_followup, own_ike, peer_child, peer_followup, peer_ike};
 use crate::collision::Rival;
 use crate::context::Pending;
 use crate::id::ChildSaId;
@@ -15,6 +16,8 @@ use std::net::IpAddr;
 /// One IKE SA of a tunnel that is up. A tunnel has one, and two or three while it is being rekeyed.
 pub(crate) struct Line {
     pub(crate) sa: IkeSa,
+    /// Its number among the IKE SAs of the tunnel, in the order in which they were made.
+    pub(crate) number: u64,
     pub(crate) standing: Standing,
     /// Our exchange under way.
     pub(crate) own: Option<Own>,
@@ -59,6 +62,10 @@ pub(crate) enum Own {
     IkeDeleted,
     /// The reply to a dead peer probe.
     Alive,
+    /// The reply to UPDATE_SA_ADDRESSES.
+    Updated(mobility::ExpectUpdated),
+    /// The reply that shows the peer to be at its new address.
+    Routable(mobility::ExpectRoutable),
     /// The reply to a redirection.
     Redirect(IpAddr),
     /// A reply nobody is interested in any more, to a request that is on its way.
@@ -75,9 +82,10 @@ pub(crate) enum Peer {
 }
 
 impl Line {
-    pub(crate) fn new(sa: IkeSa, standing: Standing, path: Path) -> Line {
+    pub(crate) fn new(sa: IkeSa, standing: Standing, common: &mut Common) -> Line {
         let (own, peer, awaited) = (None, None, Vec::new());
-        Line { sa, standing, own, peer, awaited, reply_path: path, delete: false }
+        let (number, reply_path) = (common.mobility.next_line(), common.path);
+        Line { sa, number, standing, own, peer, awaited, reply_path, delete: false }
     }
 
     /// The SPIs that are ours: of this IKE SA, and of the one that is to replace it.
@@ -138,6 +146,8 @@ impl Own {
             | Own::ChildDeleted(_)
             | Own::IkeDeleted
             | Own::Alive
+            | Own::Updated(_)
+            | Own::Routable(_)
             | Own::Redirect(_)
             | Own::Nothing => None,
         }

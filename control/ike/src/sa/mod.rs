@@ -3,7 +3,7 @@
 //!
 //! [`tunnel`] is the entry. [`call`], [`call_intermediate`] and [`call_auth`] set up as initiator, [`called`],
 //! [`called_intermediate`] and [`called_auth`] as responder, with [`proof`] and [`ppk`] in either role; [`up`] is what they lead to, where [`dispatch`] hands each input to an exchange: [`own_child`], [`peer_child`],
-//! [`own_ike`], [`peer_ike`], with more key exchanges in [`own_followup`], [`peer_followup`]; [`informational`]. [`crash`] is about tokens that prove a peer's crash, [`redirect`] about other gateways, [`crossing`] is about two tunnels where one is meant. Routing between tunnels is left to [`crate::engine`].
+//! [`own_ike`], [`peer_ike`], with more key exchanges in [`own_followup`], [`peer_followup`]; [`informational`]; [`mobility`]. [`crash`] is about tokens that prove a peer's crash, [`redirect`] about other gateways, [`crossing`] is about two tunnels where one is meant. Routing between tunnels is left to [`crate::engine`].
 
 pub(crate) mod call;
 pub(crate) mod call_auth;
@@ -21,6 +21,7 @@ pub(crate) mod handshake;
 pub(crate) mod ike_sa;
 pub(crate) mod informational;
 pub(crate) mod line;
+pub(crate) mod mobility;
 pub(crate) mod nat;
 pub(crate) mod own_child;
 pub(crate) mod own_followup;

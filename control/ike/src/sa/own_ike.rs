@@ -239,7 +239,7 @@ impl Turn<'_, '_> {
         if pact.rival.is_some() {
             self.ctx.out.collisions = self.ctx.out.collisions.saturating_add(1);
         }
-        let mut line = Line::new(sa, Standing::Current, self.common.path);
+        let mut line = Line::new(sa, Standing::Current, self.common);
         if winner == Winner::Theirs {
             // "closed by the endpoint that created it"
             line.standing = Standing::Retiring { until: self.ctx.now + PEERS_DELETE };

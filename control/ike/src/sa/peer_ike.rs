@@ -162,10 +162,10 @@ impl Turn<'_, '_> {
         let until = self.ctx.now + PEERS_DELETE;
         if let Some(Own::IkeReply(own)) = &mut self.line.own {
             own.rival.settle(pact.responder_spi);
-            return self.up.lines.push(Line::new(sa, Standing::Candidate { until }, self.common.path));
+            return self.up.lines.push(Line::new(sa, Standing::Candidate { until }, self.common));
         }
         self.ike_rekeyed(&sa);
-        self.up.lines.push(Line::new(sa, Standing::Current, self.common.path));
+        self.up.lines.push(Line::new(sa, Standing::Current, self.common));
         if !self.line.is_closed() {
             self.retire();
         }

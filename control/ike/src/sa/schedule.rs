@@ -5,18 +5,8 @@ use super::line::{Line, Standing};
 use super::up::{Task, Up};
 use crate::config::NatTraversal;
 use crate::context::Context;
-use std::net::SocketAddr;
 
 impl Up {
-    /// The peer's address changed.
-    pub(crate) fn peer_moved(&mut self, ctx: &mut Context<'_>, common: &mut Common, remote: SocketAddr) {
-        let old = std::mem::replace(&mut common.path.remote, remote);
-        for child in self.children.iter() {
-            ctx.order(crate::want::WantKind::UpdateAddresses { child: child.id, path: common.path });
-        }
-        ctx.event(crate::event::Event::PeerMoved { ike: common.id, old, new: remote });
-    }
-
     /// When something of this tunnel is due.
     pub(crate) fn deadline(&self, common: &Common) -> Option<crate::time::Instant> {
         let lines = self.lines.iter().filter_map(Line::deadline);

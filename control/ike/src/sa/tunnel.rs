@@ -21,6 +21,7 @@ use crate::recorder::Stage;
 use crate::time::Instant;
 use crate::want::{Answer, Role};
 use crate::wire::{IkeSpi, Outer};
+use std::net::IpAddr;
 
 /// A tunnel of any phase. Owned by the engine.
 pub(crate) struct Tunnel {
@@ -316,6 +317,25 @@ impl Tunnel {
         }
     }
 
+    /// Our own address is another one: what cannot go along ends.
+    pub(crate) fn move_to(&mut self, ctx: &mut Context<'_>, local: IpAddr) {
+        let from = self.common.path;
+        if from.local.ip() == local {
+            return;
+        }
+        self.common.path.local.set_ip(local);
+        match &mut self.phase {
+            Some(Phase::Up(up)) => {
+                if up.move_own(ctx, &mut self.common, from) {
+                    return self.settle(ctx);
+                }
+            }
+            None | Some(Phase::Lingering(_)) => return,
+            Some(Phase::Calling(_) | Phase::Called(_)) => {}
+        }
+        self.close(ctx, Failure::AddressChanged);
+    }
+
     /// What a worker noticed about one of its children.
     pub(crate) fn fact(&mut self, ctx: &mut Context<'_>, child: ChildSaId, kind: ChildFactKind) {
         let Some(Phase::Up(up)) = &mut self.phase else { return };
@@ -328,7 +348,10 @@ impl Tunnel {
             ChildFactKind::TrafficSeen { at } => self.common.heard = self.common.heard.max(at.min(ctx.now)),
             ChildFactKind::PeerMoved { remote } => {
                 let path = self.common.path;
-                if path.remote_behind_nat && !self.common.local_behind_nat && path.remote != remote {
+                // While the peer has yet to show that it is at the address it named, packets decide nothing.
+                let settled = self.common.mobility.checked.is_none();
+                if settled && path.remote_behind_nat && !self.common.local_behind_nat && path.remote != remote
+                {
                     up.peer_moved(ctx, &mut self.common, remote);
                 }
             }

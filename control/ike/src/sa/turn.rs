@@ -1,7 +1,7 @@
 //! One input's turn at one IKE SA of a tunnel that is up: the tools every exchange uses.
 //!
 //! The exchanges themselves are `impl Turn` in their own files: [`super::own_child`], [`super::peer_child`],
-//! [`super::own_ike`], [`super::peer_ike`], [`super::informational`]. Where messages and answers go is decided in
+//! [`super::own_ike`], [`super::peer_ike`], [`super::informational`], [`super::mobility`]. Where messages and answers go is decided in
 //! [`super::dispatch`].
 
 use super::child_deal::{Accepted, Intent};
@@ -106,7 +106,7 @@ impl Turn<'_, '_> {
             suite: made.suite,
             local: made.local.clone(),
             remote: made.remote.clone(),
-            path: self.common.path,
+            path: self.common.esp_path(),
             replaces,
             start,
             remote_identity: self.up.proven.identity().clone(),

@@ -90,7 +90,7 @@ impl Up {
         common.reached(Stage::Up);
         common.heard = ctx.now;
         common.keepalive_at = common.local_behind_nat.then_some(ctx.now + common.config.nat.keepalive);
-        let line = Line::new(sa, Standing::Current, common.path);
+        let line = Line::new(sa, Standing::Current, common);
         Up {
             proven,
             lines: vec![line],

@@ -44,6 +44,10 @@ pub const AUTHORITIES: usize = 512;
 /// Notify payloads in one message: the richest IKE_AUTH known to us has 14.
 pub const NOTIFIES: usize = 64;
 
+/// Additional addresses of a peer that are kept (RFC 4555 §3.4), the first of those it names: a host has one or two on
+/// each link, and strongSwan names eight at most.
+pub const ADDITIONAL_ADDRESSES: usize = 8;
+
 /// Vendor ID payloads in one message: Cisco and Windows send 6 to 8.
 pub const VENDOR_IDS: usize = 32;
 

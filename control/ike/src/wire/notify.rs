@@ -5,6 +5,7 @@ use super::codec::Reader;
 use super::error::{EmitError, ParseError};
 use super::registry::{KeyExchangeId, NotifyType, Protocol};
 use super::spi::Spi;
+use std::net::{IpAddr, SocketAddr};
 
 /// One notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,27 @@ impl Notify {
     /// The data as one 16-bit number: the method named by INVALID_KE_PAYLOAD.
     pub fn data_u16(&self) -> Option<u16> {
         <[u8; 2]>::try_from(self.data.as_slice()).ok().map(u16::from_be_bytes)
+    }
+
+    /// The address of ADDITIONAL_IP4_ADDRESS or ADDITIONAL_IP6_ADDRESS (RFC 4555 §4.2.2).
+    pub fn additional_address(&self) -> Option<IpAddr> {
+        match self.notify_type {
+            NotifyType::AdditionalIp4Address => Some(<[u8; 4]>::try_from(self.data.as_slice()).ok()?.into()),
+            NotifyType::AdditionalIp6Address => Some(<[u8; 16]>::try_from(self.data.as_slice()).ok()?.into()),
+            _ => None,
+        }
+    }
+
+    /// Whether this is NO_NATS_ALLOWED with other addresses or ports than these: "the IP addresses and ports from/to
+    /// which the packet was sent" (RFC 4555 §4.2.6).
+    pub fn prohibits(&self, source: SocketAddr, destination: SocketAddr) -> bool {
+        let octets = |address: SocketAddr| match address.ip() {
+            IpAddr::V4(ip) => ip.octets().to_vec(),
+            IpAddr::V6(ip) => ip.octets().to_vec(),
+        };
+        let ports = [source.port().to_be_bytes(), destination.port().to_be_bytes()].concat();
+        self.notify_type == NotifyType::NoNatsAllowed
+            && self.data != [octets(source), octets(destination), ports].concat()
     }
 
     pub(super) fn parse(mut reader: Reader<'_>) -> Result<Self, ParseError> {

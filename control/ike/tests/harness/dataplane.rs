@@ -118,10 +118,16 @@ impl DataPlane {
         None
     }
 
-    /// SPIs sent on, and whether the SA is a successor whose peer must have it installed.
-    pub fn senders(&self) -> Vec<(u32, bool)> {
+    /// SPIs sent on, whether the SA is a successor whose peer must have it installed, and the way the packets go.
+    pub fn senders(&self) -> Vec<(u32, bool, Path)> {
         let senders = self.installed.values().filter(|installed| installed.sending);
-        senders.map(|installed| (installed.spi_out, installed.start != OutboundStart::OnActivate)).collect()
+        let is_rekey = |installed: &Installed| installed.start != OutboundStart::OnActivate;
+        senders.map(|installed| (installed.spi_out, is_rekey(installed), installed.path)).collect()
+    }
+
+    /// The way of every SA, by the SPI it sends with.
+    pub fn paths(&self) -> Vec<(u32, Path)> {
+        self.installed.values().map(|installed| (installed.spi_out, installed.path)).collect()
     }
 
     /// The key packets on this SPI are opened with, if it is ours and installed.

@@ -10,17 +10,18 @@ pub mod settings;
 
 use dataplane::DataPlane;
 use ravelin_ike::Engine;
+use ravelin_ike::config::Connection;
 use ravelin_ike::engine::{IkePhase, IkeSnapshot};
 use ravelin_ike::error::Failure;
 use ravelin_ike::event::Event;
 use ravelin_ike::id::{ChildSaId, IkeId, Ticket};
 use ravelin_ike::input::{ChildFact, ChildFactKind, Command, Datagram};
 use ravelin_ike::time::Instant;
-use ravelin_ike::want::{Answer, AnswerError, PeerKey, Want, WantKind};
+use ravelin_ike::want::{Answer, AnswerError, Path, PeerKey, Want, WantKind};
 use ravelin_ike::wire::{NotifyType, Outer, Payload};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// A small generator for the world around the engines (SplitMix64).
 pub struct Dice(pub u64);
@@ -55,6 +56,8 @@ pub struct Faults {
     pub answer_delay: u64,
     pub answer_fails: u64,
     pub answer_never: u64,
+    /// INFORMATIONAL requests of end 0 that somebody on the way gives another source.
+    pub spoof: u64,
 }
 
 /// What happened, to be printed.
@@ -78,6 +81,11 @@ pub struct Tally {
     /// Datagrams of IKE_INTERMEDIATE and of IKE_FOLLOWUP_KE.
     pub intermediate: u64,
     pub followups: u64,
+    /// Paths that changed.
+    pub moved: u64,
+    pub spoofed: u64,
+    /// Datagrams that came to an address whose owner has gone.
+    pub missed: u64,
     /// Crash tokens in the clear.
     pub crash_tokens: u64,
 }
@@ -101,6 +109,9 @@ impl Tally {
         self.crossed_calls += other.crossed_calls;
         self.intermediate += other.intermediate;
         self.followups += other.followups;
+        self.moved += other.moved;
+        self.spoofed += other.spoofed;
+        self.missed += other.missed;
         self.crash_tokens += other.crash_tokens;
     }
 }
@@ -117,6 +128,9 @@ pub struct End {
     verified: u64,
     ups: u64,
     pub certificates: bool,
+    /// The address it has, and those it has had.
+    pub place: IpAddr,
+    lived: BTreeSet<IpAddr>,
 }
 
 /// Sees the sender and the octets of each datagram.
@@ -135,6 +149,8 @@ pub struct World {
     pub tally: Tally,
     /// Decides the fate of each datagram before the dice do: false drops it. For drawn scenarios.
     pub gate: Option<Gate>,
+    /// The address that a NAT in front of end 0 has; ports stay.
+    pub nat: Option<IpAddr>,
     queue: BTreeMap<(u64, u64), Item>,
     sequence: u64,
     latest: u64,
@@ -154,6 +170,7 @@ impl World {
         let planes = [DataPlane::new(0x1000, dice.roll()), DataPlane::new(0x2000, dice.roll())];
         let mut names = ["A", "B"].into_iter();
         let mut planes = planes.into_iter();
+        let mut places = [0, 1].map(settings::outer).into_iter();
         let ends = engines.map(|engine| End {
             engine,
             plane: planes.next().unwrap(),
@@ -164,6 +181,8 @@ impl World {
             verified: 0,
             ups: 0,
             certificates,
+            place: places.clone().next().unwrap(),
+            lived: places.next().into_iter().collect(),
         });
         World {
             now: 1_000_000,
@@ -172,6 +191,7 @@ impl World {
             faults: Faults { delay: 1000, ..Faults::default() },
             tally: Tally::default(),
             gate: None,
+            nat: None,
             queue: BTreeMap::new(),
             sequence: 0,
             latest: 0,
@@ -257,6 +277,7 @@ impl World {
         self.tally.followups += u64::from(bytes[18] == 44);
         self.note_revealed(from, &bytes);
         let to = 1 - from;
+        assert_eq!(source.ip(), self.ends[from].place, "sent from an address that is gone");
         assert!(settings::has_outer(to, target.ip()), "sent to nobody: {target}");
         if self.trace {
             println!(
@@ -280,9 +301,59 @@ impl World {
                 self.tally.reordered += 1;
             }
             self.latest = self.latest.max(at);
-            let datagram = Datagram { instance: 0, local: target, remote: source, bytes: bytes.clone() };
+            let (local, remote) = (target, self.seen_source(from, source, &bytes));
+            let datagram = Datagram { instance: 0, local, remote, bytes: bytes.clone() };
             self.push(at, Item::Datagram(to, datagram));
         }
+    }
+
+    /// Where a datagram seems to come from.
+    fn seen_source(&mut self, from: usize, source: SocketAddr, bytes: &[u8]) -> SocketAddr {
+        if from == 0 && kind(bytes) == (37, false) && self.dice.chance(self.faults.spoof) {
+            self.tally.spoofed += 1;
+            return SocketAddr::new(settings::NOBODY, source.port());
+        }
+        SocketAddr::new(self.nat.filter(|_| from == 0).unwrap_or(source.ip()), source.port())
+    }
+
+    /// The address under which the other end reaches this one.
+    pub fn reached_at(&self, end: usize) -> IpAddr {
+        self.nat.filter(|_| end == 0).unwrap_or(self.ends[end].place)
+    }
+
+    /// Puts a NAT with this address in front of end 0, in place of any other.
+    pub fn put_behind(&mut self, nat: Option<IpAddr>) {
+        self.ends[0].lived.extend(nat);
+        self.nat = nat;
+    }
+
+    /// An end has another address from now on, and its connection another `local`.
+    pub fn relocate(&mut self, end: usize, place: IpAddr, connection: Connection) {
+        self.ends[end].place = place;
+        self.ends[end].lived.insert(place);
+        let now = self.at();
+        let connection = Connection { local: place, ..connection };
+        self.ends[end].engine.set_connection(now, settings::CONNECTION, Some(connection));
+        self.command(end, Command::Move { connection: settings::CONNECTION, local: place });
+    }
+
+    /// ESP goes only where the peer lives or has lived: nobody answers a check anywhere else.
+    fn assert_lives_there(&self, end: usize, path: &Path) {
+        let lived = &self.ends[1 - end].lived;
+        assert!(lived.contains(&path.remote.ip()), "{} sends ESP to {}", self.ends[end].name, path.remote);
+    }
+
+    /// Both ends send where the other one is, in the same way.
+    fn assert_paths_agree(&self) {
+        let ways = [0, 1].map(|end| {
+            let path_of = |(_, path): (u32, Path)| {
+                assert_eq!(path.local.ip(), self.ends[end].place, "{} sends from", self.ends[end].name);
+                assert_eq!(path.remote.ip(), self.reached_at(1 - end), "{} sends to", self.ends[end].name);
+                path.udp_encapsulation
+            };
+            self.ends[end].plane.paths().into_iter().map(path_of).collect::<Vec<bool>>()
+        });
+        assert!(ways.iter().flatten().all(|udp| ways[0].first() == Some(udp)), "in UDP or not: {ways:?}");
     }
 
     /// A crash token may be seen by all once nobody can have the IKE SA of whoever made it (RFC 6290 §9.2).
@@ -325,6 +396,11 @@ impl World {
 
     /// Carries out a want; what touches the data plane takes effect now, in the order of the wants.
     fn perform(&mut self, end: usize, kind: WantKind, fails: bool) -> Option<Answer> {
+        match &kind {
+            WantKind::Install(install) => self.assert_lives_there(end, &install.path),
+            WantKind::UpdateAddresses { path, .. } => self.assert_lives_there(end, path),
+            _ => {}
+        }
         let error = || AnswerError { code: "SIM".into(), text: "injected".into() };
         let this = &mut self.ends[end];
         Some(match kind {
@@ -392,6 +468,7 @@ impl World {
             Event::ChildDown { .. } => self.tally.child_down += 1,
             Event::IkeDown { .. } => self.tally.ike_down += 1,
             Event::AttemptFailed { .. } => self.tally.attempts_failed += 1,
+            Event::Moved { .. } => self.tally.moved += 1,
             _ => {}
         }
         this.events.push(event);
@@ -426,7 +503,11 @@ impl World {
         }
         let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 <= self.now) else { return };
         match entry.remove() {
-            Item::Datagram(to, datagram) => {
+            Item::Datagram(to, datagram) if datagram.local.ip() != self.reached_at(to) => {
+                self.tally.missed += 1;
+            }
+            Item::Datagram(to, mut datagram) => {
+                datagram.local.set_ip(self.ends[to].place);
                 self.ends[to].engine.handle_datagram(now, datagram);
                 self.drain(to);
             }
@@ -452,8 +533,11 @@ impl World {
     pub fn traffic(&mut self) {
         self.assert_keys_agree();
         for from in 0..2 {
-            for (spi, is_rekey) in self.ends[from].plane.senders() {
+            for (spi, is_rekey, path) in self.ends[from].plane.senders() {
                 let to = 1 - from;
+                if path.local.ip() != self.ends[from].place || path.remote.ip() != self.reached_at(to) {
+                    continue;
+                }
                 assert!(
                     !is_rekey || self.ends[to].plane.was_installed(spi),
                     "{} sends on {spi:08x}, which {} never installed",
@@ -508,6 +592,7 @@ impl World {
             self.ends[end].plane.assert_is(&self.children(end), self.ends[end].name);
         }
         self.assert_keys_agree();
+        self.assert_paths_agree();
     }
 
     /// The children that have a CHILD_SA in use at an end, each as often as it has one.

@@ -12,6 +12,20 @@ pub fn outer(end: usize) -> IpAddr {
     IpAddr::from([192, 0, 2, 1 + end as u8])
 }
 
+/// Where nobody lives.
+pub const NOBODY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 66));
+
+/// Another address of an end.
+pub fn elsewhere(number: u8) -> IpAddr {
+    IpAddr::from([198, 51, 100, number])
+}
+
+/// Two connections with MOBIKE: end 0 calls and may come from anywhere.
+pub fn mobile(end: usize) -> Connection {
+    let remote = if end == 0 { RemoteAddress::One(outer(1)) } else { RemoteAddress::Any };
+    Connection { mobike: true, remote, ..connection(end) }
+}
+
 /// Further addresses of end 1, as if they were other gateways.
 pub fn gateway(number: u8) -> IpAddr {
     IpAddr::from([192, 0, 2, 20 + number])
@@ -81,6 +95,7 @@ pub fn connection(end: usize) -> Connection {
             retry_interval: Duration::from_secs(2),
         }),
         nat: NatTraversal::default(),
+        mobike: false,
         fragmentation: Some(Fragmentation::default()),
         initial_contact: InitialContact::Honour,
         redirect: Redirection::default(),

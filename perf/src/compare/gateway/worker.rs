@@ -347,7 +347,7 @@ fn inbound(setup: &Setup, sa: &Sa, suite: Suite) -> anyhow::Result<inbound::Part
         inner_instance: PRIVATE,
         local: Endpoint { address: GATEWAY.into(), port: 0 },
         peer: Endpoint { address: sa.peer().into(), port: 0 },
-        peer_may_move: false,
+        may_move: inbound::MayMove::Nobody,
         copy_traffic_class: false,
         tcp_mss: None,
         selectors: Box::new(selectors(sa)?),
