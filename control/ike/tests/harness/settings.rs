@@ -31,8 +31,8 @@ pub fn gateway(number: u8) -> IpAddr {
     IpAddr::from([192, 0, 2, 20 + number])
 }
 
-pub fn has_outer(end: usize, address: IpAddr) -> bool {
-    address == outer(end) || end == 1 && (0..10).any(|number| address == gateway(number))
+pub fn is_gateway(end: usize, address: IpAddr) -> bool {
+    end == 1 && (0..10).any(|number| address == gateway(number))
 }
 
 pub fn certificate(end: usize) -> Vec<u8> {
