@@ -13,7 +13,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{
     AlgorithmProfile, Auth, ChildConfig, ChildId, ChildLifetime, Connection, ConnectionId, EngineConfig,
-    Identity, IdentityMatch, IkeLifetime, InitialContact, NatTraversal, RemoteAddress, RemoteAuth, Selector,
+    Identity, IdentityMatch, IkeLifetime, InitialContact, NatTraversal, Redirection, RemoteAddress,
+    RemoteAuth, Selector,
 };
 use ravelin_ike::event::Event;
 use ravelin_ike::input::{Command, Datagram};
@@ -64,6 +65,7 @@ fn connection(own: u8, other: u8, group: &str) -> Connection {
         fragmentation: Some(ravelin_ike::config::Fragmentation::default()),
         initial_contact: InitialContact::Honour,
         lockout: None,
+        redirect: Redirection::default(),
     }
 }
 

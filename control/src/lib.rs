@@ -15,6 +15,7 @@ pub mod keeper;
 pub mod observe;
 pub mod pool;
 pub mod routing;
+pub mod state;
 pub mod trust;
 pub mod tunnel;
 pub mod workers;

@@ -46,6 +46,8 @@ say "  $(count child_rekeys) CHILD rekeys, $(count ike_rekeys) IKE rekeys"
 hold "none missing, none twice" nothing_missing "$UDP"
 hold "none later than 50 ms" nothing_late "$UDP"
 hold "the tunnel never went down" test "$(count ups)" = 1
+# One in IKE_AUTH, and one after each rekey of the IKE SA.
+hold "strongSwan passes over our crash tokens" test "$(grep -c 'parsed.*N(CRASH_DET)' "$WORK/ss/log")" -ge $((1 + ikes))
 swan ss --list-sas > "$WORK/sas"
 hold "strongSwan says it is established" grep -qE 'net: #[0-9]+, ESTABLISHED' "$WORK/sas"
 soon 30 "the old SAs are gone" only_two_sas b

@@ -76,10 +76,10 @@ wait_for() {
   done
 }
 
-# start_ravelind NS NAME: runs ravelind on $WORK/NAME.toml; its socket is $WORK/NAME.sock.
+# start_ravelind NS NAME: runs ravelind on $WORK/NAME.toml; its socket is $WORK/NAME.sock, its state in $WORK/NAME.state.
 start_ravelind() {
   local ns=$1 name=$2
-  ip netns exec "$ns" "$TARGET/ravelind" --config "$WORK/$name.toml" --socket "$WORK/$name.sock" > "$WORK/$name.log" 2>&1 &
+  ip netns exec "$ns" "$TARGET/ravelind" --config "$WORK/$name.toml" --socket "$WORK/$name.sock" --state "$WORK/$name.state" > "$WORK/$name.log" 2>&1 &
   PIDS+=($!)
   eval "PID_$name=$!"
   wait_for 20 rv "$name" show version || { tail -n 20 "$WORK/$name.log" >&2; die "ravelind $name did not start"; }

@@ -6,9 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use ravelin_gcm::{Kernel, Key, Seal, seal_burst};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{
-    AdditionalGroups, AlgorithmProfile, Auth, ChildConfig, ChildId, ChildLifetime, Connection, ConnectionId,
-    DeadPeer, Encryption, EngineConfig, EspProposal, Fragmentation, Group, Identity, IdentityMatch,
-    IkeLifetime, IkeProposal, InitialContact, NatTraversal, Prf, RemoteAddress, RemoteAuth, Selector,
+    AcceptRedirect, AdditionalGroups, AlgorithmProfile, Auth, ChildConfig, ChildId, ChildLifetime,
+    Connection, ConnectionId, DeadPeer, Encryption, EngineConfig, EspProposal, Fragmentation, Group,
+    Identity, IdentityMatch, IkeLifetime, IkeProposal, InitialContact, NatTraversal, Prf, Redirection,
+    RemoteAddress, RemoteAuth, Selector,
 };
 use ravelin_ike::crypto::auth::SignedOctets;
 use ravelin_ike::crypto::{
@@ -101,6 +102,7 @@ fn connection() -> Connection {
         fragmentation: Some(Fragmentation::default()),
         initial_contact: InitialContact::Honour,
         lockout: None,
+        redirect: Redirection { accept: AcceptRedirect::Anywhere, callers: None },
     }
 }
 

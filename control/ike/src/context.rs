@@ -38,6 +38,8 @@ pub(crate) enum Aside {
     Vacated { ike: IkeId, config: crate::config::ChildId, started: u64 },
     /// A caller has failed to prove itself, and its IKE_AUTH came from this port.
     ProofFailed { caller: Offender, floated: u16, policy: Lockout },
+    /// Call another gateway, to which this one has redirected us.
+    GoOn(Box<crate::sa::redirect::Onward>),
     /// See whether this tunnel can go, now that another one has its children.
     Yield { ike: IkeId },
 }
@@ -55,6 +57,8 @@ pub(crate) struct Outbox {
     pub(crate) sender: Option<SocketAddr>,
     /// Simultaneous rekeys that had to be decided.
     pub(crate) collisions: u64,
+    /// Peers' crash tokens that proved something, and that did not.
+    pub(crate) crash_tokens: (u64, u64),
     /// Who waits for which answer.
     pub(crate) tickets: BTreeMap<Ticket, IkeId>,
     last_ticket: u64,

@@ -5,6 +5,7 @@
 
 pub use crate::error_topic::Topic;
 use crate::want::AnswerError;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Whose fault a failure is.
@@ -41,6 +42,11 @@ pub enum Failure {
     /// Dead peer detection got no reply.
     #[error("the peer is dead: silent for {0:?}, probes unanswered")]
     PeerDead(Duration),
+    /// The peer proved by its token that it does not have the IKE SA any more.
+    #[error(
+        "the peer has crashed or restarted: it lost this IKE SA and proved so by its token (RFC 6290); silent for {0:?}"
+    )]
+    PeerCrashed(Duration),
 
     /// The peer does not accept that we moved.
     #[error(
@@ -69,6 +75,14 @@ pub enum Failure {
     /// A key exchange value that RFC 6989 forbids.
     #[error("the peer's key exchange value is not valid for its group")]
     BadKeValue,
+    /// The gateway redirects us to where we do not go.
+    #[error("the gateway redirects us to {0} (RFC 5685)")]
+    RedirectRefused(String),
+    /// Gateways redirect us without end.
+    #[error(
+        "redirected to {0} after five redirections within 300 s: the gateways send us in a circle (RFC 5685)"
+    )]
+    RedirectLoop(IpAddr),
     /// The peer answered with an error we have no special treatment for.
     #[error("the peer answered with error notification {0}")]
     PeerError(u16),
@@ -231,6 +245,12 @@ pub enum Failure {
     /// What the peer has behind it is in part behind another one.
     #[error("the peer's side of the traffic is in part another tunnel's ({0})")]
     NetworksTaken(AnswerError),
+    /// The gateway sent us to another one.
+    #[error("redirected by the gateway to {0} (RFC 5685)")]
+    Redirected(IpAddr),
+    /// We sent the caller to another gateway.
+    #[error("the caller was redirected to {0} (RFC 5685)")]
+    RedirectedPeer(IpAddr),
 }
 
 /// What was negotiated.
@@ -279,6 +299,7 @@ impl Failure {
             F::PeerDead(_) => "RV-NET-003",
             F::MoveRefused(_) => "RV-NET-004",
             F::UnexpectedNat => "RV-NET-005",
+            F::PeerCrashed(_) => "RV-NET-006",
             F::NoConnection => "RV-INIT-001",
             F::ProposalRefused(Subject::Ike) => "RV-INIT-002",
             F::NoProposalChosen(Subject::Ike) => "RV-INIT-003",
@@ -286,6 +307,8 @@ impl Failure {
             F::InvalidKeGroup(_) => "RV-INIT-005",
             F::BadKeValue => "RV-INIT-006",
             F::PeerError(_) => "RV-INIT-007",
+            F::RedirectRefused(_) => "RV-INIT-008",
+            F::RedirectLoop(_) => "RV-INIT-009",
             F::AuthRefused => "RV-AUTH-001",
             F::PskMismatch => "RV-AUTH-002",
             F::BadSignature(_) => "RV-AUTH-003",
@@ -329,6 +352,8 @@ impl Failure {
             F::AddressChanged => "RV-END-007",
             F::NotAdmitted(_) => "RV-GATE-001",
             F::NetworksTaken(_) => "RV-CHILD-011",
+            F::Redirected(_) => "RV-END-008",
+            F::RedirectedPeer(_) => "RV-END-009",
         }
     }
 
@@ -339,6 +364,7 @@ impl Failure {
             F::NoReply { .. }
             | F::HalfOpenTimeout(_)
             | F::PeerDead(_)
+            | F::PeerCrashed(_)
             | F::FollowupForgotten
             | F::UnexpectedNat
             | F::Expired => Blame::Network,
@@ -348,6 +374,8 @@ impl Failure {
             | F::NoProposalChosen(_)
             | F::InvalidKeGroup(_)
             | F::PeerError(_)
+            | F::RedirectRefused(_)
+            | F::RedirectLoop(_)
             | F::AuthRefused
             | F::PskMismatch
             | F::IdentityRefused(_)
@@ -386,7 +414,9 @@ impl Failure {
             | F::PeerDeleted
             | F::Superseded
             | F::AddressChanged
-            | F::NotAdmitted(_) => Blame::Operator,
+            | F::NotAdmitted(_)
+            | F::Redirected(_)
+            | F::RedirectedPeer(_) => Blame::Operator,
         }
     }
 
@@ -414,6 +444,8 @@ impl Failure {
                 | Failure::PeerDeleted
                 | Failure::Superseded
                 | Failure::AddressChanged
+                | Failure::Redirected(_)
+                | Failure::RedirectedPeer(_)
         )
     }
 }

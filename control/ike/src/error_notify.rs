@@ -50,12 +50,17 @@ impl Failure {
             | F::NoReply { .. }
             | F::HalfOpenTimeout(_)
             | F::PeerDead(_)
+            | F::PeerCrashed(_)
             | F::PeerError(_)
             | F::Terminated
             | F::Shutdown
             | F::Unconfigured
             | F::PeerDeleted
             | F::Expired
+            | F::RedirectRefused(_)
+            | F::RedirectLoop(_)
+            | F::Redirected(_)
+            | F::RedirectedPeer(_)
             | F::Superseded
             | F::NotAdmitted(_) => NotifyType::TemporaryFailure,
         }

@@ -176,6 +176,15 @@ pub enum Event {
         /// Its address.
         peer: std::net::IpAddr,
     },
+    /// The gateway redirects an IKE SA that is up to where we do not go; it stays.
+    RedirectRefused {
+        /// The tunnel.
+        ike: IkeId,
+        /// Its connection.
+        connection: ConnectionId,
+        /// Why.
+        reason: Failure,
+    },
     /// Cookies are demanded from now on, or no longer.
     Cookies {
         /// Whether they are.
@@ -227,6 +236,8 @@ pub struct IkeUp {
     pub local_identity: Identity,
     /// Who the peer proved to be.
     pub remote_identity: Identity,
+    /// Whether it called and can be redirected.
+    pub redirectable: bool,
 }
 
 /// A CHILD_SA that came up.

@@ -62,6 +62,13 @@ pub enum Command {
         /// The new address.
         local: IpAddr,
     },
+    /// Send the callers of a connection to another gateway, those that can be redirected (RFC 5685 §5).
+    Redirect {
+        /// The connection.
+        connection: ConnectionId,
+        /// The other gateway.
+        to: IpAddr,
+    },
     /// Close everything and accept nothing new. Finished when `Engine::is_idle`.
     Shutdown,
     /// Close every IKE SA of a connection, because its peer came anew by another one.

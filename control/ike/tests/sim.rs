@@ -7,7 +7,8 @@
 //! somebody on the way who gives its requests another source. Checked all along: nobody sends on a successor SA that its
 //! peer never installed, both ends hold the same keys for an SA or one holds none, nothing is up without a verified
 //! AUTH, no SPI is used or given back twice, nothing leaves from an address that is gone, no ESP goes where the peer
-//! never was. Checked after the world has become good: both ends have equal SAs and send where the other one is, one IKE
+//! never was, no crash token of an IKE SA is seen in the clear that whoever made it has or is about to have. Checked
+//! after the world has become good: both ends have equal SAs and send where the other one is, one IKE
 //! SA at most, one CHILD_SA a child at most, and send on something for every child. Checked after a shutdown: nothing is
 //! left.
 //!
@@ -19,7 +20,7 @@ mod harness;
 
 use harness::{Dice, Faults, Tally, World, settings};
 use ravelin_ike::Engine;
-use ravelin_ike::config::{ChildId, ChildLifetime, Connection, Group, IkeLifetime, PpkIdKind};
+use ravelin_ike::config::{ChildId, ChildLifetime, Connection, EngineConfig, Group, IkeLifetime, PpkIdKind};
 use ravelin_ike::engine::IkePhase;
 use ravelin_ike::input::Command;
 use ravelin_ike::time::Instant;
@@ -44,6 +45,8 @@ struct Ways {
     childless: [bool; 2],
     /// Whether end 0 moves about; where end 1 does not do MOBIKE, its tunnel ends each time.
     mobile: Option<bool>,
+    /// Which end makes crash tokens.
+    crash_tokens: [bool; 2],
 }
 
 const ADDITIONAL: [&[Group]; 3] = [&[Group::MlKem512], &[Group::EcpP256], &[Group::EcpP256, Group::MlKem512]];
@@ -58,7 +61,19 @@ impl Ways {
         let ppk = dice.chance(300).then(|| [dice.chance(500), dice.chance(500)]);
         let childless = [dice.chance(300), dice.chance(300)];
         let mobile = dice.chance(350).then(|| dice.chance(850));
-        Ways { certificates, short, children, limits, additional, insists, ppk, childless, mobile }
+        let crash_tokens = [dice.chance(600), dice.chance(600)];
+        Ways {
+            certificates,
+            short,
+            children,
+            limits,
+            additional,
+            insists,
+            ppk,
+            childless,
+            mobile,
+            crash_tokens,
+        }
     }
 
     fn connection(&self, end: usize) -> Connection {
@@ -94,7 +109,9 @@ impl Ways {
 fn engine(end: usize, seed: u64, dice: &mut Dice, ways: &Ways) -> Engine {
     let mut octets = [end as u8; 32];
     octets[..8].copy_from_slice(&seed.to_be_bytes());
-    let mut engine = Engine::new(settings::engine_config(), octets);
+    let crash_secret = ways.crash_tokens[end].then(|| settings::crash_secret(end, 0));
+    let config = EngineConfig { crash_secret, ..settings::engine_config() };
+    let mut engine = Engine::new(config, octets);
     let mut connection = ways.connection(end);
     connection.nat.force = dice.chance(200);
     if ways.short {
@@ -264,6 +281,10 @@ fn seeded_lives() {
     assert!(
         one.is_some() || (total.moved > 0 && total.missed > 0 && total.spoofed > 0),
         "nobody moved, or nothing went astray: the simulation proves nothing of it"
+    );
+    assert!(
+        one.is_some() || total.crash_tokens > 0,
+        "no crash token was given out: the simulation proves nothing of them"
     );
     assert!(
         one.is_some() || total.crossed_calls > 0,

@@ -38,6 +38,9 @@ pub enum Request {
     /// New keys.
     #[serde(rename = "rekey")]
     Rekey(Rekey),
+    /// Send callers of a tunnel to another gateway.
+    #[serde(rename = "redirect")]
+    Redirect(Redirect),
     /// What happened since an event number; waits up to `wait_ms` when nothing did.
     #[serde(rename = "events")]
     Events(Events),
@@ -173,6 +176,16 @@ pub struct Rekey {
     /// The IKE SA rather than its children.
     #[serde(default)]
     pub ike: bool,
+}
+
+/// Whom to send where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Redirect {
+    /// As in the configuration.
+    pub tunnel: String,
+    /// The other gateway.
+    pub to: std::net::IpAddr,
 }
 
 /// Which events.

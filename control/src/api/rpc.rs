@@ -78,6 +78,10 @@ mod tests {
             Request::ShowTunnels,
             Request::Explain(TunnelName { tunnel: "a".into() }),
             Request::Rekey(crate::api::request::Rekey { tunnel: "a".into(), child: None, ike: true }),
+            Request::Redirect(crate::api::request::Redirect {
+                tunnel: "a".into(),
+                to: [192, 0, 2, 3].into(),
+            }),
         ] {
             let (id, read) = read_call(write_call(7, &request).as_bytes());
             assert_eq!((id, read), (7.into(), Ok(request)));

@@ -41,6 +41,8 @@ enum Verb {
     Terminate(Part),
     /// Negotiate new keys for a tunnel's children, or one of them, or for its IKE SA.
     Rekey(Rekey),
+    /// Send the callers of a tunnel to another gateway.
+    Redirect(Redirect),
     /// Print what happened.
     Events(Events),
     /// Look for what is wrong with the machine.
@@ -174,6 +176,14 @@ struct Rekey {
 }
 
 #[derive(Args)]
+struct Redirect {
+    /// Name in the configuration.
+    tunnel: String,
+    /// Address of the other gateway.
+    to: std::net::IpAddr,
+}
+
+#[derive(Args)]
 struct Events {
     /// Go on until interrupted.
     #[arg(long, short)]
@@ -259,6 +269,9 @@ fn request(verb: &Verb) -> Request {
         Verb::Rekey(Rekey { part, ike }) => {
             let request::Part { tunnel, child } = named(part);
             Request::Rekey(request::Rekey { tunnel, child, ike: *ike })
+        }
+        Verb::Redirect(Redirect { tunnel, to }) => {
+            Request::Redirect(request::Redirect { tunnel: tunnel.clone(), to: *to })
         }
         Verb::Events(events) => Request::Events(request::Events { after: events.after, wait_ms: 0 }),
         Verb::Doctor => Request::Doctor,

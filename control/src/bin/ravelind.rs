@@ -18,6 +18,9 @@ struct Cli {
     /// Control socket; instead of the configured one.
     #[arg(long)]
     socket: Option<PathBuf>,
+    /// Directory of what outlives the process; instead of the configured one.
+    #[arg(long)]
+    state: Option<PathBuf>,
     /// Arguments for DPDK's EAL, after those of the configuration.
     #[arg(last = true)]
     eal: Vec<String>,
@@ -29,6 +32,7 @@ impl Cli {
         let mut plan = config::load(&self.config, &|path| std::fs::read(path))?;
         plan.eal.extend(self.eal.iter().cloned());
         plan.socket = self.socket.clone().unwrap_or(plan.socket);
+        plan.state_directory = self.state.clone().unwrap_or(plan.state_directory);
         Ok(plan)
     }
 }

@@ -105,13 +105,15 @@ fn gateways(running: &Plan, asked: &Plan, next: &mut Plan, difference: &mut Diff
 
 /// Everything but interfaces and tunnels that is set up once, at the start.
 fn fixed(running: &Plan, asked: &Plan) -> Vec<String> {
-    let timers = |plan: &Plan| (plan.retransmit, plan.retransmit_tries);
+    let ike = |plan: &Plan| (plan.retransmit, plan.retransmit_tries, plan.crash_detection);
+    let control =
+        |plan: &Plan| (plan.socket.clone(), plan.socket_group.clone(), plan.state_directory.clone());
     let parts = [
         ("workers", running.workers != asked.workers),
         ("eal", (&running.eal, running.buffers) != (&asked.eal, asked.buffers)),
-        ("control", (&running.socket, &running.socket_group) != (&asked.socket, &asked.socket_group)),
+        ("control", control(running) != control(asked)),
         ("control.log", running.log != asked.log),
-        ("ike", timers(running) != timers(asked)),
+        ("ike", ike(running) != ike(asked)),
         ("route", routes(running) != routes(asked)),
     ];
     let parts = parts.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned());

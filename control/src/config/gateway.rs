@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
-use ravelin_ike::config::{IdKind, Identity, IdentityPattern, Selector};
+use ravelin_ike::config::{IdKind, Identity, IdentityPattern, Redirection, Selector};
 use toml::Spanned;
 
 use super::plan::{self, ReverseRoutes, Template, TsList, Unique};
@@ -83,7 +83,19 @@ impl One<'_, '_, '_> {
         let ppk = ppk::ppks(self.judge, (&self.object, self.at), &written, lists, false);
         let local_id = self.own_identity(raw.local_id.as_ref());
         let (remote_id, auto_establish, on_demand, mobike) = (None, false, false, false);
-        Some(plan::Ike { local_id, remote_id, own, peer, ppk, policy, auto_establish, on_demand, mobike })
+        let redirect = Redirection::default();
+        Some(plan::Ike {
+            local_id,
+            remote_id,
+            own,
+            peer,
+            ppk,
+            policy,
+            auto_establish,
+            on_demand,
+            mobike,
+            redirect,
+        })
     }
 
     /// `auto` is what a tunnel has that says nothing: the subject of our certificate, else our address.

@@ -18,6 +18,7 @@ mod ppk;
 mod profile;
 mod proposal;
 pub mod raw;
+mod redirect;
 mod resolve;
 mod secret;
 mod ts_list;

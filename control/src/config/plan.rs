@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use ravelin_dataplane::link::TunnelLimit;
-use ravelin_ike::config::{AlgorithmProfile, EspProposal, IkeProposal, Lockout, Ppks};
+use ravelin_ike::config::{AlgorithmProfile, EspProposal, IkeProposal, Lockout, Ppks, Redirection};
 use ravelin_pki::SignatureScheme;
 use zeroize::Zeroizing;
 
@@ -48,10 +48,14 @@ pub struct Plan {
     pub socket_group: Option<String>,
     /// Log filter.
     pub log: String,
+    /// Directory of what outlives the process.
+    pub state_directory: PathBuf,
     /// First retransmission of an IKE request.
     pub retransmit: Duration,
     /// Retransmissions before giving up.
     pub retransmit_tries: u32,
+    /// Make tokens that prove a crash of ours (RFC 6290).
+    pub crash_detection: bool,
     /// Instances, by number.
     pub instances: Vec<Instance>,
     /// Ports, by DPDK's order.
@@ -221,6 +225,8 @@ pub struct Ike {
     pub on_demand: bool,
     /// Do MOBIKE: its outer addresses may change.
     pub mobike: bool,
+    /// Redirection to other gateways.
+    pub redirect: Redirection,
 }
 
 /// An identity as written; turned into its wire form where certificates are known.

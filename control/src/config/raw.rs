@@ -90,6 +90,8 @@ pub struct Control {
     pub group: Option<Text>,
     /// `error`, `warn`, `info`, `debug` or `trace`.
     pub log: Option<Text>,
+    /// Directory of what outlives the process.
+    pub state_directory: Option<String>,
 }
 
 /// `[ike]`
@@ -102,6 +104,8 @@ pub struct Ike {
     pub retransmit_tries: Option<Spanned<u64>>,
     /// `rfc8247`, `cnsa2` or `legacy`.
     pub profile: Option<Text>,
+    /// Make tokens that prove a crash of ours; default yes.
+    pub crash_detection: Option<bool>,
 }
 
 /// `[instance.NAME]`
@@ -299,6 +303,14 @@ pub struct Tunnel {
     pub dscp: Option<Spanned<u64>>,
     /// Children there may be at once; default 5.
     pub child_limit: Option<Spanned<u64>>,
+    /// `accept` or `off`: whether the gateway we call may send us to another one.
+    pub redirect: Option<Text>,
+    /// The gateways it may send us to; default any.
+    pub redirect_targets: Vec<Text>,
+    /// The gateway that callers are sent to.
+    pub redirect_callers_to: Option<Text>,
+    /// `init` or `auth`: when they are.
+    pub redirect_callers_at: Option<Text>,
     /// Further children by name, each with selectors of its own.
     pub child: BTreeMap<String, Spanned<Child>>,
     /// Keys by hand instead of IKE.

@@ -523,3 +523,37 @@ fn lockouts_are_what_is_written() {
     assert!(with("lockout = { block = \"never\" }").unwrap_err()[0].contains("\"infinite\""));
     assert!(with("lockout = { blocks = 3 }").unwrap_err()[0].contains("did you mean block?"));
 }
+
+/// Redirection is off unless it is asked for, and what cannot be followed is not asked for.
+#[test]
+fn redirection() {
+    use ravelin_ike::config::{AcceptRedirect, RedirectAt, RedirectCallers, Redirection};
+    let with = |lines: &str| judge(&format!("{FIVE_LINES}{lines}\n"));
+    let redirect = |lines: &str| match &with(lines).unwrap().tunnels["branch"].keying {
+        plan::Keying::Ike(ike) => ike.redirect.clone(),
+        plan::Keying::Manual(_) => Redirection::default(),
+    };
+    assert_eq!(redirect(""), Redirection::default());
+    assert_eq!(redirect("redirect = \"accept\"").accept, AcceptRedirect::Anywhere);
+    let within =
+        redirect("redirect = \"accept\"\nredirect-targets = [\"192.0.2.16/28\", \"192.0.2.9\"]").accept;
+    let allowed = |last: u8| within.allows([192, 0, 2, last].into());
+    assert_eq!([9, 10, 15, 16, 31, 32].map(allowed), [true, false, false, true, true, false]);
+    let callers = RedirectCallers { to: [192, 0, 2, 9].into(), at: RedirectAt::Auth };
+    let lines = "redirect-callers-to = \"192.0.2.9\"\nredirect-callers-at = \"auth\"";
+    assert_eq!(redirect(lines).callers, Some(callers));
+    for (lines, expected) in [
+        ("redirect = \"yes\"", "accept or off"),
+        ("redirect-targets = [\"192.0.2.9\"]", "redirect = \"accept\""),
+        ("redirect = \"accept\"\nredirect-targets = [\"2001:db8::1\"]", "both IPv4 or both IPv6"),
+        ("redirect = \"accept\"\nredirect-targets = [\"gw.example\"]", "an address or a prefix"),
+        ("redirect-callers-to = \"192.0.2.2\"", "another gateway's"),
+        ("redirect-callers-to = \"gw.example\"", "an IPv4 or IPv6 address"),
+        ("redirect-callers-at = \"init\"", "redirect-callers-to"),
+    ] {
+        let refused = with(lines).unwrap_err();
+        assert!(refused.len() == 1 && refused[0].contains(expected), "{lines}: {refused:?}");
+    }
+    let any = FIVE_LINES.replace("remote = \"192.0.2.1\"", "remote = \"any\"\nredirect = \"accept\"");
+    assert!(judge(&any).unwrap_err()[0].contains("a gateway to call"));
+}

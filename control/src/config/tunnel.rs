@@ -14,6 +14,7 @@ use super::ppk::{self, PpkLists};
 use super::profile;
 use super::proposal;
 use super::raw::{self, SecretText, Text};
+use super::redirect;
 use super::resolve::{Judge, instance_id};
 use super::value;
 
@@ -95,7 +96,7 @@ impl One<'_, '_, '_> {
         let remote = self.remote(raw, local)?;
         let keying = match &raw.manual {
             Some(manual) => plan::Keying::Manual(self.manual(raw, remote, manual)?),
-            None => plan::Keying::Ike(Box::new(self.ike(raw, remote)?)),
+            None => plan::Keying::Ike(Box::new(self.ike(raw, local, remote)?)),
         };
         if let plan::Keying::Ike(ike) = &keying {
             self.profile = ike.policy.profile;
@@ -144,7 +145,7 @@ impl One<'_, '_, '_> {
         Some(Some(remote))
     }
 
-    fn ike(&mut self, raw: &raw::Tunnel, remote: Option<IpAddr>) -> Option<plan::Ike> {
+    fn ike(&mut self, raw: &raw::Tunnel, local: IpAddr, remote: Option<IpAddr>) -> Option<plan::Ike> {
         let policy = self.ike_policy(raw.ike_policy.as_ref());
         let (psk, psk_file) = (raw.psk.as_ref(), raw.psk_file.as_ref());
         let (certificate, trust) = (raw.certificate.as_ref(), raw.trust.as_ref());
@@ -169,7 +170,20 @@ impl One<'_, '_, '_> {
         let on_demand = raw.on_demand.unwrap_or(true);
         // Between fixed addresses nothing moves, and IKE stays on port 500.
         let mobike = raw.mobike.unwrap_or(remote.is_none());
-        Some(plan::Ike { local_id, remote_id, own, peer, ppk, policy, auto_establish, on_demand, mobike })
+        let place = (self.object.as_str(), self.at);
+        let redirect = redirect::redirection(self.judge, place, raw, (local, remote));
+        Some(plan::Ike {
+            local_id,
+            remote_id,
+            own,
+            peer,
+            ppk,
+            policy,
+            auto_establish,
+            on_demand,
+            mobike,
+            redirect,
+        })
     }
 
     /// A PSK or a certificate on our side, a PSK or anchors on the peer's (IKE-09: they may differ).

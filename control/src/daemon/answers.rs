@@ -6,7 +6,7 @@ use ravelin_ike::id::ChildSaId;
 use ravelin_ike::input::Command;
 
 use super::core::Core;
-use crate::api::request::{Part, Rekey};
+use crate::api::request::{Part, Redirect, Rekey};
 use crate::api::{ApiError, Reply, Request};
 use crate::config::plan::{Keying, Tunnel};
 
@@ -32,6 +32,7 @@ impl<P: Pool> Core<P> {
             Request::ClearLockout(which) => self.clear_lockouts(which),
             Request::ShowGateways(name) => self.gateway_rows(name),
             Request::ShowRoutes => Ok(Reply::Routes { routes: self.route_rows() }),
+            Request::Redirect(redirect) => self.redirect(redirect),
             #[cfg(feature = "stall")]
             Request::StandStill(still) => {
                 let time = std::time::Duration::from_millis(still.milliseconds);
@@ -83,6 +84,28 @@ impl<P: Pool> Core<P> {
             Some(_) => format!("{part}: rekeying"),
             None => format!("{part}: rekeying {} children", children.len()),
         }))
+    }
+
+    /// Sends callers elsewhere, those that have said that they can be (RFC 5685 §5).
+    fn redirect(&mut self, Redirect { tunnel: name, to }: &Redirect) -> Result<Reply, ApiError> {
+        let (connection, to) = (self.ike_tunnel(name)?, *to);
+        let local = self.roster.tunnel(connection).map(|tunnel| tunnel.local);
+        if local.is_some_and(|local| local == to || local.is_ipv4() != to.is_ipv4()) {
+            let why = format!("{to} is no other gateway of the same family as {name}'s local address");
+            return Err(ApiError::Refused { why });
+        }
+        let callers = self
+            .status
+            .tunnel(connection)
+            .map_or(0, |status| status.ikes.iter().filter(|ike| ike.redirectable).count());
+        if callers == 0 {
+            let why = format!(
+                "{name} has no caller that can be redirected: none is up, we called it, or it did not say so (REDIRECT_SUPPORTED)"
+            );
+            return Err(ApiError::Refused { why });
+        }
+        self.command(Command::Redirect { connection, to });
+        Ok(done(format!("{name}: sent to {to}: {callers}")))
     }
 
     /// The CHILD SAs in use of a tunnel that is up, or of the one child that is meant, which then must be up.

@@ -12,6 +12,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use ravelin_dataplane::io::Pool;
 use ravelin_ike::config::{ChildId, ConnectionId};
 use ravelin_ike::engine::Engine;
+use ravelin_ike::error::Failure;
 use ravelin_ike::event::Event;
 use ravelin_ike::id::Ticket;
 use ravelin_ike::input::Command;
@@ -200,13 +201,17 @@ impl<P: Pool> Core<P> {
     }
 
     /// Where the peer has called, what it does not ask for by itself is asked for by us, if it is to be up.
+    /// Where the peer has crashed it is there again, and need not be waited for.
     fn look_after(&mut self, now: Instant, event: &Event) {
         let is_wanted = |id| self.roster.tunnel(id).is_some_and(|tunnel| tunnel.origin.is_none());
-        if let Event::IkeUp(up) = event
-            && up.role == Role::Responder
-            && is_wanted(up.connection)
-        {
-            self.retries.look_at(up.connection, now.0 + COURTESY);
+        match event {
+            Event::IkeUp(up) if up.role == Role::Responder && is_wanted(up.connection) => {
+                self.retries.look_at(up.connection, now.0 + COURTESY);
+            }
+            Event::IkeDown { connection, reason: Failure::PeerCrashed(_), .. } => {
+                self.retries.reset(*connection);
+            }
+            _ => {}
         }
     }
 

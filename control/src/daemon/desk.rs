@@ -113,6 +113,7 @@ impl Answer for Desk {
             action @ (Request::Initiate(_)
             | Request::Terminate(_)
             | Request::Rekey(_)
+            | Request::Redirect(_)
             | Request::Lookup(_)
             | Request::Debug(_)
             | Request::ShowLockout

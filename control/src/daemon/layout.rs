@@ -7,6 +7,7 @@ use ravelin_dataplane::policy::route::{Interface, TunnelId};
 use ravelin_dataplane::policy::spd::{Otherwise, Spd};
 use ravelin_dataplane::policy::table::Tables;
 use ravelin_ike::config::{EngineConfig, Retransmission};
+use ravelin_ike::crypto::CrashSecret;
 use ravelin_ike::engine::Engine;
 use ravelin_ike::time::Instant;
 
@@ -47,13 +48,18 @@ pub fn routes<P: Pool>(workers: &mut Workers<P>, plan: &Plan, roster: &Roster, m
     workers.publish(&Outcome { tables: true, snapshot: true, ..Outcome::default() });
 }
 
-/// The engine with its connections. `seed` is fresh randomness.
+/// The engine with its connections. `seed` is fresh randomness; without `crash_secret` it makes no crash tokens.
 ///
 /// # Errors
 /// When a tunnel cannot be put into its terms.
-pub fn engine(plan: &Plan, roster: &Roster, seed: [u8; 32]) -> Result<Engine, Unusable> {
+pub fn engine(
+    plan: &Plan,
+    roster: &Roster,
+    seed: [u8; 32],
+    crash_secret: Option<CrashSecret>,
+) -> Result<Engine, Unusable> {
     let retransmission = Retransmission { first: plan.retransmit, tries: plan.retransmit_tries };
-    let config = EngineConfig { retransmission, ..EngineConfig::default() };
+    let config = EngineConfig { retransmission, crash_secret, ..EngineConfig::default() };
     let mut engine = Engine::new(config, seed);
     for (id, tunnel) in roster.tunnels() {
         let Keying::Ike(ike) = &tunnel.keying else { continue };

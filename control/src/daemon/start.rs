@@ -18,7 +18,9 @@ use ravelin_dataplane::policy::publish::{self, Reader};
 use ravelin_dataplane::policy::table::Tables;
 use ravelin_dataplane::worker::{Idle, Worker};
 use ravelin_gcm::Kernel;
+use ravelin_ike::crypto::CrashSecret;
 use ravelin_ike::time::Instant;
+use zeroize::Zeroizing;
 
 use super::core::{Core, Input};
 use super::desk::Desk;
@@ -37,6 +39,7 @@ use crate::instance::{
     TunnelRoute,
 };
 use crate::observe::journal::Journal;
+use crate::state::State;
 use crate::tunnel::connection::Unusable;
 use crate::tunnel::roster::Roster;
 use crate::tunnel::status::Status;
@@ -115,7 +118,8 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
     }
     workers.install_manual(&roster, Instant(0))?;
     let stop = Arc::new(AtomicBool::new(false));
-    let machine = machine(&ports);
+    let mut machine = machine(&ports);
+    let (_state, crash_secret) = crash_secret(&plan, &mut machine)?;
     let Ports { lcores, buffers, ports: control_ports, pairs, .. } = ports;
     let macs: Vec<[u8; 6]> = control_ports.iter().map(|port| port.mac()).collect();
     layout::routes(&mut workers, &plan, &roster, &macs);
@@ -129,7 +133,7 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
     let helpers = Helpers::start(&plan, &roster, POOL, &inputs).map_err(StartError::Keys)?;
     let mut core = Core {
         started: Clock::now(),
-        engine: layout::engine(&plan, &roster, random()?)?,
+        engine: layout::engine(&plan, &roster, random()?, crash_secret)?,
         workers,
         instances,
         exception,
@@ -207,6 +211,30 @@ fn launch(
         launched.push(running.map_err(|error| StartError::Launch(error.to_string()))?);
     }
     Ok(launched)
+}
+
+/// The secret by which peers are told of a crash, and the directory it is kept in, ours as long as we run. Without it
+/// peers are told nothing, and everything else goes on.
+fn crash_secret(
+    plan: &Plan,
+    machine: &mut Machine,
+) -> Result<(Option<State>, Option<CrashSecret>), StartError> {
+    if !plan.crash_detection {
+        return Ok((None, None));
+    }
+    let fresh = Zeroizing::new(random()?);
+    let kept = State::open(&plan.state_directory)
+        .and_then(|state| state.crash_secret(fresh).map(|secret| (Some(state), Some(secret))));
+    Ok(kept.unwrap_or_else(|error| {
+        tracing::warn!("no crash detection: {error}");
+        machine.findings.push(Finding {
+            severity: "warning".into(),
+            subject: "peers will not be told of a crash (RFC 6290)".into(),
+            seen: error.to_string(),
+            fix: "mend it and restart, or say crash-detection = false in [ike]".into(),
+        });
+        (None, None)
+    }))
 }
 
 fn machine(ports: &Ports) -> Machine {

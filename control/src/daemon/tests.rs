@@ -163,7 +163,7 @@ impl Bench {
         let (inputs, receiver) = crossbeam::channel::unbounded();
         let core = Core {
             started: Clock::now(),
-            engine: layout::engine(&plan, &roster, [7; 32]).unwrap(),
+            engine: layout::engine(&plan, &roster, [7; 32], None).unwrap(),
             workers,
             instances: Vec::new(),
             exception: Exception::start(ExceptionLink::new(link.exception, pool.clone())).unwrap(),

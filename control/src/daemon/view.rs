@@ -183,7 +183,30 @@ impl<P: Pool> Core<P> {
             value: self.all_counters().map(|(_, counters)| counters.drops(*reason)).sum(),
             meaning: reason.manual().to_owned(),
         });
-        work.chain(drops).collect()
+        work.chain(drops).chain(self.ike_counters()).collect()
+    }
+
+    fn ike_counters(&self) -> [Counter; 3] {
+        let counters = self.engine.counters();
+        let counter =
+            |name: &str, value, meaning: &str| Counter { name: name.into(), value, meaning: meaning.into() };
+        [
+            counter(
+                "crash-tokens-sent",
+                counters.crash_tokens_sent,
+                "Crash tokens given out for IKE SAs that are not here.",
+            ),
+            counter(
+                "crash-tokens-proven",
+                counters.crash_tokens_proven,
+                "Peers' crash tokens that proved the loss of an IKE SA.",
+            ),
+            counter(
+                "crash-tokens-wrong",
+                counters.crash_tokens_wrong,
+                "Crash tokens that proved nothing: forged, or of a peer that has not kept its secret.",
+            ),
+        ]
     }
 
     pub(super) fn tunnel(&self, id: ConnectionId, tunnel: &plan::Tunnel) -> Tunnel {

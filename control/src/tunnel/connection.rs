@@ -114,6 +114,7 @@ fn base(
         fragmentation: Some(Fragmentation { mtu: ike.policy.fragment_size }),
         initial_contact: InitialContact::default(),
         lockout: ike.policy.lockout,
+        redirect: ike.redirect.clone(),
     })
 }
 

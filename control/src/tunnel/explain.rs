@@ -366,6 +366,7 @@ value = "hunter2"
             role: Role::Initiator,
             mobike: false,
             moves: 0,
+            redirectable: false,
         };
         status::Tunnel { ikes: vec![ike], ..status::Tunnel::default() }
     }

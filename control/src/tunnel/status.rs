@@ -64,6 +64,8 @@ pub struct Ike {
     pub mobike: bool,
     /// Times one side moved, or a NAT between them changed.
     pub moves: u64,
+    /// It called and can be redirected.
+    pub redirectable: bool,
 }
 
 /// All tunnels.
@@ -201,6 +203,9 @@ impl Status {
                 journal.trace("debug", format!("{peer}: {text}{more}"));
             }
             Event::WatchEnded { peer } => journal.note("", "debug-ended", peer.to_string()),
+            Event::RedirectRefused { connection, reason, .. } => {
+                journal.note(roster.name(connection), "redirect-refused", told(&reason));
+            }
             Event::Cookies { demanded, half_open } => {
                 let what = if demanded { "cookies-demanded" } else { "cookies-ended" };
                 journal.note("", what, format!("{half_open} half-open IKE SAs"));
@@ -228,6 +233,7 @@ impl Status {
             udp_encapsulation: up.path.udp_encapsulation,
             mobike: up.path.mobike,
             moves: 0,
+            redirectable: up.redirectable,
         });
         tunnel.connecting = false;
         tunnel.reason = None;
@@ -277,6 +283,7 @@ impl Status {
         tunnel.ikes.retain(|known| known.id != ike);
         if known > 0 && tunnel.ikes.is_empty() {
             tunnel.give_up();
+            tunnel.connecting = matches!(reason, Failure::Redirected(_));
             tunnel.since = now;
             tunnel.reason = Some(reason);
         }
@@ -290,6 +297,10 @@ impl Status {
         journal: &Journal,
     ) {
         let text = failure.as_ref().map_or_else(String::new, told);
+        // Another gateway is being called.
+        if matches!(failure, Some(Failure::Redirected(_))) {
+            return journal.note(roster.name(connection), "redirected", text);
+        }
         journal.note(roster.name(connection), "attempt-failed", text);
         let tunnel = self.tunnels.entry(connection).or_default();
         // The peer's call may have come through meanwhile.
@@ -399,6 +410,7 @@ mod tests {
             local_behind_nat: false,
             local_identity: Identity::address(address.ip()),
             remote_identity: Identity::address(address.ip()),
+            redirectable: false,
         }))
     }
 

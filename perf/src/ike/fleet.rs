@@ -14,8 +14,8 @@ use ipnet::Ipv4Net;
 use ravelin_ike::Engine;
 use ravelin_ike::config::{
     AlgorithmProfile, ChildConfig, ChildId, ChildLifetime, Connection, ConnectionId, EngineConfig,
-    EspProposal, IdentityMatch, IkeLifetime, IkeProposal, InitialContact, NatTraversal, RemoteAddress,
-    Selector,
+    EspProposal, IdentityMatch, IkeLifetime, IkeProposal, InitialContact, NatTraversal, Redirection,
+    RemoteAddress, Selector,
 };
 use ravelin_ike::error::Failure;
 use ravelin_ike::event::Event;
@@ -395,5 +395,6 @@ fn connection(load: &Load, credential: &Credential, local: Ipv4Addr, behind: Ipv
         fragmentation: Some(ravelin_ike::config::Fragmentation::default()),
         initial_contact: InitialContact::Never,
         lockout: None,
+        redirect: Redirection::default(),
     }
 }

@@ -1,6 +1,8 @@
 //! A connection: one peer we may speak IKE with, how each side proves itself, and what may be negotiated.
 
-use super::{AlgorithmProfile, ChildConfig, ChildId, IkeProposal, Lockout, Ppks, SignatureScheme};
+use super::{
+    AlgorithmProfile, ChildConfig, ChildId, IkeProposal, Lockout, Ppks, Redirection, SignatureScheme,
+};
 use core::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -56,6 +58,8 @@ pub struct Connection {
     pub initial_contact: InitialContact,
     /// When callers that fail to prove themselves are not heard any more; `None`: never.
     pub lockout: Option<Lockout>,
+    /// Redirection to another gateway (RFC 5685).
+    pub redirect: Redirection,
 }
 
 impl Connection {

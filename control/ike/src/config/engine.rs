@@ -1,5 +1,6 @@
 //! Limits and timers of the engine as a whole, each with its reason.
 
+use crate::crypto::CrashSecret;
 use std::time::Duration;
 
 /// Settings shared by all connections.
@@ -35,6 +36,8 @@ pub struct EngineConfig {
     /// Unprotected error replies per second, to IKE_SA_INIT requests and, counted apart, INVALID_IKE_SPI; more are not
     /// worth the amplification.
     pub error_replies_per_second: u32,
+    /// What crash tokens are made with (RFC 6290); `None` makes and gives out none. Peers' tokens are always heeded.
+    pub crash_secret: Option<CrashSecret>,
 }
 
 impl Default for EngineConfig {
@@ -53,6 +56,7 @@ impl Default for EngineConfig {
             reassembly_timeout: Duration::from_secs(5),
             max_message: 32_768,
             error_replies_per_second: 64,
+            crash_secret: None,
         }
     }
 }

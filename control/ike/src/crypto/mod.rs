@@ -12,6 +12,7 @@
 mod absent;
 pub mod auth;
 mod cookie;
+mod crash;
 mod drbg;
 mod fragment;
 mod int_auth;
@@ -32,6 +33,7 @@ pub mod signature;
 mod suite;
 
 pub use cookie::{CookieJar, CookieRefused, Initiator};
+pub use crash::{CrashSecret, CrashToken};
 pub use drbg::Drbg;
 pub use fragment::{Fragment, Progress, Reassembly, Unwanted};
 pub use int_auth::IntAuth;

@@ -2,7 +2,7 @@
 //! not there; and what strangers are told without keeping anything of them.
 
 use super::{Engine, admission};
-use crate::config::{Connection, ConnectionId, RemoteAddress};
+use crate::config::{Connection, ConnectionId, RedirectAt, RemoteAddress};
 use crate::crypto::negotiate::{self, Chosen};
 use crate::crypto::{IkeSuite, Initiator};
 use crate::error::{Failure, Subject};
@@ -13,12 +13,13 @@ use crate::sa::called::Caller;
 use crate::sa::common::Common;
 use crate::sa::handshake::PeerTraits;
 use crate::sa::parts::{Parts, needed};
+use crate::sa::redirect;
 use crate::sa::tunnel::Tunnel;
 use crate::time::Instant;
 use crate::want::Role;
 use crate::wire::{
-    ExchangeType, Flags, Header, IkeSpi, KeyExchangeId, Message, Nonce, Notify, NotifyType, Outer,
-    ParseError, Payload, SecurityAssociation, Spi, limits,
+    ExchangeType, Flags, GatewayIdentity, Header, IkeSpi, KeyExchangeId, Message, Nonce, Notify, NotifyType,
+    Outer, ParseError, Payload, Redirect, SecurityAssociation, Spi, limits,
 };
 use crate::words;
 use std::net::{IpAddr, SocketAddr};
@@ -87,6 +88,9 @@ impl Engine {
         if self.admission.demands_cookie(&self.config) && !self.shows_cookie(&datagram, &request) {
             self.out.trace(now, datagram.remote, || "it is asked for a cookie".to_owned());
             return self.demand_cookie(&datagram, &request);
+        }
+        if let Some(to) = redirected(&request, &candidates) {
+            return self.redirect_caller(&datagram, &request, to);
         }
         if self.admission.is_full_for(caller, &self.config) || self.tunnels.len() >= self.config.max_ike_sas {
             self.out.trace(now, datagram.remote, || "dropped: too many IKE SAs are half-open".to_owned());
@@ -167,7 +171,16 @@ impl Engine {
     fn demand_cookie(&mut self, datagram: &Datagram, request: &Request) {
         self.count(|counters| &mut counters.cookies_demanded);
         let cookie = self.admission.jar.cookie(&initiator(datagram, request));
-        self.reply_unprotected(datagram, &request.header, Notify::new(NotifyType::Cookie, cookie));
+        self.reply_unprotected(datagram, &request.header, vec![Notify::new(NotifyType::Cookie, cookie)]);
+    }
+
+    /// "the VPN gateway ... sends an IKE_SA_INIT response with the REDIRECT payload" and the caller's nonce, and keeps
+    /// nothing (RFC 5685 §3). Like a cookie it is smaller than the request: no rate limit.
+    fn redirect_caller(&mut self, datagram: &Datagram, request: &Request, to: IpAddr) {
+        self.count(|counters| &mut counters.init_redirected);
+        let nonce = request.nonce.as_bytes().to_vec();
+        let redirect = Redirect { to: GatewayIdentity::Address(to), nonce };
+        self.reply_unprotected(datagram, &request.header, vec![redirect.notify()]);
     }
 
     /// Refuses a stranger. What is told and what is remembered are both under the rate limit: a flood shall not
@@ -185,7 +198,7 @@ impl Engine {
         if !self.admission.may_reply(now, &self.config) {
             return;
         }
-        self.reply_unprotected(datagram, &request.header, Notify::new(failure.notify(), Vec::new()));
+        self.reply_unprotected(datagram, &request.header, vec![Notify::new(failure.notify(), Vec::new())]);
         let mut attempt = Attempt::new(Role::Responder, datagram.local, datagram.remote, now);
         attempt.ended = Some(now);
         attempt.failure = Some(failure);
@@ -206,24 +219,41 @@ impl Engine {
     }
 
     /// A request for an IKE SA that is not here is answered INVALID_IKE_SPI, a response never (RFC 7296 §1.5): a peer
-    /// that does not know yet that we lost its IKE SA finds out sooner.
-    pub(super) fn unknown_spi(&mut self, now: Instant, datagram: &Datagram, header: &Header) {
+    /// that does not know yet that we lost its IKE SA finds out sooner; by a token, surely.
+    pub(super) fn unknown_spi(&mut self, now: Instant, datagram: &Datagram, outer: &Outer) {
         self.count(|counters| &mut counters.unknown_spi);
         self.out.trace(now, datagram.remote, || "no IKE SA here has its SPI".to_owned());
+        let header = outer.header();
         let answered = !header.flags.response && header.exchange != ExchangeType::IkeSaInit;
         if answered && self.admission.may_tell_spi(now, &self.config) {
-            self.reply_unprotected(datagram, header, Notify::new(NotifyType::InvalidIkeSpi, Vec::new()));
+            let mut notifies = vec![Notify::new(NotifyType::InvalidIkeSpi, Vec::new())];
+            notifies.extend(self.crash_token(outer));
+            self.reply_unprotected(datagram, header, notifies);
         }
+    }
+
+    /// Our token for an IKE SA that is not here, "as a response to a protected IKE request" (RFC 6290 §4.5). "A token
+    /// maker MUST NOT send a valid QCD token in an unprotected message for an existing IKE SA" (§9.2): which of the two
+    /// SPIs is ours is the sender's word, so neither may be one of ours.
+    fn crash_token(&mut self, outer: &Outer) -> Option<Notify> {
+        let header = outer.header();
+        let (initiator, responder) = (header.initiator_spi, header.responder_spi);
+        let is_protected = !matches!(outer, Outer::Clear(_));
+        let exists = [initiator, responder].iter().any(|spi| self.spis.contains_key(spi));
+        let secret = self.config.crash_secret.as_ref().filter(|_| is_protected && !exists)?;
+        let notify = Notify::crash_token(secret.token(initiator, responder).octets());
+        self.count(|counters| &mut counters.crash_tokens_sent);
+        Some(notify)
     }
 
     /// An unprotected error reply, if the rate limit allows one.
     fn tell(&mut self, now: Instant, datagram: &Datagram, header: &Header, notify: Notify) {
         if self.admission.may_reply(now, &self.config) {
-            self.reply_unprotected(datagram, header, notify);
+            self.reply_unprotected(datagram, header, vec![notify]);
         }
     }
 
-    fn reply_unprotected(&mut self, datagram: &Datagram, header: &Header, notify: Notify) {
+    fn reply_unprotected(&mut self, datagram: &Datagram, header: &Header, notifies: Vec<Notify>) {
         let flags = Flags { initiator: !header.flags.initiator, version: false, response: true };
         let header = Header::new(
             header.initiator_spi,
@@ -232,7 +262,7 @@ impl Engine {
             flags,
             header.message_id,
         );
-        if let Ok(bytes) = Message::new(header, vec![Payload::Notify(notify)]).emit() {
+        if let Ok(bytes) = Message::new(header, notifies.into_iter().map(Payload::Notify).collect()).emit() {
             self.send_to(datagram.instance, datagram.local, datagram.remote, bytes);
         }
     }
@@ -272,6 +302,15 @@ impl Request {
 
 fn initiator<'a>(datagram: &Datagram, request: &'a Request) -> Initiator<'a> {
     Initiator { nonce: &request.nonce, address: datagram.remote.ip(), spi: request.header.initiator_spi }
+}
+
+/// Where a caller that can be redirected goes before anybody asks who it is: all candidates must say so.
+fn redirected(request: &Request, candidates: &Candidates) -> Option<IpAddr> {
+    let redirectable = redirect::redirectable(&request.parts)?;
+    let callers = |config: &Connection| config.redirect.callers.filter(|it| it.at == RedirectAt::Init);
+    let mut targets = candidates.iter().map(|(_, config)| callers(config).map(|callers| callers.to));
+    let to = targets.next()??;
+    (targets.all(|other| other == Some(to)) && redirectable.from != Some(to)).then_some(to)
 }
 
 /// The first candidate's choice, and all candidates that would accept it: which of them is meant, IKE_AUTH says.

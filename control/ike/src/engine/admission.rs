@@ -41,6 +41,14 @@ pub struct Counters {
     pub lockout_dropped: u64,
     /// Callers, or whole addresses, that were locked out.
     pub lockouts: u64,
+    /// Of the IKE_SA_INIT requests, answered with the address of another gateway.
+    pub init_redirected: u64,
+    /// Crash tokens given out, for IKE SAs that are not here (RFC 6290).
+    pub crash_tokens_sent: u64,
+    /// Peers' crash tokens that proved the loss of an IKE SA.
+    pub crash_tokens_proven: u64,
+    /// Crash tokens that proved nothing: forged, or made with a secret that the peer has not kept.
+    pub crash_tokens_wrong: u64,
 }
 
 /// Who made a half-open tunnel.

@@ -7,6 +7,7 @@ use crate::config::{ChildId, ConnectionId, RemoteAddress};
 use crate::context::Aside;
 use crate::error::Failure;
 use crate::id::IkeId;
+use crate::sa::redirect::Onward;
 use crate::sa::tunnel::Tunnel;
 use crate::sa::up::Task;
 use crate::time::Instant;
@@ -32,9 +33,21 @@ impl Engine {
                     self.proof_failed(now, caller, floated, &policy);
                 }
                 Aside::Vacated { ike, config, started } => self.refill(now, ike, config, started),
+                Aside::GoOn(onward) => self.go_on(now, *onward),
                 Aside::Yield { ike } => self.settle_crossing_calls(now, ike),
             }
         }
+    }
+
+    /// A gateway has redirected us: another one is called for the same children.
+    fn go_on(&mut self, now: Instant, onward: Onward) {
+        let Onward { connection, to, trail, children } = onward;
+        let config = self.connections.get(&connection).cloned().filter(|_| !self.shut_down);
+        let (Some(config), Some((first, others))) = (config, children.split_first()) else { return };
+        let id = self.call(now, connection, config, to, trail, *first);
+        others.iter().for_each(|child| {
+            self.with_tunnel(now, id, |tunnel, ctx| tunnel.want_child(ctx, *child));
+        });
     }
 
     /// A tunnel came up. Where any peer may call there is nobody whom we would have called.

@@ -18,6 +18,7 @@ use crate::id::{ChildSaId, IkeId, Ticket};
 use crate::input::{ChildFact, Command, Datagram};
 use crate::recorder::{Attempt, Recorder};
 use crate::sa::common::Common;
+use crate::sa::redirect::Trail;
 use crate::sa::tunnel::Tunnel;
 use crate::sa::up::Task;
 use crate::time::Instant;
@@ -139,7 +140,7 @@ impl Engine {
                     tunnel.datagram(ctx, datagram, outer);
                 }
             }),
-            None => self.unknown_spi(now, &datagram, &header),
+            None => self.unknown_spi(now, &datagram, &outer),
         }
     }
 
@@ -165,6 +166,7 @@ impl Engine {
                     self.with_tunnel(now, id, |tunnel, ctx| tunnel.move_to(ctx, local));
                 }
             }
+            Command::Redirect { connection, to } => self.redirect(now, connection, to),
             Command::Shutdown => {
                 self.shut_down = true;
                 self.close(now, &Failure::Shutdown, self.tunnels.keys().copied().collect());
@@ -265,7 +267,9 @@ impl Engine {
 
     /// What strangers and the network did.
     pub fn counters(&self) -> Counters {
-        Counters { collisions: self.out.collisions, ..self.admission.counters }
+        let (crash_tokens_proven, crash_tokens_wrong) = self.out.crash_tokens;
+        let collisions = self.out.collisions;
+        Counters { collisions, crash_tokens_proven, crash_tokens_wrong, ..self.admission.counters }
     }
 
     fn initiate(&mut self, now: Instant, connection: ConnectionId, child: Option<ChildId>) {
@@ -286,11 +290,35 @@ impl Engine {
         let RemoteAddress::One(remote) = config.remote else {
             return self.cannot_call(now, connection, &config);
         };
+        self.call(now, connection, config, remote, Trail::default(), child);
+    }
+
+    /// Calls the peer of a connection at this address.
+    fn call(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        config: Arc<Connection>,
+        remote: IpAddr,
+        trail: Trail,
+        child: ChildId,
+    ) -> IkeId {
         let local = SocketAddr::new(config.local, self.config.port);
         let remote = SocketAddr::new(remote, self.config.port);
         let id = self.out.next_ike();
-        let common = Common::new(id, Role::Initiator, (connection, config), (local, remote), now);
+        let mut common = Common::new(id, Role::Initiator, (connection, config), (local, remote), now);
+        common.trail = trail;
         self.make_tunnel(now, None, |ctx| Tunnel::call(ctx, common, child));
+        id
+    }
+
+    /// Those that called and can be sent elsewhere are.
+    fn redirect(&mut self, now: Instant, connection: ConnectionId, to: IpAddr) {
+        let can = |id: &IkeId| self.tunnels.get(id).is_some_and(|entry| entry.tunnel.is_redirectable());
+        let those: Vec<IkeId> = self.tunnels_of(connection).into_iter().filter(can).collect();
+        for id in those {
+            self.with_tunnel(now, id, |tunnel, ctx| tunnel.task(ctx, Task::Redirect(to)));
+        }
     }
 
     fn cannot_call(&mut self, now: Instant, connection: ConnectionId, config: &Connection) {

@@ -103,7 +103,7 @@ fn snapshot(tunnel: &crate::sa::tunnel::Tunnel) -> IkeSnapshot {
         esp_path: common.esp_path(),
         additional_addresses: common.mobility.additional.clone(),
         spis: current.map_or((0, 0), |line| (line.sa.initiator_spi.0, line.sa.responder_spi.0)),
-        ike_sas: tunnel.local_spis().len(),
+        ike_sas: tunnel.up().map_or(1, |up| up.lines.len()),
         remote_identity: tunnel.peer().cloned(),
         children: children.collect(),
         attempt: common.attempt.clone(),

@@ -9,6 +9,7 @@ use super::ike_sa::IkeSa;
 use super::parts::{Parts, needed};
 use super::phase::{Calling, Next, Phase};
 use super::ppk;
+use super::redirect;
 use crate::config::{ChildId, Group};
 use crate::context::{Context, Pending};
 use crate::crypto::{IkeKeys, IkeSuite, IntAuth, Nonces, negotiate};
@@ -20,7 +21,7 @@ use crate::want::{Answer, Role, WantKind};
 use crate::window::{Due, Schedule, Window};
 use crate::wire::{
     ExchangeType, Flags, Header, IkeSpi, KeyExchange, KeyExchangeId, Message, Nonce, Notify, NotifyType,
-    Outer, Payload, Spi,
+    Outer, Payload, Redirect, Spi,
 };
 
 /// Fresh starts a peer may talk us into by COOKIE and INVALID_KE_PAYLOAD: one of each, once repeated.
@@ -105,6 +106,7 @@ impl Call {
         payloads.push(Payload::Nonce(self.nonce.clone()));
         payloads.extend(own_notifies(ctx, common, (self.spi, IkeSpi::ZERO)));
         payloads.extend(ppk::call(&common.config));
+        payloads.extend(redirect::announce(common));
         let flags = Flags { initiator: true, version: false, response: false };
         let header = Header::new(self.spi, IkeSpi::ZERO, ExchangeType::IkeSaInit, flags, 0);
         Message::new(header, payloads)
@@ -168,6 +170,9 @@ impl ExpectInitReply {
         if let Some(notify) = parts.notify(NotifyType::Cookie) {
             return self.restart_with_cookie(ctx, common, notify.data.clone());
         }
+        if let Some(notify) = parts.notify(NotifyType::Redirect) {
+            return self.redirected(ctx, common, notify);
+        }
         if let Some(error) = parts.error() {
             return self.error(ctx, common, error);
         }
@@ -214,6 +219,27 @@ impl ExpectInitReply {
         self.call.restarts = self.call.restarts.saturating_add(1);
         self.call.cookie = Some(cookie);
         self.call.send(ctx, common, self.group, self.seed, self.public)
+    }
+
+    /// The gateway sends us elsewhere. "the client MUST compare the Nonce data with the nonce sent in the IKE_SA_INIT
+    /// request. If they do not match, the client MUST silently discard the response" (RFC 5685 §3): so does one that
+    /// has not said that it can be redirected.
+    fn redirected(mut self, ctx: &mut Context<'_>, common: &mut Common, notify: &Notify) -> Next {
+        let redirect = Redirect::from_notify(notify);
+        let announced = redirect::announce(common).is_some();
+        let redirect = redirect.filter(|it| announced && it.nonce == self.call.nonce.as_bytes());
+        let Some(redirect) = redirect else { return Ok(self.wait()) };
+        match redirect::follow(ctx, common, &redirect.to, vec![self.call.child]) {
+            Ok(onward) => {
+                let failure = Failure::Redirected(onward.to);
+                common.onward = Some(Box::new(onward));
+                Err(failure.into())
+            }
+            Err(failure) => {
+                self.doubt_with(ctx, failure);
+                Ok(self.wait())
+            }
+        }
     }
 
     fn error(mut self, ctx: &mut Context<'_>, common: &mut Common, error: &Notify) -> Next {

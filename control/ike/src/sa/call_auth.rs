@@ -5,6 +5,7 @@
 
 use super::child_deal::{self, Intent};
 use super::common::Common;
+use super::crash;
 use super::crossing;
 use super::handshake::{Abort, Handshake};
 use super::ike_sa::Opened;
@@ -13,6 +14,7 @@ use super::parts::Parts;
 use super::phase::{Calling, Next, Phase};
 use super::ppk;
 use super::proof::{self, Claim, Judged, OwnProof, Proven, SignedClaim, VerifyingClaim};
+use super::redirect;
 use super::up::{Task, Up};
 use crate::config::{ChildId, InitialContact, SignatureScheme};
 use crate::context::{Context, Pending};
@@ -21,7 +23,7 @@ use crate::error::Failure;
 use crate::recorder::Stage;
 use crate::want::{AllocateSpi, Answer, Sign, WantKind};
 use crate::window::Schedule;
-use crate::wire::{Authentication, ExchangeType, Message, Notify, NotifyType, Outer, Payload};
+use crate::wire::{Authentication, ExchangeType, Message, Notify, NotifyType, Outer, Payload, Redirect};
 use crate::words;
 
 /// What every wait of the exchange holds.
@@ -161,6 +163,7 @@ impl Course {
         }
         let mut proofs = proofs.into_iter();
         payloads.extend(proofs.next().map(Payload::Authentication));
+        payloads.extend(crash::own(ctx, &self.handshake.sa));
         if let First::Now(intent, spi) = &self.first {
             payloads.extend(intent.offer(*spi, ChildExchange::IkeAuth));
         }
@@ -194,15 +197,39 @@ impl Course {
         }
     }
 
+    /// The gateway is proven and sends us elsewhere (RFC 5685 §6), if we have said that we can be redirected. Where we
+    /// do not go there, nothing is left to do here either.
+    fn redirected(&self, ctx: &Context<'_>, common: &mut Common, reply: &Parts) -> Option<Failure> {
+        let notify = reply.notify(NotifyType::Redirect).filter(|_| redirect::announce(common).is_some())?;
+        let child = match &self.first {
+            First::Now(intent, _) => intent.config.id,
+            First::Later(child) => *child,
+        };
+        let redirect = Redirect::from_notify(notify);
+        let redirect = redirect.ok_or(Failure::Syntax("a REDIRECT that does not parse"));
+        match redirect.and_then(|it| redirect::follow(ctx, common, &it.to, vec![child])) {
+            Ok(onward) => {
+                let to = onward.to;
+                common.onward = Some(Box::new(onward));
+                Some(Failure::Redirected(to))
+            }
+            Err(failure) => Some(failure),
+        }
+    }
+
     /// The peer is proven: the IKE SA is up, whatever becomes of the CHILD_SA (RFC 7296 §1.2: a failure of the
     /// latter leaves the former).
     fn finish(self, ctx: &mut Context<'_>, common: &mut Common, reply: Parts, proven: Proven) -> Next {
+        if let Some(failure) = self.redirected(ctx, common, &reply) {
+            return Err(self.abandon(ctx, common, failure));
+        }
         common.reached(Stage::Child);
         let Self { mut handshake, first } = self;
         ppk::settle(&mut handshake, common);
         let nonces = (handshake.initiator_nonce, handshake.responder_nonce);
         common.mark = crossing::mark((&nonces.0, &nonces.1));
         mobility::negotiated(common, &reply);
+        handshake.sa.crash_token = crash::of_peer(&reply);
         let mut up = Up::begin(ctx, common, handshake.sa, proven);
         match first {
             First::Now(intent, spi) => {

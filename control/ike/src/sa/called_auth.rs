@@ -4,6 +4,7 @@
 //! ([`ExpectAdmission`], by a gateway) -> up, where the CHILD_SA is made and the reply sent.
 
 use super::common::Common;
+use super::crash;
 use super::crossing;
 use super::handshake::{Abort, Handshake};
 use super::ike_sa::Opened;
@@ -12,6 +13,7 @@ use super::parts::Parts;
 use super::phase::{Called, Next, Phase};
 use super::ppk;
 use super::proof::{self, Claim, Judged, OwnProof, Proven, SignedClaim, VerifyingClaim};
+use super::redirect;
 use super::up::Up;
 use crate::config::{Connection, ConnectionId, RemoteAddress, SignatureScheme};
 use crate::context::{Context, Pending};
@@ -315,6 +317,7 @@ fn finish(
     let mut front = vec![Payload::IdentificationResponder(proof::identification(&config.local_identity))];
     front.extend(proof::own_certificates(&config));
     front.push(Payload::Authentication(auth));
+    front.extend(crash::own(ctx, &handshake.sa));
     front.extend(ppk::accepted(&handshake));
     if mobility::negotiated(common, &request) {
         front.extend(mobility::announced(&config));
@@ -322,7 +325,14 @@ fn finish(
     ppk::settle(&mut handshake, common);
     let nonces = (handshake.initiator_nonce, handshake.responder_nonce);
     common.mark = crossing::mark((&nonces.0, &nonces.1));
+    handshake.sa.crash_token = crash::of_peer(&request);
     let mut up = Up::begin(ctx, common, handshake.sa, proven);
+    if let Some(to) = redirect::of_caller(common) {
+        front.push(redirect::notify(to));
+        up.turn(ctx, common, 0, |turn| turn.reply(ExchangeType::IkeAuth, front));
+        up.send_away(ctx, common, to);
+        return Phase::Up(Box::new(up));
+    }
     up.supersede_others(ctx, common, request.has(NotifyType::InitialContact));
     up.turn(ctx, common, 0, |turn| match request.is_childless() {
         true => turn.reply(ExchangeType::IkeAuth, front),

@@ -2,6 +2,7 @@
 
 use super::mobility::Mobility;
 use super::nat::NatFindings;
+use super::redirect::{Onward, Redirectable, Trail};
 use crate::config::{ChildId, Connection, ConnectionId};
 use crate::event::PpkUse;
 use crate::id::IkeId;
@@ -9,7 +10,7 @@ use crate::lockout::Offender;
 use crate::recorder::{Attempt, Stage};
 use crate::time::Instant;
 use crate::want::{Path, Role};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// The constant part of a tunnel, in the sense that no exchange owns it.
@@ -37,6 +38,14 @@ pub(crate) struct Common {
     pub(crate) ppk: PpkUse,
     /// The lower nonce of IKE_SA_INIT, once the peer is proven: see [`super::crossing`].
     pub(crate) mark: Option<crate::wire::Nonce>,
+    /// Where we come from, if a gateway has redirected us.
+    pub(crate) trail: Trail,
+    /// Whether the caller can be redirected.
+    pub(crate) redirectable: Option<Redirectable>,
+    /// Where the caller was told to go.
+    pub(crate) sent_away: Option<IpAddr>,
+    /// The call that follows this one, which a gateway has redirected.
+    pub(crate) onward: Option<Box<Onward>>,
 }
 
 /// Octets of UDP header and of the non-ESP marker.
@@ -76,6 +85,10 @@ impl Common {
             attempt: Attempt::new(role, local, remote, now),
             ppk: PpkUse::NotConfigured,
             mark: None,
+            trail: Trail::default(),
+            redirectable: None,
+            sent_away: None,
+            onward: None,
         }
     }
 

@@ -41,7 +41,7 @@ impl Turn<'_, '_> {
         header.flags.initiator == (self.line.sa.role == Role::Responder)
     }
 
-    /// Nothing unprotected is believed (RFC 7296 §2.21.4). That the peer does not know the IKE SA of our request is a
+    /// Nothing unprotected is believed (RFC 7296 §2.21.4) but a crash token. That the peer does not know the IKE SA of our request is a
     /// hint and no more: the request is given up after the tries of dead peer detection, unless one is answered.
     fn unprotected(&mut self, message: &Message, from: (SocketAddr, SocketAddr)) {
         let (header, sa, path) = (&message.header, &self.line.sa, &self.common.path);
@@ -49,6 +49,9 @@ impl Turn<'_, '_> {
         let answers = header.flags.response && sa.window.awaits_reply(header.message_id);
         let spis = (header.initiator_spi, header.responder_spi) == (sa.initiator_spi, sa.responder_spi);
         let says_so = |payload: &Payload| matches!(payload, Payload::Notify(notify) if notify.notify_type == NotifyType::InvalidIkeSpi);
+        if spis && self.is_proven_crash(message) {
+            return self.peer_crashed();
+        }
         if of_peer && answers && spis && message.payloads.iter().any(says_so) {
             let policy = self.current_config().dead_peer;
             let schedule = policy.map(Schedule::of_probe);
@@ -129,7 +132,12 @@ impl Turn<'_, '_> {
             Some(Own::ChildReply(_) | Own::IkeReply(_)) => exchange == ExchangeType::CreateChildSa,
             Some(Own::FollowupReply(_)) => exchange == ExchangeType::IkeFollowupKe,
             Some(
-                Own::ChildDeleted(_) | Own::IkeDeleted | Own::Alive | Own::Updated(_) | Own::Routable(_),
+                Own::ChildDeleted(_)
+                | Own::IkeDeleted
+                | Own::Alive
+                | Own::Updated(_)
+                | Own::Routable(_)
+                | Own::Redirect(_),
             ) => exchange == ExchangeType::Informational,
             Some(Own::Nothing) => true,
             _ => false,
@@ -162,6 +170,7 @@ impl Turn<'_, '_> {
             Some(Own::Alive) => self.note_how_seen(&parts),
             Some(Own::Updated(state)) => self.own_updated(state, &parts),
             Some(Own::Routable(state)) => self.own_routable(state, &parts),
+            Some(Own::Redirect(to)) => self.own_redirect_heard(to),
             _ => {}
         }
     }
@@ -366,6 +375,12 @@ impl Turn<'_, '_> {
             }
             Task::RekeyIke => self.start_ike_rekey(),
             Task::Probe => self.start_probe(),
+            Task::SendCrashToken => self.send_crash_token(),
+            Task::Redirect(to) => self.start_redirect(to),
+            Task::Leave(to) => {
+                self.line.delete = true;
+                self.up.close(self.ctx, self.common, Failure::RedirectedPeer(to));
+            }
         }
         None
     }

@@ -7,6 +7,7 @@ use super::nat::{self, NatFindings};
 use super::parts::Parts;
 use super::ppk::Mixed;
 use super::proof;
+use super::redirect::{self, Redirectable};
 use crate::context::Context;
 use crate::crypto::{IkeKeys, IkeSuite, IntAuth, Nonces, SharedSecret, Unsealed};
 use crate::error::Failure;
@@ -156,10 +157,10 @@ impl Handshake {
     /// Ends an attempt the peer believes to have succeeded: "the initiator ... SHOULD send an INFORMATIONAL
     /// exchange" with the error, and the IKE SA is deleted (RFC 7296 §2.21.2).
     pub(crate) fn abandon(mut self, ctx: &mut Context<'_>, common: &Common, failure: Failure) -> Abort {
-        let payloads = vec![
-            Payload::Notify(Notify::new(failure.notify(), Vec::new())),
-            Payload::Delete(crate::wire::Delete::Ike),
-        ];
+        let error = || Payload::Notify(Notify::new(failure.notify(), Vec::new()));
+        let is_error = !matches!(failure, Failure::Redirected(_));
+        let mut payloads: Vec<Payload> = is_error.then(error).into_iter().collect();
+        payloads.push(Payload::Delete(crate::wire::Delete::Ike));
         let schedule = Schedule::Doubling(ctx.config.retransmission);
         match self.sa.request(ctx, common, ExchangeType::Informational, payloads, schedule) {
             Ok(()) => Abort { failure, sa: Some(Box::new(self.sa)) },
@@ -177,6 +178,8 @@ pub(crate) struct PeerTraits {
     pub(crate) ppk: bool,
     /// Whether it can do without a CHILD_SA in IKE_AUTH.
     pub(crate) childless: bool,
+    /// Whether it can be redirected, if it calls.
+    pub(crate) redirectable: Option<Redirectable>,
     pub(crate) hashes: Vec<u16>,
     pub(crate) nat: Option<NatFindings>,
 }
@@ -194,6 +197,7 @@ impl PeerTraits {
             intermediate: parts.has(NotifyType::IntermediateExchangeSupported),
             ppk: parts.has(NotifyType::UsePpk),
             childless: parts.has(NotifyType::ChildlessIkev2Supported),
+            redirectable: redirect::redirectable(parts),
             hashes: hashes.map(|notify| proof::announced_hashes(&notify.data)).unwrap_or_default(),
             nat: nat::findings(parts, spis, addresses),
         }
@@ -212,6 +216,7 @@ impl PeerTraits {
         common.fragmentation = self.fragmentation && common.config.fragmentation.is_some();
         common.nat_detection = self.nat.is_some();
         self.nat.into_iter().for_each(|found| common.found_nat(found));
+        common.redirectable = self.redirectable.filter(|_| common.role == Role::Responder);
     }
 }
 

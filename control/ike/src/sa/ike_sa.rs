@@ -3,7 +3,7 @@
 use super::common::Common;
 use crate::context::Context;
 use crate::crypto::{
-    IkeKeys, IkeSuite, OpenError, Progress, Protection, Reassembly, Secret, Unsealed, covered,
+    CrashToken, IkeKeys, IkeSuite, OpenError, Progress, Protection, Reassembly, Secret, Unsealed, covered,
 };
 use crate::error::Failure;
 use crate::time::Instant;
@@ -25,6 +25,8 @@ pub(crate) struct IkeSa {
     pub(crate) window: Window,
     pub(crate) soft_at: Instant,
     pub(crate) hard_at: Instant,
+    /// By which the peer may prove that it has lost this IKE SA (RFC 6290).
+    pub(crate) crash_token: Option<CrashToken>,
     protection: Protection,
     /// That of the keys before, until the peer has shown that it has the new ones: by it we know a request whose
     /// reply was lost.
@@ -84,6 +86,7 @@ impl IkeSa {
             window: Window::default(),
             soft_at: ctx.now + ctx.jittered(lifetime.soft, lifetime.jitter_percent),
             hard_at: ctx.now + lifetime.hard,
+            crash_token: None,
             protection,
             replaced: None,
             requests: Reassembly::new(ctx.config.max_message),

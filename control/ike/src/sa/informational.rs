@@ -117,6 +117,10 @@ impl Turn<'_, '_> {
         if parts.deletes_ike() {
             return self.peer_deletes_ike(&parts);
         }
+        self.line.take_crash_token(&parts);
+        if let Some(notify) = parts.notify(NotifyType::Redirect) {
+            return self.peer_redirects(notify);
+        }
         let spis: Vec<u32> = parts.deleted_spis().collect();
         let deleted: Vec<u32> = spis.into_iter().filter_map(|spi| self.peer_deletes_child(spi)).collect();
         let mut payloads = Vec::new();
@@ -213,7 +217,7 @@ impl Turn<'_, '_> {
         self.reply(ExchangeType::Informational, Vec::new());
         let reason = match parts.error().map(|notify| notify.notify_type) {
             Some(NotifyType::AuthenticationFailed) => Failure::AuthRefused,
-            _ => Failure::PeerDeleted,
+            _ => self.common.sent_away.map_or(Failure::PeerDeleted, Failure::RedirectedPeer),
         };
         let was_current = self.line.is_current();
         let own = self.line.own.take();

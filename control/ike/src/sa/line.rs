@@ -10,6 +10,8 @@ use crate::context::Pending;
 use crate::id::ChildSaId;
 use crate::time::Instant;
 use crate::want::Path;
+use crate::wire::IkeSpi;
+use std::net::IpAddr;
 
 /// One IKE SA of a tunnel that is up. A tunnel has one, and two or three while it is being rekeyed.
 pub(crate) struct Line {
@@ -64,6 +66,8 @@ pub(crate) enum Own {
     Updated(mobility::ExpectUpdated),
     /// The reply that shows the peer to be at its new address.
     Routable(mobility::ExpectRoutable),
+    /// The reply to a redirection.
+    Redirect(IpAddr),
     /// A reply nobody is interested in any more, to a request that is on its way.
     Nothing,
 }
@@ -82,6 +86,12 @@ impl Line {
         let (own, peer, awaited) = (None, None, Vec::new());
         let (number, reply_path) = (common.mobility.next_line(), common.path);
         Line { sa, number, standing, own, peer, awaited, reply_path, delete: false }
+    }
+
+    /// The SPIs that are ours: of this IKE SA, and of the one that is to replace it.
+    pub(crate) fn local_spis(&self) -> impl Iterator<Item = IkeSpi> {
+        let coming = self.own.as_ref().and_then(Own::ike_spi);
+        std::iter::once(self.sa.local_spi()).chain(coming)
     }
 
     pub(crate) fn is_current(&self) -> bool {
@@ -138,6 +148,7 @@ impl Own {
             | Own::Alive
             | Own::Updated(_)
             | Own::Routable(_)
+            | Own::Redirect(_)
             | Own::Nothing => None,
         }
     }
@@ -192,6 +203,16 @@ impl Own {
         match self {
             Own::ChildReply(state) => Some(&mut state.rival),
             Own::ChildSecret(state) => Some(state.pact.rival()),
+            _ => None,
+        }
+    }
+
+    /// Our SPI of an IKE SA that is under negotiation: the peer may have made it before we have.
+    fn ike_spi(&self) -> Option<IkeSpi> {
+        match (self, self.purpose()) {
+            (Own::IkeReply(state), _) => Some(state.spi()),
+            (Own::IkeSecret(state), _) => Some(state.pact().spi()),
+            (_, Some(own_followup::Purpose::Ike(pact))) => Some(pact.spi()),
             _ => None,
         }
     }

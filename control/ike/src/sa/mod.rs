@@ -3,7 +3,7 @@
 //!
 //! [`tunnel`] is the entry. [`call`], [`call_intermediate`] and [`call_auth`] set up as initiator, [`called`],
 //! [`called_intermediate`] and [`called_auth`] as responder, with [`proof`] and [`ppk`] in either role; [`up`] is what they lead to, where [`dispatch`] hands each input to an exchange: [`own_child`], [`peer_child`],
-//! [`own_ike`], [`peer_ike`], with more key exchanges in [`own_followup`], [`peer_followup`]; [`informational`]; [`mobility`]. [`crossing`] is about two tunnels where one is meant. Routing between tunnels is left to [`crate::engine`].
+//! [`own_ike`], [`peer_ike`], with more key exchanges in [`own_followup`], [`peer_followup`]; [`informational`]; [`mobility`]. [`crash`] is about tokens that prove a peer's crash, [`redirect`] about other gateways, [`crossing`] is about two tunnels where one is meant. Routing between tunnels is left to [`crate::engine`].
 
 pub(crate) mod call;
 pub(crate) mod call_auth;
@@ -14,6 +14,7 @@ pub(crate) mod called_intermediate;
 pub(crate) mod child_deal;
 pub(crate) mod children;
 pub(crate) mod common;
+pub(crate) mod crash;
 pub(crate) mod crossing;
 pub(crate) mod dispatch;
 pub(crate) mod handshake;
@@ -33,6 +34,7 @@ pub(crate) mod peer_ike;
 pub(crate) mod phase;
 pub(crate) mod ppk;
 pub(crate) mod proof;
+pub(crate) mod redirect;
 pub(crate) mod schedule;
 pub(crate) mod tunnel;
 pub(crate) mod turn;

@@ -3,6 +3,7 @@
 //! [`ExpectPublicValue`] -> [`ExpectReply`] -> [`ExpectSharedSecret`] -> ([`super::own_followup`]); then the new IKE SA is
 //! current and the old one deleted. CHILD_SAs belong to the tunnel and need no moving.
 
+use super::crash;
 use super::ike_sa::IkeSa;
 use super::line::{Line, Own, Standing};
 use super::own_followup::{Purpose, additional_key_exchange};
@@ -12,7 +13,7 @@ use super::up::{PEERS_DELETE, Task};
 use crate::collision::{Rival, Winner};
 use crate::config::Group;
 use crate::context::Pending;
-use crate::crypto::{IkeKeys, IkeSuite, Nonces, SharedSecrets, negotiate};
+use crate::crypto::{CrashToken, IkeKeys, IkeSuite, Nonces, SharedSecrets, negotiate};
 use crate::error::{Failure, Subject};
 use crate::event::Event;
 use crate::key_agreement::{KeyAgreement, Seed, Task as KeyTask};
@@ -54,9 +55,29 @@ pub(crate) struct Pact {
     nonce: Nonce,
     peer_nonce: Nonce,
     rival: Rival<IkeSpi>,
+    /// The peer's for the new IKE SA, where it came with CREATE_CHILD_SA (RFC 6290 §4.3).
+    crash_token: Option<CrashToken>,
+}
+
+impl ExpectReply {
+    /// Our SPI.
+    pub(crate) fn spi(&self) -> IkeSpi {
+        self.spi
+    }
+}
+
+impl Pact {
+    /// Our SPI.
+    pub(crate) fn spi(&self) -> IkeSpi {
+        self.spi
+    }
 }
 
 impl ExpectSharedSecret {
+    pub(crate) fn pact(&self) -> &Pact {
+        &self.pact
+    }
+
     /// Whether additional key exchanges come before the peer makes the new IKE SA.
     pub(crate) fn goes_on(&self) -> bool {
         !self.pact.suite.additional.is_empty()
@@ -127,7 +148,8 @@ impl Turn<'_, '_> {
         }
         let link = additional_key_exchange(&parts);
         let ExpectReply { spi, nonce, group, seed, rival, .. } = state;
-        let pact = Pact { spi, peer_spi, suite, nonce, peer_nonce, rival };
+        let crash_token = crash::of_peer(&parts);
+        let pact = Pact { spi, peer_spi, suite, nonce, peer_nonce, rival, crash_token };
         let Some(pact) = self.own_ike_prevails(pact) else { return };
         let job = KeyAgreement { group, seed, task: KeyTask::Agree { peer: ke.data } };
         let pending = self.ctx.ask(self.common.id, WantKind::KeyAgreement(job));
@@ -211,7 +233,8 @@ impl Turn<'_, '_> {
         IkeSa::new(self.ctx, self.common, Role::Initiator, spis, pact.suite, keys)
     }
 
-    fn own_ike_made(&mut self, pact: Pact, sa: IkeSa) {
+    fn own_ike_made(&mut self, pact: Pact, mut sa: IkeSa) {
+        sa.crash_token = pact.crash_token;
         let winner = pact.rival.decide(&pact.nonce, &pact.peer_nonce);
         if pact.rival.is_some() {
             self.ctx.out.collisions = self.ctx.out.collisions.saturating_add(1);
@@ -279,6 +302,7 @@ impl Turn<'_, '_> {
         self.common.config = self.current_config();
         self.up.later.retain(|(_, task)| *task != Task::RekeyIke);
         self.up.tasks.retain(|task| *task != Task::RekeyIke);
+        crash::renew(self.ctx, self.up);
         self.ctx.event(event);
     }
 

@@ -73,6 +73,11 @@ impl Tunnel {
         self.up().is_some_and(|up| !up.is_closing())
     }
 
+    /// Whether its caller can be sent to another gateway.
+    pub(crate) fn is_redirectable(&self) -> bool {
+        self.is_established() && self.common.redirectable.is_some()
+    }
+
     /// Whether it is over and only repeats its last words.
     pub(crate) fn is_over(&self) -> bool {
         match &self.phase {
@@ -87,13 +92,13 @@ impl Tunnel {
         self.up().map(|up| up.proven.identity())
     }
 
-    /// The SPIs under which messages find this tunnel.
+    /// The SPIs under which messages find this tunnel; those of IKE SAs that only the peer may have yet among them.
     pub(crate) fn local_spis(&self) -> Vec<IkeSpi> {
         match &self.phase {
             None => Vec::new(),
             Some(Phase::Calling(state)) => vec![state.local_spi()],
             Some(Phase::Called(state)) => vec![state.local_spi()],
-            Some(Phase::Up(up)) => up.lines.iter().map(|line| line.sa.local_spi()).collect(),
+            Some(Phase::Up(up)) => up.lines.iter().flat_map(Line::local_spis).collect(),
             Some(Phase::Lingering(state)) => vec![state.sa.local_spi()],
         }
     }
@@ -251,6 +256,10 @@ impl Tunnel {
             connection: Some(self.common.connection),
             attempt: Box::new(attempt),
         });
+        if let Some(mut onward) = self.common.onward.take() {
+            onward.children.append(&mut self.wanted);
+            ctx.out.asides.push(Aside::GoOn(onward));
+        }
         let until = ctx.now + ctx.config.linger;
         self.phase = sa.map(|sa| Phase::Lingering(Lingering { sa, until }));
     }

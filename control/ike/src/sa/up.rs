@@ -16,6 +16,7 @@ use crate::time::Instant;
 use crate::want::{Role, WantKind};
 use crate::wire::Nonce;
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// How long an SA that the peer has to delete is kept before we do it: twice the time its Delete may take to
@@ -45,6 +46,12 @@ pub(crate) enum Task {
     },
     RekeyIke,
     Probe,
+    /// Give the peer our crash token for this IKE SA.
+    SendCrashToken,
+    /// Tell the caller to go to another gateway.
+    Redirect(IpAddr),
+    /// The caller was told, and has not gone.
+    Leave(IpAddr),
 }
 
 /// A tunnel that is up.
@@ -78,6 +85,7 @@ impl Up {
             local_behind_nat: common.local_behind_nat,
             local_identity: common.config.local_identity.clone(),
             remote_identity: proven.identity().clone(),
+            redirectable: common.redirectable.is_some(),
         })));
         common.reached(Stage::Up);
         common.heard = ctx.now;

@@ -22,6 +22,7 @@ mod notify;
 mod outer;
 mod payload;
 mod proposal;
+mod redirect;
 mod registry;
 mod selector;
 mod spi;
@@ -40,6 +41,7 @@ pub use notify::Notify;
 pub use outer::{Outer, Sealed, SealedFragment};
 pub use payload::{Chain, Payload, emit_chain, parse_chain};
 pub use proposal::{Proposal, SecurityAssociation};
+pub use redirect::{GatewayIdentity, Redirect};
 pub use registry::{
     AuthenticationMethod, CertificateEncoding, EncryptionId, ExchangeType, IdentificationType, IntegrityId,
     KeyExchangeId, NotifyType, PayloadType, PrfId, Protocol, SequenceNumbersId, TransformType,

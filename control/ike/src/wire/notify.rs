@@ -36,6 +36,13 @@ impl Notify {
         Self::new(NotifyType::InvalidKePayload, u16::from(method).to_be_bytes().to_vec())
     }
 
+    /// QUICK_CRASH_DETECTION: "Protocol ID MUST be 1, as this message is related to an IKE SA" (RFC 6290 §4.1), though
+    /// there is no SPI.
+    pub fn crash_token(token: &[u8]) -> Self {
+        let notify_type = NotifyType::QuickCrashDetection;
+        Self { protocol: Some(Protocol::Ike), spi: Spi::None, notify_type, data: token.to_vec() }
+    }
+
     /// The data as one 16-bit number: the method named by INVALID_KE_PAYLOAD.
     pub fn data_u16(&self) -> Option<u16> {
         <[u8; 2]>::try_from(self.data.as_slice()).ok().map(u16::from_be_bytes)

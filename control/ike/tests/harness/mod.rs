@@ -18,6 +18,7 @@ use ravelin_ike::id::{ChildSaId, IkeId, Ticket};
 use ravelin_ike::input::{ChildFact, ChildFactKind, Command, Datagram};
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::{Answer, AnswerError, Path, PeerKey, Want, WantKind};
+use ravelin_ike::wire::{NotifyType, Outer, Payload};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
@@ -85,6 +86,8 @@ pub struct Tally {
     pub spoofed: u64,
     /// Datagrams that came to an address whose owner has gone.
     pub missed: u64,
+    /// Crash tokens in the clear.
+    pub crash_tokens: u64,
 }
 
 impl Tally {
@@ -109,6 +112,7 @@ impl Tally {
         self.moved += other.moved;
         self.spoofed += other.spoofed;
         self.missed += other.missed;
+        self.crash_tokens += other.crash_tokens;
     }
 }
 
@@ -167,6 +171,9 @@ pub struct World {
     sequence: u64,
     latest: u64,
     pub trace: bool,
+    /// The IKE SAs whose crash token an end has sent in the clear.
+    revealed: BTreeSet<(usize, (u64, u64))>,
+    restarts: u32,
 }
 
 pub fn address(end: usize, port: u16) -> SocketAddr {
@@ -208,7 +215,22 @@ impl World {
             sequence: 0,
             latest: 0,
             trace: std::env::var_os("RAVELIN_SIM_TRACE").is_some(),
+            revealed: BTreeSet::new(),
+            restarts: 0,
         }
+    }
+
+    /// An end crashes, and `engine` is what begins in its place: what was under way for it is lost.
+    pub fn restart(&mut self, end: usize, engine: Engine) {
+        self.restarts += 1;
+        self.queue.retain(|_, item| !matches!(item, Item::Answer(of, ..) if *of == end));
+        let this = &mut self.ends[end];
+        (this.engine, this.held, this.plane) = (
+            engine,
+            Vec::new(),
+            DataPlane::new(0x2000 + self.restarts * 0x10 + end as u32, self.dice.roll()),
+        );
+        self.revealed.retain(|(of, _)| *of != end);
     }
 
     pub fn at(&self) -> Instant {
@@ -272,8 +294,10 @@ impl World {
         self.tally.datagrams += 1;
         self.tally.intermediate += u64::from(bytes[18] == 43);
         self.tally.followups += u64::from(bytes[18] == 44);
+        self.note_revealed(from, &bytes);
         let to = 1 - from;
-        assert_eq!(source.ip(), self.ends[from].place, "sent from an address that is gone");
+        let stays = source.ip() == self.ends[from].place || settings::is_gateway(from, source.ip());
+        assert!(stays, "sent from an address that is gone");
         if self.trace {
             println!(
                 "{:>12} {} -> {} {}",
@@ -335,13 +359,24 @@ impl World {
     /// ESP goes only where the peer lives or has lived: nobody answers a check anywhere else.
     fn assert_lives_there(&self, end: usize, path: &Path) {
         let lived = &self.ends[1 - end].lived;
-        assert!(lived.contains(&path.remote.ip()), "{} sends ESP to {}", self.ends[end].name, path.remote);
+        let gateway = settings::is_gateway(1 - end, path.remote.ip());
+        assert!(
+            gateway || lived.contains(&path.remote.ip()),
+            "{} sends ESP to {}",
+            self.ends[end].name,
+            path.remote
+        );
     }
 
     /// Both ends send where the other one is, in the same way.
     fn assert_paths_agree(&self) {
         let ways = [0, 1].map(|end| {
             let path_of = |(_, path): (u32, Path)| {
+                let other = settings::is_gateway(end, path.local.ip())
+                    || settings::is_gateway(1 - end, path.remote.ip());
+                if other {
+                    return path.udp_encapsulation;
+                }
                 assert_eq!(path.local.ip(), self.ends[end].place, "{} sends from", self.ends[end].name);
                 assert_eq!(path.remote.ip(), self.reached_at(1 - end), "{} sends to", self.ends[end].name);
                 path.udp_encapsulation
@@ -349,6 +384,24 @@ impl World {
             self.ends[end].plane.paths().into_iter().map(path_of).collect::<Vec<bool>>()
         });
         assert!(ways.iter().flatten().all(|udp| ways[0].first() == Some(udp)), "in UDP or not: {ways:?}");
+    }
+
+    /// A crash token may be seen by all once nobody can have the IKE SA of whoever made it (RFC 6290 §9.2).
+    fn note_revealed(&mut self, from: usize, bytes: &[u8]) {
+        let Ok(Outer::Clear(message)) = Outer::parse(bytes) else { return };
+        let is_token = |payload: &Payload| matches!(payload, Payload::Notify(notify) if notify.notify_type == NotifyType::QuickCrashDetection);
+        if message.payloads.iter().any(is_token) {
+            let spis = (message.header.initiator_spi.0, message.header.responder_spi.0);
+            let lives = self.ends[from].engine.snapshot().iter().any(|ike| ike.spis == spis);
+            assert!(!lives, "{} gave out the token of an IKE SA that it has", self.ends[from].name);
+            self.revealed.insert((from, spis));
+            self.tally.crash_tokens += 1;
+        }
+    }
+
+    fn assert_unrevealed(&self, end: usize, spis: (u64, u64)) {
+        let revealed = self.revealed.contains(&(end, spis));
+        assert!(!revealed, "{} gave out the token of an IKE SA before it had it", self.ends[end].name);
     }
 
     fn want(&mut self, end: usize, want: Want) {
@@ -426,6 +479,13 @@ impl World {
         if self.trace {
             println!("{:>12} {} event {event:?}", self.now, self.ends[end].name);
         }
+        match &event {
+            Event::IkeUp(up) => self.assert_unrevealed(end, (up.initiator_spi, up.responder_spi)),
+            Event::IkeRekeyed { initiator_spi, responder_spi, .. } => {
+                self.assert_unrevealed(end, (*initiator_spi, *responder_spi));
+            }
+            _ => {}
+        }
         let this = &mut self.ends[end];
         match &event {
             Event::IkeUp(_) => {
@@ -480,6 +540,10 @@ impl World {
         }
         let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 <= self.now) else { return };
         match entry.remove() {
+            Item::Datagram(to, datagram) if settings::is_gateway(to, datagram.local.ip()) => {
+                self.ends[to].engine.handle_datagram(now, datagram);
+                self.drain(to);
+            }
             Item::Datagram(to, datagram) if datagram.local.ip() != self.reached_at(to) => {
                 self.tally.missed += 1;
             }
@@ -512,7 +576,11 @@ impl World {
         for from in 0..2 {
             for (spi, is_rekey, path) in self.ends[from].plane.senders() {
                 let to = 1 - from;
-                if path.local.ip() != self.ends[from].place || path.remote.ip() != self.reached_at(to) {
+                let gateway =
+                    settings::is_gateway(from, path.local.ip()) || settings::is_gateway(to, path.remote.ip());
+                if !gateway
+                    && (path.local.ip() != self.ends[from].place || path.remote.ip() != self.reached_at(to))
+                {
                     continue;
                 }
                 assert!(

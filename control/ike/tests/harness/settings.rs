@@ -1,6 +1,7 @@
 //! Connections for the simulated pair.
 
 use ravelin_ike::config::*;
+use ravelin_ike::crypto::CrashSecret;
 use std::net::IpAddr;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -23,6 +24,15 @@ pub fn elsewhere(number: u8) -> IpAddr {
 pub fn mobile(end: usize) -> Connection {
     let remote = if end == 0 { RemoteAddress::One(outer(1)) } else { RemoteAddress::Any };
     Connection { mobike: true, remote, ..connection(end) }
+}
+
+/// Further addresses of end 1, as if they were other gateways.
+pub fn gateway(number: u8) -> IpAddr {
+    IpAddr::from([192, 0, 2, 20 + number])
+}
+
+pub fn is_gateway(end: usize, address: IpAddr) -> bool {
+    end == 1 && (0..10).any(|number| address == gateway(number))
 }
 
 pub fn certificate(end: usize) -> Vec<u8> {
@@ -89,6 +99,7 @@ pub fn connection(end: usize) -> Connection {
         fragmentation: Some(Fragmentation::default()),
         initial_contact: InitialContact::Honour,
         lockout: None,
+        redirect: Redirection::default(),
     }
 }
 
@@ -139,6 +150,13 @@ pub fn either(mut preferred: Connection, other: &Connection) -> Connection {
         child.proposals.extend(other.proposals.iter().cloned());
     }
     preferred
+}
+
+/// The secret of an end, kept over its restarts, or (`generation` other than 0) not kept.
+pub fn crash_secret(end: usize, generation: u8) -> CrashSecret {
+    let mut octets = Zeroizing::new([end as u8 + 1; 32]);
+    octets[0] = generation;
+    CrashSecret::new(octets)
 }
 
 pub fn engine_config() -> EngineConfig {

@@ -1,0 +1,94 @@
+//! Redirection to other gateways in a tunnel (RFC 5685): whether we follow, where to, and where callers go.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use ravelin_ike::config::{AcceptRedirect, RedirectAt, RedirectCallers, Redirection};
+
+use super::raw::{self, Text};
+use super::resolve::Judge;
+use super::value;
+
+/// What a tunnel between these addresses says of it. `place` names the tunnel and where it stands.
+pub fn redirection(
+    judge: &mut Judge<'_>,
+    place: (&str, usize),
+    raw: &raw::Tunnel,
+    (local, remote): (IpAddr, Option<IpAddr>),
+) -> Redirection {
+    let accept = accept(judge, place, raw, (local, remote));
+    Redirection { accept, callers: callers(judge, place, raw, local) }
+}
+
+fn accept(
+    judge: &mut Judge<'_>,
+    (object, at): (&str, usize),
+    raw: &raw::Tunnel,
+    (local, remote): (IpAddr, Option<IpAddr>),
+) -> AcceptRedirect {
+    let read = |text: &str| match text {
+        "accept" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("accept or off"),
+    };
+    let accepts = raw.redirect.as_ref().and_then(|text| judge.value(object, "redirect", text, read));
+    if !accepts.unwrap_or(false) {
+        if !raw.redirect_targets.is_empty() {
+            judge.refuse(at, object, "redirect-targets without redirect".into(), "redirect = \"accept\"");
+        }
+        return AcceptRedirect::Never;
+    }
+    if remote.is_none() {
+        let found = "redirect = \"accept\" needs a gateway to call".into();
+        judge.refuse(at, object, found, "remote = \"ADDRESS\"");
+    }
+    let mut targets = Vec::new();
+    for text in &raw.redirect_targets {
+        let Some(target) = judge.value(object, "redirect-targets", text, target) else { continue };
+        same_family(judge, object, text, (target.addr(), local));
+        targets.push(target.network()..=target.broadcast());
+    }
+    if raw.redirect_targets.is_empty() { AcceptRedirect::Anywhere } else { AcceptRedirect::Within(targets) }
+}
+
+fn callers(
+    judge: &mut Judge<'_>,
+    (object, at): (&str, usize),
+    raw: &raw::Tunnel,
+    local: IpAddr,
+) -> Option<RedirectCallers> {
+    let read = |text: &str| match text {
+        "init" => Ok(RedirectAt::Init),
+        "auth" => Ok(RedirectAt::Auth),
+        _ => Err("init or auth"),
+    };
+    let stage = raw.redirect_callers_at.as_ref();
+    let stage = stage.and_then(|text| judge.value(object, "redirect-callers-at", text, read));
+    let Some(text) = &raw.redirect_callers_to else {
+        if raw.redirect_callers_at.is_some() {
+            let found = "redirect-callers-at without redirect-callers-to".into();
+            judge.refuse(at, object, found, "redirect-callers-to = \"ADDRESS\"");
+        }
+        return None;
+    };
+    let to = judge.value(object, "redirect-callers-to", text, value::address)?;
+    same_family(judge, object, text, (to, local));
+    if to == local {
+        let found = format!("redirect-callers-to = {to} is this tunnel's own address");
+        judge.refuse(text.span().start, object, found, "another gateway's");
+    }
+    Some(RedirectCallers { to, at: stage.unwrap_or(RedirectAt::Init) })
+}
+
+/// An address, or a prefix of them.
+fn target(text: &str) -> Result<IpNet, value::Expected> {
+    let address = || value::address(text).map(IpNet::from);
+    value::network(text).or_else(|_| address()).map_err(|_| "an address or a prefix, like 192.0.2.0/28")
+}
+
+fn same_family(judge: &mut Judge<'_>, object: &str, text: &Text, (to, local): (IpAddr, IpAddr)) {
+    if to.is_ipv4() != local.is_ipv4() {
+        let found = format!("{to} and local {local} are of different families");
+        judge.refuse(text.span().start, object, found, "both IPv4 or both IPv6");
+    }
+}

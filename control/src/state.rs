@@ -1,0 +1,209 @@
+//! What outlives the process: a directory of our own with secrets that a restarted gateway needs. The gateway runs
+//! without it, and then cannot do what they are for.
+//!
+//! The directory is locked while the process lives. Two gateways that run with one crash-detection secret would give
+//! out each other's tokens, which nobody may see while the IKE SA is there (RFC 6290 §9.2).
+
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use ravelin_ike::crypto::CrashSecret;
+use zeroize::Zeroizing;
+
+/// The file of the crash-detection secret.
+const CRASH_SECRET: &str = "crash-secret";
+/// Octets of a secret.
+const SECRET: usize = 32;
+
+/// The directory, ours alone until this is dropped.
+#[derive(Debug)]
+pub struct State {
+    directory: File,
+    path: PathBuf,
+}
+
+/// Why nothing is kept. The operator's to mend.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {problem}", path.display())]
+pub struct StateError {
+    /// The directory or file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub problem: StateProblem,
+}
+
+/// What is wrong with it.
+#[derive(Debug, thiserror::Error)]
+pub enum StateProblem {
+    /// The system refuses.
+    #[error("{0}")]
+    Machine(#[from] std::io::Error),
+    /// Another process has it.
+    #[error("another ravelind has it: give each a state-directory of its own")]
+    InUse,
+    /// Others may read the secret, or put another in its place.
+    #[error("has mode {mode:04o}, which lets others at it; do: chmod {wanted}")]
+    Exposed {
+        /// Its permission bits.
+        mode: u32,
+        /// What they are to be, for the command to type.
+        wanted: &'static str,
+    },
+    /// Somebody else owns it.
+    #[error("belongs to user {0}, neither to us nor to root")]
+    Foreign(u32),
+    /// It is a directory, a device or a pipe.
+    #[error("is not a regular file")]
+    NotRegular,
+    /// It is not what we write.
+    #[error("has not {SECRET} bytes: remove it, and a new one is made")]
+    Length,
+}
+
+impl State {
+    /// Takes the directory, which is made if it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be had, others may change it, or another process has it.
+    pub fn open(path: &Path) -> Result<State, StateError> {
+        let told = |problem| StateError { path: path.to_owned(), problem };
+        let directory = open_directory(path).map_err(told)?;
+        Ok(State { directory, path: path.to_owned() })
+    }
+
+    /// The crash-detection secret: the one that is kept, or else `fresh`, kept from now on.
+    ///
+    /// # Errors
+    /// When it cannot be read or kept, or others may read it.
+    pub fn crash_secret(&self, fresh: Zeroizing<[u8; SECRET]>) -> Result<CrashSecret, StateError> {
+        let path = self.path.join(CRASH_SECRET);
+        let secret = match read(&path) {
+            Ok(Some(kept)) => Ok(kept),
+            Ok(None) => self.write(&path, &fresh).map(|()| fresh),
+            Err(problem) => Err(problem),
+        };
+        secret.map(CrashSecret::new).map_err(|problem| StateError { path, problem })
+    }
+
+    /// Whole or not at all, also when the power fails.
+    fn write(&self, path: &Path, secret: &[u8; SECRET]) -> Result<(), StateProblem> {
+        let new = path.with_extension("new");
+        match std::fs::remove_file(&new) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+        file.write_all(secret)?;
+        file.sync_all()?;
+        std::fs::rename(&new, path)?;
+        Ok(self.directory.sync_all()?)
+    }
+}
+
+fn open_directory(path: &Path) -> Result<File, StateProblem> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    let directory = File::open(path)?;
+    check(&directory.metadata()?, 0o022, "0700")?;
+    match directory.try_lock() {
+        Ok(()) => Ok(directory),
+        Err(TryLockError::WouldBlock) => Err(StateProblem::InUse),
+        Err(TryLockError::Error(error)) => Err(error.into()),
+    }
+}
+
+/// The secret in a file, if the file is there.
+fn read(path: &Path) -> Result<Option<Zeroizing<[u8; SECRET]>>, StateProblem> {
+    let no_link = nix::fcntl::OFlag::O_NOFOLLOW.bits();
+    let mut file = match OpenOptions::new().read(true).custom_flags(no_link).open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    // Of the open file, so that what is checked is what is read.
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(StateProblem::NotRegular);
+    }
+    check(&metadata, 0o077, "0600")?;
+    if metadata.len() != SECRET as u64 {
+        return Err(StateProblem::Length);
+    }
+    let mut secret = Zeroizing::new([0; SECRET]);
+    file.read_exact(secret.as_mut_slice())?;
+    Ok(Some(secret))
+}
+
+fn check(metadata: &Metadata, forbidden: u32, wanted: &'static str) -> Result<(), StateProblem> {
+    let mode = metadata.mode() & 0o7777;
+    if mode & forbidden != 0 {
+        return Err(StateProblem::Exposed { mode, wanted });
+    }
+    match metadata.uid() {
+        owner if owner == 0 || owner == nix::unistd::geteuid().as_raw() => Ok(()),
+        owner => Err(StateProblem::Foreign(owner)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ravelin_ike::wire::IkeSpi;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn secret(state: &State, octet: u8) -> Result<CrashSecret, StateError> {
+        state.crash_secret(Zeroizing::new([octet; SECRET]))
+    }
+
+    fn problem<T>(result: Result<T, StateError>) -> String {
+        result.err().map(|error| error.problem.to_string()).unwrap_or_default()
+    }
+
+    /// What was drawn first stays, for whoever has the directory next, and is for us alone.
+    #[test]
+    fn the_secret_is_kept() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("var/state");
+        let first = secret(&State::open(&path).unwrap(), 1).unwrap();
+        assert!(first == CrashSecret::new(Zeroizing::new([1; SECRET])));
+        let again = secret(&State::open(&path).unwrap(), 2).unwrap();
+        assert!(again.token(IkeSpi(1), IkeSpi(2)).is(first.token(IkeSpi(1), IkeSpi(2)).octets()));
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().mode() & 0o777;
+        assert_eq!((mode(&path), mode(&path.join(CRASH_SECRET))), (0o700, 0o600));
+        assert_eq!(std::fs::read_dir(&path).unwrap().count(), 1);
+    }
+
+    /// One process at a time has it.
+    #[test]
+    fn a_second_process_does_not_get_it() {
+        let base = tempfile::tempdir().unwrap();
+        let first = State::open(base.path()).unwrap();
+        assert!(problem(State::open(base.path())).contains("another ravelind"));
+        drop(first);
+        assert!(State::open(base.path()).is_ok());
+    }
+
+    /// A secret that others may know, or that is none, is not used, and not overwritten.
+    #[test]
+    fn what_others_may_have_seen_is_refused() {
+        let base = tempfile::tempdir().unwrap();
+        let file = base.path().join(CRASH_SECRET);
+        let state = State::open(base.path()).unwrap();
+        secret(&state, 1).unwrap();
+        std::fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        assert!(problem(secret(&state, 2)).contains("chmod 0600"));
+        std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        std::fs::write(&file, [0; 31]).unwrap();
+        assert!(problem(secret(&state, 2)).contains("remove it"));
+        std::fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink("/etc/hostname", &file).unwrap();
+        assert!(!problem(secret(&state, 2)).is_empty());
+        std::fs::remove_file(&file).unwrap();
+        std::fs::create_dir(&file).unwrap();
+        assert!(problem(secret(&state, 2)).contains("regular"));
+        drop(state);
+        std::fs::set_permissions(base.path(), Permissions::from_mode(0o777)).unwrap();
+        assert!(problem(State::open(base.path())).contains("chmod 0700"));
+    }
+}
