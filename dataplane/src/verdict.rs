@@ -91,7 +91,7 @@ reasons! {
     WorkerStalled = "worker-stalled",
     /// SPI unknown in this instance: a peer sends on an SA that is gone, or somebody guesses.
     SaMiss = "sa-miss",
-    /// Outer addresses are not those of the SA, and its peer is not known to be behind a NAT.
+    /// Outer addresses are not those of the SA, and its peer is not known to be behind a NAT and does no MOBIKE.
     IpMismatch = "ip-mismatch",
     /// Sequence number received before: a replay, or a network that duplicates.
     ReplayDuplicate = "replay-duplicate",

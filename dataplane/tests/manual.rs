@@ -4,9 +4,11 @@
 use ravelin_dataplane::link::counter::Counters;
 use ravelin_dataplane::verdict::Drop;
 
-/// First and second cell of every table row whose first cell is a name.
-fn rows() -> Vec<(&'static str, &'static str)> {
+/// First and second cell of every table row of a section whose first cell is a name.
+fn rows(section: &str) -> Vec<(&'static str, &'static str)> {
     let manual = include_str!("../../docs/counters.md");
+    let sections = manual.split("\n## ");
+    let manual = sections.filter_map(|text| text.strip_prefix(section)).next().unwrap();
     let row = |line: &'static str| {
         let (name, meaning) = line.strip_prefix("| `")?.strip_suffix(" |")?.split_once("` | ")?;
         Some((name, meaning))
@@ -16,16 +18,17 @@ fn rows() -> Vec<(&'static str, &'static str)> {
 
 #[test]
 fn every_drop_reason_stands_in_the_manual_as_the_command_line_prints_it() {
-    let written: Vec<_> =
-        rows().into_iter().filter_map(|(name, text)| Some((name.strip_prefix("drop-")?, text))).collect();
+    let written: Vec<_> = rows("Drops")
+        .into_iter()
+        .filter_map(|(name, text)| Some((name.strip_prefix("drop-")?, text)))
+        .collect();
     let counted: Vec<_> = Drop::ALL.iter().map(|reason| (reason.name(), reason.manual())).collect();
     assert_eq!(written, counted, "docs/counters.md, section Drops, against dataplane/src/verdict.rs");
 }
 
 #[test]
 fn every_other_counter_stands_in_the_manual() {
-    let written: Vec<_> =
-        rows().into_iter().map(|(name, _)| name).filter(|name| !name.starts_with("drop-")).collect();
+    let written: Vec<_> = rows("Work").into_iter().map(|(name, _)| name).collect();
     let mut counted: Vec<_> = Counters::new(0).named().map(|(name, _)| name.replace('_', "-")).collect();
     counted.sort_unstable();
     assert_eq!(written, counted, "docs/counters.md, section Work, against dataplane/src/link/counter.rs");

@@ -6,6 +6,7 @@ use ravelin_ike::id::ChildSaId;
 use ravelin_ike::input::Command;
 
 use super::core::Core;
+use super::view;
 use crate::api::request::{Part, Redirect, Rekey};
 use crate::api::{ApiError, Reply, Request};
 use crate::config::plan::{Keying, Tunnel};
@@ -39,11 +40,16 @@ impl<P: Pool> Core<P> {
                 self.workers.have_stand_still(ravelin_dataplane::sa::shard::WorkerId(still.worker), time);
                 Ok(done(format!("worker {}: told to stand still", still.worker)))
             }
-            _ => {
-                self.renew_view();
-                Ok(done(String::new()))
-            }
+            Request::Explain(name) => self.explain(name),
+            Request::ShowTunnels => Ok(self.renewed(&[view::Part::Tunnels])),
+            Request::ShowSa => Ok(self.renewed(&[view::Part::Sas])),
+            _ => Ok(self.renewed(&[])),
         }
+    }
+
+    fn renewed(&mut self, parts: &[view::Part]) -> Reply {
+        self.renew_view(parts);
+        done(String::new())
     }
 
     fn command(&mut self, command: Command) {

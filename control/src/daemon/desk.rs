@@ -11,8 +11,8 @@ use crossbeam::channel::{Sender, bounded};
 use super::core::{Input, Work};
 use super::reload::Reload;
 use super::view::View;
-use crate::api::reply::{Applied, Strangers};
-use crate::api::request::{Events, TunnelName};
+use crate::api::reply::Applied;
+use crate::api::request::Events;
 use crate::api::server::Answer;
 use crate::api::{ApiError, Reply, Request};
 use crate::observe::journal::Journal;
@@ -64,21 +64,11 @@ impl Desk {
         answer.recv_timeout(ACTION).map_err(|_| late())
     }
 
-    /// A view that is fresh, or the last one.
-    fn view(&self) -> Arc<View> {
+    /// A view in which what is asked for is fresh, or the last one.
+    fn view(&self, request: Request) -> Arc<View> {
         // Late is no error for a reader: the last view is an answer too.
-        let _ = self.ask(Request::ShowVersion, FRESH);
+        let _ = self.ask(request, FRESH);
         self.view.load_full()
-    }
-
-    fn explain(&self, name: &TunnelName) -> Result<Reply, ApiError> {
-        let view = self.view();
-        let not_found = || ApiError::NotFound {
-            name: name.tunnel.clone(),
-            known: view.explanations.keys().cloned().collect::<Vec<_>>().join(", "),
-        };
-        let explained = view.explanations.get(&name.tunnel).cloned().map(Reply::Explain);
-        explained.or_else(|| strangers(&view, &name.tunnel)).ok_or_else(not_found)
     }
 
     fn events(&self, events: &Events) -> Reply {
@@ -87,29 +77,22 @@ impl Desk {
     }
 }
 
-/// What is known of an address.
-fn strangers(view: &View, text: &str) -> Option<Reply> {
-    let address = text.parse().ok()?;
-    let tunnels = view.peers.get(&address).cloned().unwrap_or_default();
-    let attempts = view.strangers.get(&address).cloned().unwrap_or_default();
-    let known = !tunnels.is_empty() || !attempts.is_empty();
-    known.then(|| Reply::Strangers(Strangers { address: text.to_owned(), tunnels, attempts }))
-}
-
 impl Answer for Desk {
     fn answer(&self, request: Request) -> Result<Reply, ApiError> {
+        let view = |read: &Request| self.view(read.clone());
         match request {
-            Request::ShowVersion => Ok(Reply::Version(self.view().version.clone())),
-            Request::ShowPorts => Ok(Reply::Ports { ports: self.view().ports.clone() }),
-            Request::ShowWorkers => Ok(Reply::Workers { workers: self.view().workers.clone() }),
-            Request::ShowTunnels => Ok(Reply::Tunnels { tunnels: self.view().tunnels.clone() }),
-            Request::ShowSa => Ok(Reply::Sas { sas: self.view().sas.clone() }),
-            Request::ShowCounters => Ok(Reply::Counters { counters: self.view().counters.clone() }),
-            Request::Doctor => Ok(Reply::Doctor { findings: self.view().findings.clone() }),
-            Request::Explain(name) => self.explain(&name),
+            Request::ShowVersion => Ok(Reply::Version(view(&request).version.clone())),
+            Request::ShowPorts => Ok(Reply::Ports { ports: view(&request).ports.clone() }),
+            Request::ShowWorkers => Ok(Reply::Workers { workers: view(&request).workers.clone() }),
+            Request::ShowTunnels => Ok(Reply::Tunnels { tunnels: (*view(&request).tunnels).clone() }),
+            Request::ShowSa => Ok(Reply::Sas { sas: (*view(&request).sas).clone() }),
+            Request::ShowCounters => Ok(Reply::Counters { counters: view(&request).counters.clone() }),
+            Request::Doctor => Ok(Reply::Doctor { findings: view(&request).findings.clone() }),
             Request::Events(events) => Ok(self.events(&events)),
             Request::ConfigApply(apply) => self.apply(apply.dry_run).map(Reply::Applied),
-            read @ (Request::ShowGateways(_) | Request::ShowRoutes) => self.ask(read, ACTION),
+            read @ (Request::Explain(_) | Request::ShowGateways(_) | Request::ShowRoutes) => {
+                self.ask(read, ACTION)
+            }
             action @ (Request::Initiate(_)
             | Request::Terminate(_)
             | Request::Rekey(_)

@@ -1,7 +1,7 @@
 //! The daemon: start and stop in order (`start`, `ports`, `layout`), the control loop (`core`, `wants`,
 //! `answers`), gateways and their peers (`gateways`), instances out of service (`service`, `outage`), workers that stand still (`pulse`, `stall`,
 //! `spread`), devices (`devices`), other configurations while running (`reload`, `apply`), what operators read
-//! (`view`, `gateway_view`, `desk`) and ask (`lookup`, `lockout`, `debug`), and the threads that do its slow work (`helpers`).
+//! (`view`, `gateway_view`, `desk`) and ask (`explain`, `lookup`, `lockout`, `debug`), and the threads that do its slow work (`helpers`).
 
 mod answers;
 mod apply;
@@ -11,6 +11,7 @@ mod debug;
 pub mod desk;
 pub mod devices;
 mod doctor;
+mod explain;
 mod gateway_view;
 mod gateways;
 pub mod helpers;

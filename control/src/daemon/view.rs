@@ -2,7 +2,6 @@
 //! asks, put where readers find it without the loop.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use ravelin_dataplane::io::Pool;
@@ -13,13 +12,8 @@ use ravelin_ike::config::{ChildId, ConnectionId, IkeProposal};
 use ravelin_ike::event::{IkeSuite, PpkUse};
 
 use super::core::Core;
-use crate::api::reply::{
-    Attempt, Child, Counter, Explain, Finding, Port, Sa, State, Tunnel, Version, Worker,
-};
+use crate::api::reply::{Child, Counter, Finding, Port, Sa, State, Tunnel, Version, Worker};
 use crate::config::plan;
-use crate::observe::journal::unix_time;
-use crate::tunnel::attempts::{self, Time};
-use crate::tunnel::explain::{self, Evidence};
 use crate::tunnel::pmtu::{Learned, PathKey};
 use crate::tunnel::sas::Installed;
 use crate::tunnel::{status, words};
@@ -34,19 +28,22 @@ pub struct View {
     /// Workers.
     pub workers: Vec<Worker>,
     /// Tunnels.
-    pub tunnels: Vec<Tunnel>,
+    pub tunnels: Arc<Vec<Tunnel>>,
     /// Security associations.
-    pub sas: Vec<Sa>,
+    pub sas: Arc<Vec<Sa>>,
     /// Counters.
     pub counters: Vec<Counter>,
-    /// Explanations by tunnel.
-    pub explanations: BTreeMap<String, Explain>,
     /// Findings of the doctor.
     pub findings: Vec<Finding>,
-    /// What addresses tried that no tunnel was found for, newest first.
-    pub strangers: BTreeMap<IpAddr, Vec<Attempt>>,
-    /// Tunnels by the address of their peer.
-    pub peers: BTreeMap<IpAddr, Vec<String>>,
+}
+
+/// What grows with the number of tunnels, and is made anew only for those who want to read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Tunnels.
+    Tunnels,
+    /// Security associations.
+    Sas,
 }
 
 /// What stands still while the daemon runs.
@@ -71,9 +68,7 @@ pub struct Looked {
 
 impl<P: Pool> Core<P> {
     /// Builds a view of this moment and puts it where readers look.
-    pub(super) fn renew_view(&mut self) {
-        let rows: Vec<(ConnectionId, Tunnel)> =
-            self.roster.tunnels().map(|(id, tunnel)| (id, self.tunnel(id, tunnel))).collect();
+    pub(super) fn renew_view(&mut self, parts: &[Part]) {
         let counters = self.counters();
         let mut findings = self.machine.findings.clone();
         findings.extend(self.service.faults().map(super::doctor::outage));
@@ -82,19 +77,16 @@ impl<P: Pool> Core<P> {
         findings.extend(self.spread_findings());
         findings.extend(self.worker_findings());
         findings.extend(super::doctor::findings(&counters));
-        let view = View {
-            version: self.version(),
-            ports,
-            workers: self.worker_rows(),
-            sas: self.workers.sas().iter().flat_map(|sa| self.sa_rows(sa)).collect(),
-            findings,
-            counters,
-            strangers: self.strangers(),
-            peers: self.peers(),
-            explanations: rows.iter().filter_map(|(id, row)| self.explanation(*id, row)).collect(),
-            tunnels: rows.into_iter().map(|(_, row)| row).collect(),
+        let (version, workers, last) = (self.version(), self.worker_rows(), self.view.load());
+        let tunnels = match parts.contains(&Part::Tunnels) {
+            true => Arc::new(self.roster.tunnels().map(|(id, tunnel)| self.tunnel(id, tunnel)).collect()),
+            false => Arc::clone(&last.tunnels),
         };
-        self.view.store(Arc::new(view));
+        let sas = match parts.contains(&Part::Sas) {
+            true => Arc::new(self.workers.sas().iter().flat_map(|sa| self.sa_rows(sa)).collect()),
+            false => Arc::clone(&last.sas),
+        };
+        self.view.store(Arc::new(View { version, ports, workers, tunnels, sas, counters, findings }));
     }
 
     fn version(&self) -> Version {
@@ -270,7 +262,7 @@ impl<P: Pool> Core<P> {
     }
 
     /// The largest packet to a tunnel's peer, 0 while its address is not known, and what was learned of it.
-    fn path_of(&self, id: ConnectionId, tunnel: &plan::Tunnel) -> (u16, Option<Learned>) {
+    pub(super) fn path_of(&self, id: ConnectionId, tunnel: &plan::Tunnel) -> (u16, Option<Learned>) {
         let of_sa =
             || self.roster.children(id).find_map(|(number, _)| self.workers.sas().of(number.0).next());
         let configured = || {
@@ -362,56 +354,6 @@ impl<P: Pool> Core<P> {
                 fix: "look whether something else occupies that CPU, and what the thread waits for (/proc/PID/task/TID/stack); its tunnels are with the other workers, as far as `show tunnels` does not say otherwise".into(),
             })
         })
-    }
-
-    fn explanation(&self, id: ConnectionId, row: &Tunnel) -> Option<(String, Explain)> {
-        let tunnel = self.roster.tunnel(id)?;
-        let (routing, tables) = self.workers.routing();
-        let evidence = Evidence {
-            tunnel,
-            status: self.status.tunnel(id),
-            children: &row.children,
-            state: row.state,
-            attempts: self.engine.recorder().of(id).collect(),
-            outage: self.service.of_tunnel(tunnel),
-            path: self.path_of(id, tunnel),
-            unreachable: tunnel.remote.and_then(|remote| routing.unreachable(tunnel.public, remote, tables)),
-            standstill: self.standstill(id),
-            child_ids: self.roster.children(id).map(|(child, _)| child).collect(),
-            now: self.now(),
-            time: self.time(),
-        };
-        Some((row.name.clone(), explain::explain(&evidence)))
-    }
-}
-
-impl<P: Pool> Core<P> {
-    /// This moment.
-    fn time(&self) -> Time {
-        Time { now: self.now(), unix: unix_time() }
-    }
-
-    fn peers(&self) -> BTreeMap<IpAddr, Vec<String>> {
-        let mut peers: BTreeMap<IpAddr, Vec<String>> = BTreeMap::new();
-        for (_, tunnel) in self.roster.tunnels() {
-            if let Some(remote) = tunnel.remote {
-                peers.entry(remote).or_default().push(tunnel.name.clone());
-            }
-        }
-        peers
-    }
-
-    /// What strangers tried, by address.
-    fn strangers(&self) -> BTreeMap<IpAddr, Vec<Attempt>> {
-        let mut strangers: BTreeMap<IpAddr, Vec<Attempt>> = BTreeMap::new();
-        for ((_, address), kept) in self.engine.recorder().strangers() {
-            let told = kept.map(|attempt| attempts::tell(attempt, None, None, self.time()));
-            strangers.entry(address).or_default().extend(told);
-        }
-        for told in strangers.values_mut() {
-            told.sort_by_key(|attempt| attempt.seconds_ago);
-        }
-        strangers
     }
 }
 

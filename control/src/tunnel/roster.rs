@@ -4,7 +4,7 @@
 //! of that is left, or the next. The tunnel of a gateway's peer has its number while it is there. Gateways are numbered
 //! from the other end.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use ravelin_ike::config::{ChildId, ConnectionId};
 
@@ -19,10 +19,12 @@ pub struct Roster {
     tunnels: Vec<Entry>,
     /// Of each child: its tunnel's index and its place within the tunnel.
     children: Vec<(usize, usize)>,
-    /// Numbers of peers' tunnels that are gone, longest first.
-    left: VecDeque<usize>,
+    /// The tunnels that are there, by name; of two, for a moment, the one that came last.
+    names: HashMap<String, usize>,
     /// Tunnels that are there.
     present: usize,
+    /// Numbers of peers' tunnels that are gone, longest first.
+    left: VecDeque<usize>,
     /// Names of gateways, and whether they are gone.
     gateways: Vec<(String, bool)>,
 }
@@ -54,8 +56,9 @@ impl Roster {
         let (index, first_child) = (self.tunnels.len(), self.children.len());
         let children = tunnel.children.len();
         self.children.extend((0..children).map(|place| (index, place)));
-        self.tunnels.push(Entry { tunnel, first_child, children, gone: false });
+        self.names.insert(tunnel.name.clone(), index);
         self.present += 1;
+        self.tunnels.push(Entry { tunnel, first_child, children, gone: false });
         ConnectionId(index as u32)
     }
 
@@ -80,8 +83,9 @@ impl Roster {
 
     fn put(&mut self, index: usize, tunnel: Tunnel) -> ConnectionId {
         if let Some(entry) = self.tunnels.get_mut(index) {
-            (entry.tunnel, entry.gone) = (tunnel, false);
+            self.names.insert(tunnel.name.clone(), index);
             self.present += 1;
+            (entry.tunnel, entry.gone) = (tunnel, false);
         }
         ConnectionId(index as u32)
     }
@@ -90,6 +94,7 @@ impl Roster {
     pub fn replace(&mut self, id: ConnectionId, tunnel: Tunnel) {
         if let Some(entry) = self.tunnels.get_mut(id.0 as usize) {
             debug_assert_eq!(entry.tunnel.children.len(), tunnel.children.len());
+            debug_assert_eq!(entry.tunnel.name, tunnel.name);
             entry.tunnel = tunnel;
         }
     }
@@ -100,6 +105,9 @@ impl Roster {
         let Some(entry) = self.tunnels.get_mut(index).filter(|entry| !entry.gone) else { return };
         entry.gone = true;
         self.present -= 1;
+        if self.names.get(&entry.tunnel.name) == Some(&index) {
+            self.names.remove(&entry.tunnel.name);
+        }
         if entry.tunnel.origin.is_some() {
             entry.tunnel.children = Vec::new();
             self.left.push_back(index);
@@ -171,8 +179,7 @@ impl Roster {
 
     /// A tunnel's number by name.
     pub fn find(&self, name: &str) -> Option<ConnectionId> {
-        let index = self.tunnels.iter().position(|entry| !entry.gone && entry.tunnel.name == name)?;
-        Some(ConnectionId(index as u32))
+        self.names.get(name).map(|index| ConnectionId(*index as u32))
     }
 
     /// The names there are, for people.

@@ -105,7 +105,7 @@ fn each_child_carries_its_own() {
         assert_eq!(counts(&mut pair), expected, "{network}");
     }
     assert_eq!(pair.carry(6, true), 0, "of no child");
-    let explain = pair.us.view().explanations["net"].clone();
+    let explain = pair.us.explain("net");
     let rungs: Vec<_> = explain.rungs.iter().filter(|rung| rung.question.starts_with("child c")).collect();
     assert!(rungs.len() == 5 && rungs.iter().all(|rung| rung.holds == Some(true)), "{rungs:?}");
     assert_eq!(rungs[2].seen, "10.2.3.0/24 === 10.1.3.0/24: 1 packets in, 1 out");
@@ -145,7 +145,7 @@ fn commands_may_name_a_child() {
         (tunnel(&mut pair.us).state, pair.carry(4, true), pair.carry(5, true)),
         (State::Degraded, 0, 1)
     );
-    let verdict = pair.us.view().explanations["net"].verdict.clone();
+    let verdict = pair.us.explain("net").verdict;
     assert_eq!(verdict, "without c4 (closed by command)");
 
     for request in [close("c4"), rekey("c4", false), rekey("c1", true)] {
@@ -187,7 +187,7 @@ fn a_refused_child_says_why_and_leaves_the_others_alone() {
     for network in [1, 2, 4] {
         assert_eq!((pair.carry(network, true), pair.carry(network, false)), (1, 1), "{network}");
     }
-    let verdict = pair.us.view().explanations["net"].verdict.clone();
+    let verdict = pair.us.explain("net").verdict;
     assert!(verdict.starts_with("without c3 (the peer accepts none of our traffic selectors"), "{verdict}");
     // Four are as many as the peer allows.
     let full = gateway(1, &format!("{}child-limit = 4\n", remote(1)))

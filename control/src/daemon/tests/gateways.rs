@@ -159,7 +159,7 @@ fn peers_come_carry_and_go() {
     }
     let tunnels = shown(&mut pair).1;
     assert!(tunnels.iter().all(|tunnel| (tunnel.in_packets, tunnel.out_packets) == (1, 1)), "{tunnels:?}");
-    let explain = pair.us.view().explanations["g/3.example"].clone();
+    let explain = pair.us.explain("g/3.example");
     assert_eq!(explain.state, State::Up);
     assert_eq!(explain.rungs[0].seen, "g at 192.0.2.2");
     let before = pair.us.view().tunnels[0].clone();
@@ -237,7 +237,7 @@ remote-ts = ["10.1.64.0/18"]
         let told = events.iter().find(|event| event.contains(text)).unwrap();
         assert!(told.starts_with("child-failed: ") && told.contains("RV-CHILD-011"), "{told}");
         let reason = |pair: &mut Pair| {
-            let tunnels = pair.peer.view().tunnels.clone();
+            let tunnels = pair.peer.view().tunnels.to_vec();
             tunnels.into_iter().find(|tunnel| tunnel.name == name).unwrap().reason_code
         };
         pair.until("the peer knows", |pair| reason(pair) == "RV-CHILD-002");
@@ -297,7 +297,7 @@ remote-ts = ["10.1.1.0/24"]
     call(&mut pair, "t2");
     until_up(&mut pair, &["g/2.example"]);
     pair.until("the configured one too", |pair| {
-        let tunnels = pair.us.view().tunnels.clone();
+        let tunnels = pair.us.view().tunnels.to_vec();
         tunnels.iter().any(|tunnel| tunnel.name == "fixed" && tunnel.state == State::Up)
     });
     call(&mut pair, "t3");

@@ -55,7 +55,7 @@ fn sas(bench: &mut Bench) -> Vec<(String, usize)> {
 }
 
 fn rung(bench: &mut Bench) -> String {
-    let explain = bench.view().explanations["net"].clone();
+    let explain = bench.explain("net");
     let rung = explain.rungs.into_iter().find(|rung| rung.question.contains("MOBIKE"));
     rung.map(|rung| rung.seen).unwrap_or_default()
 }

@@ -206,9 +206,9 @@ fn with_one_worker_tunnels_wait_for_it_and_say_so() {
     pair.us.still = Some(0);
     pair.pass(10, |_| {});
     let view = pair.us.view();
-    for tunnel in &view.tunnels {
+    for tunnel in view.tunnels.iter() {
         assert_eq!((tunnel.state, tunnel.reason_code.as_str()), (State::Down, "RV-WORKER-001"), "{tunnel:?}");
-        let explain = &view.explanations[&tunnel.name];
+        let explain = pair.us.explain(&tunnel.name);
         assert_eq!(explain.code, "RV-WORKER-001");
         let rung = explain.rungs.iter().find(|rung| rung.question == "its worker polls").unwrap();
         assert_eq!(rung.holds, Some(false));

@@ -27,13 +27,21 @@ fn what_a_stranger_tried_is_kept_by_address() {
     let mut pair = Pair::joined(Bench::bare(&us, 1, 64), Bench::bare(&peer, 1, 64));
     pair.peer.core.answer(&Request::Initiate(Part { tunnel: "net".into(), child: None })).unwrap();
     let caller: IpAddr = PEER.into();
-    pair.until("the stranger was refused", |pair| pair.us.view().strangers.contains_key(&caller));
-    let view = pair.us.view();
-    let [attempt] = view.strangers[&caller].as_slice() else { panic!("{:?}", view.strangers) };
+    let known = |pair: &Pair, address: IpAddr| match pair
+        .us
+        .core
+        .explain(&TunnelName { tunnel: address.to_string() })
+    {
+        Ok(Reply::Strangers(known)) => Some(known),
+        _ => None,
+    };
+    pair.until("the stranger was refused", |pair| known(pair, caller).is_some());
+    let told = known(&pair, caller).unwrap();
+    let [attempt] = told.attempts.as_slice() else { panic!("{told:?}") };
     assert_eq!((attempt.code.as_str(), attempt.role.as_str()), ("RV-INIT-001", "responder"));
     assert_eq!(attempt.peer, "192.0.2.1:500");
     assert!(attempt.offered.contains("AES_GCM_16"), "{attempt:?}");
     assert!(attempt.time > 1e9, "a calendar's time: {attempt:?}");
-    assert!(!view.peers.contains_key(&caller), "it is nobody's peer: {:?}", view.peers);
-    assert_eq!(view.peers[&IpAddr::from([192, 0, 2, 77])], ["net"]);
+    assert!(told.tunnels.is_empty(), "it is nobody's peer: {told:?}");
+    assert_eq!(known(&pair, [192, 0, 2, 77].into()).unwrap().tunnels, ["net"]);
 }
