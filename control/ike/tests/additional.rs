@@ -339,6 +339,32 @@ fn rekeys_lose_messages() {
     }
 }
 
+/// ```text
+///   A  <-------                                B rekeys: CREATE_CHILD_SA, IKE_FOLLOWUP_KE; its last secret fails
+///   A        lost  <--                         D(new)
+///   A  CREATE_CHILD_SA{N(REKEY_SA new)} ---->
+///   A  <-------                                CHILD_SA_NOT_FOUND: the old one lives on, and can be rekeyed
+/// ```
+#[test]
+fn a_successor_that_never_came_to_be_leaves_the_old_one() {
+    let mut world = connected([0, 1].map(|end| hybrid(end, HYBRID)));
+    let old = world.children(0)[0];
+    world.command(1, Command::RekeyChild { child: old });
+    while world.children(0) == [old] {
+        world.run_for(50);
+    }
+    let made = *world.children(0).iter().find(|child| **child != old).unwrap();
+    drop_first(&mut world, 1, INFORMATIONAL, false, 1);
+    world.faults.answer_fails = 1000;
+    while failures(&world, 1).is_empty() {
+        world.run_for(50);
+    }
+    world.faults.answer_fails = 0;
+    world.command(0, Command::RekeyChild { child: made });
+    settle(&mut world);
+    assert_eq!((world.ikes(0).len(), world.children(0).len()), (1, 1));
+}
+
 /// Perfect forward secrecy is one end's wish and the other may do without, or the other way round.
 #[test]
 fn a_rekey_may_have_no_key_exchange_where_that_is_configured() {

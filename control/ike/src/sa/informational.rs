@@ -195,9 +195,9 @@ impl Turn<'_, '_> {
         }
     }
 
-    /// The peer takes back a CHILD_SA that was to replace another one, which so lives on.
-    fn successor_withdrawn(&mut self, successor: ChildSaId) {
-        let Some(old) = self.up.children.replaced_by(successor) else { return };
+    /// The peer takes back a CHILD_SA that was to replace another one, which so lives on. Whether there is one.
+    pub(crate) fn successor_withdrawn(&mut self, successor: ChildSaId) -> bool {
+        let Some(old) = self.up.children.replaced_by(successor) else { return false };
         if let Some(child) = self.up.children.get_mut(old) {
             child.state = ChildState::Live;
         }
@@ -211,6 +211,7 @@ impl Turn<'_, '_> {
         if !own_rekey {
             self.rekey_later(Some(old));
         }
+        true
     }
 
     fn peer_deletes_ike(&mut self, parts: &Parts) {

@@ -437,10 +437,15 @@ impl Turn<'_, '_> {
     }
 
     /// "the initiator of the exchange ... SHOULD silently delete the Child SA and ... request to create a new
-    /// Child SA from scratch" (RFC 7296 §2.25). Unless the peer said before that it deleted it.
+    /// Child SA from scratch" (RFC 7296 §2.25). Unless the peer said before that it deleted it, or it is the successor
+    /// of another one, which the peer's rekey failed to make: that one lives on.
     fn child_unknown_to_peer(&mut self, old: ChildSaId) {
-        if self.up.children.get(old).is_some_and(|child| child.state == ChildState::Live) {
-            let config = self.up.drop_child(self.ctx, self.common, old, Failure::ChildNotFound);
+        if self.up.children.get(old).is_none_or(|child| child.state != ChildState::Live) {
+            return;
+        }
+        let lives_on = self.successor_withdrawn(old);
+        let config = self.up.drop_child(self.ctx, self.common, old, Failure::ChildNotFound);
+        if !lives_on {
             self.up.tasks.extend(config.map(Task::CreateChild));
         }
     }
