@@ -7,8 +7,7 @@ use ravelin_dataplane::verdict::Drop;
 /// First and second cell of every table row of a section whose first cell is a name.
 fn rows(section: &str) -> Vec<(&'static str, &'static str)> {
     let manual = include_str!("../../docs/counters.md");
-    let sections = manual.split("\n## ");
-    let manual = sections.filter_map(|text| text.strip_prefix(section)).next().unwrap();
+    let manual = manual.split("\n## ").find_map(|text| text.strip_prefix(section)).unwrap_or_default();
     let row = |line: &'static str| {
         let (name, meaning) = line.strip_prefix("| `")?.strip_suffix(" |")?.split_once("` | ")?;
         Some((name, meaning))
