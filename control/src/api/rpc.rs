@@ -33,16 +33,38 @@ pub fn read_call(line: &[u8]) -> Call {
     (id, request)
 }
 
+/// An answer as it is written: one pass over the value, of which there may be megabytes.
+#[derive(Serialize)]
+struct Answered<'a> {
+    jsonrpc: &'static str,
+    id: &'a Value,
+    schema: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<&'a Reply>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Refusal<'a>>,
+}
+
+#[derive(Serialize)]
+struct Refusal<'a> {
+    code: i64,
+    message: String,
+    data: &'a ApiError,
+}
+
+/// The same as it is read.
+#[derive(Deserialize)]
+struct Answer {
+    result: Option<Reply>,
+    error: Option<Value>,
+}
+
 /// The line that answers a call.
 pub fn write_answer(id: &Value, answer: &Result<Reply, ApiError>) -> String {
-    let value = match answer {
-        Ok(reply) => serde_json::json!({ "jsonrpc": "2.0", "id": id, "schema": SCHEMA, "result": reply }),
-        Err(error) => serde_json::json!({
-            "jsonrpc": "2.0", "id": id, "schema": SCHEMA,
-            "error": { "code": error.code(), "message": error.to_string(), "data": error },
-        }),
-    };
-    value.to_string() + "\n"
+    let refusal = |error| Refusal { code: ApiError::code(error), message: error.to_string(), data: error };
+    let (result, error) = (answer.as_ref().ok(), answer.as_ref().err().map(refusal));
+    let answered = Answered { jsonrpc: "2.0", id, schema: SCHEMA, result, error };
+    serde_json::to_string(&answered).unwrap_or_default() + "\n"
 }
 
 /// The line a client sends.
@@ -57,13 +79,12 @@ pub fn write_call(id: u64, request: &Request) -> String {
 /// The daemon's own error, or `BadRequest` when the line is not an answer.
 pub fn read_answer(line: &[u8]) -> Result<Reply, ApiError> {
     let bad = |why: String| ApiError::BadRequest { why };
-    let mut value: Value = serde_json::from_slice(line).map_err(|error| bad(error.to_string()))?;
-    if let Some(error) = value.get_mut("error") {
+    let answer: Answer = serde_json::from_slice(line).map_err(|error| bad(error.to_string()))?;
+    if let Some(mut error) = answer.error {
         let data = error.get_mut("data").map(Value::take).unwrap_or_default();
         return Err(serde_json::from_value(data).unwrap_or_else(|_| bad(error.to_string())));
     }
-    let result = value.get_mut("result").map(Value::take).unwrap_or_default();
-    serde_json::from_value(result).map_err(|error| bad(error.to_string()))
+    answer.result.ok_or_else(|| bad("an answer with neither result nor error".into()))
 }
 
 #[cfg(test)]

@@ -312,16 +312,29 @@ fn failed(error: &CallError) -> ExitCode {
 }
 
 fn show(reply: &Reply, json: bool) {
-    if json { print_json(reply) } else { println!("{}", render::text(reply)) }
+    match (json, reply) {
+        (false, _) => println!("{}", render::text(reply)),
+        // The version of the schema is its own.
+        (true, Reply::Version(_)) => print_line(reply),
+        (true, _) => print_json(reply),
+    }
+}
+
+/// An object, and with it the version of the schema.
+#[derive(Serialize)]
+struct Versioned<'a, T> {
+    schema: u32,
+    #[serde(flatten)]
+    value: &'a T,
 }
 
 /// One object, with the version of the schema.
 fn print_json(value: &impl Serialize) {
-    let mut value = serde_json::to_value(value).unwrap_or_default();
-    if let Some(object) = value.as_object_mut() {
-        object.insert("schema".into(), SCHEMA.into());
-    }
-    println!("{value}");
+    print_line(&Versioned { schema: SCHEMA, value });
+}
+
+fn print_line(value: &impl Serialize) {
+    println!("{}", serde_json::to_string(value).unwrap_or_default());
 }
 
 fn follow(cli: &Cli, mut after: u64) -> ExitCode {
