@@ -3,7 +3,8 @@
 //!
 //! The first octet is the type that the header in front names, the rest is the chain. Sealing what was
 //! read and opening it at the other end gives the same payloads. The rest is also read as what an AUTH
-//! payload holds, an algorithm and a signature (RFC 7427 §3), which means the same once written by us.
+//! payload holds, an algorithm and a signature (RFC 7427 §3), and as a REDIRECT (RFC 5685 §8.1), which mean the same once
+//! written by us.
 #![no_main]
 
 #[path = "../written.rs"]
@@ -13,7 +14,9 @@ use libfuzzer_sys::fuzz_target;
 use ravelin_ike::config::{AdditionalGroups, Encryption, Group, Prf};
 use ravelin_ike::crypto::{IkeKeys, IkeSuite, Protection, signature};
 use ravelin_ike::want::Role;
-use ravelin_ike::wire::{ExchangeType, Flags, Header, IkeSpi, Message, Outer, parse_chain};
+use ravelin_ike::wire::{
+    ExchangeType, Flags, Header, IkeSpi, Message, Notify, NotifyType, Outer, Redirect, parse_chain,
+};
 use written::written;
 use zeroize::Zeroizing;
 
@@ -21,6 +24,11 @@ fuzz_target!(|data: &[u8]| {
     let Some((first, chain)) = data.split_first() else { return };
     if let Ok((scheme, signed)) = signature::decode(chain) {
         assert_eq!(signature::decode(&signature::encode(scheme, signed)), Ok((scheme, signed)));
+    }
+    let redirect = Notify::new(NotifyType::Redirect, chain.to_vec());
+    if let Some(redirect) = Redirect::from_notify(&redirect) {
+        assert!(redirect.to.to_string().len() <= 4 * chain.len());
+        assert_eq!(Redirect::from_notify(&redirect.notify()), Some(redirect));
     }
     let Ok((payloads, _)) = parse_chain((*first).into(), chain) else { return };
     let Some(payloads) = written(&payloads) else { return };
