@@ -128,8 +128,8 @@ initiate_from() {
   esac
 }
 
-# numbered_udp RATE SECONDS [ADDRESS-A ADDRESS-B]: prints {sent, lost, late, duplicates, max_us}
-# over both directions. With UDP_UNTIL it ends when that file appears, at the latest after SECONDS.
+# numbered_udp RATE SECONDS [ADDRESS-A ADDRESS-B]: prints {sent, lost, late, held, duplicates, max_us}
+# over both directions; `held` were late because the machine stood still, not the gateways. With UDP_UNTIL it ends when that file appears, at the latest after SECONDS.
 numbered_udp() {
   local rate=$1 seconds=$2 a=${3:-10.1.0.2} b=${4:-10.2.0.2} until=()
   [[ -z ${UDP_UNTIL:-} ]] || until=(--until "$UDP_UNTIL")
@@ -138,8 +138,8 @@ numbered_udp() {
   local other=$!
   in_ns "$HB" "$TARGET/ravelin-traffic" --bind "$b:7000" --peer "$a:7000" --rate "$rate" --seconds "$seconds" "${until[@]}" > "$WORK/udp.b" || die "numbered UDP failed"
   wait "$other" || die "numbered UDP failed"
-  jq -cs '{sent: (map(.sent) | add), lost: ((map(.sent) | add) - (map(.received) | add)), late: (map(.late) | add),
-           duplicates: (map(.duplicates) | add), max_us: (map(.latency_max_us) | max), p99_us: (map(.latency_p99_us) | max)}' "$WORK/udp.a" "$WORK/udp.b"
+  jq -cs '{sent: (map(.sent) | add), lost: ((map(.sent) | add) - (map(.received) | add)), late: (map(.late) | add), held: (map(.held) | add),
+           duplicates: (map(.duplicates) | add), max_us: (map(.latency_max_us) | max), p99_us: (map(.latency_p99_us) | max), stood_us: (map(.stood_max_us) | max)}' "$WORK/udp.a" "$WORK/udp.b"
 }
 
 # transfer FROM TO: a file from host A to host B over TCP.

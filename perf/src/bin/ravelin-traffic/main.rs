@@ -3,7 +3,10 @@
 //! send and receive. A packet carries its number and the time it was sent (both hosts are
 //! namespaces of one machine and share its clock), so loss, duplicates, order and lateness are
 //! counted exactly. The path is judged, not the judge: a packet has arrived when the kernel
-//! took it, however long it then waits to be counted. Prints one JSON object.
+//! took it, however long it then waits to be counted; and what was late only because the machine
+//! stood still is counted apart ([`witness`]). Prints one JSON object.
+
+mod witness;
 
 use std::io::IoSliceMut;
 use std::net::{SocketAddr, UdpSocket};
@@ -22,6 +25,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, 
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime};
 use serde::Serialize;
+use witness::{Span, Stood, Witness};
 
 /// Sends numbered UDP to a peer and counts what comes from it.
 #[derive(Parser)]
@@ -59,12 +63,33 @@ struct Report {
     received: u64,
     duplicates: u64,
     reordered: u64,
+    /// Later than [`Options::late`] by what was not the machine's standing still.
     late: u64,
+    /// Would have been late too, but the machine stood while they were under way.
+    held: u64,
     foreign: u64,
     highest: u64,
+    /// The longest time in which a processor ran nothing.
+    stood_max_us: u64,
     latency_p50_us: u64,
     latency_p99_us: u64,
     latency_max_us: u64,
+}
+
+impl Options {
+    fn late_us(&self) -> u64 {
+        self.late * 1000
+    }
+}
+
+impl Report {
+    /// Tells what the path delayed from what the machine did.
+    fn blame(&mut self, delayed: &[Span], stood: &Stood, late_us: u64) {
+        self.stood_max_us = stood.longest();
+        let by_path = |way: &&Span| way.to - way.from > late_us + stood.within(**way);
+        self.late = delayed.iter().filter(by_path).count() as u64;
+        self.held = delayed.len() as u64 - self.late;
+    }
 }
 
 fn main() -> Result<()> {
@@ -76,11 +101,13 @@ fn main() -> Result<()> {
         thread::spawn(move || receive(&socket, &options, &done))
     };
     rendezvous(&socket, &options)?;
+    let witness = Witness::begin();
     let sent = send(&socket, &options)?;
     thread::sleep(Duration::from_millis(options.grace));
     done.store(true, Ordering::Relaxed);
-    let mut report = receiver.join().map_err(|_| anyhow::anyhow!("the receiver panicked"))??;
+    let (mut report, delayed) = receiver.join().map_err(|_| anyhow::anyhow!("the receiver panicked"))??;
     report.sent = sent;
+    report.blame(&delayed, &witness.end(), options.late_us());
     println!("{}", serde_json::to_string(&report)?);
     Ok(())
 }
@@ -148,10 +175,11 @@ fn send(socket: &UdpSocket, options: &Options) -> Result<u64> {
     Ok(sent)
 }
 
-fn receive(socket: &UdpSocket, options: &Options, done: &AtomicBool) -> Result<Report> {
+/// The report but for whose fault what came too late is, and the ways of those packets.
+fn receive(socket: &UdpSocket, options: &Options, done: &AtomicBool) -> Result<(Report, Vec<Span>)> {
     let mut seen = vec![false; (options.rate * options.seconds + 1) as usize];
     let mut latency = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3)?;
-    let mut report = Report::default();
+    let (mut report, mut delayed) = (Report::default(), Vec::new());
     let mut bytes = [0; 65536];
     while !done.load(Ordering::Relaxed) {
         let Some((from, length, arrived)) = next(socket, &mut bytes) else { continue };
@@ -160,12 +188,17 @@ fn receive(socket: &UdpSocket, options: &Options, done: &AtomicBool) -> Result<R
             continue;
         }
         HEARD.store(true, Ordering::Relaxed);
-        account(&bytes, arrived, options, &mut seen, &mut latency, &mut report);
+        let Some(way) = account(&bytes, arrived, &mut seen, &mut report) else { continue };
+        let age = way.to - way.from;
+        latency.saturating_record(age.max(1));
+        if age > options.late_us() {
+            delayed.push(way);
+        }
     }
     report.latency_p50_us = latency.value_at_quantile(0.5);
     report.latency_p99_us = latency.value_at_quantile(0.99);
     report.latency_max_us = latency.max();
-    Ok(report)
+    Ok((report, delayed))
 }
 
 /// Who sent the next packet, its length, and when the kernel took it; `None` when none came for a while.
@@ -187,29 +220,27 @@ fn next(socket: &UdpSocket, bytes: &mut [u8]) -> Option<(SocketAddr, usize, u64)
     Some((from, message.bytes, arrived))
 }
 
-fn account(
-    bytes: &[u8],
-    arrived: u64,
-    options: &Options,
-    seen: &mut [bool],
-    latency: &mut Histogram<u64>,
-    report: &mut Report,
-) {
+/// Counts a packet; from when to when it was under way, if it is one that has not come before.
+fn account(bytes: &[u8], arrived: u64, seen: &mut [bool], report: &mut Report) -> Option<Span> {
     let mut words =
         bytes.chunks_exact(8).map(|word| word.iter().fold(0, |sum: u64, byte| sum << 8 | u64::from(*byte)));
     let (number, sent) = (words.next().unwrap_or(0), words.next().unwrap_or(0));
-    let age = arrived.saturating_sub(sent);
     match seen.get_mut(number as usize) {
-        _ if number == 0 => (),
-        None => report.foreign += 1,
-        Some(true) => report.duplicates += 1,
+        _ if number == 0 => None,
+        None => {
+            report.foreign += 1;
+            None
+        }
+        Some(true) => {
+            report.duplicates += 1;
+            None
+        }
         Some(first) => {
             *first = true;
             report.received += 1;
             report.reordered += u64::from(number < report.highest);
             report.highest = report.highest.max(number);
-            report.late += u64::from(age > options.late * 1000);
-            latency.saturating_record(age.max(1));
+            Some(Span { from: sent, to: arrived.max(sent) })
         }
     }
 }
