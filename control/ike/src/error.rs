@@ -47,6 +47,12 @@ pub enum Failure {
         "the peer has crashed or restarted: it lost this IKE SA and proved so by its token (RFC 6290); silent for {0:?}"
     )]
     PeerCrashed(Duration),
+    /// The peer forgot the IKE SA that was being made; it said so in the clear, and nothing else.
+    #[error(
+        "the peer gave up waiting for us: it answered IKE_AUTH with INVALID_IKE_SPI, and nothing else came in {0:?}; \
+         packets are lost or late on the way"
+    )]
+    PeerForgot(Duration),
 
     /// The peer does not accept that we moved.
     #[error(
@@ -300,6 +306,7 @@ impl Failure {
             F::MoveRefused(_) => "RV-NET-004",
             F::UnexpectedNat => "RV-NET-005",
             F::PeerCrashed(_) => "RV-NET-006",
+            F::PeerForgot(_) => "RV-NET-007",
             F::NoConnection => "RV-INIT-001",
             F::ProposalRefused(Subject::Ike) => "RV-INIT-002",
             F::NoProposalChosen(Subject::Ike) => "RV-INIT-003",
@@ -365,6 +372,7 @@ impl Failure {
             | F::HalfOpenTimeout(_)
             | F::PeerDead(_)
             | F::PeerCrashed(_)
+            | F::PeerForgot(_)
             | F::FollowupForgotten
             | F::UnexpectedNat
             | F::Expired => Blame::Network,

@@ -51,6 +51,7 @@ impl Failure {
             | F::HalfOpenTimeout(_)
             | F::PeerDead(_)
             | F::PeerCrashed(_)
+            | F::PeerForgot(_)
             | F::PeerError(_)
             | F::Terminated
             | F::Shutdown

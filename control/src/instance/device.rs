@@ -5,11 +5,11 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use nix::errno::Errno;
+use nix::net::if_::if_nametoindex;
 use rtnetlink::{AddressMessageBuilder, Handle, LinkUnspec};
 use tun_rs::{DeviceBuilder, Layer, SyncDevice};
 
 use super::error::{InstanceError, errno};
-use super::netlink;
 use super::spec::{InterfaceSpec, PrivateSpec};
 use super::sysctl;
 
@@ -17,8 +17,8 @@ use super::sysctl;
 const TRANSMIT_QUEUE: u32 = 512;
 
 /// Creates a twin TAP, not yet addressed or up.
-pub(super) async fn create_twin(handle: &Handle, spec: &InterfaceSpec) -> Result<SyncDevice, InstanceError> {
-    refuse_existing(handle, &spec.name).await?;
+pub(super) fn create_twin(spec: &InterfaceSpec) -> Result<SyncDevice, InstanceError> {
+    refuse_existing(&spec.name)?;
     let device = DeviceBuilder::new()
         .name(&spec.name)
         .layer(Layer::L2)
@@ -35,12 +35,8 @@ pub(super) async fn create_twin(handle: &Handle, spec: &InterfaceSpec) -> Result
 }
 
 /// Creates the TUN of a private instance, not yet addressed or up.
-pub(super) async fn create_private(
-    handle: &Handle,
-    name: &str,
-    spec: &PrivateSpec,
-) -> Result<SyncDevice, InstanceError> {
-    refuse_existing(handle, name).await?;
+pub(super) fn create_private(name: &str, spec: &PrivateSpec) -> Result<SyncDevice, InstanceError> {
+    refuse_existing(name)?;
     let device = DeviceBuilder::new()
         .name(name)
         .layer(Layer::L3)
@@ -60,18 +56,25 @@ fn non_blocking(device: &SyncDevice, name: &str) -> Result<(), InstanceError> {
 }
 
 /// TUNSETIFF would silently attach to a persistent TUN of this name.
-async fn refuse_existing(handle: &Handle, device: &str) -> Result<(), InstanceError> {
-    match netlink::index_of(handle, device).await? {
+fn refuse_existing(device: &str) -> Result<(), InstanceError> {
+    match find(device)? {
         Some(_) => Err(InstanceError::DeviceExists { device: device.to_owned() }),
         None => Ok(()),
     }
 }
 
 /// The kernel's number of a device that must be there.
-pub(super) async fn index(handle: &Handle, device: &str) -> Result<u32, InstanceError> {
-    netlink::index_of(handle, device)
-        .await?
-        .ok_or_else(|| InstanceError::UnknownInterface { interface: device.to_owned() })
+pub(super) fn index(device: &str) -> Result<u32, InstanceError> {
+    find(device)?.ok_or_else(|| InstanceError::UnknownInterface { interface: device.to_owned() })
+}
+
+/// The kernel's number of a device, if it is there, in the namespace of this thread.
+pub(super) fn find(device: &str) -> Result<Option<u32>, InstanceError> {
+    match if_nametoindex(device) {
+        Ok(index) => Ok(Some(index)),
+        Err(Errno::ENODEV) => Ok(None),
+        Err(e) => Err(InstanceError::io(format!("look for the device `{device}`"), e.into())),
+    }
 }
 
 /// Sets a device up.
@@ -95,7 +98,7 @@ pub(super) async fn set_carrier(
 
 /// Deletes a device; one that is gone already is success.
 pub(super) async fn delete(handle: &Handle, name: &str) -> Result<(), InstanceError> {
-    let Some(index) = netlink::index_of(handle, name).await? else { return Ok(()) };
+    let Some(index) = find(name)? else { return Ok(()) };
     match handle.link().del(index).execute().await {
         Err(e) if errno(&e) != Some(Errno::ENODEV) => {
             Err(InstanceError::netlink(format!("delete `{name}`"), &e))

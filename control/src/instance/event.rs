@@ -78,6 +78,14 @@ impl std::fmt::Debug for Request {
 }
 
 impl Request {
+    /// Whether packets wait for it.
+    pub(super) fn is_urgent(&self) -> bool {
+        matches!(
+            self,
+            Self::KeepNeighbour { .. } | Self::FindNeighbour { .. } | Self::ReleaseNeighbour { .. }
+        )
+    }
+
     /// For logs.
     #[must_use]
     pub fn name(&self) -> &'static str {

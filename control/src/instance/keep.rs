@@ -75,7 +75,7 @@ impl Machine {
     }
 
     async fn drop_neighbour(&self, interface: &str, address: IpAddr) -> Result<(), InstanceError> {
-        let index = self.index(interface).await?;
+        let index = self.index(interface)?;
         let mut entry = self.handle.neighbours().add(index, address);
         let message: NeighbourMessage = entry.message_mut().clone();
         match self.handle.neighbours().del(message).execute().await {
@@ -104,10 +104,10 @@ impl Machine {
     }
 
     /// The kernel's number of a device: as it was told, else asked for.
-    async fn index(&self, interface: &str) -> Result<u32, InstanceError> {
+    fn index(&self, interface: &str) -> Result<u32, InstanceError> {
         match self.names.iter().rev().find(|(_, name)| &***name == interface) {
             Some((index, _)) => Ok(*index),
-            None => device::index(&self.handle, interface).await,
+            None => device::index(interface),
         }
     }
 
@@ -122,7 +122,7 @@ impl Machine {
         if self.told.is_fixed(interface, address) {
             return Ok(());
         }
-        let index = self.index(interface).await?;
+        let index = self.index(interface)?;
         if keep && self.manages.is_none() {
             self.manages = self.try_managed(index, address).await?;
         }
@@ -188,7 +188,7 @@ impl Machine {
 
     async fn route_message(&self, route: &TunnelRoute) -> Result<RouteMessage, InstanceError> {
         let name = self.private.as_deref().unwrap_or("rv-");
-        let index = device::index(&self.handle, name).await?;
+        let index = device::index(name)?;
         let destination = route.destination.trunc();
         let scope = if destination.addr().is_ipv4() { RouteScope::Link } else { RouteScope::Universe };
         let mut builder = RouteMessageBuilder::<IpAddr>::new()

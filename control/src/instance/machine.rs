@@ -149,14 +149,14 @@ impl Machine {
     }
 
     async fn raise_loopback(&self) -> Result<(), InstanceError> {
-        let index = device::index(&self.handle, "lo").await?;
+        let index = device::index("lo")?;
         device::set_up(&self.handle, index, "lo").await
     }
 
     /// A twin that cannot be addressed is taken away again.
     async fn add_interface(&mut self, spec: &InterfaceSpec) -> Result<(), InstanceError> {
         check_device_name(&spec.name)?;
-        let twin = device::create_twin(&self.handle, spec).await?;
+        let twin = device::create_twin(spec)?;
         self.twins.insert(spec.name.clone());
         let raised = self.bring_up(&spec.name, &spec.addresses).await;
         match raised {
@@ -167,7 +167,7 @@ impl Machine {
     }
 
     async fn add_private(&mut self, name: String, spec: &PrivateSpec) -> Result<(), InstanceError> {
-        let tun = device::create_private(&self.handle, &name, spec).await?;
+        let tun = device::create_private(&name, spec)?;
         self.private = Some(name.clone());
         self.hand_over(Role::Private(self.id), &name, tun);
         self.bring_up(&name, &spec.addresses).await
@@ -180,7 +180,7 @@ impl Machine {
     async fn bring_up(&mut self, name: &str, addresses: &[IpNet]) -> Result<(), InstanceError> {
         self.assigned.insert(name.to_owned(), Vec::new());
         self.set_addresses(name, addresses.to_vec()).await?;
-        let index = device::index(&self.handle, name).await?;
+        let index = device::index(name)?;
         device::set_up(&self.handle, index, name).await
     }
 
@@ -198,7 +198,7 @@ impl Machine {
         let Some(assigned) = self.assigned.get_mut(name) else {
             return Err(InstanceError::UnknownInterface { interface: name.to_owned() });
         };
-        let index = device::index(&self.handle, name).await?;
+        let index = device::index(name)?;
         for network in assigned.iter().filter(|network| !wanted.contains(network)) {
             device::remove_address(&self.handle, index, *network).await?;
         }
@@ -213,7 +213,7 @@ impl Machine {
         if !self.twins.contains(name) {
             return Err(InstanceError::UnknownInterface { interface: name.to_owned() });
         }
-        let index = device::index(&self.handle, name).await?;
+        let index = device::index(name)?;
         device::set_carrier(&self.handle, index, name, up).await
     }
 
@@ -237,7 +237,7 @@ impl Machine {
 
     async fn check_cageable(&self, name: &str) -> Result<(), InstanceError> {
         check_device_name(name)?;
-        let Some(index) = netlink::index_of(&self.handle, name).await? else {
+        let Some(index) = device::find(name)? else {
             return Err(InstanceError::CagedDeviceMissing { device: name.to_owned() });
         };
         let mut addresses = netlink::addresses_of(&self.handle, index).await?;

@@ -57,15 +57,18 @@ impl Instance {
     /// in [`Handle::events`] afterwards.
     pub fn start(spec: InstanceSpec) -> Result<Handle, InstanceError> {
         let (requests, inbox) = mpsc::channel(REQUESTS);
+        let (urgent, waiting) = mpsc::channel(REQUESTS);
         let (sender, events) = channel::bounded(EVENTS);
         let (started, outcome) = channel::bounded(1);
         let (id, name) = (spec.id, spec.name.clone());
         let thread = std::thread::Builder::new()
             .name(format!("instance {name}"))
-            .spawn(move || thread::run(&spec, inbox, sender, &started))
+            .spawn(move || {
+                thread::run(&spec, thread::Requests { urgent: waiting, others: inbox }, sender, &started)
+            })
             .map_err(|e| InstanceError::io("start the instance's thread", e))?;
         outcome.recv().map_err(|_| ended())??;
-        Ok(Handle { id, name, requests, events, thread })
+        Ok(Handle { id, name, requests, urgent, events, thread })
     }
 }
 
@@ -76,6 +79,7 @@ pub struct Handle {
     id: u16,
     name: String,
     requests: mpsc::Sender<thread::Ticketed>,
+    urgent: mpsc::Sender<thread::Ticketed>,
     events: Receiver<Event>,
     thread: JoinHandle<Vec<InstanceError>>,
 }
@@ -99,9 +103,11 @@ impl Handle {
         self.thread.is_finished()
     }
 
-    /// Hands a request over without waiting. It is answered by an [`Event::Answer`] with this ticket.
+    /// Hands a request over without waiting. It is answered by an [`Event::Answer`] with this ticket. What packets wait
+    /// for does not queue behind the routes of thirty thousand tunnels; else they are carried out in order.
     pub fn request(&self, ticket: u64, request: Request) -> Result<(), InstanceError> {
-        self.requests.try_send((ticket, request)).map_err(|e| match e {
+        let queue = if request.is_urgent() { &self.urgent } else { &self.requests };
+        queue.try_send((ticket, request)).map_err(|e| match e {
             TrySendError::Full(_) => InstanceError::Busy { waiting: REQUESTS },
             TrySendError::Closed(_) => ended(),
         })
@@ -128,7 +134,7 @@ impl Handle {
 
     /// Stops the instance in order, waits, and returns what could not be undone.
     pub fn stop(self) -> Result<(), Vec<InstanceError>> {
-        drop(self.requests);
+        drop((self.requests, self.urgent));
         // Nobody reads any more: what waits to be told must not hold the thread.
         drop(self.events);
         let failures = self.thread.join().unwrap_or_else(|_| vec![ended()]);

@@ -157,14 +157,6 @@ pub(super) async fn addresses_of(handle: &Handle, index: u32) -> Result<Vec<IpNe
     Ok(found.iter().filter_map(own).collect())
 }
 
-/// The kernel's number of a device.
-pub(super) async fn index_of(handle: &Handle, device: &str) -> Result<Option<u32>, InstanceError> {
-    let links = dump(handle, "devices", get_links()).await?;
-    let mut names = Names::new();
-    links.iter().for_each(|message| drop(learn_name(message, &mut names)));
-    Ok(names.into_iter().find(|(_, name)| &**name == device).map(|(index, _)| index))
-}
-
 /// Whether the kernel took the managed flag of a neighbour; kernels before 5.16 ignore it silently.
 pub(super) async fn is_managed(handle: &Handle, index: u32, address: IpAddr) -> Result<bool, InstanceError> {
     let found = dump(handle, "neighbours", get_neighbours()).await?;

@@ -38,6 +38,23 @@ struct Watch {
     next_hops: Option<Alarm>,
 }
 
+/// What the daemon asks for: in two queues, each in order.
+pub(super) struct Requests {
+    pub(super) urgent: Receiver<Ticketed>,
+    pub(super) others: Receiver<Ticketed>,
+}
+
+impl Requests {
+    /// The next one; `None` when nobody asks any more.
+    async fn next(&mut self) -> Option<Ticketed> {
+        tokio::select! {
+            biased;
+            Some(request) = self.urgent.recv() => Some(request),
+            request = self.others.recv() => request,
+        }
+    }
+}
+
 enum Wake {
     Request(Option<Ticketed>),
     Heard(Option<Heard>),
@@ -51,7 +68,7 @@ enum Wake {
 /// Body of the thread. `started` gets exactly one message. Returns what could not be undone.
 pub(super) fn run(
     spec: &InstanceSpec,
-    requests: Receiver<Ticketed>,
+    requests: Requests,
     events: Sender<Event>,
     started: &Sender<Result<(), InstanceError>>,
 ) -> Vec<InstanceError> {
@@ -87,7 +104,7 @@ fn runtime() -> Result<Runtime, InstanceError> {
 
 async fn live(
     spec: &InstanceSpec,
-    mut requests: Receiver<Ticketed>,
+    mut requests: Requests,
     events: Sender<Event>,
     started: &Sender<Result<(), InstanceError>>,
 ) -> Vec<InstanceError> {
@@ -138,13 +155,13 @@ async fn rings(alarm: &mut Option<Alarm>) {
     }
 }
 
-async fn serve(machine: &mut Machine, requests: &mut Receiver<Ticketed>, watch: &mut Watch) {
+async fn serve(machine: &mut Machine, requests: &mut Requests, watch: &mut Watch) {
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let due = machine.wake_at();
         let wake = tokio::select! {
-            request = requests.recv(), if machine.outlet.has_room() => Wake::Request(request),
+            request = requests.next(), if machine.outlet.has_room() => Wake::Request(request),
             heard = watch.kernel.next() => Wake::Heard(heard),
             () = watch.forwarding.rings() => Wake::Forwarding,
             () = rings(&mut watch.nftables) => Wake::Nftables,

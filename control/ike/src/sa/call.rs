@@ -344,6 +344,7 @@ impl ExpectSharedSecret {
             responder_nonce: self.responder_nonce,
             peer_hashes: self.traits.hashes,
             int_auth: IntAuth::default(),
+            denied: false,
             ppk: self.traits.ppk && ppk::call(&common.config).is_some(),
             childless: self.traits.childless,
             mixed: None,

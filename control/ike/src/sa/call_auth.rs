@@ -264,6 +264,7 @@ impl ExpectAuthReply {
     }
 
     pub(crate) fn datagram(mut self, ctx: &mut Context<'_>, common: &mut Common, outer: Outer) -> Next {
+        self.course.handshake.hint(ctx, &outer);
         match self.course.handshake.sa.open(ctx, outer) {
             Opened::Message(unsealed) => self.message(ctx, common, unsealed.message),
             Opened::Malformed(header, _) if self.is_reply(&header) => {

@@ -94,6 +94,7 @@ impl ExpectReply {
 
     pub(crate) fn datagram(mut self, ctx: &mut Context<'_>, common: &mut Common, outer: Outer) -> Next {
         let handshake = &mut self.course.handshake;
+        handshake.hint(ctx, &outer);
         match handshake.sa.open(ctx, outer) {
             Opened::Message(unsealed)
                 if handshake.is_reply(&unsealed.message.header, ExchangeType::IkeIntermediate) =>

@@ -86,6 +86,7 @@ impl ExpectSharedSecret {
             responder_nonce,
             peer_hashes: caller.traits.hashes,
             int_auth: IntAuth::default(),
+            denied: false,
             ppk,
             childless: true,
             mixed: None,

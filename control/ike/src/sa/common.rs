@@ -29,6 +29,8 @@ pub(crate) struct Common {
     pub(crate) mobility: Mobility,
     /// Whether both sides do IKE message fragmentation.
     pub(crate) fragmentation: bool,
+    /// When a caller last asked for our IKE_SA_INIT answer.
+    pub(crate) asked: Instant,
     /// When something authentic was last heard of the peer, by IKE or by ESP.
     pub(crate) heard: Instant,
     /// When the next NAT keepalive is due, if we are behind a NAT.
@@ -80,6 +82,7 @@ impl Common {
             nat_detection: false,
             mobility: Mobility::default(),
             fragmentation: false,
+            asked: now,
             heard: now,
             keepalive_at: None,
             attempt: Attempt::new(role, local, remote, now),

@@ -48,11 +48,10 @@ impl Turn<'_, '_> {
         let of_peer = self.is_from_peer(header) && from == (path.local, path.remote);
         let answers = header.flags.response && sa.window.awaits_reply(header.message_id);
         let spis = (header.initiator_spi, header.responder_spi) == (sa.initiator_spi, sa.responder_spi);
-        let says_so = |payload: &Payload| matches!(payload, Payload::Notify(notify) if notify.notify_type == NotifyType::InvalidIkeSpi);
         if spis && self.is_proven_crash(message) {
             return self.peer_crashed();
         }
-        if of_peer && answers && spis && message.payloads.iter().any(says_so) {
+        if of_peer && answers && spis && message.says(NotifyType::InvalidIkeSpi) {
             let policy = self.current_config().dead_peer;
             let schedule = policy.map(Schedule::of_probe);
             schedule.into_iter().for_each(|schedule| self.line.sa.window.doubt(self.ctx.now, schedule));

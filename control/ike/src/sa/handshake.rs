@@ -15,7 +15,7 @@ use crate::input::Datagram;
 use crate::time::Instant;
 use crate::want::Role;
 use crate::window::{Due, Incoming, Schedule};
-use crate::wire::{ExchangeType, Header, IkeSpi, Nonce, Notify, NotifyType, Payload};
+use crate::wire::{ExchangeType, Header, IkeSpi, Nonce, Notify, NotifyType, Outer, Payload};
 use std::net::SocketAddr;
 
 /// An IKE SA whose keys exist and whose peer is not yet proven.
@@ -31,6 +31,8 @@ pub(crate) struct Handshake {
     pub(crate) peer_hashes: Vec<u16>,
     /// The messages of IKE_INTERMEDIATE: AUTH covers them too.
     pub(crate) int_auth: IntAuth,
+    /// The peer answered our request in the clear with INVALID_IKE_SPI.
+    pub(crate) denied: bool,
     /// Whether both sides said that they have PPKs (USE_PPK).
     pub(crate) ppk: bool,
     /// Whether the called side can do without a CHILD_SA in IKE_AUTH.
@@ -98,6 +100,21 @@ impl Handshake {
         self.sa.advance(keys)
     }
 
+    /// Nothing in the clear is believed any more (RFC 7296 §2.21.4), but a called end that gave up waiting for us says
+    /// INVALID_IKE_SPI and will say nothing else: our request is sent once more, and then we begin anew sooner.
+    pub(crate) fn hint(&mut self, ctx: &Context<'_>, outer: &Outer) {
+        let Outer::Clear(message) = outer else { return };
+        let header = &message.header;
+        let spis =
+            (header.initiator_spi, header.responder_spi) == (self.sa.initiator_spi, self.sa.responder_spi);
+        let answers = header.flags.response && self.sa.window.awaits_reply(header.message_id);
+        if spis && answers && message.says(NotifyType::InvalidIkeSpi) {
+            self.denied = true;
+            let interval = ctx.config.unprotected_patience / 2;
+            self.sa.window.doubt(ctx.now, Schedule::Steady { interval, tries: 1 });
+        }
+    }
+
     /// Whether this is the reply to our request.
     pub(crate) fn is_reply(&self, header: &Header, exchange: ExchangeType) -> bool {
         header.flags.response
@@ -133,6 +150,7 @@ impl Handshake {
         self.sa.expire_fragments(ctx.now);
         match self.sa.window.resend(ctx.now) {
             Due::Resend(packets) => ctx.send(&common.path, packets),
+            Due::GiveUp { waited, .. } if self.denied => return Err(Failure::PeerForgot(waited)),
             Due::GiveUp { tries, waited } => return Err(Failure::NoReply { tries, waited }),
             Due::Nothing => {}
         }

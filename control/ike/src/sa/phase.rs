@@ -55,12 +55,12 @@ pub(crate) enum Called {
     Admission(Box<called_auth::ExpectAdmission>),
 }
 
-/// How long a caller may take, counted from its first message.
+/// How long a caller may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Patience {
-    /// Until its IKE_AUTH request is here.
+    /// Until its IKE_AUTH request is here, from when it last asked for our answer.
     pub(crate) to_auth: Duration,
-    /// Until its proof is checked, which takes time of ours, not of the caller's.
+    /// Until its proof is checked, which takes time of ours, not of the caller's; from its first message.
     pub(crate) to_proof: Duration,
 }
 

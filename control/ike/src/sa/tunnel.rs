@@ -108,7 +108,7 @@ impl Tunnel {
         match self.phase.as_ref()? {
             Phase::Calling(state) => state.deadline(),
             Phase::Called(state) => {
-                let end = self.common.attempt.began + state.limit(patience);
+                let end = self.half_open_until(state, patience);
                 Some(state.deadline().map_or(end, |due| due.min(end)))
             }
             Phase::Up(up) => {
@@ -161,12 +161,20 @@ impl Tunnel {
         self.enter(ctx, next);
     }
 
+    /// When a caller has taken too long. Whoever asks again has not had our answer yet and gets as long once more, but
+    /// not for ever.
+    fn half_open_until(&self, state: &Called, patience: Patience) -> Instant {
+        let longest = self.common.attempt.began + patience.to_proof;
+        (self.common.asked + state.limit(patience)).min(longest)
+    }
+
     /// A repetition of the IKE_SA_INIT request that made this half-open tunnel.
     pub(crate) fn repeated_init(&mut self, ctx: &mut Context<'_>, datagram: &Datagram) {
         let Some(Phase::Called(state)) = &self.phase else { return };
         if let Some(handshake) = state.awaiting().filter(|handshake| handshake.request == datagram.bytes) {
             let path = self.common.path_to(datagram.local, datagram.remote);
             ctx.send(&path, &vec![handshake.reply.clone()]);
+            self.common.asked = ctx.now;
         }
     }
 
@@ -203,7 +211,7 @@ impl Tunnel {
             Some(Phase::Calling(Calling::IntermediateReply(state))) => state.timeout(ctx, &self.common),
             Some(Phase::Calling(Calling::AuthReply(state))) => state.timeout(ctx, &self.common),
             Some(Phase::Calling(state)) => waits::calling_timeout(state, ctx, &self.common),
-            Some(Phase::Called(state)) if self.common.attempt.began + state.limit(patience) <= ctx.now => {
+            Some(Phase::Called(state)) if self.half_open_until(&state, patience) <= ctx.now => {
                 Err(Failure::HalfOpenTimeout(state.limit(patience)).into())
             }
             Some(Phase::Called(state)) => waits::called_timeout(state, ctx, &self.common),

@@ -24,6 +24,13 @@ impl Message {
         Self { header, payloads, skipped: 0 }
     }
 
+    /// Whether it holds this notification.
+    pub fn says(&self, kind: NotifyType) -> bool {
+        self.payloads
+            .iter()
+            .any(|payload| matches!(payload, Payload::Notify(notify) if notify.notify_type == kind))
+    }
+
     /// Writes the message unprotected, as in IKE_SA_INIT. Its octets are what AUTH later signs.
     pub fn emit(&self) -> Result<Vec<u8>, EmitError> {
         let chain = emit_chain(&self.payloads)?;

@@ -1,0 +1,110 @@
+//! Callers that are slow: a half-open IKE SA and its end. A called end waits for IKE_AUTH, less long under pressure, and
+//! both ends find out soon when it has given up too early.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+mod harness;
+
+use harness::{World, address, failures, kind, pair, settings};
+use ravelin_ike::Engine;
+use ravelin_ike::config::RemoteAddress;
+use ravelin_ike::input::{Command, Datagram};
+use ravelin_ike::wire::{ExchangeType, Flags, Header, IkeSpi, Message, Notify, NotifyType, Payload};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc;
+
+const SECOND: u64 = 1_000_000;
+const IKE_SA_INIT: u8 = 34;
+const IKE_AUTH: u8 = 35;
+
+fn call(world: &mut World) {
+    world.command(0, Command::Initiate { connection: settings::CONNECTION, child: None });
+}
+
+/// Fills an engine with callers who ask and go no further.
+fn press(world: &mut World, end: usize, template: &[u8], callers: u8) {
+    for number in 0..callers {
+        let mut bytes = template.to_vec();
+        bytes[..8].copy_from_slice(&[number + 1; 8]);
+        let remote = SocketAddr::from(([198, 18, 0, number], 500));
+        let datagram = Datagram { instance: 0, local: address(end, 500), remote, bytes };
+        let now = world.at();
+        world.ends[end].engine.handle_datagram(now, datagram);
+        world.drain(end);
+    }
+}
+
+/// Where a thousand callers come back at once over a path that has just been mended, the first of them have asked
+/// several times before our answer leaves: who asks again is still there, however long ago it began.
+///
+/// ```text
+///   A  IKE_SA_INIT, again at 0.5 and 1.5 s  ------->  B
+///      (answers lost)                       X------
+///   A  IKE_SA_INIT, again at 3.5 s          ------->  B
+///                                           <------   B      now others press: callers have two seconds
+///   A  IKE_AUTH                             ------->  B      and this one must be known
+/// ```
+#[test]
+fn a_caller_that_asks_again_is_not_forgotten() {
+    let mut connections = [0, 1].map(settings::connection);
+    connections[1].remote = RemoteAddress::Any;
+    let mut world = pair(connections);
+    let (sender, receiver) = mpsc::channel();
+    let mended = world.now + 3 * SECOND;
+    let clock = Arc::new(AtomicU64::new(0));
+    let of_gate = clock.clone();
+    world.gate = Some(Box::new(move |from, bytes| {
+        if kind(bytes) == (IKE_SA_INIT, false) {
+            let _ = sender.send(bytes.to_vec());
+        }
+        from == 0 || of_gate.load(Relaxed) >= mended
+    }));
+    call(&mut world);
+    world.run_for(SECOND / 10);
+    world.run_until(mended);
+    clock.store(mended, Relaxed);
+    // Half a second later the request is sent again; it takes one to two milliseconds, and so does the answer.
+    world.run_until(mended + SECOND / 2 + 2000);
+    press(&mut world, 1, &receiver.recv().unwrap(), 63);
+    world.run_for(2 * SECOND);
+    assert_eq!(world.children(0).len(), 1);
+    assert_eq!(failures(&world, 0), Vec::<&str>::new());
+}
+
+/// A called end that gave up says so in the clear: the caller ends its attempt after a few seconds, not after all of its
+/// transmissions, and its operator reads why. A true answer that comes meanwhile counts.
+#[test]
+fn a_caller_that_was_forgotten_begins_anew_soon() {
+    for honest in [false, true] {
+        let mut world = pair([0, 1].map(settings::connection));
+        let dropped = Arc::new(AtomicBool::new(true));
+        let of_gate = dropped.clone();
+        world.gate = Some(Box::new(move |from, bytes| {
+            from != 0 || kind(bytes) != (IKE_AUTH, false) || !of_gate.load(Relaxed)
+        }));
+        call(&mut world);
+        world.run_for(SECOND / 10);
+        if honest {
+            let (initiator, responder) = world.ends[0].engine.snapshot()[0].spis;
+            let flags = Flags { initiator: false, version: false, response: true };
+            let header = Header::new(IkeSpi(initiator), IkeSpi(responder), ExchangeType::IkeAuth, flags, 1);
+            let notify = Notify::new(NotifyType::InvalidIkeSpi, Vec::new());
+            let bytes = Message::new(header, vec![Payload::Notify(notify)]).emit().unwrap();
+            let datagram = Datagram { instance: 0, local: address(0, 500), remote: address(1, 500), bytes };
+            let now = world.at();
+            world.ends[0].engine.handle_datagram(now, datagram);
+            world.drain(0);
+        } else {
+            let mut engine = Engine::new(settings::engine_config(), [9; 32]);
+            engine.set_connection(world.at(), settings::CONNECTION, Some(settings::connection(1)));
+            world.restart(1, engine);
+        }
+        dropped.store(false, Relaxed);
+        world.run_for(5 * SECOND);
+        let expected: &[&str] = if honest { &[] } else { &["RV-NET-007"] };
+        assert_eq!(failures(&world, 0), expected);
+        assert_eq!(world.children(0).len(), usize::from(honest));
+    }
+}
