@@ -120,6 +120,37 @@ fn a_next_hop_in_use_is_resolved_without_traffic_and_resolved_again_after_a_flus
     handle.stop().unwrap();
 }
 
+/// A gateway that comes back with thousands of tunnels has their routes to install, and a thousand peers calling: the
+/// next hop their answers go over does not wait for the routes.
+#[test]
+fn a_next_hop_does_not_wait_for_the_routes_of_all_tunnels() {
+    const ROUTES: u32 = 20_000;
+    needs_root!();
+    let namespace = Netns::new();
+    let private = Some(PrivateSpec { mtu: 1380, addresses: Vec::new() });
+    let handle = Instance::start(InstanceSpec { private, ..public(&namespace) }).unwrap();
+    let (twin, _tunnels) = (device(&handle), device(&handle));
+    for number in 0..ROUTES {
+        let destination = IpAddr::from((0x0a00_0001 + number).to_be_bytes()).into();
+        let route = TunnelRoute { destination, metric: 0, source: None };
+        handle.request(0, Request::AddRoute(route)).unwrap();
+    }
+    handle.request(1, Request::KeepNeighbour { interface: "wan0".into(), address: PEER.into() }).unwrap();
+    answer_arp(&twin);
+    let mut installed = 0;
+    wait(&handle, "next hop", |event| match event {
+        Event::Answer { ticket: 0, outcome } => {
+            outcome.unwrap();
+            installed += 1;
+            None
+        }
+        Event::Changed(Change::Neighbour { address, .. }) => Some(address),
+        _ => None,
+    });
+    assert!(installed < ROUTES / 2, "{installed} routes were installed first");
+    handle.stop().unwrap();
+}
+
 /// The kernel sees no forwarded traffic: what it has learned by itself would go stale and be dropped under
 /// that traffic. What an administrator has fixed stays as it is.
 #[test]
