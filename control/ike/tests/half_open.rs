@@ -73,6 +73,56 @@ fn a_caller_that_asks_again_is_not_forgotten() {
     assert_eq!(failures(&world, 0), Vec::<&str>::new());
 }
 
+/// AUTH covers the caller's last IKE_SA_INIT request. Where the demand for a cookie comes late, that is another one than
+/// the one it was let in with.
+///
+/// ```text
+///   A  IKE_SA_INIT at 0.5 s             ------->   B   under pressure
+///   A  N(COOKIE)               (late)  X-------    B
+///   A  IKE_SA_INIT, again at 3.5 s      ------->   B   no pressure any more: lets it in
+///   A  IKE_SA_INIT answer      (late)  X-------    B
+///   A  N(COOKIE)                        <-------
+///   A  IKE_SA_INIT with the cookie      ------->   B
+///   A  IKE_SA_INIT answer               <-------
+///   A  IKE_AUTH                         ------->   B   covers the request with the cookie
+/// ```
+#[test]
+fn a_cookie_that_comes_late_is_covered() {
+    let mut connections = [0, 1].map(settings::connection);
+    connections[1].remote = RemoteAddress::Any;
+    let mut world = pair(connections);
+    let (sender, answers) = mpsc::channel();
+    let deaf = Arc::new(AtomicBool::new(true));
+    let of_gate = deaf.clone();
+    world.gate = Some(Box::new(move |from, bytes| {
+        let _ = sender.send((from, bytes.to_vec()));
+        from == 0 && !of_gate.load(Relaxed)
+    }));
+    let sent = |world: &mut World, micros: u64| {
+        world.run_for(micros);
+        answers.try_iter().collect::<Vec<(usize, Vec<u8>)>>()
+    };
+    call(&mut world);
+    let template = sent(&mut world, SECOND / 10).remove(0).1;
+    press(&mut world, 1, &template, 64);
+    deaf.store(false, Relaxed);
+    let cookie = sent(&mut world, SECOND).pop().unwrap();
+    assert_eq!((cookie.0, &cookie.1[8..16]), (1, &[0; 8][..]), "the demand for a cookie");
+    let let_in = sent(&mut world, 3 * SECOND).pop().unwrap();
+    assert!(let_in.0 == 1 && let_in.1[8..16] != [0; 8], "the answer to the one sent at 3.5 s");
+    world.gate = None;
+    for (_, bytes) in [cookie, let_in] {
+        let datagram = Datagram { instance: 0, local: address(0, 500), remote: address(1, 500), bytes };
+        let now = world.at();
+        world.ends[0].engine.handle_datagram(now, datagram);
+        world.drain(0);
+        world.run_for(SECOND / 200);
+    }
+    world.run_for(SECOND);
+    assert_eq!(failures(&world, 0), Vec::<&str>::new());
+    assert_eq!(world.children(0).len(), 1);
+}
+
 /// A called end that gave up says so in the clear: the caller ends its attempt after a few seconds, not after all of its
 /// transmissions, and its operator reads why. A true answer that comes meanwhile counts.
 #[test]

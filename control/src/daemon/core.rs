@@ -98,6 +98,8 @@ pub struct Core<P: Pool> {
     pub(super) moving: Moving,
     pub(super) last_look: std::collections::HashMap<ravelin_dataplane::sa::shard::WorkerId, view::Looked>,
     pub(super) gateways: super::gateways::Gateways,
+    /// Next hops to keep and to let go, asked for when workers know the interfaces: else they drop the question.
+    pub(super) next_hops: Vec<(u16, InstanceRequest)>,
 }
 
 impl<P: Pool> Core<P> {
@@ -142,6 +144,9 @@ impl<P: Pool> Core<P> {
         }
         self.drain(now);
         self.workers.flush();
+        for (instance, request) in std::mem::take(&mut self.next_hops) {
+            self.ask_instance(instance, request);
+        }
         busy || self.workers.has_work()
     }
 
@@ -345,15 +350,14 @@ impl<P: Pool> Core<P> {
 
     fn kernel_change(&mut self, instance: u16, change: &Change, outcome: &mut Outcome) {
         let (routing, tables) = self.workers.routing_mut();
-        let Outcome { tables, snapshot, keep, release } = routing.change(instance, change, tables);
+        let Outcome { tables, snapshot, keep: kept, release: released } =
+            routing.change(instance, change, tables);
         outcome.tables |= tables;
         outcome.snapshot |= snapshot;
-        for (interface, address) in keep {
-            self.ask_instance(instance, InstanceRequest::KeepNeighbour { interface, address });
-        }
-        for (interface, address) in release {
-            self.ask_instance(instance, InstanceRequest::ReleaseNeighbour { interface, address });
-        }
+        let keep = |(interface, address)| InstanceRequest::KeepNeighbour { interface, address };
+        let release = |(interface, address)| InstanceRequest::ReleaseNeighbour { interface, address };
+        let requests = kept.into_iter().map(keep).chain(released.into_iter().map(release));
+        self.next_hops.extend(requests.map(|request| (instance, request)));
     }
 
     pub(super) fn ask_instance(&self, instance: u16, request: InstanceRequest) {

@@ -152,6 +152,7 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
         moving: super::stall::Moving::default(),
         last_look: std::collections::HashMap::new(),
         gateways: super::gateways::Gateways::default(),
+        next_hops: Vec::new(),
         roster,
         plan,
     };

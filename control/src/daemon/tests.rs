@@ -182,6 +182,7 @@ impl Bench {
             moving: super::stall::Moving::default(),
             last_look: std::collections::HashMap::new(),
             gateways: super::gateways::Gateways::default(),
+            next_hops: Vec::new(),
             roster,
             plan,
         };

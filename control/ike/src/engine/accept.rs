@@ -64,12 +64,14 @@ impl Engine {
             remote: datagram.remote,
             spi: header.initiator_spi,
         };
-        if let Some(id) = self.admission.find(&caller) {
-            self.count(|counters| &mut counters.init_repeated);
-            return self.with_tunnel(now, id, |tunnel, ctx| tunnel.repeated_init(ctx, &datagram));
-        }
         let request =
             Request::of(header, message).ok().filter(|_| datagram.bytes.len() <= limits::INIT_OCTETS);
+        if let Some(id) = self.admission.find(&caller) {
+            self.count(|counters| &mut counters.init_repeated);
+            let shows_cookie = request.is_some_and(|request| self.shows_cookie(&datagram, &request));
+            return self
+                .with_tunnel(now, id, |tunnel, ctx| tunnel.repeated_init(ctx, &datagram, shows_cookie));
+        }
         let Some(request) = request else {
             return self.count(|counters| &mut counters.malformed);
         };

@@ -44,6 +44,11 @@ pub(crate) struct ExpectSharedSecret {
 }
 
 impl ExpectSharedSecret {
+    /// The caller's request.
+    pub(crate) fn request(&mut self) -> &mut Vec<u8> {
+        &mut self.caller.request
+    }
+
     /// Begins with a caller.
     pub(crate) fn begin(ctx: &mut Context<'_>, common: &mut Common, mut caller: Caller) -> Phase {
         caller.traits.apply(common);

@@ -167,6 +167,16 @@ impl Called {
         }
     }
 
+    /// The IKE_SA_INIT request, which AUTH will cover, while the caller may still repeat it.
+    pub(crate) fn init_request(&mut self) -> Option<&mut Vec<u8>> {
+        match self {
+            Called::SharedSecret(state) => Some(state.request()),
+            Called::IntermediateRequest(state) => Some(&mut state.course.handshake.request),
+            Called::AuthRequest(state) => Some(&mut state.handshake.request),
+            _ => None,
+        }
+    }
+
     /// The handshake that awaits the caller's next request.
     pub(crate) fn awaiting(&self) -> Option<&Handshake> {
         match self {

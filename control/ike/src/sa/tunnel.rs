@@ -20,7 +20,7 @@ use crate::input::{ChildFactKind, Datagram};
 use crate::recorder::Stage;
 use crate::time::Instant;
 use crate::want::{Answer, Role};
-use crate::wire::{IkeSpi, Outer};
+use crate::wire::{IkeSpi, Outer, without_cookie};
 use crate::words;
 use std::net::IpAddr;
 
@@ -168,10 +168,17 @@ impl Tunnel {
         (self.common.asked + state.limit(patience)).min(longest)
     }
 
-    /// A repetition of the IKE_SA_INIT request that made this half-open tunnel.
-    pub(crate) fn repeated_init(&mut self, ctx: &mut Context<'_>, datagram: &Datagram) {
-        let Some(Phase::Called(state)) = &self.phase else { return };
-        if let Some(handshake) = state.awaiting().filter(|handshake| handshake.request == datagram.bytes) {
+    /// A repetition of the IKE_SA_INIT request that made this half-open tunnel. One with a cookie that we gave is the
+    /// caller's last word, which its AUTH covers: we asked for it before we let the caller in without.
+    pub(crate) fn repeated_init(&mut self, ctx: &mut Context<'_>, datagram: &Datagram, shows_cookie: bool) {
+        let Some(Phase::Called(state)) = &mut self.phase else { return };
+        let Some(request) = state.init_request() else { return };
+        if shows_cookie && without_cookie(request) == without_cookie(&datagram.bytes) {
+            request.clone_from(&datagram.bytes);
+        }
+        if *request == datagram.bytes
+            && let Some(handshake) = state.awaiting()
+        {
             let path = self.common.path_to(datagram.local, datagram.remote);
             ctx.send(&path, &vec![handshake.reply.clone()]);
             self.common.asked = ctx.now;
