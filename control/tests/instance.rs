@@ -135,17 +135,22 @@ fn a_next_hop_does_not_wait_for_the_routes_of_all_tunnels() {
         let route = TunnelRoute { destination, metric: 0, source: None };
         handle.request(0, Request::AddRoute(route)).unwrap();
     }
+    let mut installed = 0;
+    let count = |event: &Event, installed: &mut u32| {
+        if let Event::Answer { ticket: 0, outcome } = event {
+            assert!(outcome.is_ok(), "{outcome:?}");
+            *installed += 1;
+        }
+    };
+    wait(&handle, "routes", |event| {
+        count(&event, &mut installed);
+        (installed == ROUTES / 10).then_some(())
+    });
     handle.request(1, Request::KeepNeighbour { interface: "wan0".into(), address: PEER.into() }).unwrap();
     answer_arp(&twin);
-    let mut installed = 0;
-    wait(&handle, "next hop", |event| match event {
-        Event::Answer { ticket: 0, outcome } => {
-            outcome.unwrap();
-            installed += 1;
-            None
-        }
-        Event::Changed(Change::Neighbour { address, .. }) => Some(address),
-        _ => None,
+    wait(&handle, "next hop", |event| {
+        count(&event, &mut installed);
+        matches!(event, Event::Changed(Change::Neighbour { .. })).then_some(())
     });
     assert!(installed < ROUTES / 2, "{installed} routes were installed first");
     handle.stop().unwrap();

@@ -25,6 +25,9 @@ use super::walls::Wall;
 /// Between looks at what the kernel does not tell of: well below the 30 s after which a neighbour goes stale.
 const TICK: Duration = Duration::from_secs(5);
 
+/// Of what the kernel tells, so much before a request that waits has its turn.
+const HEARD_IN_A_ROW: u32 = 64;
+
 /// A request with the caller's ticket.
 pub(super) type Ticketed = (u64, Request);
 
@@ -45,6 +48,11 @@ pub(super) struct Requests {
 }
 
 impl Requests {
+    /// Whether nobody waits.
+    fn are_none(&self) -> bool {
+        self.urgent.is_empty() && self.others.is_empty()
+    }
+
     /// The next one; `None` when nobody asks any more.
     async fn next(&mut self) -> Option<Ticketed> {
         tokio::select! {
@@ -155,20 +163,26 @@ async fn rings(alarm: &mut Option<Alarm>) {
     }
 }
 
+/// What guards the walls comes first, then what the kernel tells, for workers wait for its neighbours; requests of which
+/// there may be thirty thousand come last, but not never.
 async fn serve(machine: &mut Machine, requests: &mut Requests, watch: &mut Watch) {
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut heard_in_a_row = 0;
     loop {
         let due = machine.wake_at();
+        let listens = heard_in_a_row < HEARD_IN_A_ROW || requests.are_none();
         let wake = tokio::select! {
-            request = requests.next(), if machine.outlet.has_room() => Wake::Request(request),
-            heard = watch.kernel.next() => Wake::Heard(heard),
+            biased;
             () = watch.forwarding.rings() => Wake::Forwarding,
             () = rings(&mut watch.nftables) => Wake::Nftables,
             () = rings(&mut watch.next_hops) => Wake::NextHops,
             _ = tick.tick() => Wake::Tick,
             () = async { sleep_until(due.unwrap_or_else(tokio::time::Instant::now)).await }, if due.is_some() => Wake::Due,
+            heard = watch.kernel.next(), if listens => Wake::Heard(heard),
+            request = requests.next(), if machine.outlet.has_room() => Wake::Request(request),
         };
+        heard_in_a_row = if matches!(wake, Wake::Heard(_)) { heard_in_a_row + 1 } else { 0 };
         match wake {
             Wake::Request(Some(request)) => answer(machine, request).await,
             Wake::Request(None) => return,
