@@ -1,4 +1,4 @@
-//! The CLI's end of the control socket: one request, one answer, a deadline.
+//! The CLI's end of the control socket: requests, an answer to each, a deadline.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -28,22 +28,53 @@ pub enum CallError {
     Api(#[from] ApiError),
 }
 
-/// Asks the daemon at `socket`.
-///
-/// # Errors
-/// `Unreachable` when it does not answer at all, else its own error.
-pub fn call(socket: &Path, request: &Request) -> Result<Reply, CallError> {
-    let line = exchange(socket, request)
-        .map_err(|why| CallError::Unreachable { path: socket.display().to_string(), why })?;
-    Ok(rpc::read_answer(&line)?)
+/// A conversation with a daemon.
+#[derive(Debug)]
+pub struct Connection {
+    path: String,
+    stream: BufReader<UnixStream>,
 }
 
-fn exchange(socket: &Path, request: &Request) -> std::io::Result<Vec<u8>> {
-    let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(DEADLINE))?;
-    stream.set_write_timeout(Some(DEADLINE))?;
-    stream.write_all(rpc::write_call(1, request).as_bytes())?;
-    let mut line = Vec::new();
-    BufReader::new(stream.take(LONGEST_ANSWER)).read_until(b'\n', &mut line)?;
-    Ok(line)
+impl Connection {
+    /// Begins one with the daemon at `socket`.
+    ///
+    /// # Errors
+    /// `Unreachable` when nobody is there.
+    pub fn open(socket: &Path) -> Result<Self, CallError> {
+        let path = socket.display().to_string();
+        let stream = UnixStream::connect(socket).and_then(|stream| {
+            stream.set_read_timeout(Some(DEADLINE))?;
+            stream.set_write_timeout(Some(DEADLINE))?;
+            Ok(BufReader::new(stream))
+        });
+        match stream {
+            Ok(stream) => Ok(Self { path, stream }),
+            Err(why) => Err(CallError::Unreachable { path, why }),
+        }
+    }
+
+    /// Asks, and waits for the answer.
+    ///
+    /// # Errors
+    /// `Unreachable` when there is none, else the daemon's own error.
+    pub fn call(&mut self, request: &Request) -> Result<Reply, CallError> {
+        let line = self.exchange(request);
+        let line = line.map_err(|why| CallError::Unreachable { path: self.path.clone(), why })?;
+        Ok(rpc::read_answer(&line)?)
+    }
+
+    fn exchange(&mut self, request: &Request) -> std::io::Result<Vec<u8>> {
+        self.stream.get_mut().write_all(rpc::write_call(1, request).as_bytes())?;
+        let mut line = Vec::new();
+        self.stream.by_ref().take(LONGEST_ANSWER).read_until(b'\n', &mut line)?;
+        Ok(line)
+    }
+}
+
+/// Asks the daemon at `socket` one thing.
+///
+/// # Errors
+/// As [`Connection::open`] and [`Connection::call`].
+pub fn call(socket: &Path, request: &Request) -> Result<Reply, CallError> {
+    Connection::open(socket)?.call(request)
 }

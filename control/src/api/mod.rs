@@ -1,10 +1,11 @@
 //! What an operator may ask and what is answered: one enum of requests, one of replies,
 //! one of errors, shared by the daemon and the CLI. On the wire it is JSON-RPC 2.0, one
 //! object a line, on a unix socket. Reads are answered from a snapshot and never wait on
-//! IKE; actions are one message to the control loop with a deadline.
+//! IKE, or where they grow with the tunnels, in parts; actions are one message to the control loop with a deadline.
 
 pub mod client;
 pub mod error;
+pub mod list;
 pub mod render;
 pub mod reply;
 pub mod request;

@@ -14,8 +14,8 @@ pub fn text(reply: &Reply) -> String {
         Reply::Version(version) => self::version(version),
         Reply::Ports { ports } => self::ports(ports),
         Reply::Workers { workers } => self::workers(workers),
-        Reply::Tunnels { tunnels } => self::tunnels(tunnels),
-        Reply::Sas { sas } => self::sas(sas),
+        Reply::Tunnels { tunnels, .. } => self::tunnels(tunnels),
+        Reply::Sas { sas, .. } => self::sas(sas),
         Reply::Counters { counters } => self::counters(counters),
         Reply::Explain(explain) => self::explain(explain),
         Reply::Done { message } => message.clone(),
@@ -462,7 +462,7 @@ mod tests {
         let children = vec![child("a", State::Down), refused, carried];
         let tunnel =
             Tunnel { name: "branch".into(), reason: "silence".into(), children, ..Default::default() };
-        let text = text(&Reply::Tunnels { tunnels: vec![tunnel] });
+        let text = text(&Reply::Tunnels { tunnels: vec![tunnel], next: None });
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 4);
         assert!(lines[1].contains("down") && lines[1].ends_with("silence"), "{text}");

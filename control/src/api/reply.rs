@@ -27,11 +27,17 @@ pub enum Reply {
     Tunnels {
         /// One each.
         tunnels: Vec<Tunnel>,
+        /// Where the next part begins, if this is one and not the last.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next: Option<u32>,
     },
     /// Security associations.
     Sas {
         /// One each.
         sas: Vec<Sa>,
+        /// As of tunnels.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next: Option<u32>,
     },
     /// Counters.
     Counters {
@@ -82,6 +88,32 @@ pub enum Reply {
         /// One each.
         routes: Vec<Route>,
     },
+}
+
+impl Reply {
+    /// Where the list goes on that this is a part of.
+    #[must_use]
+    pub fn next(&self) -> Option<u32> {
+        match self {
+            Reply::Tunnels { next, .. } | Reply::Sas { next, .. } => *next,
+            _ => None,
+        }
+    }
+
+    /// Puts the next part of the same list behind this one.
+    pub fn append(&mut self, part: Reply) {
+        match (self, part) {
+            (Reply::Tunnels { tunnels, next }, Reply::Tunnels { tunnels: more, next: then }) => {
+                tunnels.extend(more);
+                *next = then;
+            }
+            (Reply::Sas { sas, next }, Reply::Sas { sas: more, next: then }) => {
+                sas.extend(more);
+                *next = then;
+            }
+            (whole, part) => *whole = part,
+        }
+    }
 }
 
 /// What another configuration changes.

@@ -19,10 +19,10 @@ pub enum Request {
     ShowWorkers,
     /// Configured tunnels and their state.
     #[serde(rename = "show.tunnels")]
-    ShowTunnels,
+    ShowTunnels(Option<Page>),
     /// Security associations.
     #[serde(rename = "show.sa")]
-    ShowSa,
+    ShowSa(Option<Page>),
     /// Counters by name, drops by reason among them.
     #[serde(rename = "show.counters")]
     ShowCounters,
@@ -72,6 +72,14 @@ pub enum Request {
     #[cfg(feature = "stall")]
     #[serde(rename = "test.stand-still")]
     StandStill(StandStill),
+}
+
+/// A part of a list that is long where there are thousands of tunnels: nothing else is done while it is made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Page {
+    /// Where to go on: what the part before named as `next`, or 0.
+    pub from: u32,
 }
 
 /// Which worker stands still, and for how long.

@@ -90,13 +90,14 @@ pub fn read_answer(line: &[u8]) -> Result<Reply, ApiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::request::TunnelName;
+    use crate::api::request::{Page, TunnelName};
 
     /// What the CLI writes the daemon reads, and the answer comes back whole.
     #[test]
     fn round_trip() {
         for request in [
-            Request::ShowTunnels,
+            Request::ShowTunnels(None),
+            Request::ShowSa(Some(Page { from: 512 })),
             Request::Explain(TunnelName { tunnel: "a".into() }),
             Request::Rekey(crate::api::request::Rekey { tunnel: "a".into(), child: None, ike: true }),
             Request::Redirect(crate::api::request::Redirect {

@@ -156,7 +156,7 @@ mod tests {
     }
 
     fn ask(path: &Path) -> Reply {
-        super::super::client::call(path, &Request::ShowSa).unwrap()
+        super::super::client::call(path, &Request::ShowSa(None)).unwrap()
     }
 
     /// Garbage, an endless line, and a client that says nothing leave the next one served.

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use ravelin_control::api::client::{self, CallError};
 use ravelin_control::api::request::{self, TunnelName};
-use ravelin_control::api::{Reply, Request, SCHEMA, render};
+use ravelin_control::api::{Reply, Request, SCHEMA, list, render};
 use ravelin_control::bench::{self, BenchError, Figures};
 use ravelin_control::config;
 use serde::Serialize;
@@ -232,6 +232,10 @@ fn main() -> ExitCode {
         Verb::Config(Config::Check { file }) => return check(file, cli.json),
         Verb::Bench(options) => return measure(options, cli.json),
         Verb::Events(events) if events.follow => return follow(&cli, events.after),
+        Verb::Show(Show::Tunnels) if cli.json => {
+            return list(&cli, |page| Request::ShowTunnels(Some(page)));
+        }
+        Verb::Show(Show::Sa) if cli.json => return list(&cli, |page| Request::ShowSa(Some(page))),
         verb => request(verb),
     };
     report(&cli, &request)
@@ -250,8 +254,8 @@ fn request(verb: &Verb) -> Request {
     match verb {
         Verb::Show(Show::Ports) => Request::ShowPorts,
         Verb::Show(Show::Workers) => Request::ShowWorkers,
-        Verb::Show(Show::Tunnels) => Request::ShowTunnels,
-        Verb::Show(Show::Sa) => Request::ShowSa,
+        Verb::Show(Show::Tunnels) => Request::ShowTunnels(None),
+        Verb::Show(Show::Sa) => Request::ShowSa(None),
         Verb::Show(Show::Counters) => Request::ShowCounters,
         Verb::Show(Show::Lockout) => Request::ShowLockout,
         Verb::Show(Show::Gateways { name }) => {
@@ -299,6 +303,14 @@ fn report(cli: &Cli, request: &Request) -> ExitCode {
             show(&reply, cli.json);
             ExitCode::from(render::exit_code(&reply))
         }
+        Err(error) => failed(&error),
+    }
+}
+
+/// A long list, row by row.
+fn list(cli: &Cli, part: impl Fn(request::Page) -> Request) -> ExitCode {
+    match list::write_json(&cli.socket, std::io::BufWriter::new(std::io::stdout().lock()), part) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }
 }

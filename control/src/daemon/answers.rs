@@ -6,7 +6,6 @@ use ravelin_ike::id::ChildSaId;
 use ravelin_ike::input::Command;
 
 use super::core::Core;
-use super::view;
 use crate::api::request::{Part, Redirect, Rekey};
 use crate::api::{ApiError, Reply, Request};
 use crate::config::plan::{Keying, Tunnel};
@@ -41,14 +40,14 @@ impl<P: Pool> Core<P> {
                 Ok(done(format!("worker {}: told to stand still", still.worker)))
             }
             Request::Explain(name) => self.explain(name),
-            Request::ShowTunnels => Ok(self.renewed(&[view::Part::Tunnels])),
-            Request::ShowSa => Ok(self.renewed(&[view::Part::Sas])),
-            _ => Ok(self.renewed(&[])),
+            Request::ShowTunnels(page) => Ok(self.tunnel_rows(page.unwrap_or_default())),
+            Request::ShowSa(page) => Ok(self.sa_rows(page.unwrap_or_default())),
+            _ => Ok(self.renewed()),
         }
     }
 
-    fn renewed(&mut self, parts: &[view::Part]) -> Reply {
-        self.renew_view(parts);
+    fn renewed(&mut self) -> Reply {
+        self.renew_view();
         done(String::new())
     }
 

@@ -1,6 +1,7 @@
 //! Where operators' requests arrive. Reads are answered from the view after the loop was
 //! asked to renew it, or from the last one when the loop is late: a reader never waits
-//! longer than the deadline. Actions are one message to the loop, and so is what is not in the view: gateways, routes.
+//! longer than the deadline. Actions are one message to the loop, and so is what is not in the view: what grows with
+//! the number of tunnels, in parts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use super::core::{Input, Work};
 use super::reload::Reload;
 use super::view::View;
 use crate::api::reply::Applied;
-use crate::api::request::Events;
+use crate::api::request::{Events, Page};
 use crate::api::server::Answer;
 use crate::api::{ApiError, Reply, Request};
 use crate::observe::journal::Journal;
@@ -71,6 +72,15 @@ impl Desk {
         self.view.load_full()
     }
 
+    /// A list whole, for those who do not ask for parts: the loop makes it in parts all the same.
+    fn whole(&self, request: impl Fn(Page) -> Request) -> Result<Reply, ApiError> {
+        let mut whole = self.ask(request(Page::default()), ACTION)?;
+        while let Some(from) = whole.next() {
+            whole.append(self.ask(request(Page { from }), ACTION)?);
+        }
+        Ok(whole)
+    }
+
     fn events(&self, events: &Events) -> Reply {
         let wait = Duration::from_millis(events.wait_ms.min(LONGEST_WAIT));
         Reply::Events { events: self.journal.read(events.after, wait) }
@@ -84,15 +94,17 @@ impl Answer for Desk {
             Request::ShowVersion => Ok(Reply::Version(view(&request).version.clone())),
             Request::ShowPorts => Ok(Reply::Ports { ports: view(&request).ports.clone() }),
             Request::ShowWorkers => Ok(Reply::Workers { workers: view(&request).workers.clone() }),
-            Request::ShowTunnels => Ok(Reply::Tunnels { tunnels: (*view(&request).tunnels).clone() }),
-            Request::ShowSa => Ok(Reply::Sas { sas: (*view(&request).sas).clone() }),
+            Request::ShowTunnels(None) => self.whole(|page| Request::ShowTunnels(Some(page))),
+            Request::ShowSa(None) => self.whole(|page| Request::ShowSa(Some(page))),
             Request::ShowCounters => Ok(Reply::Counters { counters: view(&request).counters.clone() }),
             Request::Doctor => Ok(Reply::Doctor { findings: view(&request).findings.clone() }),
             Request::Events(events) => Ok(self.events(&events)),
             Request::ConfigApply(apply) => self.apply(apply.dry_run).map(Reply::Applied),
-            read @ (Request::Explain(_) | Request::ShowGateways(_) | Request::ShowRoutes) => {
-                self.ask(read, ACTION)
-            }
+            read @ (Request::ShowTunnels(_)
+            | Request::ShowSa(_)
+            | Request::Explain(_)
+            | Request::ShowGateways(_)
+            | Request::ShowRoutes) => self.ask(read, ACTION),
             action @ (Request::Initiate(_)
             | Request::Terminate(_)
             | Request::Rekey(_)

@@ -31,9 +31,9 @@ use super::helpers::Helpers;
 use super::layout;
 use super::reload::Prepared;
 use super::service::Service;
-use super::view::{self, Machine, View};
-use crate::api::reply::{Applied, State};
-use crate::api::request::{Part, TunnelName};
+use super::view::{Machine, View};
+use crate::api::reply::{Applied, Sa, State, Tunnel};
+use crate::api::request::{Page, Part, TunnelName};
 use crate::api::{ApiError, Reply, Request};
 use crate::config::{self, Plan};
 use crate::exception::{Exception, Workers as ExceptionLink};
@@ -273,9 +273,27 @@ impl Bench {
         }
     }
 
-    fn view(&mut self) -> Arc<View> {
-        self.core.renew_view(&[view::Part::Tunnels, view::Part::Sas]);
-        self.core.view.load_full()
+    /// What an operator sees.
+    fn view(&mut self) -> Seen {
+        self.core.renew_view();
+        let Reply::Tunnels { tunnels, next: None } = self.core.tunnel_rows(Page::default()) else { panic!() };
+        let Reply::Sas { sas, next: None } = self.core.sa_rows(Page::default()) else { panic!() };
+        Seen { view: self.core.view.load_full(), tunnels, sas }
+    }
+}
+
+/// What an operator sees of a moment.
+struct Seen {
+    view: Arc<View>,
+    tunnels: Vec<Tunnel>,
+    sas: Vec<Sa>,
+}
+
+impl std::ops::Deref for Seen {
+    type Target = View;
+
+    fn deref(&self) -> &View {
+        &self.view
     }
 }
 

@@ -12,7 +12,9 @@ use ravelin_ike::config::{ChildId, ConnectionId, IkeProposal};
 use ravelin_ike::event::{IkeSuite, PpkUse};
 
 use super::core::Core;
+use crate::api::Reply;
 use crate::api::reply::{Child, Counter, Finding, Port, Sa, State, Tunnel, Version, Worker};
+use crate::api::request::Page;
 use crate::config::plan;
 use crate::tunnel::pmtu::{Learned, PathKey};
 use crate::tunnel::sas::Installed;
@@ -27,24 +29,14 @@ pub struct View {
     pub ports: Vec<Port>,
     /// Workers.
     pub workers: Vec<Worker>,
-    /// Tunnels.
-    pub tunnels: Arc<Vec<Tunnel>>,
-    /// Security associations.
-    pub sas: Arc<Vec<Sa>>,
     /// Counters.
     pub counters: Vec<Counter>,
     /// Findings of the doctor.
     pub findings: Vec<Finding>,
 }
 
-/// What grows with the number of tunnels, and is made anew only for those who want to read it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// Tunnels.
-    Tunnels,
-    /// Security associations.
-    Sas,
-}
+/// Tunnels in a part of a list: some milliseconds, in which the loop does nothing else.
+const TUNNELS_A_PAGE: usize = 256;
 
 /// What stands still while the daemon runs.
 #[derive(Debug, Clone, Default)]
@@ -68,7 +60,7 @@ pub struct Looked {
 
 impl<P: Pool> Core<P> {
     /// Builds a view of this moment and puts it where readers look.
-    pub(super) fn renew_view(&mut self, parts: &[Part]) {
+    pub(super) fn renew_view(&mut self) {
         let counters = self.counters();
         let mut findings = self.machine.findings.clone();
         findings.extend(self.service.faults().map(super::doctor::outage));
@@ -77,16 +69,31 @@ impl<P: Pool> Core<P> {
         findings.extend(self.spread_findings());
         findings.extend(self.worker_findings());
         findings.extend(super::doctor::findings(&counters));
-        let (version, workers, last) = (self.version(), self.worker_rows(), self.view.load());
-        let tunnels = match parts.contains(&Part::Tunnels) {
-            true => Arc::new(self.roster.tunnels().map(|(id, tunnel)| self.tunnel(id, tunnel)).collect()),
-            false => Arc::clone(&last.tunnels),
-        };
-        let sas = match parts.contains(&Part::Sas) {
-            true => Arc::new(self.workers.sas().iter().flat_map(|sa| self.sa_rows(sa)).collect()),
-            false => Arc::clone(&last.sas),
-        };
-        self.view.store(Arc::new(View { version, ports, workers, tunnels, sas, counters, findings }));
+        let (version, workers) = (self.version(), self.worker_rows());
+        self.view.store(Arc::new(View { version, ports, workers, counters, findings }));
+    }
+
+    /// Tunnels as they are now, from one on.
+    pub(super) fn tunnel_rows(&self, page: Page) -> Reply {
+        let (listed, next) = self.page(page);
+        Reply::Tunnels {
+            tunnels: listed.into_iter().map(|(id, tunnel)| self.tunnel(id, tunnel)).collect(),
+            next,
+        }
+    }
+
+    /// The SAs of tunnels, from one on.
+    pub(super) fn sa_rows(&self, page: Page) -> Reply {
+        let (listed, next) = self.page(page);
+        let children = listed.into_iter().flat_map(|(id, _)| self.roster.children(id));
+        let sas = children.flat_map(|(child, _)| self.workers.sas().of(child.0));
+        Reply::Sas { sas: sas.flat_map(|sa| self.sa(sa)).collect(), next }
+    }
+
+    fn page(&self, page: Page) -> (Vec<(ConnectionId, &plan::Tunnel)>, Option<u32>) {
+        let mut from_here = self.roster.tunnels_from(page.from);
+        let listed = from_here.by_ref().take(TUNNELS_A_PAGE).collect();
+        (listed, from_here.next().map(|(id, _)| id.0))
     }
 
     fn version(&self) -> Version {
@@ -309,7 +316,7 @@ impl<P: Pool> Core<P> {
         }
     }
 
-    fn sa_rows(&self, installed: &Installed) -> Vec<Sa> {
+    fn sa(&self, installed: &Installed) -> Vec<Sa> {
         let Some((_, tunnel, child)) = self.roster.child(installed.child) else { return Vec::new() };
         let worker = installed.home.worker.index();
         let inbound = self.workers.link().inbound(installed.place);

@@ -166,6 +166,12 @@ impl Roster {
         present.map(|(index, entry)| (ConnectionId(index as u32), &entry.tunnel))
     }
 
+    /// All from a number on.
+    pub fn tunnels_from(&self, first: u32) -> impl Iterator<Item = (ConnectionId, &Tunnel)> {
+        let all = self.tunnels.iter().enumerate().skip(first as usize);
+        all.filter(|(_, entry)| !entry.gone).map(|(index, entry)| (ConnectionId(index as u32), &entry.tunnel))
+    }
+
     /// A tunnel by number.
     pub fn tunnel(&self, id: ConnectionId) -> Option<&Tunnel> {
         self.present(id.0 as usize).map(|entry| &entry.tunnel)

@@ -98,6 +98,8 @@ pub struct Kept {
     pub ike_rekeys: u64,
     /// CHILD_SAs that ended without a successor, and IKE SAs.
     pub lost: u64,
+    /// Why, each with its count.
+    pub endings: BTreeMap<String, u64>,
     /// Rekeys that failed; they are tried again.
     pub failed_rekeys: u64,
 }
@@ -277,10 +279,10 @@ impl Fleet {
             }
             Event::ChildFailed { connection, reason, .. } => self.failed(connection, told(&reason)),
             Event::IkeDown { connection, reason, .. } => {
-                self.outcome.kept.lost += 1;
+                self.lost("IKE SA", &reason);
                 self.failed(connection, told(&reason));
             }
-            Event::ChildDown { .. } => self.outcome.kept.lost += 1,
+            Event::ChildDown { reason, .. } => self.lost("CHILD_SA", &reason),
             Event::ChildRekeyed { .. } => self.outcome.kept.child_rekeys += 1,
             Event::IkeRekeyed { .. } => self.outcome.kept.ike_rekeys += 1,
             _ => {}
@@ -308,6 +310,11 @@ impl Fleet {
         let stage = Stage::Probing { since: at, next: now, path: Box::new(install.path), probe };
         self.outstanding.insert(connection, stage);
         Ok(())
+    }
+
+    fn lost(&mut self, what: &str, reason: &Failure) {
+        self.outcome.kept.lost += 1;
+        *self.outcome.kept.endings.entry(format!("{what}: {}", reason.code())).or_default() += 1;
     }
 
     fn failed(&mut self, connection: ConnectionId, reason: String) {

@@ -101,12 +101,15 @@ impl Report {
         for (reason, count) in &self.failures {
             let _ = writeln!(text, "  {count} failed: {reason}");
         }
-        if let Some(Kept { seconds, child_rekeys, ike_rekeys, lost, failed_rekeys }) = &self.kept {
+        if let Some(Kept { seconds, child_rekeys, ike_rekeys, lost, failed_rekeys, endings }) = &self.kept {
             let _ = writeln!(
                 text,
                 "  kept for {seconds:.0} s: {child_rekeys} CHILD_SAs and {ike_rekeys} IKE SAs rekeyed, {failed_rekeys} \
                  rekeys failed, {lost} SAs lost"
             );
+            for (ending, count) in endings {
+                let _ = writeln!(text, "    {count} {ending}");
+            }
         }
         if let Some(responder) = &self.responder {
             text.push_str(&responder.text());
