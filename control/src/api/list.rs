@@ -17,7 +17,7 @@ use super::{Reply, Request, SCHEMA};
 /// As [`super::client::call`]. What the reader of the list does not take is its own affair: the rest is left out.
 pub fn write_json(socket: &Path, out: impl Write, part: impl Fn(Page) -> Request) -> Result<(), CallError> {
     let mut connection = Connection::open(socket)?;
-    let mut writer = Writer { out, begun: false };
+    let mut writer = Writer { out, begun: false, separator: b"" };
     let mut page = Some(Page::default());
     while let Some(this) = page {
         let reply = connection.call(&part(this))?;
@@ -33,6 +33,7 @@ pub fn write_json(socket: &Path, out: impl Write, part: impl Fn(Page) -> Request
 struct Writer<W> {
     out: W,
     begun: bool,
+    separator: &'static [u8],
 }
 
 impl<W: Write> Writer<W> {
@@ -45,16 +46,13 @@ impl<W: Write> Writer<W> {
     }
 
     fn rows(&mut self, kind: &str, rows: &[impl Serialize]) -> std::io::Result<()> {
-        if !self.begun {
+        if !std::mem::replace(&mut self.begun, true) {
             write!(self.out, "{{\"schema\":{SCHEMA},\"kind\":\"{kind}\",\"{kind}\":[")?;
         }
         for row in rows {
-            if std::mem::replace(&mut self.begun, true) {
-                self.out.write_all(b",")?;
-            }
+            self.out.write_all(std::mem::replace(&mut self.separator, b","))?;
             serde_json::to_writer(&mut self.out, row)?;
         }
-        self.begun = true;
         self.out.flush()
     }
 
@@ -86,7 +84,7 @@ mod tests {
         for cut in [&[&["a", "b", "c"][..]][..], &[&["a"], &["b", "c"]], &[&[], &["a", "b"], &["c"]], &[&[]]]
         {
             let (mut out, mut whole) = (Vec::new(), tunnels(&[]));
-            let mut writer = Writer { out: &mut out, begun: false };
+            let mut writer = Writer { out: &mut out, begun: false, separator: b"" };
             for part in cut {
                 writer.part(&tunnels(part)).unwrap();
                 whole.append(tunnels(part));

@@ -20,6 +20,8 @@ use crate::observe::journal::Journal;
 
 /// How long an action may wait for the loop.
 const ACTION: Duration = Duration::from_secs(2);
+/// How long a part of a list may wait for the loop: late is better than not at all.
+const LIST: Duration = Duration::from_secs(10);
 /// How long a read waits for a fresh view before it takes the last one.
 const FRESH: Duration = Duration::from_millis(200);
 /// The longest a client may wait for an event.
@@ -74,9 +76,9 @@ impl Desk {
 
     /// A list whole, for those who do not ask for parts: the loop makes it in parts all the same.
     fn whole(&self, request: impl Fn(Page) -> Request) -> Result<Reply, ApiError> {
-        let mut whole = self.ask(request(Page::default()), ACTION)?;
+        let mut whole = self.ask(request(Page::default()), LIST)?;
         while let Some(from) = whole.next() {
-            whole.append(self.ask(request(Page { from }), ACTION)?);
+            whole.append(self.ask(request(Page { from }), LIST)?);
         }
         Ok(whole)
     }
@@ -100,11 +102,10 @@ impl Answer for Desk {
             Request::Doctor => Ok(Reply::Doctor { findings: view(&request).findings.clone() }),
             Request::Events(events) => Ok(self.events(&events)),
             Request::ConfigApply(apply) => self.apply(apply.dry_run).map(Reply::Applied),
-            read @ (Request::ShowTunnels(_)
-            | Request::ShowSa(_)
-            | Request::Explain(_)
-            | Request::ShowGateways(_)
-            | Request::ShowRoutes) => self.ask(read, ACTION),
+            part @ (Request::ShowTunnels(_) | Request::ShowSa(_)) => self.ask(part, LIST),
+            read @ (Request::Explain(_) | Request::ShowGateways(_) | Request::ShowRoutes) => {
+                self.ask(read, ACTION)
+            }
             action @ (Request::Initiate(_)
             | Request::Terminate(_)
             | Request::Rekey(_)
