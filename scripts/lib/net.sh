@@ -147,9 +147,9 @@ N
 }
 ike_joined() { in_ns "$PUB" nft delete table bridge cut; }
 
-# capture_start FILE / capture_stop: the public segment, whole.
+# capture_start FILE [TCPDUMP OPTIONS] / capture_stop: the public segment, whole.
 capture_start() {
-  ip netns exec "$PUB" tcpdump -i br0 -s 160 -B 65536 -w "$1" -Z root > "$1.out" 2>&1 &
+  ip netns exec "$PUB" tcpdump -i br0 -s 160 -B 65536 "${@:2}" -w "$1" -Z root > "$1.out" 2>&1 &
   CAPTURE=$!
   PIDS+=("$CAPTURE")
   wait_for 5 grep -q 'listening on' "$1.out" || die "tcpdump did not start"

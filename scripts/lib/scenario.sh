@@ -11,7 +11,7 @@ export PYTHONPATH=$ROOT/scripts/lib PYTHONDONTWRITEBYTECODE=1
 PYTHON=/usr/bin/python3 # Debian's: the one that has scapy and cryptography
 FULL=${RAVELIN_FULL:-0}
 
-trap 'status=$?; ((status)) && scenario_logs; traffic_end; net_cleanup' EXIT
+trap 'status=$?; ((status == 0 || status == 77)) || scenario_logs; traffic_end; net_cleanup' EXIT
 trap 'exit 1' INT TERM PIPE
 
 [[ -x $TARGET/ravelind && -x $TARGET/ravelin && -x $TARGET/ravelin-traffic ]] ||

@@ -6,10 +6,14 @@
 mod harness;
 
 use harness::{World, pair, settings};
-use ravelin_ike::config::{ChildId, Connection, Encryption, Identity, IdentityMatch, Selector};
+use ravelin_ike::Engine;
+use ravelin_ike::config::{
+    ChildId, Connection, Encryption, EngineConfig, Identity, IdentityMatch, Retransmission, Selector,
+};
 use ravelin_ike::error::Topic;
 use ravelin_ike::input::Command;
 use ravelin_ike::recorder::{Attempt, Stage};
+use std::time::Duration;
 
 const SECOND: u64 = 1_000_000;
 
@@ -101,4 +105,22 @@ fn silence() {
     let attempt = last(&world, 0);
     assert_eq!((code(&attempt), attempt.stage, attempt.peer_notify), ("RV-NET-001", Stage::Init, None));
     assert!(attempt.configured.contains("128") && attempt.offered.is_empty(), "{attempt:?}");
+}
+
+/// Who gives up before its patience for a better answer ends has been answered all the same (RFC 7296 §2.21.1).
+#[test]
+fn a_refusal_is_no_silence() {
+    let [caller, mut called] = [0, 1].map(settings::connection);
+    called.proposals[0].encryption = vec![Encryption::AesGcm256];
+    let mut world = pair([caller.clone(), called]);
+    let retransmission = Retransmission { first: Duration::from_millis(200), tries: 3 };
+    let config = EngineConfig { retransmission, ..settings::engine_config() };
+    assert!(config.unprotected_patience > Duration::from_secs(3), "longer than the tries take");
+    let mut hasty = Engine::new(config, [9; 32]);
+    hasty.set_connection(world.at(), settings::CONNECTION, Some(caller));
+    world.restart(0, hasty);
+    world.command(0, Command::Initiate { connection: settings::CONNECTION, child: None });
+    world.run_for(60 * SECOND);
+    let attempt = last(&world, 0);
+    assert_eq!((code(&attempt), attempt.peer_notify), ("RV-INIT-002", Some(14)));
 }

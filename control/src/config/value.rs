@@ -94,7 +94,7 @@ fn protocol(name: &str) -> Option<u8> {
     named.map_or_else(|| name.parse().ok(), |(_, number)| Some(*number))
 }
 
-/// An identity: an address, `user@domain`, `C=CH, O=Acme`, `keyid:HEX`, or a domain name.
+/// An identity: an address, `user@domain`, `CN=gw, O=Acme`, `keyid:HEX`, or a domain name.
 pub fn identity(text: &str) -> Result<Identity, Expected> {
     if let Ok(address) = text.parse() {
         return Ok(Identity::Address(address));

@@ -19,6 +19,7 @@ use crate::instance::{Request, TunnelRoute};
 use crate::tunnel::connection;
 use crate::tunnel::gateway::{self, Peers};
 use crate::tunnel::reverse::{self, Change, Claims};
+use crate::tunnel::words;
 
 /// The gateway is not there any more, or lets nobody in.
 const CLOSED: &str = "RV-GATE-010";
@@ -72,7 +73,8 @@ impl<P: Pool> Core<P> {
         let id = self.workers.admit(&mut self.roster, gateway::tunnel(&gateway, met.name.clone()));
         self.status.forget(id);
         self.gateways.peers.add(id, &gateway.name, &admit.identity, &met.name);
-        let text = format!("{} at {} by gateway {}", admit.identity, admit.path.remote, gateway.name);
+        let peer = words::identity(&admit.identity);
+        let text = format!("{peer} at {} by gateway {}", admit.path.remote, gateway.name);
         self.journal.note(&met.name, "peer-admitted", text);
         self.connect_peer(now, id);
         Ok(id)

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use ravelin_ike::config::{ConnectionId, IdKind, Identity};
-use ravelin_pki::x509::Name;
 
+use super::words;
 use crate::config::plan::{Child, Gateway, Keying, Origin, Tunnel, Unique};
 
 /// Characters of an identity in a name: a peer may claim anything.
@@ -36,11 +36,7 @@ pub fn tunnel(gateway: &Gateway, name: String) -> Tunnel {
 
 /// An identity as a name has it.
 fn written(identity: &Identity) -> String {
-    let text = match identity.kind {
-        IdKind::DistinguishedName => Name::from_der(&identity.data).map(|name| name.to_string()).ok(),
-        _ => None,
-    };
-    let text = text.unwrap_or_else(|| identity.to_string());
+    let text = words::identity(identity);
     text.chars().map(|c| if c.is_control() { '?' } else { c }).take(WRITTEN).collect()
 }
 
@@ -151,6 +147,7 @@ impl Peers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ravelin_pki::x509::Name;
 
     fn gateway(unique: &str) -> Gateway {
         let none = |_: &std::path::Path| Err(std::io::Error::other("no file"));

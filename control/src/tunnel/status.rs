@@ -13,6 +13,7 @@ use ravelin_ike::time::Instant;
 use ravelin_ike::want::{Path, Role};
 
 use super::roster::Roster;
+use super::words;
 use crate::api::reply::State;
 use crate::observe::journal::Journal;
 
@@ -222,13 +223,15 @@ impl Status {
 
     fn ike_up(&mut self, now: Instant, up: &IkeUp, roster: &Roster, journal: &Journal) {
         let tunnel = self.tunnels.entry(up.connection).or_default();
+        let peer = words::identity(&up.remote_identity);
+        let text = format!("with {peer} at {} as {:?}", up.path.remote, up.role);
         tunnel.ikes.push(Ike {
             id: up.ike,
             role: up.role,
             suite: up.suite,
             ppk: up.ppk.clone(),
             spis: (up.initiator_spi, up.responder_spi),
-            peer_identity: up.remote_identity.to_string(),
+            peer_identity: peer,
             remote: up.path.remote,
             udp_encapsulation: up.path.udp_encapsulation,
             mobike: up.path.mobike,
@@ -238,7 +241,6 @@ impl Status {
         tunnel.connecting = false;
         tunnel.reason = None;
         tunnel.since = now;
-        let text = format!("with {} at {} as {:?}", up.remote_identity, up.path.remote, up.role);
         journal.note(roster.name(up.connection), "ike-up", text);
     }
 

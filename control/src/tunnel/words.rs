@@ -1,9 +1,10 @@
-//! Traffic selectors in the words of the configuration.
+//! Traffic selectors and identities in the words of the configuration.
 
 use std::net::IpAddr;
 
 use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
-use ravelin_ike::config::Selector;
+use ravelin_ike::config::{IdKind, Identity, Selector};
+use ravelin_pki::x509::Name;
 
 use crate::config::plan::{self, write_upper};
 
@@ -40,9 +41,32 @@ fn prefix(start: IpAddr, end: IpAddr) -> Option<IpNet> {
     parts.next().is_none().then_some(first)
 }
 
+/// Characters of a distinguished name that are written out: a peer may claim anything.
+const WRITTEN: usize = 256;
+
+/// Who a peer says it is; a distinguished name as RFC 4514 has it, its most specific part first.
+pub fn identity(identity: &Identity) -> String {
+    let name = match identity.kind {
+        IdKind::DistinguishedName => Name::from_der(&identity.data).ok(),
+        _ => None,
+    };
+    name.map_or_else(|| identity.to_string(), |name| name.to_string().chars().take(WRITTEN).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Nobody reads DER: a subject is told as it is written, and what is none in hexadecimal digits.
+    #[test]
+    fn distinguished_names_are_told_as_they_are_written() {
+        let subject = |text: &str| Name::from_text(text).unwrap().der().to_vec();
+        let told = |data: Vec<u8>| identity(&Identity { kind: IdKind::DistinguishedName, data });
+        assert_eq!(told(subject("CN=gw, O=Acme, C=CH")), "CN=gw,O=Acme,C=CH");
+        assert_eq!(told(subject(&format!("CN={}", "x".repeat(500)))).len(), WRITTEN);
+        assert_eq!(told(vec![0x30, 0x01]), "DistinguishedName:3001");
+        assert_eq!(identity(&Identity::fqdn("gw.example")), "gw.example");
+    }
 
     /// What an operator wrote comes back in the same words, whatever the peer made of it in others.
     #[test]

@@ -315,7 +315,11 @@ impl ExpectInitReply {
         }
         match self.window.resend(ctx.now) {
             Due::Resend(packets) => ctx.send(&common.path, packets),
-            Due::GiveUp { tries, waited } => return Err(Failure::NoReply { tries, waited }.into()),
+            // Nothing better came: what came was a reply.
+            Due::GiveUp { tries, waited } => {
+                let doubt = self.doubt.map(|(_, failure)| failure);
+                return Err(doubt.unwrap_or(Failure::NoReply { tries, waited }).into());
+            }
             Due::Nothing => {}
         }
         Ok(self.wait())
