@@ -275,14 +275,19 @@ impl Engine {
     }
 
     /// "If an endpoint receives a message with a higher major version number, it MUST drop the message and SHOULD
-    /// send an unauthenticated Notify message of type INVALID_MAJOR_VERSION" (RFC 7296 §2.5). All else is silence.
+    /// send an unauthenticated Notify message of type INVALID_MAJOR_VERSION" (RFC 7296 §2.5); there too, the response to
+    /// a request with an unknown critical payload "MUST include" UNSUPPORTED_CRITICAL_PAYLOAD. All else is silence.
     pub(super) fn unreadable(&mut self, now: Instant, datagram: &Datagram, error: ParseError) {
         self.count(|counters| &mut counters.malformed);
-        if let ParseError::InvalidMajorVersion { major: 3.., .. } = error
-            && let Ok((header, ..)) = Header::parse(&datagram.bytes)
-            && !header.flags.response
-        {
-            self.tell(now, datagram, &header, Notify::new(NotifyType::InvalidMajorVersion, Vec::new()));
+        let Ok((header, ..)) = Header::parse(&datagram.bytes) else { return };
+        let told = match error {
+            ParseError::InvalidMajorVersion { major, .. } => major > 2,
+            ParseError::UnsupportedCriticalPayload { .. } => header.exchange == ExchangeType::IkeSaInit,
+            _ => false,
+        };
+        if told && !header.flags.response {
+            let (kind, data) = error.notify();
+            self.tell(now, datagram, &header, Notify::new(kind, data));
         }
     }
 

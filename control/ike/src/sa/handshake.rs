@@ -239,9 +239,9 @@ impl PeerTraits {
 }
 
 /// The notifications of our own IKE_SA_INIT message.
-pub(crate) fn own_notifies(ctx: &mut Context<'_>, common: &Common, spis: (IkeSpi, IkeSpi)) -> Vec<Payload> {
+pub(crate) fn own_notifies(common: &Common, spis: (IkeSpi, IkeSpi)) -> Vec<Payload> {
     let addresses = (common.path.local, common.path.remote);
-    let mut payloads = nat::notifies(ctx, spis, addresses, common.config.nat.force).to_vec();
+    let mut payloads = nat::notifies(spis, addresses, common.config.nat.force).to_vec();
     if common.config.fragmentation.is_some() {
         payloads.push(Payload::Notify(Notify::new(NotifyType::FragmentationSupported, Vec::new())));
     }

@@ -176,8 +176,8 @@ impl Turn<'_, '_> {
     }
 
     /// What NAT detection takes, for a message along this path.
-    fn nat_detection(&mut self, path: &Path) -> [Payload; 2] {
-        nat::notifies(self.ctx, self.spis(), (path.local, path.remote), self.common.config.nat.force)
+    fn nat_detection(&self, path: &Path) -> [Payload; 2] {
+        nat::notifies(self.spis(), (path.local, path.remote), self.common.config.nat.force)
     }
 
     fn found_nat(&mut self, found: NatFindings) {
