@@ -285,12 +285,11 @@ impl ExpectInitReply {
         let sa = needed(parts.sa, "an IKE_SA_INIT reply without SA")?;
         let ke = needed(parts.ke, "an IKE_SA_INIT reply without KE")?;
         let nonce = needed(parts.nonce, "an IKE_SA_INIT reply without nonce")?;
-        let chosen = negotiate::accept_ike(&common.config.proposals, &sa);
+        let chosen = negotiate::accept_ike(&common.config.proposals, &traits.understood(&sa));
         let suite = chosen.map_err(|_| Failure::ProposalNotOffered(Subject::Ike))?.suite;
         if suite.group != self.group || u16::from(ke.method) != self.group.transform_id() {
             return Err(Failure::Syntax("the KE payload is of another group than the chosen proposal"));
         }
-        traits.allow(&suite)?;
         ppk::demand(&common.config, traits.ppk)?;
         traits.apply(common);
         let job =

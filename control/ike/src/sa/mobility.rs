@@ -296,7 +296,6 @@ impl Turn<'_, '_> {
         {
             self.refuse_move(path.remote, reason);
             payloads.push(notify(reason.notify()));
-            return payloads;
         }
         // "if the request includes them, the responder MUST also include them in the response" (§3.8).
         if found.is_some() {

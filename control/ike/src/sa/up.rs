@@ -67,6 +67,8 @@ pub(crate) struct Up {
     pub(crate) later: Vec<(Instant, Task)>,
     /// False while we owe the peer the IKE_AUTH reply: it does not know yet that it is up.
     pub(crate) settled: bool,
+    /// Series of key exchanges, one after the other, that the peer has forgotten before they were done.
+    pub(crate) forgotten: u8,
     /// The caller was told that it is down; only IKE SAs to be wound up are left.
     closing: bool,
     /// Set when the tunnel has to end without a word to the peer.
@@ -101,6 +103,7 @@ impl Up {
             tasks: VecDeque::new(),
             later: Vec::new(),
             settled: common.role == Role::Initiator,
+            forgotten: 0,
             closing: false,
             ended: None,
         }
