@@ -5,14 +5,16 @@
 
 mod harness;
 
+use harness::peer::*;
 use harness::{World, address, failures, kind, pair, pair_of, settings};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{AdditionalGroups, ChildId, Connection, EngineConfig, Group, Retransmission};
 use ravelin_ike::event::Event;
 use ravelin_ike::input::{Command, Datagram};
+use ravelin_ike::recorder::Attempt;
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::WantKind;
-use ravelin_ike::wire::{Outer, Payload};
+use ravelin_ike::wire::*;
 use std::sync::mpsc::Receiver;
 
 const SECOND: u64 = 1_000_000;
@@ -285,7 +287,70 @@ fn additional_key_exchanges_need_the_exchange_they_travel_in() {
         world.drain(1 - from);
     }
     world.run_for(60 * SECOND);
-    assert!(failures(&world, 0).contains(&"RV-PROTO-001") && failures(&world, 1).contains(&"RV-PROTO-001"));
+    assert!(failures(&world, 0).contains(&"RV-INIT-004") && failures(&world, 1).contains(&"RV-INIT-003"));
+    let refused = |attempt: &&Attempt| attempt.failure.as_ref().is_some_and(|it| it.code() == "RV-INIT-003");
+    let attempt = world.ends[1].engine.recorder().of(settings::CONNECTION).find(refused).unwrap();
+    assert!(attempt.difference.ends_with("without INTERMEDIATE_EXCHANGE_SUPPORTED"), "{attempt:?}");
+}
+
+/// "skip the proposals they appear in" (RFC 9370 §2.2.1): the others are still good.
+#[test]
+fn proposals_that_cannot_be_carried_out_are_skipped() {
+    let mut peer = Peer::new(|connection| {
+        let classic = connection.proposals.clone();
+        *connection = hybrid(1, HYBRID);
+        connection.proposals.extend(classic);
+    });
+    let mut both = [ike_proposal(Spi::None), ike_proposal(Spi::None)];
+    let method = KeyExchangeId::MlKem768;
+    both[0].transforms.push(Transform::additional_key_exchange(TransformType::ADDITIONAL[0], method));
+    both[1].number = 2;
+    let mut init = peer.init();
+    init[0] = Payload::SecurityAssociation(SecurityAssociation::new(both.to_vec()));
+    let reply = peer.call(init).unwrap();
+    let chosen = &sa(&reply.payloads).unwrap().proposals[0];
+    assert_eq!((chosen.number, chosen.transforms.len()), (2, 3));
+    assert!(sa(&peer.ask(ExchangeType::IkeAuth, peer.auth())).is_some());
+}
+
+/// RFC 9370 §2.2.4: one that is forgotten again and again ends with the IKE SA.
+#[test]
+fn key_exchanges_that_are_always_forgotten_end_the_ike_sa() {
+    let mut peer = Peer::up(|connection| {
+        let proposals = connection.proposals.clone();
+        *connection = Connection { proposals, dead_peer: None, ..hybrid(1, HYBRID) };
+    });
+    let before = peer.children();
+    for forgotten in 1..=4u8 {
+        let rekey = peer.hear_child_rekey();
+        let mut reply = peer.child(1, 0x3333_0000 + u32::from(forgotten), Some(KeyExchangeId::Curve25519));
+        let Payload::SecurityAssociation(sa) = &mut reply[1] else { panic!() };
+        let method = KeyExchangeId::MlKem768;
+        let second = Transform::additional_key_exchange(TransformType::ADDITIONAL[0], method);
+        sa.proposals[0].transforms.push(second);
+        reply.swap(2, 3);
+        let (Payload::TrafficSelectorsResponder(ours), Payload::TrafficSelectorsInitiator(theirs)) =
+            (reply[2].clone(), reply[3].clone())
+        else {
+            panic!()
+        };
+        reply[2] = Payload::TrafficSelectorsInitiator(ours);
+        reply[3] = Payload::TrafficSelectorsResponder(theirs);
+        let link = || Payload::Notify(Notify::new(NotifyType::AdditionalKeyExchange, vec![forgotten; 5]));
+        reply.extend([peer.public(), link()]);
+        peer.tell(&rekey, reply);
+        let followup = peer.hear();
+        assert_eq!(followup.header.exchange, ExchangeType::IkeFollowupKe);
+        assert!(followup.payloads.contains(&link()), "the link comes back as it was");
+        assert_eq!(peer.children(), before);
+        // "In this case, a TEMPORARY_FAILURE notification MUST be sent": ours is answered, and its series goes on.
+        let crossing = peer.ask(ExchangeType::CreateChildSa, peer.child_rekey(CHILD));
+        assert_eq!(only_notify(&crossing).0, NotifyType::TemporaryFailure);
+        peer.tell(&followup, notify(NotifyType::StateNotFound));
+        assert_eq!(peer.heard.is_empty(), forgotten < 4);
+    }
+    assert_eq!(peer.hear().payloads, [Payload::Delete(Delete::Ike)]);
+    assert_eq!(peer.children(), []);
 }
 
 /// ```text

@@ -5,6 +5,7 @@
 
 mod harness;
 
+use harness::peer::Peer;
 use harness::{Dice, Faults, World, address, failures, kind, settings};
 use proptest::prelude::*;
 use ravelin_ike::Engine;
@@ -13,7 +14,9 @@ use ravelin_ike::crypto::CrashToken;
 use ravelin_ike::input::{Command, Datagram};
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::WantKind;
-use ravelin_ike::wire::{ExchangeType, Flags, Header, IkeSpi, Message, Notify, NotifyType, Outer, Payload};
+use ravelin_ike::wire::{
+    ExchangeType, Flags, Header, IkeSpi, Message, Notify, NotifyType, Outer, Payload, emit_chain,
+};
 
 const SECOND: u64 = 1_000_000;
 const CREATE_CHILD_SA: u8 = 36;
@@ -383,4 +386,29 @@ fn without_a_secret_nothing_is_sent() {
     world.run_for(SECOND);
     let requests: Vec<u8> = seen.try_iter().filter(|(_, response)| !response).map(|(kind, _)| kind).collect();
     assert_eq!(requests, [CREATE_CHILD_SA, 37], "a rekey and the Delete of what it replaces");
+}
+
+/// "the token taker MUST support at least four QCD_TOKEN notifications in a single packet" (RFC 6290 §4.5): one is enough.
+#[test]
+fn one_of_four_tokens_is_enough() {
+    for right in [true, false] {
+        let token = |octet| Payload::Notify(Notify::crash_token(&[octet; 32]));
+        let mut peer = Peer::new(|_| {});
+        peer.call(peer.init());
+        peer.ask(ExchangeType::IkeAuth, [peer.auth(), vec![token(9)]].concat());
+        let (initiator, responder) = peer.engine.snapshot()[0].spis;
+        let flags = Flags { initiator: true, version: false, response: true };
+        let spis = (IkeSpi(initiator), IkeSpi(responder));
+        let header = Header::new(spis.0, spis.1, ExchangeType::Informational, flags, 0);
+        let tokens = [1, 2, 3, if right { 9 } else { 4 }].map(token).to_vec();
+        assert!(peer.deliver(Message::new(header, tokens).emit().unwrap()).is_empty());
+        assert_eq!(peer.children().len(), usize::from(!right));
+    }
+}
+
+/// RFC 6290 §4.1: Protocol ID 1, no SPI, notify type 16419, then the token.
+#[test]
+fn a_token_is_written_as_the_figure_has_it() {
+    let chain = emit_chain(&[Payload::Notify(Notify::crash_token(&[7; 16]))]).unwrap();
+    assert_eq!(chain.octets, [&[0, 0, 0, 24, 1, 0, 0x40, 0x23][..], &[7; 16]].concat());
 }

@@ -4,11 +4,13 @@
 
 mod harness;
 
+use harness::peer::Peer;
 use harness::{World, failures, kind, pair, settings};
 use ravelin_ike::config::{Connection, RemoteAddress};
 use ravelin_ike::event::{Event, MoveRefusal};
 use ravelin_ike::input::{ChildFactKind, Command};
 use ravelin_ike::want::Path;
+use ravelin_ike::wire::{ExchangeType, Notify, NotifyType, Payload};
 use std::net::{IpAddr, SocketAddr};
 
 const SECOND: u64 = 1_000_000;
@@ -227,6 +229,58 @@ fn a_fixed_peer_may_not_move() {
     assert_eq!((failures(&world, 0), failures(&world, 1)), (vec!["RV-NET-004"], vec!["RV-END-004"]));
     world.run_for(60 * SECOND);
     world.assert_empty();
+}
+
+/// §3.7: "If the values do not match, the IKE_SA MUST be closed."
+#[test]
+fn a_cookie_that_comes_back_otherwise_ends_the_ike_sa() {
+    for right in [true, false] {
+        let mut peer = Peer::new(|connection| {
+            (connection.mobike, connection.remote) = (true, RemoteAddress::Any);
+        });
+        let of = |kind| Payload::Notify(Notify::new(kind, Vec::new()));
+        peer.call(peer.init());
+        let auth = [peer.auth(), vec![of(NotifyType::MobikeSupported)]].concat();
+        peer.ask(ExchangeType::IkeAuth, auth);
+        peer.local = SocketAddr::new(settings::elsewhere(1), 500);
+        peer.ask(ExchangeType::Informational, vec![of(NotifyType::UpdateSaAddresses)]);
+        let check = peer.hear();
+        let [Payload::Notify(cookie)] = check.payloads.as_slice() else { panic!("{check:?}") };
+        assert!(cookie.notify_type == NotifyType::Cookie2 && (8..=64).contains(&cookie.data.len()));
+        let mut answer = cookie.clone();
+        answer.data[0] ^= u8::from(!right);
+        peer.tell(&check, vec![Payload::Notify(answer)]);
+        assert_eq!(peer.children().len(), usize::from(right));
+    }
+}
+
+/// §3.7, §3.8: COOKIE2 comes back as it was, and NAT detection is answered, also where the move is refused; §4.2.1: what
+/// stands in MOBIKE_SUPPORTED is ignored.
+#[test]
+fn what_has_to_come_back_comes_back() {
+    let of = |kind, data: &[u8]| Payload::Notify(Notify::new(kind, data.to_vec()));
+    let mut peer = Peer::new(|connection| connection.mobike = true);
+    peer.call(peer.init());
+    let mut auth = peer.auth();
+    auth.push(of(NotifyType::MobikeSupported, b"whatever"));
+    let reply = peer.ask(ExchangeType::IkeAuth, auth);
+    assert!(reply.contains(&of(NotifyType::MobikeSupported, &[])));
+    peer.local = SocketAddr::new(settings::elsewhere(1), 500);
+    let cookie = of(NotifyType::Cookie2, &[3; 11]);
+    let (source, destination) = (NotifyType::NatDetectionSourceIp, NotifyType::NatDetectionDestinationIp);
+    let request = vec![
+        of(NotifyType::UpdateSaAddresses, &[]),
+        of(source, &[1; 20]),
+        of(destination, &[2; 20]),
+        cookie.clone(),
+    ];
+    let reply = peer.ask(ExchangeType::Informational, request);
+    assert_eq!(reply[..2], [cookie, of(NotifyType::UnacceptableAddresses, &[])]);
+    let kinds = reply[2..].iter().map(|payload| match payload {
+        Payload::Notify(notify) => notify.notify_type,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(kinds.collect::<Vec<_>>(), [source, destination]);
 }
 
 /// Who called decides: where the peer does no MOBIKE, or it was the peer who called, a move ends the tunnel.

@@ -5,6 +5,7 @@
 
 mod harness;
 
+use harness::peer::{Peer, only_notify};
 use harness::{Dice, Faults, World, address, kind, pair, settings};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{Connection, Group, Ppk, PpkId, PpkIdKind};
@@ -12,7 +13,7 @@ use ravelin_ike::error::Failure;
 use ravelin_ike::event::{Event, PpkUse};
 use ravelin_ike::input::{Command, Datagram};
 use ravelin_ike::time::Instant;
-use ravelin_ike::wire::{NotifyType, Outer, Payload};
+use ravelin_ike::wire::{ExchangeType, Notify, NotifyType, Outer, Payload};
 
 const SECOND: u64 = 1_000_000;
 const IKE_SA_INIT: u8 = 34;
@@ -327,4 +328,18 @@ fn seeded_lives() {
     }
     println!("{} up, {} not", outcomes[0], outcomes[1]);
     assert!(outcomes.iter().all(|count| *count > 50), "{outcomes:?}");
+}
+
+/// "If no PPK_IDENTITY notification is found and the peers successfully exchanged USE_PPK notifications in the IKE_SA_INIT
+/// exchange, then the responder MUST send back an AUTHENTICATION_FAILED notification" (§3), though it needs none.
+#[test]
+fn a_caller_that_names_no_ppk_is_refused() {
+    let known = ppk(Has::Right, PpkIdKind::Fixed).unwrap();
+    let mut peer =
+        Peer::new(|connection| *connection = settings::with_ppks(connection.clone(), &[known], false));
+    let use_ppk = Payload::Notify(Notify::new(NotifyType::UsePpk, Vec::new()));
+    let reply = peer.call([peer.init(), vec![use_ppk.clone()]].concat()).unwrap();
+    assert!(reply.payloads.contains(&use_ppk));
+    let reply = peer.ask(ExchangeType::IkeAuth, peer.auth());
+    assert_eq!(only_notify(&reply), (NotifyType::AuthenticationFailed, &[][..]));
 }

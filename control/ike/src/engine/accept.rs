@@ -48,6 +48,9 @@ pub(super) fn addresses(
     Some((config.instance, config.local, remote, id))
 }
 
+/// What is wrong with an offer that would do.
+const NO_INTERMEDIATE: &str = "additional key exchanges without INTERMEDIATE_EXCHANGE_SUPPORTED";
+
 type Candidates = Vec<(ConnectionId, Arc<Connection>)>;
 
 impl Engine {
@@ -98,18 +101,15 @@ impl Engine {
             self.out.trace(now, datagram.remote, || "dropped: too many IKE SAs are half-open".to_owned());
             return self.count(|counters| &mut counters.init_dropped);
         }
-        let Some((chosen, candidates)) = choose(&request.sa, &candidates) else {
-            let failure = Failure::NoProposalChosen(Subject::Ike);
-            return self.refuse(now, &datagram, &request, candidates.first(), failure);
-        };
         let traits = PeerTraits::of(
             &request.parts,
             (request.header.initiator_spi, IkeSpi::ZERO),
             (datagram.local, datagram.remote),
         );
-        if let Err(failure) = traits.allow(&chosen.suite) {
+        let Some((chosen, candidates)) = choose(&traits.understood(&request.sa), &candidates) else {
+            let failure = Failure::NoProposalChosen(Subject::Ike);
             return self.refuse(now, &datagram, &request, candidates.first(), failure);
-        }
+        };
         let group = chosen.suite.group.transform_id();
         if u16::from(request.method) != group {
             // Nothing is kept of the caller: it comes again with the group named (RFC 7296 §1.2).
@@ -208,7 +208,7 @@ impl Engine {
         if let Some((_, config)) = connection {
             attempt.configured = words::proposals(&negotiate::offer_ike(&config.proposals, Spi::None));
             let missed = negotiate::select_ike(&config.proposals, &request.sa).err();
-            attempt.difference = missed.map(|missed| missed.to_string()).unwrap_or_default();
+            attempt.difference = missed.map_or(NO_INTERMEDIATE.to_owned(), |missed| missed.to_string());
         }
         let connection = connection.map(|(id, _)| *id);
         let is_new = match connection {
@@ -275,14 +275,19 @@ impl Engine {
     }
 
     /// "If an endpoint receives a message with a higher major version number, it MUST drop the message and SHOULD
-    /// send an unauthenticated Notify message of type INVALID_MAJOR_VERSION" (RFC 7296 §2.5). All else is silence.
+    /// send an unauthenticated Notify message of type INVALID_MAJOR_VERSION" (RFC 7296 §2.5); there too, the response to
+    /// a request with an unknown critical payload "MUST include" UNSUPPORTED_CRITICAL_PAYLOAD. All else is silence.
     pub(super) fn unreadable(&mut self, now: Instant, datagram: &Datagram, error: ParseError) {
         self.count(|counters| &mut counters.malformed);
-        if let ParseError::InvalidMajorVersion { major: 3.., .. } = error
-            && let Ok((header, ..)) = Header::parse(&datagram.bytes)
-            && !header.flags.response
-        {
-            self.tell(now, datagram, &header, Notify::new(NotifyType::InvalidMajorVersion, Vec::new()));
+        let Ok((header, ..)) = Header::parse(&datagram.bytes) else { return };
+        let told = match error {
+            ParseError::InvalidMajorVersion { major, .. } => major > 2,
+            ParseError::UnsupportedCriticalPayload { .. } => header.exchange == ExchangeType::IkeSaInit,
+            _ => false,
+        };
+        if told && !header.flags.response {
+            let (kind, data) = error.notify();
+            self.tell(now, datagram, &header, Notify::new(kind, data));
         }
     }
 

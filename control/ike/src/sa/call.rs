@@ -88,13 +88,7 @@ impl Call {
         Ok(Phase::Calling(Calling::PublicValue(Box::new(state))))
     }
 
-    fn request(
-        &self,
-        ctx: &mut Context<'_>,
-        common: &Common,
-        group: Group,
-        public: &[u8],
-    ) -> Result<Vec<u8>, Failure> {
+    fn request(&self, common: &Common, group: Group, public: &[u8]) -> Result<Vec<u8>, Failure> {
         let mut payloads = Vec::new();
         if let Some(cookie) = &self.cookie {
             payloads.push(Payload::Notify(Notify::new(NotifyType::Cookie, cookie.clone())));
@@ -104,7 +98,7 @@ impl Call {
         let method = KeyExchangeId::from(group.transform_id());
         payloads.push(Payload::KeyExchange(KeyExchange { method, data: public.to_vec() }));
         payloads.push(Payload::Nonce(self.nonce.clone()));
-        payloads.extend(own_notifies(ctx, common, (self.spi, IkeSpi::ZERO)));
+        payloads.extend(own_notifies(common, (self.spi, IkeSpi::ZERO)));
         payloads.extend(ppk::call(&common.config));
         payloads.extend(redirect::announce(common));
         let flags = Flags { initiator: true, version: false, response: false };
@@ -116,7 +110,7 @@ impl Call {
 
     /// Sends the request, under message ID 0 like every earlier one of this attempt.
     fn send(self, ctx: &mut Context<'_>, common: &Common, group: Group, seed: Seed, public: Vec<u8>) -> Next {
-        let request = self.request(ctx, common, group, &public)?;
+        let request = self.request(common, group, &public)?;
         let packets = vec![request.clone()];
         ctx.send(&common.path, &packets);
         let mut window = Window::default();
@@ -291,12 +285,11 @@ impl ExpectInitReply {
         let sa = needed(parts.sa, "an IKE_SA_INIT reply without SA")?;
         let ke = needed(parts.ke, "an IKE_SA_INIT reply without KE")?;
         let nonce = needed(parts.nonce, "an IKE_SA_INIT reply without nonce")?;
-        let chosen = negotiate::accept_ike(&common.config.proposals, &sa);
+        let chosen = negotiate::accept_ike(&common.config.proposals, &traits.understood(&sa));
         let suite = chosen.map_err(|_| Failure::ProposalNotOffered(Subject::Ike))?.suite;
         if suite.group != self.group || u16::from(ke.method) != self.group.transform_id() {
             return Err(Failure::Syntax("the KE payload is of another group than the chosen proposal"));
         }
-        traits.allow(&suite)?;
         ppk::demand(&common.config, traits.ppk)?;
         traits.apply(common);
         let job =

@@ -15,7 +15,7 @@ use super::phase::{Calling, Next, Phase};
 use super::ppk;
 use super::proof::{self, Claim, Judged, OwnProof, Proven, SignedClaim, VerifyingClaim};
 use super::redirect;
-use super::up::{Task, Up};
+use super::up::{PeerHasIt, Task, Up};
 use crate::config::{ChildId, InitialContact, SignatureScheme};
 use crate::context::{Context, Pending};
 use crate::crypto::negotiate::ChildExchange;
@@ -233,7 +233,8 @@ impl Course {
         let mut up = Up::begin(ctx, common, handshake.sa, proven);
         match first {
             First::Now(intent, spi) => {
-                let accepted = child_deal::accept(&intent, &reply, ChildExchange::IkeAuth);
+                let accepted = child_deal::accept(&intent, &reply, ChildExchange::IkeAuth)
+                    .map_err(|failure| (failure, PeerHasIt(reply.sa.is_some())));
                 up.first_child_as_initiator(ctx, common, *intent, spi, accepted, &nonces);
             }
             First::Later(child) => up.tasks.push_back(Task::CreateChild(child)),

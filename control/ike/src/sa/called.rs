@@ -71,7 +71,7 @@ impl ExpectSharedSecret {
 
     pub(crate) fn answer(self, ctx: &mut Context<'_>, common: &mut Common, answer: Answer) -> Next {
         let (public, shared) = answer.into_response()?;
-        let reply = self.reply(ctx, common, public)?;
+        let reply = self.reply(common, public)?;
         let ppk = self.ppk().is_some();
         let Self { caller, responder_spi, responder_nonce, .. } = self;
         let spis = (caller.initiator_spi, responder_spi);
@@ -100,7 +100,7 @@ impl ExpectSharedSecret {
     }
 
     /// SA, KE, Nr, notifications, CERTREQ.
-    fn reply(&self, ctx: &mut Context<'_>, common: &Common, public: Vec<u8>) -> Result<Vec<u8>, Failure> {
+    fn reply(&self, common: &Common, public: Vec<u8>) -> Result<Vec<u8>, Failure> {
         let spis = (self.caller.initiator_spi, self.responder_spi);
         let method = KeyExchangeId::from(self.caller.chosen.suite.group.transform_id());
         let mut payloads = vec![
@@ -108,8 +108,7 @@ impl ExpectSharedSecret {
             Payload::KeyExchange(KeyExchange { method, data: public }),
             Payload::Nonce(self.responder_nonce.clone()),
         ];
-        payloads
-            .extend(own_notifies(ctx, common, spis).into_iter().filter(|payload| self.is_wanted(payload)));
+        payloads.extend(own_notifies(common, spis).into_iter().filter(|payload| self.is_wanted(payload)));
         payloads.extend(self.ppk());
         // Unlike the others it is the called side's to say, unasked (RFC 6023 §3).
         payloads.push(Payload::Notify(Notify::new(NotifyType::ChildlessIkev2Supported, Vec::new())));

@@ -109,13 +109,14 @@ impl Intent {
     }
 }
 
-/// Reads the peer's answer to our offer.
+/// Reads the peer's answer to our offer. With an error in it there is no CHILD_SA, whatever stands beside that (RFC 7296
+/// §3.10.1).
 pub(crate) fn accept(intent: &Intent, reply: &Parts, exchange: ChildExchange) -> Result<Accepted, Failure> {
+    if let Some(error) = reply.error() {
+        return Err(refused(error.notify_type));
+    }
     let (Some(sa), Some(tsi), Some(tsr)) = (&reply.sa, &reply.initiator_ts, &reply.responder_ts) else {
-        return Err(match reply.error() {
-            Some(error) => refused(error.notify_type),
-            None => Failure::Syntax("an answer without SA, TSi and TSr"),
-        });
+        return Err(Failure::Syntax("an answer without SA, TSi and TSr"));
     };
     let chosen = negotiate::accept_esp(&intent.config.proposals, exchange, sa)
         .map_err(|_| Failure::ProposalNotOffered(Subject::Child))?;

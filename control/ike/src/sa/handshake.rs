@@ -9,13 +9,17 @@ use super::ppk::Mixed;
 use super::proof;
 use super::redirect::{self, Redirectable};
 use crate::context::Context;
-use crate::crypto::{IkeKeys, IkeSuite, IntAuth, Nonces, SharedSecret, Unsealed};
+use crate::crypto::{IkeKeys, IntAuth, Nonces, SharedSecret, Unsealed};
 use crate::error::Failure;
 use crate::input::Datagram;
 use crate::time::Instant;
 use crate::want::Role;
 use crate::window::{Due, Incoming, Schedule};
-use crate::wire::{ExchangeType, Header, IkeSpi, Nonce, Notify, NotifyType, Outer, Payload};
+use crate::wire::{
+    ExchangeType, Header, IkeSpi, Nonce, Notify, NotifyType, Outer, Payload, SecurityAssociation, Transform,
+    TransformType,
+};
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 /// An IKE SA whose keys exist and whose peer is not yet proven.
@@ -221,12 +225,16 @@ impl PeerTraits {
         }
     }
 
-    /// Whoever offers or chooses additional key exchanges announces the exchange they travel in (RFC 9370 §2.2.1).
-    pub(crate) fn allow(&self, suite: &IkeSuite) -> Result<(), Failure> {
-        match self.intermediate || suite.additional.is_empty() {
-            true => Ok(()),
-            false => Err(Failure::Syntax("additional key exchanges without INTERMEDIATE_EXCHANGE_SUPPORTED")),
+    /// The proposals that count: "If the IKE_INTERMEDIATE exchange is not negotiated, then the peers MUST treat any ADDKE
+    /// Transform Types in the IKE_SA_INIT exchange messages as unknown transform types and skip the proposals they
+    /// appear in" (RFC 9370 §2.2.1).
+    pub(crate) fn understood<'a>(&self, sa: &'a SecurityAssociation) -> Cow<'a, SecurityAssociation> {
+        if self.intermediate {
+            return Cow::Borrowed(sa);
         }
+        let is_additional = |it: &Transform| TransformType::ADDITIONAL.contains(&it.transform_type);
+        let known = sa.proposals.iter().filter(|proposal| !proposal.transforms.iter().any(is_additional));
+        Cow::Owned(SecurityAssociation::new(known.cloned().collect()))
     }
 
     /// Takes over into the tunnel what was found.
@@ -239,9 +247,9 @@ impl PeerTraits {
 }
 
 /// The notifications of our own IKE_SA_INIT message.
-pub(crate) fn own_notifies(ctx: &mut Context<'_>, common: &Common, spis: (IkeSpi, IkeSpi)) -> Vec<Payload> {
+pub(crate) fn own_notifies(common: &Common, spis: (IkeSpi, IkeSpi)) -> Vec<Payload> {
     let addresses = (common.path.local, common.path.remote);
-    let mut payloads = nat::notifies(ctx, spis, addresses, common.config.nat.force).to_vec();
+    let mut payloads = nat::notifies(spis, addresses, common.config.nat.force).to_vec();
     if common.config.fragmentation.is_some() {
         payloads.push(Payload::Notify(Notify::new(NotifyType::FragmentationSupported, Vec::new())));
     }

@@ -176,8 +176,8 @@ impl Turn<'_, '_> {
     }
 
     /// What NAT detection takes, for a message along this path.
-    fn nat_detection(&mut self, path: &Path) -> [Payload; 2] {
-        nat::notifies(self.ctx, self.spis(), (path.local, path.remote), self.common.config.nat.force)
+    fn nat_detection(&self, path: &Path) -> [Payload; 2] {
+        nat::notifies(self.spis(), (path.local, path.remote), self.common.config.nat.force)
     }
 
     fn found_nat(&mut self, found: NatFindings) {
@@ -296,7 +296,6 @@ impl Turn<'_, '_> {
         {
             self.refuse_move(path.remote, reason);
             payloads.push(notify(reason.notify()));
-            return payloads;
         }
         // "if the request includes them, the responder MUST also include them in the response" (§3.8).
         if found.is_some() {

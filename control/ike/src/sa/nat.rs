@@ -1,8 +1,7 @@
 //! NAT detection (RFC 7296 §2.23): what we say about our addresses, what the peer's words say about NATs.
 
 use super::parts::Parts;
-use crate::context::Context;
-use crate::crypto::{Random, nat_detection_hash};
+use crate::crypto::nat_detection_hash;
 use crate::wire::{IkeSpi, Notify, NotifyType, Payload};
 use std::net::SocketAddr;
 
@@ -16,17 +15,15 @@ pub(crate) struct NatFindings {
 }
 
 /// Our two notifications. With `force` the source hash fits nothing, so that the peer takes us to be behind a
-/// NAT and encapsulates.
+/// NAT and encapsulates: it is that of port 0, from which nothing is sent, and the same whenever it is made, since an
+/// IKE_SA_INIT request comes again with "all other payloads unchanged" behind its cookie (RFC 7296 §2.6).
 pub(crate) fn notifies(
-    ctx: &mut Context<'_>,
     spis: (IkeSpi, IkeSpi),
     (local, remote): (SocketAddr, SocketAddr),
     force: bool,
 ) -> [Payload; 2] {
-    let mut source = nat_detection_hash(spis.0, spis.1, local);
-    if force {
-        ctx.random.fill(&mut source);
-    }
+    let source = if force { SocketAddr::new(local.ip(), 0) } else { local };
+    let source = nat_detection_hash(spis.0, spis.1, source);
     let destination = nat_detection_hash(spis.0, spis.1, remote);
     [
         Payload::Notify(Notify::new(NotifyType::NatDetectionSourceIp, source.to_vec())),

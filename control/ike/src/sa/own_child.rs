@@ -15,7 +15,7 @@ use crate::config::{ChildId, Group};
 use crate::context::Pending;
 use crate::crypto::negotiate::ChildExchange;
 use crate::crypto::{EspKeyPair, Nonces, SharedSecrets};
-use crate::error::Failure;
+use crate::error::{Failure, Side};
 use crate::event::Event;
 use crate::id::ChildSaId;
 use crate::key_agreement::{KeyAgreement, Seed, Task as KeyTask};
@@ -427,8 +427,19 @@ impl Turn<'_, '_> {
                 self.child_unknown_to_peer(old)
             }
             (NotifyType::ChildSaNotFound, Some(_)) => {}
+            (NotifyType::NoAdditionalSas, None) if self.up.children.counted() == 0 => {
+                self.no_child_here(&intent);
+            }
             (other, _) => self.own_child_failed(&intent, child_deal::refused(other)),
         }
+    }
+
+    /// "the implementation MUST be capable of instead deleting the old SA and creating a new one" (RFC 7296 §4): an IKE SA
+    /// without CHILD_SAs, on which the peer makes none, is of no use. Whoever wants the child calls anew.
+    fn no_child_here(&mut self, intent: &Intent) {
+        let failure = Failure::NoAdditionalSas(Side::Peers);
+        self.own_child_failed(intent, failure.clone());
+        self.close(failure);
     }
 
     fn offered_group(&self, intent: &Intent, wanted: Option<u16>) -> Option<Group> {

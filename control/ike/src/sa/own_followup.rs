@@ -16,6 +16,9 @@ use crate::key_agreement::{KeyAgreement, Seed, Task as KeyTask};
 use crate::want::{Answer, WantKind};
 use crate::wire::{ExchangeType, KeyExchange, KeyExchangeId, Notify, NotifyType, Payload};
 
+/// How often a series that the peer has forgotten is begun again.
+const RETRIES: u8 = 3;
+
 /// What the key exchanges are for.
 pub(crate) enum Purpose {
     Child(Box<own_child::Pact>),
@@ -75,6 +78,7 @@ impl Turn<'_, '_> {
 
     fn own_followup_next(&mut self, course: Course, link: Option<Vec<u8>>) {
         let Some((group, left)) = course.left.split_first() else {
+            self.up.forgotten = 0;
             return match course.purpose {
                 Purpose::Child(pact) => self.own_child_complete(*pact, Some(course.secrets)),
                 Purpose::Ike(pact) => self.own_ike_complete(*pact, &course.secrets),
@@ -142,8 +146,19 @@ impl Turn<'_, '_> {
     }
 
     /// The peer breaks it off and has made nothing: for one that has forgotten what came before, STATE_NOT_FOUND says so
-    /// (RFC 9370 §2.2.4). It is begun again, later.
+    /// (RFC 9370 §2.2.4). It is begun again, later. "If the initiator continues to receive STATE_NOT_FOUND notifications
+    /// after several retries, it MUST treat this situation as a fatal error and delete the IKE SA".
     fn own_followup_refused(&mut self, course: Course, error: NotifyType) {
+        let forgotten =
+            if error == NotifyType::StateNotFound { self.up.forgotten.saturating_add(1) } else { 0 };
+        self.up.forgotten = forgotten;
+        self.own_followup_broken_off(course, error);
+        if forgotten > RETRIES {
+            self.close(Failure::FollowupForgotten);
+        }
+    }
+
+    fn own_followup_broken_off(&mut self, course: Course, error: NotifyType) {
         match (course.purpose, error) {
             (Purpose::Child(pact), error) => self.own_child_broken_off(*pact, error),
             (Purpose::Ike(_), NotifyType::TemporaryFailure) => self.rekey_ike_later(),

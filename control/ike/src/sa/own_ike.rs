@@ -133,6 +133,9 @@ impl Turn<'_, '_> {
     }
 
     pub(crate) fn own_ike_reply(&mut self, state: ExpectReply, mut parts: Parts) {
+        if parts.error().is_some() {
+            return self.own_ike_refused(state, &parts);
+        }
         let (Some(sa), Some(peer_nonce), Some(ke)) = (parts.sa.take(), parts.nonce.take(), parts.ke.take())
         else {
             return self.own_ike_refused(state, &parts);

@@ -6,7 +6,7 @@
 use crate::error::Failure;
 use crate::wire::{
     Authentication, CertificateEncoding, Delete, Identification, KeyExchange, Message, Nonce, Notify,
-    NotifyType, Payload, SecurityAssociation, TrafficSelectors,
+    NotifyType, Payload, Protocol, SecurityAssociation, TrafficSelectors,
 };
 
 /// The payloads of one message.
@@ -76,13 +76,13 @@ impl Parts {
         self.deletes.iter().any(|delete| matches!(delete, Delete::Ike))
     }
 
-    /// The SPIs of the peer's deleted CHILD_SAs.
+    /// The SPIs of the peer's deleted CHILD_SAs. All of ours are of ESP: the same number of AH is another SA.
     pub(crate) fn deleted_spis(&self) -> impl Iterator<Item = u32> {
         self.deletes
             .iter()
             .flat_map(|delete| match delete {
-                Delete::Child { spis, .. } => spis.as_slice(),
-                Delete::Ike => &[],
+                Delete::Child { protocol: Protocol::Esp, spis } => spis.as_slice(),
+                _ => &[],
             })
             .copied()
     }

@@ -54,6 +54,9 @@ pub(crate) enum Task {
     Leave(IpAddr),
 }
 
+/// Whether the peer's answer says that it made the CHILD_SA which is none for us.
+pub(crate) struct PeerHasIt(pub(crate) bool);
+
 /// A tunnel that is up.
 pub(crate) struct Up {
     pub(crate) proven: Proven,
@@ -64,6 +67,8 @@ pub(crate) struct Up {
     pub(crate) later: Vec<(Instant, Task)>,
     /// False while we owe the peer the IKE_AUTH reply: it does not know yet that it is up.
     pub(crate) settled: bool,
+    /// Series of key exchanges, one after the other, that the peer has forgotten before they were done.
+    pub(crate) forgotten: u8,
     /// The caller was told that it is down; only IKE SAs to be wound up are left.
     closing: bool,
     /// Set when the tunnel has to end without a word to the peer.
@@ -98,6 +103,7 @@ impl Up {
             tasks: VecDeque::new(),
             later: Vec::new(),
             settled: common.role == Role::Initiator,
+            forgotten: 0,
             closing: false,
             ended: None,
         }
@@ -121,24 +127,23 @@ impl Up {
         }
     }
 
-    /// Installs the CHILD_SA of IKE_AUTH, or reports why there is none.
+    /// Installs the CHILD_SA of IKE_AUTH, or reports why there is none; and has it deleted where the peer has made one.
     pub(crate) fn first_child_as_initiator(
         &mut self,
         ctx: &mut Context<'_>,
         common: &mut Common,
         intent: Intent,
         spi: u32,
-        accepted: Result<Accepted, Failure>,
+        accepted: Result<Accepted, (Failure, PeerHasIt)>,
         nonces: &(Nonce, Nonce),
     ) {
         self.turn(ctx, common, 0, |turn| match accepted {
             Ok(accepted) => turn.own_first_child(intent, spi, accepted, nonces),
-            Err(Failure::TsNotOffered | Failure::ProposalNotOffered(_)) => {
-                turn.up.tasks.push_front(Task::DeleteForeign { spi_in: spi });
-                turn.own_child_failed(&intent, accepted_failure(accepted));
-            }
-            Err(failure) => {
-                turn.ctx.order(WantKind::ReleaseSpi(spi));
+            Err((failure, PeerHasIt(made))) => {
+                match made {
+                    true => turn.up.tasks.push_front(Task::DeleteForeign { spi_in: spi }),
+                    false => turn.ctx.order(WantKind::ReleaseSpi(spi)),
+                }
                 turn.own_child_failed(&intent, failure);
             }
         });
@@ -276,10 +281,6 @@ impl Up {
     pub(crate) fn is_over(&self) -> bool {
         self.lines.iter().all(Line::is_closed)
     }
-}
-
-fn accepted_failure(accepted: Result<Accepted, Failure>) -> Failure {
-    accepted.err().unwrap_or(Failure::TsNotOffered)
 }
 
 impl Line {

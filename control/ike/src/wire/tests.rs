@@ -229,6 +229,21 @@ fn an_unknown_payload_is_skipped_unless_critical() {
     assert_eq!(error.notify(), (NotifyType::UnsupportedCriticalPayload, vec![200]));
 }
 
+/// RFC 7296 §3.2: critical and reserved bits of what we send are zero.
+#[test]
+fn no_payload_of_ours_is_critical() {
+    let notify = || Payload::Notify(Notify::new(NotifyType::InitialContact, vec![0xff; 9]));
+    let nonce = Payload::Nonce(Nonce::new(vec![0xff; 16]).unwrap());
+    let chain = emit_chain(&[notify(), nonce, Payload::VendorId(vec![0xff]), notify()]).unwrap();
+    let (mut at, mut links) = (0, 0);
+    while at < chain.octets.len() {
+        assert_eq!(chain.octets[at + 1], 0);
+        at += usize::from(u16::from_be_bytes([chain.octets[at + 2], chain.octets[at + 3]]));
+        links += 1;
+    }
+    assert_eq!(links, 4);
+}
+
 #[test]
 fn a_critical_bit_on_a_known_payload_is_ignored() {
     assert!(clear(&raw(&[(40, true, &[1; 16])])).is_ok());

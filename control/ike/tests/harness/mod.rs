@@ -6,6 +6,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 pub mod dataplane;
+pub mod peer;
 mod picture;
 pub mod settings;
 
