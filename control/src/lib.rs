@@ -10,6 +10,7 @@ pub mod bench;
 pub mod config;
 pub mod daemon;
 pub mod exception;
+pub mod group;
 pub mod instance;
 pub mod keeper;
 pub mod observe;

@@ -4,9 +4,12 @@
 //! Workers, ports, instances and everything else that is set up at the start stay as they are until a
 //! restart; each is named. A tunnel or gateway that stands on such a thing waits with it.
 
+mod groups;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+pub use self::groups::Groups;
 use super::plan::{Child, Gateway, Ike, InstanceId, Interface, Keying, Plan, Tunnel};
 
 /// What a new plan asks for.
@@ -30,6 +33,8 @@ pub struct Difference {
     pub needs_restart: Vec<String>,
     /// What becomes of gateways.
     pub gateways: Gateways,
+    /// What becomes of tunnel groups.
+    pub groups: Groups,
 }
 
 /// Gateways that are not as they were.
@@ -42,7 +47,7 @@ pub struct Gateways {
     /// Other from the next call on. What is up stays up, and is held to the new ts-list at its next rekey (TS-09);
     /// another template is for new tunnels alone (TG-12).
     pub changed: Vec<String>,
-    /// At another address or between other instances: closed and opened anew.
+    /// At another address, between other instances or of another group: closed and opened anew.
     pub replaced: Vec<String>,
 }
 
@@ -52,12 +57,14 @@ pub fn difference(running: &Plan, asked: &Plan) -> (Difference, Plan) {
     let mut next = Plan {
         tunnels: BTreeMap::new(),
         gateways: BTreeMap::new(),
+        groups: BTreeMap::new(),
         cert_profiles: asked.cert_profiles.clone(),
         trust: asked.trust.clone(),
         warnings: asked.warnings.clone(),
         ..running.clone()
     };
     interfaces(running, asked, &mut next, &mut difference);
+    groups::settle(running, asked, &mut next, &mut difference);
     for (name, tunnel) in &asked.tunnels {
         match settled(&next, asked, tunnel) {
             Some(tunnel) => drop(next.tunnels.insert(name.clone(), tunnel)),
@@ -69,6 +76,7 @@ pub fn difference(running: &Plan, asked: &Plan) -> (Difference, Plan) {
     }
     gateways(running, asked, &mut next, &mut difference);
     compare(running, &next, &mut difference);
+    difference.groups = groups::compare(running, &next);
     (difference, next)
 }
 
@@ -76,7 +84,8 @@ pub fn difference(running: &Plan, asked: &Plan) -> (Difference, Plan) {
 fn gateways(running: &Plan, asked: &Plan, next: &mut Plan, difference: &mut Difference) {
     for (name, gateway) in &asked.gateways {
         let ends = (gateway.public, gateway.private, gateway.local);
-        let here = match here(next, asked, ends) {
+        let has_group = next.groups.contains_key(&gateway.group);
+        let here = match here(next, asked, ends).filter(|_| has_group) {
             Some((public, private)) => Some(Gateway { public, private, ..gateway.clone() }),
             None => {
                 difference.needs_restart.push(format!("gateway.{name}"));
@@ -84,13 +93,13 @@ fn gateways(running: &Plan, asked: &Plan, next: &mut Plan, difference: &mut Diff
                     .gateways
                     .get(name)
                     .cloned()
-                    .inspect(|gateway| keep_profiles(running, next, &gateway.ike))
+                    .inspect(|gateway| keep_what_it_names(running, next, gateway))
             }
         };
         here.into_iter().for_each(|gateway| drop(next.gateways.insert(name.clone(), gateway)));
     }
     let changes = &mut difference.gateways;
-    let ends = |gateway: &Gateway| (gateway.public, gateway.private, gateway.local);
+    let ends = |gateway: &Gateway| (gateway.public, gateway.private, gateway.local, gateway.group.clone());
     for (name, gateway) in &next.gateways {
         match running.gateways.get(name) {
             None => changes.added.push(name.clone()),
@@ -175,6 +184,7 @@ fn interfaces(running: &Plan, asked: &Plan, next: &mut Plan, difference: &mut Di
 /// A tunnel in the numbers of the plan that runs, if everything it stands on is there.
 fn settled(next: &Plan, asked: &Plan, tunnel: &Tunnel) -> Option<Tunnel> {
     let (public, private) = here(next, asked, (tunnel.public, tunnel.private, tunnel.local))?;
+    next.groups.get(&tunnel.group)?;
     Some(Tunnel { public, private, ..tunnel.clone() })
 }
 
@@ -195,13 +205,19 @@ fn here(
     is_ours.then_some((public, private))
 }
 
-/// What runs under a name runs on as it is, with its certificate and anchors.
+/// What runs under a name runs on as it is, with its group, certificate and anchors.
 fn keep(running: &Plan, next: &mut Plan, name: &str) {
     let Some(tunnel) = running.tunnels.get(name) else { return };
     next.tunnels.insert(name.to_owned(), tunnel.clone());
+    groups::keep(running, next, &tunnel.group);
     if let Keying::Ike(ike) = &tunnel.keying {
         keep_profiles(running, next, ike);
     }
+}
+
+fn keep_what_it_names(running: &Plan, next: &mut Plan, gateway: &Gateway) {
+    keep_profiles(running, next, &gateway.ike);
+    groups::keep(running, next, &gateway.group);
 }
 
 fn keep_profiles(running: &Plan, next: &mut Plan, ike: &Ike) {
@@ -258,9 +274,9 @@ fn moves(tunnel: &Tunnel) -> bool {
 }
 
 /// Whether the SAs of a tunnel may stay when it becomes another, but for our own address: same peer, same policy, and
-/// keys from IKE.
+/// keys from IKE, on workers of the same group.
 fn stays_up(former: &Tunnel, tunnel: &Tunnel) -> bool {
-    let ends = |tunnel: &Tunnel| (tunnel.public, tunnel.private, tunnel.remote);
+    let ends = |tunnel: &Tunnel| (tunnel.public, tunnel.private, tunnel.remote, tunnel.group.clone());
     let policy = |child: &Child| (child.name.clone(), child.local_ts.clone(), child.remote_ts.clone());
     let policies = |tunnel: &Tunnel| tunnel.children.iter().map(policy).collect::<Vec<_>>();
     let by_ike = |tunnel: &Tunnel| matches!(tunnel.keying, Keying::Ike(_));

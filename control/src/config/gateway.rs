@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use ravelin_ike::config::{IdKind, Identity, IdentityPattern, Redirection, Selector};
 use toml::Spanned;
 
+use super::group;
 use super::plan::{self, ReverseRoutes, Template, TsList, Unique};
 use super::ppk;
 use super::raw::{self, Text};
@@ -60,6 +61,7 @@ impl One<'_, '_, '_> {
         Some(plan::Gateway {
             name: name.to_owned(),
             enabled: raw.enabled.unwrap_or(true),
+            group: group::named(self.judge, &self.object, raw.tunnel_group.as_ref(), self.raw)?,
             public,
             private,
             local,

@@ -2,8 +2,8 @@
 //!
 //! `raw` is the file's shape, `resolve` judges it (`value` a single value, `secret` and
 //! `material` what lies in other files, `ppk` lists of keys,
-//! `profile` algorithms, `lockout` lockouts, `gateway` and `ts_list` what lets peers in from anywhere), `plan` is the
-//! result. The daemon and
+//! `profile` algorithms, `lockout` lockouts, `group` groups of tunnels, `gateway` and `ts_list` what lets peers in from anywhere), `plan` is the
+//! result, `diff` what another one changes. The daemon and
 //! `ravelin config check` run exactly this code. Reading files is an argument, so that
 //! everything here is tested without a disk.
 
@@ -11,6 +11,7 @@ mod children;
 pub mod diff;
 pub mod error;
 mod gateway;
+mod group;
 mod lockout;
 mod material;
 pub mod plan;

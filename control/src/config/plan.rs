@@ -1,9 +1,10 @@
 //! What the gateway is to be: every reference resolved, every value of a type that cannot
 //! be wrong. Applying a configuration is carrying out the difference of two plans
-//! (`diff`), so everything here compares by value; gateways are in `gateway`. Secrets are held in `Secret`, which
+//! (`diff`), so everything here compares by value; gateways are in `gateway`, groups of tunnels in `group`. Secrets are held in `Secret`, which
 //! prints nothing and is wiped on drop.
 
 mod gateway;
+mod group;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -18,6 +19,7 @@ use ravelin_pki::SignatureScheme;
 use zeroize::Zeroizing;
 
 pub use self::gateway::{Gateway, Origin, ReverseRoutes, Template, TsList, Unique};
+pub use self::group::{DEFAULT_GROUP, GroupMode, TunnelGroup};
 use super::Refusal;
 
 /// Number of an instance; 0 is `default`.
@@ -74,6 +76,8 @@ pub struct Plan {
     pub warnings: Vec<Refusal>,
     /// Gateways for peers from anywhere, by name.
     pub gateways: BTreeMap<String, Gateway>,
+    /// Groups of tunnels by name; [`DEFAULT_GROUP`] is always there.
+    pub groups: BTreeMap<String, TunnelGroup>,
 }
 
 impl Plan {
@@ -193,6 +197,8 @@ pub struct Tunnel {
     pub children: Vec<Child>,
     /// Where it comes from if it is not configured: a peer of a gateway has opened it.
     pub origin: Option<Origin>,
+    /// The group whose workers carry it.
+    pub group: String,
 }
 
 /// Where keys come from.

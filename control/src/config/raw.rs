@@ -46,6 +46,8 @@ pub struct File {
     pub trust_anchor_profile: BTreeMap<String, Spanned<TrustAnchorProfile>>,
     /// Lists of post-quantum preshared keys by name, and in each the keys by theirs.
     pub ppk_list: BTreeMap<String, PpkList>,
+    /// Groups of tunnels, each with its workers, by name.
+    pub tunnel_group: BTreeMap<String, Spanned<TunnelGroup>>,
     /// Tunnels by name.
     pub tunnel: BTreeMap<String, Spanned<Tunnel>>,
     /// Gateways for peers from anywhere, by name.
@@ -253,6 +255,28 @@ pub struct Ppk {
     pub id_type: Option<Text>,
 }
 
+/// `[tunnel-group.NAME]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct TunnelGroup {
+    /// For people.
+    pub description: Option<Text>,
+    /// Whether its tunnels may be up; default yes.
+    pub enabled: Option<bool>,
+    /// `single-active` or `multi-active`.
+    pub mode: Option<Text>,
+    /// The worker of a single-active group.
+    pub primary: Option<Spanned<u64>>,
+    /// The worker that takes over from it; several groups may share one.
+    pub backup: Option<Spanned<u64>>,
+    /// The workers of a multi-active group, those first that are active first.
+    pub members: Option<Spanned<Vec<u64>>>,
+    /// How many of them are active; default 1.
+    pub active_number: Option<Spanned<u64>>,
+    /// Go on with fewer when none stands by; default no.
+    pub degrade: Option<Spanned<bool>>,
+}
+
 /// `[tunnel.NAME]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -261,6 +285,8 @@ pub struct Tunnel {
     pub local: Option<Text>,
     /// The peer's outer address, or `any`.
     pub remote: Option<Text>,
+    /// Name of a tunnel-group; default: that of all workers.
+    pub tunnel_group: Option<Text>,
     /// Instance of the outer packets.
     pub public_instance: Option<Text>,
     /// Instance of the inner packets.
@@ -365,6 +391,8 @@ pub struct Manual {
 pub struct Gateway {
     /// Let peers in; default yes.
     pub enabled: Option<bool>,
+    /// Name of the tunnel-group of its tunnels; default: that of all workers.
+    pub tunnel_group: Option<Text>,
     /// Our outer address.
     pub local: Option<Text>,
     /// Instance of the outer packets.

@@ -1,5 +1,5 @@
 //! From the file's shape to the [`Plan`]: follows every reference, applies every default,
-//! and collects every refusal rather than the first. Tunnels are in `tunnel`, gateways in `gateway`,
+//! and collects every refusal rather than the first. Tunnels are in `tunnel`, their groups in `group`, gateways in `gateway`,
 //! certificates in `material`, post-quantum preshared keys in `ppk`.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use toml::Spanned;
 use super::plan::{self, Plan};
 use super::raw::{self, SecretText, Text};
 use super::value::{self, Expected};
-use super::{ReadFile, Refusal, error, gateway, material, ppk, tunnel};
+use super::{ReadFile, Refusal, error, gateway, group, material, ppk, tunnel};
 
 /// Where the text came from.
 #[derive(Clone, Copy)]
@@ -145,11 +145,13 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
     };
     let tunnels = tunnel::tunnels(&mut judge, raw, &ground);
     let gateways = gateway::gateways(&mut judge, raw, &ground);
+    let workers = workers(&mut judge, &raw.workers);
     let mut plan = Plan {
         retransmit: Duration::from_millis(retransmit),
         retransmit_tries: tries as u32,
         crash_detection: raw.ike.crash_detection.unwrap_or(true),
-        workers: workers(&mut judge, &raw.workers),
+        groups: group::groups(&mut judge, raw, workers.cores.len()),
+        workers,
         eal: raw.eal.arguments.clone(),
         buffers: raw.eal.buffers,
         socket: raw.control.socket.as_deref().unwrap_or("/run/ravelin/control.sock").into(),
@@ -222,24 +224,42 @@ fn workers(judge: &mut Judge<'_>, raw: &raw::Workers) -> plan::Workers {
     plan::Workers { cores, idle: idle(judge, raw.idle.as_ref()), tunnel_limit }
 }
 
-/// No more tunnels than the workers take together (TG-07): those beyond would be up and carry nothing.
+/// No more tunnels than the workers take together, and those of a group its active ones (TG-07): what is beyond would
+/// be up and carry nothing.
 fn room(judge: &mut Judge<'_>, raw: &raw::File, plan: &Plan) {
-    let plan::Workers { cores, tunnel_limit, .. } = &plan.workers;
-    let (tunnels, limit) = (plan.tunnels.len(), cores.len() * tunnel_limit.tunnels() as usize);
-    let children: usize = plan.tunnels.values().map(|tunnel| tunnel.children.len()).sum();
+    let line = raw.workers.tunnel_limit.as_ref().map_or(0, |text| text.span().start);
+    let all = plan.tunnels.values();
+    room_on(judge, (line, "workers", "count"), plan.workers.cores.len(), plan, all);
+    for (name, spanned) in &raw.tunnel_group {
+        let Some(group) = plan.groups.get(name) else { continue };
+        let place = (spanned.span().start, &*format!("tunnel-group.{name}"), "its active workers");
+        let tunnels = plan.tunnels.values().filter(|tunnel| tunnel.group == *name);
+        room_on(judge, place, group.first_active().len(), plan, tunnels);
+    }
+}
+
+fn room_on<'p>(
+    judge: &mut Judge<'_>,
+    (line, object, raise): (usize, &str, &str),
+    workers: usize,
+    plan: &Plan,
+    tunnels: impl Iterator<Item = &'p plan::Tunnel>,
+) {
+    let tunnel_limit = plan.workers.tunnel_limit;
+    let limit = workers * tunnel_limit.tunnels() as usize;
     // A sixteenth less than there is, since children spread evenly and not exactly.
-    let most = cores.len() * (tunnel_limit.children() - tunnel_limit.children() / 16);
+    let most = workers * (tunnel_limit.children() - tunnel_limit.children() / 16);
+    let (tunnels, children) =
+        tunnels.fold((0, 0), |(tunnels, children), tunnel| (tunnels + 1, children + tunnel.children.len()));
     if tunnels <= limit && children <= most {
         return;
     }
     let found = format!("{tunnels} tunnels with {children} children");
     let expected = format!(
-        "at most {limit} with {most} on {} workers of tunnel-limit {:?}: raise tunnel-limit or count",
-        cores.len(),
+        "at most {limit} with {most} on {workers} workers of tunnel-limit {:?}: raise tunnel-limit or {raise}",
         tunnel_limit.name()
     );
-    let line = raw.workers.tunnel_limit.as_ref().map_or(0, |text| text.span().start);
-    judge.refuse(line, "workers", found, expected);
+    judge.refuse(line, object, found, expected);
 }
 
 fn tunnel_limit(judge: &mut Judge<'_>, text: Option<&Text>) -> TunnelLimit {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ravelin_ike::config::{Algorithm, AlgorithmProfile, Encryption, Objection};
 use toml::Spanned;
 
+use super::group;
 use super::lockout;
 use super::plan;
 use super::ppk::{self, PpkLists};
@@ -103,8 +104,20 @@ impl One<'_, '_, '_> {
         }
         let child_limit = child_limit(self.judge, &self.object, raw.child_limit.as_ref());
         let children = self.children(name, raw, child_limit)?;
+        let group = group::named(self.judge, &self.object, raw.tunnel_group.as_ref(), self.raw)?;
         let (name, origin) = (name.to_owned(), None);
-        Some(plan::Tunnel { name, public, private, local, remote, keying, child_limit, children, origin })
+        Some(plan::Tunnel {
+            name,
+            public,
+            private,
+            local,
+            remote,
+            keying,
+            child_limit,
+            children,
+            origin,
+            group,
+        })
     }
 
     /// The outer address must be ours: nothing else could be answered for.

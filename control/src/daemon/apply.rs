@@ -1,4 +1,4 @@
-//! Carries out the difference between the plan that runs and a new one: tunnels and gateways are added, changed,
+//! Carries out the difference between the plan that runs and a new one: tunnels, gateways and groups are added, changed,
 //! replaced and removed, and nothing else moves. Everything that can be refused was refused before ([`super::reload`]).
 
 use ravelin_dataplane::io::Pool;
@@ -35,6 +35,7 @@ impl<P: Pool> Core<P> {
         self.plan = next;
         self.readdress(&difference);
         self.helpers.take_over(&self.plan, keys, profiles);
+        self.take_over_groups(now);
         for name in &difference.changed {
             self.change_tunnel(now, name);
         }
@@ -120,9 +121,9 @@ impl<P: Pool> Core<P> {
             self.route_anew(tunnel.private, network);
         }
         self.retries.reset(id);
-        match self.service.of_tunnel(&tunnel) {
+        match self.halted(&tunnel) {
             None => self.connect(now, id),
-            // It is opened when its instances return.
+            // It is opened when its instances return, and its group is up.
             Some(_) => self.workers.shut_tunnel(id),
         }
     }
@@ -131,7 +132,7 @@ impl<P: Pool> Core<P> {
     pub(super) fn connect(&mut self, now: Instant, id: ConnectionId) {
         let Some(tunnel) = self.roster.tunnel(id) else { return };
         let Keying::Ike(ike) = &tunnel.keying else { return };
-        if self.service.of_tunnel(tunnel).is_some() {
+        if self.halted(tunnel).is_some() {
             return;
         }
         let children = self.roster.children(id).map(|(number, child)| (number, child.clone()));
@@ -167,14 +168,16 @@ fn networks(tunnel: &Tunnel) -> Vec<ipnet::IpNet> {
 }
 
 fn report(difference: Difference, asked: &Plan, dry_run: bool) -> Applied {
-    let Difference { moved, readdressed, untouched, needs_restart, gateways, .. } = difference;
-    let both = |tunnels: Vec<String>, gateways: Vec<String>| {
-        tunnels.into_iter().chain(gateways.into_iter().map(|name| format!("gateway.{name}"))).collect()
+    let Difference { moved, readdressed, untouched, needs_restart, gateways, groups, .. } = difference;
+    let all = |tunnels: Vec<String>, gateways: Vec<String>, groups: Vec<String>| {
+        let gateways = gateways.into_iter().map(|name| format!("gateway.{name}"));
+        let groups = groups.into_iter().map(|name| format!("tunnel-group.{name}"));
+        tunnels.into_iter().chain(gateways).chain(groups).collect()
     };
-    let added = both(difference.added, gateways.added);
-    let removed = both(difference.removed, gateways.removed);
-    let changed = both(difference.changed, gateways.changed);
-    let replaced = both(difference.replaced, gateways.replaced);
+    let added = all(difference.added, gateways.added, groups.added);
+    let removed = all(difference.removed, gateways.removed, groups.removed);
+    let changed = all(difference.changed, gateways.changed, groups.changed);
+    let replaced = all(difference.replaced, gateways.replaced, Vec::new());
     let warnings = asked.warnings.iter().map(ToString::to_string).collect();
     Applied {
         dry_run,

@@ -20,6 +20,7 @@ use ravelin_ike::time::Instant;
 use ravelin_ike::want::{Answer, Role};
 
 use super::devices::{Devices, State as PortState};
+use super::groups::halted;
 use super::helpers::Helpers;
 use super::pulse::Pulse;
 use super::reload::Prepared;
@@ -244,7 +245,7 @@ impl<P: Pool> Core<P> {
     /// A packet wants a child that has no SA: negotiate one.
     fn wanted(&mut self, now: Instant, child: u32) {
         let Some((connection, tunnel, _)) = self.roster.child(child) else { return };
-        if self.service.of_tunnel(tunnel).is_some() {
+        if self.halted(tunnel).is_some() {
             return;
         }
         let is_up = self.status.tunnel(connection).is_some_and(|status| status.ike().is_some());
@@ -292,11 +293,12 @@ impl<P: Pool> Core<P> {
         if !self.retries.are_due(now.0) {
             return;
         }
-        let (service, status, moving) = (&self.service, &self.status, &self.moving);
+        let (service, groups) = (&self.service, self.workers.groups());
+        let (status, moving) = (&self.status, &self.moving);
         let is_wanted = |id: ConnectionId, tunnel: &Tunnel| {
             let Keying::Ike(ike) = &tunnel.keying else { return false };
             let wanted = ike.auto_establish || moving.has(id) && tunnel.remote.is_some();
-            wanted && service.of_tunnel(tunnel).is_none()
+            wanted && halted(service, groups, tunnel).is_none()
         };
         let wanted = self.roster.tunnels().filter(|(id, tunnel)| is_wanted(*id, tunnel));
         let is_up = |(id, tunnel): (ConnectionId, &Tunnel)| {

@@ -38,6 +38,7 @@ impl<P: Pool> Core<P> {
             state: row.state,
             attempts: self.engine.recorder().of(id).collect(),
             outage: self.service.of_tunnel(tunnel),
+            group: super::groups::of_group(self.workers.groups(), &tunnel.group),
             path: self.path_of(id, tunnel),
             unreachable: tunnel.remote.and_then(|remote| routing.unreachable(tunnel.public, remote, tables)),
             standstill: self.standstill(id),

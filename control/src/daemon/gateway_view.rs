@@ -63,6 +63,8 @@ impl<P: Pool> Core<P> {
         }
         let out = self.service.why(gateway.public).or_else(|| self.service.why(gateway.private));
         flags.extend(out.map(|why| ("ike-not-ready".to_owned(), why.text)));
+        let group = super::groups::of_group(self.workers.groups(), &gateway.group);
+        flags.extend(group.map(|why| ("tunnel-group-down".to_owned(), why.text)));
         let has_local = |interface: &&plan::Interface| {
             let here = interface.addresses.iter().any(|net| net.addr() == gateway.local);
             interface.instance == gateway.public && here

@@ -195,8 +195,8 @@ impl<P: Pool> Core<P> {
         }
     }
 
-    /// Gives the engine a gateway as it is now; one that is to let nobody in, or stands on an instance out of service,
-    /// is taken from it.
+    /// Gives the engine a gateway as it is now; one that is to let nobody in, or stands on an instance out of service or a
+    /// group that is down, is taken from it.
     pub(super) fn connect_gateway(&mut self, now: Instant, id: ConnectionId) {
         let gateway = self.roster.gateway(id).and_then(|name| self.plan.gateways.get(name));
         let Some(gateway) = gateway.filter(|gateway| self.is_open(gateway)) else {
@@ -212,7 +212,7 @@ impl<P: Pool> Core<P> {
     /// Whether a gateway lets anybody in.
     pub(super) fn is_open(&self, gateway: &plan::Gateway) -> bool {
         let out = self.service.why(gateway.public).or_else(|| self.service.why(gateway.private));
-        gateway.enabled && out.is_none()
+        gateway.enabled && out.is_none() && self.workers.groups().why(&gateway.group).is_none()
     }
 
     /// A gateway is configured no more, or to become another: its tunnels are closed.

@@ -63,13 +63,21 @@ pub fn engine(
     let mut engine = Engine::new(config, seed);
     for (id, tunnel) in roster.tunnels() {
         let Keying::Ike(ike) = &tunnel.keying else { continue };
+        if !is_enabled(plan, &tunnel.group) {
+            continue;
+        }
         let children = roster.children(id).map(|(number, child)| (number, child.clone()));
         let connection = connection::connection(plan, tunnel, ike, children)?;
         engine.set_connection(Instant(0), id, Some(connection));
     }
     for (id, name) in roster.gateways() {
-        let Some(gateway) = plan.gateways.get(name).filter(|gateway| gateway.enabled) else { continue };
+        let gateway = plan.gateways.get(name);
+        let Some(gateway) = gateway.filter(|it| it.enabled && is_enabled(plan, &it.group)) else { continue };
         engine.set_connection(Instant(0), id, Some(connection::of_gateway(plan, gateway)?));
     }
     Ok(engine)
+}
+
+fn is_enabled(plan: &Plan, group: &str) -> bool {
+    plan.groups.get(group).is_some_and(|group| group.enabled)
 }

@@ -133,7 +133,7 @@ impl<P: Pool> Core<P> {
             _ => None,
         };
         let id = into.map(|tunnel| ConnectionId(tunnel.0));
-        let why = id.and_then(|id| self.service.of_tunnel(self.roster.tunnel(id)?));
+        let why = id.and_then(|id| self.halted(self.roster.tunnel(id)?));
         let wants_tunnel = matches!(reason, Drop::NoRoute | Drop::PolicyMiss | Drop::PolicyDiscard);
         let found = Lookup {
             tunnel: id.map(|id| self.roster.name(id).to_owned()).unwrap_or_default(),

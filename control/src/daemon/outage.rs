@@ -72,15 +72,16 @@ impl<P: Pool> Core<P> {
     }
 
     /// Closes a tunnel and lets nothing in, until it is resumed.
-    fn suspend(&mut self, now: Instant, id: ConnectionId) {
+    pub(super) fn suspend(&mut self, now: Instant, id: ConnectionId) {
         self.workers.shut_tunnel(id);
         self.engine.handle_command(now, Command::Terminate { connection: id });
         self.engine.set_connection(now, id, None);
     }
 
-    fn resume(&mut self, now: Instant, id: ConnectionId, tunnel: &Tunnel) {
-        if tunnel.origin.is_some() {
-            // It is closed, and its peer comes again.
+    /// Opens a tunnel again, unless something else keeps it closed.
+    pub(super) fn resume(&mut self, now: Instant, id: ConnectionId, tunnel: &Tunnel) {
+        // That of a gateway's peer is closed, and its peer comes again.
+        if tunnel.origin.is_some() || self.halted(tunnel).is_some() {
             return;
         }
         if let Err(error) = self.workers.open_tunnel(&self.roster, id) {
@@ -90,9 +91,9 @@ impl<P: Pool> Core<P> {
         self.retries.reset(id);
     }
 
-    /// Refuses an operator's request for a tunnel that is out of service.
+    /// Refuses an operator's request for a tunnel that is out of service, or whose group is down.
     pub(super) fn in_service(&self, tunnel: &Tunnel) -> Result<(), ApiError> {
-        match self.service.of_tunnel(tunnel) {
+        match self.halted(tunnel) {
             None => Ok(()),
             Some(why) => {
                 Err(ApiError::Refused { why: format!("{}: {} [{}]", tunnel.name, why.text, why.code) })

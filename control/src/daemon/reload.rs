@@ -95,6 +95,7 @@ pub fn summary(difference: &diff::Difference) -> String {
         untouched,
         needs_restart,
         gateways,
+        groups,
     } = difference;
     let mut text = format!(
         "{} added, {} removed, {} changed, {} replaced, {untouched} untouched",
@@ -112,6 +113,12 @@ pub fn summary(difference: &diff::Difference) -> String {
     {
         if !names.is_empty() {
             text += &format!("; gateways {what}: {}", names.join(", "));
+        }
+    }
+    let diff::Groups { added, removed, changed } = groups;
+    for (what, names) in [("added", added), ("removed", removed), ("changed", changed)] {
+        if !names.is_empty() {
+            text += &format!("; tunnel groups {what}: {}", names.join(", "));
         }
     }
     if !readdressed.is_empty() {

@@ -86,6 +86,7 @@ impl<P: Pool> Core<P> {
         let pulse = &self.pulse;
         self.workers.set_still(|worker| pulse.silence(worker, now.0).is_some());
         self.choose_queues();
+        self.regroup(now);
         if self.workers.can_relieve() {
             self.relieve(now);
         }

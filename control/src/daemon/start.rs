@@ -34,6 +34,7 @@ use crate::api::reply::Finding;
 use crate::api::server::{self, Access};
 use crate::config::plan::{self, Device, Plan};
 use crate::exception::{Exception, Workers as ExceptionLink};
+use crate::group::Groups;
 use crate::instance::{
     Handle, Instance, InstanceError, InstanceSpec, InterfaceSpec, Namespace, PrivateSpec, Request,
     TunnelRoute,
@@ -111,11 +112,10 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
     let ports = ports::start(&plan, &shape)?;
     let Link { control, exception, workers: ends } = link::build::<MbufFrame>(&shape)?;
     let (tables, readers) = publish::channel(layout::tables(&plan), ends.len());
-    let mut workers =
-        Workers::new(control, tables, ports.buffers, shape.inbound_slots as u32, random::<1>()?[0], &roster);
-    for (id, _) in roster.tunnels() {
-        workers.open_tunnel(&roster, id)?;
-    }
+    let (slots, generation) = (shape.inbound_slots as u32, random::<1>()?[0]);
+    let groups = Groups::new(&plan.groups);
+    let mut workers = Workers::new(control, tables, ports.buffers, slots, generation, &roster, groups);
+    workers.open_tunnels(&roster)?;
     workers.install_manual(&roster, Instant(0))?;
     let stop = Arc::new(AtomicBool::new(false));
     let mut machine = machine(&ports);

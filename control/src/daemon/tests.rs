@@ -3,6 +3,7 @@
 
 mod children;
 mod gateways;
+mod groups;
 mod lookup;
 mod mobike;
 mod pair;
@@ -37,6 +38,7 @@ use crate::api::request::{Page, Part, TunnelName};
 use crate::api::{ApiError, Reply, Request};
 use crate::config::{self, Plan};
 use crate::exception::{Exception, Workers as ExceptionLink};
+use crate::group::Groups;
 use crate::instance::{Change, Event, InstanceError, Wall};
 use crate::observe::journal::Journal;
 use crate::routing::Outcome;
@@ -86,8 +88,8 @@ const OUTBOUND_SPI: u32 = 0x1002;
 struct Bench {
     core: Core<RamPool>,
     workers: Vec<Worker<RamPool, RamPort>>,
-    /// The worker that is not polled.
-    still: Option<usize>,
+    /// The workers that are not polled.
+    still: Vec<usize>,
     /// Where frames arrive.
     queue: usize,
     pool: RamPool,
@@ -148,10 +150,9 @@ impl Bench {
         let link = link::build::<RamFrame>(&shape).unwrap();
         let (tables, readers) = publish::channel(layout::tables(&plan), usize::from(count));
         let pool = RamPool::new(4096, 16);
-        let mut workers = Workers::new(link.control, tables, pool.clone(), 64, 7, &roster);
-        for (id, _) in roster.tunnels() {
-            workers.open_tunnel(&roster, id).unwrap();
-        }
+        let groups = Groups::new(&plan.groups);
+        let mut workers = Workers::new(link.control, tables, pool.clone(), 64, 7, &roster, groups);
+        workers.open_tunnels(&roster).unwrap();
         workers.install_manual(&roster, Instant(0)).unwrap();
         layout::routes(&mut workers, &plan, &roster, &MACS);
         let ports = [0, 1].map(|number| RamDevice::new(number, usize::from(count), 512));
@@ -186,7 +187,7 @@ impl Bench {
             roster,
             plan,
         };
-        Self { core, workers: threads, still: None, queue: 0, pool, ports }
+        Self { core, workers: threads, still: Vec::new(), queue: 0, pool, ports }
     }
 
     fn learn(&mut self, facts: Vec<Change>) {
@@ -210,7 +211,7 @@ impl Bench {
             self.core.turn();
             let now = self.core.now().0;
             for (number, worker) in self.workers.iter_mut().enumerate() {
-                if self.still != Some(number) {
+                if !self.still.contains(&number) {
                     worker.poll(now);
                 }
             }

@@ -214,7 +214,7 @@ impl<P: Pool> Core<P> {
         let status = self.status.tunnel(id).cloned().unwrap_or_default();
         let ike = status.ike();
         let manual = matches!(tunnel.keying, plan::Keying::Manual(_));
-        let halt = self.service.of_tunnel(tunnel).or_else(|| self.standstill(id));
+        let halt = self.halted(tunnel).or_else(|| self.standstill(id));
         let carries = |number: &ChildId| match (manual, &halt) {
             (true, halt) => halt.is_none(),
             // After a move the engine has one that no worker has.

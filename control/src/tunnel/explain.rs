@@ -31,6 +31,8 @@ pub struct Evidence<'a> {
     pub attempts: Vec<&'a Attempt>,
     /// Why one of its instances is out of service, if one is.
     pub outage: Option<Why>,
+    /// Why its group is down, if it is.
+    pub group: Option<Why>,
     /// The largest packet to the peer, 0 while unknown, and what was learned of it.
     pub path: (u16, Option<Learned>),
     /// Why the first hop to the peer is not usable, if it is not.
@@ -80,13 +82,21 @@ fn last_ike<'a>(evidence: &Evidence<'a>) -> Option<&'a Attempt> {
         .copied()
 }
 
+/// Why it may not be up, or carries nothing, whatever its peer does.
+fn halt<'a>(evidence: &'a Evidence<'_>) -> Option<&'a Why> {
+    let Evidence { outage, group, standstill, .. } = evidence;
+    outage.as_ref().or(group.as_ref()).or(standstill.as_ref())
+}
+
 fn code(evidence: &Evidence<'_>, failure: Option<&Failure>) -> String {
     let of_failure = || failure.map(Failure::code);
-    let halt = evidence.outage.as_ref().or(evidence.standstill.as_ref());
-    halt.map(|why| why.code).or_else(of_failure).unwrap_or_default().to_owned()
+    halt(evidence).map(|why| why.code).or_else(of_failure).unwrap_or_default().to_owned()
 }
 
 fn remedy(evidence: &Evidence<'_>, failure: Option<&Failure>) -> String {
+    if evidence.outage.is_none() && evidence.group.is_some() {
+        return "look at the workers that the reason names; the tunnel returns with its group".into();
+    }
     match (&evidence.outage, &evidence.standstill, failure) {
         (Some(_), _, _) => "mend the instance as the reason says; the tunnel returns by itself".into(),
         (None, Some(_), _) => "ravelin doctor says what to look at; the tunnel returns by itself".into(),
@@ -110,7 +120,7 @@ fn failure<'a>(evidence: &'a Evidence<'_>) -> Option<&'a Failure> {
 }
 
 fn verdict(evidence: &Evidence<'_>, failure: Option<&Failure>) -> String {
-    if let Some(why) = evidence.outage.as_ref().or(evidence.standstill.as_ref()) {
+    if let Some(why) = halt(evidence) {
         return why.text.clone();
     }
     match (evidence.state, failure, &evidence.unreachable) {
@@ -182,6 +192,9 @@ fn rungs(evidence: &Evidence<'_>) -> Vec<Rung> {
         Some(outage.is_none()),
         outage.map(|why| why.text.clone()).unwrap_or_default(),
     ));
+    let group = evidence.group.as_ref().map(|why| why.text.clone());
+    let seen = group.clone().unwrap_or_else(|| tunnel.group.clone());
+    rungs.push(rung("its tunnel group is up", Some(group.is_none()), seen));
     let reachable = tunnel.remote.map(|_| evidence.unreachable.is_none());
     rungs.push(rung(
         "route and neighbour to the peer",
@@ -391,6 +404,7 @@ value = "hunter2"
             state,
             attempts,
             outage: None,
+            group: None,
             path: (0, None),
             unreachable: None,
             standstill: None,

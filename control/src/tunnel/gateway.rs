@@ -31,6 +31,7 @@ pub fn tunnel(gateway: &Gateway, name: String) -> Tunnel {
         child_limit: template.child_limit,
         children: (1..=template.child_limit).map(child).collect(),
         origin: Some(Origin { gateway: gateway.name.clone(), reverse: template.reverse }),
+        group: gateway.group.clone(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Tunnels of a gateway's peers, which come and go: the less loaded of the two workers that a tunnel's ends hash to has
+//! Tunnels of a gateway's peers, which come and go: the less loaded of the two workers of its group that a tunnel's ends hash to has
 //! all its children (docs/design.md §3 "SPIs"), and a child has an outbound slot only while it has an SA, so that
 //! tunnels may have more children than they mostly do.
 
@@ -68,7 +68,9 @@ impl<P: Pool> Workers<P> {
             homes.map(|home| home.worker).find(|worker| !self.homes.is_still(*worker))
         };
         let ends = || self.ends.hash_one((tunnel.public, tunnel.local, &tunnel.name));
-        let worker = on.or_else(together).or_else(|| self.homes.worker_for(ends()));
+        let active = self.groups.active(&tunnel.group);
+        let anew = || self.homes.worker_for(ends(), |worker| active.contains(&worker));
+        let worker = on.or_else(together).or_else(anew);
         let worker = worker.ok_or(InstallError::Unknown("worker"))?;
         Ok(self.homes.settle(child, worker, now.0)?)
     }

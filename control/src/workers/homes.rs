@@ -63,10 +63,10 @@ impl Homes {
         self.homes.resize(self.homes.len() + children, None);
     }
 
-    /// The worker for a tunnel whose ends hash to `ends`: the less loaded of two, of those that poll.
-    pub fn worker_for(&self, ends: u64) -> Option<WorkerId> {
-        let polls = |worker| !self.is_still(worker);
-        self.spread.choose(ends, polls).or_else(|| self.spread.choose(ends, |_| true))
+    /// The worker for a tunnel whose ends hash to `ends`: the less loaded of two, of those that may be and poll.
+    pub fn worker_for(&self, ends: u64, may_be: impl Fn(WorkerId) -> bool) -> Option<WorkerId> {
+        let polls = |worker| may_be(worker) && !self.is_still(worker);
+        self.spread.choose(ends, polls).or_else(|| self.spread.choose(ends, &may_be))
     }
 
     /// Gives a child without a home one on this worker.
@@ -115,12 +115,12 @@ impl Homes {
         }
     }
 
-    /// The worker that a tunnel in need of another goes to: of those that poll the one with the fewest
+    /// The worker that a tunnel in need of another goes to: of these, as far as they poll, the one with the fewest
     /// children. `None` when none polls.
-    pub fn lightest(&self) -> Option<WorkerId> {
-        let polling = self.workers.iter().enumerate().filter(|(_, rooms)| !rooms.stands_still);
-        let load = |worker: usize| self.spread.loads().get(worker).copied().flatten();
-        polling.min_by_key(|(worker, _)| load(*worker)).map(|(worker, _)| WorkerId(worker as u8))
+    pub fn lightest(&self, of: &[WorkerId]) -> Option<WorkerId> {
+        let polling = of.iter().copied().filter(|worker| !self.is_still(*worker));
+        let load = |worker: &WorkerId| self.spread.loads().get(worker.index()).copied().flatten();
+        polling.min_by_key(load)
     }
 
     /// Notes whether a worker stands still.
@@ -155,10 +155,11 @@ mod tests {
         let mut homes = Homes::new([100, 100, 100, 100].into_iter());
         (0..80).for_each(|child| homes.add(WorkerId((child % 4) as u8), 1, 0));
         homes.set_still(WorkerId(2), true);
+        let all = [0, 1, 2, 3].map(WorkerId);
         for child in 0..80 {
             let before = homes.of(child).unwrap();
             if before.worker == WorkerId(2) {
-                let to = homes.lightest().unwrap();
+                let to = homes.lightest(&all).unwrap();
                 assert_eq!(homes.move_to(child, to, 1).unwrap(), Some(before));
             }
         }
@@ -168,7 +169,7 @@ mod tests {
         taken.dedup();
         assert_eq!(taken.len(), 80);
         (0..4).for_each(|worker| homes.set_still(WorkerId(worker), true));
-        assert_eq!(homes.lightest(), None);
+        assert_eq!(homes.lightest(&all), None);
     }
 
     /// Packets on their way to a slot that was left must not meet another child's SA.

@@ -1,5 +1,7 @@
 //! SAs into the workers and out of them, as the engine's wants say.
 
+use std::collections::BTreeMap;
+
 use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::link::command::{Command, Turn};
 use ravelin_dataplane::sa::allocator::NoSlot;
@@ -15,6 +17,7 @@ use super::admitted::is_admitted;
 use super::homes::Homes;
 use super::{Manual, Then, Workers};
 use crate::config::plan;
+use crate::group::Groups;
 use crate::tunnel::outbox::{Key, Order};
 use crate::tunnel::pmtu::PathKey;
 use crate::tunnel::roster::{ChildNumber, Roster};
@@ -49,20 +52,19 @@ impl From<InstallError> for AnswerError {
     }
 }
 
-/// Children spread over the workers, all of a tunnel on one (docs/design.md §3). `slots` outbound slots, by
-/// worker.
-pub fn homes(roster: &Roster, slots: Vec<usize>) -> Homes {
-    let workers = slots.len();
+/// Children spread over the active workers of their groups, all of a tunnel on one (docs/design.md §3). `slots`
+/// outbound slots, by worker.
+pub fn homes(roster: &Roster, groups: &Groups, slots: Vec<usize>) -> Homes {
     let mut homes = Homes::new(slots.into_iter());
-    for (tunnel, _) in roster.tunnels() {
-        homes.add(worker_of(tunnel, workers), roster.children(tunnel).count(), 0);
+    let mut turns: BTreeMap<&str, usize> = BTreeMap::new();
+    for (id, tunnel) in roster.tunnels() {
+        let turn = turns.entry(&tunnel.group).or_default();
+        let active = groups.active(&tunnel.group);
+        let worker = active.get(*turn % active.len().max(1)).copied().unwrap_or(WorkerId(0));
+        homes.add(worker, roster.children(id).count(), 0);
+        *turn += 1;
     }
     homes
-}
-
-/// The worker of all children of a tunnel that is there from the start.
-fn worker_of(tunnel: ConnectionId, workers: usize) -> WorkerId {
-    WorkerId((tunnel.0 as usize % workers.max(1)) as u8)
 }
 
 /// Worker `n` starts with shard `n + 1` (`link::build`).

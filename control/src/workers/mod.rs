@@ -4,6 +4,7 @@
 //! tunnels.
 
 mod admitted;
+mod groups;
 mod homes;
 mod ike_io;
 mod install;
@@ -30,6 +31,7 @@ use ravelin_dataplane::sa::spi::Place;
 use ravelin_ike::config::ConnectionId;
 use ravelin_ike::id::{ChildSaId, Ticket};
 
+use crate::group::Groups;
 use crate::routing::{Outcome, Routing};
 use crate::tunnel::outbox::{Order, Outbox};
 use crate::tunnel::pmtu::PathMtus;
@@ -77,6 +79,7 @@ pub struct Workers<P: Pool> {
     spis: SpiAllocator,
     sas: Installeds,
     homes: Homes,
+    groups: Groups,
     past: Vec<Past>,
     /// Tunnels into which nothing is let.
     shut: BTreeSet<ConnectionId>,
@@ -95,7 +98,7 @@ pub struct Workers<P: Pool> {
 }
 
 impl<P: Pool> Workers<P> {
-    /// Takes over the link; every child of `roster` gets its home.
+    /// Takes over the link; every child of `roster` gets its home on an active worker of its tunnel's group.
     pub fn new(
         link: ControlEnd<P::Frame>,
         tables: Writer<Tables>,
@@ -103,6 +106,7 @@ impl<P: Pool> Workers<P> {
         slots: u32,
         generation: u8,
         roster: &Roster,
+        groups: Groups,
     ) -> Self {
         let count = link.workers().count();
         let slots_out = link.workers().map(|worker| link.outbound_slots(worker)).collect();
@@ -110,7 +114,8 @@ impl<P: Pool> Workers<P> {
         Self {
             spis: SpiAllocator::new(shards, slots, REST_US, generation),
             outbox: Outbox::new(count),
-            homes: install::homes(roster, slots_out),
+            homes: install::homes(roster, &groups, slots_out),
+            groups,
             past: vec![Past::default(); roster.child_count()],
             link,
             tables,

@@ -1,4 +1,5 @@
-//! Which worker a tunnel goes to that is added while others run: the one with the fewest children (DP-42).
+//! Which worker a tunnel goes to that is added while others run: of the active ones of its group that with the fewest
+//! children (DP-42).
 //! At the start tunnels go to the workers in turn, which is as even as can be; this keeps it so when some are
 //! removed and others come.
 
@@ -14,14 +15,14 @@ impl<P: Pool> Workers<P> {
     /// Numbers a new tunnel: as one that is gone and had its children on the worker that is to have these,
     /// once nothing of that is left; else anew.
     pub fn number(&self, roster: &mut Roster, tunnel: Tunnel) -> ConnectionId {
-        let lightest = self.lightest(roster);
+        let lightest = self.lightest(roster, &tunnel.group);
         let is_there = |child| self.home(child).is_some_and(|home| home.worker == lightest);
         roster.add(tunnel, |child| self.is_free(child) && is_there(child))
     }
 
-    /// The worker with the fewest children of configured tunnels, the first of several; one that stands still only
-    /// if all do.
-    pub(super) fn lightest(&self, roster: &Roster) -> WorkerId {
+    /// The active worker of a group with the fewest children of configured tunnels, the first of several; one that
+    /// stands still only if all do.
+    pub(super) fn lightest(&self, roster: &Roster, group: &str) -> WorkerId {
         let children = roster.tunnels().flat_map(|(tunnel, _)| roster.children(tunnel));
         let homes = children.filter_map(|(child, _)| self.home(child.0));
         let mut loads = vec![0u32; self.link.workers().count().max(1)];
@@ -30,15 +31,17 @@ impl<P: Pool> Workers<P> {
                 *load += 1;
             }
         }
-        let loads = (0..).map(WorkerId).zip(loads);
-        let lightest = loads.min_by_key(|(worker, load)| (self.homes.is_still(*worker), *load));
-        lightest.map_or(WorkerId(0), |(worker, _)| worker)
+        let load = |worker: &&WorkerId| loads.get(worker.index()).copied();
+        let active = self.groups.active(group).iter();
+        let lightest = active.min_by_key(|worker| (self.homes.is_still(**worker), load(worker)));
+        lightest.copied().unwrap_or(WorkerId(0))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::group::Groups;
     use ravelin_dataplane::io::ram::RamPool;
     use ravelin_dataplane::link::{Shape, build};
     use ravelin_dataplane::policy::publish;
@@ -58,6 +61,7 @@ mod tests {
         fn new() -> Town {
             let none = |_: &std::path::Path| Err(std::io::Error::other("no file"));
             let text = r#"
+workers.count = 3
 interface.wan = { device = "af_packet:eth1", addresses = ["192.0.2.2/24"] }
 [tunnel.t]
 local = "192.0.2.2"
@@ -70,7 +74,8 @@ remote-ts = ["10.1.0.0/24"]
             let shape = Shape { inbound_slots: 64, outbound_slots: 64, ..Shape::usual(WORKERS, 0) };
             let (tables, _readers) = publish::channel(Tables::new(), usize::from(WORKERS));
             let (control, roster) = (build(&shape).unwrap().control, Roster::default());
-            let workers = Workers::new(control, tables, RamPool::new(4, 1), 64, 0, &roster);
+            let groups = Groups::new(&plan.groups);
+            let workers = Workers::new(control, tables, RamPool::new(4, 1), 64, 0, &roster, groups);
             Town { workers, roster, tunnel: plan.tunnels["t"].clone(), added: 0 }
         }
 

@@ -1,5 +1,5 @@
 //! When a worker stands still: what waited for it is given up, others stand in for it, and its tunnels get
-//! homes on them (docs/design.md "Stalls"). Nothing of their SAs goes along: keys, sequence numbers and replay
+//! homes on those that are active in their groups (docs/design.md "Stalls"). Nothing of their SAs goes along: keys, sequence numbers and replay
 //! windows are in the hands of a thread that does not answer and may go on any moment, and no nonce may be used
 //! twice under one key (RFC 4106 §3.1). What it still has is removed by commands, the first it finds when it
 //! polls again.
@@ -21,7 +21,7 @@ use crate::tunnel::roster::{ChildNumber, Roster};
 /// Why a tunnel stays with a worker that stands still.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unmoved {
-    /// Nobody is there to take it.
+    /// Nobody of its group is there to take it.
     #[error("no other worker polls")]
     NobodyPolls,
     /// Its keys cannot be negotiated anew, and those it has must not be used by two.
@@ -51,7 +51,8 @@ impl<P: Pool> Workers<P> {
 
     /// Whether there is something to be moved, and somebody to take it.
     pub fn can_relieve(&self) -> bool {
-        self.homes.lightest().is_some() && self.link.workers().any(|worker| self.homes.is_still(worker))
+        let is_still = |worker| self.homes.is_still(worker);
+        self.link.workers().any(is_still) && !self.link.workers().all(is_still)
     }
 
     /// Forgets the SAs that workers which stand still were to install. The engine's questions about them come
@@ -79,14 +80,17 @@ impl<P: Pool> Workers<P> {
     /// # Errors
     /// Why not.
     pub fn movable(&self, roster: &Roster, id: ConnectionId) -> Result<WorkerId, Unmoved> {
-        match roster.tunnel(id).map(|tunnel| &tunnel.keying) {
-            Some(Keying::Manual(_)) => Err(Unmoved::Manual),
-            _ => self.homes.lightest().ok_or(Unmoved::NobodyPolls),
+        let tunnel = roster.tunnel(id).ok_or(Unmoved::NobodyPolls)?;
+        match &tunnel.keying {
+            Keying::Manual(_) => Err(Unmoved::Manual),
+            Keying::Ike(_) => {
+                self.homes.lightest(self.groups.serving(&tunnel.group)).ok_or(Unmoved::NobodyPolls)
+            }
         }
     }
 
-    /// Gives all children of a tunnel homes on another worker, without SAs; policy names them when the tables
-    /// are published. Says where, and which SAs are to be replaced.
+    /// Gives all children of a tunnel whose workers stand still homes on another, without SAs; policy names them when
+    /// the tables are published. Says where, and which SAs are to be replaced.
     ///
     /// # Errors
     /// Why it stays.
@@ -96,12 +100,34 @@ impl<P: Pool> Workers<P> {
         id: ConnectionId,
         now: Instant,
     ) -> Result<(WorkerId, Vec<ChildSaId>), Unmoved> {
+        let leaves = self.residents(roster, id, |worker| self.homes.is_still(worker));
+        self.move_children(roster, id, leaves, now)
+    }
+
+    /// The children of a tunnel that live on certain workers.
+    pub(super) fn residents(
+        &self,
+        roster: &Roster,
+        id: ConnectionId,
+        on: impl Fn(WorkerId) -> bool,
+    ) -> Vec<ChildNumber> {
+        let lives_there = |child: &ChildNumber| self.home(*child).is_some_and(|home| on(home.worker));
+        roster.children(id).map(|(child, _)| child.0).filter(lives_there).collect()
+    }
+
+    /// Gives these children of a tunnel homes on another worker, as [`Workers::move_tunnel`] does.
+    ///
+    /// # Errors
+    /// Why they stay.
+    pub(super) fn move_children(
+        &mut self,
+        roster: &Roster,
+        id: ConnectionId,
+        children: Vec<ChildNumber>,
+        now: Instant,
+    ) -> Result<(WorkerId, Vec<ChildSaId>), Unmoved> {
         let to = self.movable(roster, id)?;
         let mut replaced = Vec::new();
-        let on_still =
-            |child: &ChildNumber| self.home(*child).is_some_and(|home| self.homes.is_still(home.worker));
-        let children: Vec<ChildNumber> =
-            roster.children(id).map(|(child, _)| child.0).filter(on_still).collect();
         for (moved, child) in children.into_iter().enumerate() {
             match self.move_child(child, to, now) {
                 Ok(left) => replaced.extend(left),

@@ -14,7 +14,7 @@ use ravelin_ike::config::{ChildId, ConnectionId};
 use ravelin_ike::time::Instant;
 
 use super::{Past, Workers};
-use crate::config::plan;
+use crate::config::plan::{self, DEFAULT_GROUP};
 use crate::tunnel::outbox::Order;
 use crate::tunnel::roster::{ChildNumber, Roster};
 use crate::tunnel::sas;
@@ -75,7 +75,8 @@ impl<P: Pool> Workers<P> {
     pub fn house(&mut self, roster: &Roster, id: ConnectionId, now: Instant) -> Result<(), NotHeld> {
         let numbers: Vec<ChildNumber> = roster.children(id).map(|(number, _)| number.0).collect();
         if numbers.iter().any(|number| self.home(*number).is_none()) {
-            let worker = self.lightest(roster);
+            let group = roster.tunnel(id).map_or(DEFAULT_GROUP, |tunnel| &tunnel.group);
+            let worker = self.lightest(roster, group);
             self.homes.add(worker, numbers.len(), now.0);
             self.past.resize(self.past.len() + numbers.len(), Past::default());
         }

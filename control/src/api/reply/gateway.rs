@@ -11,7 +11,7 @@ pub struct Gateway {
     pub name: String,
     /// Whether it lets peers in.
     pub open: bool,
-    /// Why it does not: `admin-down`, `ike-not-ready`, `local-ip-unreachable`.
+    /// Why it does not: `admin-down`, `ike-not-ready`, `tunnel-group-down`, `local-ip-unreachable`.
     pub flags: Vec<String>,
     /// The reasons in words, one for each flag.
     pub reasons: Vec<String>,

@@ -23,6 +23,8 @@ pub struct Gateway {
     pub name: String,
     /// Whether it lets anybody in.
     pub enabled: bool,
+    /// The group whose workers carry its tunnels.
+    pub group: String,
     /// Instance of the outer packets.
     pub public: InstanceId,
     /// Instance of the inner packets.

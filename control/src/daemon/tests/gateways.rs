@@ -7,7 +7,7 @@ use crate::api::reply::{Gateway, GatewayTunnel, Reply, Route};
 use crate::api::request::{GatewayName, Rekey};
 
 /// Us: a gateway for whoever has the key, and these lines.
-fn gateway(lines: &str) -> String {
+pub(super) fn gateway(lines: &str) -> String {
     format!(
         r#"
 interface.wan = {{ device = "af_packet:eth1", addresses = ["192.0.2.2/24"] }}
@@ -59,7 +59,7 @@ interface.lan = {{ device = "af_packet:eth2", addresses = ["10.1.0.1/16"] }}
 }
 
 /// Callers t1, t2 and so on, each with the network of its number.
-fn callers(count: u8) -> String {
+pub(super) fn callers(count: u8) -> String {
     let caller = |n| {
         let (theirs, ours) = (format!("10.1.{n}.0/24"), format!("10.2.{n}.0/24"));
         caller(&format!("t{n}"), &format!("{n}.example"), &theirs, &ours)
@@ -71,18 +71,18 @@ fn pair(us: &str, peer: &str) -> Pair {
     Pair::joined(Bench::bare(us, 2, 64), Bench::bare(peer, 1, 64))
 }
 
-fn call(pair: &mut Pair, name: &str) {
+pub(super) fn call(pair: &mut Pair, name: &str) {
     let part = Part { tunnel: name.into(), child: None };
     pair.peer.core.answer(&Request::Initiate(part)).unwrap();
 }
 
-fn hang_up(pair: &mut Pair, name: &str) {
+pub(super) fn hang_up(pair: &mut Pair, name: &str) {
     let part = Part { tunnel: name.into(), child: None };
     pair.peer.core.answer(&Request::Terminate(part)).unwrap();
 }
 
 /// The gateway with its tunnels.
-fn shown(pair: &mut Pair) -> (Gateway, Vec<GatewayTunnel>) {
+pub(super) fn shown(pair: &mut Pair) -> (Gateway, Vec<GatewayTunnel>) {
     let name = GatewayName { gateway: Some("g".into()) };
     let Ok(Reply::Gateways { mut gateways, .. }) = pair.us.core.answer(&Request::ShowGateways(name)) else {
         unreachable!("the gateway is configured")
@@ -92,7 +92,7 @@ fn shown(pair: &mut Pair) -> (Gateway, Vec<GatewayTunnel>) {
 }
 
 /// The names of peers' tunnels that are up.
-fn up(pair: &mut Pair) -> Vec<String> {
+pub(super) fn up(pair: &mut Pair) -> Vec<String> {
     let tunnels = shown(pair).1.into_iter().filter(|tunnel| tunnel.state == State::Up);
     let mut names: Vec<String> = tunnels.map(|tunnel| tunnel.name).collect();
     names.sort();
@@ -100,12 +100,12 @@ fn up(pair: &mut Pair) -> Vec<String> {
 }
 
 /// Tunnels that the peer has up.
-fn called(pair: &mut Pair) -> usize {
+pub(super) fn called(pair: &mut Pair) -> usize {
     pair.peer.view().tunnels.iter().filter(|tunnel| tunnel.state == State::Up).count()
 }
 
 /// Until these peers' tunnels are up at both ends, and no other.
-fn until_up(pair: &mut Pair, names: &[&str]) {
+pub(super) fn until_up(pair: &mut Pair, names: &[&str]) {
     pair.until(&format!("{names:?} are up"), |pair| up(pair) == names && called(pair) >= names.len());
 }
 
@@ -405,7 +405,7 @@ fn peers_of_a_stalled_worker_move() {
     call(&mut pair, "t2");
     until_up(&mut pair, &["g/1.example", "g/2.example"]);
     assert_eq!(pair.us.core.workers.loads(), [1, 1]);
-    pair.us.still = Some(1);
+    pair.us.still = vec![1];
     pair.pass(12, |_| {});
     pair.until("both are with the other", |pair| pair.has_event("tunnel-arrived"));
     assert_eq!(pair.us.core.workers.loads(), [2, 0]);

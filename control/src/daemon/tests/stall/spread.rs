@@ -84,7 +84,7 @@ fn ports_leave_out_the_queues_of_a_worker_that_stands_still() {
     pair.until("it carries again", |pair| pair.carry(2, true) == 1);
     assert_eq!(pair.carry_dealt(&cards, 2), 8);
 
-    pair.us.still = None;
+    pair.us.still = Vec::new();
     pair.us.pass(2);
     assert_eq!(cards.told().used, [[0, 1], [0, 1]]);
     assert!(pair.has_event("port-spread: port lan: uses all its queues"));

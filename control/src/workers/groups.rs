@@ -1,0 +1,60 @@
+//! The groups of tunnels, as workers are theirs: who is active follows who polls, and a tunnel whose group has begun
+//! anew gets a home on an active worker.
+
+use std::collections::BTreeMap;
+
+use ravelin_dataplane::io::Pool;
+use ravelin_ike::config::ConnectionId;
+use ravelin_ike::time::Instant;
+
+use super::{NotHeld, Unmoved, Workers};
+use crate::config::plan::TunnelGroup;
+use crate::group::{Change, Groups};
+use crate::tunnel::roster::Roster;
+
+impl<P: Pool> Workers<P> {
+    /// The groups, to be read.
+    pub fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    /// Has the active workers of all groups be such that poll, as far as that can be. What that changes.
+    pub fn regroup(&mut self) -> Vec<Change> {
+        let homes = &self.homes;
+        self.groups.look(|worker| !homes.is_still(worker))
+    }
+
+    /// Takes over what a plan has of groups; [`Workers::regroup`] says what that changes.
+    pub fn take_over_groups(&mut self, plan: &BTreeMap<String, TunnelGroup>) {
+        self.groups.take_over(plan);
+    }
+
+    /// Opens the tunnels of the start, but for those whose group is shut down.
+    ///
+    /// # Errors
+    /// As [`Workers::open_tunnel`].
+    pub fn open_tunnels(&mut self, roster: &Roster) -> Result<(), NotHeld> {
+        for (id, tunnel) in roster.tunnels() {
+            match self.groups.why(&tunnel.group) {
+                None => self.open_tunnel(roster, id)?,
+                Some(_) => self.shut_tunnel(id),
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a tunnel that is closed a home on an active worker of its group, if it has none there. One with manual
+    /// keys stays: no two workers may count under one key.
+    ///
+    /// # Errors
+    /// Why it stays.
+    pub fn rehome(&mut self, roster: &Roster, id: ConnectionId, now: Instant) -> Result<(), Unmoved> {
+        let Some(tunnel) = roster.tunnel(id) else { return Ok(()) };
+        let serving = self.groups.serving(&tunnel.group);
+        let strays = self.residents(roster, id, |worker| !serving.contains(&worker));
+        if strays.is_empty() {
+            return Ok(());
+        }
+        self.move_children(roster, id, strays, now).map(drop)
+    }
+}
