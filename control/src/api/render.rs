@@ -45,6 +45,7 @@ pub fn exit_code(reply: &Reply) -> u8 {
         },
         Reply::Strangers(_) => 1,
         Reply::Lookup(lookup) => u8::from(lookup.verdict == "drop"),
+        Reply::Applied(applied) if !applied.refused.is_empty() => 1,
         Reply::Applied(applied) if !applied.needs_restart.is_empty() => 2,
         Reply::Doctor { findings } if findings.iter().any(|finding| finding.severity == "error") => 1,
         _ => 0,
@@ -365,6 +366,10 @@ fn routes(routes: &[Route]) -> String {
 }
 
 fn applied(applied: &Applied) -> String {
+    if !applied.refused.is_empty() {
+        let refused = lines(&applied.refused, |line| format!("refused: {line}"));
+        return format!("nothing was changed\n{refused}");
+    }
     let lists = [
         ("added", "", &applied.added),
         ("removed", "", &applied.removed),

@@ -141,6 +141,9 @@ pub struct Applied {
     /// What is accepted and had better be otherwise, a line each.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// What is not to be had as things stand, a line each with what to do: nothing is changed then.
+    #[serde(default)]
+    pub refused: Vec<String>,
 }
 
 /// Version and uptime.

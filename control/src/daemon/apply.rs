@@ -1,5 +1,6 @@
 //! Carries out the difference between the plan that runs and a new one: tunnels, gateways and groups are added, changed,
-//! replaced and removed, and nothing else moves. Everything that can be refused was refused before ([`super::reload`]).
+//! replaced and removed, and nothing else moves. What can be refused was refused before ([`super::reload`]), but for what
+//! depends on how tunnel groups are.
 
 use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::policy::route::TunnelId;
@@ -12,19 +13,26 @@ use super::reload::{self, Prepared};
 use crate::api::reply::Applied;
 use crate::config::diff::{Difference, difference};
 use crate::config::plan::{InstanceId, Keying, Plan, Tunnel};
+use crate::config::rules;
 use crate::instance::{Request, TunnelRoute};
 use crate::tunnel::connection;
 
 impl<P: Pool> Core<P> {
     /// What a plan would change.
     pub(super) fn compare(&self, plan: &Plan) -> Applied {
-        report(difference(&self.plan, plan).0, plan, true)
+        let (difference, next) = difference(&self.plan, plan);
+        report(difference, plan, true, self.refusals(&next))
     }
 
     /// Changes what is other.
     pub(super) fn apply(&mut self, now: Instant, prepared: Prepared) -> Applied {
         let Prepared { plan, keys, profiles } = prepared;
         let (difference, next) = difference(&self.plan, &plan);
+        let refused = self.refusals(&next);
+        if !refused.is_empty() {
+            self.journal.note("", "config-refused", refused.join("; "));
+            return report(difference, &plan, false, refused);
+        }
         self.journal.note("", "config-applied", reload::summary(&difference));
         for name in difference.removed.iter().chain(&difference.replaced) {
             self.remove_tunnel(now, name);
@@ -56,7 +64,13 @@ impl<P: Pool> Core<P> {
             tracing::error!("{error}");
         }
         self.workers.publish_tables();
-        report(difference, &self.plan, false)
+        report(difference, &self.plan, false, refused)
+    }
+
+    /// What of a plan is not to be had while groups are as they are (TG-04): nothing of it is carried out then.
+    fn refusals(&self, next: &Plan) -> Vec<String> {
+        let groups = self.workers.groups();
+        rules::refusals(&self.plan.groups, &next.groups, |name| groups.active(name))
     }
 
     fn readdress(&self, difference: &Difference) {
@@ -167,7 +181,7 @@ fn networks(tunnel: &Tunnel) -> Vec<ipnet::IpNet> {
     tunnel.children.iter().flat_map(|child| &child.remote_ts).map(|selector| selector.network).collect()
 }
 
-fn report(difference: Difference, asked: &Plan, dry_run: bool) -> Applied {
+fn report(difference: Difference, asked: &Plan, dry_run: bool, refused: Vec<String>) -> Applied {
     let Difference { moved, readdressed, untouched, needs_restart, gateways, groups, .. } = difference;
     let all = |tunnels: Vec<String>, gateways: Vec<String>, groups: Vec<String>| {
         let gateways = gateways.into_iter().map(|name| format!("gateway.{name}"));
@@ -190,5 +204,6 @@ fn report(difference: Difference, asked: &Plan, dry_run: bool) -> Applied {
         untouched,
         needs_restart,
         warnings,
+        refused,
     }
 }

@@ -1,5 +1,5 @@
 //! Tunnel groups in the difference of two plans: those whose workers are there only after a restart wait for it, and so
-//! does what names them.
+//! does what names them. Whether a group may become other as it stands is judged in [`crate::config::rules`].
 
 use super::super::plan::{DEFAULT_GROUP, Plan};
 use super::Difference;

@@ -1,5 +1,5 @@
 //! Tunnel groups of a gateway with several workers: whose tunnels go where when workers stop and go on (HA-01, HA-02), and
-//! what another configuration does to them.
+//! what another configuration does to them (TG-04).
 
 use super::gateways::{call, called, callers, gateway, shown, until_up};
 use super::pair::Pair;
@@ -182,6 +182,26 @@ fn tunnels_go_to_the_workers_of_their_group() {
     let child = pair.us.core.roster.children(one).next().unwrap().0;
     assert_eq!((pair.worker_of(child.0), pair.worker_of(1)), (3, 1));
     carry(&mut pair, 1);
+}
+
+/// TG-04: what wants a shutdown is refused whole, with the remedy; nothing is changed, and the tunnels stay.
+#[test]
+fn what_wants_a_shutdown_is_refused() {
+    let text = text(4, ["m", "m"], SEVERAL);
+    let mut pair = pair(&text, 4);
+    let kept = (pair.spis(0), pair.spis(1));
+    let asked =
+        text.replace("active-number = 2", "active-number = 1").replace("correct horse", "battery staple");
+    let refusal = "tunnel-group.m: a lower active-number: not while it is up; shut it down first: enabled = false, apply, then this";
+    assert_eq!(pair.us.core.compare(&plan(&asked)).refused, [refusal]);
+    assert_eq!(pair.us.apply(&asked).refused, [refusal]);
+    assert!(pair.has_event("config-refused: tunnel-group.m"));
+    assert_eq!((pair.us.core.plan.clone(), pair.spis(0), pair.spis(1)), (plan(&text), kept.0, kept.1));
+    let members = text.replace("members = [0, 1, 2]", "members = [0, 1, 3]");
+    assert!(pair.us.apply(&members).refused.is_empty(), "2 stands by");
+    still(&mut pair, &[1], 0);
+    pair.until("the new standby has it", |pair| pair.worker_of(1) == 3);
+    assert_eq!(pair.us.apply(&members.replace("[0, 1, 3]", "[0, 1]")).refused.len(), 1, "3 is active now");
 }
 
 /// A gateway's peers go to the active members of its group; with the group shut down nobody is let in.
