@@ -50,6 +50,14 @@ pub enum ApiError {
         /// The deadline that passed.
         milliseconds: u64,
     },
+    /// No such tunnel group.
+    #[error("tunnel group {name:?} does not exist; configured: {known}")]
+    NoTunnelGroup {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
     /// No such gateway.
     #[error("gateway {name:?} does not exist; configured: {known}")]
     NoGateway {
@@ -68,6 +76,7 @@ impl ApiError {
             Self::NotFound { .. }
             | Self::NoChild { .. }
             | Self::NoInstance { .. }
+            | Self::NoTunnelGroup { .. }
             | Self::NoGateway { .. } => 3,
             Self::Refused { .. } => 1,
             Self::Late { .. } => 4,
@@ -81,6 +90,7 @@ impl ApiError {
             Self::NotFound { .. }
             | Self::NoChild { .. }
             | Self::NoInstance { .. }
+            | Self::NoTunnelGroup { .. }
             | Self::NoGateway { .. } => 3,
             Self::Refused { .. } => 1,
             Self::Late { .. } => 4,

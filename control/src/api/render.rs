@@ -1,6 +1,8 @@
 //! Replies for people: tables and short paragraphs. JSON comes from the same values, so
 //! what one shows the other has.
 
+mod group;
+
 use comfy_table::{ContentArrangement, Table, TableStyle};
 
 use super::reply::{
@@ -31,6 +33,7 @@ pub fn text(reply: &Reply) -> String {
             let total = format!("{tunnels} tunnels of at most {tunnel_limit}");
             format!("{}\n{total}", self::gateways(gateways))
         }
+        Reply::TunnelGroups { groups, by_name } => group::groups(groups, *by_name),
         Reply::Routes { routes } => self::routes(routes),
     }
 }

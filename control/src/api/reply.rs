@@ -2,10 +2,12 @@
 //! value. Fields are only ever added.
 
 mod gateway;
+mod group;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::gateway::{Gateway, GatewayTunnel, Route};
+pub use self::group::{Level, Member, TunnelGroup};
 
 /// One reply.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -82,6 +84,13 @@ pub enum Reply {
         tunnel_limit: usize,
         /// Tunnels there are.
         tunnels: usize,
+    },
+    /// Tunnel groups.
+    TunnelGroups {
+        /// One each.
+        groups: Vec<TunnelGroup>,
+        /// Whether one was asked for by name.
+        by_name: bool,
     },
     /// Routes into tunnels, and static ones.
     Routes {

@@ -65,6 +65,9 @@ pub enum Request {
     /// Gateways and their tunnels.
     #[serde(rename = "show.gateways")]
     ShowGateways(GatewayName),
+    /// Tunnel groups and their workers.
+    #[serde(rename = "show.tunnel-groups")]
+    ShowTunnelGroups(GroupName),
     /// Routes into tunnels, and static ones.
     #[serde(rename = "show.routes")]
     ShowRoutes,
@@ -212,4 +215,12 @@ pub struct Events {
 pub struct GatewayName {
     /// As in the configuration.
     pub gateway: Option<String>,
+}
+
+/// Names a tunnel group, or none for all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GroupName {
+    /// As in the configuration.
+    pub group: Option<String>,
 }

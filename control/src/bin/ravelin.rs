@@ -82,6 +82,11 @@ enum Show {
         /// Name in the configuration.
         name: Option<String>,
     },
+    /// Tunnel groups; with a name that one and its workers.
+    TunnelGroups {
+        /// Name in the configuration.
+        name: Option<String>,
+    },
     /// Routes into tunnels, and static ones.
     Routes,
 }
@@ -260,6 +265,9 @@ fn request(verb: &Verb) -> Request {
         Verb::Show(Show::Lockout) => Request::ShowLockout,
         Verb::Show(Show::Gateways { name }) => {
             Request::ShowGateways(request::GatewayName { gateway: name.clone() })
+        }
+        Verb::Show(Show::TunnelGroups { name }) => {
+            Request::ShowTunnelGroups(request::GroupName { group: name.clone() })
         }
         Verb::Show(Show::Routes) => Request::ShowRoutes,
         Verb::Show(Show::Version) | Verb::Config(Config::Check { .. }) | Verb::Bench(_) => {

@@ -31,6 +31,7 @@ impl<P: Pool> Core<P> {
             Request::ShowLockout => Ok(self.lockouts()),
             Request::ClearLockout(which) => self.clear_lockouts(which),
             Request::ShowGateways(name) => self.gateway_rows(name),
+            Request::ShowTunnelGroups(name) => self.group_rows(name),
             Request::ShowRoutes => Ok(Reply::Routes { routes: self.route_rows() }),
             Request::Redirect(redirect) => self.redirect(redirect),
             #[cfg(feature = "stall")]

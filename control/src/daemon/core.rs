@@ -101,6 +101,7 @@ pub struct Core<P: Pool> {
     pub(super) gateways: super::gateways::Gateways,
     /// Next hops to keep and to let go, asked for when workers know the interfaces: else they drop the question.
     pub(super) next_hops: Vec<(u16, InstanceRequest)>,
+    pub(super) watermarks: super::watermarks::Watermarks,
 }
 
 impl<P: Pool> Core<P> {
@@ -261,7 +262,7 @@ impl<P: Pool> Core<P> {
         self.engine.handle_command(now, Command::Initiate { connection, child: Some(child) });
     }
 
-    /// Once a second: who has been heard.
+    /// Once a second: who has been heard, and what is full.
     fn look(&mut self, now: Instant) {
         if now.0 < self.looked + LOOK {
             return;
@@ -270,6 +271,7 @@ impl<P: Pool> Core<P> {
         for fact in self.workers.traffic(now) {
             self.engine.handle_fact(now, fact);
         }
+        self.watch_levels(now);
         self.notice_ended(now);
         self.look_at_devices();
         self.choose_queues();

@@ -103,9 +103,10 @@ impl Answer for Desk {
             Request::Events(events) => Ok(self.events(&events)),
             Request::ConfigApply(apply) => self.apply(apply.dry_run).map(Reply::Applied),
             part @ (Request::ShowTunnels(_) | Request::ShowSa(_)) => self.ask(part, LIST),
-            read @ (Request::Explain(_) | Request::ShowGateways(_) | Request::ShowRoutes) => {
-                self.ask(read, ACTION)
-            }
+            read @ (Request::Explain(_)
+            | Request::ShowGateways(_)
+            | Request::ShowTunnelGroups(_)
+            | Request::ShowRoutes) => self.ask(read, ACTION),
             action @ (Request::Initiate(_)
             | Request::Terminate(_)
             | Request::Rekey(_)

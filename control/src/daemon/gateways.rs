@@ -66,6 +66,15 @@ impl<P: Pool> Core<P> {
                 format!("{there} tunnels are there, and {limit} may be: raise tunnel-limit or workers.count");
             return Err(no(FULL, text));
         }
+        let mut group = self.tunnels_in(&gateway.group);
+        group.used = group.used.saturating_sub(met.replaces.len() as u64);
+        if group.used >= group.capacity {
+            let text = format!(
+                "tunnel group {} has {} of {} tunnels: raise tunnel-limit or its active workers",
+                gateway.group, group.used, group.capacity
+            );
+            return Err(no(FULL, text));
+        }
         for connection in met.replaces {
             self.gateways.peers.remove(connection);
             self.engine.handle_command(now, Command::Supersede { connection });

@@ -1,5 +1,5 @@
 //! The daemon: start and stop in order (`start`, `ports`, `layout`), the control loop (`core`, `wants`,
-//! `answers`), gateways and their peers (`gateways`), tunnel groups (`groups`), instances out of service (`service`, `outage`), workers that stand still (`pulse`, `stall`,
+//! `answers`), gateways and their peers (`gateways`), tunnel groups (`groups`) and how full they are (`watermarks`, `group_view`), instances out of service (`service`, `outage`), workers that stand still (`pulse`, `stall`,
 //! `spread`), devices (`devices`), other configurations while running (`reload`, `apply`), what operators read
 //! (`view`, `gateway_view`, `desk`) and ask (`explain`, `lookup`, `lockout`, `debug`), and the threads that do its slow work (`helpers`).
 
@@ -14,6 +14,7 @@ mod doctor;
 mod explain;
 mod gateway_view;
 mod gateways;
+mod group_view;
 mod groups;
 pub mod helpers;
 pub mod layout;
@@ -32,6 +33,7 @@ pub mod stall;
 pub mod start;
 pub mod view;
 mod wants;
+pub mod watermarks;
 
 #[cfg(test)]
 mod tests;

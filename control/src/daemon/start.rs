@@ -153,6 +153,7 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
         last_look: std::collections::HashMap::new(),
         gateways: super::gateways::Gateways::default(),
         next_hops: Vec::new(),
+        watermarks: super::watermarks::Watermarks::default(),
         roster,
         plan,
     };

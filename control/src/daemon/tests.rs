@@ -9,6 +9,7 @@ mod mobike;
 mod pair;
 mod stall;
 mod strangers;
+mod watermarks;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -184,6 +185,7 @@ impl Bench {
             last_look: std::collections::HashMap::new(),
             gateways: super::gateways::Gateways::default(),
             next_hops: Vec::new(),
+            watermarks: super::watermarks::Watermarks::default(),
             roster,
             plan,
         };

@@ -2,6 +2,8 @@
 //! who polls it says what has changed; moving, closing and opening tunnels is the loop's (`daemon/groups`). Who was
 //! replaced does not come back by itself, so that nothing is interrupted twice.
 
+pub mod watermark;
+
 use std::collections::BTreeMap;
 
 use ravelin_dataplane::sa::shard::WorkerId;

@@ -95,7 +95,7 @@ fn code(evidence: &Evidence<'_>, failure: Option<&Failure>) -> String {
 
 fn remedy(evidence: &Evidence<'_>, failure: Option<&Failure>) -> String {
     if evidence.outage.is_none() && evidence.group.is_some() {
-        return "look at the workers that the reason names; the tunnel returns with its group".into();
+        return "see ravelin show tunnel-groups; the tunnel returns with its group".into();
     }
     match (&evidence.outage, &evidence.standstill, failure) {
         (Some(_), _, _) => "mend the instance as the reason says; the tunnel returns by itself".into(),

@@ -4,7 +4,7 @@
 //! of that is left, or the next. The tunnel of a gateway's peer has its number while it is there. Gateways are numbered
 //! from the other end.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use ravelin_ike::config::{ChildId, ConnectionId};
 
@@ -23,6 +23,8 @@ pub struct Roster {
     names: HashMap<String, usize>,
     /// Tunnels that are there.
     present: usize,
+    /// The same by group.
+    of_group: BTreeMap<String, usize>,
     /// Numbers of peers' tunnels that are gone, longest first.
     left: VecDeque<usize>,
     /// Names of gateways, and whether they are gone.
@@ -57,7 +59,7 @@ impl Roster {
         let children = tunnel.children.len();
         self.children.extend((0..children).map(|place| (index, place)));
         self.names.insert(tunnel.name.clone(), index);
-        self.present += 1;
+        self.count(&tunnel.group);
         self.tunnels.push(Entry { tunnel, first_child, children, gone: false });
         ConnectionId(index as u32)
     }
@@ -84,17 +86,24 @@ impl Roster {
     fn put(&mut self, index: usize, tunnel: Tunnel) -> ConnectionId {
         if let Some(entry) = self.tunnels.get_mut(index) {
             self.names.insert(tunnel.name.clone(), index);
-            self.present += 1;
             (entry.tunnel, entry.gone) = (tunnel, false);
+            let group = entry.tunnel.group.clone();
+            self.count(&group);
         }
         ConnectionId(index as u32)
     }
 
-    /// Replaces a tunnel by one with the same children.
+    fn count(&mut self, group: &str) {
+        self.present += 1;
+        *self.of_group.entry(group.to_owned()).or_default() += 1;
+    }
+
+    /// Replaces a tunnel by one with the same children, of the same group.
     pub fn replace(&mut self, id: ConnectionId, tunnel: Tunnel) {
         if let Some(entry) = self.tunnels.get_mut(id.0 as usize) {
             debug_assert_eq!(entry.tunnel.children.len(), tunnel.children.len());
             debug_assert_eq!(entry.tunnel.name, tunnel.name);
+            debug_assert_eq!(entry.tunnel.group, tunnel.group);
             entry.tunnel = tunnel;
         }
     }
@@ -105,6 +114,9 @@ impl Roster {
         let Some(entry) = self.tunnels.get_mut(index).filter(|entry| !entry.gone) else { return };
         entry.gone = true;
         self.present -= 1;
+        if let Some(count) = self.of_group.get_mut(&entry.tunnel.group) {
+            *count -= 1;
+        }
         if self.names.get(&entry.tunnel.name) == Some(&index) {
             self.names.remove(&entry.tunnel.name);
         }
@@ -117,6 +129,11 @@ impl Roster {
     /// How many tunnels are there.
     pub fn len(&self) -> usize {
         self.present
+    }
+
+    /// How many of a group are there.
+    pub fn count_of(&self, group: &str) -> usize {
+        self.of_group.get(group).copied().unwrap_or_default()
     }
 
     /// Whether there is none.
@@ -292,6 +309,7 @@ remote-ts = ["10.1.0.0/24"]
         roster.remove(a);
         roster.remove(a);
         assert_eq!((roster.len(), roster.name(a), roster.name(gateway)), (1, "g/a", "g"));
+        assert_eq!((roster.count_of("default"), roster.count_of("other")), (1, 0));
         let c = roster.add(tunnel("c", 2), |_| true);
         roster.remove(b);
         let d = roster.admit(peer("g/d"), |_| true);

@@ -14,6 +14,7 @@ use ravelin_ike::time::Instant;
 use super::install::InstallError;
 use super::{Past, Then, Workers};
 use crate::config::plan::Tunnel;
+use crate::group::watermark::MEMORY;
 use crate::tunnel::outbox::Order;
 use crate::tunnel::roster::{ChildNumber, Roster};
 use crate::tunnel::sas::Home;
@@ -69,8 +70,11 @@ impl<P: Pool> Workers<P> {
         };
         let ends = || self.ends.hash_one((tunnel.public, tunnel.local, &tunnel.name));
         let active = self.groups.active(&tunnel.group);
-        let anew = || self.homes.worker_for(ends(), |worker| active.contains(&worker));
-        let worker = on.or_else(together).or_else(anew);
+        let is_active = |worker: WorkerId| active.contains(&worker);
+        let has_room = |worker: WorkerId| is_active(worker) && !self.memory(worker).reaches(MEMORY.max);
+        let anew = || self.homes.worker_for(ends(), has_room);
+        let full = || self.homes.worker_for(ends(), is_active);
+        let worker = on.or_else(together).or_else(anew).or_else(full);
         let worker = worker.ok_or(InstallError::Unknown("worker"))?;
         Ok(self.homes.settle(child, worker, now.0)?)
     }

@@ -1,14 +1,16 @@
 //! The groups of tunnels, as workers are theirs: who is active follows who polls, and a tunnel whose group has begun
-//! anew gets a home on an active worker.
+//! anew gets a home on an active worker. And how full workers are.
 
 use std::collections::BTreeMap;
 
 use ravelin_dataplane::io::Pool;
+use ravelin_dataplane::sa::shard::{Shard, WorkerId};
 use ravelin_ike::config::ConnectionId;
 use ravelin_ike::time::Instant;
 
 use super::{NotHeld, Unmoved, Workers};
 use crate::config::plan::TunnelGroup;
+use crate::group::watermark::Usage;
 use crate::group::{Change, Groups};
 use crate::tunnel::roster::Roster;
 
@@ -27,6 +29,16 @@ impl<P: Pool> Workers<P> {
     /// Takes over what a plan has of groups; [`Workers::regroup`] says what that changes.
     pub fn take_over_groups(&mut self, plan: &BTreeMap<String, TunnelGroup>) {
         self.groups.take_over(plan);
+    }
+
+    /// How full the tables of SAs of a worker are, which are made at the start and do not grow: of its places for inbound
+    /// and for outbound SAs, those of which the larger share is in use.
+    pub fn memory(&self, worker: WorkerId) -> Usage {
+        let usage = |(used, capacity): (usize, usize)| Usage { used: used as u64, capacity: capacity as u64 };
+        let inbound = usage(Shard::new(worker.0 + 1).map_or((0, 0), |shard| self.spis.usage(shard)));
+        let outbound = usage(self.homes.usage(worker));
+        let is_fuller = outbound.used * inbound.capacity > inbound.used * outbound.capacity;
+        if is_fuller { outbound } else { inbound }
     }
 
     /// Opens the tunnels of the start, but for those whose group is shut down.

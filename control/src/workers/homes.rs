@@ -123,6 +123,12 @@ impl Homes {
         polling.min_by_key(load)
     }
 
+    /// Outbound slots of a worker in use, and how many it has.
+    pub fn usage(&self, worker: WorkerId) -> (usize, usize) {
+        let rooms = self.workers.get(worker.index());
+        rooms.map_or((0, 0), |rooms| (rooms.slots.in_use(), rooms.slots.capacity()))
+    }
+
     /// Notes whether a worker stands still.
     pub fn set_still(&mut self, worker: WorkerId, still: bool) {
         if let Some(rooms) = self.workers.get_mut(worker.index()) {

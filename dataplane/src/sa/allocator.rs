@@ -99,6 +99,11 @@ impl Slots {
     pub fn in_use(&self) -> usize {
         self.fresh as usize - self.resting.len()
     }
+
+    /// Slots there are.
+    pub fn capacity(&self) -> usize {
+        self.used.len()
+    }
 }
 
 /// Gives out SPIs for inbound SAs. One owner: the control loop.
@@ -163,6 +168,12 @@ impl SpiAllocator {
         self.shards.iter().flatten().map(|shard| shard.slots.in_use()).sum()
     }
 
+    /// Slots of a shard given out at present, and how many there are.
+    pub fn usage(&self, shard: Shard) -> (usize, usize) {
+        let spis = self.shards.get(usize::from(shard.get())).and_then(Option::as_ref);
+        spis.map_or((0, 0), |spis| (spis.slots.in_use(), spis.slots.capacity()))
+    }
+
     fn shard(&mut self, shard: Shard) -> Option<&mut ShardSpis> {
         self.shards.get_mut(usize::from(shard.get()))?.as_mut()
     }
@@ -189,8 +200,10 @@ mod tests {
             let spi = allocator.allocate(shard, round * 10).unwrap();
             assert!(!seen.contains(&spi));
             seen.push(spi);
+            assert_eq!((allocator.usage(shard), allocator.in_use()), ((1, 1), 1));
             allocator.release(spi.place().unwrap(), round * 10).unwrap();
         }
+        assert_eq!(allocator.usage(shard), (0, 1));
         assert_eq!(allocator.allocate(shard, 10_000).unwrap(), seen[0]);
         assert!(allocator.allocate(Shard::new(4).unwrap(), 0).is_err());
     }

@@ -86,9 +86,14 @@ impl Engine {
 
     /// In the order of what each step costs us.
     fn consider(&mut self, now: Instant, caller: &admission::Caller, datagram: Datagram, request: Request) {
-        let candidates = self.candidates(&datagram);
+        let mut candidates = self.candidates(&datagram);
         if candidates.is_empty() {
             return self.refuse(now, &datagram, &request, None, Failure::NoConnection);
+        }
+        candidates.retain(|(id, _)| !self.full.contains(id));
+        if candidates.is_empty() {
+            self.out.trace(now, datagram.remote, || "dropped: there is no room for its tunnel".to_owned());
+            return self.count(|counters| &mut counters.init_dropped);
         }
         if self.admission.demands_cookie(&self.config) && !self.shows_cookie(&datagram, &request) {
             self.out.trace(now, datagram.remote, || "it is asked for a cookie".to_owned());

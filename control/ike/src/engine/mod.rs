@@ -56,6 +56,8 @@ pub struct Engine {
     admission: Admission,
     lockout: lockout::Lockout,
     shut_down: bool,
+    /// Connections by which nobody is let in for want of room.
+    full: BTreeSet<ConnectionId>,
 }
 
 /// A tunnel with what the indexes know of it.
@@ -87,6 +89,7 @@ impl Engine {
             admission,
             lockout: lockout::Lockout::default(),
             shut_down: false,
+            full: BTreeSet::new(),
         }
     }
 
@@ -109,6 +112,12 @@ impl Engine {
                 self.out.recorder.forget(id);
             }
         }
+    }
+
+    /// Lets nobody in by these connections from now on, and by all others: there is no room for more. Who is in goes on,
+    /// with rekeys.
+    pub fn set_full(&mut self, full: BTreeSet<ConnectionId>) {
+        self.full = full;
     }
 
     /// Takes a UDP payload from the IKE ports.
