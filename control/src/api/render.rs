@@ -376,7 +376,7 @@ fn applied(applied: &Applied) -> String {
     let lists = [
         ("added", "", &applied.added),
         ("removed", "", &applied.removed),
-        ("changed", " (from the next negotiation on)", &applied.changed),
+        ("changed", " (tunnels from their next negotiation on)", &applied.changed),
         ("moved", " (to another address of ours; up where the peer lets them)", &applied.moved),
         ("replaced", " (closed and opened anew)", &applied.replaced),
         ("other addresses", "", &applied.readdressed),

@@ -54,7 +54,7 @@ pub enum Down {
         serves: String,
     },
     /// Fewer members poll than are to be active.
-    #[error("{polling} of its {wanted} active members poll, and none stands by (degrade = false)")]
+    #[error("{polling} of its {wanted} active members poll, and none stands by")]
     NoStandby {
         /// Members that poll.
         polling: usize,
