@@ -46,7 +46,7 @@ pub use prf::PrfPlus;
 pub use protection::{BadKeys, OpenError, Protection, SealError, Unsealed, covered};
 pub use pss::BadPss;
 pub use random::Random;
-pub use ticket::{OpenedTicket, TicketKeys};
+pub use ticket::TicketKeys;
 
 pub use crate::event::IkeSuite;
 
