@@ -66,6 +66,7 @@ fn connection(own: u8, other: u8, group: &str) -> Connection {
         initial_contact: InitialContact::Honour,
         lockout: None,
         redirect: Redirection::default(),
+        resumption: false,
     }
 }
 

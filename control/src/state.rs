@@ -3,19 +3,27 @@
 //!
 //! The directory is locked while the process lives. Two gateways that run with one crash-detection secret would give
 //! out each other's tokens, which nobody may see while the IKE SA is there (RFC 6290 §9.2).
+//!
+//! Of the keys of tickets (RFC 5723) the older of the two in use is kept, from which the others follow; what is kept is
+//! moved on at each start.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use ravelin_ike::crypto::CrashSecret;
+use ravelin_ike::crypto::{CrashSecret, TicketKeys};
 use zeroize::Zeroizing;
 
 /// The file of the crash-detection secret.
 const CRASH_SECRET: &str = "crash-secret";
+/// The file of the keys of tickets.
+const TICKET_KEY: &str = "ticket-key";
 /// Octets of a secret.
 const SECRET: usize = 32;
+/// Octets of a ticket key with the number of its period before it.
+const NUMBERED: usize = 4 + SECRET;
 
 /// The directory, ours alone until this is dropped.
 #[derive(Debug)]
@@ -58,8 +66,8 @@ pub enum StateProblem {
     #[error("is not a regular file")]
     NotRegular,
     /// It is not what we write.
-    #[error("has not {SECRET} bytes: remove it, and a new one is made")]
-    Length,
+    #[error("has not {0} bytes: remove it, and a new one is made")]
+    Length(usize),
 }
 
 impl State {
@@ -87,8 +95,33 @@ impl State {
         secret.map(CrashSecret::new).map_err(|problem| StateError { path, problem })
     }
 
+    /// The keys of tickets: what follows from the one that is kept, or else from `fresh`; kept from now on. `time` is that of
+    /// the day, since 1970.
+    ///
+    /// # Errors
+    /// When it cannot be read or kept, or others may read it.
+    pub fn ticket_keys(
+        &self,
+        fresh: Zeroizing<[u8; SECRET]>,
+        time: Duration,
+    ) -> Result<TicketKeys, StateError> {
+        let path = self.path.join(TICKET_KEY);
+        let keys = read(&path).map(|kept| match kept.as_deref().and_then(numbered) {
+            Some((period, key)) => TicketKeys::new(period, key, time),
+            None => TicketKeys::new(TicketKeys::period_before(time), fresh, time),
+        });
+        let kept = keys.and_then(|keys| {
+            let (period, key) = keys.kept();
+            let mut octets = Zeroizing::new([0; NUMBERED]);
+            let numbered = period.to_be_bytes().into_iter().chain(key.iter().copied());
+            octets.iter_mut().zip(numbered).for_each(|(to, from)| *to = from);
+            self.write(&path, &octets).map(|()| keys)
+        });
+        kept.map_err(|problem| StateError { path, problem })
+    }
+
     /// Whole or not at all, also when the power fails.
-    fn write(&self, path: &Path, secret: &[u8; SECRET]) -> Result<(), StateProblem> {
+    fn write<const N: usize>(&self, path: &Path, secret: &[u8; N]) -> Result<(), StateProblem> {
         let new = path.with_extension("new");
         match std::fs::remove_file(&new) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
@@ -113,8 +146,14 @@ fn open_directory(path: &Path) -> Result<File, StateProblem> {
     }
 }
 
+/// Period and key.
+fn numbered(octets: &[u8; NUMBERED]) -> Option<(u32, Zeroizing<[u8; SECRET]>)> {
+    let (period, key) = octets.split_first_chunk::<4>()?;
+    Some((u32::from_be_bytes(*period), Zeroizing::new(*key.first_chunk::<SECRET>()?)))
+}
+
 /// The secret in a file, if the file is there.
-fn read(path: &Path) -> Result<Option<Zeroizing<[u8; SECRET]>>, StateProblem> {
+fn read<const N: usize>(path: &Path) -> Result<Option<Zeroizing<[u8; N]>>, StateProblem> {
     let no_link = nix::fcntl::OFlag::O_NOFOLLOW.bits();
     let mut file = match OpenOptions::new().read(true).custom_flags(no_link).open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -126,10 +165,10 @@ fn read(path: &Path) -> Result<Option<Zeroizing<[u8; SECRET]>>, StateProblem> {
         return Err(StateProblem::NotRegular);
     }
     check(&metadata, 0o077, "0600")?;
-    if metadata.len() != SECRET as u64 {
-        return Err(StateProblem::Length);
+    if metadata.len() != N as u64 {
+        return Err(StateProblem::Length(N));
     }
-    let mut secret = Zeroizing::new([0; SECRET]);
+    let mut secret = Zeroizing::new([0; N]);
     file.read_exact(secret.as_mut_slice())?;
     Ok(Some(secret))
 }
@@ -172,6 +211,27 @@ mod tests {
         let mode = |path: &Path| std::fs::metadata(path).unwrap().mode() & 0o777;
         assert_eq!((mode(&path), mode(&path.join(CRASH_SECRET))), (0o700, 0o600));
         assert_eq!(std::fs::read_dir(&path).unwrap().count(), 1);
+    }
+
+    /// Keys that are kept open what they sealed, a day later too; a later key is kept then, and the first is nowhere.
+    #[test]
+    fn keys_of_tickets_are_kept_and_moved_on() {
+        let base = tempfile::tempdir().unwrap();
+        let state = State::open(base.path()).unwrap();
+        let begin = |octet, days: u32| {
+            state.ticket_keys(Zeroizing::new([octet; SECRET]), TicketKeys::PERIOD * days).unwrap()
+        };
+        let first = begin(1, 20_000);
+        let file = base.path().join(TICKET_KEY);
+        assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+        let written = std::fs::read(&file).unwrap();
+        let ticket = first.seal(b"x", &mut |out: &mut [u8]| out.fill(7)).unwrap();
+        for (octet, days, is_good) in [(2, 20_000, true), (3, 20_001, true), (4, 20_002, false)] {
+            assert_eq!(begin(octet, days).open(&ticket).is_some(), is_good, "{days}");
+        }
+        assert!(!std::fs::read(&file).unwrap().windows(SECRET).any(|key| key == &written[4..]));
+        std::fs::write(&file, [0; 35]).unwrap();
+        assert!(problem(state.ticket_keys(Zeroizing::new([1; SECRET]), Duration::ZERO)).contains("36 bytes"));
     }
 
     /// One process at a time has it.

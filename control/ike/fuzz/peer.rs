@@ -103,6 +103,7 @@ fn connection() -> Connection {
         initial_contact: InitialContact::Honour,
         lockout: None,
         redirect: Redirection { accept: AcceptRedirect::Anywhere, callers: None },
+        resumption: false,
     }
 }
 

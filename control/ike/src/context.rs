@@ -8,6 +8,7 @@ use crate::event::{Event, Transmit};
 use crate::id::{ChildSaId, IkeId, Ticket};
 use crate::lockout::Offender;
 use crate::recorder::Recorder;
+use crate::tickets::Tickets;
 use crate::time::Instant;
 use crate::want::{Path, Want, WantKind};
 use crate::watch::{self, Watch};
@@ -40,6 +41,10 @@ pub(crate) enum Aside {
     ProofFailed { caller: Offender, floated: u16, policy: Lockout },
     /// Call another gateway, to which this one has redirected us.
     GoOn(Box<crate::sa::redirect::Onward>),
+    /// An IKE SA was lost, and can be resumed.
+    Lost(Box<crate::sa::ticket::Resumable>),
+    /// The session of the IKE SA with these SPIs goes on in this tunnel.
+    Resumed { by: IkeId, spis: crate::sa::session::Spis },
     /// See whether this tunnel can go, now that another one has its children.
     Yield { ike: IkeId },
 }
@@ -98,6 +103,7 @@ pub(crate) struct Context<'a> {
     pub(crate) connections: &'a BTreeMap<ConnectionId, Arc<Connection>>,
     pub(crate) random: &'a mut Drbg,
     pub(crate) out: &'a mut Outbox,
+    pub(crate) tickets: &'a mut Tickets,
     /// Whether there is no other tunnel of the same connection: asked by callers only, and known for them only.
     pub(crate) alone: bool,
 }

@@ -89,6 +89,12 @@ pub enum Failure {
         "redirected to {0} after five redirections within 300 s: the gateways send us in a circle (RFC 5685)"
     )]
     RedirectLoop(IpAddr),
+    /// The gateway does not take our ticket.
+    #[error("the peer does not accept our ticket (TICKET_NACK, RFC 5723)")]
+    TicketRefused,
+    /// We do not take the caller's ticket.
+    #[error("the ticket that the caller shows is not accepted: {0} (RFC 5723)")]
+    TicketRejected(TicketProblem),
     /// The peer answered with an error we have no special treatment for.
     #[error("the peer answered with error notification {0}")]
     PeerError(u16),
@@ -125,6 +131,10 @@ pub enum Failure {
     /// We have no signature scheme whose hash the peer announced.
     #[error("the peer announced no signature hash that our key can use (RFC 7427)")]
     NoCommonHash,
+
+    /// Who resumes a session does not have its keys.
+    #[error("the peer's AUTH does not fit the session that it resumes (RFC 5723)")]
+    ResumptionProof,
 
     /// A PPK is required here, and the peer did not announce any.
     #[error(
@@ -277,6 +287,23 @@ impl core::fmt::Display for Subject {
     }
 }
 
+/// What is wrong with a ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+pub enum TicketProblem {
+    /// It is not one of ours, or its key is gone.
+    #[error("it is not of this gateway, was altered, or the key that it was sealed with is gone")]
+    Unreadable,
+    /// Its time is over.
+    #[error("its lifetime is over")]
+    Expired,
+    /// It was shown before, or its IKE SA was closed since.
+    #[error("it was used before, or its IKE SA was closed since")]
+    Spent,
+    /// No connection of today would give it.
+    #[error("no connection with resumption has the identities, keys and algorithms of its session any more")]
+    Policy,
+}
+
 /// Whose limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
@@ -316,6 +343,11 @@ impl Failure {
             F::PeerError(_) => "RV-INIT-007",
             F::RedirectRefused(_) => "RV-INIT-008",
             F::RedirectLoop(_) => "RV-INIT-009",
+            F::TicketRefused => "RV-INIT-010",
+            F::TicketRejected(TicketProblem::Unreadable) => "RV-INIT-011",
+            F::TicketRejected(TicketProblem::Expired) => "RV-INIT-012",
+            F::TicketRejected(TicketProblem::Spent) => "RV-INIT-013",
+            F::TicketRejected(TicketProblem::Policy) => "RV-INIT-014",
             F::AuthRefused => "RV-AUTH-001",
             F::PskMismatch => "RV-AUTH-002",
             F::BadSignature(_) => "RV-AUTH-003",
@@ -332,6 +364,7 @@ impl Failure {
             F::PpkOrProof(_) => "RV-AUTH-014",
             F::PpkRefused(_) => "RV-AUTH-015",
             F::PpkDeclined(_) => "RV-AUTH-016",
+            F::ResumptionProof => "RV-AUTH-017",
             F::TsUnacceptable => "RV-CHILD-001",
             F::TsRefused => "RV-CHILD-002",
             F::TsNotOffered => "RV-CHILD-003",
@@ -384,6 +417,8 @@ impl Failure {
             | F::PeerError(_)
             | F::RedirectRefused(_)
             | F::RedirectLoop(_)
+            | F::TicketRefused
+            | F::TicketRejected(_)
             | F::AuthRefused
             | F::PskMismatch
             | F::IdentityRefused(_)
@@ -408,6 +443,7 @@ impl Failure {
             | F::BadKeValue
             | F::BadSignature(_)
             | F::CertificateRefused(_)
+            | F::ResumptionProof
             | F::PpkNotNamed
             | F::TsNotOffered
             | F::Syntax(_)
@@ -440,6 +476,11 @@ impl Failure {
                 | F::PpkRefused(_)
                 | F::PpkDeclined(_)
         )
+    }
+
+    /// Whether the peer, or the way to it, was lost without a word: what a ticket is for (RFC 5723 §1).
+    pub fn is_loss(&self) -> bool {
+        matches!(self, Failure::PeerDead(_) | Failure::PeerCrashed(_) | Failure::NoReply { .. })
     }
 
     /// Whether somebody wanted this end, so that nothing needs repair.

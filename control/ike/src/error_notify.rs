@@ -37,7 +37,9 @@ impl Failure {
             | F::PpkDiffers(_)
             | F::PpkOrProof(_)
             | F::PpkRefused(_)
-            | F::PpkDeclined(_) => NotifyType::AuthenticationFailed,
+            | F::PpkDeclined(_)
+            | F::ResumptionProof => NotifyType::AuthenticationFailed,
+            F::TicketRefused | F::TicketRejected(_) => NotifyType::TicketNack,
             F::UnexpectedNat => NotifyType::UnexpectedNatDetected,
             F::TemporaryFailure
             | F::MoveRefused(_)

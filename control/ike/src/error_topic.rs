@@ -47,7 +47,7 @@ impl Failure {
     /// identity that nobody here expects, nor anything negotiated.
     pub fn is_failed_proof(&self) -> bool {
         match self {
-            Failure::PskMismatch | Failure::PpkOrProof(_) => true,
+            Failure::PskMismatch | Failure::PpkOrProof(_) | Failure::ResumptionProof => true,
             Failure::BadSignature(error) | Failure::CertificateRefused(error) => !error.is_ours(),
             _ => false,
         }
@@ -67,6 +67,7 @@ impl Failure {
             | F::InvalidKeGroup(_)
             | F::AuthRefused
             | F::PpkRefused(_)
+            | F::TicketRefused
             | F::TsRefused
             | F::NoAdditionalSas(crate::error::Side::Peers)
             | F::ChildNotFound

@@ -185,6 +185,15 @@ pub enum Event {
         /// Why.
         reason: Failure,
     },
+    /// A session could not be resumed (RFC 5723); the call goes on with a full negotiation.
+    NotResumed {
+        /// The tunnel.
+        ike: IkeId,
+        /// Its connection.
+        connection: ConnectionId,
+        /// Why.
+        reason: Failure,
+    },
     /// Cookies are demanded from now on, or no longer.
     Cookies {
         /// Whether they are.
@@ -238,6 +247,8 @@ pub struct IkeUp {
     pub remote_identity: Identity,
     /// Whether it called and can be redirected.
     pub redirectable: bool,
+    /// Whether it resumes the session of an earlier IKE SA, by a ticket (RFC 5723).
+    pub resumed: bool,
 }
 
 /// A CHILD_SA that came up.

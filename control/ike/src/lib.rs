@@ -20,6 +20,7 @@ pub mod lockout;
 mod narrow;
 pub mod recorder;
 mod sa;
+mod tickets;
 pub mod time;
 pub mod want;
 pub mod watch;

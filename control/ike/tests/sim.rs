@@ -3,7 +3,7 @@
 //! Each seed: set-up, rekeys of IKE and CHILD_SAs on both sides and often at once, deletes, new children, of which there
 //! are up to five and which both ends may ask for at once, under loss, repetition, reordering and slow, failing or
 //! missing answers; with one key exchange or several, which one end or both prefer, with a post-quantum preshared key
-//! or without, with the first child in IKE_AUTH or after it; in some of them one end moves from address to address, with
+//! or without, with the first child in IKE_AUTH or after it, with tickets asked for and given or without; in some of them one end moves from address to address, with
 //! somebody on the way who gives its requests another source. Checked all along: nobody sends on a successor SA that its
 //! peer never installed, both ends hold the same keys for an SA or one holds none, nothing is up without a verified
 //! AUTH, no SPI is used or given back twice, nothing leaves from an address that is gone, no ESP goes where the peer
@@ -47,12 +47,14 @@ struct Ways {
     mobile: Option<bool>,
     /// Which end makes crash tokens.
     crash_tokens: [bool; 2],
+    /// Which end resumes what was lost, and gives tickets for that.
+    resumption: [bool; 2],
 }
 
 const ADDITIONAL: [&[Group]; 3] = [&[Group::MlKem512], &[Group::EcpP256], &[Group::EcpP256, Group::MlKem512]];
 
 impl Ways {
-    fn of(dice: &mut Dice) -> Ways {
+    fn of(seed: u64, dice: &mut Dice) -> Ways {
         let (certificates, short) = (dice.chance(400), dice.chance(400));
         let additional = if dice.chance(500) { ADDITIONAL[dice.below(3) as usize] } else { &[] };
         let insists = [dice.chance(700), dice.chance(700)];
@@ -62,6 +64,9 @@ impl Ways {
         let childless = [dice.chance(300), dice.chance(300)];
         let mobile = dice.chance(350).then(|| dice.chance(850));
         let crash_tokens = [dice.chance(600), dice.chance(600)];
+        // Of dice of its own, so that all else of a seed is as it was.
+        let mut apart = Dice(seed ^ 0x5723);
+        let resumption = [apart.chance(600), apart.chance(600)];
         Ways {
             certificates,
             short,
@@ -73,6 +78,7 @@ impl Ways {
             childless,
             mobile,
             crash_tokens,
+            resumption,
         }
     }
 
@@ -81,7 +87,9 @@ impl Ways {
             true => settings::with_certificates(end),
             false => settings::connection(end),
         };
-        let plain = Connection { max_children: self.limits[end], childless: self.childless[end], ..plain };
+        let resumption = self.resumption[end];
+        let plain = Connection { max_children: self.limits[end], resumption, ..plain };
+        let plain = Connection { childless: self.childless[end], ..plain };
         let plain = match self.mobile {
             Some(both) => {
                 let remote = settings::mobile(end).remote;
@@ -110,7 +118,8 @@ fn engine(end: usize, seed: u64, dice: &mut Dice, ways: &Ways) -> Engine {
     let mut octets = [end as u8; 32];
     octets[..8].copy_from_slice(&seed.to_be_bytes());
     let crash_secret = ways.crash_tokens[end].then(|| settings::crash_secret(end, 0));
-    let config = EngineConfig { crash_secret, ..settings::engine_config() };
+    let ticket_keys = Some(settings::ticket_keys(end, 0, Duration::ZERO));
+    let config = EngineConfig { crash_secret, ticket_keys, ..settings::engine_config() };
     let mut engine = Engine::new(config, octets);
     let mut connection = ways.connection(end);
     connection.nat.force = dice.chance(200);
@@ -196,7 +205,7 @@ fn random_command(world: &mut World, ways: &Ways) {
 
 fn live(seed: u64) -> Tally {
     let mut dice = Dice(seed);
-    let ways = Ways::of(&mut dice);
+    let ways = Ways::of(seed, &mut dice);
     let engines = [0, 1].map(|end| engine(end, seed, &mut dice, &ways));
     let mut world = World::new(seed, engines, ways.certificates);
     let bad = dice.below(4);

@@ -297,6 +297,9 @@ pub struct Tunnel {
     /// Whether both sides do MOBIKE, so that it survives a move of the caller.
     #[serde(default)]
     pub mobike: bool,
+    /// Whether its IKE SA began by resuming the session of an earlier one (RFC 5723).
+    #[serde(default)]
+    pub resumed: bool,
     /// Times one side of its IKE SA moved, or a NAT between them changed.
     #[serde(default)]
     pub moves: u64,

@@ -287,6 +287,8 @@ pub struct IkePolicy {
     pub force_udp_encapsulation: bool,
     /// Call without a CHILD SA in IKE_AUTH.
     pub childless: bool,
+    /// Give tickets to callers, ask for them as caller, and resume by them (RFC 5723).
+    pub resumption: bool,
     /// When callers that fail to prove themselves are not heard any more.
     pub lockout: Option<Lockout>,
 }

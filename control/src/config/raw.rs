@@ -178,6 +178,8 @@ pub struct IkePolicy {
     pub udp_encapsulation: Option<Text>,
     /// Call without a CHILD SA in IKE_AUTH, if the peer can; default no.
     pub childless: Option<bool>,
+    /// Give tickets to callers that ask, and ask for them as caller; default no.
+    pub resumption: Option<bool>,
     /// Do not hear callers any more that fail to prove themselves; default: whatever they do.
     pub lockout: Option<Lockout>,
 }

@@ -276,6 +276,7 @@ impl One<'_, '_, '_> {
             fragment_size,
             force_udp_encapsulation: force.unwrap_or(false),
             childless: raw.childless.unwrap_or(false),
+            resumption: raw.resumption.unwrap_or(false),
         }
     }
 

@@ -7,7 +7,7 @@ use ravelin_dataplane::policy::route::{Interface, TunnelId};
 use ravelin_dataplane::policy::spd::{Otherwise, Spd};
 use ravelin_dataplane::policy::table::Tables;
 use ravelin_ike::config::{EngineConfig, Retransmission};
-use ravelin_ike::crypto::CrashSecret;
+use ravelin_ike::crypto::{CrashSecret, TicketKeys};
 use ravelin_ike::engine::Engine;
 use ravelin_ike::time::Instant;
 
@@ -48,18 +48,24 @@ pub fn routes<P: Pool>(workers: &mut Workers<P>, plan: &Plan, roster: &Roster, m
     workers.publish(&Outcome { tables: true, snapshot: true, ..Outcome::default() });
 }
 
-/// The engine with its connections. `seed` is fresh randomness; without `crash_secret` it makes no crash tokens.
+/// What the engine begins with that nobody may know.
+pub struct Secrets {
+    /// Fresh randomness.
+    pub seed: [u8; 32],
+    /// Without it the engine makes no crash tokens.
+    pub crash: Option<CrashSecret>,
+    /// Without them it gives and takes no tickets.
+    pub tickets: Option<TicketKeys>,
+}
+
+/// The engine with its connections.
 ///
 /// # Errors
 /// When a tunnel cannot be put into its terms.
-pub fn engine(
-    plan: &Plan,
-    roster: &Roster,
-    seed: [u8; 32],
-    crash_secret: Option<CrashSecret>,
-) -> Result<Engine, Unusable> {
+pub fn engine(plan: &Plan, roster: &Roster, secrets: Secrets) -> Result<Engine, Unusable> {
     let retransmission = Retransmission { first: plan.retransmit, tries: plan.retransmit_tries };
-    let config = EngineConfig { retransmission, crash_secret, ..EngineConfig::default() };
+    let Secrets { seed, crash: crash_secret, tickets: ticket_keys } = secrets;
+    let config = EngineConfig { retransmission, crash_secret, ticket_keys, ..EngineConfig::default() };
     let mut engine = Engine::new(config, seed);
     for (id, tunnel) in roster.tunnels() {
         let Keying::Ike(ike) = &tunnel.keying else { continue };

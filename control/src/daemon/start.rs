@@ -18,14 +18,14 @@ use ravelin_dataplane::policy::publish::{self, Reader};
 use ravelin_dataplane::policy::table::Tables;
 use ravelin_dataplane::worker::{Idle, Worker};
 use ravelin_gcm::Kernel;
-use ravelin_ike::crypto::CrashSecret;
+use ravelin_ike::crypto::TicketKeys;
 use ravelin_ike::time::Instant;
 use zeroize::Zeroizing;
 
 use super::core::{Core, Input};
 use super::desk::Desk;
 use super::helpers::Helpers;
-use super::layout;
+use super::layout::{self, Secrets};
 use super::ports::{self, Ports, PortsError};
 use super::reload::{Reload, Reread};
 use super::service::Service;
@@ -39,7 +39,7 @@ use crate::instance::{
     Handle, Instance, InstanceError, InstanceSpec, InterfaceSpec, Namespace, PrivateSpec, Request,
     TunnelRoute,
 };
-use crate::observe::journal::Journal;
+use crate::observe::journal::{Journal, unix_time};
 use crate::state::State;
 use crate::tunnel::connection::Unusable;
 use crate::tunnel::roster::Roster;
@@ -119,7 +119,7 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
     workers.install_manual(&roster, Instant(0))?;
     let stop = Arc::new(AtomicBool::new(false));
     let mut machine = machine(&ports);
-    let (_state, crash_secret) = crash_secret(&plan, &mut machine)?;
+    let (_state, secrets) = secrets(&plan, &mut machine)?;
     let Ports { lcores, buffers, ports: control_ports, pairs, .. } = ports;
     let macs: Vec<[u8; 6]> = control_ports.iter().map(|port| port.mac()).collect();
     layout::routes(&mut workers, &plan, &roster, &macs);
@@ -133,7 +133,7 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
     let helpers = Helpers::start(&plan, &roster, POOL, &inputs).map_err(StartError::Keys)?;
     let mut core = Core {
         started: Clock::now(),
-        engine: layout::engine(&plan, &roster, random()?, crash_secret)?,
+        engine: layout::engine(&plan, &roster, secrets)?,
         workers,
         instances,
         exception,
@@ -215,28 +215,44 @@ fn launch(
     Ok(launched)
 }
 
-/// The secret by which peers are told of a crash, and the directory it is kept in, ours as long as we run. Without it
-/// peers are told nothing, and everything else goes on.
-fn crash_secret(
-    plan: &Plan,
-    machine: &mut Machine,
-) -> Result<(Option<State>, Option<CrashSecret>), StartError> {
-    if !plan.crash_detection {
-        return Ok((None, None));
+/// The secrets by which peers are told of a crash and by which tickets are sealed, and the directory they are kept in, ours
+/// as long as we run. Without it peers are told nothing, no ticket outlives us, and everything else goes on.
+fn secrets(plan: &Plan, machine: &mut Machine) -> Result<(Option<State>, Secrets), StartError> {
+    let (time, seed) = (Duration::from_secs_f64(unix_time()), random()?);
+    let fresh = || random().map(Zeroizing::new);
+    let unkept = || fresh().map(|key| TicketKeys::new(TicketKeys::period_before(time), key, time));
+    let (crash, resumption) = (plan.crash_detection, resumes(plan));
+    if !crash && !resumption {
+        return Ok((None, Secrets { seed, crash: None, tickets: Some(unkept()?) }));
     }
-    let fresh = Zeroizing::new(random()?);
-    let kept = State::open(&plan.state_directory)
-        .and_then(|state| state.crash_secret(fresh).map(|secret| (Some(state), Some(secret))));
-    Ok(kept.unwrap_or_else(|error| {
-        tracing::warn!("no crash detection: {error}");
+    let (secret, key) = (fresh()?, fresh()?);
+    let kept = State::open(&plan.state_directory).and_then(|state| {
+        let crash = crash.then(|| state.crash_secret(secret)).transpose()?;
+        let tickets = Some(state.ticket_keys(key, time)?);
+        Ok((Some(state), Secrets { seed, crash, tickets }))
+    });
+    kept.or_else(|error| {
+        tracing::warn!("no secrets are kept: {error}");
         machine.findings.push(Finding {
             severity: "warning".into(),
-            subject: "peers will not be told of a crash (RFC 6290)".into(),
+            subject: "peers will not be told of a crash (RFC 6290), and no session is resumed after one (RFC 5723)"
+                .into(),
             seen: error.to_string(),
-            fix: "mend it and restart, or say crash-detection = false in [ike]".into(),
+            fix: "mend it and restart, or say crash-detection = false in [ike] and resumption = false in every ike-policy"
+                .into(),
         });
-        (None, None)
-    }))
+        Ok((None, Secrets { seed, crash: None, tickets: Some(unkept()?) }))
+    })
+}
+
+/// Whether sessions are resumed anywhere.
+fn resumes(plan: &Plan) -> bool {
+    let tunnels = plan.tunnels.values().filter_map(|tunnel| match &tunnel.keying {
+        plan::Keying::Ike(ike) => Some(ike.as_ref()),
+        plan::Keying::Manual(_) => None,
+    });
+    let gateways = plan.gateways.values().map(|gateway| &gateway.ike);
+    tunnels.chain(gateways).any(|ike| ike.policy.resumption)
 }
 
 fn machine(ports: &Ports) -> Machine {

@@ -163,9 +163,10 @@ impl Bench {
         });
         let threads = threads.collect();
         let (inputs, receiver) = crossbeam::channel::unbounded();
+        let secrets = layout::Secrets { seed: [7; 32], crash: None, tickets: None };
         let core = Core {
             started: Clock::now(),
-            engine: layout::engine(&plan, &roster, [7; 32], None).unwrap(),
+            engine: layout::engine(&plan, &roster, secrets).unwrap(),
             workers,
             instances: Vec::new(),
             exception: Exception::start(ExceptionLink::new(link.exception, pool.clone())).unwrap(),

@@ -187,7 +187,7 @@ impl<P: Pool> Core<P> {
         work.chain(drops).chain(self.ike_counters()).collect()
     }
 
-    fn ike_counters(&self) -> [Counter; 3] {
+    fn ike_counters(&self) -> [Counter; 5] {
         let counters = self.engine.counters();
         let counter =
             |name: &str, value, meaning: &str| Counter { name: name.into(), value, meaning: meaning.into() };
@@ -206,6 +206,16 @@ impl<P: Pool> Core<P> {
                 "crash-tokens-wrong",
                 counters.crash_tokens_wrong,
                 "Crash tokens that proved nothing: forged, or of a peer that has not kept its secret.",
+            ),
+            counter(
+                "tickets-accepted",
+                counters.tickets_accepted,
+                "Tickets of callers that were accepted, so that their sessions could be resumed.",
+            ),
+            counter(
+                "tickets-refused",
+                counters.tickets_refused,
+                "Tickets of callers that were not accepted; they negotiate in full.",
             ),
         ]
     }
@@ -265,6 +275,7 @@ impl<P: Pool> Core<P> {
             child_rekeys: status.child_rekeys.values().sum(),
             ike_rekeys: status.ike_rekeys,
             mobike: ike.is_some_and(|ike| ike.mobike),
+            resumed: ike.is_some_and(|ike| ike.resumed),
             moves: ike.map_or(0, |ike| ike.moves),
             children,
         }

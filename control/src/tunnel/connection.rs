@@ -115,6 +115,7 @@ fn base(
         initial_contact: InitialContact::default(),
         lockout: ike.policy.lockout,
         redirect: ike.redirect.clone(),
+        resumption: ike.policy.resumption,
     })
 }
 

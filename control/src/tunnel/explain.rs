@@ -207,6 +207,7 @@ fn rungs(evidence: &Evidence<'_>) -> Vec<Rung> {
         rungs.extend(additional(evidence, ike));
         rungs.extend(ppk(evidence, ike));
         rungs.extend(mobike(evidence, ike));
+        rungs.extend(resumption(evidence, ike));
     }
     rungs.push(children(evidence));
     rungs.extend(evidence.children.iter().map(child));
@@ -286,6 +287,17 @@ fn ppk(evidence: &Evidence<'_>, ike: &plan::Ike) -> Option<Rung> {
         Some(PpkUse::NotConfigured) => "none: it was not configured when the tunnel came up".into(),
     };
     Some(rung("post-quantum preshared key", None, seen))
+}
+
+/// Where resumption is configured: whether the tunnel goes back to a proof of before. Either way is right.
+fn resumption(evidence: &Evidence<'_>, ike: &plan::Ike) -> Option<Rung> {
+    let up = evidence.status.and_then(status::Tunnel::ike);
+    let seen = match up.map(|ike| ike.resumed) {
+        None => "",
+        Some(true) => "resumed: by a ticket, without key exchange and proof of its own",
+        Some(false) => "negotiated in full",
+    };
+    ike.policy.resumption.then(|| rung("session resumption", None, seen.into()))
 }
 
 /// Where MOBIKE is configured: whether the tunnel survives a move, and who may move. That the peer does without was
@@ -380,6 +392,7 @@ value = "hunter2"
             mobike: false,
             moves: 0,
             redirectable: false,
+            resumed: false,
         };
         status::Tunnel { ikes: vec![ike], ..status::Tunnel::default() }
     }

@@ -67,6 +67,8 @@ pub struct Ike {
     pub moves: u64,
     /// It called and can be redirected.
     pub redirectable: bool,
+    /// It began by resuming the session of an earlier one (RFC 5723).
+    pub resumed: bool,
 }
 
 /// All tunnels.
@@ -207,6 +209,9 @@ impl Status {
             Event::RedirectRefused { connection, reason, .. } => {
                 journal.note(roster.name(connection), "redirect-refused", told(&reason));
             }
+            Event::NotResumed { connection, reason, .. } => {
+                journal.note(roster.name(connection), "not-resumed", told(&reason));
+            }
             Event::Cookies { demanded, half_open } => {
                 let what = if demanded { "cookies-demanded" } else { "cookies-ended" };
                 journal.note("", what, format!("{half_open} half-open IKE SAs"));
@@ -224,7 +229,8 @@ impl Status {
     fn ike_up(&mut self, now: Instant, up: &IkeUp, roster: &Roster, journal: &Journal) {
         let tunnel = self.tunnels.entry(up.connection).or_default();
         let peer = words::identity(&up.remote_identity);
-        let text = format!("with {peer} at {} as {:?}", up.path.remote, up.role);
+        let how = if up.resumed { ", resumed" } else { "" };
+        let text = format!("with {peer} at {} as {:?}{how}", up.path.remote, up.role);
         tunnel.ikes.push(Ike {
             id: up.ike,
             role: up.role,
@@ -237,6 +243,7 @@ impl Status {
             mobike: up.path.mobike,
             moves: 0,
             redirectable: up.redirectable,
+            resumed: up.resumed,
         });
         tunnel.connecting = false;
         tunnel.reason = None;
@@ -413,6 +420,7 @@ mod tests {
             local_identity: Identity::address(address.ip()),
             remote_identity: Identity::address(address.ip()),
             redirectable: false,
+            resumed: false,
         }))
     }
 

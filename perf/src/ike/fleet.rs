@@ -403,5 +403,6 @@ fn connection(load: &Load, credential: &Credential, local: Ipv4Addr, behind: Ipv
         initial_contact: InitialContact::Never,
         lockout: None,
         redirect: Redirection::default(),
+        resumption: false,
     }
 }

@@ -3,8 +3,9 @@
 //!
 //! The first octet is the type that the header in front names, the rest is the chain. Sealing what was
 //! read and opening it at the other end gives the same payloads. The rest is also read as what an AUTH
-//! payload holds, an algorithm and a signature (RFC 7427 §3), and as a REDIRECT (RFC 5685 §8.1), which mean the same once
-//! written by us.
+//! payload holds, an algorithm and a signature (RFC 7427 §3), as a REDIRECT (RFC 5685 §8.1) and as a
+//! ticket that is given or shown (RFC 5723 §7), which mean the same once written by us. A ticket that we have not made
+//! ourselves opens for nobody.
 #![no_main]
 
 #[path = "../written.rs"]
@@ -12,11 +13,13 @@ mod written;
 
 use libfuzzer_sys::fuzz_target;
 use ravelin_ike::config::{AdditionalGroups, Encryption, Group, Prf};
-use ravelin_ike::crypto::{IkeKeys, IkeSuite, Protection, signature};
+use ravelin_ike::crypto::{IkeKeys, IkeSuite, Protection, TicketKeys, signature};
 use ravelin_ike::want::Role;
 use ravelin_ike::wire::{
-    ExchangeType, Flags, Header, IkeSpi, Message, Notify, NotifyType, Outer, Redirect, parse_chain,
+    ExchangeType, Flags, Header, IkeSpi, Message, Notify, NotifyType, Outer, Redirect, TicketGiven,
+    parse_chain,
 };
+use std::time::Duration;
 use written::written;
 use zeroize::Zeroizing;
 
@@ -30,6 +33,7 @@ fuzz_target!(|data: &[u8]| {
         assert!(redirect.to.to_string().len() <= 4 * chain.len());
         assert_eq!(Redirect::from_notify(&redirect.notify()), Some(redirect));
     }
+    tickets(chain);
     let Ok((payloads, _)) = parse_chain((*first).into(), chain) else { return };
     let Some(payloads) = written(&payloads) else { return };
     let message = Message::new(header(), payloads);
@@ -42,6 +46,19 @@ fuzz_target!(|data: &[u8]| {
     let Ok(Outer::Sealed(sealed)) = Outer::parse(&datagram) else { panic!("our own message is not read") };
     assert_eq!(us.open(&sealed).expect("our own message opens").message, message);
 });
+
+fn tickets(data: &[u8]) {
+    let given = Notify::new(NotifyType::TicketLtOpaque, data.to_vec());
+    if let Some(given) = TicketGiven::from_notify(&given) {
+        assert_eq!(TicketGiven::from_notify(&given.notify()), Some(given));
+    }
+    let shown = Notify::new(NotifyType::TicketOpaque, data.to_vec());
+    if let Some(ticket) = shown.shown_ticket() {
+        assert_eq!(Notify::ticket(&ticket).shown_ticket(), Some(ticket));
+    }
+    let keys = TicketKeys::new(0, Zeroizing::new([7; 32]), Duration::ZERO);
+    assert!(keys.open(data).is_none(), "a forged ticket");
+}
 
 fn header() -> Header {
     Header::new(IkeSpi(1), IkeSpi(2), ExchangeType::IkeAuth, Flags { initiator: true, ..Flags::default() }, 1)

@@ -60,6 +60,9 @@ pub struct Connection {
     pub lockout: Option<Lockout>,
     /// Redirection to another gateway (RFC 5685).
     pub redirect: Redirection,
+    /// Session resumption (RFC 5723): who is called gives callers tickets that ask for one; who calls asks for one, and
+    /// after the loss of the IKE SA shows it instead of proving itself anew.
+    pub resumption: bool,
 }
 
 impl Connection {

@@ -1,6 +1,6 @@
 //! Limits and timers of the engine as a whole, each with its reason.
 
-use crate::crypto::CrashSecret;
+use crate::crypto::{CrashSecret, TicketKeys};
 use std::time::Duration;
 
 /// Settings shared by all connections.
@@ -38,6 +38,8 @@ pub struct EngineConfig {
     pub error_replies_per_second: u32,
     /// What crash tokens are made with (RFC 6290); `None` makes and gives out none. Peers' tokens are always heeded.
     pub crash_secret: Option<CrashSecret>,
+    /// What tickets are sealed with (RFC 5723); `None` gives and takes none. The engine goes on with them from there.
+    pub ticket_keys: Option<TicketKeys>,
 }
 
 impl Default for EngineConfig {
@@ -57,6 +59,7 @@ impl Default for EngineConfig {
             max_message: 32_768,
             error_replies_per_second: 64,
             crash_secret: None,
+            ticket_keys: None,
         }
     }
 }

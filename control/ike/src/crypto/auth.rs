@@ -41,6 +41,16 @@ impl SignedOctets<'_> {
         self.prf.compute(&key, &[&self.octets()])
     }
 
+    /// The proof of who resumes a session: AUTH = prf(SK_px, octets) (RFC 5723 §4.3.3).
+    pub fn resumption_proof(&self) -> Secret {
+        self.prf.compute(self.sk_p, &[&self.octets()])
+    }
+
+    /// Whether `proof` is that of who resumes this session.
+    pub fn resumption_proves(&self, proof: &[u8]) -> bool {
+        self.resumption_proof().ct_eq(proof).into()
+    }
+
     /// Whether `proof` was made with this shared key; takes the same time wherever they differ.
     pub fn shared_key_proves(&self, shared_key: &[u8], proof: &[u8]) -> bool {
         self.shared_key_proof(shared_key).ct_eq(proof).into()
@@ -72,6 +82,10 @@ mod tests {
             assert_eq!(signed.octets(), octets);
             let pad = prf.compute(b"psk", &[b"Key Pad for IKEv2"]);
             assert_eq!(signed.shared_key_proof(b"psk"), prf.compute(&pad, &[&octets]));
+            let resumed = prf.compute(&[1; 32], &[&octets]);
+            assert_eq!(signed.resumption_proof(), resumed);
+            assert!(signed.resumption_proves(&resumed) && !signed.resumption_proves(&resumed[1..]));
+            assert!(!signed.resumption_proves(&signed.shared_key_proof(&[1; 32])));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Key derivation: the seven keys of an IKE SA (RFC 7296 §2.14), of its successor (§2.18), and the
 //! keying material of Child SAs (§2.17); with additional key exchanges by RFC 9370 §2.2.2 and §2.2.4, with
-//! post-quantum preshared keys by RFC 8784 §3.
+//! post-quantum preshared keys by RFC 8784 §3, of a session that is resumed by RFC 5723 §5.1.
 
 use std::fmt;
 
@@ -104,6 +104,21 @@ impl IkeKeys {
         let [ni, nr] = nonces.octets();
         let (prf, keys) = old;
         let seed = prf.compute(&keys.sk_d, &[secrets.first.as_bytes(), ni, nr, &secrets.additional]);
+        Self::expand(suite, &seed, nonces, initiator_spi, responder_spi)
+    }
+
+    /// Keys of an IKE SA that resumes another one's session: SKEYSEED = prf(SK_d (old), "Resumption" | Ni | Nr), the
+    /// name being its ten ASCII characters (RFC 5723 §5.1). The algorithms are those of the old one, the
+    /// SPIs the new ones.
+    pub fn resume(
+        suite: &IkeSuite,
+        sk_d: &Secret,
+        nonces: Nonces<'_>,
+        initiator_spi: IkeSpi,
+        responder_spi: IkeSpi,
+    ) -> Self {
+        let [ni, nr] = nonces.octets();
+        let seed = suite.prf.compute(sk_d, &[b"Resumption", ni, nr]);
         Self::expand(suite, &seed, nonces, initiator_spi, responder_spi)
     }
 

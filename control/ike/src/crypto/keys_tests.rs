@@ -112,6 +112,11 @@ fn ike_keys_and_their_successors_are_the_formulas() {
         let next = keys.advance(&suite, &secret(6), Nonces::new(&ni, &nr), spi_i, spi_r);
         let seed = hmac(hash, &keys.sk_d, &[vec![6; 32], nonces.clone()].concat());
         assert_eq!(flat(&next), prf_plus(hash, &seed, &seed_of_keys, flat(&keys).len()), "{suite:?}");
+        // Of a session that is resumed (RFC 5723 §5.1): "Resumption" is ten octets, without an end.
+        let resumed = IkeKeys::resume(&suite, &keys.sk_d, Nonces::new(&ni, &nr), spi_i, spi_r);
+        let name = hex("526573756d7074696f6e");
+        let seed = hmac(hash, &keys.sk_d, &[name, nonces.clone()].concat());
+        assert_eq!(flat(&resumed), prf_plus(hash, &seed, &seed_of_keys, flat(&keys).len()), "{suite:?}");
         // A successor with another PRF: the seed comes from the old one's, the keys from the new one's.
         for (new, additional) in suites().into_iter().flat_map(|new| [(new, vec![]), (new, vec![9, 10])]) {
             let old = (suite.prf, &keys);

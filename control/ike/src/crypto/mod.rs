@@ -31,6 +31,7 @@ mod refusal;
 mod seal;
 pub mod signature;
 mod suite;
+mod ticket;
 
 pub use cookie::{CookieJar, CookieRefused, Initiator};
 pub use crash::{CrashSecret, CrashToken};
@@ -45,6 +46,7 @@ pub use prf::PrfPlus;
 pub use protection::{BadKeys, OpenError, Protection, SealError, Unsealed, covered};
 pub use pss::BadPss;
 pub use random::Random;
+pub use ticket::TicketKeys;
 
 pub use crate::event::IkeSuite;
 

@@ -7,6 +7,7 @@ use crate::crypto::negotiate::{self, Chosen};
 use crate::crypto::{IkeSuite, Initiator};
 use crate::error::{Failure, Subject};
 use crate::event::Event;
+use crate::id::IkeId;
 use crate::input::Datagram;
 use crate::recorder::Attempt;
 use crate::sa::called::Caller;
@@ -51,14 +52,18 @@ pub(super) fn addresses(
 /// What is wrong with an offer that would do.
 const NO_INTERMEDIATE: &str = "additional key exchanges without INTERMEDIATE_EXCHANGE_SUPPORTED";
 
-type Candidates = Vec<(ConnectionId, Arc<Connection>)>;
+/// What a cookie is asked for: header, nonce and payloads of a request.
+pub(super) type Asked<'a> = (&'a Header, &'a Nonce, &'a Parts);
+
+pub(super) type Candidates = Vec<(ConnectionId, Arc<Connection>)>;
 
 impl Engine {
     /// A message without responder SPI.
     pub(super) fn stranger(&mut self, now: Instant, datagram: Datagram, outer: Outer) {
         let header = *outer.header();
         let Outer::Clear(message) = outer else { return };
-        if header.exchange != ExchangeType::IkeSaInit || header.flags.response || header.message_id != 0 {
+        let begins = matches!(header.exchange, ExchangeType::IkeSaInit | ExchangeType::IkeSessionResume);
+        if !begins || header.flags.response || header.message_id != 0 {
             return;
         }
         self.count(|counters| &mut counters.init_requests);
@@ -67,13 +72,14 @@ impl Engine {
             remote: datagram.remote,
             spi: header.initiator_spi,
         };
+        if header.exchange == ExchangeType::IkeSessionResume {
+            return self.resume(now, &caller, datagram, header, message);
+        }
         let request =
             Request::of(header, message).ok().filter(|_| datagram.bytes.len() <= limits::INIT_OCTETS);
         if let Some(id) = self.admission.find(&caller) {
-            self.count(|counters| &mut counters.init_repeated);
-            let shows_cookie = request.is_some_and(|request| self.shows_cookie(&datagram, &request));
-            return self
-                .with_tunnel(now, id, |tunnel, ctx| tunnel.repeated_init(ctx, &datagram, shows_cookie));
+            let asked = request.as_ref().map(|it| (&it.header, &it.nonce, &it.parts));
+            return self.repeated(now, id, &datagram, asked);
         }
         let Some(request) = request else {
             return self.count(|counters| &mut counters.malformed);
@@ -86,18 +92,15 @@ impl Engine {
 
     /// In the order of what each step costs us.
     fn consider(&mut self, now: Instant, caller: &admission::Caller, datagram: Datagram, request: Request) {
-        let mut candidates = self.candidates(&datagram);
+        let candidates = self.candidates(&datagram);
         if candidates.is_empty() {
             return self.refuse(now, &datagram, &request, None, Failure::NoConnection);
         }
-        candidates.retain(|(id, _)| !self.full.contains(id));
-        if candidates.is_empty() {
-            self.out.trace(now, datagram.remote, || "dropped: there is no room for its tunnel".to_owned());
-            return self.count(|counters| &mut counters.init_dropped);
-        }
-        if self.admission.demands_cookie(&self.config) && !self.shows_cookie(&datagram, &request) {
+        let Some(candidates) = self.with_room(now, &datagram, candidates) else { return };
+        let asked = (&request.header, &request.nonce, &request.parts);
+        if self.admission.demands_cookie(&self.config) && !self.shows_cookie(&datagram, asked) {
             self.out.trace(now, datagram.remote, || "it is asked for a cookie".to_owned());
-            return self.demand_cookie(&datagram, &request);
+            return self.demand_cookie(&datagram, asked);
         }
         if let Some(to) = redirected(&request, &candidates) {
             return self.redirect_caller(&datagram, &request, to);
@@ -128,6 +131,22 @@ impl Engine {
         self.let_in(now, caller, datagram, request, (chosen, traits), candidates);
     }
 
+    /// Those that have room for one more; where none has, the caller is not heard.
+    pub(super) fn with_room(
+        &mut self,
+        now: Instant,
+        datagram: &Datagram,
+        mut candidates: Candidates,
+    ) -> Option<Candidates> {
+        candidates.retain(|(id, _)| !self.full.contains(id));
+        if candidates.is_empty() {
+            self.out.trace(now, datagram.remote, || "dropped: there is no room for its tunnel".to_owned());
+            self.count(|counters| &mut counters.init_dropped);
+            return None;
+        }
+        Some(candidates)
+    }
+
     fn let_in(
         &mut self,
         now: Instant,
@@ -154,7 +173,7 @@ impl Engine {
 
     /// The connections between these addresses: those that name the peer's address, those that take any, at last the
     /// gateway. By index: anybody may ask.
-    fn candidates(&self, datagram: &Datagram) -> Candidates {
+    pub(super) fn candidates(&self, datagram: &Datagram) -> Candidates {
         let (instance, local, remote) = (datagram.instance, datagram.local.ip(), datagram.remote.ip());
         let of = |remote: Option<IpAddr>| {
             let all = (instance, local, remote, ConnectionId(0))
@@ -167,18 +186,30 @@ impl Engine {
         candidates
     }
 
-    fn shows_cookie(&self, datagram: &Datagram, request: &Request) -> bool {
-        let cookie = request.parts.notify(NotifyType::Cookie);
-        cookie.is_some_and(|notify| {
-            self.admission.jar.check(&notify.data, &initiator(datagram, request)).is_ok()
-        })
+    /// A request of a caller that is half-open already, as far as it could be read.
+    pub(super) fn repeated(
+        &mut self,
+        now: Instant,
+        id: IkeId,
+        datagram: &Datagram,
+        asked: Option<Asked<'_>>,
+    ) {
+        self.count(|counters| &mut counters.init_repeated);
+        let shows_cookie = asked.is_some_and(|asked| self.shows_cookie(datagram, asked));
+        self.with_tunnel(now, id, |tunnel, ctx| tunnel.repeated_init(ctx, datagram, shows_cookie));
+    }
+
+    pub(super) fn shows_cookie(&self, datagram: &Datagram, asked: Asked<'_>) -> bool {
+        let cookie = asked.2.notify(NotifyType::Cookie);
+        cookie
+            .is_some_and(|notify| self.admission.jar.check(&notify.data, &initiator(datagram, asked)).is_ok())
     }
 
     /// A cookie costs a hash and no memory, and its reply is smaller than the request: no rate limit.
-    fn demand_cookie(&mut self, datagram: &Datagram, request: &Request) {
+    pub(super) fn demand_cookie(&mut self, datagram: &Datagram, asked: Asked<'_>) {
         self.count(|counters| &mut counters.cookies_demanded);
-        let cookie = self.admission.jar.cookie(&initiator(datagram, request));
-        self.reply_unprotected(datagram, &request.header, vec![Notify::new(NotifyType::Cookie, cookie)]);
+        let cookie = self.admission.jar.cookie(&initiator(datagram, asked));
+        self.reply_unprotected(datagram, asked.0, vec![Notify::new(NotifyType::Cookie, cookie)]);
     }
 
     /// "the VPN gateway ... sends an IKE_SA_INIT response with the REDIRECT payload" and the caller's nonce, and keeps
@@ -215,10 +246,14 @@ impl Engine {
             let missed = negotiate::select_ike(&config.proposals, &request.sa).err();
             attempt.difference = missed.map_or(NO_INTERMEDIATE.to_owned(), |missed| missed.to_string());
         }
-        let connection = connection.map(|(id, _)| *id);
+        self.note_refusal(datagram.instance, connection.map(|(id, _)| *id), attempt);
+    }
+
+    /// Keeps an attempt of a stranger that was refused, and tells of it if it is not the last one again.
+    pub(super) fn note_refusal(&mut self, instance: u16, connection: Option<ConnectionId>, attempt: Attempt) {
         let is_new = match connection {
             Some(id) => self.out.recorder.keep(id, attempt.clone()),
-            None => self.out.recorder.keep_stranger(datagram.instance, attempt.clone()),
+            None => self.out.recorder.keep_stranger(instance, attempt.clone()),
         };
         if is_new {
             self.out.events.push_back(Event::AttemptFailed { connection, attempt: Box::new(attempt) });
@@ -260,7 +295,7 @@ impl Engine {
         }
     }
 
-    fn reply_unprotected(&mut self, datagram: &Datagram, header: &Header, notifies: Vec<Notify>) {
+    pub(super) fn reply_unprotected(&mut self, datagram: &Datagram, header: &Header, notifies: Vec<Notify>) {
         let flags = Flags { initiator: !header.flags.initiator, version: false, response: true };
         let header = Header::new(
             header.initiator_spi,
@@ -296,7 +331,7 @@ impl Engine {
         }
     }
 
-    fn count(&mut self, which: impl Fn(&mut super::Counters) -> &mut u64) {
+    pub(super) fn count(&mut self, which: impl Fn(&mut super::Counters) -> &mut u64) {
         let counter = which(&mut self.admission.counters);
         *counter = counter.saturating_add(1);
     }
@@ -312,8 +347,13 @@ impl Request {
     }
 }
 
-fn initiator<'a>(datagram: &Datagram, request: &'a Request) -> Initiator<'a> {
-    Initiator { nonce: &request.nonce, address: datagram.remote.ip(), spi: request.header.initiator_spi }
+fn initiator<'a>(datagram: &Datagram, (header, nonce, _): Asked<'a>) -> Initiator<'a> {
+    Initiator { nonce, address: datagram.remote.ip(), spi: header.initiator_spi }
+}
+
+/// Whether callers of a connection go elsewhere before anybody asks who they are.
+pub(super) fn redirects_at_once(config: &Connection) -> bool {
+    config.redirect.callers.is_some_and(|it| it.at == RedirectAt::Init)
 }
 
 /// Where a caller that can be redirected goes before anybody asks who it is: all candidates must say so.

@@ -21,7 +21,7 @@ pub struct Counters {
     pub malformed: u64,
     /// Messages for SPIs that are not ours.
     pub unknown_spi: u64,
-    /// IKE_SA_INIT requests from strangers.
+    /// IKE_SA_INIT and IKE_SESSION_RESUME requests from strangers.
     pub init_requests: u64,
     /// Of these, repetitions of one that is being served.
     pub init_repeated: u64,
@@ -43,6 +43,10 @@ pub struct Counters {
     pub lockouts: u64,
     /// Of the IKE_SA_INIT requests, answered with the address of another gateway.
     pub init_redirected: u64,
+    /// Sessions resumed by a ticket of ours, as far as the ticket goes (RFC 5723).
+    pub tickets_accepted: u64,
+    /// Tickets that were not accepted.
+    pub tickets_refused: u64,
     /// Crash tokens given out, for IKE SAs that are not here (RFC 6290).
     pub crash_tokens_sent: u64,
     /// Peers' crash tokens that proved the loss of an IKE SA.

@@ -27,6 +27,8 @@ impl Engine {
                 }
                 Aside::CameUp { ike } => {
                     self.forgive(now, ike);
+                    let connection = self.tunnel(ike).map(|tunnel| tunnel.common.connection);
+                    connection.into_iter().for_each(|connection| _ = self.lost.remove(&connection));
                     self.meet_crossing_calls(now, ike);
                 }
                 Aside::ProofFailed { caller, floated, policy } => {
@@ -34,6 +36,11 @@ impl Engine {
                 }
                 Aside::Vacated { ike, config, started } => self.refill(now, ike, config, started),
                 Aside::GoOn(onward) => self.go_on(now, *onward),
+                Aside::Lost(lost) => {
+                    let known = self.connections.contains_key(&lost.connection);
+                    self.lost.extend(known.then_some((lost.connection, lost)));
+                }
+                Aside::Resumed { by, spis } => self.end_resumed(now, by, spis),
                 Aside::Yield { ike } => self.settle_crossing_calls(now, ike),
             }
         }

@@ -7,6 +7,7 @@ mod accept;
 mod admission;
 mod asides;
 mod lockout;
+mod resume;
 mod show;
 
 use crate::config::{ChildId, Connection, ConnectionId, EngineConfig, RemoteAddress};
@@ -21,6 +22,7 @@ use crate::sa::common::Common;
 use crate::sa::redirect::Trail;
 use crate::sa::tunnel::Tunnel;
 use crate::sa::up::Task;
+use crate::tickets::Tickets;
 use crate::time::Instant;
 use crate::want::{Answer, Role, Want, WantKind};
 use crate::watch::{self, TooManyWatched};
@@ -55,6 +57,8 @@ pub struct Engine {
     deadlines: BTreeSet<(Instant, IkeId)>,
     admission: Admission,
     lockout: lockout::Lockout,
+    tickets: Tickets,
+    lost: resume::Lost,
     shut_down: bool,
     /// Connections by which nobody is let in for want of room.
     full: BTreeSet<ConnectionId>,
@@ -72,9 +76,10 @@ struct Entry {
 
 impl Engine {
     /// An engine without connections. `seed`: 32 octets of full entropy, never used before.
-    pub fn new(config: EngineConfig, seed: [u8; 32]) -> Engine {
+    pub fn new(mut config: EngineConfig, seed: [u8; 32]) -> Engine {
         let mut random = Drbg::new(&seed);
         let admission = Admission::new(&mut random);
+        let tickets = Tickets::new(config.ticket_keys.take());
         Engine {
             config,
             connections: BTreeMap::new(),
@@ -88,6 +93,8 @@ impl Engine {
             deadlines: BTreeSet::new(),
             admission,
             lockout: lockout::Lockout::default(),
+            tickets,
+            lost: resume::Lost::new(),
             shut_down: false,
             full: BTreeSet::new(),
         }
@@ -108,6 +115,7 @@ impl Engine {
             }
             None => {
                 self.connections.remove(&id);
+                self.lost.remove(&id);
                 self.close(now, &Failure::Unconfigured, self.tunnels_of(id));
                 self.out.recorder.forget(id);
             }
@@ -158,6 +166,7 @@ impl Engine {
         match command {
             Command::Initiate { connection, child } => self.initiate(now, connection, child),
             Command::Terminate { connection } => {
+                self.lost.remove(&connection);
                 self.close(now, &Failure::Terminated, self.tunnels_of(connection));
             }
             Command::TerminateIke { ike } => {
@@ -213,6 +222,7 @@ impl Engine {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.admission.tick(&self.config, now, &mut self.random);
         self.expire_lockouts(now);
+        self.tickets.tick(now);
         let ended = self.out.watch.expire(now).into_iter().map(|peer| Event::WatchEnded { peer });
         self.out.events.extend(ended);
         while let Some((due, id)) = self.deadlines.first().copied() {
@@ -317,7 +327,8 @@ impl Engine {
         let id = self.out.next_ike();
         let mut common = Common::new(id, Role::Initiator, (connection, config), (local, remote), now);
         common.trail = trail;
-        self.make_tunnel(now, None, |ctx| Tunnel::call(ctx, common, child));
+        let lost = self.resumable(now, connection, remote.ip());
+        self.make_tunnel(now, None, |ctx| Tunnel::call(ctx, common, child, lost));
         id
     }
 
@@ -375,6 +386,7 @@ impl Engine {
             connections: &self.connections,
             random: &mut self.random,
             out: &mut self.out,
+            tickets: &mut self.tickets,
             alone: false,
         };
         let tunnel = make(&mut ctx);
@@ -409,6 +421,7 @@ impl Engine {
             connections: &self.connections,
             random: &mut self.random,
             out: &mut self.out,
+            tickets: &mut self.tickets,
             alone,
         };
         step(&mut entry.tunnel, &mut ctx);

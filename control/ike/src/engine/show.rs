@@ -46,6 +46,8 @@ pub struct IkeSnapshot {
     pub ike_sas: usize,
     /// The proven peer.
     pub remote_identity: Option<Identity>,
+    /// Whether it began by resuming an earlier one's session (RFC 5723).
+    pub resumed: bool,
     /// Its CHILD_SAs.
     pub children: Vec<ChildSnapshot>,
     /// The attempt that made it, or is making it.
@@ -105,6 +107,7 @@ fn snapshot(tunnel: &crate::sa::tunnel::Tunnel) -> IkeSnapshot {
         spis: current.map_or((0, 0), |line| (line.sa.initiator_spi.0, line.sa.responder_spi.0)),
         ike_sas: tunnel.up().map_or(1, |up| up.lines.len()),
         remote_identity: tunnel.peer().cloned(),
+        resumed: common.resumed,
         children: children.collect(),
         attempt: common.attempt.clone(),
     }

@@ -25,7 +25,7 @@ use crate::wire::{
 };
 
 /// Fresh starts a peer may talk us into by COOKIE and INVALID_KE_PAYLOAD: one of each, once repeated.
-const RESTARTS: u8 = 4;
+pub(crate) const RESTARTS: u8 = 4;
 
 /// What stays the same over all IKE_SA_INIT requests of one attempt.
 pub(crate) struct Call {
@@ -345,6 +345,7 @@ impl ExpectSharedSecret {
             ppk: self.traits.ppk && ppk::call(&common.config).is_some(),
             childless: self.traits.childless,
             mixed: None,
+            resumed: None,
         };
         call_intermediate::begin(ctx, common, handshake, self.call.child)
     }
@@ -353,7 +354,7 @@ impl ExpectSharedSecret {
 /// "if they do not match ... the IKE initiator MUST change to UDP port 4500" for everything that follows
 /// (RFC 7296 §2.23); with MOBIKE "even if no NAT was detected", since there may be one on a later path (RFC 4555 §3.3).
 /// Whether the peer does MOBIKE is not known yet.
-fn float_to_nat_port(ctx: &Context<'_>, common: &mut Common) {
+pub(crate) fn float_to_nat_port(ctx: &Context<'_>, common: &mut Common) {
     if common.path.udp_encapsulation || common.config.mobike && common.nat_detection {
         common.path.local.set_port(ctx.config.nat_port);
         common.path.remote.set_port(ctx.config.nat_port);

@@ -15,8 +15,9 @@ use super::phase::{Calling, Next, Phase};
 use super::ppk;
 use super::proof::{self, Claim, Judged, OwnProof, Proven, SignedClaim, VerifyingClaim};
 use super::redirect;
+use super::ticket;
 use super::up::{PeerHasIt, Task, Up};
-use crate::config::{ChildId, InitialContact, SignatureScheme};
+use crate::config::{ChildId, IdentityMatch, InitialContact, SignatureScheme};
 use crate::context::{Context, Pending};
 use crate::crypto::negotiate::ChildExchange;
 use crate::error::Failure;
@@ -156,10 +157,13 @@ impl Course {
         let config = common.config.clone();
         let mut payloads =
             vec![Payload::IdentificationInitiator(proof::identification(&config.local_identity))];
-        payloads.extend(proof::own_certificates(&config));
-        payloads.extend(proof::certificate_request(&config));
-        if let crate::config::IdentityMatch::Exact(identity) = &config.remote_identity {
-            payloads.push(Payload::IdentificationResponder(proof::identification(identity)));
+        payloads.extend(proof::own_certificates(&self.handshake, &config));
+        match (&self.handshake.resumed, &config.remote_identity) {
+            (Some(session), _) => payloads.push(Payload::IdentificationResponder(session.gateway.clone())),
+            (None, remote) => {
+                payloads.extend(proof::certificate_request(&config));
+                payloads.extend(exact(remote));
+            }
         }
         let mut proofs = proofs.into_iter();
         payloads.extend(proofs.next().map(Payload::Authentication));
@@ -173,6 +177,7 @@ impl Course {
             payloads.push(Payload::Notify(Notify::new(NotifyType::InitialContact, Vec::new())));
         }
         payloads.extend(mobility::announced(&config));
+        payloads.extend(ticket::request(common));
         let schedule = Schedule::Doubling(ctx.config.retransmission);
         match self.handshake.sa.request(ctx, common, ExchangeType::IkeAuth, payloads, schedule) {
             Ok(()) => Ok(ExpectAuthReply { course: self }.wait()),
@@ -230,6 +235,7 @@ impl Course {
         common.mark = crossing::mark((&nonces.0, &nonces.1));
         mobility::negotiated(common, &reply);
         handshake.sa.crash_token = crash::of_peer(&reply);
+        handshake.sa.ticket = ticket::given(ctx, common, &reply);
         let mut up = Up::begin(ctx, common, handshake.sa, proven);
         match first {
             First::Now(intent, spi) => {
@@ -240,6 +246,16 @@ impl Course {
             First::Later(child) => up.tasks.push_back(Task::CreateChild(child)),
         }
         Ok(Phase::Up(Box::new(up)))
+    }
+}
+
+/// Whom we ask for, where it can only be one.
+fn exact(remote: &IdentityMatch) -> Option<Payload> {
+    match remote {
+        IdentityMatch::Exact(identity) => {
+            Some(Payload::IdentificationResponder(proof::identification(identity)))
+        }
+        _ => None,
     }
 }
 

@@ -95,6 +95,7 @@ impl ExpectSharedSecret {
             ppk,
             childless: true,
             mixed: None,
+            resumed: None,
         };
         Ok(called_intermediate::begin(common, handshake, caller.candidates))
     }

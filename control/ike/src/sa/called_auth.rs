@@ -16,7 +16,7 @@ use super::proof::{self, Claim, Judged, OwnProof, Proven, SignedClaim, Verifying
 use super::redirect;
 use super::up::Up;
 use crate::config::{Connection, ConnectionId, RemoteAddress, SignatureScheme};
-use crate::context::{Context, Pending};
+use crate::context::{Aside, Context, Pending};
 use crate::error::Failure;
 use crate::input::Datagram;
 use crate::recorder::Stage;
@@ -315,7 +315,7 @@ fn finish(
 ) -> Phase {
     let config = common.config.clone();
     let mut front = vec![Payload::IdentificationResponder(proof::identification(&config.local_identity))];
-    front.extend(proof::own_certificates(&config));
+    front.extend(proof::own_certificates(&handshake, &config));
     front.push(Payload::Authentication(auth));
     front.extend(crash::own(ctx, &handshake.sa));
     front.extend(ppk::accepted(&handshake));
@@ -326,6 +326,7 @@ fn finish(
     let nonces = (handshake.initiator_nonce, handshake.responder_nonce);
     common.mark = crossing::mark((&nonces.0, &nonces.1));
     handshake.sa.crash_token = crash::of_peer(&request);
+    let was = handshake.resumed.map(|session| session.spis);
     let mut up = Up::begin(ctx, common, handshake.sa, proven);
     if let Some(to) = redirect::of_caller(common) {
         front.push(redirect::notify(to));
@@ -333,6 +334,8 @@ fn finish(
         up.send_away(ctx, common, to);
         return Phase::Up(Box::new(up));
     }
+    up.turn(ctx, common, 0, |turn| front.extend(turn.peer_ticket(&request)));
+    ctx.out.asides.extend(was.map(|spis| Aside::Resumed { by: common.id, spis }));
     up.supersede_others(ctx, common, request.has(NotifyType::InitialContact));
     up.turn(ctx, common, 0, |turn| match request.is_childless() {
         true => turn.reply(ExchangeType::IkeAuth, front),

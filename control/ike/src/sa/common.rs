@@ -38,6 +38,8 @@ pub(crate) struct Common {
     pub(crate) attempt: Attempt,
     /// What became of post-quantum preshared keys.
     pub(crate) ppk: PpkUse,
+    /// Whether it resumes the session of an earlier IKE SA.
+    pub(crate) resumed: bool,
     /// The lower nonce of IKE_SA_INIT, once the peer is proven: see [`super::crossing`].
     pub(crate) mark: Option<crate::wire::Nonce>,
     /// Where we come from, if a gateway has redirected us.
@@ -87,6 +89,7 @@ impl Common {
             keepalive_at: None,
             attempt: Attempt::new(role, local, remote, now),
             ppk: PpkUse::NotConfigured,
+            resumed: false,
             mark: None,
             trail: Trail::default(),
             redirectable: None,

@@ -136,6 +136,7 @@ impl Turn<'_, '_> {
                 | Own::Alive
                 | Own::Updated(_)
                 | Own::Routable(_)
+                | Own::Ticket
                 | Own::Redirect(_),
             ) => exchange == ExchangeType::Informational,
             Some(Own::Nothing) => true,
@@ -169,6 +170,7 @@ impl Turn<'_, '_> {
             Some(Own::Alive) => self.note_how_seen(&parts),
             Some(Own::Updated(state)) => self.own_updated(state, &parts),
             Some(Own::Routable(state)) => self.own_routable(state, &parts),
+            Some(Own::Ticket) => self.own_ticket_given(&parts),
             Some(Own::Redirect(to)) => self.own_redirect_heard(to),
             _ => {}
         }
@@ -375,6 +377,7 @@ impl Turn<'_, '_> {
             Task::RekeyIke => self.start_ike_rekey(),
             Task::Probe => self.start_probe(),
             Task::SendCrashToken => self.send_crash_token(),
+            Task::RequestTicket => self.request_ticket(),
             Task::Redirect(to) => self.start_redirect(to),
             Task::Leave(to) => {
                 self.line.delete = true;

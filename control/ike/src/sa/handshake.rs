@@ -8,6 +8,7 @@ use super::parts::Parts;
 use super::ppk::Mixed;
 use super::proof;
 use super::redirect::{self, Redirectable};
+use super::session::Session;
 use crate::context::Context;
 use crate::crypto::{IkeKeys, IntAuth, Nonces, SharedSecret, Unsealed};
 use crate::error::Failure;
@@ -43,6 +44,8 @@ pub(crate) struct Handshake {
     pub(crate) childless: bool,
     /// The PPK that IKE_AUTH names, and the keys it makes.
     pub(crate) mixed: Option<Box<Mixed>>,
+    /// The session it resumes: IKE_SESSION_RESUME stands in place of IKE_SA_INIT (RFC 5723).
+    pub(crate) resumed: Option<Box<Session>>,
 }
 
 /// Why an attempt ends, and the IKE SA that still has to be wound up with the peer.
@@ -246,13 +249,19 @@ impl PeerTraits {
     }
 }
 
-/// The notifications of our own IKE_SA_INIT message.
-pub(crate) fn own_notifies(common: &Common, spis: (IkeSpi, IkeSpi)) -> Vec<Payload> {
+/// The notifications of our own IKE_SESSION_RESUME message.
+pub(crate) fn resumption_notifies(common: &Common, spis: (IkeSpi, IkeSpi)) -> Vec<Payload> {
     let addresses = (common.path.local, common.path.remote);
     let mut payloads = nat::notifies(spis, addresses, common.config.nat.force).to_vec();
     if common.config.fragmentation.is_some() {
         payloads.push(Payload::Notify(Notify::new(NotifyType::FragmentationSupported, Vec::new())));
     }
+    payloads
+}
+
+/// The notifications of our own IKE_SA_INIT message: those, and what goes before a key exchange and a signature.
+pub(crate) fn own_notifies(common: &Common, spis: (IkeSpi, IkeSpi)) -> Vec<Payload> {
+    let mut payloads = resumption_notifies(common, spis);
     if common.config.proposals.iter().any(|proposal| !proposal.additional.is_empty()) {
         payloads.push(Payload::Notify(Notify::new(NotifyType::IntermediateExchangeSupported, Vec::new())));
     }

@@ -1,6 +1,7 @@
 //! One IKE SA: SPIs, keys, window. It seals what goes out and opens what comes in, and decides nothing.
 
 use super::common::Common;
+use super::ticket::HeldTicket;
 use crate::context::Context;
 use crate::crypto::{
     CrashToken, IkeKeys, IkeSuite, OpenError, Progress, Protection, Reassembly, Secret, Unsealed, covered,
@@ -27,6 +28,13 @@ pub(crate) struct IkeSa {
     pub(crate) hard_at: Instant,
     /// By which the peer may prove that it has lost this IKE SA (RFC 6290).
     pub(crate) crash_token: Option<CrashToken>,
+    /// The ticket that the peer has given us for it (RFC 5723).
+    pub(crate) ticket: Option<Box<HeldTicket>>,
+    /// Whether we have given the peer one.
+    pub(crate) ticket_given: bool,
+    /// Until when tickets may be good: the end of the one by which it was resumed. A chain of them needs a key exchange or
+    /// a proof in between.
+    pub(crate) tickets_until: Instant,
     protection: Protection,
     /// That of the keys before, until the peer has shown that it has the new ones: by it we know a request whose
     /// reply was lost.
@@ -87,6 +95,9 @@ impl IkeSa {
             soft_at: ctx.now + ctx.jittered(lifetime.soft, lifetime.jitter_percent),
             hard_at: ctx.now + lifetime.hard,
             crash_token: None,
+            ticket: None,
+            ticket_given: false,
+            tickets_until: Instant(u64::MAX),
             protection,
             replaced: None,
             requests: Reassembly::new(ctx.config.max_message),

@@ -104,6 +104,7 @@ impl Turn<'_, '_> {
     /// This IKE SA is gone, but for repetitions.
     pub(crate) fn close_line(&mut self) {
         self.leave_errand();
+        self.withdraw_ticket();
         self.line.abandon(self.ctx);
         self.line.own = None;
         self.line.delete = false;
@@ -127,6 +128,7 @@ impl Turn<'_, '_> {
         if !deleted.is_empty() {
             payloads.push(Payload::Delete(Delete::Child { protocol: Protocol::Esp, spis: deleted }));
         }
+        payloads.extend(self.peer_ticket(&parts));
         payloads.extend(self.peer_mobility(&parts));
         self.reply(ExchangeType::Informational, payloads);
     }

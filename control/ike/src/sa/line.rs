@@ -66,6 +66,8 @@ pub(crate) enum Own {
     Updated(mobility::ExpectUpdated),
     /// The reply that shows the peer to be at its new address.
     Routable(mobility::ExpectRoutable),
+    /// The reply that brings a ticket.
+    Ticket,
     /// The reply to a redirection.
     Redirect(IpAddr),
     /// A reply nobody is interested in any more, to a request that is on its way.
@@ -148,6 +150,7 @@ impl Own {
             | Own::Alive
             | Own::Updated(_)
             | Own::Routable(_)
+            | Own::Ticket
             | Own::Redirect(_)
             | Own::Nothing => None,
         }

@@ -8,6 +8,7 @@ use super::ike_sa::IkeSa;
 use super::line::{Line, Own, Standing};
 use super::own_followup::{Purpose, additional_key_exchange};
 use super::parts::Parts;
+use super::ticket;
 use super::turn::Turn;
 use super::up::{PEERS_DELETE, Task};
 use crate::collision::{Rival, Winner};
@@ -306,6 +307,7 @@ impl Turn<'_, '_> {
         self.up.later.retain(|(_, task)| *task != Task::RekeyIke);
         self.up.tasks.retain(|task| *task != Task::RekeyIke);
         crash::renew(self.ctx, self.up);
+        ticket::renew(self.common, self.up);
         self.ctx.event(event);
     }
 

@@ -28,8 +28,13 @@ pub(crate) struct Parts {
 impl Parts {
     /// Sorts the payloads. Vendor IDs, configuration and EAP are passed over: nothing here speaks them.
     pub(crate) fn of(message: Message) -> Result<Parts, Failure> {
+        Parts::sort(message.payloads)
+    }
+
+    /// Sorts payloads that need not have come in a message.
+    pub(crate) fn sort(payloads: Vec<Payload>) -> Result<Parts, Failure> {
         let mut parts = Parts::default();
-        for payload in message.payloads {
+        for payload in payloads {
             match payload {
                 Payload::SecurityAssociation(body) => once(&mut parts.sa, body)?,
                 Payload::KeyExchange(body) => once(&mut parts.ke, body)?,

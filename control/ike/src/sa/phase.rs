@@ -3,9 +3,11 @@
 use super::call::{ExpectInitReply, ExpectPublicValue, ExpectSharedSecret};
 use super::call_auth::{ExpectAuthReply, ExpectSignature, ExpectSpi, ExpectVerdict, ExpectVerification};
 use super::call_intermediate;
+use super::call_resume;
 use super::called;
 use super::called_auth;
 use super::called_intermediate;
+use super::called_resume;
 use super::handshake::{Abort, Handshake};
 use super::ike_sa::{IkeSa, Opened};
 use super::up::Up;
@@ -30,6 +32,8 @@ pub(crate) enum Phase {
 
 /// What the initiator awaits.
 pub(crate) enum Calling {
+    ResumeVerdict(Box<call_resume::ExpectVerdict>),
+    ResumeReply(Box<call_resume::ExpectReply>),
     PublicValue(Box<ExpectPublicValue>),
     InitReply(Box<ExpectInitReply>),
     SharedSecret(Box<ExpectSharedSecret>),
@@ -45,6 +49,7 @@ pub(crate) enum Calling {
 
 /// What the responder awaits.
 pub(crate) enum Called {
+    ResumeVerdict(Box<called_resume::ExpectVerdict>),
     SharedSecret(Box<called::ExpectSharedSecret>),
     IntermediateRequest(Box<called_intermediate::ExpectRequest>),
     IntermediateSecret(Box<called_intermediate::ExpectSharedSecret>),
@@ -78,6 +83,8 @@ impl Calling {
     /// The SPI by which messages find this tunnel.
     pub(crate) fn local_spi(&self) -> IkeSpi {
         match self {
+            Calling::ResumeVerdict(state) => state.spi(),
+            Calling::ResumeReply(state) => state.spi(),
             Calling::PublicValue(state) => state.spi(),
             Calling::InitReply(state) => state.spi(),
             Calling::SharedSecret(state) => state.spi(),
@@ -95,6 +102,7 @@ impl Calling {
     /// The question under way.
     pub(crate) fn pending(&self) -> Option<Pending> {
         match self {
+            Calling::ResumeVerdict(state) => Some(state.pending),
             Calling::PublicValue(state) => Some(state.pending),
             Calling::SharedSecret(state) => Some(state.pending),
             Calling::IntermediatePublic(state) => Some(state.pending),
@@ -103,13 +111,17 @@ impl Calling {
             Calling::Signature(state) => Some(state.pending),
             Calling::Verdict(state) => Some(state.pending),
             Calling::Verification(state) => Some(state.pending),
-            Calling::InitReply(_) | Calling::IntermediateReply(_) | Calling::AuthReply(_) => None,
+            Calling::ResumeReply(_)
+            | Calling::InitReply(_)
+            | Calling::IntermediateReply(_)
+            | Calling::AuthReply(_) => None,
         }
     }
 
     /// When it has something to do by itself.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self {
+            Calling::ResumeReply(state) => state.deadline(),
             Calling::InitReply(state) => state.deadline(),
             Calling::IntermediateReply(state) => state.course.handshake.deadline(),
             Calling::AuthReply(state) => state.course.handshake.deadline(),
@@ -122,6 +134,7 @@ impl Called {
     /// The SPI by which messages find this tunnel.
     pub(crate) fn local_spi(&self) -> IkeSpi {
         match self {
+            Called::ResumeVerdict(state) => state.spi(),
             Called::SharedSecret(state) => state.spi(),
             Called::IntermediateRequest(state) => state.course.handshake.sa.local_spi(),
             Called::IntermediateSecret(state) => state.course.handshake.sa.local_spi(),
@@ -136,6 +149,7 @@ impl Called {
     /// The question under way.
     pub(crate) fn pending(&self) -> Option<Pending> {
         match self {
+            Called::ResumeVerdict(state) => Some(state.pending),
             Called::SharedSecret(state) => Some(state.pending),
             Called::IntermediateSecret(state) => Some(state.pending),
             Called::IntermediateRequest(_) | Called::AuthRequest(_) => None,
@@ -149,7 +163,8 @@ impl Called {
     /// How long it may be half-open.
     pub(crate) fn limit(&self, patience: Patience) -> Duration {
         match self {
-            Called::SharedSecret(_)
+            Called::ResumeVerdict(_)
+            | Called::SharedSecret(_)
             | Called::IntermediateRequest(_)
             | Called::IntermediateSecret(_)
             | Called::AuthRequest(_) => patience.to_auth,
@@ -167,9 +182,10 @@ impl Called {
         }
     }
 
-    /// The IKE_SA_INIT request, which AUTH will cover, while the caller may still repeat it.
+    /// The IKE_SA_INIT or IKE_SESSION_RESUME request, which AUTH will cover, while the caller may still repeat it.
     pub(crate) fn init_request(&mut self) -> Option<&mut Vec<u8>> {
         match self {
+            Called::ResumeVerdict(state) => Some(state.request()),
             Called::SharedSecret(state) => Some(state.request()),
             Called::IntermediateRequest(state) => Some(&mut state.course.handshake.request),
             Called::AuthRequest(state) => Some(&mut state.handshake.request),

@@ -1,6 +1,8 @@
 //! Post-quantum preshared keys in IKE_SA_INIT and IKE_AUTH (RFC 8784 §3), in the order of the exchange: both sides say
 //! that they have some, the caller names one, the called side takes it up or does without, and the keys are settled.
 //!
+//! Where a session is resumed, what was mixed into its SK_d is in all keys already, and nothing is named.
+//!
 //! Until they are, [`Handshake::keys`] are those with the PPK and `handshake.sa.keys` those without. What a proof is
 //! worth is left to [`super::proof`].
 
@@ -62,6 +64,9 @@ pub(crate) fn demand(config: &Connection, announced: bool) -> Result<(), Failure
 
 /// As initiator, takes up our PPK, if both sides have some.
 pub(crate) fn name(handshake: &mut Handshake, common: &mut Common) {
+    if handshake.resumed.is_some() {
+        return;
+    }
     let config = common.config.clone();
     let named = own(&config).filter(|_| handshake.ppk);
     handshake.mixed = named.map(|ppk| Mixed::of(handshake, ppk));
@@ -97,6 +102,9 @@ pub(crate) fn take_up(
     request: &Parts,
     claim: &mut Claim,
 ) -> Result<(), Failure> {
+    if handshake.resumed.is_some() {
+        return Ok(());
+    }
     let config = common.config.clone();
     if !handshake.ppk {
         if config.ppk.is_some() {

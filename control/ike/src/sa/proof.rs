@@ -1,10 +1,11 @@
 //! Proof of identity (RFC 7296 §2.15, RFC 7427): the types that say an AUTH payload was checked.
 //!
-//! A [`Proven`] can only be made here, from a pre-shared key that fits or a signature somebody verified; an IKE
-//! SA comes up with a [`Proven`] or not at all.
+//! A [`Proven`] can only be made here, from a pre-shared key that fits, a signature somebody verified, or the keys of a
+//! session that is resumed (RFC 5723 §4.3.3); an IKE SA comes up with a [`Proven`] or not at all.
 
 use super::handshake::Handshake;
 use super::ppk;
+use super::session::{Basis, Session};
 use crate::config::{
     Auth, CertificateAuth, Connection, HashAlgorithm, IdKind, Identity, RemoteAuth, SignatureScheme,
 };
@@ -21,11 +22,17 @@ use crate::wire::{
 #[derive(Clone, Debug)]
 pub(crate) struct Proven {
     identity: Identity,
+    basis: Option<Box<Basis>>,
 }
 
 impl Proven {
     pub(crate) fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// What the proof rests on, where it may be resumed.
+    pub(crate) fn basis(&self) -> Option<&Basis> {
+        self.basis.as_deref()
     }
 }
 
@@ -48,13 +55,13 @@ pub(crate) enum Judged {
 
 /// A claim by signature, waiting for the key of its certificate.
 pub(crate) struct SignedClaim {
-    identity: Identity,
+    proven: Proven,
     verify: Verify,
 }
 
 /// A claim whose signature is being verified.
 pub(crate) struct VerifyingClaim {
-    identity: Identity,
+    proven: Proven,
 }
 
 /// The other side's role.
@@ -96,6 +103,9 @@ pub(crate) fn judge(
     connection: (crate::config::ConnectionId, &Connection),
     claim: Claim,
 ) -> Result<Judged, Failure> {
+    if let Some(session) = &handshake.resumed {
+        return judge_resumed(handshake, session, &claim).map(Judged::Proven);
+    }
     let (id, config) = connection;
     let identity = identity(&claim.identification);
     if !config.remote_identity.accepts(&identity) {
@@ -106,7 +116,7 @@ pub(crate) fn judge(
     match (&config.remote_auth, claim.auth.method) {
         (RemoteAuth::Psk(key), AuthenticationMethod::SharedKey) => {
             if octets.shared_key_proves(key, &claim.auth.data) {
-                return Ok(Judged::Proven(Proven { identity }));
+                return Ok(Judged::Proven(Proven { identity, basis: Basis::of(config, &[]) }));
             }
             let without = under(&handshake.sa.keys);
             let proves = |proof: &Vec<u8>| without.shared_key_proves(key, proof);
@@ -120,6 +130,24 @@ pub(crate) fn judge(
         (RemoteAuth::Psk(_), method) => Err(method_mismatch(method, "pre-shared key (2)")),
         (RemoteAuth::Certificate { .. }, method) => Err(method_mismatch(method, "digital signature (14)")),
     }
+}
+
+/// IDi must be the one in the ticket, octet for octet, and IDr likewise; the proof is made with the keys that follow from it (RFC 5723 §4.3.3).
+fn judge_resumed(handshake: &Handshake, session: &Session, claim: &Claim) -> Result<Proven, Failure> {
+    let expected = match handshake.sa.role {
+        Role::Initiator => &session.gateway,
+        Role::Responder => &session.caller,
+    };
+    let identity = identity(&claim.identification);
+    if claim.identification != *expected {
+        return Err(Failure::IdentityRefused(identity.to_string()));
+    }
+    if claim.auth.method != AuthenticationMethod::SharedKey {
+        return Err(method_mismatch(claim.auth.method, "the keys of a resumed session (2)"));
+    }
+    let octets = signed(handshake, handshake.keys(), other(handshake.sa.role), &claim.identification);
+    let proven = Proven { identity, basis: Some(Box::new(session.basis.clone())) };
+    octets.resumption_proves(&claim.auth.data).then_some(proven).ok_or(Failure::ResumptionProof)
 }
 
 fn method_mismatch(method: AuthenticationMethod, configured: &'static str) -> Failure {
@@ -142,14 +170,10 @@ fn signed_claim(
     if !allowed.is_empty() && !allowed.contains(&scheme) {
         return Err(Failure::SchemeRefused(format!("{scheme:?} is not among the schemes allowed")));
     }
-    let verdict = Verdict {
-        connection,
-        instance: config.instance,
-        identity: identity.clone(),
-        chain: claim.certificates,
-    };
+    let proven = Proven { identity: identity.clone(), basis: Basis::of(config, &claim.certificates) };
+    let verdict = Verdict { connection, instance: config.instance, identity, chain: claim.certificates };
     let verify = Verify { public_key: Vec::new(), scheme, octets, signature: signature.to_vec() };
-    Ok((verdict, SignedClaim { identity, verify }))
+    Ok((verdict, SignedClaim { proven, verify }))
 }
 
 impl SignedClaim {
@@ -160,7 +184,7 @@ impl SignedClaim {
     ) -> Result<(Verify, VerifyingClaim), Failure> {
         let key = verdict.map_err(Failure::CertificateRefused)?;
         let verify = Verify { public_key: key.public_key, ..self.verify };
-        Ok((verify, VerifyingClaim { identity: self.identity }))
+        Ok((verify, VerifyingClaim { proven: self.proven }))
     }
 }
 
@@ -168,7 +192,7 @@ impl VerifyingClaim {
     /// With the verification, the identity is proven.
     pub(crate) fn verified(self, answer: Result<(), AnswerError>) -> Result<Proven, Failure> {
         answer.map_err(Failure::BadSignature)?;
-        Ok(Proven { identity: self.identity })
+        Ok(self.proven)
     }
 }
 
@@ -184,6 +208,10 @@ pub(crate) enum OwnProof {
 pub(crate) fn own(handshake: &Handshake, keys: &IkeKeys, config: &Connection) -> Result<OwnProof, Failure> {
     let identification = identification(&config.local_identity);
     let octets = signed(handshake, keys, handshake.sa.role, &identification);
+    if handshake.resumed.is_some() {
+        let (method, data) = (AuthenticationMethod::SharedKey, octets.resumption_proof().to_vec());
+        return Ok(OwnProof::Made(Authentication { method, data }));
+    }
     match &config.local_auth {
         Auth::Psk(key) => {
             let data = octets.shared_key_proof(key).to_vec();
@@ -206,9 +234,10 @@ pub(crate) fn signature_auth(scheme: SignatureScheme, octets: &[u8]) -> Authenti
     Authentication { method: AuthenticationMethod::DigitalSignature, data: signature::encode(scheme, octets) }
 }
 
-/// Our CERT payloads.
-pub(crate) fn own_certificates(config: &Connection) -> impl Iterator<Item = Payload> {
+/// Our CERT payloads; none where a session is resumed (RFC 5723 §4.3.3).
+pub(crate) fn own_certificates(handshake: &Handshake, config: &Connection) -> impl Iterator<Item = Payload> {
     let chain = match &config.local_auth {
+        Auth::Certificate(_) if handshake.resumed.is_some() => &[],
         Auth::Certificate(certificate) => certificate.chain.as_slice(),
         Auth::Psk(_) => &[],
     };

@@ -3,12 +3,15 @@
 //! Sends inputs to the phase, and deals with the end of phases: failed attempts, ended tunnels.
 
 use super::call::Call;
+use super::call_resume;
 use super::called::{Caller, ExpectSharedSecret};
+use super::called_resume;
 use super::common::Common;
 use super::crossing::Yield;
 use super::handshake::Abort;
 use super::line::Line;
 use super::phase::{Called, Calling, Lingering, Next, Patience, Phase};
+use super::ticket::{self, Resumable};
 use super::up::{Task, Up};
 use super::waits;
 use crate::config::{ChildId, Identity};
@@ -38,9 +41,17 @@ pub(crate) struct Tunnel {
 }
 
 impl Tunnel {
-    /// We call.
-    pub(crate) fn call(ctx: &mut Context<'_>, mut common: Common, child: ChildId) -> Tunnel {
-        let next = Call::begin(ctx, &mut common, child);
+    /// We call, by what is left of a lost IKE SA if there is anything.
+    pub(crate) fn call(
+        ctx: &mut Context<'_>,
+        mut common: Common,
+        child: ChildId,
+        lost: Option<Box<Resumable>>,
+    ) -> Tunnel {
+        let next = match lost {
+            Some(lost) => call_resume::begin(ctx, &mut common, child, *lost),
+            None => Call::begin(ctx, &mut common, child),
+        };
         let mut tunnel = Tunnel::new(common, None);
         tunnel.enter(ctx, next);
         tunnel
@@ -50,6 +61,18 @@ impl Tunnel {
     pub(crate) fn called(ctx: &mut Context<'_>, mut common: Common, caller: Caller) -> Tunnel {
         let phase = ExpectSharedSecret::begin(ctx, &mut common, caller);
         Tunnel::new(common, Some(phase))
+    }
+
+    /// We are called by a ticket.
+    pub(crate) fn called_again(
+        ctx: &mut Context<'_>,
+        mut common: Common,
+        caller: called_resume::Caller,
+    ) -> Tunnel {
+        let next = called_resume::begin(ctx, &mut common, caller);
+        let mut tunnel = Tunnel::new(common, None);
+        tunnel.enter(ctx, next);
+        tunnel
     }
 
     fn new(common: Common, phase: Option<Phase>) -> Tunnel {
@@ -127,6 +150,9 @@ impl Tunnel {
         };
         let path = self.common.path_to(datagram.local, datagram.remote);
         let next = match self.phase.take() {
+            Some(Phase::Calling(Calling::ResumeReply(state))) => {
+                state.datagram(ctx, &mut self.common, datagram, outer)
+            }
             Some(Phase::Calling(Calling::InitReply(state))) => {
                 state.datagram(ctx, &mut self.common, datagram, outer)
             }
@@ -214,6 +240,7 @@ impl Tunnel {
     /// Everything that is due.
     pub(crate) fn timeout(&mut self, ctx: &mut Context<'_>, patience: Patience) {
         let next = match self.phase.take() {
+            Some(Phase::Calling(Calling::ResumeReply(state))) => state.timeout(ctx, &mut self.common),
             Some(Phase::Calling(Calling::InitReply(state))) => state.timeout(ctx, &self.common),
             Some(Phase::Calling(Calling::IntermediateReply(state))) => state.timeout(ctx, &self.common),
             Some(Phase::Calling(Calling::AuthReply(state))) => state.timeout(ctx, &self.common),
@@ -293,6 +320,7 @@ impl Tunnel {
         up.pump(ctx, common);
         up.trim();
         if let Some(failure) = up.ended.take() {
+            ticket::keep(ctx, common, up, &failure);
             up.report_end(ctx, common, failure);
             let until = ctx.now + ctx.config.linger;
             up.lines.iter_mut().for_each(|line| line.end(ctx, until));
@@ -323,6 +351,14 @@ impl Tunnel {
             if !up.is_closing() && !up.tasks.contains(&task) {
                 up.tasks.push_back(task);
             }
+            self.settle(ctx);
+        }
+    }
+
+    /// The session of its IKE SA with these SPIs was resumed by another one.
+    pub(crate) fn is_resumed(&mut self, ctx: &mut Context<'_>, spis: super::session::Spis) {
+        if let Some(Phase::Up(up)) = &mut self.phase {
+            up.is_resumed(spis);
             self.settle(ctx);
         }
     }

@@ -48,6 +48,8 @@ pub(crate) enum Task {
     Probe,
     /// Give the peer our crash token for this IKE SA.
     SendCrashToken,
+    /// Ask for a ticket for this IKE SA.
+    RequestTicket,
     /// Tell the caller to go to another gateway.
     Redirect(IpAddr),
     /// The caller was told, and has not gone.
@@ -91,6 +93,7 @@ impl Up {
             local_identity: common.config.local_identity.clone(),
             remote_identity: proven.identity().clone(),
             redirectable: common.redirectable.is_some(),
+            resumed: common.resumed,
         })));
         common.reached(Stage::Up);
         common.heard = ctx.now;

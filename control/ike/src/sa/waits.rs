@@ -14,6 +14,7 @@ pub(crate) fn calling_answer(
     answer: Answer,
 ) -> Next {
     match state {
+        Calling::ResumeVerdict(state) => state.answer(ctx, common, answer),
         Calling::PublicValue(state) => state.answer(ctx, common, answer),
         Calling::SharedSecret(state) => state.answer(ctx, common, answer),
         Calling::IntermediatePublic(state) => state.answer(ctx, common, answer),
@@ -22,9 +23,10 @@ pub(crate) fn calling_answer(
         Calling::Signature(state) => state.answer(ctx, common, answer),
         Calling::Verdict(state) => state.answer(ctx, common, answer),
         Calling::Verification(state) => state.answer(ctx, common, answer),
-        other @ (Calling::InitReply(_) | Calling::IntermediateReply(_) | Calling::AuthReply(_)) => {
-            Ok(Phase::Calling(other))
-        }
+        other @ (Calling::ResumeReply(_)
+        | Calling::InitReply(_)
+        | Calling::IntermediateReply(_)
+        | Calling::AuthReply(_)) => Ok(Phase::Calling(other)),
     }
 }
 
@@ -35,6 +37,7 @@ pub(crate) fn called_answer(
     answer: Answer,
 ) -> Next {
     match state {
+        Called::ResumeVerdict(state) => state.answer(ctx, common, answer),
         Called::SharedSecret(state) => state.answer(ctx, common, answer),
         Called::IntermediateSecret(state) => state.answer(ctx, common, answer),
         Called::Verdict(state) => state.answer(ctx, common, answer),
@@ -66,6 +69,7 @@ pub(crate) fn calling_timeout(state: Calling, ctx: &mut Context<'_>, common: &Co
             let failure = late(ctx, "signature verification");
             Err(state.course.abandon(ctx, common, failure))
         }
+        Calling::ResumeVerdict(_) => Err(late(ctx, "the certificate verdict").into()),
         Calling::Spi(_) => Err(late(ctx, "SPI allocation").into()),
         Calling::Signature(state) => {
             state.course.release(ctx);
@@ -80,7 +84,7 @@ pub(crate) fn called_timeout(state: Called, ctx: &mut Context<'_>, common: &Comm
         return Ok(Phase::Called(state.tick(ctx)));
     }
     let failure = match &state {
-        Called::Verdict(_) => late(ctx, "the certificate verdict"),
+        Called::Verdict(_) | Called::ResumeVerdict(_) => late(ctx, "the certificate verdict"),
         Called::Verification(_) => late(ctx, "signature verification"),
         Called::Signature(_) => late(ctx, "signing"),
         Called::Admission(_) => late(ctx, "admission"),
@@ -91,6 +95,10 @@ pub(crate) fn called_timeout(state: Called, ctx: &mut Context<'_>, common: &Comm
         Called::Verification(state) => Err(called_auth::give_up(ctx, common, state.handshake, failure)),
         Called::Signature(state) => Err(called_auth::give_up(ctx, common, state.handshake, failure)),
         Called::Admission(state) => Err(called_auth::give_up(ctx, common, state.handshake, failure)),
+        Called::ResumeVerdict(state) => {
+            state.refuse(ctx, common);
+            Err(failure.into())
+        }
         Called::IntermediateSecret(state) => Err(state.give_up(ctx, common, failure)),
         _ => Err(failure.into()),
     }

@@ -48,6 +48,10 @@ pub const NOTIFIES: usize = 64;
 /// each link, and strongSwan names eight at most.
 pub const ADDITIONAL_ADDRESSES: usize = 8;
 
+/// Octets of a ticket (RFC 5723): ours have some 250, and with certificates in them what those have. Who was given it
+/// has to show it in one datagram.
+pub const TICKET_OCTETS: usize = 6144;
+
 /// Vendor ID payloads in one message: Cisco and Windows send 6 to 8.
 pub const VENDOR_IDS: usize = 32;
 

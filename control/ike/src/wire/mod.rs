@@ -27,6 +27,7 @@ mod redirect;
 mod registry;
 mod selector;
 mod spi;
+mod ticket;
 mod transform;
 
 pub use authentication::Authentication;
@@ -50,7 +51,10 @@ pub use registry::{
 };
 pub use selector::{AddressRange, TrafficSelector, TrafficSelectors};
 pub use spi::{IkeSpi, Spi};
+pub use ticket::TicketGiven;
 pub use transform::Transform;
+
+pub(crate) use codec::Reader;
 
 #[cfg(test)]
 mod tests;

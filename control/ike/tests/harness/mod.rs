@@ -89,6 +89,8 @@ pub struct Tally {
     pub missed: u64,
     /// Crash tokens in the clear.
     pub crash_tokens: u64,
+    /// IKE SAs that came up by a ticket.
+    pub resumed: u64,
 }
 
 impl Tally {
@@ -114,6 +116,7 @@ impl Tally {
         self.spoofed += other.spoofed;
         self.missed += other.missed;
         self.crash_tokens += other.crash_tokens;
+        self.resumed += other.resumed;
     }
 }
 
@@ -489,8 +492,10 @@ impl World {
         }
         let this = &mut self.ends[end];
         match &event {
-            Event::IkeUp(_) => {
-                this.ups += 1;
+            Event::IkeUp(up) => {
+                // Who resumes a session goes back to a proof of before.
+                this.ups += u64::from(!up.resumed);
+                self.tally.resumed += u64::from(up.resumed);
                 self.tally.ike_up += 1;
                 assert!(!this.certificates || this.ups <= this.verified, "up without verified AUTH");
             }
@@ -614,6 +619,7 @@ fn describe(bytes: &[u8]) -> String {
         35 => "IKE_AUTH",
         36 => "CREATE_CHILD_SA",
         37 => "INFORMATIONAL",
+        38 => "IKE_SESSION_RESUME",
         43 => "IKE_INTERMEDIATE",
         44 => "IKE_FOLLOWUP_KE",
         _ => "?",

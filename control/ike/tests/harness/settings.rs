@@ -1,7 +1,7 @@
 //! Connections for the simulated pair.
 
 use ravelin_ike::config::*;
-use ravelin_ike::crypto::CrashSecret;
+use ravelin_ike::crypto::{CrashSecret, TicketKeys};
 use std::net::IpAddr;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -100,6 +100,7 @@ pub fn connection(end: usize) -> Connection {
         initial_contact: InitialContact::Honour,
         lockout: None,
         redirect: Redirection::default(),
+        resumption: false,
     }
 }
 
@@ -157,6 +158,17 @@ pub fn crash_secret(end: usize, generation: u8) -> CrashSecret {
     let mut octets = Zeroizing::new([end as u8 + 1; 32]);
     octets[0] = generation;
     CrashSecret::new(octets)
+}
+
+/// When the world of a test begins: ten hours before the end of a day, so that keys rotate soon.
+pub const ORIGIN: Duration = Duration::from_secs(86_400 * 20_000 + 50_400);
+
+/// What an end seals tickets with, kept over its restarts, or (`generation` other than 0) not kept; `later` after the
+/// beginning of the world.
+pub fn ticket_keys(end: usize, generation: u8, later: Duration) -> TicketKeys {
+    let mut octets = Zeroizing::new([end as u8 + 0x41; 32]);
+    octets[0] = generation;
+    TicketKeys::new(TicketKeys::period_before(ORIGIN), octets, ORIGIN + later)
 }
 
 pub fn engine_config() -> EngineConfig {
