@@ -68,6 +68,8 @@ pub enum Event {
     IkeRekeyed {
         /// Which.
         ike: IkeId,
+        /// Its connection.
+        connection: ConnectionId,
         /// New SPI of its initiator.
         initiator_spi: u64,
         /// New SPI of its responder.
@@ -139,6 +141,8 @@ pub enum Event {
     Moved {
         /// The tunnel.
         ike: IkeId,
+        /// Its connection.
+        connection: ConnectionId,
         /// The path before.
         from: Path,
         /// The path now.
@@ -148,6 +152,8 @@ pub enum Event {
     MoveRefused {
         /// The tunnel.
         ike: IkeId,
+        /// Its connection.
+        connection: ConnectionId,
         /// Where to.
         remote: SocketAddr,
         /// Why not.

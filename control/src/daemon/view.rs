@@ -221,7 +221,8 @@ impl<P: Pool> Core<P> {
     }
 
     pub(super) fn tunnel(&self, id: ConnectionId, tunnel: &plan::Tunnel) -> Tunnel {
-        let status = self.status.tunnel(id).cloned().unwrap_or_default();
+        let nothing = status::Tunnel::default();
+        let status = self.status.tunnel(id).unwrap_or(&nothing);
         let ike = status.ike();
         let manual = matches!(tunnel.keying, plan::Keying::Manual(_));
         let halt = self.halted(tunnel).or_else(|| self.standstill(id));
@@ -236,7 +237,7 @@ impl<P: Pool> Core<P> {
             .roster
             .children(id)
             .filter(|(number, _)| is_shown(number))
-            .map(|(number, child)| self.child(number, child, &status, carries(&number), halt.is_some()))
+            .map(|(number, child)| self.child(number, child, status, carries(&number), halt.is_some()))
             .collect();
         let up = children.iter().filter(|child| child.state == State::Up).count();
         let state = match &halt {

@@ -161,8 +161,8 @@ impl Status {
     pub fn event(&mut self, now: Instant, event: Event, roster: &Roster, journal: &Journal) {
         match event {
             Event::IkeUp(up) => self.ike_up(now, &up, roster, journal),
-            Event::IkeRekeyed { ike, initiator_spi, responder_spi, suite } => {
-                self.ike_rekeyed(ike, (initiator_spi, responder_spi), suite, roster, journal);
+            Event::IkeRekeyed { ike, connection, initiator_spi, responder_spi, suite } => {
+                self.ike_rekeyed((connection, ike), (initiator_spi, responder_spi), suite, roster, journal);
             }
             Event::IkeDown { ike, connection, reason } => {
                 self.ike_down(now, ike, connection, reason, roster, journal);
@@ -186,15 +186,12 @@ impl Status {
             Event::IkeRekeyFailed { connection, reason, .. } => {
                 journal.note(roster.name(connection), "ike-rekey-failed", told(&reason));
             }
-            Event::Moved { ike, from, to } => self.moved(ike, &from, &to, roster, journal),
-            Event::MoveRefused { ike, remote, reason } => {
-                if let Some((id, ..)) = self.of_ike(ike) {
-                    journal.note(
-                        roster.name(id),
-                        "move-refused",
-                        format!("of the peer to {remote}: {reason}"),
-                    );
-                }
+            Event::Moved { ike, connection, from, to } => {
+                self.moved((connection, ike), &from, &to, roster, journal);
+            }
+            Event::MoveRefused { connection, remote, reason, .. } => {
+                let text = format!("of the peer to {remote}: {reason}");
+                journal.note(roster.name(connection), "move-refused", text);
             }
             Event::Lockout { offender, blocked, left_out } => {
                 let what = if blocked { "lockout" } else { "lockout-ended" };
@@ -219,11 +216,10 @@ impl Status {
         }
     }
 
-    fn of_ike(&mut self, ike: IkeId) -> Option<(ConnectionId, &mut u64, &mut Ike)> {
-        self.tunnels.iter_mut().find_map(|(id, tunnel)| {
-            let ike = tunnel.ikes.iter_mut().find(|known| known.id == ike)?;
-            Some((*id, &mut tunnel.ike_rekeys, ike))
-        })
+    fn ike(&mut self, (connection, ike): (ConnectionId, IkeId)) -> Option<(&mut u64, &mut Ike)> {
+        let tunnel = self.tunnels.get_mut(&connection)?;
+        let ike = tunnel.ikes.iter_mut().find(|known| known.id == ike)?;
+        Some((&mut tunnel.ike_rekeys, ike))
     }
 
     fn ike_up(&mut self, now: Instant, up: &IkeUp, roster: &Roster, journal: &Journal) {
@@ -251,8 +247,15 @@ impl Status {
         journal.note(roster.name(up.connection), "ike-up", text);
     }
 
-    fn moved(&mut self, ike: IkeId, from: &Path, to: &Path, roster: &Roster, journal: &Journal) {
-        let Some((id, _, ike)) = self.of_ike(ike) else { return };
+    fn moved(
+        &mut self,
+        which: (ConnectionId, IkeId),
+        from: &Path,
+        to: &Path,
+        roster: &Roster,
+        journal: &Journal,
+    ) {
+        let Some((_, ike)) = self.ike(which) else { return };
         ike.moves += 1;
         (ike.remote, ike.udp_encapsulation) = (to.remote, to.udp_encapsulation);
         let how = if to.udp_encapsulation { "ESP in UDP" } else { "ESP" };
@@ -260,21 +263,21 @@ impl Status {
             true => ("peer-moved", from.remote, to.remote),
             false => ("moved", from.local, to.local),
         };
-        journal.note(roster.name(id), what, format!("from {from} to {to}, {how}"));
+        journal.note(roster.name(which.0), what, format!("from {from} to {to}, {how}"));
     }
 
     fn ike_rekeyed(
         &mut self,
-        ike: IkeId,
+        which: (ConnectionId, IkeId),
         spis: (u64, u64),
         suite: IkeSuite,
         roster: &Roster,
         journal: &Journal,
     ) {
-        let Some((id, rekeys, ike)) = self.of_ike(ike) else { return };
+        let Some((rekeys, ike)) = self.ike(which) else { return };
         *rekeys += 1;
         (ike.spis, ike.suite) = (spis, suite);
-        journal.note(roster.name(id), "ike-rekeyed", format!("{:016x}_i {:016x}_r", spis.0, spis.1));
+        journal.note(roster.name(which.0), "ike-rekeyed", format!("{:016x}_i {:016x}_r", spis.0, spis.1));
     }
 
     fn ike_down(

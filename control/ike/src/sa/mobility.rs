@@ -137,7 +137,7 @@ impl Up {
 
     fn tell_moved(&self, ctx: &mut Context<'_>, common: &Common, from: Path) {
         if from != common.path && !self.is_closing() {
-            ctx.event(Event::Moved { ike: common.id, from, to: common.path });
+            ctx.event(Event::Moved { ike: common.id, connection: common.connection, from, to: common.path });
         }
     }
 
@@ -277,7 +277,7 @@ impl Turn<'_, '_> {
 
     fn refuse_move(&mut self, remote: SocketAddr, reason: MoveRefusal) {
         let ike = self.common.id;
-        self.ctx.event(Event::MoveRefused { ike, remote, reason });
+        self.ctx.event(Event::MoveRefused { ike, connection: self.common.connection, remote, reason });
     }
 
     /// What MOBIKE has to say to the peer's INFORMATIONAL request; with what it asks done.

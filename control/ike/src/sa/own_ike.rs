@@ -3,6 +3,7 @@
 //! [`ExpectPublicValue`] -> [`ExpectReply`] -> [`ExpectSharedSecret`] -> ([`super::own_followup`]); then the new IKE SA is
 //! current and the old one deleted. CHILD_SAs belong to the tunnel and need no moving.
 
+use super::common::Common;
 use super::crash;
 use super::ike_sa::IkeSa;
 use super::line::{Line, Own, Standing};
@@ -271,7 +272,7 @@ impl Turn<'_, '_> {
             Winner::Ours => line.standing = Standing::Retiring { until },
             Winner::Theirs => {
                 line.standing = Standing::Current;
-                let event = rekeyed(self.common.id, &line.sa);
+                let event = rekeyed(self.common, &line.sa);
                 self.tell_rekeyed(event);
                 if !self.line.is_closed() {
                     self.retire();
@@ -283,7 +284,7 @@ impl Turn<'_, '_> {
     /// This line is the candidate and the peer uses it: it won.
     pub(crate) fn adopt_candidate(&mut self) {
         self.line.standing = Standing::Current;
-        self.tell_rekeyed(rekeyed(self.common.id, &self.line.sa));
+        self.tell_rekeyed(rekeyed(self.common, &self.line.sa));
         let until = self.ctx.now + PEERS_DELETE;
         for line in self.up.lines.iter_mut().filter(|line| line.is_current()) {
             line.standing = Standing::Retiring { until };
@@ -298,7 +299,7 @@ impl Turn<'_, '_> {
     }
 
     pub(crate) fn ike_rekeyed(&mut self, sa: &IkeSa) {
-        self.tell_rekeyed(rekeyed(self.common.id, sa));
+        self.tell_rekeyed(rekeyed(self.common, sa));
     }
 
     /// Whoever did it: a rekey that was put off is not needed any more, and a changed configuration applies.
@@ -323,7 +324,8 @@ impl Turn<'_, '_> {
     }
 }
 
-fn rekeyed(ike: crate::id::IkeId, sa: &IkeSa) -> Event {
+fn rekeyed(common: &Common, sa: &IkeSa) -> Event {
     let (initiator_spi, responder_spi) = (sa.initiator_spi.0, sa.responder_spi.0);
-    Event::IkeRekeyed { ike, initiator_spi, responder_spi, suite: sa.suite }
+    let (ike, connection) = (common.id, common.connection);
+    Event::IkeRekeyed { ike, connection, initiator_spi, responder_spi, suite: sa.suite }
 }
