@@ -37,7 +37,7 @@ pub struct View {
 
 /// Tunnels in the first part of a list, so that its first row is there at once, and in each other one: what takes the
 /// loop some 20 ms, in which it does nothing else. There are few of those, for each waits until the loop looks again.
-const TUNNELS_A_PAGE: [usize; 2] = [256, 2048];
+const TUNNELS_A_PAGE: [usize; 2] = [256, 4096];
 
 /// What stands still while the daemon runs.
 #[derive(Debug, Clone, Default)]
@@ -321,7 +321,7 @@ impl<P: Pool> Core<P> {
             remote_ts: words::configured(&child.remote_ts),
             reason_code: reason.map(|failure| failure.code().to_owned()).unwrap_or_default(),
             reason: reason.map(ToString::to_string).unwrap_or_default(),
-            carries: carried.map(|(_, up)| words::negotiated(&up.local, &up.remote)).unwrap_or_default(),
+            carries: carried.map(|up| words::negotiated(&up.local, &up.remote)).unwrap_or_default(),
             rekeys: status.child_rekeys.get(&id).copied().unwrap_or_default(),
             in_packets,
             in_bytes,

@@ -22,8 +22,8 @@ use crate::observe::journal::Journal;
 pub struct Tunnel {
     /// The IKE SAs that are up, newest last: two for a while where both ends called at once.
     pub ikes: Vec<Ike>,
-    /// Children that are up, by configuration, and the SA of each.
-    pub children: BTreeMap<ChildId, (ChildSaId, ChildUp)>,
+    /// Children that are up, by configuration. In boxes: a map has places for eleven.
+    pub children: BTreeMap<ChildId, Box<ChildUp>>,
     /// Children that were asked for and are not up yet.
     pub asked: BTreeSet<ChildId>,
     /// Why children are not up, as far as it is for them alone.
@@ -332,7 +332,7 @@ impl Status {
         tunnel.reason = None;
         tunnel.asked.remove(&up.config);
         tunnel.troubles.remove(&up.config);
-        tunnel.children.insert(up.config, (up.child, up));
+        tunnel.children.insert(up.config, Box::new(up));
     }
 
     fn child_rekeyed(&mut self, old: ChildSaId, up: ChildUp, roster: &Roster, journal: &Journal) {
@@ -340,7 +340,7 @@ impl Status {
         journal.note(roster.name(up.connection), "child-rekeyed", of_child(roster, Some(up.config), &text));
         let tunnel = self.tunnels.entry(up.connection).or_default();
         *tunnel.child_rekeys.entry(up.config).or_default() += 1;
-        tunnel.children.insert(up.config, (up.child, up));
+        tunnel.children.insert(up.config, Box::new(up));
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of one event, and where to note it")]
@@ -356,7 +356,7 @@ impl Status {
     ) {
         journal.note(roster.name(connection), "child-down", of_child(roster, Some(config), &told(&reason)));
         let tunnel = self.tunnels.entry(connection).or_default();
-        if tunnel.children.get(&config).is_some_and(|(current, _)| *current == child) {
+        if tunnel.children.get(&config).is_some_and(|up| up.child == child) {
             tunnel.children.remove(&config);
             tunnel.since = now;
             tunnel.troubles.insert(config, reason);

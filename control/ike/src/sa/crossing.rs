@@ -148,6 +148,6 @@ impl Up {
         let under_way = |line: &super::line::Line| {
             line.is_current() && (line.own.is_some() || line.peer.is_some() || line.sa.window.is_waiting())
         };
-        !self.tasks.is_empty() || self.lines.iter().any(under_way)
+        !self.tasks.is_empty() || self.lines.iter().any(|line| under_way(line))
     }
 }

@@ -249,12 +249,12 @@ impl Turn<'_, '_> {
             // "closed by the endpoint that created it"
             line.standing = Standing::Retiring { until: self.ctx.now + PEERS_DELETE };
             line.delete = true;
-            self.up.lines.push(line);
+            self.up.lines.push(Box::new(line));
             return self.settle_candidate(winner);
         }
         self.settle_candidate(winner);
         self.ike_rekeyed(&line.sa);
-        self.up.lines.push(line);
+        self.up.lines.push(Box::new(line));
         if !self.line.is_closed() {
             self.retire();
             self.line.delete = true;

@@ -162,10 +162,11 @@ impl Turn<'_, '_> {
         let until = self.ctx.now + PEERS_DELETE;
         if let Some(Own::IkeReply(own)) = &mut self.line.own {
             own.rival.settle(pact.responder_spi);
-            return self.up.lines.push(Line::new(sa, Standing::Candidate { until }, self.common));
+            let line = Line::new(sa, Standing::Candidate { until }, self.common);
+            return self.up.lines.push(Box::new(line));
         }
         self.ike_rekeyed(&sa);
-        self.up.lines.push(Line::new(sa, Standing::Current, self.common));
+        self.up.lines.push(Box::new(Line::new(sa, Standing::Current, self.common)));
         if !self.line.is_closed() {
             self.retire();
         }

@@ -1,7 +1,7 @@
 //! What is due at a tunnel that is up, and when: its IKE SAs, its CHILD_SAs, probes, keepalives, second tries.
 
 use super::common::Common;
-use super::line::{Line, Standing};
+use super::line::Standing;
 use super::up::{Task, Up};
 use crate::config::NatTraversal;
 use crate::context::Context;
@@ -9,7 +9,7 @@ use crate::context::Context;
 impl Up {
     /// When something of this tunnel is due.
     pub(crate) fn deadline(&self, common: &Common) -> Option<crate::time::Instant> {
-        let lines = self.lines.iter().filter_map(Line::deadline);
+        let lines = self.lines.iter().filter_map(|line| line.deadline());
         let later = self.later.iter().map(|(at, _)| *at);
         let own = [self.children.deadline(), self.probe_at(common), common.keepalive_at];
         lines.chain(later).chain(own.into_iter().flatten()).min()
@@ -44,7 +44,7 @@ impl Up {
         for index in 0..self.lines.len() {
             self.turn(ctx, common, index, |turn| turn.timeout());
         }
-        if let Some(index) = self.lines.iter().position(Line::is_current) {
+        if let Some(index) = self.lines.iter().position(|line| line.is_current()) {
             for id in self.children.due(now) {
                 self.turn(ctx, common, index, |turn| turn.child_due(id));
             }

@@ -112,7 +112,7 @@ impl Up {
     /// Who resumed the session of this IKE SA has done with it: it goes without a Delete (RFC 5723 §4.3).
     pub(crate) fn is_resumed(&mut self, spis: super::session::Spis) {
         let is_it = |line: &Line| line.is_current() && (line.sa.initiator_spi, line.sa.responder_spi) == spis;
-        if !self.is_closing() && self.lines.iter().any(is_it) {
+        if !self.is_closing() && self.lines.iter().any(|line| is_it(line)) {
             self.ended = Some(Failure::Superseded);
         }
     }

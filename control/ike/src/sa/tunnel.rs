@@ -121,7 +121,7 @@ impl Tunnel {
             None => Vec::new(),
             Some(Phase::Calling(state)) => vec![state.local_spi()],
             Some(Phase::Called(state)) => vec![state.local_spi()],
-            Some(Phase::Up(up)) => up.lines.iter().flat_map(Line::local_spis).collect(),
+            Some(Phase::Up(up)) => up.lines.iter().flat_map(|line| line.local_spis()).collect(),
             Some(Phase::Lingering(state)) => vec![state.sa.local_spi()],
         }
     }

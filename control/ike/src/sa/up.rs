@@ -62,7 +62,11 @@ pub(crate) struct PeerHasIt(pub(crate) bool);
 /// A tunnel that is up.
 pub(crate) struct Up {
     pub(crate) proven: Proven,
-    pub(crate) lines: Vec<Line>,
+    #[expect(
+        clippy::vec_box,
+        reason = "each is moved out and back for a step; spare places would be kilobytes"
+    )]
+    pub(crate) lines: Vec<Box<Line>>,
     pub(crate) children: Children,
     pub(crate) tasks: VecDeque<Task>,
     /// Tasks that wait for a time.
@@ -101,7 +105,7 @@ impl Up {
         let line = Line::new(sa, Standing::Current, common);
         Up {
             proven,
-            lines: vec![line],
+            lines: vec![Box::new(line)],
             children: Children::default(),
             tasks: VecDeque::new(),
             later: Vec::new(),
@@ -282,7 +286,7 @@ impl Up {
 
     /// Whether nothing but closed IKE SAs is left.
     pub(crate) fn is_over(&self) -> bool {
-        self.lines.iter().all(Line::is_closed)
+        self.lines.iter().all(|line| line.is_closed())
     }
 }
 
