@@ -8,21 +8,6 @@
 # nothing, keeps its SAs, and what was removed carries nothing and leaks nothing.
 . "$(dirname "$0")/../lib/scenario.sh"
 
-# more ME PEER NUMBER PEER'S-NUMBER [LINES]: a second tunnel, between networks of its own.
-more() {
-  cat <<C
-
-[tunnel.more]
-local = "192.0.2.$3"
-remote = "192.0.2.$4"
-local-id = "more.$1.example"
-remote-id = "more.$2.example"
-psk = "$PSK more"
-local-ts = ["10.2$3.0.0/24"]
-remote-ts = ["10.2$4.0.0/24"]
-${5:-}
-C
-}
 spis() { rv "$1" --json show sa | jq -c '[.sas[] | select(.tunnel == "net") | .spi] | sort'; }
 names() { rv "$1" --json show tunnels | jq -r '[.tunnels[].name] | sort | join(" ")'; }
 test_sas() { [[ $(sas b) == "$1" ]]; }

@@ -128,6 +128,22 @@ initiate_from() {
   esac
 }
 
+# more ME PEER NUMBER PEER'S-NUMBER [LINES]: a second tunnel, `more`, between networks of its own.
+more() {
+  cat <<C
+
+[tunnel.more]
+local = "192.0.2.$3"
+remote = "192.0.2.$4"
+local-id = "more.$1.example"
+remote-id = "more.$2.example"
+psk = "$PSK more"
+local-ts = ["10.2$3.0.0/24"]
+remote-ts = ["10.2$4.0.0/24"]
+${5:-}
+C
+}
+
 # numbered_udp RATE SECONDS [ADDRESS-A ADDRESS-B]: prints {sent, lost, late, held, duplicates, max_us}
 # over both directions; `held` were late because the machine stood still, not the gateways. With UDP_UNTIL it ends when that file appears, at the latest after SECONDS.
 numbered_udp() {

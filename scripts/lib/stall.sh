@@ -4,20 +4,6 @@
 # A's devices have one queue each, the first worker's, so that what is lost is other workers' doing
 # alone. They are none that ravelind cages, so this does.
 
-# more ME PEER NUMBER PEER'S-NUMBER: a second tunnel, between networks of its own.
-more() {
-  cat <<C
-
-[tunnel.more]
-local = "192.0.2.$3"
-remote = "192.0.2.$4"
-local-id = "more.$1.example"
-remote-id = "more.$2.example"
-psk = "$PSK more"
-local-ts = ["10.2$3.0.0/24"]
-remote-ts = ["10.2$4.0.0/24"]
-C
-}
 # also NAMESPACE NUMBER PEER'S-NUMBER: the host is in the second network too.
 also() {
   ip -n "$1" addr add "10.2$2.0.2/24" dev eth0

@@ -1,14 +1,15 @@
 //! One datagram on port 500 or 4500 from anybody (RFC 7296 §3.1).
 //!
 //! Whatever parses writes back to no more octets than came, reads the same again, and is written the
-//! same again. What is not to be read without keys is split without losing an octet.
+//! same again. What is not to be read without keys is split without losing an octet. A cookie in front is taken away
+//! whole, and nothing else with it.
 #![no_main]
 
 #[path = "../written.rs"]
 mod written;
 
 use libfuzzer_sys::fuzz_target;
-use ravelin_ike::wire::{HEADER_LENGTH, Message, Outer, Sealed, limits};
+use ravelin_ike::wire::{HEADER_LENGTH, Message, Outer, Sealed, limits, without_cookie};
 use written::written;
 
 fuzz_target!(|data: &[u8]| {
@@ -22,6 +23,7 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn check(datagram: &[u8]) {
+    cookie(datagram);
     match Outer::parse(datagram) {
         Ok(Outer::Clear(message)) => round_trip(&message, datagram.len()),
         Ok(Outer::Sealed(sealed)) => whole(&sealed, datagram),
@@ -32,6 +34,15 @@ fn check(datagram: &[u8]) {
         }
         Err(refused) => assert!(!refused.to_string().is_empty()),
     }
+}
+
+fn cookie(datagram: &[u8]) {
+    let without = without_cookie(datagram);
+    if without.len() == datagram.len() {
+        return assert_eq!(without, datagram);
+    }
+    assert_eq!(without[24..HEADER_LENGTH], (without.len() as u32).to_be_bytes());
+    assert!(datagram.ends_with(&without[HEADER_LENGTH..]) && without.len() + 8 <= datagram.len());
 }
 
 fn whole(sealed: &Sealed, datagram: &[u8]) {

@@ -120,6 +120,25 @@ impl Call {
     }
 }
 
+/// Whether a message may be the answer to our first request, of that exchange and with that SPI of ours.
+pub(crate) fn answers_first(header: &Header, exchange: ExchangeType, spi: IkeSpi) -> bool {
+    header.exchange == exchange
+        && header.flags.response
+        && !header.flags.initiator
+        && header.message_id == 0
+        && header.initiator_spi == spi
+}
+
+/// Takes a cookie into our first request; false where it is none, the same again, or one too many.
+pub(crate) fn take_cookie(kept: &mut Option<Vec<u8>>, restarts: &mut u8, cookie: Vec<u8>) -> bool {
+    let is_new = *restarts < RESTARTS && (1..=64).contains(&cookie.len()) && kept.as_ref() != Some(&cookie);
+    if is_new {
+        *restarts = restarts.saturating_add(1);
+        *kept = Some(cookie);
+    }
+    is_new
+}
+
 impl Call {
     /// The SPI we chose.
     pub(crate) fn spi(&self) -> IkeSpi {
@@ -151,11 +170,7 @@ impl ExpectInitReply {
         outer: Outer,
     ) -> Next {
         let header = *outer.header();
-        let plausible = header.exchange == ExchangeType::IkeSaInit
-            && header.flags.response
-            && !header.flags.initiator
-            && header.message_id == 0
-            && header.initiator_spi == self.call.spi;
+        let plausible = answers_first(&header, ExchangeType::IkeSaInit, self.call.spi);
         let Outer::Clear(message) = outer else { return Ok(self.wait()) };
         if !plausible {
             return Ok(self.wait());
@@ -204,14 +219,9 @@ impl ExpectInitReply {
     /// "the initiator MUST repeat the IKE_SA_INIT request, and include the COOKIE notification ... as the first
     /// payload, and all other payloads unchanged" (RFC 7296 §2.6).
     fn restart_with_cookie(mut self, ctx: &mut Context<'_>, common: &Common, cookie: Vec<u8>) -> Next {
-        if self.call.restarts >= RESTARTS
-            || !(1..=64).contains(&cookie.len())
-            || self.call.cookie.as_ref() == Some(&cookie)
-        {
+        if !take_cookie(&mut self.call.cookie, &mut self.call.restarts, cookie) {
             return Ok(self.wait());
         }
-        self.call.restarts = self.call.restarts.saturating_add(1);
-        self.call.cookie = Some(cookie);
         self.call.send(ctx, common, self.group, self.seed, self.public)
     }
 

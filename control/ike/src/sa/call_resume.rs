@@ -3,7 +3,7 @@
 //! ([`ExpectVerdict`]) -> [`ExpectReply`] -> [`super::call_auth`]. Whatever stands in the way leads to [`super::call`], a full
 //! negotiation in the same attempt: a ticket is shown once.
 
-use super::call::{Call, RESTARTS, float_to_nat_port};
+use super::call::{Call, answers_first, float_to_nat_port, take_cookie};
 use super::call_auth;
 use super::common::Common;
 use super::handshake::{Handshake, PeerTraits, resumption_notifies};
@@ -152,11 +152,7 @@ impl ExpectReply {
         outer: Outer,
     ) -> Next {
         let header = *outer.header();
-        let plausible = header.exchange == ExchangeType::IkeSessionResume
-            && header.flags.response
-            && !header.flags.initiator
-            && header.message_id == 0
-            && header.initiator_spi == self.attempt.spi;
+        let plausible = answers_first(&header, ExchangeType::IkeSessionResume, self.attempt.spi);
         match outer {
             Outer::Clear(message) if plausible => match Parts::of(message) {
                 Ok(parts) => self.reply(ctx, common, (datagram, header.responder_spi), parts),
@@ -198,15 +194,9 @@ impl ExpectReply {
 
     /// As for IKE_SA_INIT (RFC 5723 §4.3.2, RFC 7296 §2.6).
     fn restart_with_cookie(mut self, ctx: &mut Context<'_>, common: &mut Common, cookie: Vec<u8>) -> Next {
-        let attempt = &mut self.attempt;
-        if attempt.restarts >= RESTARTS
-            || !(1..=64).contains(&cookie.len())
-            || attempt.cookie.as_ref() == Some(&cookie)
-        {
+        if !take_cookie(&mut self.attempt.cookie, &mut self.attempt.restarts, cookie) {
             return Ok(self.wait());
         }
-        attempt.restarts = attempt.restarts.saturating_add(1);
-        attempt.cookie = Some(cookie);
         self.attempt.send(ctx, common)
     }
 

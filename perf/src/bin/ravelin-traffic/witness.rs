@@ -57,6 +57,7 @@ fn watch(done: &AtomicBool) -> Vec<Span> {
     let mut spans = Vec::new();
     let mut from = now();
     while !done.load(Ordering::Relaxed) {
+        // How late this ends is what is measured.
         thread::sleep(Duration::from_millis(1));
         let to = now();
         if to.saturating_sub(from) > STOOD {
