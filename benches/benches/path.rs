@@ -136,9 +136,9 @@ fn sa(v4: bool, port: u16) -> Hot {
 /// Lays headers and trailer around a packet, and takes them off again: the price of that is in the figure.
 fn lay_out_once(frame: &mut RamFrame, summary: &Summary, sa: &mut Hot) -> usize {
     let before = frame.len();
-    let order = Order { departs: sa.departs(EPOCH, before), hop: false, id: 1 };
+    let order = Order { departs: sa.departs(EPOCH, before), hop: false, dont_fragment: 0, id: 1 };
     lay_out(frame, summary, sa, order).unwrap();
-    let (front, length) = (sa.wrap.link() + sa.wrap.length().unwrap() + 16, frame.len());
+    let (front, length) = (sa.wrap.front().octets() + 16, frame.len());
     frame.reshape(front as isize, before).unwrap();
     length
 }

@@ -143,6 +143,28 @@ impl<M: Private> Mbuf<M> {
         Some(self.data_mut())
     }
 
+    /// Moves the packet's start `before` octets towards the head of the buffer and makes it `len` octets long, of which
+    /// the first `spare` are returned with it and are then no part of it; all with whatever they held. `None` (and no
+    /// change) when the buffer has no such octets.
+    pub fn surround(&mut self, before: usize, len: usize, spare: usize) -> Option<&mut [u8]> {
+        let header = self.header_mut();
+        let start = usize::from(header.data_off).checked_sub(before)?;
+        let end = start.checked_add(len)?;
+        let packet = len.checked_sub(spare)?;
+        if end > usize::from(header.buf_len) {
+            return None;
+        }
+        #[allow(clippy::cast_possible_truncation, reason = "start + spare <= end <= buf_len, a u16")]
+        {
+            header.data_off = (start + spare) as u16;
+        }
+        // SAFETY: `start + len` is at most buf_len, so these octets lie in the buffer, which the pool zeroed when it
+        // was made; we are uniquely borrowed and the only user of the mbuf.
+        let out = unsafe { std::slice::from_raw_parts_mut(header.buf_addr.cast::<u8>().add(start), len) };
+        self.resize(packet);
+        Some(out)
+    }
+
     /// Sets both lengths of a one-segment mbuf. `len` is at most buf_len, a u16.
     fn resize(&mut self, len: usize) {
         let header = self.header_mut();

@@ -70,6 +70,12 @@ fn an_mbuf_grows_and_shrinks_at_both_ends_and_refuses_more_than_it_has() {
     assert_eq!((mbuf.headroom(), mbuf.data()), (126, &b"a "[..]));
     assert_eq!(mbuf.reshape(-126, len + room).unwrap().len(), len + room);
     assert_eq!(mbuf.reshape(0, len).unwrap().len(), len);
+    // Wider than the packet is to be.
+    assert_eq!(mbuf.surround(0, 5, 3).unwrap().len(), 5);
+    assert_eq!((mbuf.headroom(), mbuf.len()), (3, 2));
+    assert!(mbuf.surround(4, 5, 0).is_none() && mbuf.surround(0, 1, 2).is_none());
+    assert!(mbuf.surround(0, 382, 0).is_none() && mbuf.surround(3, usize::MAX, 0).is_none());
+    assert_eq!(mbuf.surround(3, len, 0).unwrap().len(), len);
     assert_eq!(mbuf.append(249).unwrap().len(), 249);
     assert_eq!((mbuf.headroom(), mbuf.tailroom(), mbuf.len()), (0, 0, 384));
     mbuf.trim_front(128);

@@ -32,20 +32,14 @@ impl<P: Pool> Graph<P> {
     /// Sends a clear packet by an exit that was looked up before. What is too large for it, and what finds
     /// the note gone, is looked up again: the route says what policy said of it.
     #[inline(always)]
-    pub(super) fn leave_known(&mut self, place: &mut Option<Packet<P::Frame>>, at: ExitRef) {
-        let Some(Packet { frame, summary }) = place else { return };
+    pub(super) fn leave_known(&mut self, packet: Packet<P::Frame>, at: ExitRef) {
+        let Packet { mut frame, summary } = packet;
         let known = self.exits.get(at).filter(|exit| summary.length() <= usize::from(exit.mtu));
-        let framed = known.map(|exit| forward::frame_by(frame, summary.is_v4(), exit));
+        let framed = known.map(|exit| forward::frame_by(&mut frame, summary.is_v4(), exit));
         match framed {
-            Some(framed) => self.put_out_if(place.take().map(|packet| packet.frame), framed),
-            None => self.leave_unknown(place.take()),
-        }
-    }
-
-    #[cold]
-    fn leave_unknown(&mut self, packet: Option<Packet<P::Frame>>) {
-        if let Some(packet) = packet {
-            self.leave_by(packet, None);
+            Some(true) => self.put_out(frame),
+            Some(false) => self.refuse(frame, Drop::NoRoom),
+            None => self.leave_by(Packet { frame, summary }, None),
         }
     }
 
@@ -59,10 +53,7 @@ impl<P: Pool> Graph<P> {
     pub(super) fn leave_sealed(&mut self) {
         let mut queue = std::mem::take(&mut self.stations.sealings);
         self.count_sealed(queue.as_slice());
-        for sealing in queue.as_mut_slice() {
-            self.leave_one(sealing);
-        }
-        queue.clear();
+        queue.drain().for_each(|sealing| self.leave_one(sealing));
         self.stations.sealings = queue;
     }
 
@@ -86,12 +77,12 @@ impl<P: Pool> Graph<P> {
     }
 
     #[inline(always)]
-    fn leave_one(&mut self, sealing: &mut Sealing<P::Frame>) {
-        seal::finish(sealing);
-        let Some(frame) = sealing.frame.take() else { return };
-        match (sealing.sealed, sealing.link) {
+    fn leave_one(&mut self, mut sealing: Sealing<P::Frame>) {
+        seal::finish(&mut sealing);
+        let Sealing { frame, slot, sealed, front, .. } = sealing;
+        match (sealed, front.link()) {
             (false, _) => self.refuse(frame, Drop::NoSa),
-            (true, 0) => self.leave_anew(frame, sealing.slot),
+            (true, 0) => self.leave_anew(frame, slot),
             (true, _) => self.put_out(frame),
         }
     }
@@ -155,16 +146,6 @@ impl<P: Pool> Graph<P> {
         match forward::frame(packet, &exit.interface, mac) {
             Ok(frame) => self.put_out(frame),
             Err((frame, reason)) => self.refuse(frame, reason),
-        }
-    }
-
-    /// Puts out a frame that was framed; one that had no room for it ends here.
-    #[inline(always)]
-    pub(super) fn put_out_if(&mut self, frame: Option<P::Frame>, framed: bool) {
-        match frame {
-            Some(frame) if framed => self.put_out(frame),
-            Some(frame) => self.refuse(frame, Drop::NoRoom),
-            None => {}
         }
     }
 

@@ -71,9 +71,7 @@ impl<P: Pool> Graph<P> {
         self.link.counters().made.add(1);
         self.link.counters().icmp_sent.add(1);
         let place = self.memo.prefetch(&self.memo.key(packet.meta(), &packet.summary));
-        if let Err(Clear { packet: Some(packet), .. }) =
-            self.stations.errors.push(Clear { packet: Some(packet), place })
-        {
+        if let Err(Clear { packet, .. }) = self.stations.errors.push(Clear { packet, place }) {
             self.refuse(packet.frame, Drop::BurstFull);
         }
         Some(())

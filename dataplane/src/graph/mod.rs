@@ -17,6 +17,7 @@ mod inbound;
 mod leave;
 mod made;
 mod outbound;
+mod run;
 
 use std::sync::Arc;
 
@@ -124,10 +125,10 @@ struct Stations<F> {
     departing: Queue<F>,
 }
 
-/// A packet in clear, until it goes on, and where its flow would be remembered: a cache line.
+/// A packet in clear, and where its flow would be remembered: a cache line.
 #[derive(Debug)]
 struct Clear<F> {
-    packet: Option<Packet<F>>,
+    packet: Packet<F>,
     place: Place,
 }
 
@@ -369,7 +370,7 @@ impl<P: Pool> Graph<P> {
             return self.refuse(frame, Drop::BurstFull);
         }
         let place = self.memo.prefetch(&self.memo.key(frame.meta(), &summary));
-        let _ = self.stations.clear.push(Clear { packet: Some(Packet { frame, summary }), place });
+        let _ = self.stations.clear.push(Clear { packet: Packet { frame, summary }, place });
     }
 
     /// Gives a packet to another worker.
@@ -405,7 +406,7 @@ impl<P: Pool> Graph<P> {
     /// Gives a packet to the owner of an outbound slot, which may be this worker.
     fn give_sealer(&mut self, packet: Packet<P::Frame>, sa: SaRef) {
         match sa.worker == self.link.id() {
-            true => self.prepare(&mut Some(packet), sa.slot, false),
+            true => self.prepare(packet, sa.slot),
             false => self.hand(sa.worker, packet, Work::Seal { slot: sa.slot }),
         }
     }

@@ -2,14 +2,12 @@
 //! packets this worker makes are in [`super::made`], what others ask to be sent in [`super::asked`].
 
 use crate::io::{Meta, Origin, Pool};
-use crate::link::handoff::Work;
 use crate::link::packet::{Kernel, KernelPunt};
 use crate::node::forward;
 use crate::node::memo::{Packed, Place, Way};
 use crate::node::policy::{self, Fate, Judgement};
-use crate::node::seal::{self, Fit, Laid, Order, Sealing};
+use crate::node::seal::{self, Fit, Order, Sealing};
 use crate::node::{Packet, clamp, icmp, is_transit, offload};
-use crate::sa::SaRef;
 use crate::sa::fact::{Fact, Facts};
 use crate::verdict::Drop;
 
@@ -19,30 +17,44 @@ use super::{Clear, Graph};
 const AHEAD: usize = 16;
 
 impl<P: Pool> Graph<P> {
-    /// Clear packets that are to leave their instance: under an SA, as they are, or not at all. A burst is
-    /// looked up in the memo before its first packet moves on, so that no packet waits for its SA alone.
+    /// Clear packets that are to leave their instance: under an SA, as they are, or not at all. Some are looked up
+    /// in the memo before the first of them moves on, so that no packet waits for its SA alone; those that go one
+    /// way in a row go it together.
     pub(super) fn judge(&mut self) {
         let mut queue = std::mem::take(&mut self.stations.clear);
-        let mut last = None;
-        for burst in queue.as_mut_slice().chunks_mut(AHEAD) {
+        let mut waiting = queue.drain();
+        while !waiting.as_slice().is_empty() {
             let mut ways = [None; AHEAD];
-            for (Clear { packet, place }, found) in burst.iter().zip(&mut ways) {
-                let way = packet.as_ref().and_then(|packet| self.way(packet, *place));
-                if way != last {
-                    self.prefetch(way);
-                    last = way;
+            let ahead = self.look_ahead(waiting.as_slice(), &mut ways);
+            for run in ways.get(..ahead).unwrap_or_default().chunk_by(PartialEq::eq) {
+                let way = run.first().copied().flatten().map(Packed::way);
+                if let Some(Way::Seal(_)) = way {
+                    self.sample(waiting.as_slice().first(), run.len());
                 }
-                *found = way;
-            }
-            for (Clear { packet, .. }, way) in burst.iter_mut().zip(ways) {
+                let packets = waiting.by_ref().take(run.len()).map(|clear| clear.packet);
                 match way {
-                    Some(way) => self.go(packet, way.way()),
-                    None => self.judge_anew(packet.take()),
+                    Some(way) => self.go(packets, way),
+                    None => packets.for_each(|packet| self.judge_anew(packet)),
                 }
             }
         }
-        queue.clear();
+        drop(waiting);
         self.stations.clear = queue;
+    }
+
+    /// Finds the ways of the first packets that wait, and asks for the SAs these lead to; how many packets that was.
+    #[inline(always)]
+    fn look_ahead(&self, waiting: &[Clear<P::Frame>], ways: &mut [Option<Packed>; AHEAD]) -> usize {
+        let mut last = None;
+        for (Clear { packet, place }, found) in waiting.iter().zip(&mut *ways) {
+            let way = self.way(packet, *place);
+            if way != last {
+                self.prefetch(way);
+                last = way;
+            }
+            *found = way;
+        }
+        waiting.len().min(ways.len())
     }
 
     /// What is remembered of a flow and still true.
@@ -65,47 +77,39 @@ impl<P: Pool> Graph<P> {
         }
     }
 
-    /// Sends a packet the way others of its flow went.
+    /// Sends packets the way others of their flows went.
     #[inline(always)]
-    fn go(&mut self, place: &mut Option<Packet<P::Frame>>, way: Way) {
-        let Some(packet) = place else { return };
-        // RFC 1812 §5.3.1: whoever forwards takes a hop; what this machine says itself has taken none.
-        let hop = is_transit(packet.meta());
-        if hop && packet.summary.ttl() <= 1 {
-            return self.expire_hop(place.take());
-        }
+    fn go(&mut self, mut packets: impl Iterator<Item = Packet<P::Frame>>, way: Way) {
         if let Way::Seal(sa) = way
             && sa.worker == self.link.id()
         {
-            return self.prepare(place, sa.slot, hop);
+            return self.prepare_run(&mut packets, sa.slot);
         }
-        if hop {
-            forward::take_hop(packet);
-        }
+        packets.for_each(|packet| self.go_alone(packet, way));
+    }
+
+    fn go_alone(&mut self, packet: Packet<P::Frame>, way: Way) {
+        let Some(packet) = self.take_hop(packet) else { return };
         match way {
-            Way::Seal(sa) => self.go_elsewhere(place.take(), sa),
-            Way::Clear(exit) => self.leave_known(place, exit),
+            Way::Seal(sa) => self.give_sealer(packet, sa),
+            Way::Clear(exit) => self.leave_known(packet, exit),
         }
     }
 
-    #[inline(never)]
-    fn go_elsewhere(&mut self, packet: Option<Packet<P::Frame>>, sa: SaRef) {
-        if let Some(packet) = packet {
-            self.hand(sa.worker, packet, Work::Seal { slot: sa.slot });
+    /// RFC 1812 §5.3.1: whoever forwards takes a hop; what this machine says itself has taken none. A packet that has
+    /// none left ends here.
+    #[inline]
+    pub(super) fn take_hop(&mut self, mut packet: Packet<P::Frame>) -> Option<Packet<P::Frame>> {
+        if !is_transit(packet.meta()) || forward::take_hop(&mut packet) {
+            return Some(packet);
         }
-    }
-
-    #[cold]
-    fn expire_hop(&mut self, packet: Option<Packet<P::Frame>>) {
-        if let Some(packet) = packet {
-            self.report(packet, icmp::Report::TimeExceeded, Drop::TtlExpired);
-        }
+        self.report(packet, icmp::Report::TimeExceeded, Drop::TtlExpired);
+        None
     }
 
     /// A packet of a flow that nothing is remembered of.
     #[cold]
-    fn judge_anew(&mut self, packet: Option<Packet<P::Frame>>) {
-        let Some(mut packet) = packet else { return };
+    fn judge_anew(&mut self, packet: Packet<P::Frame>) {
         let (meta, flow) = (*packet.meta(), packet.summary.flow());
         let key = &self.memo.key(&meta, &packet.summary);
         let fate = match policy::judge(self.tables.tables(), &self.snapshot, &meta, &flow) {
@@ -114,11 +118,12 @@ impl<P: Pool> Graph<P> {
             Judgement::Routed => return self.keep(packet),
             Judgement::Goes(fate) => fate,
         };
+        if let Fate::Drop(reason) = fate {
+            return self.refuse(packet.frame, reason);
+        }
+        let Some(packet) = self.take_hop(packet) else { return };
         match fate {
-            Fate::Drop(reason) => self.refuse(packet.frame, reason),
-            _ if is_transit(&meta) && !forward::take_hop(&mut packet) => {
-                self.report(packet, icmp::Report::TimeExceeded, Drop::TtlExpired);
-            }
+            Fate::Drop(_) => {}
             Fate::Seal(sa) => {
                 self.memo.remember(key, Way::Seal(sa));
                 self.give_sealer(packet, sa);
@@ -127,7 +132,7 @@ impl<P: Pool> Graph<P> {
             Fate::Clear(hop) => match self.note_exit(meta.instance, flow.destination, Some(hop)) {
                 Some(exit) => {
                     self.memo.remember(key, Way::Clear(exit));
-                    self.leave_known(&mut Some(packet), exit);
+                    self.leave_known(packet, exit);
                 }
                 None => self.leave_by(packet, Some(hop)),
             },
@@ -154,55 +159,30 @@ impl<P: Pool> Graph<P> {
 
     /// [`Graph::prepare`] for packets that another worker handed over, or the kernel.
     pub(super) fn prepare_owned(&mut self, (packet, slot): (Packet<P::Frame>, u32)) {
-        self.prepare(&mut Some(packet), slot, false);
+        self.prepare(packet, slot);
     }
 
-    /// A packet for a slot of this worker, whose hop is still to be taken, or not: does it fit, and is there an SA?
-    #[inline(always)]
-    pub(super) fn prepare(&mut self, place: &mut Option<Packet<P::Frame>>, slot: u32, hop: bool) {
-        let Some(packet) = place else { return };
-        self.sample(packet);
-        let (id, epoch, octets) = (self.next_id, self.exits.epoch(), packet.summary.length());
-        match self.link.outbound.hot_mut(slot) {
-            Some(hot) if hot.takes(epoch, octets) && self.stations.sealings.room() > 0 => {
-                let order = Order { departs: true, hop, id };
-                let laid = seal::lay_out(&mut packet.frame, &packet.summary, hot, order);
-                // Taken only now: who asks in full takes one of its own.
-                self.id();
-                self.seal_later(place, slot, laid);
-            }
-            _ => {
-                if hop {
-                    forward::take_hop(packet);
-                }
-                self.prepare_asked(place, slot);
-            }
-        }
-    }
-
-    #[inline(never)]
-    fn prepare_asked(&mut self, place: &mut Option<Packet<P::Frame>>, slot: u32) {
-        let Some(packet) = place else { return };
+    /// A packet for a slot of this worker that has taken its hop: does it fit, and is there an SA?
+    pub(super) fn prepare(&mut self, mut packet: Packet<P::Frame>, slot: u32) {
         let fits = self.link.outbound.hot(slot).map(|hot| {
             if hot.wrap.tcp_mss > 0 {
                 clamp::clamp(&mut packet.frame, &packet.summary, hot.wrap.tcp_mss);
             }
-            seal::fit(packet, &hot.wrap)
+            seal::fit(&mut packet, &hot.wrap)
         });
         match fits {
-            Some(Fit::Whole) => self.number(place, slot),
-            fits => self.prepare_unfit(place.take(), slot, fits),
+            Some(Fit::Whole) => self.number(packet, slot),
+            fits => self.prepare_unfit(packet, slot, fits),
         }
     }
 
     /// A packet that its tunnel does not take as it is, or for which there is no SA.
     #[cold]
-    fn prepare_unfit(&mut self, packet: Option<Packet<P::Frame>>, slot: u32, fits: Option<Fit>) {
-        let Some(packet) = packet else { return };
+    fn prepare_unfit(&mut self, packet: Packet<P::Frame>, slot: u32, fits: Option<Fit>) {
         match fits {
             Some(Fit::Cut(mtu)) => {
                 self.count_slot(slot, |counters| &counters.pre_fragmented);
-                self.cut(packet, mtu, |graph, piece| graph.number(&mut Some(piece), slot));
+                self.cut(packet, mtu, |graph, piece| graph.number(piece, slot));
             }
             Some(Fit::TooBig(mtu)) => {
                 self.count_slot(slot, |counters| &counters.too_big);
@@ -212,13 +192,14 @@ impl<P: Pool> Graph<P> {
         }
     }
 
-    /// Looks at the checksum of one packet in some: hosts with offloads on are found by it.
+    /// Looks at the checksum of one packet in some, of so many that enter tunnels: hosts with offloads on are found
+    /// by it.
     #[inline(always)]
-    fn sample(&mut self, packet: &Packet<P::Frame>) {
-        let number = self.looked_at;
-        self.looked_at = number.wrapping_add(1);
-        if number.is_multiple_of(offload::SAMPLE) {
-            self.check_checksum(packet);
+    fn sample(&mut self, first: Option<&Clear<P::Frame>>, packets: usize) {
+        let until_next = self.looked_at.wrapping_neg() % offload::SAMPLE;
+        self.looked_at = self.looked_at.wrapping_add(packets as u64);
+        if until_next < packets as u64 {
+            first.inspect(|first| self.check_checksum(&first.packet));
         }
     }
 
@@ -251,39 +232,31 @@ impl<P: Pool> Graph<P> {
     }
 
     /// Gives a packet that fits its SA a sequence number and headers.
-    fn number(&mut self, place: &mut Option<Packet<P::Frame>>, slot: u32) {
-        let Some(Packet { frame, summary }) = place else { return };
-        let (id, epoch) = (self.id(), self.exits.epoch());
-        match self.link.outbound.hot_mut(slot) {
+    fn number(&mut self, mut packet: Packet<P::Frame>, slot: u32) {
+        let (id, epoch, octets) = (self.id(), self.exits.epoch(), packet.summary.length());
+        let laid = match self.link.outbound.hot_mut(slot) {
             Some(hot) if self.stations.sealings.room() > 0 => {
                 // Where the last packet of the SA left, if that is still to be believed.
-                let departs = hot.departs(epoch, summary.length());
-                let laid = seal::lay_out(frame, summary, hot, Order { departs, hop: false, id });
-                self.seal_later(place, slot, laid);
+                let dont_fragment = seal::dont_fragment(&hot.wrap, &packet.summary);
+                let order = Order { departs: hot.departs(epoch, octets), hop: false, dont_fragment, id };
+                seal::lay_out(&mut packet.frame, &packet.summary, hot, order)
             }
-            _ => self.refuse_unnumbered(place.take(), slot, Drop::BurstFull),
-        }
-    }
-
-    /// Puts a packet that was laid out before its encryption.
-    #[inline(always)]
-    fn seal_later(&mut self, place: &mut Option<Packet<P::Frame>>, slot: u32, laid: Result<Laid, Drop>) {
-        let laid = match laid {
-            Ok(laid) => laid,
-            Err(reason) => return self.refuse_unnumbered(place.take(), slot, reason),
+            _ => Err(Drop::BurstFull),
         };
-        let Some(Packet { frame, summary }) = place.take() else { return };
-        let facts = laid.facts;
-        let _ = self.stations.sealings.push(Sealing::new(frame, slot, summary.length(), laid));
-        if !facts.is_empty() {
-            self.link.raise_outbound(slot, facts);
+        match laid {
+            Ok(laid) => {
+                if !laid.facts.is_empty() {
+                    self.link.raise_outbound(slot, laid.facts);
+                }
+                let _ = self.stations.sealings.push(Sealing::new(packet.frame, slot, octets, laid));
+            }
+            Err(reason) => self.refuse_unnumbered(packet.frame, slot, reason),
         }
     }
 
     /// A packet that got no number.
     #[cold]
-    fn refuse_unnumbered(&mut self, packet: Option<Packet<P::Frame>>, slot: u32, reason: Drop) {
-        let Some(Packet { frame, .. }) = packet else { return };
+    pub(super) fn refuse_unnumbered(&mut self, frame: P::Frame, slot: u32, reason: Drop) {
         if self.link.outbound.hot(slot).is_none() {
             return self.vacant(frame, slot);
         }

@@ -62,6 +62,10 @@ impl Frame for MbufFrame {
         Mbuf::reshape(self, by, len)
     }
 
+    fn surround(&mut self, before: usize, len: usize, spare: usize) -> Option<&mut [u8]> {
+        Mbuf::surround(self, before, len, spare)
+    }
+
     fn meta(&self) -> &Meta {
         self.private()
     }

@@ -95,6 +95,10 @@ pub trait Frame: Send {
     /// octets long: all the above in one. The packet is returned, new octets as in [`Frame::prepend`]; `None` (and
     /// no change) when the buffer has no such octets.
     fn reshape(&mut self, by: isize, len: usize) -> Option<&mut [u8]>;
+    /// Moves the packet's start `before` octets towards the head of the buffer and makes it `len` octets long, of which
+    /// the first `spare` are returned with it, to be written to at will, and are then no part of it. New octets as in
+    /// [`Frame::prepend`]; `None` (and no change) when the buffer has no such octets.
+    fn surround(&mut self, before: usize, len: usize, spare: usize) -> Option<&mut [u8]>;
     /// What travels with the packet.
     fn meta(&self) -> &Meta;
     /// What travels with the packet, to be changed.

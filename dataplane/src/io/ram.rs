@@ -190,6 +190,16 @@ impl Frame for RamFrame {
     }
 
     #[inline]
+    fn surround(&mut self, before: usize, len: usize, spare: usize) -> Option<&mut [u8]> {
+        let buffer = self.buffer_mut();
+        let start = buffer.start.checked_sub(before)?;
+        let end = start.checked_add(len).filter(|_| spare <= len)?;
+        let packet = buffer.bytes.get_mut(start..end)?;
+        (buffer.start, buffer.end) = (start + spare, end);
+        Some(packet)
+    }
+
+    #[inline]
     fn meta(&self) -> &Meta {
         &self.buffer().meta
     }
@@ -377,6 +387,11 @@ mod tests {
         assert!(frame.reshape(-start - 1, 1).is_none() && frame.reshape(isize::MIN, 1).is_none());
         assert!(frame.reshape(1, ROOM).is_none() && frame.reshape(0, usize::MAX).is_none());
         assert_eq!(frame.data(), b"packet");
+        frame.surround(2, 9, 1).unwrap().copy_from_slice(b"one more!");
+        assert_eq!(frame.data(), b"ne more!");
+        assert!(frame.surround(HEADROOM, 1, 0).is_none() && frame.surround(0, 1, 2).is_none());
+        assert!(frame.surround(0, ROOM + 2, 0).is_none() && frame.surround(0, usize::MAX, 0).is_none());
+        assert_eq!(frame.data(), b"ne more!");
         frame.trim_front(100);
         assert!(frame.is_empty());
     }

@@ -154,20 +154,8 @@ impl Trailer {
     }
 
     /// Octets of padding, pad length and next header.
-    #[inline]
     pub const fn length(&self) -> usize {
         self.pad_length as usize + TRAILER_LEN
-    }
-
-    /// Writes padding, pad length and next header to the start of `out`, as one word with what is to be
-    /// overwritten behind; for [`Trailer::aligned`] only, whose padding is short.
-    #[inline(always)]
-    pub const fn emit_aligned(&self, out: &mut [u8; 8]) {
-        // Padding 1, 2, 3, cut by the pad length.
-        let end = 8 * self.pad_length as u32;
-        let padding = 0x0003_0201 & ((1u64 << end) - 1);
-        let last = (self.pad_length as u64 | (self.next_header as u64) << 8) << end;
-        *out = (padding | last).to_le_bytes();
     }
 
     /// Writes padding, pad length and next header to the start of `out`.
@@ -181,6 +169,44 @@ impl Trailer {
         }
         Ok(())
     }
+}
+
+/// The trailers with the least padding, of one next header: one for each remainder that a payload's length can leave.
+/// Padding, pad length and next header stand at the start of a word; what is behind them is to be overwritten.
+#[derive(Debug)]
+pub struct Trailers([[u8; 8]; ALIGNMENT]);
+
+impl Trailers {
+    /// Those of this next header.
+    #[expect(clippy::indexing_slicing, reason = "made while compiling")]
+    pub const fn of(next_header: u8) -> Trailers {
+        let mut words = [[0; 8]; ALIGNMENT];
+        let mut over = 0;
+        while over < ALIGNMENT {
+            // Padding 1, 2, 3, cut by the pad length.
+            let pad = pad_length(over);
+            let end = 8 * pad as u32;
+            let padding = 0x0003_0201 & ((1u64 << end) - 1);
+            words[over] = (padding | (pad as u64 | (next_header as u64) << 8) << end).to_le_bytes();
+            over += 1;
+        }
+        Trailers(words)
+    }
+
+    /// The trailer behind a payload of so many octets.
+    #[inline(always)]
+    pub fn behind(&self, payload_length: usize) -> [u8; 8] {
+        match self.0.get(payload_length % ALIGNMENT) {
+            Some(trailer) => *trailer,
+            None => [0; 8],
+        }
+    }
+}
+
+/// Octets of a payload with the least padding and the rest of its trailer.
+#[inline(always)]
+pub const fn text_length(payload_length: usize) -> usize {
+    (payload_length + TRAILER_LEN + ALIGNMENT - 1) & !(ALIGNMENT - 1)
 }
 
 /// The least padding that makes payload and trailer end on [`ALIGNMENT`].
@@ -248,8 +274,8 @@ mod tests {
         #[test]
         fn an_aligned_trailer_in_one_word_is_the_same(payload in 0usize..64, next_header: u8) {
             let trailer = Trailer::aligned(payload, next_header);
-            let (mut word, mut octets) = ([0; 8], [0; 8]);
-            trailer.emit_aligned(&mut word);
+            let (word, mut octets) = (Trailers::of(next_header).behind(payload), [0; 8]);
+            prop_assert_eq!(text_length(payload), payload + trailer.length());
             trailer.emit(&mut octets).unwrap();
             prop_assert_eq!(word, octets);
         }

@@ -86,7 +86,7 @@ const _: () = assert!(size_of::<Summary>() == 48, "with a packet's handle less t
 /// The low half of a word.
 const LOW: u64 = 0xffff_ffff;
 
-const DONT_FRAGMENT: u64 = 1 << 14;
+const DONT_FRAGMENT: u64 = ipv4::DONT_FRAGMENT as u64;
 const UPPER_AT: u32 = 16;
 const V4: u64 = 1 << 32;
 const FRAGMENT: u64 = 1 << 33;
@@ -303,10 +303,12 @@ impl Summary {
         self.ports() as u64 | self.rest >> SHOWN_AT << 32
     }
 
-    /// Whether it shows ports, and this as that of its destination.
+    /// Whether it goes to this port of a protocol that shows ports.
     #[inline(always)]
-    pub const fn goes_to_port(&self, port: u16) -> bool {
-        self.ports() as u16 == port && (self.rest >> SHOWN_AT) as u8 & 0xf == PORTS
+    pub const fn goes_to(&self, protocol: u8, port: u16) -> bool {
+        let asked = (protocol as u64) << (PROTOCOL_AT - SHOWN_AT) | PORTS as u64;
+        // But for the port it comes from.
+        self.selectors() & !0xffff_0000 == asked << 32 | port as u64
     }
 
     const fn ports(&self) -> u32 {
@@ -353,6 +355,12 @@ impl Summary {
     #[inline(always)]
     pub const fn dont_fragment(&self) -> bool {
         self.rest & DONT_FRAGMENT != 0
+    }
+
+    /// Don't Fragment as the bit of an IPv4 header's word of flags ([`ipv4::DONT_FRAGMENT`]); always set for IPv6.
+    #[inline(always)]
+    pub const fn dont_fragment_bit(&self) -> u16 {
+        (self.rest & DONT_FRAGMENT) as u16
     }
 
     /// Notes another traffic class.

@@ -7,6 +7,9 @@
 use super::{Layer, Malformed, checksum, fill, room, split};
 use std::net::Ipv4Addr;
 
+/// Don't Fragment in the word of flags and fragment offset.
+pub const DONT_FRAGMENT: u16 = 1 << 14;
+
 /// A checked IPv4 header and its payload.
 #[derive(Clone, Copy, Debug)]
 pub struct Header<'a> {
@@ -81,7 +84,7 @@ impl<'a> Header<'a> {
 
     /// Don't Fragment.
     pub const fn dont_fragment(&self) -> bool {
-        self.flags() & 0x4000 != 0
+        self.flags() & DONT_FRAGMENT != 0
     }
 
     /// More Fragments.
@@ -207,7 +210,7 @@ impl Repr {
     #[inline]
     pub fn emit(&self, out: &mut [u8]) -> Result<(), Malformed> {
         let out = room::<{ Repr::LEN }>(Layer::Ipv4, out)?;
-        let flags = u16::from(self.dont_fragment) << 14 | u16::from(self.more_fragments) << 13;
+        let flags = if self.dont_fragment { DONT_FRAGMENT } else { 0 } | u16::from(self.more_fragments) << 13;
         let parts: [&[u8]; 8] = [
             &[0x45, self.traffic_class],
             &self.total_length.to_be_bytes(),

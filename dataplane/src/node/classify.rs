@@ -84,11 +84,7 @@ pub struct QuotedAt {
 /// Whether a packet would be ESP or of its port (RFC 3948 §2) if it were for this machine.
 #[inline(always)]
 pub const fn is_like_esp(summary: &Summary) -> bool {
-    match summary.protocol() {
-        protocol::ESP => true,
-        protocol::UDP => summary.goes_to_port(NAT_PORT),
-        _ => false,
-    }
+    summary.goes_to(protocol::UDP, NAT_PORT) || summary.protocol() == protocol::ESP
 }
 
 /// Where the ESP header of a packet is that carries ESP directly over IP and in one piece; `None` for any other,

@@ -60,12 +60,13 @@ pub struct Memo {
     v6: Table<8, 1>,
     /// Part of every key: what was remembered in another epoch is another key. Never 0.
     epoch: u32,
-    secret: u64,
+    secret: [u64; 2],
 }
 
 impl Memo {
     /// Nothing remembered. `secret` chooses the places.
     pub fn new(secret: u64) -> Memo {
+        let secret = [secret, secret.rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15];
         Memo { v4: Table::new(LINES_V4), v6: Table::new(LINES_V6), epoch: 1, secret }
     }
 
@@ -133,16 +134,18 @@ impl Memo {
     }
 }
 
-/// Independent products, so that they overlap, then the high bits into the low.
-#[inline]
-fn hash<const N: usize>(key: &[u64; N], secret: u64) -> u64 {
-    let mut multiplier = 0x9e37_79b9_7f4a_7c15u64;
-    let mut sum = secret;
-    for word in key {
-        sum = sum.wrapping_add((word ^ secret).wrapping_mul(multiplier));
-        multiplier = multiplier.rotate_left(17) | 1;
-    }
-    (sum ^ sum >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93) >> 24
+/// Two words a step, each step a product of twice the width whose halves are laid over each other.
+#[inline(always)]
+fn hash<const N: usize>(key: &[u64; N], [secret, other]: [u64; 2]) -> u64 {
+    let (pairs, last) = key.as_chunks::<2>();
+    let state = pairs.iter().fold(secret, |state, [a, b]| mix(state ^ a, other ^ b));
+    last.iter().fold(state, |state, word| mix(state ^ word, other))
+}
+
+#[inline(always)]
+const fn mix(a: u64, b: u64) -> u64 {
+    let product = a as u128 * b as u128;
+    product as u64 ^ (product >> 64) as u64
 }
 
 const SEAL: u64 = 1 << 56;

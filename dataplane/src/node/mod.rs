@@ -63,21 +63,20 @@ pub const fn is_transit(meta: &Meta) -> bool {
 impl<T> Default for Queue<T> {
     /// A queue that takes nothing and owns no memory: what stands in for one that is being served.
     fn default() -> Self {
-        Queue { items: Vec::new(), limit: 0 }
+        Queue { items: Vec::new() }
     }
 }
 
-/// A bounded list between two nodes; its memory is taken when it is made.
+/// A bounded list between two nodes; its memory is taken when it is made, and is the bound.
 #[derive(Debug)]
 pub struct Queue<T> {
     items: Vec<T>,
-    limit: usize,
 }
 
 impl<T> Queue<T> {
     /// An empty queue for at most `limit` items.
     pub fn new(limit: usize) -> Self {
-        Queue { items: Vec::with_capacity(limit), limit }
+        Queue { items: Vec::with_capacity(limit) }
     }
 
     /// Takes the `n` oldest items (all, when there are fewer), oldest first.
@@ -89,7 +88,7 @@ impl<T> Queue<T> {
     /// Items it can still take.
     #[inline]
     pub fn room(&self) -> usize {
-        self.limit.saturating_sub(self.items.len())
+        self.items.capacity() - self.items.len()
     }
 
     /// Drops every item.
@@ -100,7 +99,7 @@ impl<T> Queue<T> {
     /// Appends `item`, or gives it back when the queue is full.
     #[inline]
     pub fn push(&mut self, item: T) -> Result<(), T> {
-        if self.items.len() >= self.limit {
+        if self.items.len() == self.items.capacity() {
             return Err(item);
         }
         self.items.push(item);

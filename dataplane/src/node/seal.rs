@@ -20,7 +20,7 @@ use crate::sa::sequence::Number;
 use crate::sa::spi::Spi;
 use crate::sa::suite::{Aad, ICV_LEN, IV_LEN};
 use crate::sa::table::OutboundTable;
-use crate::sa::wrap::{ROOM, Varying, Wrap};
+use crate::sa::wrap::{Front, ROOM, Varying, Wrap};
 use crate::verdict::Drop;
 
 /// Whether a packet fits into its tunnel.
@@ -55,23 +55,19 @@ pub fn fit<F: Frame>(packet: &mut Packet<F>, wrap: &Wrap) -> Fit {
 /// with the frame it is to leave in, where that was known already; the text is still in clear.
 #[derive(Debug)]
 pub struct Sealing<F> {
-    /// The outer packet, until it goes on.
-    pub frame: Option<F>,
+    /// The outer packet.
+    pub frame: F,
     number: Number,
     /// The slot that sends it.
     pub slot: u32,
     /// The SA that sends it.
     spi: Spi,
-    /// Octets of the inner packet.
+    /// Octets of the inner packet, which an IP header counts with 16 bits; with IPv6's own header it may be more.
     octets: u32,
-    /// Octets of the link header in front of the outer packet; 0 for a packet whose exit is to be looked up.
-    pub link: u8,
-    /// Octets in front of ESP.
-    front: u8,
+    /// What stands in front of ESP; without a link header the exit is to be looked up.
+    pub front: Front,
     /// Whether [`seal`] has encrypted it. What it has not must not leave.
     pub sealed: bool,
-    /// Whether its UDP checksum is to be computed, see [`finish`].
-    owes_checksum: bool,
 }
 
 /// What is to be known of an SA to encrypt what [`lay_out`] has laid out, and facts about it.
@@ -79,9 +75,7 @@ pub struct Sealing<F> {
 pub struct Laid {
     number: Number,
     spi: Spi,
-    link: u8,
-    front: u8,
-    owes_checksum: bool,
+    front: Front,
     /// What this packet makes true of its SA.
     pub facts: Facts,
 }
@@ -90,9 +84,8 @@ impl<F> Sealing<F> {
     /// A packet of `octets` that was laid out under the SA in `slot`.
     #[inline(always)]
     pub fn new(frame: F, slot: u32, octets: usize, laid: Laid) -> Sealing<F> {
-        let Laid { number, spi, link, front, owes_checksum, .. } = laid;
-        let (frame, octets) = (Some(frame), octets as u32);
-        Sealing { frame, number, slot, spi, octets, link, front, sealed: false, owes_checksum }
+        let Laid { number, spi, front, .. } = laid;
+        Sealing { frame, number, slot, spi, octets: octets as u32, front, sealed: false }
     }
 
     /// Whether the next packet is of the same SA.
@@ -121,6 +114,8 @@ pub struct Order {
     pub departs: bool,
     /// Its hop is to be taken, of which it has one.
     pub hop: bool,
+    /// Don't Fragment of the outer packet ([`Wrap::outer_df`]).
+    pub dont_fragment: u16,
     /// IPv4 identification of the outer packet.
     pub id: u16,
 }
@@ -129,6 +124,9 @@ pub struct Order {
 const ESP: usize = esp::Repr::LEN + IV_LEN;
 /// Octets written in front of the text, whatever the outer packet needs of them.
 const FRONT: usize = ROOM + ESP;
+
+static BEHIND_V4: esp::Trailers = esp::Trailers::of(protocol::IPV4);
+static BEHIND_V6: esp::Trailers = esp::Trailers::of(protocol::IPV6);
 
 /// Takes a sequence number and lays link header, outer headers, IV and trailer around a packet (RFC 4303 §3.3.2,
 /// §3.3.3), all at once: the link header where it is known how the packet `departs`; and takes the `hop` of a
@@ -139,33 +137,34 @@ pub fn lay_out<F: Frame>(
     frame: &mut F,
     summary: &Summary,
     hot: &mut Hot,
-    Order { departs, hop, id }: Order,
+    Order { departs, hop, dont_fragment, id }: Order,
 ) -> Result<Laid, Drop> {
     let (length, v4) = (summary.length(), summary.is_v4());
-    let trailer = esp::Trailer::aligned(length, if v4 { protocol::IPV4 } else { protocol::IPV6 });
-    let link = if departs { hot.wrap.link() } else { 0 };
-    let front = link + hot.wrap.length().ok_or(Drop::NoRoom)?;
-    let behind = length + trailer.length() + ICV_LEN;
+    let front = if departs { hot.wrap.front() } else { hot.wrap.front_unled().ok_or(Drop::NoRoom)? };
+    let text_length = esp::text_length(length);
     // Room first: a number once taken must not be wasted, and a packet half built must not be sent.
-    let out = frame.reshape(-(FRONT as isize), FRONT + behind).ok_or(Drop::NoRoom)?;
-    let (headers, text) = out.split_first_chunk_mut::<FRONT>().ok_or(Drop::NoRoom)?;
+    let out = frame.surround(FRONT, FRONT + text_length + ICV_LEN, ROOM - front.octets());
+    let (headers, text) = out.and_then(<[u8]>::split_first_chunk_mut::<FRONT>).ok_or(Drop::NoRoom)?;
     let end = text.get_mut(length..).and_then(<[u8]>::first_chunk_mut).ok_or(Drop::NoRoom)?;
-    trailer.emit_aligned(end);
+    *end = if v4 { &BEHIND_V4 } else { &BEHIND_V6 }.behind(length);
     if hop && !forward::take_hop_of(text, v4) {
         return Err(Drop::TtlExpired);
     }
     let (number, facts) = hot.number(length).map_err(stopped_reason)?;
     *headers.last_chunk_mut().ok_or(Drop::NoRoom)? = esp_header(hot.spi(), &number);
-    let dont_fragment = hot.wrap.outer_df(summary.dont_fragment()) && !hot.wrap.must_pass(summary);
-    let varying = Varying { class: summary.traffic_class(), dont_fragment, id, behind: ESP + behind };
+    let behind = ESP + text_length + ICV_LEN;
+    let varying = Varying { class: summary.traffic_class(), dont_fragment, id, behind };
     headers.first_chunk_mut().and_then(|outer| hot.wrap.emit(outer, varying)).ok_or(Drop::NoRoom)?;
-    frame.trim_front(ROOM - front);
     if departs {
         let (meta, Departure { port, vlan, .. }) = (frame.meta_mut(), hot.departure());
         (meta.port, meta.vlan) = (*port, *vlan);
     }
-    let (link, front, owes_checksum) = (link as u8, front as u8, hot.wrap.owes_checksum());
-    Ok(Laid { number, spi: hot.spi(), link, front, owes_checksum, facts })
+    Ok(Laid { number, spi: hot.spi(), front, facts })
+}
+
+/// Don't Fragment of the outer packet of one that was not asked whether it must pass.
+pub fn dont_fragment(wrap: &Wrap, summary: &Summary) -> u16 {
+    if wrap.must_pass(summary) { 0 } else { wrap.outer_df(summary.dont_fragment_bit()) }
 }
 
 /// SPI, sequence number and IV: two words.
@@ -210,8 +209,8 @@ fn add_lane<'a, F: Frame>(
     hot: &'a Hot,
     room: &'a mut Aad,
 ) {
-    let Sealing { frame: Some(frame), number, front, sealed, .. } = sealing else { return };
-    let Some((esp, text, tag)) = parts(frame.data_mut(), usize::from(*front)) else { return };
+    let Sealing { frame, number, front, sealed, .. } = sealing;
+    let Some((esp, text, tag)) = parts(frame.data_mut(), front.octets()) else { return };
     // Associated data are what the header shows, or with ESN a number longer than that (RFC 4106 §5).
     let aad = match hot.esn() {
         false => esp.as_slice(),
@@ -239,10 +238,8 @@ fn parts(
 /// drop what has none.
 #[inline]
 pub fn finish<F: Frame>(sealing: &mut Sealing<F>) {
-    if sealing.owes_checksum
-        && let Some(frame) = &mut sealing.frame
-    {
-        set_checksum(frame.data_mut().get_mut(usize::from(sealing.link)..).unwrap_or_default());
+    if sealing.front.owes_checksum() {
+        set_checksum(sealing.frame.data_mut().get_mut(sealing.front.link()..).unwrap_or_default());
     }
 }
 

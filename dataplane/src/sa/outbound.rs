@@ -243,11 +243,11 @@ impl Hot {
         &self.departure
     }
 
-    /// Whether nothing is to be asked of an inner packet of `octets`: the tunnel takes it as it is and it leaves
-    /// whole by the departure of this state of the tables.
+    /// Whether nothing is to be asked of an inner packet of `octets`, as long as its departure is to be believed: the
+    /// tunnel takes it as it is and it leaves whole.
     #[inline(always)]
-    pub const fn takes(&self, epoch: u64, octets: usize) -> bool {
-        self.departure.epoch == epoch && octets <= self.departure.unasked as usize
+    pub const fn takes(&self, octets: usize) -> bool {
+        octets <= self.departure.unasked as usize
     }
 
     /// A sequence number for one packet of `octets` inner octets, and the facts this makes true

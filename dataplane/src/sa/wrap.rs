@@ -23,27 +23,20 @@ pub const ROOM: usize = 64;
 pub struct Wrap {
     /// Ends with the outer headers, in front of which the link header lies.
     template: [u8; ROOM],
-    /// Octets of outer headers; 0 if the two ends are of different families.
-    length: u8,
-    /// Octets of link header; 0 while none is known.
-    link: u8,
-    v4: bool,
-    udp: bool,
-    owes_checksum: bool,
+    front: Front,
+    shape: Shape,
     /// Outer class is inner class `& class_mask | class`.
     class_mask: u8,
     class: u8,
-    /// Outer Don't Fragment is inner `& df_mask | df`.
-    df_mask: bool,
-    df: bool,
+    /// Outer Don't Fragment is inner `& df_mask | df`, each as the bit of [`Summary::dont_fragment_bit`].
+    df_mask: u16,
+    df: u16,
     /// Clear Don't Fragment of inner IPv4 where it stands in the way (DP-24).
     pub clear_inner_df: bool,
     /// Sum over the words of the IPv4 header that are the same in every packet.
     sum: u32,
     /// Largest inner packet: IPv4 without and with Don't Fragment, IPv6.
     limits: [u16; 3],
-    /// Largest inner packet of which nothing more is to be asked, see [`Wrap::unasked`].
-    unasked: u16,
     /// Instance the ESP packets leave in.
     pub instance: u16,
     /// Largest outer packet, if not the port's MTU alone decides.
@@ -52,13 +45,66 @@ pub struct Wrap {
     pub tcp_mss: u16,
 }
 
+/// What the outer headers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    V4,
+    V4Udp,
+    V6,
+    V6Udp,
+}
+
+/// What stands in front of ESP, as it travels with a packet from laying out to its port: one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Front(u32);
+
+impl Front {
+    /// So many octets of outer headers, and no link header.
+    const fn new(headers: u8, owes_checksum: bool) -> Front {
+        Front((headers as u32) << 8 | (owes_checksum as u32) << 16)
+    }
+
+    /// The same behind a link header of so many octets.
+    const fn led_by(self, link: u8) -> Front {
+        Front::new(self.headers() as u8 + link, self.owes_checksum()).with(link)
+    }
+
+    const fn with(self, link: u8) -> Front {
+        Front(self.0 & !0xff | link as u32)
+    }
+
+    /// Octets of link header; 0 while none is known.
+    #[inline(always)]
+    pub const fn link(self) -> usize {
+        (self.0 & 0xff) as usize
+    }
+
+    /// Octets of all: link header and outer headers.
+    #[inline(always)]
+    pub const fn octets(self) -> usize {
+        (self.0 >> 8 & 0xff) as usize
+    }
+
+    /// Octets of outer headers.
+    #[inline(always)]
+    const fn headers(self) -> usize {
+        self.octets() - self.link()
+    }
+
+    /// Whether the headers end with UDP over IPv6, whose checksum is owed until the text is encrypted.
+    #[inline(always)]
+    pub const fn owes_checksum(self) -> bool {
+        self.0 >> 16 != 0
+    }
+}
+
 /// What differs from packet to packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Varying {
     /// Traffic class of the inner packet.
     pub class: u8,
-    /// Don't Fragment of the outer packet, see [`Wrap::outer_df`].
-    pub dont_fragment: bool,
+    /// Don't Fragment of the outer packet as the bit of an IPv4 header, see [`Wrap::outer_df`].
+    pub dont_fragment: u16,
     /// IPv4 identification (RFC 6864 §4.3).
     pub id: u16,
     /// Octets behind the headers, from SPI to ICV.
@@ -75,18 +121,20 @@ impl Wrap {
             OuterDscp::Fixed(dscp) => (0b11, dscp << 2),
         };
         let (df_mask, df) = match encapsulation.df {
-            OuterDf::Clear => (false, false),
-            OuterDf::Set => (false, true),
-            OuterDf::Copy => (true, false),
+            OuterDf::Clear => (0, 0),
+            OuterDf::Set => (0, ipv4::DONT_FRAGMENT),
+            OuterDf::Copy => (ipv4::DONT_FRAGMENT, 0),
         };
-        let udp = local.port != 0;
+        let shape = match (peer.address.is_ipv4(), local.port != 0) {
+            (true, false) => Shape::V4,
+            (true, true) => Shape::V4Udp,
+            (false, false) => Shape::V6,
+            (false, true) => Shape::V6Udp,
+        };
         let mut wrap = Wrap {
             template: [0; ROOM],
-            length: 0,
-            link: 0,
-            v4: peer.address.is_ipv4(),
-            udp,
-            owes_checksum: udp && peer.address.is_ipv6(),
+            front: Front::new(0, shape == Shape::V6Udp),
+            shape,
             class_mask,
             class,
             df_mask,
@@ -94,16 +142,15 @@ impl Wrap {
             clear_inner_df: encapsulation.clear_inner_df,
             sum: 0,
             limits: [0; 3],
-            unasked: 0,
             instance: encapsulation.instance,
             outer_mtu: encapsulation.outer_mtu.unwrap_or(u16::MAX),
             tcp_mss: encapsulation.tcp_mss.unwrap_or(0),
         };
-        wrap.length = wrap.lay_out(encapsulation).unwrap_or(0) as u8;
+        let headers = wrap.lay_out(encapsulation).unwrap_or(0);
+        wrap.front = Front::new(headers as u8, shape == Shape::V6Udp);
         let limit = |inner_df| wrap.inner_limit(encapsulation, inner_df);
-        wrap.limits = [limit(false), limit(true), limit(true).max(SMALLEST_IPV6_MTU)];
-        // SYNs are looked for where their MSS is to be lowered.
-        wrap.unasked = if wrap.tcp_mss == 0 { wrap.limits.into_iter().fold(u16::MAX, u16::min) } else { 0 };
+        let fixed = limit(ipv4::DONT_FRAGMENT);
+        wrap.limits = [limit(0), fixed, fixed.max(SMALLEST_IPV6_MTU)];
         wrap
     }
 
@@ -119,7 +166,8 @@ impl Wrap {
 
     fn emit_headers(&mut self, encapsulation: &Encapsulation, out: &mut [u8]) -> Option<usize> {
         let Encapsulation { local, peer, hop_limit, .. } = *encapsulation;
-        let protocol = if self.udp { protocol::UDP } else { protocol::ESP };
+        let udp = matches!(self.shape, Shape::V4Udp | Shape::V6Udp);
+        let protocol = if udp { protocol::UDP } else { protocol::ESP };
         let ip = match (local.address, peer.address) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
                 let header = ipv4::Repr {
@@ -156,7 +204,7 @@ impl Wrap {
             }
             _ => return None,
         };
-        if !self.udp {
+        if !udp {
             return Some(ip);
         }
         let header = udp::Repr { source: local.port, destination: peer.port, length: 0, checksum: 0 };
@@ -165,37 +213,46 @@ impl Wrap {
     }
 
     /// Largest inner packet: what was configured, and where the outer packet may not be cut, what fits in it.
-    fn inner_limit(&self, encapsulation: &Encapsulation, inner_df: bool) -> u16 {
+    fn inner_limit(&self, encapsulation: &Encapsulation, inner_df: u16) -> u16 {
         let configured = encapsulation.inner_mtu.unwrap_or(u16::MAX);
-        let outer = encapsulation.outer_mtu.filter(|_| self.outer_df(inner_df));
+        let outer = encapsulation.outer_mtu.filter(|_| self.outer_df(inner_df) != 0);
         configured.min(outer.map_or(u16::MAX, |outer| self.largest_within(outer)))
     }
 
     /// Octets of the largest inner packet whose outer packet has at most `outer` octets.
     pub fn largest_within(&self, outer: u16) -> u16 {
-        esp::largest_payload(usize::from(outer).saturating_sub(usize::from(self.length)), ICV_LEN) as u16
+        esp::largest_payload(usize::from(outer).saturating_sub(self.front.headers()), ICV_LEN) as u16
     }
 
     /// Octets of the outer headers; `None` if there can be none because the ends are of two families.
-    #[inline]
     pub const fn length(&self) -> Option<usize> {
-        if self.length == 0 { None } else { Some(self.length as usize) }
+        if self.front.headers() == 0 { None } else { Some(self.front.headers()) }
     }
 
-    /// Lays a link header in front of the outer headers, in place of the former one. `false` if there is no
-    /// room for it, which only the longest headers behind a tag lack: then there is none.
+    /// Lays a link header in front of the outer headers, in place of the former one. `false` if there are no outer
+    /// headers or no room for it, which only the longest headers behind a tag lack: then there is none.
     pub fn lead_with(&mut self, link: &[u8]) -> bool {
-        let start = (ROOM - usize::from(self.length)).checked_sub(link.len());
+        let length = self.front.headers();
+        let start = (ROOM - length).checked_sub(link.len()).filter(|_| length > 0);
         let place = start.and_then(|start| self.template.get_mut(start..start + link.len()));
         let has_room = place.map(|place| place.copy_from_slice(link)).is_some();
-        self.link = if has_room { link.len() as u8 } else { 0 };
+        self.front = self.front.led_by(if has_room { link.len() as u8 } else { 0 });
         has_room
     }
 
-    /// Octets of the link header in front of the outer headers, 0 for none.
+    /// What stands in front of ESP where it is known how packets leave.
     #[inline(always)]
-    pub const fn link(&self) -> usize {
-        self.link as usize
+    pub const fn front(&self) -> Front {
+        self.front
+    }
+
+    /// What stands in front of ESP without a link header; `None` if there can be nothing because the ends are of two
+    /// families.
+    pub const fn front_unled(&self) -> Option<Front> {
+        match self.front.headers() {
+            0 => None,
+            _ => Some(self.front.led_by(0)),
+        }
     }
 
     /// Octets of the largest inner packet that is not to be cut first.
@@ -212,14 +269,14 @@ impl Wrap {
 
     /// Octets of the largest inner packet that the tunnel takes as it is, whatever it is; of a larger one it is
     /// to be asked in full.
-    #[inline(always)]
-    pub const fn unasked(&self) -> u16 {
-        self.unasked
+    pub fn unasked(&self) -> u16 {
+        // SYNs are looked for where their MSS is to be lowered.
+        if self.tcp_mss == 0 { self.limits.into_iter().fold(u16::MAX, u16::min) } else { 0 }
     }
 
     /// Don't Fragment of the outer packet; IPv6 is never cut on the way (RFC 8200 §5), but may be by us.
-    #[inline]
-    pub const fn outer_df(&self, inner: bool) -> bool {
+    #[inline(always)]
+    pub const fn outer_df(&self, inner: u16) -> u16 {
         inner & self.df_mask | self.df
     }
 
@@ -234,13 +291,7 @@ impl Wrap {
     /// Whether the IP header is version 4.
     #[inline]
     pub const fn is_v4(&self) -> bool {
-        self.v4
-    }
-
-    /// Whether the headers end with UDP over IPv6, whose checksum the caller owes.
-    #[inline]
-    pub const fn owes_checksum(&self) -> bool {
-        self.owes_checksum
+        matches!(self.shape, Shape::V4 | Shape::V4Udp)
     }
 
     /// Writes what stands in front of ESP to the end of `out`, the link header included; `None` if the packet would
@@ -249,22 +300,24 @@ impl Wrap {
     pub fn emit(&self, out: &mut [u8; ROOM], varying: Varying) -> Option<()> {
         let class = varying.class & self.class_mask | self.class;
         *out = self.template;
-        match (self.v4, self.udp) {
-            (true, false) => self.vary_v4(out.last_chunk_mut()?, class, &varying),
-            (true, true) => {
+        match self.shape {
+            Shape::V4 => self.vary_v4(out.last_chunk_mut()?, class, &varying),
+            Shape::V4Udp => {
                 let headers: &mut [u8; ipv4::Repr::LEN + udp::Repr::LEN] = out.last_chunk_mut()?;
                 vary_udp(headers.last_chunk_mut()?, &varying)?;
                 self.vary_v4(headers.first_chunk_mut()?, class, &varying)
             }
-            (false, _) => self.vary_v6(out.get_mut(ROOM - usize::from(self.length)..)?, class, &varying),
+            Shape::V6 | Shape::V6Udp => {
+                self.vary_v6(out.get_mut(ROOM - self.front.headers()..)?, class, &varying)
+            }
         }
     }
 
     /// As words: octets stored one by one would cost more than all the rest.
     #[inline(always)]
     fn vary_v4(&self, out: &mut [u8; ipv4::Repr::LEN], class: u8, varying: &Varying) -> Option<()> {
-        let total = u16::try_from(usize::from(self.length) + varying.behind).ok()?;
-        let flags = u16::from(varying.dont_fragment) << 14;
+        let total = u16::try_from(self.front.headers() + varying.behind).ok()?;
+        let flags = varying.dont_fragment;
         let sum = self.sum + u32::from(class) + u32::from(total) + u32::from(varying.id) + u32::from(flags);
         // Twice: seven 16-bit words and their carries leave at most one carry.
         let once = (sum & 0xffff) + (sum >> 16);
@@ -279,12 +332,12 @@ impl Wrap {
 
     fn vary_v6(&self, out: &mut [u8], class: u8, varying: &Varying) -> Option<()> {
         let (ip, rest) = out.split_first_chunk_mut::<{ ipv6::Repr::LEN }>()?;
-        let length = usize::from(self.length) - ipv6::Repr::LEN + varying.behind;
+        let length = self.front.headers() - ipv6::Repr::LEN + varying.behind;
         [ip[0], ip[1]] = [0x60 | class >> 4, class << 4];
         [ip[4], ip[5]] = u16::try_from(length).ok()?.to_be_bytes();
-        match self.udp {
-            true => vary_udp(rest.first_chunk_mut()?, varying),
-            false => Some(()),
+        match self.shape {
+            Shape::V6Udp => vary_udp(rest.first_chunk_mut()?, varying),
+            _ => Some(()),
         }
     }
 }
@@ -337,7 +390,8 @@ mod tests {
             let wrap = Wrap::new(&encapsulation);
             let length = wrap.length().unwrap();
             let mut front = [0xa5; ROOM];
-            wrap.emit(&mut front, Varying { class, dont_fragment, id, behind }).unwrap();
+            let bit = if dont_fragment { ipv4::DONT_FRAGMENT } else { 0 };
+            wrap.emit(&mut front, Varying { class, dont_fragment: bit, id, behind }).unwrap();
             let mut packet = front[ROOM - length..].to_vec();
             packet.resize(length + behind, 0xa5);
             let summary = Summary::parse(&packet).unwrap();
@@ -359,7 +413,7 @@ mod tests {
                 let datagram = udp::Repr::parse(&packet[length - udp::Repr::LEN..]).unwrap();
                 prop_assert_eq!(datagram, udp::Repr { source: 4500, destination: 4500, length: (8 + behind) as u16, checksum: 0 });
             }
-            let long = Varying { class, dont_fragment, id, behind: 65_536 };
+            let long = Varying { class, dont_fragment: bit, id, behind: 65_536 };
             prop_assert_eq!(wrap.emit(&mut front, long), None);
         }
 
@@ -368,16 +422,18 @@ mod tests {
         fn a_link_header_leads(encapsulation in encapsulation(), links in proptest::collection::vec((any::<u8>(), any::<bool>()), 1..4), id: u16) {
             let mut wrap = Wrap::new(&encapsulation);
             let length = wrap.length().unwrap();
-            let varying = Varying { class: 1, dont_fragment: false, id, behind: 100 };
+            let varying = Varying { class: 1, dont_fragment: 0, id, behind: 100 };
             let mut plain = [0; ROOM];
             wrap.emit(&mut plain, varying).unwrap();
             for (octet, tagged) in links {
                 let link = vec![octet; if tagged { 18 } else { 14 }];
                 let room = length + link.len() <= ROOM;
-                prop_assert_eq!((wrap.lead_with(&link), wrap.link()), (room, if room { link.len() } else { 0 }));
+                let led = if room { link.len() } else { 0 };
+                prop_assert_eq!((wrap.lead_with(&link), wrap.front().link()), (room, led));
+                prop_assert_eq!(wrap.front().octets(), led + length);
                 let mut front = [0xa5; ROOM];
                 wrap.emit(&mut front, varying).unwrap();
-                prop_assert_eq!(&front[ROOM - length - wrap.link()..ROOM - length], &link[..wrap.link()]);
+                prop_assert_eq!(&front[ROOM - length - led..ROOM - length], &link[..led]);
                 prop_assert_eq!(&front[ROOM - length..], &plain[ROOM - length..]);
             }
         }
@@ -387,8 +443,9 @@ mod tests {
         fn what_is_admitted_fits(encapsulation in encapsulation(), v4: bool, dont_fragment: bool) {
             let wrap = Wrap::new(&encapsulation);
             let limit = wrap.largest_inner(v4, dont_fragment || !v4);
+            let bit = if dont_fragment || !v4 { ipv4::DONT_FRAGMENT } else { 0 };
             let outer = |inner: usize| wrap.length().unwrap() + inner + esp::overhead(inner, ICV_LEN);
-            if let Some(mtu) = encapsulation.outer_mtu.filter(|mtu| *mtu > 1400 && wrap.outer_df(dont_fragment || !v4)) {
+            if let Some(mtu) = encapsulation.outer_mtu.filter(|mtu| *mtu > 1400 && wrap.outer_df(bit) != 0) {
                 prop_assert!(outer(limit) <= usize::from(mtu));
             }
             let least = if v4 { 0 } else { 1280 };
