@@ -254,7 +254,7 @@ impl<P: Pool> Graph<P> {
     }
 
     /// Believes packets whose tags are good, looks into them and sends them on.
-    #[inline(always)]
+    #[inline(never)]
     fn accept(&mut self, openings: &mut [Opening<P::Frame>]) {
         let mut sum = Accepted::default();
         for run in openings.chunk_by_mut(Opening::is_followed_by) {

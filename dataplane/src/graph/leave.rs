@@ -31,11 +31,10 @@ impl<P: Pool> Graph<P> {
 
     /// Sends a clear packet by an exit that was looked up before. What is too large for it, and what finds
     /// the note gone, is looked up again: the route says what policy said of it.
-    #[inline(always)]
     pub(super) fn leave_known(&mut self, packet: Packet<P::Frame>, at: ExitRef) {
         let Packet { mut frame, summary } = packet;
         let known = self.exits.get(at).filter(|exit| summary.length() <= usize::from(exit.mtu));
-        let framed = known.map(|exit| forward::frame_by(&mut frame, summary.is_v4(), exit));
+        let framed = known.map(|exit| forward::frame_by(&mut frame, &summary, exit, false));
         match framed {
             Some(true) => self.put_out(frame),
             Some(false) => self.refuse(frame, Drop::NoRoom),

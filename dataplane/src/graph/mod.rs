@@ -238,6 +238,7 @@ impl<P: Pool> Graph<P> {
     // --- in from outside
 
     /// Takes what one port gave.
+    #[inline(never)]
     pub fn receive(&mut self, burst: &mut Burst<P::Frame>) {
         self.count_received(burst);
         let port = burst.iter().next().map(|frame| frame.meta().port);

@@ -2,6 +2,7 @@
 //! packets this worker makes are in [`super::made`], what others ask to be sent in [`super::asked`].
 
 use crate::io::{Meta, Origin, Pool};
+use crate::link::handoff::Work;
 use crate::link::packet::{Kernel, KernelPunt};
 use crate::node::forward;
 use crate::node::memo::{Packed, Place, Way};
@@ -43,7 +44,7 @@ impl<P: Pool> Graph<P> {
     }
 
     /// Finds the ways of the first packets that wait, and asks for the SAs these lead to; how many packets that was.
-    #[inline(always)]
+    #[inline(never)]
     fn look_ahead(&self, waiting: &[Clear<P::Frame>], ways: &mut [Option<Packed>; AHEAD]) -> usize {
         let mut last = None;
         for (Clear { packet, place }, found) in waiting.iter().zip(&mut *ways) {
@@ -80,19 +81,14 @@ impl<P: Pool> Graph<P> {
     /// Sends packets the way others of their flows went.
     #[inline(always)]
     fn go(&mut self, mut packets: impl Iterator<Item = Packet<P::Frame>>, way: Way) {
-        if let Way::Seal(sa) = way
-            && sa.worker == self.link.id()
-        {
-            return self.prepare_run(&mut packets, sa.slot);
-        }
-        packets.for_each(|packet| self.go_alone(packet, way));
-    }
-
-    fn go_alone(&mut self, packet: Packet<P::Frame>, way: Way) {
-        let Some(packet) = self.take_hop(packet) else { return };
         match way {
-            Way::Seal(sa) => self.give_sealer(packet, sa),
-            Way::Clear(exit) => self.leave_known(packet, exit),
+            Way::Seal(sa) if sa.worker == self.link.id() => self.prepare_run(&mut packets, sa.slot),
+            Way::Seal(sa) => packets.for_each(|packet| {
+                if let Some(packet) = self.take_hop(packet) {
+                    self.hand(sa.worker, packet, Work::Seal { slot: sa.slot });
+                }
+            }),
+            Way::Clear(exit) => self.leave_run(&mut packets, exit),
         }
     }
 

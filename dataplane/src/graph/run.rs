@@ -1,9 +1,11 @@
-//! Packets that go one after the other under one SA: what all of them ask is asked once (DP-03).
+//! Packets that go one way in a row, under one SA or in clear by one exit: what all of them ask is asked once (DP-03).
 //!
 //! A packet is usual when nothing is to be asked of it alone. The first that is not goes by [`super::outbound`]'s
-//! stations, which ask everything, and the run goes on behind it, so that order is kept.
+//! and [`super::leave`]'s stations, which ask everything, and the run goes on behind it, so that order is kept.
 
 use crate::io::{Frame, Pool};
+use crate::node::exit::{Exit, ExitRef};
+use crate::node::forward;
 use crate::node::seal::{self, Order, Sealing};
 use crate::node::{Packet, Queue, is_transit};
 use crate::sa::fact::Facts;
@@ -12,7 +14,7 @@ use crate::verdict::Drop;
 
 use super::{Graph, Stations};
 
-/// A packet that is not laid out like the others of its run.
+/// A packet that does not go on like the others of its run.
 enum Unusual<F> {
     /// More is to be asked of it; it is as it was.
     Asks(Packet<F>),
@@ -21,7 +23,7 @@ enum Unusual<F> {
 }
 
 /// What packets that are laid out in a row have in common.
-struct Run<'a, F> {
+struct ToSeal<'a, F> {
     /// Knows where its packets leave.
     hot: &'a mut Hot,
     slot: u32,
@@ -32,14 +34,25 @@ struct Run<'a, F> {
     facts: Facts,
 }
 
-impl<F: Frame> Run<'_, F> {
+/// What packets that leave in clear in a row have in common.
+struct ToSend<'a, F> {
+    exit: &'a Exit,
+    departing: &'a mut Queue<F>,
+}
+
+/// Whether a packet is to give a hop (`takes`) and has none left (RFC 1812 §5.3.1: whoever forwards takes one; what this
+/// machine says itself has taken none).
+#[inline(always)]
+fn expires<F: Frame>(packet: &Packet<F>, takes: bool) -> bool {
+    takes && packet.summary.ttl() <= 1
+}
+
+impl<F: Frame> ToSeal<'_, F> {
     /// Lays out a packet, whose hop is still to be taken, if it is usual.
     #[inline(always)]
     fn add(&mut self, mut packet: Packet<F>) -> Result<(), Unusual<F>> {
         let (hop, octets) = (is_transit(packet.meta()), packet.summary.length());
-        // RFC 1812 §5.3.1: whoever forwards takes a hop; what this machine says itself has taken none.
-        let expires = hop && packet.summary.ttl() <= 1;
-        if expires || !self.hot.takes(octets) || self.sealings.room() == 0 {
+        if expires(&packet, hop) || !self.hot.takes(octets) || self.sealings.room() == 0 {
             return Err(Unusual::Asks(packet));
         }
         let dont_fragment = self.hot.wrap.outer_df(packet.summary.dont_fragment_bit());
@@ -54,6 +67,25 @@ impl<F: Frame> Run<'_, F> {
             }
             Err(reason) => Err(Unusual::Refused(packet.frame, reason)),
         }
+    }
+}
+
+impl<F: Frame> ToSend<'_, F> {
+    /// Sends a packet, whose hop is still to be taken, if it is usual.
+    #[inline(always)]
+    fn add(&mut self, packet: Packet<F>) -> Result<(), Unusual<F>> {
+        let hop = is_transit(packet.meta());
+        let fits = packet.summary.length() <= usize::from(self.exit.mtu);
+        if expires(&packet, hop) || !fits || self.departing.room() == 0 {
+            return Err(Unusual::Asks(packet));
+        }
+        let Packet { mut frame, summary } = packet;
+        if !forward::frame_by(&mut frame, &summary, self.exit, hop) {
+            return Err(Unusual::Refused(frame, Drop::NoRoom));
+        }
+        // There is room.
+        let _ = self.departing.push(frame);
+        Ok(())
     }
 }
 
@@ -79,9 +111,9 @@ impl<P: Pool> Graph<P> {
         let Some(hot) = link.outbound.hot_mut(slot).filter(|hot| hot.departure().epoch == epoch) else {
             return packets.next().map(Unusual::Asks);
         };
-        let mut run = Run { hot, slot, sealings, id: *next_id, step, facts: Facts::NONE };
+        let mut run = ToSeal { hot, slot, sealings, id: *next_id, step, facts: Facts::NONE };
         let unusual = packets.try_for_each(|packet| run.add(packet)).err();
-        let Run { id, facts, .. } = run;
+        let ToSeal { id, facts, .. } = run;
         *next_id = id;
         if !facts.is_empty() {
             link.raise_outbound(slot, facts);
@@ -96,6 +128,39 @@ impl<P: Pool> Graph<P> {
             Unusual::Asks(packet) => {
                 if let Some(packet) = self.take_hop(packet) {
                     self.prepare(packet, slot);
+                }
+            }
+        }
+    }
+
+    /// Packets that leave in clear by an exit, whose hops are still to be taken.
+    #[inline(always)]
+    pub(super) fn leave_run(&mut self, packets: &mut impl Iterator<Item = Packet<P::Frame>>, at: ExitRef) {
+        while let Some(unusual) = self.leave_usual(packets, at) {
+            self.leave_unusual(unusual, at);
+        }
+    }
+
+    /// Sends packets as long as they are usual and the exit is known. The first other one comes back.
+    #[inline(never)]
+    fn leave_usual(
+        &mut self,
+        packets: &mut impl Iterator<Item = Packet<P::Frame>>,
+        at: ExitRef,
+    ) -> Option<Unusual<P::Frame>> {
+        let Graph { exits, stations: Stations { departing, .. }, .. } = self;
+        let Some(exit) = exits.get(at) else { return packets.next().map(Unusual::Asks) };
+        let mut run = ToSend { exit, departing };
+        packets.try_for_each(|packet| run.add(packet)).err()
+    }
+
+    #[inline(never)]
+    fn leave_unusual(&mut self, unusual: Unusual<P::Frame>, at: ExitRef) {
+        match unusual {
+            Unusual::Refused(frame, reason) => self.refuse(frame, reason),
+            Unusual::Asks(packet) => {
+                if let Some(packet) = self.take_hop(packet) {
+                    self.leave_known(packet, at);
                 }
             }
         }

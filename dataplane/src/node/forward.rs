@@ -9,7 +9,8 @@ use std::net::IpAddr;
 use crate::io::Frame;
 use crate::link::snapshot::{Interface, Snapshot};
 use crate::net::eth::{self, Mac, ethertype};
-use crate::net::{fill, ipv4, ipv6, vlan};
+use crate::net::flow::Summary;
+use crate::net::{ipv4, ipv6, vlan};
 use crate::node::Packet;
 use crate::node::exit;
 use crate::policy::route::{self, NextHop};
@@ -41,12 +42,22 @@ pub struct Exit {
     pub neighbour: IpAddr,
 }
 
-/// Frames an IP packet for an exit that was looked up before; `false` when there is no room.
+/// Frames an IP packet for an exit that was looked up before, and takes the `hop` of one that still has one to give;
+/// `false` when there is no room.
 #[inline(always)]
-pub fn frame_by<F: Frame>(frame: &mut F, v4: bool, exit: &exit::Exit) -> bool {
+pub fn frame_by<F: Frame>(frame: &mut F, summary: &Summary, exit: &exit::Exit, hop: bool) -> bool {
+    let v4 = summary.is_v4();
     let kind = if v4 { ethertype::IPV4 } else { ethertype::IPV6 };
-    let Some(octets) = frame.prepend(eth::Repr::LEN) else { return false };
-    fill(octets, &[&exit.addresses, &kind.to_be_bytes()]);
+    let out = frame.surround(eth::Repr::LEN, eth::Repr::LEN + summary.length(), 0);
+    let Some((link, packet)) = out.and_then(<[u8]>::split_first_chunk_mut::<{ eth::Repr::LEN }>) else {
+        return false;
+    };
+    if hop && !take_hop_of(packet, v4) {
+        return false;
+    }
+    let (addresses, rest) = link.split_at_mut(exit.addresses.len());
+    addresses.copy_from_slice(&exit.addresses);
+    rest.copy_from_slice(&kind.to_be_bytes());
     let meta = frame.meta_mut();
     (meta.port, meta.vlan) = (exit.port, exit.vlan);
     exit.vlan == 0 || tag(frame, exit.vlan)
