@@ -25,7 +25,6 @@
 //! Left to the caller: which CPUs, which pools, which queue is polled by whom.
 
 mod affinity;
-pub mod burst;
 pub mod eal;
 pub mod error;
 pub mod lcore;
@@ -36,12 +35,12 @@ pub mod port;
 pub mod queue;
 pub mod vdev;
 
-pub use burst::{BURST, Burst};
 pub use eal::{Eal, Started};
 pub use error::Errno;
 pub use lcore::Lcore;
 pub use mbuf::{Mbuf, Private};
 pub use pool::Pool;
 pub use port::{Device, Port};
+pub use queue::{BURST, Burst};
 pub use queue::{RxQueue, TxQueue};
 pub use vdev::Vdev;

@@ -12,12 +12,18 @@ use std::marker::PhantomData;
 use std::ptr;
 use std::sync::Arc;
 
+use arrayvec::ArrayVec;
 use dpdk_sys::rte_mbuf;
 
-use crate::burst::Burst;
 use crate::mbuf::{Mbuf, Private};
 use crate::pool::Pool;
 use crate::port::Running;
+
+/// Most mbufs in one burst.
+pub const BURST: usize = 64;
+
+/// Mbufs in order, in the layout drivers read and write: an [`Mbuf`] is one pointer.
+pub type Burst<M> = ArrayVec<Mbuf<M>, BURST>;
 
 /// Frames a receive queue took from the device and did not hand out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,17 +55,19 @@ impl<M: Private> RxQueue<M> {
     /// Adds what has arrived to `burst`, `at_most` so many and as far as there is room, and
     /// returns how many. Never waits. Private values are whatever they last were.
     pub fn receive(&mut self, burst: &mut Burst<M>, at_most: usize) -> usize {
-        let spare = burst.spare();
-        let room = u16::try_from(spare.len().min(at_most)).unwrap_or(0);
-        // SAFETY: `spare` has room for `room` pointers; the port is started and has this
-        // queue (Running), and we are its only poller.
-        let arrived =
-            unsafe { dpdk_sys::shim_rx_burst(self.port.id(), self.queue, spare.as_mut_ptr(), room) };
-        let kept = self.keep(spare.get_mut(..usize::from(arrived)).unwrap_or_default());
-        // SAFETY: the first `kept` slots hold received mbufs, ours alone and linear. Their
+        let held = burst.len();
+        let room = burst.remaining_capacity().min(at_most) as u16;
+        // SAFETY: `held` is within the array, whose places hold transparent non-null pointers.
+        let places = unsafe { burst.as_mut_ptr().add(held) }.cast::<*mut rte_mbuf>();
+        // SAFETY: behind `places` there is room for `room` pointers; the port is started and has
+        // this queue (Running), and we are its only poller.
+        let arrived = unsafe { dpdk_sys::shim_rx_burst(self.port.id(), self.queue, places, room) };
+        // SAFETY: the driver wrote so many pointers there, and nobody else refers to these places.
+        let kept = self.keep(unsafe { std::slice::from_raw_parts_mut(places, usize::from(arrived)) });
+        // SAFETY: the first `kept` places hold received mbufs, ours alone and linear. Their
         // pool holds `M`: devices receive into a pool of this port or, as net_ring does,
         // pass on what some `TxQueue` of this process sent, and a process has one `M`.
-        unsafe { burst.grown(kept) };
+        unsafe { burst.set_len(held + kept) };
         kept
     }
 
@@ -162,19 +170,22 @@ impl<M: Private> TxQueue<M> {
     /// Sends from the front of `burst`, leaves the unsent rest in it, and returns how many
     /// the device took. The device frees what it took.
     pub fn send(&mut self, burst: &mut Burst<M>) -> usize {
-        let mbufs = burst.raw();
-        let count = u16::try_from(mbufs.len()).unwrap_or(0);
+        let count = burst.len();
         if count == 0 {
             return 0;
         }
-        // SAFETY: `count` valid mbufs, ours; the port is started and has this queue
-        // (Running), and we are its only poller.
-        let sent = usize::from(unsafe {
-            dpdk_sys::shim_tx_burst(self.port.id(), self.queue, mbufs.as_mut_ptr(), count)
-        });
-        // SAFETY: rte_eth_tx_burst took ownership of exactly the first `sent`.
-        unsafe { burst.taken(sent) };
-        sent
+        let mbufs = burst.as_mut_ptr().cast::<*mut rte_mbuf>();
+        // SAFETY: an mbuf is a transparent pointer, and these are `count` valid ones, ours; the port
+        // is started and has this queue (Running), and we are its only poller.
+        let sent = unsafe { dpdk_sys::shim_tx_burst(self.port.id(), self.queue, mbufs, count as u16) };
+        let left = count - usize::from(sent).min(count);
+        // SAFETY: rte_eth_tx_burst took ownership of exactly the first `sent`; the others move up,
+        // within the array, and are all that is left.
+        unsafe {
+            ptr::copy(mbufs.add(count - left), mbufs, left);
+            burst.set_len(left);
+        }
+        count - left
     }
 
     /// Lets the driver free what it has finished sending, which some do only when polled.

@@ -93,16 +93,17 @@ fn a_burst_keeps_order_and_frees_what_nobody_took() {
     let pool = pool("burst", 256, 64);
     let mut burst = Burst::new();
     for tag in 0..64 {
-        burst.push(tagged(&pool, tag, b"x")).unwrap();
+        burst.push(tagged(&pool, tag, b"x"));
     }
-    assert_eq!(burst.push(tagged(&pool, 64, b"x")).map_err(|mbuf| *mbuf.private()), Err(64));
+    let full = burst.try_push(tagged(&pool, 64, b"x")).unwrap_err();
+    assert_eq!(*full.element().private(), 64);
     assert_eq!(*burst.pop().unwrap().private(), 63);
-    let mut drain = burst.drain();
+    let mut drain = burst.drain(..);
     assert_eq!(drain.next().map(|mbuf| *mbuf.private()), Some(0));
     drop(drain);
     assert!(burst.is_empty());
     assert!(pool.is_full());
-    burst.push(tagged(&pool, 1, b"x")).unwrap();
+    burst.push(tagged(&pool, 1, b"x"));
     drop(burst);
     assert!(pool.is_full());
 }
@@ -134,7 +135,7 @@ fn the_ring_device_brings_mbufs_back_in_order_and_leaves_what_does_not_fit() {
     let mut sent = 0;
     let mut rest = Burst::new();
     while rest.is_empty() {
-        (0..64).for_each(|n| rest.push(tagged(&pool, sent + n, b"frame")).unwrap());
+        (0..64).for_each(|n| rest.push(tagged(&pool, sent + n, b"frame")));
         sent += up.tx[1].send(&mut rest) as u64;
     }
     assert_eq!(rest.iter().next().map(|mbuf| *mbuf.private()), Some(sent), "the rest keeps its order");
@@ -155,7 +156,7 @@ fn the_ring_device_brings_mbufs_back_in_order_and_leaves_what_does_not_fit() {
 fn reversed(mut burst: Burst<u64>) -> Burst<u64> {
     let mut other = Burst::new();
     while let Some(mbuf) = burst.pop() {
-        other.push(mbuf).unwrap();
+        other.push(mbuf);
     }
     other
 }

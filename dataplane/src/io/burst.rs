@@ -73,6 +73,12 @@ impl<F> Burst<F> {
         self.frames.iter()
     }
 
+    /// The frames as the array they are, for a device to take and leave some.
+    #[cfg(feature = "dpdk")]
+    pub(super) fn frames_mut(&mut self) -> &mut ArrayVec<F, BURST> {
+        &mut self.frames
+    }
+
     /// The frames, front first, to be changed.
     #[inline]
     pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, F> {

@@ -20,7 +20,7 @@ pub use ::dpdk::queue::RxDrops;
 pub use ::dpdk::{Device, Eal, Errno, Lcore, Started, Vdev, eal, lcore, log, pool, port, vdev};
 use ::dpdk::{Mbuf, RxQueue, TxQueue};
 
-use super::{Burst, Frame, Lost, Meta, Pool};
+use super::{BURST, Burst, Frame, Lost, Meta, Pool};
 
 /// A packet in a DPDK buffer.
 pub type MbufFrame = Mbuf<Meta>;
@@ -195,10 +195,7 @@ pub fn attach(device: Device, id: u16, wish: &Wish, buffers: Buffers) -> Result<
 /// one with the workers whose number leaves the same remainder.
 fn pairs(id: u16, workers: usize, rx: Vec<RxQueue<Meta>>, tx: Vec<TxQueue<Meta>>) -> Vec<QueuePair> {
     let mut rx = rx.into_iter();
-    senders(workers, tx)
-        .into_iter()
-        .map(|sender| QueuePair { id, receiver: rx.next(), sender, staging: ::dpdk::Burst::new() })
-        .collect()
+    senders(workers, tx).into_iter().map(|sender| QueuePair { id, receiver: rx.next(), sender }).collect()
 }
 
 fn senders(workers: usize, tx: Vec<TxQueue<Meta>>) -> Vec<Sender> {
@@ -216,8 +213,6 @@ pub struct QueuePair {
     /// Absent when the device has fewer receive queues than there are workers.
     receiver: Option<RxQueue<Meta>>,
     sender: Sender,
-    /// Empty between calls.
-    staging: ::dpdk::Burst<Meta>,
 }
 
 #[derive(Debug)]
@@ -256,11 +251,10 @@ impl super::Port for QueuePair {
 
     fn rx_burst(&mut self, burst: &mut Burst<MbufFrame>) {
         let Some(receiver) = &mut self.receiver else { return };
-        receiver.receive(&mut self.staging, burst.room());
-        for mut frame in self.staging.drain() {
+        let held = burst.len();
+        receiver.receive(burst.frames_mut(), BURST);
+        for frame in burst.iter_mut().skip(held) {
             *frame.meta_mut() = Meta { port: self.id, ..Meta::default() };
-            // At most `room` arrived, so none is refused.
-            let _ = burst.push(frame);
         }
     }
 
@@ -270,15 +264,6 @@ impl super::Port for QueuePair {
     }
 
     fn tx_burst(&mut self, burst: &mut Burst<MbufFrame>) {
-        for frame in burst.drain() {
-            // Both hold BURST frames and this one is empty, so none is refused.
-            let _ = self.staging.push(frame);
-        }
-        self.sender.send(&mut self.staging);
-        for frame in self.staging.drain() {
-            let _ = burst.push(frame);
-        }
+        self.sender.send(burst.frames_mut());
     }
 }
-
-const _: () = assert!(::dpdk::BURST == super::BURST, "a burst of one is a burst of the other");
