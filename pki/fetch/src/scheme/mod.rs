@@ -1,7 +1,10 @@
 //! One room per scheme. Each takes an errand and comes back with content or an error; none keeps anything.
 
 mod file;
+mod ftp;
 mod http;
+mod ldap;
+mod tftp;
 
 use std::io::Read;
 use std::net::SocketAddr;
@@ -55,7 +58,9 @@ pub(crate) fn run(errand: &Errand<'_>) -> Result<Answer, FetchError> {
         (Scheme::Http | Scheme::Https, _) => http::run(errand),
         (_, Method::Post { .. }) => Err(target(scheme, "nothing can be sent to it, only asked for")),
         (Scheme::File, _) => file::run(errand).map(|content| Answer::Content(content.into())),
-        _ => Err(FetchError::SchemeRefused(scheme)),
+        (Scheme::Ldap | Scheme::Ldaps, _) => ldap::run(errand).map(|content| Answer::Content(content.into())),
+        (Scheme::Ftp, _) => ftp::run(errand).map(|content| Answer::Content(content.into())),
+        (Scheme::Tftp, _) => tftp::run(errand).map(|content| Answer::Content(content.into())),
     }
 }
 

@@ -81,6 +81,15 @@ pub fn black_hole(mut stream: TcpStream) {
     let _ = std::io::copy(&mut stream, &mut std::io::sink());
 }
 
+/// Reads a line without its end; an empty one when there is no more.
+pub fn read_line(stream: &mut impl Read) -> String {
+    let (mut line, mut octet) = (Vec::new(), [0]);
+    while !line.ends_with(b"\r\n") && stream.read(&mut octet).unwrap_or(0) == 1 {
+        line.push(octet[0]);
+    }
+    String::from_utf8_lossy(&line).trim_end().to_owned()
+}
+
 /// Reads a request's head, and returns it.
 pub fn read_head(stream: &mut impl Read) -> String {
     let (mut head, mut octet) = (Vec::new(), [0]);

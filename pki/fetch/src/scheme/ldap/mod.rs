@@ -1,0 +1,167 @@
+//! LDAPv3 (RFC 4511): one attribute of one object, as URLs of certificates ask for it (RFC 4516, 4523).
+//!
+//! The client is our own: the kept crate (`ldap3`) reads a message however long it says to be, takes it apart to any
+//! depth by recursion and stumbles over an empty one, none of which a server that a certificate names may be let do; it
+//! would also bring some forty crates. What is needed is two requests and four answers.
+
+mod message;
+mod target;
+
+use std::io::{Read, Write};
+
+use self::message::{Answer, Search, bind, read_answer, search, unbind};
+use self::target::Target;
+use super::{Content, Errand, check_size, server, words};
+use crate::error::{FetchError, Size, Stage};
+use crate::url::Scheme;
+use crate::wire::{Connection, Deadline};
+
+/// Octets of a message besides the values asked for: names, and what else a server may say.
+const SLACK: usize = 64 << 10;
+
+/// RFC 4511 §4.1.9: done; and the attribute is not there.
+const SUCCESS: u32 = 0;
+const NO_SUCH_ATTRIBUTE: u32 = 16;
+
+pub(super) fn run(errand: &Errand<'_>) -> Result<Content, FetchError> {
+    let request = errand.request;
+    let target = Target::parse(&request.url)?;
+    let server = server(&request.url)?;
+    let (connection, address) =
+        errand.dialer.dial(request.url.scheme, server, request.origin, &errand.deadline)?;
+    let mut session = Session {
+        connection,
+        scheme: request.url.scheme,
+        host: server.host.to_string(),
+        deadline: errand.deadline,
+        cap: request.limits.content,
+        taken: 0,
+    };
+    if let Some(credentials) = &request.credentials {
+        session.say(&bind(1, &credentials.user, &credentials.password))?;
+        session.bound()?;
+    }
+    session.say(&search(2, &Search { object: &target.object, attribute: target.attribute }))?;
+    let mut values = session.values(&target)?.into_iter();
+    // RFC 4511 §4.3: a client that goes says so; nobody answers.
+    let _ = session.say(&unbind(3));
+    let bytes = values.next().unwrap_or_default();
+    Ok(Content {
+        bytes,
+        further: values.collect(),
+        from: Some((request.url.clone(), address)),
+        ..Content::default()
+    })
+}
+
+struct Session {
+    connection: Connection,
+    scheme: Scheme,
+    host: String,
+    deadline: Deadline,
+    cap: usize,
+    /// Octets that came, in all messages together.
+    taken: usize,
+}
+
+impl Session {
+    fn say(&mut self, message: &[u8]) -> Result<(), FetchError> {
+        let sent = self.connection.write_all(message).and_then(|()| self.connection.flush());
+        sent.map_err(|error| self.deadline.explain(Stage::Answer, &self.host, &error))
+    }
+
+    fn bound(&mut self) -> Result<(), FetchError> {
+        match self.hear(1)? {
+            Answer::Done { code: SUCCESS, .. } => Ok(()),
+            Answer::Done { code, text } => Err(FetchError::Status { code, text: words(&text) }),
+            _ => Err(self.malformed("an answer to another request")),
+        }
+    }
+
+    fn values(&mut self, target: &Target) -> Result<Vec<Vec<u8>>, FetchError> {
+        let mut values = Vec::new();
+        loop {
+            match self.hear(2)? {
+                Answer::Entry(attributes) => {
+                    let ours = attributes.into_iter().filter(|(name, _)| target.is_named(name));
+                    values.extend(ours.flat_map(|(_, values)| values));
+                }
+                Answer::Reference => {}
+                Answer::Done { code: SUCCESS, .. } if values.is_empty() => {
+                    let text = format!("the object has no {}", target.attribute);
+                    return Err(FetchError::Status { code: NO_SUCH_ATTRIBUTE, text });
+                }
+                Answer::Done { code: SUCCESS, .. } => {
+                    check_size(values.iter().map(Vec::len).sum(), self.cap)?;
+                    return Ok(values);
+                }
+                Answer::Done { code, text } => {
+                    return Err(FetchError::Status { code, text: words(&text) });
+                }
+            }
+        }
+    }
+
+    /// The next message, which must answer the request of that number.
+    fn hear(&mut self, number: u8) -> Result<Answer, FetchError> {
+        let length = self.length()?;
+        self.taken = self.taken.saturating_add(length);
+        if self.taken > self.cap.saturating_add(SLACK) {
+            let announced = Size::AtLeast(self.taken.try_into().unwrap_or(u64::MAX));
+            return Err(FetchError::TooLarge { announced, cap: self.cap });
+        }
+        let mut message = Vec::new();
+        let wanted = u64::try_from(length).unwrap_or(u64::MAX);
+        let read = (&mut self.connection).take(wanted).read_to_end(&mut message);
+        read.map_err(|error| self.deadline.explain(Stage::Body, &self.host, &error))?;
+        if message.len() < length {
+            return Err(FetchError::Ended {
+                stage: Stage::Body,
+                reason: "in the middle of a message".into(),
+            });
+        }
+        let (answered, answer) =
+            read_answer(&message).ok_or_else(|| self.malformed("a message that is none of LDAP's"))?;
+        match (answered, answer) {
+            (0, Answer::Done { text, .. }) => {
+                // RFC 4511 §4.4.1: notice of disconnection.
+                Err(FetchError::Ended { stage: Stage::Answer, reason: words(&text) })
+            }
+            (answered, answer) if answered == u32::from(number) => Ok(answer),
+            _ => Err(self.malformed("an answer to another request")),
+        }
+    }
+
+    /// Reads a message's tag and length (a SEQUENCE, X.690 §8.1.3), and counts them.
+    fn length(&mut self) -> Result<usize, FetchError> {
+        let [tag, first] = self.octets()?;
+        self.taken = self.taken.saturating_add(2);
+        if tag != 0x30 {
+            return Err(self.malformed("what is no message at all"));
+        }
+        match first {
+            0..=0x7f => Ok(first.into()),
+            0x81 => self.octets().map(|[a]| a.into()),
+            0x82 => self.octets().map(|octets| u16::from_be_bytes(octets).into()),
+            0x83 => self.octets().map(|[a, b, c]| big(u32::from_be_bytes([0, a, b, c]))),
+            0x84 => self.octets().map(|octets| big(u32::from_be_bytes(octets))),
+            _ => Err(self.malformed("a message without a length that can be")),
+        }
+    }
+
+    fn octets<const N: usize>(&mut self) -> Result<[u8; N], FetchError> {
+        let mut octets = [0; N];
+        self.connection
+            .read_exact(&mut octets)
+            .map_err(|error| self.deadline.explain(Stage::Answer, &self.host, &error))?;
+        Ok(octets)
+    }
+
+    fn malformed(&self, reason: &str) -> FetchError {
+        FetchError::Malformed { scheme: self.scheme, reason: reason.into() }
+    }
+}
+
+fn big(length: u32) -> usize {
+    usize::try_from(length).unwrap_or(usize::MAX)
+}
