@@ -73,7 +73,7 @@ impl Session {
     fn bound(&mut self) -> Result<(), FetchError> {
         match self.hear(1)? {
             Answer::Done { code: SUCCESS, .. } => Ok(()),
-            Answer::Done { code, text } => Err(FetchError::Status { code, text: words(&text) }),
+            Answer::Done { code, text } => Err(refusal(code, &text)),
             _ => Err(self.malformed("an answer to another request")),
         }
     }
@@ -95,9 +95,7 @@ impl Session {
                     check_size(values.iter().map(Vec::len).sum(), self.cap)?;
                     return Ok(values);
                 }
-                Answer::Done { code, text } => {
-                    return Err(FetchError::Status { code, text: words(&text) });
-                }
+                Answer::Done { code, text } => return Err(refusal(code, &text)),
             }
         }
     }
@@ -160,6 +158,22 @@ impl Session {
     fn malformed(&self, reason: &str) -> FetchError {
         FetchError::Malformed { scheme: self.scheme, reason: reason.into() }
     }
+}
+
+/// Servers mostly leave the words to us (RFC 4511 §4.1.9, appendix A).
+fn refusal(code: u32, text: &str) -> FetchError {
+    let known = match code {
+        8 | 13 => "it wants a stronger way to prove who asks, or TLS",
+        10 => "the object is at another server, which is not followed",
+        32 => "no such object",
+        34 => "the object's name is not one",
+        48 | 49 => "the name or password is not taken",
+        50 => "insufficient access rights",
+        51 | 52 => "it is busy or going down",
+        _ => "without words",
+    };
+    let told = words(text);
+    FetchError::Status { code, text: if told.is_empty() { known.into() } else { told } }
 }
 
 fn big(length: u32) -> usize {
