@@ -118,6 +118,16 @@ C
   start vsftpd 21 /usr/sbin/vsftpd "$WORK/vsftpd"
 }
 
+# A name server in host A that knows three names and keeps silent about another; gateway A's resolver asks it.
+start_dns() {
+  start dns 53 "$PYTHON" "$ROOT/scripts/lib/names.py" crl.example=10.1.0.2,fd00:1::2 inside.example=127.0.0.1 \
+    mixed.example=10.1.0.2,127.0.0.1 silent.example=
+  mkdir -p "/etc/netns/$GWA"
+  printf 'nameserver 10.1.0.2\noptions timeout:30 attempts:1\n' > "/etc/netns/$GWA/resolv.conf"
+}
+names_gone() { rm -rf "/etc/netns/$GWA"; }
+trap 'status=$?; ((status == 0 || status == 77)) || scenario_logs; names_gone; net_cleanup' EXIT
+
 # drop_all / pass_all: host A hears nothing, and says nothing of it.
 drop_all() {
   in_ns "$HA" nft -f - <<'N'
@@ -138,6 +148,7 @@ make_crl
 start_nginx
 start_slapd
 start_vsftpd
+start_dns
 start tftpd 69 /usr/sbin/in.tftpd --foreground --address '[::]:69' --user nobody --secure "$SERVED/pub"
 LDAP='cn=Some%20CA,o=PKI?certificateRevocationList;binary'
 
@@ -168,6 +179,14 @@ for host in 10.1.0.2 '[fd00:1::2]'; do
   hold "not into this machine" refuses 'Policy 127.0.0.1 is 127.0.0.1:80, in this machine itself' "http://$host/inside"
   hold "nobody listens on port 81" refuses 'Server .*:81 refuses the connection' "http://$host:81/"
 done
+
+hold "a name is asked of the instance's own name server" gives http://crl.example/root.crl
+hold "a name that leads inside is refused to a certificate" refuses 'Policy inside.example is 127.0.0.1:80, in this machine' \
+  --foreign http://inside.example/
+hold "of a name that leads both ways the way in is not taken" gives --foreign --allow 10.1.0.0/16 http://mixed.example/root.crl
+hold "a name that nobody has" refuses 'Server none.example does not resolve' http://none.example/
+hold "a silent name server ends by the deadline" within 4 refuses 'Server not done within 2.0 s: .* resolving the name' \
+  --deadline 2 http://silent.example/
 
 hold "another root's server is not believed" refuses 'Server TLS .* does not chain' --roots "$WORK/pki/sub.pem" https://10.1.0.2/root.crl
 hold "it is kept" gives --kept "$KEPT" http://10.1.0.2/root.crl http://10.1.0.2/hour/root.crl

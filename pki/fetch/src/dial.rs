@@ -6,11 +6,13 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 
 use crate::error::{FetchError, Stage};
+use crate::instance::resolve_by;
 use crate::policy::{Origin, Policy};
 use crate::tls::Roots;
 use crate::url::{Host, Scheme, Server};
@@ -27,6 +29,8 @@ pub(crate) struct Dialer {
     pub(crate) policy: Arc<Policy>,
     pub(crate) roots: Roots,
     pub(crate) resolvers: Arc<AtomicUsize>,
+    /// What stands for `/etc/resolv.conf`, where the instance has its own.
+    pub(crate) resolver: Option<Arc<Path>>,
 }
 
 impl Dialer {
@@ -100,22 +104,30 @@ impl Dialer {
         let left = deadline.left(Stage::Resolve)?;
         let place = Place::take(&self.resolvers)?;
         let (sender, answer) = mpsc::sync_channel(1);
-        let owned = name.to_owned();
+        let (owned, resolver) = (name.to_owned(), self.resolver.clone());
         std::thread::Builder::new()
             .name("fetch-resolve".into())
             .spawn(move || {
-                let found = (owned.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
+                let ready = resolver.map_or(Ok(()), |file| resolve_by(&file));
+                let found = ready
+                    .map_err(|error| machine("take the instance's resolver", &error))
+                    .and_then(|()| look_up(&owned, port));
                 let _ = sender.send(found);
                 drop(place);
             })
             .map_err(|error| machine("start a resolver", &error))?;
         match answer.recv_timeout(left) {
-            Ok(Ok(found)) => Ok(found),
-            Ok(Err(error)) => Err(FetchError::Resolve { host: name.into(), reason: error.to_string() }),
+            Ok(found) => found,
             Err(RecvTimeoutError::Timeout) => Err(deadline.passed(Stage::Resolve)),
             Err(RecvTimeoutError::Disconnected) => Err(FetchError::Closed),
         }
     }
+}
+
+fn look_up(name: &str, port: u16) -> Result<Vec<SocketAddr>, FetchError> {
+    let found = (name, port).to_socket_addrs();
+    let failed = |error: io::Error| FetchError::Resolve { host: name.into(), reason: error.to_string() };
+    found.map(Iterator::collect).map_err(failed)
 }
 
 /// One of the places for resolvers, given back when dropped.

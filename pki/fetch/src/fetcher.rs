@@ -15,7 +15,7 @@ use crate::desk::{Bounds, Desk, Job};
 use crate::dial::{Dialer, machine};
 use crate::disk::Disk;
 use crate::error::{FetchError, Stage};
-use crate::instance::Whereabouts;
+use crate::instance::{Instance, Whereabouts};
 use crate::policy::Policy;
 use crate::request::{Fetched, Method, Outcome, Request, Source};
 use crate::scheme::{self, Answer, Content, Errand};
@@ -89,6 +89,7 @@ impl Fetcher {
             policy: Arc::new(settings.policy),
             roots: settings.roots,
             resolvers: Arc::new(AtomicUsize::new(0)),
+            resolver: None,
         };
         let state = State { desk: Desk::new(settings.bounds), random: settings.random, is_open: true };
         let shared = Arc::new(Shared { desk: Mutex::new(state), wake: Condvar::new(), dialer, disk });
@@ -218,7 +219,9 @@ impl Shared {
             return check(from_disk(head, values.clone(), Source::Cache, job.asked), request);
         }
         let validators = if let Plan::Ask(validators) = &plan { Some(validators) } else { None };
-        let errand = Errand { request, deadline, dialer: &self.dialer, validators };
+        let resolver = request.instance.as_ref().and_then(Instance::resolver);
+        let dialer = Dialer { resolver, ..self.dialer.clone() };
+        let errand = Errand { request, deadline, dialer: &dialer, validators };
         match (scheme::run(&errand)?, kept) {
             (Answer::Content(content), _) => Ok(self.keep(job, *content)),
             (Answer::Unchanged { address, keep }, Some((head, values))) => {

@@ -1,4 +1,4 @@
-//! An instance's network: an opened network namespace that a fetching thread steps into.
+//! An instance's network: an opened network namespace that a fetching thread steps into, and its name servers.
 //!
 //! Stepping needs CAP_SYS_ADMIN, as the daemon has it. A thread stays where its last fetch was; every fetch says where
 //! it is to be, and one that cannot get there fails rather than ask from a network that is not its own.
@@ -6,10 +6,11 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nix::sched::{CloneFlags, setns};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, setns, unshare};
 
 use crate::error::FetchError;
 
@@ -19,6 +20,7 @@ pub struct Instance {
     name: Arc<str>,
     file: Arc<File>,
     id: Id,
+    resolver: Option<Arc<Path>>,
 }
 
 /// Tells namespaces apart: device and inode of the kernel's file.
@@ -32,7 +34,19 @@ impl Instance {
     /// When its identity cannot be read.
     pub fn new(name: &str, file: File) -> io::Result<Self> {
         let metadata = file.metadata()?;
-        Ok(Self { name: name.into(), id: (metadata.dev(), metadata.ino()), file: Arc::new(file) })
+        Ok(Self {
+            name: name.into(),
+            id: (metadata.dev(), metadata.ino()),
+            file: Arc::new(file),
+            resolver: None,
+        })
+    }
+
+    /// The same with name servers of its own: a file that stands for `/etc/resolv.conf`, such as
+    /// `/etc/netns/NAME/resolv.conf` (ip-netns(8)). Without one the process's are asked, from within the namespace.
+    #[must_use]
+    pub fn with_resolver(self, file: PathBuf) -> Self {
+        Self { resolver: Some(file.into()), ..self }
     }
 
     /// Opens the file and takes it.
@@ -57,11 +71,24 @@ impl Instance {
         &self.name
     }
 
+    pub(crate) fn resolver(&self) -> Option<Arc<Path>> {
+        self.resolver.clone()
+    }
+
     /// Which one it is.
     #[must_use]
     pub fn id(&self) -> Id {
         self.id
     }
+}
+
+/// Puts a file in the place of `/etc/resolv.conf` for the calling thread alone and for good. The C library looks at the
+/// file anew for every thread that resolves.
+pub(crate) fn resolve_by(file: &Path) -> io::Result<()> {
+    const NOTHING: Option<&str> = None;
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    mount(NOTHING, "/", NOTHING, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NOTHING)?;
+    Ok(mount(Some(file), "/etc/resolv.conf", NOTHING, MsFlags::MS_BIND, NOTHING)?)
 }
 
 /// Where a fetching thread is.

@@ -25,7 +25,7 @@ const USAGE: &str = "\
 usage: ravelin-fetch [OPTIONS] URL...
   --foreign          as if a certificate held the URL: public addresses alone
   --allow NETWORK    open a network to such URLs
-  --netns NAME       from that network namespace
+  --netns NAME       from that network namespace, by its resolver if /etc/netns has one
   --roots FILE       judge TLS servers by these certificates (PEM)
   --files DIRECTORY  read file URLs below it
   --kept DIRECTORY   keep answers there
@@ -148,7 +148,10 @@ fn parse<T: FromStr<Err: ToString>>(value: &str) -> Result<T, String> {
 }
 
 fn open_namespace(name: &str) -> Result<Instance, String> {
-    Instance::open(name, &Path::new("/run/netns").join(name)).map_err(|error| format!("{name}: {error}"))
+    let instance = Instance::open(name, &Path::new("/run/netns").join(name));
+    let instance = instance.map_err(|error| format!("{name}: {error}"))?;
+    let resolver = Path::new("/etc/netns").join(name).join("resolv.conf");
+    Ok(if resolver.exists() { instance.with_resolver(resolver) } else { instance })
 }
 
 fn read_roots(path: &str) -> Result<Roots, String> {
