@@ -89,13 +89,13 @@ impl Dialer {
         origin: Origin,
         deadline: &Deadline,
     ) -> Result<(Connection, SocketAddr), FetchError> {
+        let judge = scheme.is_tls().then(|| self.roots.judge(&server.host)).transpose()?;
         let addresses = self.addresses(server, origin, deadline)?;
         let wire = self.connect(&addresses, deadline)?;
         let peer = wire.peer;
-        let connection = if scheme.is_tls() {
-            self.roots.secure(wire, &server.host, deadline)?
-        } else {
-            Connection::Plain(wire)
+        let connection = match judge {
+            Some(judge) => judge.secure(wire, deadline)?,
+            None => Connection::Plain(wire),
         };
         Ok((connection, peer))
     }

@@ -19,7 +19,8 @@ pub struct Request {
     pub origin: Origin,
     /// In which instance's network; `None` is the process's own.
     pub instance: Option<Instance>,
-    /// As whom, where the scheme knows users and the URL names none (FTP, LDAP).
+    /// As whom, where the scheme knows users and the URL names none (FTP, LDAP). With a foreign URL it is refused: a
+    /// stranger's server is not told.
     pub credentials: Option<Credentials>,
     /// How long and how much.
     pub limits: Limits,

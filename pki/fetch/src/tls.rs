@@ -48,22 +48,32 @@ impl Roots {
         Ok(Self(Some(Arc::new(config))))
     }
 
-    /// Negotiates TLS on a connection and proves the server's name.
-    pub(crate) fn secure(
-        &self,
-        mut wire: Wire,
-        host: &Host,
-        deadline: &Deadline,
-    ) -> Result<Connection, FetchError> {
+    /// What a server's name will be proven by; asked before it is connected to.
+    pub(crate) fn judge(&self, host: &Host) -> Result<Judge, FetchError> {
         let shown = host.to_string();
-        let refused = |reason: String| FetchError::Tls { host: shown.clone(), reason };
-        let config =
-            self.0.clone().ok_or_else(|| refused("no roots are configured to judge it by".into()))?;
+        let refused = |reason: &str| FetchError::Tls { host: shown.clone(), reason: reason.into() };
+        let config = self.0.clone().ok_or_else(|| refused("no roots are configured to judge it by"))?;
         let name = match host {
             Host::Name(name) => ServerName::try_from(name.trim_end_matches('.').to_owned())
-                .map_err(|_| refused("its name is none that a certificate can prove".into()))?,
+                .map_err(|_| refused("its name is none that a certificate can prove"))?,
             Host::Address(address) => ServerName::IpAddress((*address).into()),
         };
+        Ok(Judge { config, name, shown })
+    }
+}
+
+/// How one server is judged.
+pub(crate) struct Judge {
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+    shown: String,
+}
+
+impl Judge {
+    /// Negotiates TLS on a connection and proves the server's name.
+    pub(crate) fn secure(self, mut wire: Wire, deadline: &Deadline) -> Result<Connection, FetchError> {
+        let Self { config, name, shown } = self;
+        let refused = |reason| FetchError::Tls { host: shown.clone(), reason };
         let mut session = ClientConnection::new(config, name).map_err(|error| refused(reason(&error)))?;
         while session.is_handshaking() {
             session

@@ -9,7 +9,7 @@ use std::net::{IpAddr, TcpStream};
 use common::{BOTH, SHORT, Server, black_hole, fetcher, get, get_soon, nobody};
 use ravelin_fetch::error::Size;
 use ravelin_fetch::url::Credentials;
-use ravelin_fetch::{FetchError, Request, Source, Stage, Url};
+use ravelin_fetch::{FetchError, Origin, Request, Source, Stage, Url};
 
 const CRL: &str = "/cn=CA,o=X?certificateRevocationList;binary";
 
@@ -91,6 +91,13 @@ fn binds() {
         fetcher().fetch(Request { credentials: credentials.clone(), ..get(server.url("ldap", CRL)) })
     };
     assert_eq!(fetch(&binding(0)).unwrap().bytes, b"content");
+    let foreign = Request {
+        origin: Origin::Foreign,
+        credentials: credentials.clone(),
+        ..get(binding(0).url("ldap", CRL))
+    };
+    let refused = fetcher().fetch(foreign).unwrap_err();
+    assert!(matches!(refused, FetchError::BadTarget { .. }), "{refused}");
     assert_eq!(fetch(&binding(49)), Err(FetchError::Status { code: 49, text: "Invalid credentials".into() }));
 }
 

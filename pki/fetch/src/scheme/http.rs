@@ -20,7 +20,7 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Agent, Body};
 
-use super::{Answer, Content, Errand, read_content, server, words};
+use super::{Answer, Content, Errand, read_content, server, target, words};
 use crate::cache::{Keep, Validators};
 use crate::error::{FetchError, Size, Stage};
 use crate::policy::{Origin, permits_redirect, redirect_origin};
@@ -186,6 +186,8 @@ fn malformed(url: &Url, reason: impl Into<String>) -> FetchError {
 fn explain(error: ureq::Error, stage: Stage, url: &Url, host: &str, deadline: &Deadline) -> FetchError {
     match error {
         ureq::Error::Io(error) => deadline.explain(stage, host, &error),
+        ureq::Error::BadUri(problem) => target(url.scheme, words(&problem)),
+        ureq::Error::Http(problem) => target(url.scheme, words(&problem.to_string())),
         ureq::Error::LargeResponseHeader(..) => FetchError::HeaderTooLarge { cap: HEADER },
         other => malformed(url, words(&other.to_string())),
     }
@@ -247,5 +249,25 @@ impl Transport for Link {
 
     fn is_tls(&self) -> bool {
         self.connection.is_tls()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// What our reader takes for an HTTP URL, ureq's takes as well, with the same host.
+        #[test]
+        fn both_readers_agree(text in "https?://[a-z0-9._\\-\\[\\]:]{1,12}(/[!-~]{0,12})?(\\?[!-~]{0,8})?") {
+            if let Ok(url) = Url::parse(&text) {
+                let theirs: Uri = url.to_string().parse().map_err(|error| TestCaseError::fail(format!("{url}: {error}")))?;
+                let server = url.server.as_ref().unwrap();
+                prop_assert_eq!(theirs.host().unwrap(), server.host.to_string());
+                prop_assert_eq!(theirs.path_and_query().unwrap().as_str(), url.path_and_query());
+            }
+        }
     }
 }

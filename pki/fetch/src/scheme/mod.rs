@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use crate::cache::{Keep, Validators};
 use crate::dial::Dialer;
 use crate::error::{FetchError, Size};
+use crate::policy::Origin;
 use crate::request::{Method, Request};
 use crate::url::{Scheme, Server, Url};
 use crate::wire::Deadline;
@@ -53,6 +54,9 @@ pub(crate) fn run(errand: &Errand<'_>) -> Result<Answer, FetchError> {
     let scheme = request.url.scheme;
     if !errand.dialer.policy.permits_scheme(scheme) {
         return Err(FetchError::SchemeRefused(scheme));
+    }
+    if request.origin == Origin::Foreign && request.credentials.is_some() {
+        return Err(target(scheme, "a certificate's URL is not told our name and password"));
     }
     match (scheme, &request.method) {
         (Scheme::Http | Scheme::Https, _) => http::run(errand),
