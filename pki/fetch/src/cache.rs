@@ -5,7 +5,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{Context, SHA256, digest};
 use serde::{Deserialize, Serialize};
 
 use crate::request::Reuse;
@@ -157,15 +157,16 @@ pub fn evict(mut kept: Vec<Kept>, incoming: u64, cap: u64) -> Option<Vec<String>
 const MAGIC: &[u8] = b"ravelin-fetch 1\n";
 const DIGEST: usize = 32;
 
-/// A kept answer as a file: magic, SHA-256 of all that follows, length of the head, head, values one after the other.
+/// What stands in a kept answer's file before its values, which follow one after the other: magic, SHA-256 of all that
+/// comes after it, length of the head, head. The values are not copied: a CRL may be large.
 #[must_use]
-pub fn encode(head: &Head, values: &[&[u8]]) -> Vec<u8> {
+pub fn preamble(head: &Head, values: &[&[u8]]) -> Vec<u8> {
     let head = Head { lengths: values.iter().map(|value| value.len()).collect(), ..head.clone() };
     let head = serde_json::to_vec(&head).unwrap_or_default();
-    let mut rest = u32::try_from(head.len()).unwrap_or(0).to_be_bytes().to_vec();
-    rest.extend_from_slice(&head);
-    values.iter().for_each(|value| rest.extend_from_slice(value));
-    [MAGIC, digest(&SHA256, &rest).as_ref(), &rest].concat()
+    let length = u32::try_from(head.len()).unwrap_or(0).to_be_bytes();
+    let mut sum = Context::new(&SHA256);
+    [&length[..], &head].iter().chain(values).for_each(|part| sum.update(part));
+    [MAGIC, sum.finish().as_ref(), &length, &head].concat()
 }
 
 /// Reads it back; `None` for whatever is not exactly what was written.
@@ -197,6 +198,10 @@ mod tests {
 
     fn at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn encode(head: &Head, values: &[&[u8]]) -> Vec<u8> {
+        [preamble(head, values), values.concat()].concat()
     }
 
     fn head() -> Head {

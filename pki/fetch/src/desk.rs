@@ -236,6 +236,7 @@ impl<W> Desk<W> {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+    use std::sync::Arc;
     use std::time::Duration;
 
     use proptest::prelude::*;
@@ -249,13 +250,13 @@ mod tests {
     }
 
     fn fetched() -> Outcome {
-        Ok(Fetched {
+        Ok(Arc::new(Fetched {
             bytes: vec![1],
             further: Vec::new(),
             from: Source::Cache,
             fresh_until: None,
             took: Duration::ZERO,
-        })
+        }))
     }
 
     fn desk(fetches: usize, per_server: usize) -> Desk<u32> {

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use crate::error::{FetchError, Stage};
 use crate::instance::resolve_by;
@@ -73,7 +74,7 @@ impl Dialer {
             // Each one gets its share of what is left: a black hole before a good address must not take it all.
             let others = u32::try_from(addresses.len() - tried).unwrap_or(1);
             let share = deadline.left(Stage::Connect)? / others;
-            match TcpStream::connect_timeout(&address, share) {
+            match TcpStream::connect_timeout(&address, share.max(Duration::from_micros(1))) {
                 Ok(stream) => return Ok(Wire::new(stream, address, *deadline)),
                 Err(error) => last = unconnected(address, &error, deadline),
             }

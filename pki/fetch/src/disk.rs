@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use crate::cache::{Head, Kept, decode, encode, evict};
+use crate::cache::{Head, Kept, decode, evict, preamble};
 use crate::dial::machine;
 use crate::error::FetchError;
 use crate::request::Request;
@@ -25,7 +25,9 @@ const UNFINISHED: &str = ".new";
 pub(crate) struct Disk {
     directory: PathBuf,
     cap: u64,
-    /// Held while writing; the last reason why it failed.
+    /// Held while writing: two who make room at once would make it twice.
+    writing: Mutex<()>,
+    /// Why the last answer was not kept. Never held while anything is written.
     trouble: Mutex<Option<String>>,
 }
 
@@ -48,7 +50,8 @@ impl Disk {
                 ),
             });
         }
-        let disk = Self { directory: directory.to_owned(), cap, trouble: Mutex::new(None) };
+        let disk =
+            Self { directory: directory.to_owned(), cap, writing: Mutex::new(()), trouble: Mutex::new(None) };
         disk.sweep().map_err(|error| machine(&format!("read {shown}"), &error))?;
         Ok(disk)
     }
@@ -66,13 +69,15 @@ impl Disk {
 
     /// Keeps an answer, and lets older ones go for it.
     pub(crate) fn write(&self, request: &Request, head: &Head, values: &[&[u8]]) {
-        let file = encode(head, values);
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        *trouble = self
-            .make_room(request, file.len())
-            .and_then(|fits| if fits { self.put(request, &file) } else { Ok(()) })
-            .err()
-            .map(|error| format!("{}: {error}", self.directory.display()));
+        let preamble = preamble(head, values);
+        let parts = [&[preamble.as_slice()], values].concat();
+        let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self
+            .make_room(request, parts.iter().map(|part| part.len()).sum())
+            .and_then(|fits| if fits { self.put(request, &parts) } else { Ok(()) });
+        drop(writing);
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) =
+            kept.err().map(|error| format!("{}: {error}", self.directory.display()));
     }
 
     /// Keeps nothing for a request.
@@ -89,16 +94,12 @@ impl Disk {
         self.directory.join(name_of(request))
     }
 
-    fn put(&self, request: &Request, file: &[u8]) -> io::Result<()> {
+    fn put(&self, request: &Request, parts: &[&[u8]]) -> io::Result<()> {
         let path = self.path(request);
         let unfinished = path.with_extension(UNFINISHED.trim_start_matches('.'));
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&unfinished)?
-            .write_all(file)?;
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+        parts.iter().try_for_each(|part| file.write_all(part))?;
         fs::rename(&unfinished, &path)
     }
 

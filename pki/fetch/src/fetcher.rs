@@ -223,7 +223,7 @@ impl Shared {
         let dialer = Dialer { resolver, ..self.dialer.clone() };
         let errand = Errand { request, deadline, dialer: &dialer, validators };
         match (scheme::run(&errand)?, kept) {
-            (Answer::Content(content), _) => Ok(self.keep(job, *content)),
+            (Answer::Content(content), _) => Ok(Arc::new(self.keep(job, *content))),
             (Answer::Unchanged { address, keep }, Some((head, values))) => {
                 let fetched = self.renew(job, head, values, keep, Source::Revalidated { address });
                 check(fetched, request)
@@ -290,5 +290,5 @@ fn from_disk(head: &Head, mut values: Vec<Vec<u8>>, from: Source, started: Insta
 /// What was kept under a larger cap is still too large for a smaller one.
 fn check(fetched: Fetched, request: &Request) -> Outcome {
     let octets = fetched.bytes.len() + fetched.further.iter().map(Vec::len).sum::<usize>();
-    scheme::check_size(octets, request.limits.content).map(|()| fetched)
+    scheme::check_size(octets, request.limits.content).map(|()| Arc::new(fetched))
 }

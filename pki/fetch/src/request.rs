@@ -1,6 +1,7 @@
 //! What is asked of a [`crate::Fetcher`] and what it answers: values alone.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::error::FetchError;
@@ -135,5 +136,5 @@ pub enum Source {
     },
 }
 
-/// What comes of a request.
-pub type Outcome = Result<Fetched, FetchError>;
+/// What comes of a request. Shared: a thousand who wait for one large CRL have it once.
+pub type Outcome = Result<Arc<Fetched>, FetchError>;

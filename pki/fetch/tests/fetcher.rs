@@ -124,7 +124,7 @@ fn fresh_content_is_kept() {
     first.end();
     let second = keeping(directory);
     let served = second.fetch(request.clone()).unwrap();
-    assert_eq!((served.from, served.bytes.as_slice()), (Source::Cache, b"content".as_slice()));
+    assert_eq!((&served.from, served.bytes.as_slice()), (&Source::Cache, b"content".as_slice()));
     assert_eq!(server.connections(), 1);
     let revalidated = second.fetch(Request { reuse: Reuse::Revalidate, ..request.clone() }).unwrap();
     assert_eq!(revalidated.from, Source::Revalidated { address: server.address });

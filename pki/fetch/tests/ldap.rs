@@ -67,7 +67,7 @@ fn content_comes() {
         let reference = message(2, &element(0x73, &[&element(4, &[b"ldap://192.0.2.1/"])]));
         let several = server(ip, [reference, found("caCertificate", &[b"one", b"two"])].concat());
         let fetched = fetcher().fetch(get(several.url("ldap", "/o=X?cACertificate"))).unwrap();
-        assert_eq!((fetched.bytes.as_slice(), fetched.further), (b"one".as_slice(), vec![b"two".to_vec()]));
+        assert_eq!((fetched.bytes.as_slice(), &fetched.further), (b"one".as_slice(), &vec![b"two".to_vec()]));
     }
 }
 
