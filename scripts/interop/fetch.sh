@@ -170,6 +170,9 @@ for host in 10.1.0.2 '[fd00:1::2]'; do
   hold "and an object without a CRL" refuses 'Server the server answers 16' "ldap://$host/cn=None,o=PKI?certificateRevocationList"
   hold "a closed object is none to guests" refuses 'Server the server answers 50: insufficient access rights' "ldap://$host/${LDAP/Some/Closed}"
   hold "and opens to a name and password" gives --user cn=admin,o=PKI --password secret "ldaps://$host/${LDAP/Some/Closed}"
+  hold "so it does after StartTLS" gives --start-tls --user cn=admin,o=PKI --password secret "ldap://$host/${LDAP/Some/Closed}"
+  hold "which a server of another root is not trusted with" refuses 'Server TLS .* does not chain' \
+    --roots "$WORK/pki/sub.pem" --start-tls --user cn=admin,o=PKI --password secret "ldap://$host/$LDAP"
   hold "a wrong password is refused" refuses 'Server the server answers 49' --user cn=admin,o=PKI --password wrong "ldap://$host/$LDAP"
   hold "moved on the same server" gives "http://$host/moved"
   hold "moved up to TLS" gives "http://$host/secured"

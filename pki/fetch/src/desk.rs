@@ -40,6 +40,7 @@ pub struct Key {
     origin: Origin,
     instance: Option<Id>,
     credentials: Option<Credentials>,
+    start_tls: bool,
     limits: Limits,
     reuse: Reuse,
 }
@@ -52,6 +53,7 @@ impl Key {
             origin: request.origin,
             instance: request.instance.as_ref().map(crate::Instance::id),
             credentials: request.credentials.clone(),
+            start_tls: request.start_tls,
             limits: request.limits,
             reuse: request.reuse,
         }

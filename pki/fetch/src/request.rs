@@ -23,6 +23,8 @@ pub struct Request {
     /// As whom, where the scheme knows users and the URL names none (FTP, LDAP). With a foreign URL it is refused: a
     /// stranger's server is not told.
     pub credentials: Option<Credentials>,
+    /// LDAP: TLS on the plain port before anything is asked (RFC 4511 §4.14). Of no meaning elsewhere.
+    pub start_tls: bool,
     /// How long and how much.
     pub limits: Limits,
     /// Before and after which others.
@@ -41,6 +43,7 @@ impl Request {
             origin: Origin::Foreign,
             instance: None,
             credentials: None,
+            start_tls: false,
             limits: Limits::default(),
             priority: Priority::Authentication,
             reuse: Reuse::WhileFresh,

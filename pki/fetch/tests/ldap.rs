@@ -6,10 +6,10 @@ mod common;
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpStream};
 
-use common::{BOTH, SHORT, Server, black_hole, fetcher, get, get_soon, nobody};
+use common::{BOTH, SHORT, Server, black_hole, fetcher, get, get_soon, nobody, settings};
 use ravelin_fetch::error::Size;
 use ravelin_fetch::url::Credentials;
-use ravelin_fetch::{FetchError, Origin, Request, Source, Stage, Url};
+use ravelin_fetch::{FetchError, Fetcher, Origin, Request, Roots, Settings, Source, Stage, Url};
 
 const CRL: &str = "/cn=CA,o=X?certificateRevocationList;binary";
 
@@ -99,6 +99,30 @@ fn binds() {
     let refused = fetcher().fetch(foreign).unwrap_err();
     assert!(matches!(refused, FetchError::BadTarget { .. }), "{refused}");
     assert_eq!(fetch(&binding(49)), Err(FetchError::Status { code: 49, text: "Invalid credentials".into() }));
+}
+
+/// Where TLS is wanted and refused, or cannot be judged, nothing is asked, least of all a password said.
+#[test]
+fn start_tls_is_not_done_without() {
+    let authority = rcgen::generate_simple_self_signed(["ca".into()]).unwrap();
+    let roots = Roots::new([authority.cert.der().to_vec()]).unwrap();
+    let (sender, requests) = std::sync::mpsc::channel();
+    let server = Server::start(BOTH[0], move |mut stream| {
+        sender.send(read_request(&mut stream)).unwrap();
+        stream.write_all(&message(4, &done(0x78, 2, "what?"))).unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).unwrap();
+        sender.send(rest).unwrap();
+    });
+    let credentials = Some(Credentials { user: "cn=m".into(), password: "pw".into() });
+    let request = Request { credentials, start_tls: true, ..get(server.url("ldap", CRL)) };
+    let error = fetcher().fetch(request.clone()).unwrap_err();
+    assert!(matches!(error, FetchError::Tls { .. }), "{error}");
+    assert_eq!(server.connections(), 0);
+    let judging = Fetcher::start(Settings { roots, ..settings() }).unwrap();
+    assert_eq!(judging.fetch(request), Err(FetchError::Status { code: 2, text: "what?".into() }));
+    assert!(requests.recv().unwrap().ends_with(b"1.3.6.1.4.1.1466.20037"));
+    assert_eq!(requests.recv().unwrap(), b"", "the connection ended there");
 }
 
 /// No object, no attribute, a farewell, nonsense: each told from the others.

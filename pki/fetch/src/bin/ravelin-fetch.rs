@@ -33,6 +33,7 @@ usage: ravelin-fetch [OPTIONS] URL...
   --cap OCTETS       [67108864]
   --reuse fresh|revalidate|never  [fresh]
   --user NAME --password WORD     for FTP; for LDAP the name to bind as
+  --start-tls        on LDAP's plain port
   --ocsp FILE        POST it as an OCSP request
   --out FILE         write the last content there";
 
@@ -65,6 +66,8 @@ fn asked(mut words: impl Iterator<Item = String>) -> Result<Asked, String> {
     while let Some(word) = words.next() {
         if word == "--foreign" {
             asked.template.origin = Origin::Foreign;
+        } else if word == "--start-tls" {
+            asked.template.start_tls = true;
         } else if let Some(option) = word.strip_prefix("--") {
             let value = words.next().ok_or_else(|| format!("--{option} needs a value"))?;
             asked.option(option, value)?;

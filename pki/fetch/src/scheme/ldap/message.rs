@@ -38,6 +38,9 @@ const REFERENCE: u8 = 0x73;
 const EXTENDED: u8 = 0x78;
 /// Context tags: simple authentication (0) and the filter that an attribute is there (7).
 const SIMPLE: u8 = 0x80;
+/// ExtendedRequest, and the context tag (0) of its name.
+const EXTENDED_REQUEST: u8 = 0x77;
+const REQUEST_NAME: u8 = 0x80;
 const PRESENT: u8 = 0x87;
 
 /// BindRequest with a password (§4.2).
@@ -45,6 +48,11 @@ pub(super) fn bind(number: u8, name: &str, password: &str) -> Vec<u8> {
     let version = element(INTEGER, &[3]);
     let who = [element(OCTETS, name.as_bytes()), element(SIMPLE, password.as_bytes())].concat();
     message(number, &element(BIND, &[version, who].concat()))
+}
+
+/// ExtendedRequest of StartTLS (§4.14.1).
+pub(super) fn start_tls(number: u8) -> Vec<u8> {
+    message(number, &element(EXTENDED_REQUEST, &element(REQUEST_NAME, b"1.3.6.1.4.1.1466.20037")))
 }
 
 /// SearchRequest of one object (§4.5.1): scope base, aliases not followed, no limit but ours.

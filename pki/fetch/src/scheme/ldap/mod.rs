@@ -9,10 +9,11 @@ mod target;
 
 use std::io::{Read, Write};
 
-use self::message::{Answer, Search, bind, read_answer, search, unbind};
+use self::message::{Answer, Search, bind, read_answer, search, start_tls, unbind};
 use self::target::Target;
 use super::{Content, Errand, check_size, server, words};
 use crate::error::{FetchError, Size, Stage};
+use crate::tls::Judge;
 use crate::url::Scheme;
 use crate::wire::{Connection, Deadline};
 
@@ -23,10 +24,19 @@ const SLACK: usize = 64 << 10;
 const SUCCESS: u32 = 0;
 const NO_SUCH_ATTRIBUTE: u32 = 16;
 
+/// Numbers of our requests, each of which is made once.
+const BIND: u8 = 1;
+const SEARCH: u8 = 2;
+const UNBIND: u8 = 3;
+const START_TLS: u8 = 4;
+
 pub(super) fn run(errand: &Errand<'_>) -> Result<Content, FetchError> {
     let request = errand.request;
     let target = Target::parse(&request.url)?;
     let server = server(&request.url)?;
+    // Known before the server is spoken to: whether it could be judged at all.
+    let wants_tls = request.start_tls && request.url.scheme == Scheme::Ldap;
+    let judge = wants_tls.then(|| errand.dialer.roots.judge(&server.host)).transpose()?;
     let (connection, address) =
         errand.dialer.dial(request.url.scheme, server, request.origin, &errand.deadline)?;
     let mut session = Session {
@@ -37,14 +47,17 @@ pub(super) fn run(errand: &Errand<'_>) -> Result<Content, FetchError> {
         cap: request.limits.content,
         taken: 0,
     };
-    if let Some(credentials) = &request.credentials {
-        session.say(&bind(1, &credentials.user, &credentials.password))?;
-        session.bound()?;
+    if let Some(judge) = judge {
+        session = session.secured(judge)?;
     }
-    session.say(&search(2, &Search { object: &target.object, attribute: target.attribute }))?;
+    if let Some(credentials) = &request.credentials {
+        session.say(&bind(BIND, &credentials.user, &credentials.password))?;
+        session.accepted(BIND)?;
+    }
+    session.say(&search(SEARCH, &Search { object: &target.object, attribute: target.attribute }))?;
     let mut values = session.values(&target)?.into_iter();
     // RFC 4511 §4.3: a client that goes says so; nobody answers.
-    let _ = session.say(&unbind(3));
+    let _ = session.say(&unbind(UNBIND));
     let bytes = values.next().unwrap_or_default();
     Ok(Content {
         bytes,
@@ -70,8 +83,16 @@ impl Session {
         sent.map_err(|error| self.deadline.explain(Stage::Answer, &self.host, &error))
     }
 
-    fn bound(&mut self) -> Result<(), FetchError> {
-        match self.hear(1)? {
+    /// StartTLS. What was read is exactly the answer to it: nothing said in clear is taken for said under TLS.
+    fn secured(mut self, judge: Judge) -> Result<Self, FetchError> {
+        self.say(&start_tls(START_TLS))?;
+        self.accepted(START_TLS)?;
+        let Connection::Plain(wire) = self.connection else { return Err(self.malformed("TLS within TLS")) };
+        Ok(Self { connection: judge.secure(wire, &self.deadline)?, ..self })
+    }
+
+    fn accepted(&mut self, number: u8) -> Result<(), FetchError> {
+        match self.hear(number)? {
             Answer::Done { code: SUCCESS, .. } => Ok(()),
             Answer::Done { code, text } => Err(refusal(code, &text)),
             _ => Err(self.malformed("an answer to another request")),
@@ -81,7 +102,7 @@ impl Session {
     fn values(&mut self, target: &Target) -> Result<Vec<Vec<u8>>, FetchError> {
         let mut values = Vec::new();
         loop {
-            match self.hear(2)? {
+            match self.hear(SEARCH)? {
                 Answer::Entry(attributes) => {
                     let ours = attributes.into_iter().filter(|(name, _)| target.is_named(name));
                     values.extend(ours.flat_map(|(_, values)| values));
