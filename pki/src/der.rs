@@ -19,6 +19,8 @@ pub mod tag {
     pub const NULL: u8 = 0x05;
     /// OBJECT IDENTIFIER.
     pub const OID: u8 = 0x06;
+    /// ENUMERATED.
+    pub const ENUMERATED: u8 = 0x0a;
     /// UTF8String.
     pub const UTF8_STRING: u8 = 0x0c;
     /// PrintableString.
@@ -191,7 +193,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Length octets in their only DER form; at most three octets of length, since nothing here is larger.
+/// Length octets in their only DER form; at most four of them, since a CRL of a million entries needs that many.
 fn read_length(bytes: &[u8]) -> Result<(usize, &[u8]), DerError> {
     let (&first, rest) = bytes.split_first().ok_or(DerError::Truncated { needed: 1 })?;
     if first < 0x80 {
@@ -199,13 +201,24 @@ fn read_length(bytes: &[u8]) -> Result<(usize, &[u8]), DerError> {
     }
     let count = usize::from(first & 0x7f);
     // X.690 §10.1: the definite form shall be used, in the minimum number of octets.
-    if !(1..=3).contains(&count) {
+    if !(1..=4).contains(&count) {
         return Err(DerError::Length);
     }
     let (octets, rest) = rest.split_at_checked(count).ok_or(DerError::Truncated { needed: count })?;
     let length = octets.iter().fold(0usize, |value, &octet| (value << 8) | usize::from(octet));
     let minimal = length >= 0x80 && octets.first() != Some(&0);
     if minimal { Ok((length, rest)) } else { Err(DerError::Length) }
+}
+
+/// An element with this identifier octet and these contents.
+pub(crate) fn encode(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = content.len().to_be_bytes();
+    let significant = length.iter().position(|&octet| octet != 0).unwrap_or(length.len() - 1);
+    let octets = length.get(significant..).unwrap_or_default();
+    // X.690 §10.1: the short form where it will do. Seven octets of length would be a count no memory holds.
+    let long = [0x80 | octets.len() as u8];
+    let prefix: &[u8] = if content.len() < 0x80 { &[] } else { &long };
+    [&[tag], prefix, octets, content].concat()
 }
 
 impl<'a> Element<'a> {
@@ -298,7 +311,8 @@ mod tests {
         assert_eq!(first(&[0x30, 0x80, 0, 0]), Err(DerError::Length), "indefinite");
         assert_eq!(first(&[0x04, 0x81, 0x01, 0xaa]), Err(DerError::Length), "long form of a short length");
         assert_eq!(first(&[0x04, 0x82, 0x00, 0x80]), Err(DerError::Length), "leading zero");
-        assert_eq!(first(&[0x04, 0x84, 0, 0, 0, 1, 0]), Err(DerError::Length), "four octets of length");
+        assert_eq!(first(&[0x04, 0x84, 0, 0, 0, 1, 0]), Err(DerError::Length), "leading zeros");
+        assert_eq!(first(&[0x04, 0x85, 1, 0, 0, 0, 0]), Err(DerError::Length), "five octets of length");
         assert_eq!(first(&[0x1f, 0x20, 0x00]), Err(DerError::Tag));
         assert_eq!(first(&[0x04, 0x05, 1, 2]), Err(DerError::Truncated { needed: 3 }));
     }

@@ -7,8 +7,9 @@
 //! Room by room: [`der`], [`oid`], [`pem`] and [`time`] are the ground; [`x509`] parses a certificate once into an
 //! owned type; [`key`] signs and verifies and knows the RFC 7427 names of algorithms; [`store`] holds anchors and
 //! intermediates; [`path`] builds and validates a certification path (RFC 5280 §6); [`identity`] compares an IKE
-//! identity with a certificate (RFC 4945 §3.1); [`certreq`] speaks the hashes of a CERTREQ payload (RFC 7296
-//! §3.7); [`verdict`] is what all of it amounts to, including what was *not* checked.
+//! identity with a certificate (RFC 4945 §3.1); [`revocation`] knows whether it has been withdrawn since (RFC 5280 §5,
+//! RFC 6960); [`certreq`] speaks the hashes of a CERTREQ payload (RFC 7296 §3.7); [`verdict`] is what all of it amounts
+//! to, including what was *not* checked.
 
 #![forbid(unsafe_code)]
 
@@ -19,6 +20,7 @@ pub mod key;
 pub mod oid;
 pub mod path;
 pub mod pem;
+pub mod revocation;
 pub mod store;
 pub mod time;
 pub mod verdict;

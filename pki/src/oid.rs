@@ -106,6 +106,12 @@ known! {
     SUBJECT_ALT_NAME [0x55, 0x1d, 17], "subjectAltName";
     ISSUER_ALT_NAME [0x55, 0x1d, 18], "issuerAltName";
     BASIC_CONSTRAINTS [0x55, 0x1d, 19], "basicConstraints";
+    CRL_NUMBER [0x55, 0x1d, 20], "cRLNumber";
+    REASON_CODE [0x55, 0x1d, 21], "reasonCode";
+    INVALIDITY_DATE [0x55, 0x1d, 24], "invalidityDate";
+    DELTA_CRL_INDICATOR [0x55, 0x1d, 27], "deltaCRLIndicator";
+    ISSUING_DISTRIBUTION_POINT [0x55, 0x1d, 28], "issuingDistributionPoint";
+    CERTIFICATE_ISSUER [0x55, 0x1d, 29], "certificateIssuer";
     NAME_CONSTRAINTS [0x55, 0x1d, 30], "nameConstraints";
     CRL_DISTRIBUTION_POINTS [0x55, 0x1d, 31], "cRLDistributionPoints";
     CERTIFICATE_POLICIES [0x55, 0x1d, 32], "certificatePolicies";
@@ -116,6 +122,12 @@ known! {
     EXTENDED_KEY_USAGE [0x55, 0x1d, 37], "extendedKeyUsage";
     ANY_EXTENDED_KEY_USAGE [0x55, 0x1d, 37, 0], "anyExtendedKeyUsage";
     INHIBIT_ANY_POLICY [0x55, 0x1d, 54], "inhibitAnyPolicy";
+    // RFC 5280 §4.2.2.1, RFC 6960 §4.2 and §4.4: where and how to ask an OCSP responder
+    AUTHORITY_INFO_ACCESS [0x2b, 6, 1, 5, 5, 7, 1, 1], "authorityInfoAccess";
+    AD_OCSP [0x2b, 6, 1, 5, 5, 7, 48, 1], "ocsp";
+    OCSP_BASIC [0x2b, 6, 1, 5, 5, 7, 48, 1, 1], "basicOCSPResponse";
+    OCSP_NONCE [0x2b, 6, 1, 5, 5, 7, 48, 1, 2], "ocspNonce";
+    OCSP_NO_CHECK [0x2b, 6, 1, 5, 5, 7, 48, 1, 5], "ocspNoCheck";
     // RFC 5280 §4.2.1.4: policy qualifiers
     QUALIFIER_CPS [0x2b, 6, 1, 5, 5, 7, 2, 1], "cps";
     QUALIFIER_USER_NOTICE [0x2b, 6, 1, 5, 5, 7, 2, 2], "userNotice";
@@ -160,6 +172,7 @@ known! {
     ECDSA_WITH_SHA256 [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2], "ecdsa-with-SHA256";
     ECDSA_WITH_SHA384 [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3], "ecdsa-with-SHA384";
     ECDSA_WITH_SHA512 [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 4], "ecdsa-with-SHA512";
+    SHA1 [0x2b, 14, 3, 2, 26], "SHA-1";
     SHA256 [0x60, 0x86, 0x48, 1, 101, 3, 4, 2, 1], "SHA-256";
     SHA384 [0x60, 0x86, 0x48, 1, 101, 3, 4, 2, 2], "SHA-384";
     SHA512 [0x60, 0x86, 0x48, 1, 101, 3, 4, 2, 3], "SHA-512";

@@ -3,6 +3,7 @@
 //! Parsing is lenient about nothing: a known extension that does not parse makes the certificate unreadable, critical
 //! or not, because guessing at a constraint is worse than refusing its bearer.
 
+use super::location::{self, DistributionPoint};
 use super::{CertificateError, GeneralName};
 use crate::der::{DerError, Element, Reader, tag};
 use crate::oid::{self, Oid};
@@ -42,6 +43,12 @@ pub struct Extensions {
     pub subject_key_id: Option<Vec<u8>>,
     /// keyIdentifier of authorityKeyIdentifier.
     pub authority_key_id: Option<Vec<u8>>,
+    /// cRLDistributionPoints.
+    pub crl_distribution_points: Vec<DistributionPoint>,
+    /// The addresses of OCSP responders in authorityInfoAccess.
+    pub ocsp_responders: Vec<String>,
+    /// id-pkix-ocsp-nocheck (RFC 6960 §4.2.2.2.1): nobody need ask about this responder's own certificate.
+    pub ocsp_no_check: bool,
     /// Critical extensions (or critical parts of them) nobody here processes: path validation must refuse.
     pub unknown_critical: Vec<Oid>,
     /// How many extensions there are in all.
@@ -150,14 +157,17 @@ impl Extensions {
 }
 
 /// Extension ::= SEQUENCE { extnID, critical DEFAULT FALSE, extnValue }
-struct RawExtension<'a> {
-    kind: Oid,
-    critical: bool,
-    value: &'a [u8],
+pub(crate) struct RawExtension<'a> {
+    /// extnID.
+    pub(crate) kind: Oid,
+    /// critical.
+    pub(crate) critical: bool,
+    /// The contents of extnValue.
+    pub(crate) value: &'a [u8],
 }
 
 impl<'a> RawExtension<'a> {
-    fn parse(element: Element<'a>) -> Result<Self, DerError> {
+    pub(crate) fn parse(element: Element<'a>) -> Result<Self, DerError> {
         let mut reader = element.tagged(tag::SEQUENCE)?.reader();
         let kind = Oid::parse(reader.element()?)?;
         // DER leaves out a default; an explicit FALSE is common enough in the field to be let pass.
@@ -176,7 +186,7 @@ enum Understood {
 
 type ExtensionReader = fn(&mut Extensions, Element<'_>) -> Result<Understood, DerError>;
 
-const READERS: [(oid::Known, &str, ExtensionReader); 12] = [
+const READERS: [(oid::Known, &str, ExtensionReader); 15] = [
     (oid::KEY_USAGE, "keyUsage", key_usage),
     (oid::EXTENDED_KEY_USAGE, "extKeyUsage", extended_key_usage),
     (oid::BASIC_CONSTRAINTS, "basicConstraints", basic_constraints),
@@ -189,9 +199,12 @@ const READERS: [(oid::Known, &str, ExtensionReader); 12] = [
     (oid::INHIBIT_ANY_POLICY, "inhibitAnyPolicy", inhibit_any_policy),
     (oid::SUBJECT_KEY_IDENTIFIER, "subjectKeyIdentifier", subject_key_identifier),
     (oid::AUTHORITY_KEY_IDENTIFIER, "authorityKeyIdentifier", authority_key_identifier),
+    (oid::CRL_DISTRIBUTION_POINTS, "cRLDistributionPoints", crl_distribution_points),
+    (oid::AUTHORITY_INFO_ACCESS, "authorityInfoAccess", authority_info_access),
+    (oid::OCSP_NO_CHECK, "ocspNoCheck", ocsp_no_check),
 ];
 
-fn only_element(der: &[u8]) -> Result<Element<'_>, DerError> {
+pub(crate) fn only_element(der: &[u8]) -> Result<Element<'_>, DerError> {
     let mut reader = Reader::new(der);
     let element = reader.element()?;
     reader.finish()?;
@@ -361,12 +374,38 @@ fn authority_key_identifier(
     extensions: &mut Extensions,
     element: Element<'_>,
 ) -> Result<Understood, DerError> {
+    extensions.authority_key_id = key_id_of_authority(element)?.map(<[u8]>::to_vec);
+    Ok(Understood::Whole)
+}
+
+/// The keyIdentifier of an authorityKeyIdentifier, in a certificate or in a CRL.
+pub(crate) fn key_id_of_authority(element: Element<'_>) -> Result<Option<&[u8]>, DerError> {
     let mut reader = sequence(element)?;
     let key_id = reader.optional(tag::context(0))?;
     reader.optional(tag::context_constructed(1))?;
     reader.optional(tag::context(2))?;
     reader.finish()?;
-    extensions.authority_key_id = key_id.map(|element| element.content.to_vec());
+    Ok(key_id.map(|element| element.content))
+}
+
+/// A hint where to ask, which validation of a path does not follow: a critical one stays unacceptable.
+fn crl_distribution_points(
+    extensions: &mut Extensions,
+    element: Element<'_>,
+) -> Result<Understood, DerError> {
+    extensions.crl_distribution_points = location::distribution_points(element)?;
+    Ok(Understood::Partly)
+}
+
+/// RFC 5280 §4.2.2.1: MUST be non-critical.
+fn authority_info_access(extensions: &mut Extensions, element: Element<'_>) -> Result<Understood, DerError> {
+    extensions.ocsp_responders = location::ocsp_responders(element)?;
+    Ok(Understood::Partly)
+}
+
+fn ocsp_no_check(extensions: &mut Extensions, element: Element<'_>) -> Result<Understood, DerError> {
+    element.tagged(tag::NULL)?;
+    extensions.ocsp_no_check = true;
     Ok(Understood::Whole)
 }
 

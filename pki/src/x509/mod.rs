@@ -8,6 +8,7 @@
 mod extension;
 mod frame;
 mod general_name;
+mod location;
 mod name;
 mod name_text;
 
@@ -17,7 +18,9 @@ use std::ops::Deref;
 pub use extension::{
     BasicConstraints, Extensions, KeyUsage, NameConstraints, PolicyConstraints, PolicyMapping, Subtree,
 };
+pub(crate) use extension::{RawExtension, key_id_of_authority, only_element};
 pub use general_name::GeneralName;
+pub use location::{DistributionPoint, DistributionPointName};
 pub use name::Name;
 
 use crate::der::DerError;

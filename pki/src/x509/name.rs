@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::der::{DerError, Element, Reader, tag};
+use crate::der::{DerError, Element, Reader, encode, tag};
 use crate::oid::{self, Oid};
 
 /// Relative names accepted in one name, and attributes in one relative name. Honest names have under twenty.
@@ -49,6 +49,13 @@ impl Name {
         let name = Self::parse(reader.element()?)?;
         reader.finish()?;
         Ok(name)
+    }
+
+    /// This name with one more part, given as the contents of its SET (RFC 5280 §4.2.1.13,
+    /// nameRelativeToCRLIssuer).
+    pub fn followed_by(&self, part: &[u8]) -> Result<Self, DerError> {
+        let parts = Reader::new(&self.der).expect(tag::SEQUENCE)?.content;
+        Self::from_der(&encode(tag::SEQUENCE, &[parts, &encode(tag::SET, part)].concat()))
     }
 
     /// The encoding it was read from.

@@ -1,6 +1,9 @@
 //! Certificates made on the spot: a root, an intermediate and a leaf, each open to change before it is signed.
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
+pub mod crl;
+pub mod der;
+
 use std::sync::{Arc, LazyLock};
 
 use ravelin_pki::path::{Budget, PathError, Request, Rules, VerifiedPath, validate};

@@ -1,0 +1,196 @@
+//! Revocation: whether a certificate that chains to an anchor has been withdrawn since (RFC 5280 §5 and §6.3, RFC 6960).
+//!
+//! [`crl`] turns octets into a verified list, once. All of it is pure: octets and the time come in as arguments.
+//! Fetching, and from where one may fetch, is left to the caller, who has a verified path before it asks anything.
+//!
+//! There is no way to a wrong "good": only a verified [`crl::Crl`] can be asked, it checks its own dates and scope at
+//! each question, and what it cannot say is an error that says why.
+
+pub mod crl;
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+use crate::path::VerifiedPath;
+use crate::time::UnixTime;
+use crate::x509::Certificate;
+
+/// How far other clocks may be ahead of ours, in seconds.
+pub const CLOCK_SKEW: i64 = 300;
+
+/// What time it is, and how far the clocks of authorities may be ahead of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The current time.
+    pub now: UnixTime,
+    /// Seconds by which something may seem to come from the future.
+    pub skew: i64,
+}
+
+impl From<UnixTime> for Moment {
+    fn from(now: UnixTime) -> Self {
+        Self { now, skew: CLOCK_SKEW }
+    }
+}
+
+impl Moment {
+    /// Whether an instant lies further ahead than clocks may differ.
+    pub(crate) const fn is_before(self, instant: UnixTime) -> bool {
+        instant.0 > self.now.0.saturating_add(self.skew)
+    }
+
+    /// Seconds since an instant; 0 for one ahead.
+    pub(crate) fn since(self, instant: UnixTime) -> u64 {
+        u64::try_from(self.now.0.saturating_sub(instant.0)).unwrap_or(0)
+    }
+}
+
+/// A certificate with the CA that issued it, as a verified path has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issued {
+    /// The certificate asked about.
+    pub certificate: Arc<Certificate>,
+    /// Whose key signed it.
+    pub issuer: Arc<Certificate>,
+}
+
+impl Issued {
+    /// The certificates of a path that an authority vouches for, the end entity's first. A pinned certificate is none
+    /// of them: nobody above it is believed.
+    pub fn along(path: &VerifiedPath) -> Vec<Self> {
+        let chain = path.certificates();
+        let pinned = chain.first() == Some(path.anchor());
+        let issuers = chain.iter().skip(1).chain([path.anchor()]);
+        let pairs = chain.iter().zip(issuers).filter(|_| !pinned);
+        pairs
+            .map(|(certificate, issuer)| Self { certificate: certificate.clone(), issuer: issuer.clone() })
+            .collect()
+    }
+
+    /// Whether the certificate is a CA's (RFC 5280 §4.2.1.9).
+    pub fn is_authority(&self) -> bool {
+        self.certificate.extensions.basic_constraints.is_some_and(|constraints| constraints.ca)
+    }
+}
+
+/// SHA-256 of a SubjectPublicKeyInfo: names the key of an authority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId([u8; 32]);
+
+impl KeyId {
+    /// The key of a certificate.
+    pub fn of(certificate: &Certificate) -> Self {
+        let mut octets = [0; 32];
+        octets.iter_mut().zip(digest(&SHA256, &certificate.spki).as_ref()).for_each(|(to, from)| *to = *from);
+        Self(octets)
+    }
+}
+
+/// What an authority says of one of its certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It is not revoked.
+    Good,
+    /// It is.
+    Revoked(Revoked),
+}
+
+/// Since when and why a certificate is revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revoked {
+    /// revocationDate.
+    pub at: UnixTime,
+    /// reasonCode.
+    pub reason: Reason,
+}
+
+/// CRLReason (RFC 5280 §5.3.1). removeFromCRL is for delta CRLs, which are not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// No reason, or one this crate does not know.
+    Unspecified,
+    /// The private key is known to others.
+    KeyCompromise,
+    /// The CA's private key is known to others.
+    CaCompromise,
+    /// The subject's name or affiliation is another now.
+    AffiliationChanged,
+    /// Another certificate is in its place.
+    Superseded,
+    /// It is no longer needed.
+    CessationOfOperation,
+    /// It is suspended, and may come back.
+    CertificateHold,
+    /// The subject has lost a privilege.
+    PrivilegeWithdrawn,
+    /// The attribute authority's key is known to others.
+    AaCompromise,
+}
+
+impl Reason {
+    const ALL: [(u8, Self, &'static str); 9] = [
+        (0, Self::Unspecified, "unspecified"),
+        (1, Self::KeyCompromise, "keyCompromise"),
+        (2, Self::CaCompromise, "cACompromise"),
+        (3, Self::AffiliationChanged, "affiliationChanged"),
+        (4, Self::Superseded, "superseded"),
+        (5, Self::CessationOfOperation, "cessationOfOperation"),
+        (6, Self::CertificateHold, "certificateHold"),
+        (9, Self::PrivilegeWithdrawn, "privilegeWithdrawn"),
+        (10, Self::AaCompromise, "aACompromise"),
+    ];
+
+    /// The reason with this number. One that is none revokes all the same.
+    pub(crate) fn from_code(code: u8) -> Self {
+        Self::ALL
+            .iter()
+            .find(|(number, ..)| *number == code)
+            .map_or(Self::Unspecified, |(_, reason, _)| *reason)
+    }
+
+    /// Its number.
+    pub(crate) fn code(self) -> u8 {
+        Self::ALL.iter().find(|(_, reason, _)| *reason == self).map_or(0, |(number, ..)| *number)
+    }
+
+    /// Whether a certificate revoked for it stays revoked for good.
+    pub const fn is_final(self) -> bool {
+        !matches!(self, Self::CertificateHold)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            Self::ALL.iter().find(|(_, reason, _)| reason == self).map_or("unspecified", |(.., name)| name),
+        )
+    }
+}
+
+impl fmt::Display for Revoked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "revoked at {} ({})", self.at, self.reason)
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Good => f.write_str("good"),
+            Self::Revoked(revoked) => revoked.fmt(f),
+        }
+    }
+}
+
+/// A verified statement: what it says, how old it is, and how long it has been out of date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// What it says.
+    pub status: Status,
+    /// thisUpdate.
+    pub this_update: UnixTime,
+    /// Seconds past nextUpdate; 0 while it is fresh.
+    pub stale: u64,
+}
