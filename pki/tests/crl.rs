@@ -11,8 +11,8 @@ use common::crl::{Draft, at_uri, entry};
 use common::der::{extension, sequence, tlv};
 use common::{KEYS, NOW, ca, gateway, issued, self_signed};
 use proptest::prelude::*;
-use ravelin_pki::revocation::crl::{Crl, CrlError, OutOfScope, Silent, Unverified, der_of};
-use ravelin_pki::revocation::{Issued, KeyId, Reason, Revoked, Status};
+use ravelin_pki::revocation::crl::{Crl, CrlError, OutOfScope, Unverified, der_of};
+use ravelin_pki::revocation::{Issued, KeyId, Reason, Revoked, Silent, Status};
 use ravelin_pki::{Certificate, UnixTime, oid};
 use rcgen::{CrlDistributionPoint, SerialNumber};
 

@@ -1,12 +1,14 @@
 //! Revocation: whether a certificate that chains to an anchor has been withdrawn since (RFC 5280 §5 and §6.3, RFC 6960).
 //!
-//! [`crl`] turns octets into a verified list, once. All of it is pure: octets and the time come in as arguments.
-//! Fetching, and from where one may fetch, is left to the caller, who has a verified path before it asks anything.
+//! [`crl`] and [`ocsp`] turn octets into verified answers, once. All of it is pure: octets, randomness and the time come
+//! in as arguments. Fetching, and from where one may fetch, is left to the caller, who has a verified path before it asks
+//! anything.
 //!
-//! There is no way to a wrong "good": only a verified [`crl::Crl`] can be asked, it checks its own dates and scope at
-//! each question, and what it cannot say is an error that says why.
+//! There is no way to a wrong "good": only a verified [`crl::Crl`] or [`ocsp::Answer`] can be asked, it checks its own
+//! dates and scope at each question, and what it cannot say is an error that says why.
 
 pub mod crl;
+pub mod ocsp;
 
 use std::fmt;
 use std::sync::Arc;
@@ -184,7 +186,7 @@ impl fmt::Display for Status {
     }
 }
 
-/// A verified statement: what it says, how old it is, and how long it has been out of date.
+/// What a verified list or answer says of a certificate, and how much that is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Statement {
     /// What it says.
@@ -193,4 +195,43 @@ pub struct Statement {
     pub this_update: UnixTime,
     /// Seconds past nextUpdate; 0 while it is fresh.
     pub stale: u64,
+}
+
+/// Why a verified list or answer says nothing of a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Silent {
+    /// It is of another authority, another key of it, or of another certificate.
+    #[error("it is about another certificate, or of another issuer or key")]
+    Issuer,
+    /// It is not about such certificates.
+    #[error(transparent)]
+    Scope(#[from] crl::OutOfScope),
+    /// Our clock has gone back behind it.
+    #[error("it is not valid before {0}")]
+    NotYetValid(UnixTime),
+    /// It should have been replaced longer ago than it may be used.
+    #[error("it is out of date by {0} s")]
+    Stale(u64),
+}
+
+impl Statement {
+    /// What was said at `this_update` and until `end`, if at this moment it still counts: within its dates, or out of
+    /// date by no more than `max_stale` seconds. A revocation does not lapse, unless it was only put on hold.
+    fn made(
+        status: Status,
+        this_update: UnixTime,
+        end: Option<UnixTime>,
+        moment: Moment,
+        max_stale: u64,
+    ) -> Result<Self, Silent> {
+        let stale = end.map_or(0, |end| moment.since(end));
+        let for_good = matches!(status, Status::Revoked(revoked) if revoked.reason.is_final());
+        if moment.is_before(this_update) {
+            Err(Silent::NotYetValid(this_update))
+        } else if stale > max_stale && !for_good {
+            Err(Silent::Stale(stale))
+        } else {
+            Ok(Self { status, this_update, stale })
+        }
+    }
 }

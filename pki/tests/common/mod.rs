@@ -3,6 +3,7 @@
 
 pub mod crl;
 pub mod der;
+pub mod ocsp;
 
 use std::sync::{Arc, LazyLock};
 

@@ -17,7 +17,7 @@ use entries::Entries;
 use frame::Frame;
 pub use scope::{OutOfScope, Scope};
 
-use super::{Issued, KeyId, Moment, Revoked, Statement, Status};
+use super::{Issued, KeyId, Moment, Revoked, Silent, Statement, Status};
 use crate::der::DerError;
 use crate::key::{KeyError, UnsupportedAlgorithm};
 use crate::oid::Oid;
@@ -107,23 +107,6 @@ pub enum CrlError {
         /// The instant of the check.
         now: UnixTime,
     },
-}
-
-/// Why a verified CRL says nothing of a certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Silent {
-    /// It is of another authority, or another key of it.
-    #[error("the CRL is of another issuer or key")]
-    Issuer,
-    /// It is not about such certificates.
-    #[error(transparent)]
-    Scope(#[from] OutOfScope),
-    /// Our clock has gone back behind it.
-    #[error("the CRL is not valid before {0}")]
-    NotYetValid(UnixTime),
-    /// It should have been replaced longer ago than it may be used.
-    #[error("the CRL is out of date by {0} s")]
-    Stale(u64),
 }
 
 /// Why a CRL does not take the place of the one we have (what an attacker who repeats an old one would like).
@@ -243,17 +226,10 @@ impl Crl {
         if issued.certificate.issuer != self.issuer || KeyId::of(&issued.issuer) != self.key {
             return Err(Silent::Issuer);
         }
-        if moment.is_before(self.this_update) {
-            return Err(Silent::NotYetValid(self.this_update));
-        }
         let found = self.entries.find(&issued.certificate.serial);
         self.scope.covers(issued, found.is_some())?;
-        let stale = self.next_update.map_or(0, |next_update| moment.since(next_update));
         let status = found.map_or(Status::Good, Status::Revoked);
-        if stale > max_stale && found.is_none_or(|revoked| !revoked.reason.is_final()) {
-            return Err(Silent::Stale(stale));
-        }
-        Ok(Statement { status, this_update: self.this_update, stale })
+        Statement::made(status, self.this_update, self.next_update, moment, max_stale)
     }
 
     /// Whether it may take the place of `held`: only a newer one may.
