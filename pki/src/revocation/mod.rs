@@ -1,14 +1,17 @@
 //! Revocation: whether a certificate that chains to an anchor has been withdrawn since (RFC 5280 §5 and §6.3, RFC 6960).
 //!
-//! [`crl`] and [`ocsp`] turn octets into verified answers, once. All of it is pure: octets, randomness and the time come
-//! in as arguments. Fetching, and from where one may fetch, is left to the caller, who has a verified path before it asks
-//! anything.
+//! Room by room: [`crl`] and [`ocsp`] turn octets into verified answers, once; [`cache`] keeps them and knows what is
+//! due; [`policy`] asks them in the operator's order and decides, or says what to fetch. All of it is pure: octets,
+//! randomness and the time come in as arguments, addresses to fetch and decisions go out as values. Fetching, and from
+//! where one may fetch, is left to the caller.
 //!
 //! There is no way to a wrong "good": only a verified [`crl::Crl`] or [`ocsp::Answer`] can be asked, it checks its own
 //! dates and scope at each question, and what it cannot say is an error that says why.
 
+pub mod cache;
 pub mod crl;
 pub mod ocsp;
+pub mod policy;
 
 use std::fmt;
 use std::sync::Arc;

@@ -4,6 +4,7 @@
 pub mod crl;
 pub mod der;
 pub mod ocsp;
+pub mod world;
 
 use std::sync::{Arc, LazyLock};
 

@@ -122,7 +122,10 @@ pub enum OcspError {
 impl OcspError {
     /// Whether it is the responder that fails, whichever certificate it is asked about: then to ask again soon is vain.
     pub const fn is_outage(&self) -> bool {
-        matches!(self, Self::InternalError | Self::TryLater | Self::SignatureRequired)
+        !matches!(
+            self,
+            Self::Unknown | Self::OtherCertificate | Self::Unauthorized | Self::NonceMismatch | Self::Key(_)
+        )
     }
 }
 

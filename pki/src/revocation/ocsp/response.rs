@@ -120,7 +120,7 @@ fn response_data(tbs: Element<'_>) -> Result<Response<'_>, OcspError> {
     let responder = within("responderID", reader.element().and_then(responder_id))?;
     let produced_at = within("producedAt", instant(&mut reader))?;
     let responses = within("responses", reader.sequence())?;
-    let singles = responses.all("responses", MAX_SINGLES, |single| Ok::<_, DerError>(single));
+    let singles = responses.all("responses", MAX_SINGLES, Ok::<_, DerError>);
     let singles = within("responses", singles)?.into_iter().map(single_response);
     let singles: Vec<Option<Single>> = singles.collect::<Result<_, _>>()?;
     let nonce = extensions(within("responseExtensions", reader.optional(tag::context_constructed(1)))?)?;
