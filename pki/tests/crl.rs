@@ -27,13 +27,13 @@ fn gateway_at(serial: &[u8], uris: &[&str]) -> Issued {
     params.serial_number = Some(SerialNumber::from_slice(serial));
     params.crl_distribution_points =
         uris.iter().map(|uri| CrlDistributionPoint { uris: vec![(*uri).to_owned()] }).collect();
-    Issued { certificate: issued(&params, 1, &ca("Root"), 0), issuer: ROOT.clone() }
+    Issued::new(issued(&params, 1, &ca("Root"), 0), ROOT.clone())
 }
 
 fn authority_below() -> Issued {
     let mut params = ca("Below");
     params.serial_number = Some(SerialNumber::from_slice(&SERIAL));
-    Issued { certificate: issued(&params, 2, &ca("Root"), 0), issuer: ROOT.clone() }
+    Issued::new(issued(&params, 2, &ca("Root"), 0), ROOT.clone())
 }
 
 fn draft() -> Draft {

@@ -33,7 +33,7 @@ const TOMORROW: UnixTime = UnixTime(NOW.0 + 86_400);
 fn gateway_numbered(serial: &[u8]) -> Issued {
     let mut params = gateway("Gateway");
     params.serial_number = Some(SerialNumber::from_slice(serial));
-    Issued { certificate: issued(&params, 1, &ca("Root"), 0), issuer: ROOT.clone() }
+    Issued::new(issued(&params, 1, &ca("Root"), 0), ROOT.clone())
 }
 
 /// Parameters of a responder's certificate: OCSPSigning and nocheck.
@@ -95,7 +95,7 @@ fn a_response_may_speak_of_others_as_well_but_must_speak_of_ours() {
     assert_eq!(judge(&Draft::by(&ROOT, NOW), 0).unwrap_err(), OcspError::OtherCertificate);
     // The same number under another CA.
     let issuer = self_signed(&ca("Root"), 3);
-    let elsewhere = Issued { certificate: issued(&gateway("Gateway"), 1, &ca("Root"), 3), issuer };
+    let elsewhere = Issued::new(issued(&gateway("Gateway"), 1, &ca("Root"), 3), issuer);
     let of_other = Draft::by(&ROOT, NOW).saying(&elsewhere, GOOD, NOW, Some(TOMORROW));
     assert_eq!(judge(&of_other, 0).unwrap_err(), OcspError::OtherCertificate);
 }
@@ -246,7 +246,7 @@ fn data(name: &str) -> Vec<u8> {
 fn fixture(name: &str) -> Issued {
     let read =
         |name: &str| Arc::new(Certificate::from_file_bytes(&data(&format!("{name}.pem"))).unwrap().remove(0));
-    Issued { certificate: read(name), issuer: read("ca") }
+    Issued::new(read(name), read("ca"))
 }
 
 /// OpenSSL asks the same, and its responder's answers are understood.

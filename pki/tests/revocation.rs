@@ -200,7 +200,7 @@ fn a_cas_own_crl_is_mandatory_or_optional() {
 #[test]
 fn if_uri_asks_only_where_there_is_somewhere_to_ask() {
     let bare = issued(&asking(gateway("Bare"), 7, &[], &[]), 1, &ca("Root"), 0);
-    let bare = judge(&bare, &[], &[ROOT.clone()], &PathRules::default()).unwrap();
+    let bare = judge(&bare, &[], std::slice::from_ref(&ROOT), &PathRules::default()).unwrap();
     let direct = direct_path();
     let if_uri = Rules { demand: Demand::IfUri, ..rules("crl ocsp") };
     let decide = |path, rules: &Rules, cache: &mut Cache| {
@@ -242,7 +242,7 @@ fn addresses_are_asked_in_order_and_the_failing_ones_rest() {
     let configured = Rules { crl_urls: vec![first.to_owned()], ..rules("crl") };
     let params = asking(gateway("Gateway"), 9, &[second, CRL_URL, second], &[]);
     let certificate = issued(&params, 1, &ca("Root"), 0);
-    let path = judge(&certificate, &[], &[ROOT.clone()], &PathRules::default()).unwrap();
+    let path = judge(&certificate, &[], std::slice::from_ref(&ROOT), &PathRules::default()).unwrap();
     let mut cache = Cache::default();
     let mut world = World::with(&[(first, State::Forged)]);
     let decision = world.decide(&path, &configured, &mut cache, NOW);
@@ -269,7 +269,7 @@ fn only_so_many_addresses_are_asked() {
     let (lists, responders): (Vec<&str>, Vec<&str>) =
         (lists.iter().map(String::as_str).collect(), responders.iter().map(String::as_str).collect());
     let certificate = issued(&asking(gateway("Gateway"), 9, &lists, &responders), 1, &ca("Root"), 0);
-    let path = judge(&certificate, &[], &[ROOT.clone()], &PathRules::default()).unwrap();
+    let path = judge(&certificate, &[], std::slice::from_ref(&ROOT), &PathRules::default()).unwrap();
     let mut world = World::default();
     world.decide(&path, &rules("crl ocsp"), &mut Cache::default(), NOW);
     assert_eq!(world.asked.len(), 16);
@@ -289,7 +289,7 @@ fn a_responder_rests_only_for_faults_of_its_own() {
 #[test]
 fn a_pinned_certificate_has_nobody_to_ask() {
     let certificate = issued(&asking(gateway("Pinned"), 9, &[CRL_URL], &[]), 1, &ca("Root"), 0);
-    let path = judge(&certificate, &[], &[certificate.clone()], &PathRules::default()).unwrap();
+    let path = judge(&certificate, &[], std::slice::from_ref(&certificate), &PathRules::default()).unwrap();
     let decision = World::default().decide(&path, &rules("crl"), &mut Cache::default(), NOW);
     assert!(decision.is_accepted() && decision.findings.is_empty());
 }
@@ -355,7 +355,7 @@ fn a_cache_is_bounded() {
     assert!(small.keep_list(root_list(State::Good, NOW), CRL_URL, NOW).is_err());
     let mut keep = |serial: u8| {
         let certificate = issued(&asking(gateway("Gateway"), serial, &[], &[]), 1, &ca("Root"), 0);
-        let issued = Issued { certificate, issuer: ROOT.clone() };
+        let issued = Issued::new(certificate, ROOT.clone());
         let question = Question::new(issued.clone(), IdHash::Sha1, None);
         let rules = ResponseRules { nonce: NonceRule::Lenient, ..ResponseRules::default() };
         cache.keep_answer(

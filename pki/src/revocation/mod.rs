@@ -59,19 +59,36 @@ pub struct Issued {
     pub certificate: Arc<Certificate>,
     /// Whose key signed it.
     pub issuer: Arc<Certificate>,
+    /// The same CA under other keys, further up the same path: a CA that changes its key may sign its CRLs with either.
+    other_keys: Vec<Arc<Certificate>>,
 }
 
 impl Issued {
+    /// A certificate and its issuer's.
+    pub const fn new(certificate: Arc<Certificate>, issuer: Arc<Certificate>) -> Self {
+        Self { certificate, issuer, other_keys: Vec::new() }
+    }
+
     /// The certificates of a path that an authority vouches for, the end entity's first. A pinned certificate is none
     /// of them: nobody above it is believed.
     pub fn along(path: &VerifiedPath) -> Vec<Self> {
         let chain = path.certificates();
-        let pinned = chain.first() == Some(path.anchor());
-        let issuers = chain.iter().skip(1).chain([path.anchor()]);
-        let pairs = chain.iter().zip(issuers).filter(|_| !pinned);
-        pairs
-            .map(|(certificate, issuer)| Self { certificate: certificate.clone(), issuer: issuer.clone() })
-            .collect()
+        if chain.first() == Some(path.anchor()) {
+            return Vec::new();
+        }
+        let pairs = chain.iter().zip((1..).map(|above| chain.iter().skip(above).chain([path.anchor()])));
+        let issued = pairs.filter_map(|(certificate, mut above)| {
+            let issuer = above.next()?;
+            // Only from above: a key is not asked whether it is revoked itself.
+            let other_keys = above.filter(|other| other.subject == issuer.subject).cloned().collect();
+            Some(Self { certificate: certificate.clone(), issuer: issuer.clone(), other_keys })
+        });
+        issued.collect()
+    }
+
+    /// The certificates of the CA whose keys may sign its CRLs, the one that signed the certificate first.
+    pub fn authorities(&self) -> impl Iterator<Item = &Arc<Certificate>> {
+        std::iter::once(&self.issuer).chain(&self.other_keys)
     }
 
     /// Whether the certificate is a CA's (RFC 5280 §4.2.1.9).

@@ -152,9 +152,11 @@ impl Cache {
         }
     }
 
-    /// The CRLs of the authority that issued a certificate.
-    pub fn lists_of(&self, issued: &Issued) -> &[Held<Arc<Crl>>] {
-        self.lists.get(&KeyId::of(&issued.issuer)).map_or(&[], Vec::as_slice)
+    /// The CRLs of the authority that issued a certificate, under any of its keys.
+    pub fn lists_of(&self, issued: &Issued) -> impl Iterator<Item = &Held<Arc<Crl>>> {
+        let mut keys: Vec<KeyId> = issued.authorities().map(|authority| KeyId::of(authority)).collect();
+        keys.dedup();
+        keys.into_iter().filter_map(|key| self.lists.get(&key)).flatten()
     }
 
     /// The answer about a certificate.

@@ -223,7 +223,8 @@ impl Crl {
         max_stale: u64,
     ) -> Result<Statement, Silent> {
         let moment = moment.into();
-        if issued.certificate.issuer != self.issuer || KeyId::of(&issued.issuer) != self.key {
+        let mut keys = issued.authorities().map(|authority| KeyId::of(authority));
+        if issued.certificate.issuer != self.issuer || !keys.any(|key| key == self.key) {
             return Err(Silent::Issuer);
         }
         let found = self.entries.find(&issued.certificate.serial);

@@ -12,7 +12,8 @@ pub struct Scope {
     user_certificates: bool,
     authority_certificates: bool,
     attribute_certificates: bool,
-    some_reasons: bool,
+    /// onlySomeReasons, as a BIT STRING: lists of different reasons are different lists.
+    some_reasons: Option<Vec<u8>>,
 }
 
 /// Why a CRL does not speak for a certificate.
@@ -52,7 +53,7 @@ impl Scope {
         if indirect {
             return Err(CrlError::Indirect);
         }
-        let some_reasons = reasons.is_some();
+        let some_reasons = reasons.map(|reasons| reasons.content.to_vec());
         Ok(Self { name, user_certificates, authority_certificates, attribute_certificates, some_reasons })
     }
 
@@ -68,7 +69,11 @@ impl Scope {
             return Err(OutOfScope::AuthorityCertificates);
         }
         let all_reasons = self.at_distribution_point(issued)?;
-        if listed || (all_reasons && !self.some_reasons) { Ok(()) } else { Err(OutOfScope::SomeReasons) }
+        if listed || (all_reasons && self.some_reasons.is_none()) {
+            Ok(())
+        } else {
+            Err(OutOfScope::SomeReasons)
+        }
     }
 
     /// Whether the CRL is at one of the certificate's distribution points; true if that is for all reasons.

@@ -19,7 +19,7 @@ pub use order::{Method, Order, OrderError, Otherwise};
 pub use rules::{CrlDuty, Demand, MAX_LOCATIONS, Rules};
 
 use super::cache::Cache;
-use super::crl::{Crl, CrlError};
+use super::crl::{Crl, CrlError, Unverified, der_of};
 use super::ocsp::{Answer, Nonce, OcspError, Question};
 use super::{Issued, Moment, Silent, Statement, Status};
 use crate::path::VerifiedPath;
@@ -86,6 +86,25 @@ impl Fetch {
     pub fn question(&self, random: [u8; 32]) -> Question {
         let nonce = self.rules.nonce.then(|| Nonce::new(random));
         Question::new(self.issued.clone(), self.rules.id_hash, nonce)
+    }
+
+    /// Makes a CRL of what came, DER or PEM: under any key of the CA.
+    pub fn list(&self, octets: &[u8], moment: impl Into<Moment>) -> Fetched {
+        let moment = moment.into();
+        let verify = |der: &[u8]| {
+            let list = Unverified::from_der(der)?;
+            let mut found = list.verify(&self.issued.issuer, moment);
+            for authority in self.issued.authorities().skip(1) {
+                found = found.or_else(|first| list.verify(authority, moment).map_err(|_| first));
+            }
+            found.map(Arc::new)
+        };
+        Fetched::List(der_of(octets).and_then(|der| verify(&der)))
+    }
+
+    /// Makes an answer of what came for `question`.
+    pub fn answer(&self, question: &Question, octets: &[u8], moment: impl Into<Moment>) -> Fetched {
+        Fetched::Answer(question.judge(octets, self.rules.response, moment))
     }
 }
 
@@ -188,7 +207,8 @@ impl View<'_> {
         let methods = rules.methods(&item.issued);
         let somewhere = || methods.iter().any(|method| !rules.locations(&item.issued, *method).is_empty());
         let known = || {
-            !self.cache.lists_of(&item.issued).is_empty() || self.cache.answer_about(&item.issued).is_some()
+            self.cache.lists_of(&item.issued).next().is_some()
+                || self.cache.answer_about(&item.issued).is_some()
         };
         match rules.demand {
             Demand::Off => Some(Why::Off),
@@ -274,7 +294,7 @@ impl View<'_> {
         let said: Vec<(&str, Result<Statement, Silent>)> = match method {
             Method::Crl => {
                 let ask = |list: &Arc<Crl>| list.ask(issued, self.moment, max_stale);
-                let lists = self.cache.lists_of(issued).iter();
+                let lists = self.cache.lists_of(issued);
                 lists.map(|held| (held.source.as_str(), ask(&held.value))).collect()
             }
             Method::Ocsp => {
