@@ -55,7 +55,7 @@ pub enum Revocation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotChecked {
-    /// This crate consults neither CRLs nor OCSP.
+    /// [`reach`] consults neither CRLs nor OCSP: [`crate::revocation`] does, for those who fetch for it.
     Unsupported,
 }
 

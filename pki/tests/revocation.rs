@@ -136,6 +136,18 @@ fn a_soft_demand_takes_what_is_late_when_nothing_newer_can_be_had() {
     assert!(fresh.is_accepted() && !fresh.is_stale(), "{fresh}");
 }
 
+#[test]
+fn a_mandatory_crl_may_be_late_where_the_demand_is_soft() {
+    let rules = Rules { demand: Demand::Soft { max_stale: 60 }, crl: CrlDuty::Mandatory, ..rules("crl") };
+    let mut cache = holding(&[root_list(State::Good, NOW)]);
+    let until = cache.lists().next().unwrap().value.next_update().unwrap();
+    for (seconds, accepted) in [(60, true), (61, false)] {
+        let now = UnixTime(until.0 + seconds);
+        let decision = World::default().decide(&direct_path(), &rules, &mut cache, now);
+        assert_eq!(decision.is_accepted(), accepted, "{decision}");
+    }
+}
+
 /// Somebody who has been revoked for good does not get in because the CA is down, not even where its silence accepts.
 #[test]
 fn an_outage_does_not_lift_a_revocation() {
@@ -257,6 +269,22 @@ fn addresses_are_asked_in_order_and_the_failing_ones_rest() {
     let decision = world.decide(&path, &configured, &mut cache, UnixTime(NOW.0 + 60));
     assert!(decision.is_accepted(), "{decision}");
     assert!(cache.rest().resting(CRL_URL, NOW).is_none() && cache.rest().resting(first, NOW).is_some());
+}
+
+/// A CRL that does not speak for a certificate is not fetched again with each peer that presents one like it, and
+/// neither is one there is no room for.
+#[test]
+fn a_list_of_no_help_is_fetched_once() {
+    for (state, mut cache) in [
+        (State::Unknown, Cache::default()),
+        (State::Good, Cache::new(Limits { lists: 0, ..Limits::default() })),
+    ] {
+        let mut world = World::with(&[(CRL_URL, state)]);
+        for _ in 0..3 {
+            assert!(!world.decide(&direct_path(), &rules("crl"), &mut cache, NOW).is_accepted());
+        }
+        assert_eq!(world.asked, [CRL_URL], "{state:?}");
+    }
 }
 
 /// A certificate can name as many addresses as it likes: some are asked.

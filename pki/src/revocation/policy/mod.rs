@@ -9,18 +9,19 @@
 //! Its own path is checked in the same way by a gateway before it presents its certificate.
 
 mod evidence;
+mod fetch;
 mod order;
 mod rules;
 
 use std::sync::Arc;
 
 pub use evidence::{Asked, Conclusion, Decision, Evidence, Finding, Lack, Why};
+pub use fetch::{Fetch, Fetched};
 pub use order::{Method, Order, OrderError, Otherwise};
 pub use rules::{CrlDuty, Demand, MAX_LOCATIONS, Rules};
 
-use super::cache::Cache;
-use super::crl::{Crl, CrlError, Unverified, der_of};
-use super::ocsp::{Answer, Nonce, OcspError, Question};
+use super::cache::{Cache, Held};
+use super::crl::Crl;
 use super::{Issued, Moment, Silent, Statement, Status};
 use crate::path::VerifiedPath;
 use crate::x509::Certificate;
@@ -32,30 +33,6 @@ pub enum Step {
     Decided(Decision),
     /// Something must be fetched first.
     Need(Fetch),
-}
-
-/// Something to fetch.
-#[derive(Clone, Debug)]
-pub struct Fetch {
-    /// A CRL, or an answer of a responder.
-    pub method: Method,
-    /// From where.
-    pub url: String,
-    /// About which certificate.
-    pub issued: Issued,
-    /// By which rules.
-    pub rules: Arc<Rules>,
-}
-
-/// What came of a fetch, verified.
-#[derive(Debug)]
-pub enum Fetched {
-    /// A CRL, or why it is none.
-    List(Result<Arc<Crl>, CrlError>),
-    /// An answer, or why it is none.
-    Answer(Result<Answer, OcspError>),
-    /// Nothing: the server could not be reached, or said no.
-    Nothing(String),
 }
 
 /// A decision in the making.
@@ -79,33 +56,6 @@ struct Done {
     method: Method,
     url: String,
     failure: Option<String>,
-}
-
-impl Fetch {
-    /// The question for the responder; `random` becomes its nonce if the rules want one.
-    pub fn question(&self, random: [u8; 32]) -> Question {
-        let nonce = self.rules.nonce.then(|| Nonce::new(random));
-        Question::new(self.issued.clone(), self.rules.id_hash, nonce)
-    }
-
-    /// Makes a CRL of what came, DER or PEM: under any key of the CA.
-    pub fn list(&self, octets: &[u8], moment: impl Into<Moment>) -> Fetched {
-        let moment = moment.into();
-        let verify = |der: &[u8]| {
-            let list = Unverified::from_der(der)?;
-            let mut found = list.verify(&self.issued.issuer, moment);
-            for authority in self.issued.authorities().skip(1) {
-                found = found.or_else(|first| list.verify(authority, moment).map_err(|_| first));
-            }
-            found.map(Arc::new)
-        };
-        Fetched::List(der_of(octets).and_then(|der| verify(&der)))
-    }
-
-    /// Makes an answer of what came for `question`.
-    pub fn answer(&self, question: &Question, octets: &[u8], moment: impl Into<Moment>) -> Fetched {
-        Fetched::Answer(question.judge(octets, self.rules.response, moment))
-    }
 }
 
 impl Check {
@@ -138,31 +88,9 @@ impl Check {
 
     /// Takes what came of a fetch: into the cache, or as the reason to ask elsewhere.
     pub fn feed(&mut self, fetch: &Fetch, fetched: Fetched, cache: &mut Cache, moment: impl Into<Moment>) {
-        let now = moment.into().now;
-        let url = fetch.url.as_str();
-        // The reason, and whether it is the server's for whatever it is asked.
-        let failure = match fetched {
-            Fetched::List(Ok(list)) => {
-                cache.keep_list(list, url, now).err().map(|why| (why.to_string(), false))
-            }
-            Fetched::List(Err(error)) => Some((error.to_string(), true)),
-            Fetched::Answer(Ok(answer)) => {
-                cache.keep_answer(answer, url, now);
-                None
-            }
-            Fetched::Answer(Err(error)) => Some((error.to_string(), error.is_outage())),
-            Fetched::Nothing(why) => Some((why, true)),
-        };
-        match &failure {
-            Some((why, true)) => cache.rest_mut().failed(url, why.clone(), now),
-            _ => cache.rest_mut().worked(url),
-        }
-        self.fetched.push(Done {
-            issued: fetch.issued.clone(),
-            method: fetch.method,
-            url: url.to_owned(),
-            failure: failure.map(|(why, _)| why),
-        });
+        let failure = fetched.keep(&fetch.url, cache, moment.into().now).err();
+        let (issued, method, url) = (fetch.issued.clone(), fetch.method, fetch.url.clone());
+        self.fetched.push(Done { issued, method, url, failure });
     }
 }
 
@@ -183,7 +111,7 @@ impl View<'_> {
             return Ok(Conclusion::Accepted(why));
         }
         if rules.crl == CrlDuty::Mandatory {
-            match self.ask(item, Method::Crl, trail)? {
+            match self.ask(item, Method::Crl, trail)?.or_else(|| self.late(item, Method::Crl, trail)) {
                 None => return Ok(Conclusion::Refused(Lack::NoCrl)),
                 Some(said) if said.status != Status::Good => return Ok(self.conclude(Method::Crl, &said)),
                 Some(_) => {}
@@ -237,11 +165,15 @@ impl View<'_> {
         if overruled.is_some() {
             return Ok(overruled);
         }
-        let Demand::Soft { max_stale } = rules.demand else { return Ok(None) };
-        let late = |method: &Method| {
-            self.known(item, *method, max_stale, trail).map(|said| self.conclude(*method, &said))
-        };
+        let late =
+            |method: &Method| self.late(item, *method, trail).map(|said| self.conclude(*method, &said));
         Ok(methods.iter().find_map(late))
+    }
+
+    /// What a method says if it may be out of date.
+    fn late(&self, item: &Item, method: Method, trail: &mut Trail) -> Option<Statement> {
+        let Demand::Soft { max_stale } = item.rules.demand else { return None };
+        self.known(item, method, max_stale, trail)
     }
 
     fn conclude(&self, method: Method, said: &Statement) -> Conclusion {
@@ -269,8 +201,19 @@ impl View<'_> {
         Ok(None)
     }
 
-    /// Why an address need not be asked: it has been, or it is left alone for now.
+    /// Why an address need not be asked: it has been, by this check or lately by another, or it is left alone for now.
     fn why_not(&self, item: &Item, method: Method, url: &str) -> Option<String> {
+        let resting = || {
+            let resting = self.cache.rest().resting(url, self.moment.now)?;
+            let (until, failures) = (resting.until, resting.failures);
+            Some(format!("left alone until {until} after {failures} failures: {}", resting.why))
+        };
+        self.fetched_already(item, method, url)
+            .or_else(|| self.held_already(item, method, url))
+            .or_else(resting)
+    }
+
+    fn fetched_already(&self, item: &Item, method: Method, url: &str) -> Option<String> {
         // One CRL is for all certificates of a CA, an answer for one.
         let same = |done: &&Done| {
             done.method == method
@@ -278,14 +221,17 @@ impl View<'_> {
                 && done.issued.issuer == item.issued.issuer
                 && (method == Method::Crl || done.issued.certificate == item.issued.certificate)
         };
-        if let Some(done) = self.check.fetched.iter().find(same) {
-            return Some(done.failure.clone().unwrap_or_else(|| "what came says nothing of it".to_owned()));
-        }
-        let resting = self.cache.rest().resting(url, self.moment.now)?;
-        Some(format!(
-            "left alone until {} after {} failures: {}",
-            resting.until, resting.failures, resting.why
-        ))
+        let done = self.check.fetched.iter().find(same)?;
+        Some(done.failure.clone().unwrap_or_else(|| "what came says nothing of it".to_owned()))
+    }
+
+    /// A CRL that is fresh and does not speak for the certificate would come again.
+    fn held_already(&self, item: &Item, method: Method, url: &str) -> Option<String> {
+        let now = self.moment.now;
+        let fresh = |list: &Crl| list.next_update().is_none_or(|until| now <= until);
+        let from_there = |held: &Held<Arc<Crl>>| held.source == url && fresh(&held.value);
+        let held = method == Method::Crl && self.cache.lists_of(&item.issued).any(from_there);
+        held.then(|| "what is held from there says nothing of it".to_owned())
     }
 
     /// What is known by a method. Several CRLs of one CA may be about a certificate: a revocation in any of them counts.
