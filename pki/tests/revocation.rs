@@ -348,7 +348,7 @@ fn a_fetch_brings_all_it_takes_to_ask() {
 #[test]
 fn older_statements_do_not_come_back() {
     let (old, new) = (root_list(State::Good, UnixTime(NOW.0 - 9)), root_list(State::Revoked, NOW));
-    let mut cache = holding(&[old.clone()]);
+    let mut cache = holding(std::slice::from_ref(&old));
     let replaced = cache.keep_list(new, "http://b", NOW).unwrap();
     assert!(replaced.is_some_and(|replaced| Arc::ptr_eq(&replaced, &old)));
     assert!(matches!(cache.keep_list(old, CRL_URL, NOW), Err(NotKept::NotNewer(_))));

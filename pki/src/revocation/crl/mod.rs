@@ -2,9 +2,10 @@
 //!
 //! [`Unverified`] is a CRL as it was fetched: it says whose it claims to be and nothing else. [`Unverified::verify`]
 //! makes a [`Crl`] of it, which holds nothing but what it takes to answer: the entries, packed, its dates and its scope.
-//! Complete CRLs signed with the key that signed the certificates are accepted, entire or by distribution point. Delta
-//! CRLs and indirect CRLs are refused by name. Loading a CRL of a million entries takes a good part of a second: not for
-//! the control loop's own thread.
+//! Complete CRLs signed with the key that signed the certificate, or another of the same CA above it in the path, are
+//! accepted, entire or by distribution point. Delta CRLs and indirect CRLs are refused by name. One without nextUpdate is
+//! taken at its word and stays fresh. Loading a CRL of a million entries takes a good part of a second: not for the
+//! control loop's own thread.
 
 mod entries;
 mod frame;
