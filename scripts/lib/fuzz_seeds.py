@@ -3,7 +3,7 @@
 
 Run from the repository's root; the result is committed. Keys are made anew by each run
 (they protect nothing), all else comes out the same."""
-import datetime, ipaddress, pathlib, struct
+import base64, datetime, hashlib, ipaddress, pathlib, struct
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -291,6 +291,56 @@ def certificates():
           | {key: b"\x10" + bytes.fromhex(digits) for key, digits in algorithms.items()})
 
 
+# --- revocation (RFC 5280 §5, RFC 6960): what strangers send, and what the authority of the fixtures signs
+
+def tlv(tag, *parts):
+    content = b"".join(parts)
+    octets = len(content).to_bytes(max(1, (len(content).bit_length() + 7) // 8), "big")
+    return bytes([tag]) + (octets if len(content) < 128 else bytes([0x80 | len(octets)]) + octets) + content
+
+
+def revocation():
+    data = pathlib.Path("pki/tests/data")
+    der = lambda path: x509.load_pem_x509_certificate((data / path).read_bytes())
+    authority, gateway = der("ed25519.cert.pem"), der("p256.cert.pem")
+    sha1 = lambda octets: tlv(4, hashlib.sha1(octets).digest())
+    later, before = tlv(0x18, b"20400101000000Z"), tlv(0x18, b"20291231000000Z")
+    extension = lambda octets, value, critical=b"": tlv(0x30, tlv(6, bytes(octets)), critical, tlv(4, value))
+    critical = b"\1\1\xff"
+
+    def entry(serial, *extensions):
+        return tlv(0x30, tlv(2, serial), tlv(0x17, b"291230000000Z"), tlv(0x30, *extensions) if extensions else b"")
+    reason = extension(b"\x55\x1d\x15", b"\x0a\1\1")
+    entries = tlv(0x30, entry(b"\x12\x67", reason), entry(bytes(range(1, 21))), entry(b"\x07"))
+    extensions = lambda *each: tlv(0xa0, tlv(0x30, *each))
+    number = extension(b"\x55\x1d\x14", b"\2\1\7")
+    scope = lambda *fields: extension(b"\x55\x1d\x1c", tlv(0x30, *fields), critical)
+    at = tlv(0xa0, tlv(0xa0, tlv(0x86, b"http://crl.example/")))
+    signed = {"entries": later + entries + extensions(number), "empty": later, "endless": entries, "nothing": b"",
+              "scope": later + extensions(scope(at, b"\x81\1\xff", b"\x83\2\6\x40")), "indirect": later + extensions(scope(b"\x84\1\xff")),
+              "delta": later + extensions(extension(b"\x55\x1d\x1b", b"\2\1\1", critical)),
+              "others": later + tlv(0x30, entry(b"\7", extension(b"\x55\x1d\x1d", tlv(0x30, b"\x82\1x"), critical)))}
+    blocks = (data / "pkits-crls.pem").read_text().split("-----BEGIN X509 CRL-----")
+    bodies = [base64.b64decode(block.split("-----END")[0]) for block in blocks[1:]]
+    strange = {f"suite-{at}": bodies[at] for at in (5, 9, 27, 76, 82, 87)}
+    write("pki", "pki-crl", {name: b"\1" + octets for name, octets in signed.items()}
+          | {name: b"\0" + octets for name, octets in strange.items()})
+
+    key = authority.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    name = authority.subject.public_bytes()
+    algorithm = tlv(0x30, tlv(6, b"\x2b\x0e\3\2\x1a"), b"\5\0")
+    identifier = tlv(0x30, algorithm, sha1(gateway.issuer.public_bytes()), sha1(key), tlv(2, b"\x12\x67"))
+    single = lambda status, *more: tlv(0x30, tlv(0x30, identifier, status, before, tlv(0xa0, later), *more))
+    nonce = tlv(0xa1, tlv(0x30, extension(b"\x2b\6\1\5\5\7\x30\1\2", tlv(4, b"\x5a" * 32))))
+    good, by_name = b"\x80\0", tlv(0xa1, name)
+    answers = {"good": by_name + before + single(good), "nonce": by_name + before + single(good) + nonce,
+               "by-key": tlv(0xa2, sha1(key)) + before + single(good), "unknown": by_name + before + single(b"\x82\0"),
+               "revoked": by_name + before + single(tlv(0xa1, before, tlv(0xa0, b"\x0a\1\1")))}
+    responses = {path.name.removesuffix(".response.der"): path.read_bytes() for path in sorted((data / "ocsp").glob("*.response.der"))}
+    write("pki", "pki-ocsp", {name: b"\1" + octets for name, octets in answers.items()}
+          | {f"openssl-{name}": b"\0" + octets for name, octets in responses.items()} | {"later": b"\0\x30\3\x0a\1\3"})
+
+
 # --- text
 
 def control():
@@ -368,4 +418,5 @@ udp-encapsulation = true
 ike()
 packets()
 certificates()
+revocation()
 control()
