@@ -7,10 +7,11 @@ mod common;
 
 use std::sync::Arc;
 
+use common::crl::Draft;
 use common::world::{
     CRL_URL, OCSP_URL, ROOT, ROOT_CRL_URL, State, World, answer, asking, direct_path, list, long_path,
 };
-use common::{NOW, ca, gateway, issued, judge};
+use common::{KEYS, NOW, ca, gateway, issued, judge};
 use ravelin_pki::path::Rules as PathRules;
 use ravelin_pki::revocation::cache::{Cache, Limits, NotKept, Schedule};
 use ravelin_pki::revocation::crl::{Crl, Unverified};
@@ -179,6 +180,28 @@ fn a_ca_is_asked_about_before_what_it_issued() {
     let mut world = World::with(&[(OCSP_URL, State::Good)]);
     let decision = world.decide(&path, &both, &mut Cache::default(), NOW);
     assert!(decision.is_accepted() && world.asked == [OCSP_URL, OCSP_URL], "{decision}");
+}
+
+/// A CA that has changed its key may sign its CRLs with the old one, but a new key does not vouch for itself: whoever
+/// had stolen it could say that it is not revoked.
+#[test]
+fn a_key_is_asked_about_keys_below_it_only() {
+    let (old, new) = (asking(ca("Below"), 8, &[], &[]), asking(ca("Below"), 7, &[], &[]));
+    let authorities = [issued(&old, 2, &ca("Root"), 0), issued(&new, 3, &old, 2)];
+    let end_entity = issued(&asking(gateway("Gateway"), 9, &[], &[]), 1, &new, 3);
+    let path = judge(&end_entity, &authorities, std::slice::from_ref(&ROOT), &PathRules::default()).unwrap();
+    assert_eq!(path.certificates().len(), 3);
+    let signed = |authority: usize, key: usize| {
+        let der = Draft::of(&authorities[authority], NOW).sign(&KEYS[key]);
+        Arc::new(Unverified::from_der(&der).unwrap().verify(&authorities[authority], NOW).unwrap())
+    };
+    let root = root_list(State::Good, NOW);
+    let decide = |lists: &[Arc<Crl>]| World::default().decide(&path, &rules("crl"), &mut holding(lists), NOW);
+    let by_old = decide(&[root.clone(), signed(0, 2)]);
+    assert!(by_old.is_accepted() && by_old.findings.len() == 3, "{by_old}");
+    let by_new = decide(&[root, signed(1, 3)]);
+    assert_eq!(by_new.findings.len(), 2, "{by_new}");
+    assert_eq!(by_new.findings[1].conclusion, Conclusion::Refused(Lack::NoAnswer), "of the new key itself");
 }
 
 /// `revocation-check` of a ca-profile: what a missing or faulty CRL means for an end entity and for a CA.
