@@ -56,6 +56,7 @@ fn connection(own: u8, other: u8, group: &str) -> Connection {
             remote: vec![network(other)],
             proposals: "aes128gcm16".parse().into_iter().collect(),
             lifetime: ChildLifetime::default(),
+            resource: ravelin_ike::config::Resource::Only,
         }],
         max_children: 5,
         lifetime: IkeLifetime::default(),

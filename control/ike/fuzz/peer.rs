@@ -9,7 +9,7 @@ use ravelin_ike::config::{
     AcceptRedirect, AdditionalGroups, AlgorithmProfile, Auth, ChildConfig, ChildId, ChildLifetime,
     Connection, ConnectionId, DeadPeer, Encryption, EngineConfig, EspProposal, Fragmentation, Group,
     Identity, IdentityMatch, IkeLifetime, IkeProposal, InitialContact, NatTraversal, Prf, Redirection,
-    RemoteAddress, RemoteAuth, Selector,
+    RemoteAddress, RemoteAuth, Resource, Selector,
 };
 use ravelin_ike::crypto::auth::SignedOctets;
 use ravelin_ike::crypto::{
@@ -120,6 +120,7 @@ fn child(number: u8) -> ChildConfig {
             extended_sequence: vec![true, false],
         }],
         lifetime: ChildLifetime::default(),
+        resource: Resource::Only,
     }
 }
 

@@ -184,6 +184,9 @@ pub enum Failure {
     /// The limit of CHILD_SAs is reached.
     #[error("the limit of CHILD_SAs is reached ({0})")]
     NoAdditionalSas(Side),
+    /// There are as many CHILD_SAs for single resources as there may be (RFC 9611).
+    #[error("the limit of CHILD_SAs for these traffic selectors is reached ({0}, TS_MAX_QUEUE)")]
+    TooManyResources(Side),
     /// The peer does not know the CHILD_SA to be rekeyed.
     #[error("the peer does not know this CHILD_SA (CHILD_SA_NOT_FOUND)")]
     ChildNotFound,
@@ -372,6 +375,7 @@ impl Failure {
             F::NoProposalChosen(Subject::Child) => "RV-CHILD-005",
             F::ProposalNotOffered(Subject::Child) => "RV-CHILD-006",
             F::NoAdditionalSas(_) => "RV-CHILD-007",
+            F::TooManyResources(_) => "RV-CHILD-012",
             F::ChildNotFound => "RV-CHILD-008",
             F::TemporaryFailure => "RV-CHILD-009",
             F::FollowupForgotten => "RV-CHILD-010",
@@ -435,6 +439,7 @@ impl Failure {
             | F::TsUnacceptable
             | F::TsRefused
             | F::NoAdditionalSas(_)
+            | F::TooManyResources(_)
             | F::ChildNotFound
             | F::TemporaryFailure
             | F::MajorVersion

@@ -16,6 +16,7 @@ impl Failure {
                 NotifyType::TsUnacceptable
             }
             F::NoAdditionalSas(_) => NotifyType::NoAdditionalSas,
+            F::TooManyResources(_) => NotifyType::TsMaxQueue,
             F::ChildNotFound => NotifyType::ChildSaNotFound,
             F::FollowupForgotten => NotifyType::StateNotFound,
             F::InvalidKeGroup(_) => NotifyType::InvalidKePayload,

@@ -70,6 +70,7 @@ impl Failure {
             | F::TicketRefused
             | F::TsRefused
             | F::NoAdditionalSas(crate::error::Side::Peers)
+            | F::TooManyResources(crate::error::Side::Peers)
             | F::ChildNotFound
             | F::TemporaryFailure
             | F::FollowupForgotten => Some(self.notify().into()),

@@ -278,4 +278,7 @@ pub struct ChildUp {
     pub local: Vec<Selector>,
     /// Traffic of the peer's side.
     pub remote: Vec<Selector>,
+    /// Whether the peer takes further SAs for the same traffic, each for one resource (RFC 9611): it has said so, and
+    /// has not refused one since.
+    pub takes_more: bool,
 }

@@ -3,7 +3,8 @@
 //! Each seed: set-up, rekeys of IKE and CHILD_SAs on both sides and often at once, deletes, new children, of which there
 //! are up to five and which both ends may ask for at once, under loss, repetition, reordering and slow, failing or
 //! missing answers; with one key exchange or several, which one end or both prefer, with a post-quantum preshared key
-//! or without, with the first child in IKE_AUTH or after it, with tickets asked for and given or without; in some of them one end moves from address to address, with
+//! or without, with the first child in IKE_AUTH or after it, with tickets asked for and given or without; in some
+//! of them with SAs for single resources beside those for all, as many at either end or not; in some of them one end moves from address to address, with
 //! somebody on the way who gives its requests another source. Checked all along: nobody sends on a successor SA that its
 //! peer never installed, both ends hold the same keys for an SA or one holds none, nothing is up without a verified
 //! AUTH, no SPI is used or given back twice, nothing leaves from an address that is gone, no ESP goes where the peer
@@ -49,6 +50,8 @@ struct Ways {
     crash_tokens: [bool; 2],
     /// Which end resumes what was lost, and gives tickets for that.
     resumption: [bool; 2],
+    /// Resources of each end that may have an SA of their own beside each child's; `None`: it knows of none.
+    resources: [Option<u32>; 2],
 }
 
 const ADDITIONAL: [&[Group]; 3] = [&[Group::MlKem512], &[Group::EcpP256], &[Group::EcpP256, Group::MlKem512]];
@@ -67,6 +70,8 @@ impl Ways {
         // Of dice of its own, so that all else of a seed is as it was.
         let mut apart = Dice(seed ^ 0x5723);
         let resumption = [apart.chance(600), apart.chance(600)];
+        let both = apart.chance(400);
+        let resources = [0, 1].map(|_| (both && apart.chance(900)).then(|| apart.below(4) as u32));
         Ways {
             certificates,
             short,
@@ -79,6 +84,7 @@ impl Ways {
             mobile,
             crash_tokens,
             resumption,
+            resources,
         }
     }
 
@@ -106,10 +112,25 @@ impl Ways {
             None => plain,
         };
         let hybrid = settings::with_additional(plain.clone(), self.additional);
-        match (self.additional.is_empty(), self.insists[end]) {
+        let connection = match (self.additional.is_empty(), self.insists[end]) {
             (true, _) => plain,
             (false, true) => settings::either(hybrid, &plain),
             (false, false) => settings::either(plain, &hybrid),
+        };
+        match self.resources[end] {
+            Some(count) => settings::with_resources(connection, end, count),
+            None => connection,
+        }
+    }
+
+    /// Any child of an end: mostly one that all its resources use, else one of a single one.
+    fn child(&self, end: usize, dice: &mut Dice) -> ChildId {
+        let child = 1 + dice.below(self.children.into()) as u32;
+        match self.resources[end] {
+            Some(count @ 1..) if dice.chance(500) => {
+                ChildId(settings::ONE_RESOURCE * child + dice.below(count.into()) as u32)
+            }
+            _ => ChildId(child),
         }
     }
 }
@@ -190,11 +211,15 @@ fn random_command(world: &mut World, ways: &Ways) {
         }
         (60..70, Some(child), _) => world.command(end, Command::TerminateChild { child }),
         (70..90, ..) => {
-            let child = Some(ChildId(1 + world.dice.below(ways.children.into()) as u32));
+            let child = Some(ways.child(end, &mut world.dice));
             world.command(end, Command::Initiate { connection, child });
             if world.dice.chance(500) {
                 let skew = world.dice.below(4000);
                 world.run_for(skew);
+                let child = match ways.resources == [None; 2] {
+                    true => child,
+                    false => Some(ways.child(1 - end, &mut world.dice)),
+                };
                 world.command(1 - end, Command::Initiate { connection, child });
             }
         }
@@ -294,6 +319,10 @@ fn seeded_lives() {
     assert!(
         one.is_some() || total.crash_tokens > 0,
         "no crash token was given out: the simulation proves nothing of them"
+    );
+    assert!(
+        one.is_some() || total.resources > 0,
+        "no resource got an SA of its own: the simulation proves nothing of them"
     );
     assert!(
         one.is_some() || total.crossed_calls > 0,

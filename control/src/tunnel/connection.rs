@@ -7,7 +7,8 @@ use std::time::Duration;
 use ravelin_dataplane::policy::table::{MAX_CHILDREN, TooManyChildren};
 use ravelin_ike::config::{
     Auth, CertificateAuth, ChildConfig, ChildId, ChildLifetime, Connection, DeadPeer, Fragmentation, IdKind,
-    Identity, IdentityMatch, IkeLifetime, InitialContact, NatTraversal, RemoteAddress, RemoteAuth, Selector,
+    Identity, IdentityMatch, IkeLifetime, InitialContact, NatTraversal, RemoteAddress, RemoteAuth, Resource,
+    Selector,
 };
 use ravelin_pki::x509::Name;
 use ravelin_pki::{Certificate, certreq};
@@ -154,6 +155,7 @@ fn child_config(id: ChildId, child: &plan::Child) -> ChildConfig {
         remote: child.remote_ts.iter().map(selector).collect(),
         proposals: child.transform.proposals.clone(),
         lifetime: ChildLifetime { soft: soft(hard), hard, jitter_percent: JITTER_PERCENT },
+        resource: Resource::Only,
     }
 }
 

@@ -462,6 +462,7 @@ mod tests {
             },
             local: Vec::new(),
             remote: Vec::new(),
+            takes_more: false,
         }
     }
 

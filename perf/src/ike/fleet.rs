@@ -393,6 +393,7 @@ fn connection(load: &Load, credential: &Credential, local: Ipv4Addr, behind: Ipv
             remote: vec![protected],
             proposals: vec![load.esp.clone()],
             lifetime: ChildLifetime::default(),
+            resource: ravelin_ike::config::Resource::Only,
         }],
         max_children: 1,
         lifetime: IkeLifetime::default(),

@@ -26,6 +26,28 @@ impl Default for ChildLifetime {
     }
 }
 
+/// Which of our resources send on a child's SA (RFC 9611); here a resource is a worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Resource {
+    /// There is one SA for all: the peer is not told of resources, and makes no SAs for single ones.
+    #[default]
+    Only,
+    /// All of them, of which some may have an SA of their own besides: the fallback of those that are [`Resource::One`].
+    Fallback,
+    /// One of them. Its SA carries what that of `fallback` does, by the same algorithms, and there is none without that.
+    One {
+        /// The child whose SA all resources may use.
+        fallback: ChildId,
+    },
+}
+
+impl Resource {
+    /// Whether it is one resource's SA.
+    pub fn is_one(self) -> bool {
+        matches!(self, Resource::One { .. })
+    }
+}
+
 /// One CHILD_SA a connection may have: an entry of the security policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChildConfig {
@@ -39,4 +61,6 @@ pub struct ChildConfig {
     pub proposals: Vec<EspProposal>,
     /// Time limits.
     pub lifetime: ChildLifetime,
+    /// Who of ours sends on it.
+    pub resource: Resource,
 }

@@ -41,7 +41,8 @@ pub struct Connection {
     /// The children it may have. The first is negotiated in IKE_AUTH when we initiate without naming one.
     pub children: Vec<ChildConfig>,
     /// How many CHILD_SAs one IKE SA may hold, not counting those being replaced; beyond it the peer is told
-    /// NO_ADDITIONAL_SAS (RFC 7296 §1.3). Five is usual.
+    /// NO_ADDITIONAL_SAS (RFC 7296 §1.3). Five is usual. SAs of single resources ([`super::Resource::One`]) do not count:
+    /// of those there may be one for each child that is configured for one.
     pub max_children: usize,
     /// Time limits of the IKE SA.
     pub lifetime: IkeLifetime,

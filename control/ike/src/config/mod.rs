@@ -18,7 +18,7 @@ pub use additional::AdditionalGroups;
 pub use algorithm::{
     Encryption, EspProposal, Group, HashAlgorithm, IkeProposal, Integrity, Prf, SignatureScheme,
 };
-pub use child::{ChildConfig, ChildId, ChildLifetime};
+pub use child::{ChildConfig, ChildId, ChildLifetime, Resource};
 pub use connection::{
     Auth, CertificateAuth, Connection, ConnectionId, DeadPeer, Fragmentation, IdKind, Identity,
     IdentityMatch, IdentityPattern, IkeLifetime, InitialContact, NatTraversal, RemoteAddress, RemoteAuth,

@@ -306,6 +306,10 @@ impl Engine {
         if let Some(id) = self.tunnels_of(connection).into_iter().filter(usable).min_by_key(rank) {
             return self.with_tunnel(now, id, |tunnel, ctx| tunnel.want_child(ctx, child));
         }
+        // One resource's SA is made beside another, never first.
+        if config.child(child).is_some_and(|child| child.resource.is_one()) {
+            return;
+        }
         let RemoteAddress::One(remote) = config.remote else {
             return self.cannot_call(now, connection, &config);
         };

@@ -170,6 +170,7 @@ impl Course {
         payloads.extend(crash::own(ctx, &self.handshake.sa));
         if let First::Now(intent, spi) = &self.first {
             payloads.extend(intent.offer(*spi, ChildExchange::IkeAuth));
+            payloads.extend(intent.resource_info());
         }
         payloads.extend(ppk::named(&self.handshake, proofs.next()));
         // "that this IKE SA is the only IKE SA currently active" (RFC 7296 §2.4): not if the peer is calling us, too.

@@ -2,6 +2,7 @@
 //! what we choose from the peer's offer (RFC 7296 §1.2, §1.3, §2.9).
 
 use super::parts::Parts;
+use super::resource;
 use crate::config::{ChildConfig, ChildId, Group, Selector};
 use crate::crypto::negotiate::{self, ChildExchange, Chosen};
 use crate::error::{Failure, Side, Subject};
@@ -44,6 +45,8 @@ pub(crate) struct Accepted {
     pub(crate) spi_out: u32,
     pub(crate) local: Vec<Selector>,
     pub(crate) remote: Vec<Selector>,
+    /// Whether it takes more of them, for single resources.
+    pub(crate) takes_more: bool,
 }
 
 /// What we make of the peer's offer.
@@ -53,6 +56,8 @@ pub(crate) struct Choice {
     pub(crate) spi_out: u32,
     pub(crate) local: Vec<Selector>,
     pub(crate) remote: Vec<Selector>,
+    /// Whether it asks for more of them, for single resources, and we take them.
+    pub(crate) takes_more: bool,
 }
 
 /// Why we make nothing of it, with both sides in words.
@@ -107,6 +112,11 @@ impl Intent {
             Payload::TrafficSelectorsResponder(narrow::to_wire(&self.remote)),
         ]
     }
+
+    /// N(SA_RESOURCE_INFO), if the child has to do with resources.
+    pub(crate) fn resource_info(&self) -> Option<Payload> {
+        resource::info(&self.config)
+    }
 }
 
 /// Reads the peer's answer to our offer. With an error in it there is no CHILD_SA, whatever stands beside that (RFC 7296
@@ -128,12 +138,14 @@ pub(crate) fn accept(intent: &Intent, reply: &Parts, exchange: ChildExchange) ->
     if !within(&intent.local, &local) || !within(&intent.remote, &remote) {
         return Err(Failure::TsNotOffered);
     }
-    // A successor that carries less would cut off traffic in flight: the old SA is kept instead.
+    // A successor that carries less would cut off traffic in flight: the old SA is kept instead. One resource's SA
+    // carries what the fallback does.
     let covers = narrow::all_within(&intent.local, &local) && narrow::all_within(&intent.remote, &remote);
-    if intent.rekey.is_some() && !covers {
+    if (intent.rekey.is_some() || intent.config.resource.is_one()) && !covers {
         return Err(Failure::TsNotOffered);
     }
-    Ok(Accepted { suite, spi_out, local, remote })
+    let takes_more = resource::agreed(&intent.config, reply);
+    Ok(Accepted { suite, spi_out, local, remote, takes_more })
 }
 
 /// The failure an error notification of the peer means, for a CHILD_SA.
@@ -142,6 +154,7 @@ pub(crate) fn refused(error: NotifyType) -> Failure {
         NotifyType::NoProposalChosen => Failure::ProposalRefused(Subject::Child),
         NotifyType::TsUnacceptable => Failure::TsRefused,
         NotifyType::NoAdditionalSas => Failure::NoAdditionalSas(Side::Peers),
+        NotifyType::TsMaxQueue => Failure::TooManyResources(Side::Peers),
         NotifyType::ChildSaNotFound => Failure::ChildNotFound,
         NotifyType::TemporaryFailure => Failure::TemporaryFailure,
         NotifyType::StateNotFound => Failure::FollowupForgotten,
@@ -181,7 +194,8 @@ pub(crate) fn choose(
         match negotiate::select_esp(&config.proposals, exchange, sa) {
             Ok(chosen) => {
                 let spi_out = usable_spi(chosen.peer_spi)?;
-                return Ok(Choice { config: config.clone(), chosen, spi_out, local, remote });
+                let takes_more = resource::agreed(config, offer);
+                return Ok(Choice { config: config.clone(), chosen, spi_out, local, remote, takes_more });
             }
             // Selectors fitted: the more specific cause is the proposal.
             Err(reason) => {

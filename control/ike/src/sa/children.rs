@@ -1,7 +1,7 @@
 //! The CHILD_SAs of one tunnel. They belong to the tunnel, not to one of its IKE SAs, and so survive the
 //! rekeying of the latter without being moved (RFC 7296 §2.18).
 
-use crate::config::{ChildId, ChildLifetime, Selector};
+use crate::config::{ChildId, ChildLifetime, Resource, Selector};
 use crate::context::Context;
 use crate::event::ChildUp;
 use crate::id::{ChildSaId, IkeId};
@@ -18,6 +18,10 @@ pub(crate) struct Child {
     pub(crate) local: Vec<Selector>,
     pub(crate) remote: Vec<Selector>,
     pub(crate) state: ChildState,
+    /// Who of ours sends on it.
+    pub(crate) resource: Resource,
+    /// Whether the peer takes further SAs for the same traffic ([`super::resource`]).
+    pub(crate) takes_more: bool,
     /// The SA it takes over from, until the caller was told that it did.
     pub(crate) takes_over: Option<ChildSaId>,
     /// Whether the caller was told that it is up.
@@ -68,6 +72,7 @@ impl Child {
             suite: self.suite,
             local: self.local.clone(),
             remote: self.remote.clone(),
+            takes_more: self.takes_more,
         }
     }
 
@@ -141,7 +146,18 @@ impl Children {
 
     /// Those that count against the connection's limit.
     pub(crate) fn counted(&self) -> usize {
-        self.0.iter().filter(|child| child.counts()).count()
+        self.0.iter().filter(|child| child.counts() && !child.resource.is_one()).count()
+    }
+
+    /// The one in use of this configuration, the last of several.
+    pub(crate) fn in_use(&self, config: ChildId) -> Option<&Child> {
+        let live = self.0.iter().filter(|child| child.config == config && child.state == ChildState::Live);
+        live.max_by_key(|child| child.ordered)
+    }
+
+    /// All of this configuration.
+    pub(crate) fn of_mut(&mut self, config: ChildId) -> impl Iterator<Item = &mut Child> {
+        self.0.iter_mut().filter(move |child| child.config == config)
     }
 
     /// The one that has been drained for longest, if more than `limit` are.

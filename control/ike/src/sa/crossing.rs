@@ -83,7 +83,11 @@ impl Tunnel {
         let lot = self.yields.filter(|lot| lot.at <= now)?;
         let wait = (lot.wait * 2).min(LOOKS.1);
         self.yields = Some(Yield { at: now + lot.wait, wait, ..lot });
-        let children = self.up()?.children_and_wishes();
+        // Those of single resources are made anew beside their fallback.
+        let config = &self.common.config;
+        let is_one = |id: &ChildId| config.child(*id).is_some_and(|child| child.resource.is_one());
+        let mut children = self.up()?.children_and_wishes();
+        children.retain(|id| !is_one(id));
         Some(Estate { lot, children, peers: self.common.role == Role::Responder })
     }
 

@@ -7,7 +7,7 @@ use super::line::{Own, Peer, Standing};
 use super::parts::Parts;
 use super::turn::Turn;
 use super::up::Task;
-use crate::config::ChildId;
+use crate::config::{ChildId, Resource};
 use crate::context::Pending;
 use crate::error::{Failure, Side};
 use crate::want::{Answer, AnswerError, Role};
@@ -391,6 +391,9 @@ impl Turn<'_, '_> {
     fn create_child(&mut self, id: ChildId) {
         let config = self.current_config();
         let Some(child) = config.child(id).filter(|_| !self.up.children.has(id)) else { return };
+        if let Resource::One { fallback } = child.resource {
+            return self.create_for_resource(child, fallback);
+        }
         match self.up.children.counted() < config.max_children {
             true => self.start_child(Intent::new_child(child.clone())),
             false => self.report_child_failure(Some(id), None, Failure::NoAdditionalSas(Side::Ours)),

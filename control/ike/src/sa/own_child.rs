@@ -166,7 +166,7 @@ impl Turn<'_, '_> {
         }
     }
 
-    /// N(REKEY_SA), SA, Ni, KEi, TSi, TSr.
+    /// N(REKEY_SA), SA, Ni, KEi, TSi, TSr, N(SA_RESOURCE_INFO).
     fn own_child_send(&mut self, draft: Draft, key: Option<(Group, Seed, Vec<u8>)>) {
         let mut payloads = Vec::with_capacity(6);
         if let Some(old) = draft.intent.rekey {
@@ -191,6 +191,7 @@ impl Turn<'_, '_> {
             (group, seed)
         });
         payloads.extend([tsi, tsr]);
+        payloads.extend(draft.intent.resource_info());
         match self.request(ExchangeType::CreateChildSa, payloads) {
             Ok(()) => {
                 let state =
@@ -342,13 +343,13 @@ impl Turn<'_, '_> {
         accepted: Accepted,
         keys: EspKeyPair,
     ) {
-        let Accepted { suite, spi_out, local, remote } = accepted;
+        let Accepted { suite, spi_out, local, remote, takes_more } = accepted;
         let config = intent.config.id;
         let replaces = match intent.rekey {
             Some(old) => self.up.children.get(old).map(|old| old.id),
             None => self.up.children.redundant(config),
         };
-        let made = Made { config: intent.config, spi_in, spi_out, suite, local, remote };
+        let made = Made { config: intent.config, spi_in, spi_out, suite, local, remote, takes_more };
         let (child, pending) = self.install(
             made,
             (keys.responder_to_initiator, keys.initiator_to_responder),
@@ -429,6 +430,10 @@ impl Turn<'_, '_> {
             (NotifyType::ChildSaNotFound, Some(_)) => {}
             (NotifyType::NoAdditionalSas, None) if self.up.children.counted() == 0 => {
                 self.no_child_here(&intent);
+            }
+            (NotifyType::TsMaxQueue, None) => {
+                self.resources_refused(&intent.config);
+                self.own_child_failed(&intent, child_deal::refused(NotifyType::TsMaxQueue));
             }
             (other, _) => self.own_child_failed(&intent, child_deal::refused(other)),
         }

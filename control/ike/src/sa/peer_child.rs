@@ -9,6 +9,7 @@ use super::line::{Own, Peer, Standing};
 use super::parts::Parts;
 use super::peer_child_reply::{Refused, answer};
 use super::peer_followup::Purpose;
+use super::resource;
 use super::turn::{Made, Turn};
 use crate::collision::{Rival, lowest};
 use crate::config::{ChildConfig, ChildId};
@@ -93,12 +94,15 @@ impl Deal {
         Aim::of(self.choice.config.id, self.rekey)
     }
 
-    /// SA, Nr, KEr, TSi, TSr; in IKE_AUTH, whose nonces and key exchange are those of IKE_SA_INIT, SA, TSi, TSr.
+    /// SA, Nr, KEr, TSi, TSr; in IKE_AUTH, whose nonces and key exchange are those of IKE_SA_INIT, SA, TSi, TSr. Whoever
+    /// is willing to have more of the same selectors adds SA_RESOURCE_INFO where the peer has (RFC 9611 §3).
     fn answer(&self, spi: u32, public: Option<Vec<u8>>) -> Vec<Payload> {
-        let Choice { chosen, local, remote, .. } = &self.choice;
+        let Choice { chosen, local, remote, config, takes_more, .. } = &self.choice;
         let nonce = matches!(self.envelope, Envelope::CreateChild).then(|| self.responder_nonce.clone());
         let key = chosen.suite.group.zip(public);
-        answer(chosen.answer(Spi::Child(spi)), nonce, key, remote, local)
+        let mut payloads = answer(chosen.answer(Spi::Child(spi)), nonce, key, remote, local);
+        payloads.extend(takes_more.then(|| resource::info(config)).flatten());
+        payloads
     }
 }
 
@@ -139,20 +143,14 @@ impl Turn<'_, '_> {
     fn peer_child_begin(&mut self, mut parts: Parts) -> Result<(), Refused> {
         self.peer_child_admit()?;
         let rekey = self.peer_child_rekeys(&parts)?;
-        let limit = self.common.config.max_children;
-        let held = self.up.children.iter().filter(|child| child.is_known_to_peer()).count();
-        let crowded = held >= limit.saturating_mul(REKEYS).saturating_add(REKEYS);
-        match rekey {
-            // NO_ADDITIONAL_SAS would say that we do not rekey at all, and make the peer start anew.
-            Some(_) if crowded => return Err(Failure::TemporaryFailure.into()),
-            None if crowded || self.up.children.counted() >= limit => {
-                return Err(Failure::NoAdditionalSas(Side::Ours).into());
-            }
-            _ => {}
-        }
+        let fallback = if rekey.is_none() { self.fallback_of(&parts) } else { None };
+        self.peer_child_has_room(rekey, fallback)?;
         let initiator_nonce =
             parts.nonce.take().ok_or(Failure::Syntax("a CREATE_CHILD_SA request without nonce"))?;
-        let choice = self.peer_child_choose(&parts, rekey, ChildExchange::CreateChildSa)?;
+        let choice = match fallback {
+            Some(fallback) => self.peer_resource_choose(&parts, fallback)?,
+            None => self.peer_child_choose(&parts, rekey, ChildExchange::CreateChildSa)?,
+        };
         let ke = match (choice.chosen.suite.group, parts.ke) {
             (None, _) => None,
             (Some(group), Some(ke)) if u16::from(ke.method) == group.transform_id() => Some(ke.data),
@@ -165,6 +163,27 @@ impl Turn<'_, '_> {
         self.peer_child_meets_ours(&deal);
         self.peer_child_ask_spi(deal);
         Ok(())
+    }
+
+    /// Whether there may be one more: a successor, one for a resource, or another.
+    fn peer_child_has_room(
+        &self,
+        rekey: Option<ChildSaId>,
+        fallback: Option<ChildSaId>,
+    ) -> Result<(), Failure> {
+        let limit = self.common.config.max_children;
+        let resources = self.common.config.children.iter().filter(|child| child.resource.is_one()).count();
+        let held = self.up.children.iter().filter(|child| child.is_known_to_peer()).count();
+        let crowded = held >= limit.saturating_add(resources).saturating_mul(REKEYS).saturating_add(REKEYS);
+        match (rekey, fallback) {
+            // NO_ADDITIONAL_SAS would say that we do not rekey at all, and make the peer start anew.
+            (Some(_), _) if crowded => Err(Failure::TemporaryFailure),
+            (None, Some(_)) if crowded => Err(Failure::TooManyResources(Side::Ours)),
+            (None, None) if crowded || self.up.children.counted() >= limit => {
+                Err(Failure::NoAdditionalSas(Side::Ours))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// "If a peer receives a request to create or rekey a Child SA when it is currently rekeying the IKE SA, it
@@ -212,8 +231,12 @@ impl Turn<'_, '_> {
         // The connection as configured now: changed selectors apply to rekeys (TS-09).
         let config = self.current_config();
         let old = rekey.and_then(|old| self.up.children.get(old)).map(|old| old.config);
-        // A successor is of the same child, or not at all.
-        let may_be = |child: &&ChildConfig| old.is_none_or(|old| child.id == old);
+        // A successor is of the same child, or not at all; so it stays with the same resource, whether the rekey says
+        // SA_RESOURCE_INFO or not (RFC 9611 §3).
+        let may_be = |child: &&ChildConfig| match old {
+            Some(old) => child.id == old,
+            None => !child.resource.is_one(),
+        };
         let children: Vec<&ChildConfig> = config.children.iter().filter(may_be).collect();
         let is_up = |id: &ChildId| self.up.children.has(*id);
         child_deal::choose(&children, is_up, parts, exchange).map_err(Refused::Deal)
@@ -284,6 +307,10 @@ impl Turn<'_, '_> {
                     return self.peer_child_install(deal, spi, None, payloads);
                 }
             },
+            // No resource is left that has none.
+            Answer::AllocateSpi(Err(_)) if deal.choice.config.resource.is_one() => {
+                Failure::TooManyResources(Side::Ours)
+            }
             Answer::AllocateSpi(Err(error)) => Failure::AnswerRefused { what: "SPI allocation", error },
             _ => Failure::AnswerMismatch("SPI allocation"),
         };
@@ -325,12 +352,12 @@ impl Turn<'_, '_> {
         payloads: Vec<Payload>,
     ) {
         let Deal { envelope, choice, rekey, initiator_nonce, responder_nonce, .. } = deal;
-        let Choice { config, chosen, spi_out, local, remote } = choice;
+        let Choice { config, chosen, spi_out, local, remote, takes_more } = choice;
         let nonces = Nonces::new(&initiator_nonce, &responder_nonce);
         let sa = &self.line.sa;
         let keys = EspKeyPair::derive(&chosen.suite, sa.suite.prf, &sa.keys.sk_d, secrets, nonces);
         let config_id = config.id;
-        let made = Made { config, spi_in, spi_out, suite: chosen.suite, local, remote };
+        let made = Made { config, spi_in, spi_out, suite: chosen.suite, local, remote, takes_more };
         let start = if rekey.is_some() { OutboundStart::OnFirstInbound } else { OutboundStart::OnActivate };
         let keys = (keys.initiator_to_responder, keys.responder_to_initiator);
         let (child, pending) = self.install(made, keys, Role::Responder, rekey, start);

@@ -35,6 +35,7 @@ pub(crate) struct Made {
     pub(crate) suite: EspSuite,
     pub(crate) local: Vec<Selector>,
     pub(crate) remote: Vec<Selector>,
+    pub(crate) takes_more: bool,
 }
 
 impl Up {
@@ -120,6 +121,8 @@ impl Turn<'_, '_> {
             local: made.local,
             remote: made.remote,
             state: ChildState::Installing,
+            resource: made.config.resource,
+            takes_more: made.takes_more,
             takes_over: replaces,
             announced: false,
             ordered,

@@ -91,6 +91,8 @@ pub struct Tally {
     pub crash_tokens: u64,
     /// IKE SAs that came up by a ticket.
     pub resumed: u64,
+    /// CHILD_SAs for a single resource.
+    pub resources: u64,
 }
 
 impl Tally {
@@ -117,6 +119,7 @@ impl Tally {
         self.missed += other.missed;
         self.crash_tokens += other.crash_tokens;
         self.resumed += other.resumed;
+        self.resources += other.resources;
     }
 }
 
@@ -502,6 +505,7 @@ impl World {
             Event::IkeRekeyed { .. } => self.tally.ike_rekeyed += 1,
             Event::ChildUp(up) => {
                 self.tally.child_up += 1;
+                self.tally.resources += u64::from(up.config.0 >= settings::ONE_RESOURCE);
                 this.plane.assert_installed(up.child);
             }
             Event::ChildRekeyed { new, .. } => {

@@ -59,7 +59,33 @@ pub fn child(end: usize, number: u32, pfs: bool) -> ChildConfig {
             extended_sequence: vec![true, false],
         }],
         lifetime: ChildLifetime::default(),
+        resource: Resource::Only,
     }
+}
+
+/// Children for one resource are numbered from so many times the number of the one for all.
+pub const ONE_RESOURCE: u32 = 100;
+
+/// A child for one resource beside that of this number.
+pub fn resource(end: usize, fallback: u32, number: u32, pfs: bool) -> ChildConfig {
+    let resource = Resource::One { fallback: ChildId(fallback) };
+    ChildConfig { id: ChildId(number), resource, ..child(end, fallback, pfs) }
+}
+
+/// The same connection, whose children all have so many beside them, each for one resource.
+pub fn with_resources(mut connection: Connection, end: usize, count: u32) -> Connection {
+    let fallbacks: Vec<ChildConfig> = connection.children.clone();
+    connection.children.iter_mut().for_each(|child| child.resource = Resource::Fallback);
+    for fallback in fallbacks {
+        let numbers = (0..count).map(|place| fallback.id.0 * ONE_RESOURCE + place);
+        let beside = numbers.map(|number| ChildConfig {
+            proposals: fallback.proposals.clone(),
+            lifetime: fallback.lifetime,
+            ..resource(end, fallback.id.0, number, false)
+        });
+        connection.children.extend(beside);
+    }
+    connection
 }
 
 pub fn psk() -> Zeroizing<Vec<u8>> {
