@@ -251,7 +251,7 @@ fn snapshot_of(site: Site) -> Snapshot {
 
 fn tables_of(site: Site) -> Tables {
     let mut tables = Tables::new();
-    let child = Child { selectors: selectors(site), sa: SaRef { worker: WORKER, slot: SLOT } };
+    let child = Child::new(selectors(site), SaRef { worker: WORKER, slot: SLOT });
     tables.set_tunnel(TUNNEL, Some(Tunnel::new(vec![child]).unwrap())).unwrap();
     tables.set_route(INSIDE, site.other().network(), Some(NextHop::Tunnel(TUNNEL))).unwrap();
     let own = Prefix::new(site.private().into(), 32).unwrap();

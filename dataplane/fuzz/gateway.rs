@@ -176,7 +176,7 @@ impl Gateway {
             assert!(self.control.send(worker, Command::Configure(Arc::clone(&snapshot))).is_ok());
         }
         let sa = SaRef { worker: OWNER, slot: SLOT };
-        let tunnel = Tunnel::new(vec![Child { selectors: set(), sa }]).expect("one child");
+        let tunnel = Tunnel::new(vec![Child::new(set(), sa)]).expect("one child");
         let [near, far] = [PRIVATE, PUBLIC].map(|port| route::Interface { port, vlan: 0 });
         let tables = self.tables.tables_mut();
         tables.set_tunnel(TUNNEL, Some(tunnel)).expect("room for a tunnel");

@@ -161,7 +161,7 @@ fn apply(a: &mut Gateway, style: &Style, change: &Change) {
                 }
                 false => SelectorSet::any(),
             };
-            let child = Child { selectors, sa: a.sa() };
+            let child = Child::new(selectors, a.sa());
             let tunnel = there.then(|| Tunnel::new(vec![child]).unwrap());
             a.tables.tables_mut().set_tunnel(TUNNEL, tunnel).unwrap();
         }

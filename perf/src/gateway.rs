@@ -252,7 +252,7 @@ impl Gateway {
             let to = Prefix::host(peer.nth_host(number).into());
             tables.set_route(PRIVATE, to, Some(NextHop::Tunnel(tunnel)))?;
             let sa = SaRef { worker: self.sizes.owner(number), slot: self.sizes.slot(number) };
-            let child = Child { selectors: SelectorSet::any(), sa };
+            let child = Child::new(SelectorSet::any(), sa);
             tables.set_tunnel(tunnel, Some(Tunnel::new(vec![child])?))?;
         }
         self.writer.publish();

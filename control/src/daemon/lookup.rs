@@ -14,6 +14,7 @@ use ravelin_dataplane::policy::route::{NextHop, TunnelId};
 use ravelin_dataplane::policy::selector::{Miss, Selector};
 use ravelin_dataplane::policy::view::Decision;
 use ravelin_dataplane::sa::SaRef;
+use ravelin_dataplane::sa::shard::WorkerId;
 use ravelin_dataplane::verdict::Drop;
 use ravelin_ike::config::{ConnectionId, Selector as IkeSelector};
 
@@ -25,6 +26,8 @@ use crate::tunnel::words;
 
 /// Children named where none takes a packet.
 const NEAREST: usize = 3;
+/// Whoever has the packet: no worker has this number, so none has an SA of its own. Which do is told besides.
+const ANYBODY: WorkerId = WorkerId(u8::MAX);
 
 /// A packet, and where it would come from.
 struct Probe {
@@ -65,7 +68,7 @@ impl<P: Pool> Core<P> {
         if let Some(refused) = self.refused_by_sa(&found, probe) {
             return refused;
         }
-        match policy::judge(tables, snapshot, &probe.meta, &probe.flow) {
+        match policy::judge(tables, snapshot, ANYBODY, &probe.meta, &probe.flow) {
             Judgement::Kernel => Lookup { verdict: "kernel".into(), ..found },
             Judgement::Ours | Judgement::Routed => Lookup { verdict: "local".into(), ..found },
             Judgement::Goes(Fate::Seal(sa)) => self.sealed(found, sa),
@@ -128,7 +131,7 @@ impl<P: Pool> Core<P> {
 
     /// Dropped by judgement. Where it is for want of a tunnel, those that came nearest are named.
     fn unwanted(&self, found: Lookup, Probe { meta, flow }: &Probe, reason: Drop) -> Lookup {
-        let into = match self.workers.routing().1.decide(meta.instance, flow) {
+        let into = match self.workers.routing().1.decide(ANYBODY, meta.instance, flow) {
             Decision::NoChild { tunnel } => Some(tunnel),
             _ => None,
         };

@@ -104,7 +104,7 @@ impl<P: Pool> Workers<P> {
         let child = |(number, child): (ChildId, &plan::Child)| {
             let sa = self.home(number.0)?.sa_ref();
             let narrowed = self.narrowed.get(&number.0).cloned();
-            Some(table::Child { selectors: narrowed.or_else(|| sas::configured(child))?, sa })
+            Some(table::Child::new(narrowed.or_else(|| sas::configured(child))?, sa))
         };
         let children = roster.children(id).filter_map(child).collect();
         let tunnel = table::Tunnel::new(children).map_err(|why| NotHeld::Children { name: name(), why })?;

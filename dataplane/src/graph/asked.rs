@@ -72,7 +72,7 @@ impl<P: Pool> Graph<P> {
         };
         match is_of_the_link(&summary) {
             true => None,
-            false => policy::decide_twin(self.tables.tables(), instance, &summary.flow()),
+            false => policy::decide_twin(self.tables.tables(), self.link.id(), instance, &summary.flow()),
         }
     }
 

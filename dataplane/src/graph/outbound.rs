@@ -108,7 +108,7 @@ impl<P: Pool> Graph<P> {
     fn judge_anew(&mut self, packet: Packet<P::Frame>) {
         let (meta, flow) = (*packet.meta(), packet.summary.flow());
         let key = &self.memo.key(&meta, &packet.summary);
-        let fate = match policy::judge(self.tables.tables(), &self.snapshot, &meta, &flow) {
+        let fate = match policy::judge(self.tables.tables(), &self.snapshot, self.link.id(), &meta, &flow) {
             Judgement::Kernel => return self.punt_packet(packet),
             Judgement::Ours => return self.arrive(packet),
             Judgement::Routed => return self.keep(packet),

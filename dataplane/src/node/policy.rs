@@ -18,6 +18,7 @@ use crate::policy::route::{Interface, NextHop};
 use crate::policy::spd::Action;
 use crate::policy::view::{Decision, View};
 use crate::sa::SaRef;
+use crate::sa::shard::WorkerId;
 use crate::verdict::Drop;
 
 /// Where a packet goes.
@@ -44,9 +45,9 @@ pub enum Judgement {
     Goes(Fate),
 }
 
-/// Judges an IP packet in clear that came as `meta` says: whose it is, and where it goes if it is somebody
-/// else's. `Fate::Clear` never leads to [`NextHop::Local`].
-pub fn judge(tables: &View, snapshot: &Snapshot, meta: &Meta, flow: &Flow) -> Judgement {
+/// Judges an IP packet in clear that `worker` has and that came as `meta` says: whose it is, and where it goes if it
+/// is somebody else's. `Fate::Clear` never leads to [`NextHop::Local`].
+pub fn judge(tables: &View, snapshot: &Snapshot, worker: WorkerId, meta: &Meta, flow: &Flow) -> Judgement {
     match whose(snapshot, meta, flow) {
         Ok(Judged::Kernel) => Judgement::Kernel,
         Ok(Judged::Local) => Judgement::Ours,
@@ -54,7 +55,7 @@ pub fn judge(tables: &View, snapshot: &Snapshot, meta: &Meta, flow: &Flow) -> Ju
         Ok(Judged::Transit) if is_link_scope(flow.destination) => {
             Judgement::Goes(Fate::Drop(Drop::NotForwardable))
         }
-        Ok(Judged::Transit) => match decide(tables, meta, flow) {
+        Ok(Judged::Transit) => match decide(tables, worker, meta, flow) {
             Fate::Clear(NextHop::Local) => Judgement::Routed,
             fate => Judgement::Goes(fate),
         },
@@ -71,9 +72,9 @@ fn whose(snapshot: &Snapshot, meta: &Meta, flow: &Flow) -> Result<Judged, Drop> 
     }
 }
 
-/// Decides about an IP packet in clear that wants to leave `meta.instance`.
-pub fn decide(tables: &View, meta: &Meta, flow: &Flow) -> Fate {
-    match tables.decide(meta.instance, flow) {
+/// Decides about an IP packet in clear that `worker` has and that wants to leave `meta.instance`.
+pub fn decide(tables: &View, worker: WorkerId, meta: &Meta, flow: &Flow) -> Fate {
+    match tables.decide(worker, meta.instance, flow) {
         Decision::Protect { sa, .. } if may_enter_tunnel(tables, meta, flow) => Fate::Seal(sa),
         Decision::Protect { .. } => Fate::Drop(Drop::BadSource),
         Decision::NoChild { .. } => Fate::Drop(Drop::PolicyMiss),
@@ -150,10 +151,10 @@ pub fn is_unprotected(tables: &View, instance: u16, flow: &Flow) -> bool {
     }
 }
 
-/// What becomes of a packet the kernel sends by a twin: under an SA if policy protects it; else it is the
-/// kernel's own and leaves as it is.
-pub fn decide_twin(tables: &View, instance: u16, flow: &Flow) -> Option<Fate> {
-    match tables.decide(instance, flow) {
+/// What becomes of a packet the kernel sends by a twin and that `worker` has: under an SA if policy protects it; else
+/// it is the kernel's own and leaves as it is.
+pub fn decide_twin(tables: &View, worker: WorkerId, instance: u16, flow: &Flow) -> Option<Fate> {
+    match tables.decide(worker, instance, flow) {
         Decision::Protect { sa, .. } => Some(Fate::Seal(sa)),
         Decision::NoChild { .. } => Some(Fate::Drop(Drop::PolicyMiss)),
         Decision::Forward(_) | Decision::Discard | Decision::NoRoute => None,

@@ -2,8 +2,8 @@
 //!
 //! Nearly every tunnel of a large gateway has one child between two address ranges. Such a child also lies
 //! as a line of 64 octets that is found by the tunnel's number in two steps and says all that a packet needs;
-//! other tunnels have a line that sends the asker to their children. Lines are changed in place
-//! ([`super::pool`]), so a million of them cost the memory of those that exist.
+//! other tunnels, such as those of which workers have SAs of their own, have a line that sends the asker to their
+//! children. Lines are changed in place ([`super::pool`]), so a million of them cost the memory of those that exist.
 
 use super::array::{CAPACITY, OutOfRange};
 use super::pool::{Pool, TableFull, unit};
@@ -23,13 +23,39 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 pub const MAX_CHILDREN: usize = 64;
 
 /// One child SA of a tunnel: what it carries, and the slot that sends for it (whether or not an
-/// SA is in the slot just now).
+/// SA is in the slot just now). Beside that one, which any worker may use, some workers may have an SA of
+/// their own (RFC 9611).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Child {
     /// What it carries.
     pub selectors: SelectorSet,
     /// The outbound slot.
     pub sa: SaRef,
+    /// Slots of workers that have an SA of their own, one each.
+    own: Box<[SaRef]>,
+}
+
+impl Child {
+    /// One whose packets all go by one slot.
+    pub fn new(selectors: SelectorSet, sa: SaRef) -> Child {
+        Child { selectors, sa, own: Box::default() }
+    }
+
+    /// The same, with slots of workers that have an SA of their own, in which SAs are.
+    pub fn with_own(self, own: impl IntoIterator<Item = SaRef>) -> Child {
+        Child { own: own.into_iter().collect(), ..self }
+    }
+
+    /// Slots of workers that have an SA of their own.
+    pub fn own(&self) -> &[SaRef] {
+        &self.own
+    }
+
+    /// The slot by which a packet goes that a worker has: that worker's own, so that no other sees it; else the one
+    /// of all.
+    pub fn slot_for(&self, worker: WorkerId) -> SaRef {
+        self.own.iter().find(|own| own.worker == worker).copied().unwrap_or(self.sa)
+    }
 }
 
 /// A tunnel's children.
@@ -171,6 +197,9 @@ impl Default for Lines {
 /// The line of a tunnel that has one child and needs to say no more than a line can.
 fn line_of(tunnel: &Tunnel) -> Option<[u64; LINE]> {
     let [child] = tunnel.children() else { return None };
+    if !child.own.is_empty() {
+        return None;
+    }
     let meta = |kind: u64| kind | u64::from(child.sa.worker.0) << 8 | u64::from(child.sa.slot) << 32;
     if child.selectors == SelectorSet::any() {
         return Some([meta(ALL), 0, 0, 0, 0, 0, 0, 0]);

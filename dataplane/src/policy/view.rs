@@ -12,6 +12,7 @@ use super::tunnel::{Answer, LineView, Tunnel};
 use crate::net::eth::Mac;
 use crate::net::flow::Flow;
 use crate::sa::SaRef;
+use crate::sa::shard::WorkerId;
 use crate::sa::spi::{Place, Spi};
 use crate::sa::table::ExactTable;
 use std::net::IpAddr;
@@ -67,17 +68,17 @@ pub struct View {
 }
 
 impl View {
-    /// What becomes of a packet on its way out of `instance` (RFC 4301 §5.1).
+    /// What becomes of a packet on its way out of `instance` that `worker` has (RFC 4301 §5.1).
     ///
     /// A packet routed into a tunnel never leaves in clear, whatever the entries say; one for a
     /// local address needs no bypass, because it does not leave.
-    pub fn decide(&self, instance: u16, flow: &Flow) -> Decision {
+    pub fn decide(&self, worker: WorkerId, instance: u16, flow: &Flow) -> Decision {
         let Some(instance) = self.instance(instance) else { return Decision::NoRoute };
         let hop = self.hop(instance, flow.destination);
         match (instance.spd.outbound(flow), hop) {
             (Some(Action::Discard), _) => Decision::Discard,
             (Some(Action::Protect(tunnel)), _) | (_, Some(NextHop::Tunnel(tunnel))) => {
-                self.protect(tunnel, flow)
+                self.protect(worker, tunnel, flow)
             }
             (_, None) => Decision::NoRoute,
             (Some(Action::Bypass), Some(hop)) | (None, Some(hop @ NextHop::Local)) => Decision::Forward(hop),
@@ -88,12 +89,13 @@ impl View {
         }
     }
 
-    fn protect(&self, tunnel: TunnelId, flow: &Flow) -> Decision {
+    fn protect(&self, worker: WorkerId, tunnel: TunnelId, flow: &Flow) -> Decision {
         let sa = match self.lines.ask(tunnel, flow) {
             Answer::Slot(sa) => Some(sa),
             Answer::Nothing => None,
             Answer::Ask => {
-                self.tunnels.at(tunnel.0).and_then(|found| found.choose(flow)).map(|child| child.sa)
+                let child = self.tunnels.at(tunnel.0).and_then(|found| found.choose(flow));
+                child.map(|child| child.slot_for(worker))
             }
         };
         sa.map_or(Decision::NoChild { tunnel }, |sa| Decision::Protect { tunnel, sa })

@@ -208,7 +208,7 @@ impl Gateway {
         self.install_snapshot(Snapshot::new(interfaces, locals));
         let other = site.other();
         let sa = self.sa();
-        let child = Child { selectors: SelectorSet::new(&site.selectors(), &other.selectors()).unwrap(), sa };
+        let child = Child::new(SelectorSet::new(&site.selectors(), &other.selectors()).unwrap(), sa);
         let [inside, outside] = [PRIVATE, PUBLIC].map(|port| route::Interface { port, vlan: 0 });
         let tables = self.tables.tables_mut();
         tables.set_tunnel(TUNNEL, Some(Tunnel::new(vec![child]).unwrap())).unwrap();

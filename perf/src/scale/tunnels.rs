@@ -57,8 +57,7 @@ fn reader(by: By, count: u32) -> anyhow::Result<Reader<Tables>> {
         let remote = [Selector::addresses_only(AddressRange::prefix(network(n).into(), 24))];
         let selectors = SelectorSet::new(&local, &remote)?;
         let sa = SaRef { worker: WorkerId(0), slot: n };
-        tables
-            .set_tunnel(TunnelId(n), Some(Tunnel::new(vec![Child { selectors: selectors.clone(), sa }])?))?;
+        tables.set_tunnel(TunnelId(n), Some(Tunnel::new(vec![Child::new(selectors.clone(), sa)])?))?;
         match by {
             By::Route => {
                 let to = Some(NextHop::Tunnel(TunnelId(n)));
@@ -92,7 +91,7 @@ fn prove(reader: &Reader<Tables>, flows: &[Flow], count: u32) -> anyhow::Result<
         let n = (destination.to_bits() >> 8) - (10 << 16);
         ensure!(n < count);
         let (tunnel, sa) = (TunnelId(n), SaRef { worker: WorkerId(0), slot: n });
-        let found = reader.tables().decide(INSTANCE, flow);
+        let found = reader.tables().decide(sa.worker, INSTANCE, flow);
         ensure!(found == Decision::Protect { tunnel, sa }, "{flow:?} goes {found:?}: no figure for that");
     }
     Ok(())
@@ -103,7 +102,7 @@ fn decide(reader: &mut Reader<Tables>, flows: &[Flow]) {
         reader.refresh();
         let view = reader.tables();
         for flow in burst {
-            black_box(view.decide(INSTANCE, flow));
+            black_box(view.decide(WorkerId(0), INSTANCE, flow));
         }
     }
 }

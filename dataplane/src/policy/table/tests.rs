@@ -11,6 +11,7 @@ use crate::sa::shard::WorkerId;
 use proptest::prelude::*;
 
 const LAN: Interface = Interface { port: 1, vlan: 0 };
+const WORKER: WorkerId = WorkerId(0);
 
 fn to(destination: [u8; 4]) -> Flow {
     let upper = Upper::Ports { source: 1000, destination: 53 };
@@ -38,7 +39,7 @@ fn entry(remote: Selector, action: Action) -> Entry {
 }
 
 fn protects(tables: &View, flow: &Flow) -> bool {
-    matches!(tables.decide(5, flow), Decision::Protect { .. } | Decision::NoChild { .. })
+    matches!(tables.decide(WORKER, 5, flow), Decision::Protect { .. } | Decision::NoChild { .. })
 }
 
 fn tables(entries: Vec<Entry>, otherwise: Otherwise) -> Tables {
@@ -50,7 +51,7 @@ fn tables(entries: Vec<Entry>, otherwise: Otherwise) -> Tables {
     let dns =
         Selector::new(AddressRange::prefix([172, 16, 0, 0].into(), 16), UDP, Ports::new(53, 53).unwrap());
     let children = [(side([172, 16, 0, 0], 16), 1), (dns.unwrap(), 2), (side([172, 16, 5, 0], 24), 3)];
-    let children = children.map(|(remote, slot)| Child { selectors: set(remote), sa: sa(slot) }).to_vec();
+    let children = children.map(|(remote, slot)| Child::new(set(remote), sa(slot))).to_vec();
     tables.set_tunnel(TunnelId(9), Some(Tunnel::new(children).unwrap())).unwrap();
     tables
 }
@@ -59,35 +60,35 @@ fn tables(entries: Vec<Entry>, otherwise: Otherwise) -> Tables {
 fn the_narrowest_child_takes_the_packet() {
     let tables = tables(vec![], Otherwise::Discard);
     let tunnel = TunnelId(9);
-    let slot = |flow: Flow| match tables.decide(5, &flow) {
+    let slot = |flow: Flow| match tables.decide(WORKER, 5, &flow) {
         Decision::Protect { sa, .. } => sa.slot,
         other => panic!("{other:?}"),
     };
     assert_eq!(slot(to([172, 16, 1, 1])), 2);
     assert_eq!(slot(Flow { upper: Upper::Opaque, ..to([172, 16, 1, 1]) }), 1);
     assert_eq!(slot(to([172, 16, 5, 1])), 3);
-    assert_eq!(tables.decide(5, &to([172, 17, 0, 1])), Decision::NoChild { tunnel });
+    assert_eq!(tables.decide(WORKER, 5, &to([172, 17, 0, 1])), Decision::NoChild { tunnel });
 }
 
 #[test]
 fn nothing_leaves_in_clear_unless_policy_says_so() {
     let strict = tables(vec![], Otherwise::Discard);
-    assert_eq!(strict.decide(5, &to([8, 8, 8, 8])), Decision::Discard);
-    assert_eq!(strict.decide(5, &to([192, 0, 2, 1])), Decision::Forward(NextHop::Local));
+    assert_eq!(strict.decide(WORKER, 5, &to([8, 8, 8, 8])), Decision::Discard);
+    assert_eq!(strict.decide(WORKER, 5, &to([192, 0, 2, 1])), Decision::Forward(NextHop::Local));
     let open = tables(vec![], Otherwise::Bypass);
-    assert_eq!(open.decide(5, &to([8, 8, 8, 8])), Decision::Forward(NextHop::Connected(LAN)));
+    assert_eq!(open.decide(WORKER, 5, &to([8, 8, 8, 8])), Decision::Forward(NextHop::Connected(LAN)));
     // A bypass entry opens the default, and never a tunnel's route.
     let bypass = tables(vec![entry(side([0, 0, 0, 0], 0), Action::Bypass)], Otherwise::Discard);
-    assert_eq!(bypass.decide(5, &to([8, 8, 8, 8])), Decision::Forward(NextHop::Connected(LAN)));
+    assert_eq!(bypass.decide(WORKER, 5, &to([8, 8, 8, 8])), Decision::Forward(NextHop::Connected(LAN)));
     assert!(protects(&bypass, &to([172, 16, 5, 1])) && protects(&bypass, &to([172, 17, 5, 1])));
-    assert_eq!(open.decide(6, &to([8, 8, 8, 8])), Decision::NoRoute);
+    assert_eq!(open.decide(WORKER, 6, &to([8, 8, 8, 8])), Decision::NoRoute);
 }
 
 #[test]
 fn a_missing_tunnel_discards() {
     let mut tables = tables(vec![], Otherwise::Bypass);
     tables.set_tunnel(TunnelId(9), None).unwrap();
-    assert_eq!(tables.decide(5, &to([172, 16, 5, 1])), Decision::NoChild { tunnel: TunnelId(9) });
+    assert_eq!(tables.decide(WORKER, 5, &to([172, 16, 5, 1])), Decision::NoChild { tunnel: TunnelId(9) });
 }
 
 #[test]
@@ -97,8 +98,8 @@ fn the_first_entry_decides() {
     let protect = entry(side([9, 0, 0, 0], 8), Action::Protect(TunnelId(9)));
     let one = tables(vec![discard.clone(), bypass.clone(), protect], Otherwise::Discard);
     let two = tables(vec![bypass, discard], Otherwise::Discard);
-    assert_eq!(one.decide(5, &to([8, 8, 8, 8])), Decision::Discard);
-    assert!(matches!(two.decide(5, &to([8, 8, 8, 8])), Decision::Forward(_)));
+    assert_eq!(one.decide(WORKER, 5, &to([8, 8, 8, 8])), Decision::Discard);
+    assert!(matches!(two.decide(WORKER, 5, &to([8, 8, 8, 8])), Decision::Forward(_)));
     assert!(protects(&one, &to([9, 1, 1, 1])));
 }
 
@@ -138,12 +139,16 @@ fn routes_and_tunnels_are_seen_at_once_policy_after_publication() {
     writer.tables_mut().set_spd(5, Spd::new(vec![], Otherwise::Bypass).unwrap());
     writer.tables_mut().set_tunnel(TunnelId(9), None).unwrap();
     let no_child = Decision::NoChild { tunnel: TunnelId(9) };
-    assert_eq!(readers[0].tables().decide(5, &flow), no_child, "a tunnel's end is an end in clear to nobody");
+    assert_eq!(
+        readers[0].tables().decide(WORKER, 5, &flow),
+        no_child,
+        "a tunnel's end is an end in clear to nobody"
+    );
     writer.tables_mut().set_route(5, prefix([172, 16, 0, 0], 12), None).unwrap();
-    assert_eq!(readers[0].tables().decide(5, &flow), Decision::Discard);
+    assert_eq!(readers[0].tables().decide(WORKER, 5, &flow), Decision::Discard);
     writer.publish();
     readers[0].refresh();
-    assert_eq!(readers[0].tables().decide(5, &flow), Decision::Forward(NextHop::Connected(LAN)));
+    assert_eq!(readers[0].tables().decide(WORKER, 5, &flow), Decision::Forward(NextHop::Connected(LAN)));
 }
 
 /// A worker in the middle of a burst may still look at what was removed: it stays until it has passed on.
@@ -161,7 +166,7 @@ fn a_removed_instance_stays_for_those_who_look_at_it() {
     readers[0].refresh();
     writer.deliver();
     readers[0].refresh();
-    assert_eq!(readers[0].tables().decide(5, &flow), Decision::NoRoute);
+    assert_eq!(readers[0].tables().decide(WORKER, 5, &flow), Decision::NoRoute);
     assert_eq!(readers[0].tables().route(39, [172, 16, 0, 1].into()), Some(NextHop::Blackhole));
 }
 
@@ -209,7 +214,7 @@ proptest! {
         tables.set_spd(0, Spd::new(spd, if open { Otherwise::Bypass } else { Otherwise::Discard }).unwrap());
         for tunnel in 0..3 {
             let own = children.iter().enumerate().filter(|(_, (t, _))| *t == tunnel);
-            let own = own.map(|(slot, (_, side))| Child { selectors: set(range(*side)), sa: sa(slot as u32) }).collect();
+            let own = own.map(|(slot, (_, side))| Child::new(set(range(*side)), sa(slot as u32))).collect();
             tables.set_tunnel(TunnelId(tunnel), Some(Tunnel::new(own).unwrap())).unwrap();
         }
         let mut table: Vec<(Prefix, NextHop)> = Vec::new();
@@ -243,6 +248,6 @@ proptest! {
             (None, Some(hop)) if open => Decision::Forward(hop),
             (None, Some(_)) => Decision::Discard,
         };
-        prop_assert_eq!(tables.decide(0, &to([20, 0, 0, host])), expected);
+        prop_assert_eq!(tables.decide(WORKER, 0, &to([20, 0, 0, host])), expected);
     }
 }

@@ -37,7 +37,7 @@ fn any_tunnel() -> impl Strategy<Value = Tunnel> {
     proptest::collection::vec(any_set(), 0..4).prop_map(|sets| {
         let child = |(slot, selectors)| {
             let sa = SaRef { worker: WorkerId(slot as u8 ^ 0xa5), slot: slot as u32 | 0xffff_0000 };
-            Child { selectors, sa }
+            Child::new(selectors, sa)
         };
         Tunnel::new(sets.into_iter().enumerate().map(child).collect()).unwrap()
     })
@@ -90,7 +90,7 @@ proptest! {
 fn the_usual_tunnel_is_one_line() {
     let tunnel = |selectors| {
         let sa = SaRef { worker: WorkerId(0), slot: 0 };
-        Tunnel::new(vec![Child { selectors, sa }]).unwrap()
+        Tunnel::new(vec![Child::new(selectors, sa)]).unwrap()
     };
     let side = |address: &str, length| {
         [Selector::addresses_only(AddressRange::prefix(address.parse().unwrap(), length))]
@@ -102,4 +102,16 @@ fn the_usual_tunnel_is_one_line() {
     ];
     assert!(sets.into_iter().all(|set| line_of(&tunnel(set)).is_some()));
     assert!(Lines::new().set(TunnelId(CAPACITY), None).is_err());
+}
+
+/// A worker's packets go by its own SA if it has one, else by that of all: no line says that for all workers.
+#[test]
+fn a_worker_uses_its_own() {
+    let slot = |worker, slot| SaRef { worker: WorkerId(worker), slot };
+    let child = Child::new(SelectorSet::any(), slot(2, 7)).with_own([slot(0, 3), slot(3, 7)]);
+    let chosen = [0, 1, 2, 3, 4].map(|worker| child.slot_for(WorkerId(worker)));
+    assert_eq!(chosen, [slot(0, 3), slot(2, 7), slot(2, 7), slot(3, 7), slot(2, 7)]);
+    assert_eq!(line_of(&Tunnel::new(vec![child.clone()]).unwrap()), None);
+    let ordinary = Tunnel::new(vec![child.with_own([])]).unwrap();
+    assert!(line_of(&ordinary).is_some(), "without them it is one line again");
 }

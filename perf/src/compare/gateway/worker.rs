@@ -180,7 +180,7 @@ impl Gateway {
         )?;
         tables.set_neighbour(PRIVATE, private, HOST.into(), Some(NEIGHBOUR));
         for sa in &setup.traffic.sas {
-            let child = Child { selectors: selectors(sa)?, sa: SaRef { worker: WORKER, slot: sa.index } };
+            let child = Child::new(selectors(sa)?, SaRef { worker: WORKER, slot: sa.index });
             tables.set_tunnel(TunnelId(sa.index), Some(Tunnel::new(vec![child])?))?;
             let hop = NextHop::Tunnel(TunnelId(sa.index));
             tables.set_route(PRIVATE, Prefix::new(sa.network().into(), 24)?, Some(hop))?;
