@@ -207,7 +207,7 @@ fn sas(sas: &[Sa]) -> String {
             sa.suite.clone(),
             sa.encapsulation.clone(),
             if sa.extended_sequence_number { "yes" } else { "no" }.to_owned(),
-            sa.worker.to_string(),
+            format!("{}{}", sa.worker, if sa.own { " alone" } else { "" }),
             sa.packets.to_string(),
             sa.bytes.to_string(),
             format!("{} s", sa.age_seconds),
@@ -409,14 +409,22 @@ fn verdict(lookup: &Lookup) -> String {
         (tunnel, "") => format!(" at tunnel {tunnel}"),
         (tunnel, child) => format!(" at tunnel {tunnel}, child {child}{worker}"),
     };
+    let own = match numbers(&lookup.own_workers) {
+        workers if workers.is_empty() => String::new(),
+        workers => format!("; from workers {workers} by SAs of their own"),
+    };
     match lookup.verdict.as_str() {
-        "protect" => format!("goes into tunnel {tunnel}, child {child}{worker}, SPI {spi}"),
+        "protect" => format!("goes into tunnel {tunnel}, child {child}{worker}, SPI {spi}{own}"),
         "forward" => "goes on in clear".to_owned(),
         "local" => "is for this machine".to_owned(),
         "kernel" => "goes to the kernel of its link".to_owned(),
         _ if reason_code.is_empty() => format!("is dropped{into} ({drop}): {reason}"),
         _ => format!("is dropped{into} ({drop}): {reason} [{reason_code}]"),
     }
+}
+
+fn numbers(workers: &[usize]) -> String {
+    workers.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn way(way: &Way) -> String {

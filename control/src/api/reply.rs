@@ -334,6 +334,9 @@ pub struct Child {
     pub out_packets: u64,
     /// Inner bytes encapsulated.
     pub out_bytes: u64,
+    /// Workers that send what they have on SAs of their own (RFC 9611); the counts are of these too.
+    #[serde(default)]
+    pub own_workers: Vec<usize>,
 }
 
 /// One security association.
@@ -363,6 +366,9 @@ pub struct Sa {
     pub age_seconds: u64,
     /// `active`, `draining` or `waiting`.
     pub state: String,
+    /// Whether its worker alone sends on it; else all workers do, by handing their packets over (RFC 9611).
+    #[serde(default)]
+    pub own: bool,
 }
 
 /// One counter.
@@ -512,6 +518,9 @@ pub struct Lookup {
     pub worker: Option<usize>,
     /// SPI it would be sent with, in hex; empty while there is no SA.
     pub spi: String,
+    /// Workers that would not hand it over but send it on an SA of their own (RFC 9611).
+    #[serde(default)]
+    pub own_workers: Vec<usize>,
     /// The route to the tunnel's peer.
     pub outer_route: Option<Way>,
     /// Where no child takes it: those that came nearest, nearest first.

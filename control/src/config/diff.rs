@@ -276,7 +276,9 @@ fn moves(tunnel: &Tunnel) -> bool {
 /// Whether the SAs of a tunnel may stay when it becomes another, but for our own address: same peer, same policy, and
 /// keys from IKE, on workers of the same group.
 fn stays_up(former: &Tunnel, tunnel: &Tunnel) -> bool {
-    let ends = |tunnel: &Tunnel| (tunnel.public, tunnel.private, tunnel.remote, tunnel.group.clone());
+    let ends = |tunnel: &Tunnel| {
+        (tunnel.public, tunnel.private, tunnel.remote, tunnel.group.clone(), tunnel.per_worker)
+    };
     let policy = |child: &Child| (child.name.clone(), child.local_ts.clone(), child.remote_ts.clone());
     let policies = |tunnel: &Tunnel| tunnel.children.iter().map(policy).collect::<Vec<_>>();
     let by_ike = |tunnel: &Tunnel| matches!(tunnel.keying, Keying::Ike(_));
@@ -337,7 +339,8 @@ remote-ts = ["10.3.0.0/24"]
         let (changed, next) = differ(&replace("correct horse", "battery staple"));
         assert_eq!(changed, Difference { changed: names(&["b"]), ..one.clone() });
         assert!(next.tunnels["b"] != plan(RUNNING).tunnels["b"]);
-        for (from, to) in [("192.0.2.3", "192.0.2.4"), ("10.3.0.0/24", "10.4.0.0/24")] {
+        let per_worker = ("psk = ", "per-worker = true\npsk = ");
+        for (from, to) in [("192.0.2.3", "192.0.2.4"), ("10.3.0.0/24", "10.4.0.0/24"), per_worker] {
             assert_eq!(differ(&replace(from, to)).0, Difference { replaced: names(&["b"]), ..one.clone() });
         }
         // Another address of ours: a tunnel with MOBIKE moves, one without does not.

@@ -174,6 +174,7 @@ impl One<'_, '_, '_> {
             transform: self.transform(raw.ipsec_transform.as_ref()),
             dscp: dscp.map(|dscp| self.judge.number(&self.object, "dscp", Some(dscp), 0..=63, 0) as u8),
             child_limit: child_limit(self.judge, &self.object, raw.child_limit.as_ref()),
+            per_worker: raw.per_worker.unwrap_or(false),
             reverse: self.reverse_routes(raw),
         };
         self.object = gateway;

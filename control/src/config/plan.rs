@@ -193,6 +193,8 @@ pub struct Tunnel {
     pub keying: Keying,
     /// Children it may have at once: the peer is refused more.
     pub child_limit: usize,
+    /// Whether each worker of its group is to have SAs of its own for its children, beside those that all use (RFC 9611).
+    pub per_worker: bool,
     /// Its children, first the one that IKE_AUTH makes.
     pub children: Vec<Child>,
     /// Where it comes from if it is not configured: a peer of a gateway has opened it.

@@ -331,6 +331,8 @@ pub struct Tunnel {
     pub dscp: Option<Spanned<u64>>,
     /// Children there may be at once; default 5.
     pub child_limit: Option<Spanned<u64>>,
+    /// SAs of its own for each worker; default no.
+    pub per_worker: Option<bool>,
     /// `accept` or `off`: whether the gateway we call may send us to another one.
     pub redirect: Option<Text>,
     /// The gateways it may send us to; default any.
@@ -437,6 +439,8 @@ pub struct TunnelTemplate {
     pub dscp: Option<Spanned<u64>>,
     /// Children there may be at once; default 5.
     pub child_limit: Option<Spanned<u64>>,
+    /// SAs of its own for each worker; default no.
+    pub per_worker: Option<bool>,
     /// `selectors` or `none`: routes to what the peer has behind it.
     pub reverse_route: Option<Text>,
     /// No route where the peer has everything behind it; default no.

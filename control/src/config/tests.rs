@@ -279,6 +279,25 @@ fn secrets_are_hidden_in_the_shape_too() {
     assert!(shown.contains("Hidden") && !shown.contains("horse") && !shown.contains("abad1dea"), "{shown}");
 }
 
+/// SAs for each worker are negotiated: with manual keys there are none.
+#[test]
+fn per_worker_is_off_unless_said_and_not_with_manual_keys() {
+    let per_worker =
+        |lines: &str| judge(&format!("{FIVE_LINES}{lines}")).unwrap().tunnels["branch"].per_worker;
+    assert_eq!(
+        [per_worker(""), per_worker("per-worker = false\n"), per_worker("per-worker = true\n")],
+        [false, false, true]
+    );
+    let manual = "per-worker = true\n[tunnel.branch.manual]\nsuite = \"aes128gcm16\"\ninbound-spi = 256\ninbound-key = \"KEY\"\n\
+        outbound-spi = 257\noutbound-key = \"KEY\"\n";
+    let text = FIVE_LINES.replace("psk = \"correct horse\"\n", "") + &manual.replace("KEY", &"ab".repeat(20));
+    let refused = judge(&text).unwrap_err();
+    assert!(
+        refused.len() == 1 && refused[0].contains("per-worker does not go with manual keys"),
+        "{refused:?}"
+    );
+}
+
 /// Manual keys come with their salt, and SPIs below 256 and above 2^26 are not theirs.
 #[test]
 fn manual_keys() {

@@ -105,6 +105,7 @@ impl One<'_, '_, '_> {
         let child_limit = child_limit(self.judge, &self.object, raw.child_limit.as_ref());
         let children = self.children(name, raw, child_limit)?;
         let group = group::named(self.judge, &self.object, raw.tunnel_group.as_ref(), self.raw)?;
+        let per_worker = self.per_worker(raw);
         let (name, origin) = (name.to_owned(), None);
         Some(plan::Tunnel {
             name,
@@ -114,10 +115,20 @@ impl One<'_, '_, '_> {
             remote,
             keying,
             child_limit,
+            per_worker,
             children,
             origin,
             group,
         })
+    }
+
+    /// SAs for each worker are negotiated; keys by hand are for one SA in each direction.
+    fn per_worker(&mut self, raw: &raw::Tunnel) -> bool {
+        let per_worker = raw.per_worker.unwrap_or(false);
+        if per_worker && raw.manual.is_some() {
+            self.refuse("per-worker does not go with manual keys", "one or the other");
+        }
+        per_worker
     }
 
     /// The outer address must be ours: nothing else could be answered for.

@@ -88,7 +88,7 @@ impl<P: Pool> Core<P> {
         }
         Ok(done(match part.child {
             Some(_) => format!("{part}: rekeying"),
-            None => format!("{part}: rekeying {} children", children.len()),
+            None => format!("{part}: rekeying {} CHILD SAs", children.len()),
         }))
     }
 
@@ -119,11 +119,19 @@ impl<P: Pool> Core<P> {
         let (connection, children) = self.children_of(&part.tunnel, part.child.as_deref())?;
         let status = self.status.tunnel(connection).filter(|status| status.ike().is_some());
         let live = |child: &ChildId| Some(status?.children.get(child)?.child);
-        let live: Vec<ChildSaId> = children.iter().filter_map(live).collect();
+        let own = |child: &ChildId| self.own_live(connection, *child);
+        let live: Vec<ChildSaId> =
+            children.iter().flat_map(|child| live(child).into_iter().chain(own(child))).collect();
         if status.is_none() || (live.is_empty() && part.child.is_some()) {
             return Err(ApiError::Refused { why: format!("{part} is not up: there is nothing to {to}") });
         }
         Ok(live)
+    }
+
+    /// The CHILD SAs in use of single workers beside a child.
+    fn own_live(&self, connection: ConnectionId, child: ChildId) -> Vec<ChildSaId> {
+        let sas = self.roster.beside(connection, child).flat_map(|own| self.workers.sas().of(own));
+        sas.filter(|sa| !sa.draining).map(|sa| sa.sa).collect()
     }
 
     /// A tunnel that IKE keeps, with all its children or the one that is meant.

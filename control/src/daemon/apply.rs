@@ -149,8 +149,7 @@ impl<P: Pool> Core<P> {
         if self.halted(tunnel).is_some() {
             return;
         }
-        let children = self.roster.children(id).map(|(number, child)| (number, child.clone()));
-        match connection::connection(&self.plan, tunnel, ike, children) {
+        match connection::connection(&self.plan, tunnel, ike, self.roster.negotiable(id)) {
             Ok(connection) => self.engine.set_connection(now, id, Some(connection)),
             Err(error) => tracing::error!("{error}"),
         }

@@ -22,6 +22,7 @@ use ravelin_ike::want::{Answer, Role};
 use super::devices::{Devices, State as PortState};
 use super::groups::halted;
 use super::helpers::Helpers;
+use super::own::OwnSas;
 use super::pulse::Pulse;
 use super::reload::Prepared;
 use super::retries::Retries;
@@ -49,7 +50,7 @@ const EVENTS_A_TURN: usize = 1024;
 /// Traffic is looked at this often for dead peer detection.
 const LOOK: u64 = 1_000_000;
 /// How long a peer that called is left to ask for further children itself: both at once is one exchange too many.
-const COURTESY: u64 = 500_000;
+pub(super) const COURTESY: u64 = 500_000;
 /// How long an orderly stop waits for peers to acknowledge their Deletes.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -97,6 +98,7 @@ pub struct Core<P: Pool> {
     pub(super) looked: u64,
     pub(super) pulse: Pulse,
     pub(super) moving: Moving,
+    pub(super) own_sas: OwnSas,
     pub(super) last_look: std::collections::HashMap<ravelin_dataplane::sa::shard::WorkerId, view::Looked>,
     pub(super) gateways: super::gateways::Gateways,
     /// Next hops to keep and to let go, asked for when workers know the interfaces: else they drop the question.
@@ -141,6 +143,7 @@ impl<P: Pool> Core<P> {
         self.renew(now);
         self.look(now);
         self.establish(now);
+        self.ask_for_own(now);
         if self.engine.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.engine.handle_timeout(now);
         }
@@ -210,6 +213,7 @@ impl<P: Pool> Core<P> {
     /// Where the peer has called, what it does not ask for by itself is asked for by us, if it is to be up.
     /// Where the peer has crashed it is there again, and need not be waited for.
     fn look_after(&mut self, now: Instant, event: &Event) {
+        self.look_after_own(now, event);
         let is_wanted = |id| self.roster.tunnel(id).is_some_and(|tunnel| tunnel.origin.is_none());
         match event {
             Event::IkeUp(up) if up.role == Role::Responder && is_wanted(up.connection) => {
@@ -246,7 +250,7 @@ impl<P: Pool> Core<P> {
     /// A packet wants a child that has no SA: negotiate one.
     fn wanted(&mut self, now: Instant, child: u32) {
         let Some((connection, tunnel, _)) = self.roster.child(child) else { return };
-        if self.halted(tunnel).is_some() {
+        if self.halted(tunnel).is_some() || self.roster.fallback(child).is_some() {
             return;
         }
         let is_up = self.status.tunnel(connection).is_some_and(|status| status.ike().is_some());

@@ -94,8 +94,7 @@ impl<P: Pool> Core<P> {
         let Some(tunnel) = self.roster.tunnel(id) else { return };
         let gateway = tunnel.origin.as_ref().and_then(|origin| self.plan.gateways.get(&origin.gateway));
         let (Some(gateway), Keying::Ike(ike)) = (gateway, &tunnel.keying) else { return };
-        let children = self.roster.children(id).map(|(number, child)| (number, child.clone()));
-        match connection::of_admitted(&self.plan, gateway, tunnel, ike, children) {
+        match connection::of_admitted(&self.plan, gateway, tunnel, ike, self.roster.negotiable(id)) {
             Ok(connection) => self.engine.set_connection(now, id, Some(connection)),
             // The gateway's own was made of the same.
             Err(error) => tracing::error!("{error}"),

@@ -63,6 +63,7 @@ impl<P: Pool> Core<P> {
             }
         }
         self.workers.publish_tables();
+        self.place_own_anew(now);
     }
 
     fn tunnels_of(&self, group: &str) -> Vec<ConnectionId> {

@@ -72,8 +72,7 @@ pub fn engine(plan: &Plan, roster: &Roster, secrets: Secrets) -> Result<Engine, 
         if !is_enabled(plan, &tunnel.group) {
             continue;
         }
-        let children = roster.children(id).map(|(number, child)| (number, child.clone()));
-        let connection = connection::connection(plan, tunnel, ike, children)?;
+        let connection = connection::connection(plan, tunnel, ike, roster.negotiable(id))?;
         engine.set_connection(Instant(0), id, Some(connection));
     }
     for (id, name) in roster.gateways() {

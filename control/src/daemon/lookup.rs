@@ -16,7 +16,7 @@ use ravelin_dataplane::policy::view::Decision;
 use ravelin_dataplane::sa::SaRef;
 use ravelin_dataplane::sa::shard::WorkerId;
 use ravelin_dataplane::verdict::Drop;
-use ravelin_ike::config::{ConnectionId, Selector as IkeSelector};
+use ravelin_ike::config::{ChildId, ConnectionId, Selector as IkeSelector};
 
 use super::core::Core;
 use crate::api::reply::{Lookup, Nearest, State, Way};
@@ -101,6 +101,7 @@ impl<P: Pool> Core<P> {
             child: child.name.clone(),
             worker: Some(sa.worker.index()),
             spi: installed.map(|sa| format!("{:08x}", sa.spi_out.0)).unwrap_or_default(),
+            own_workers: self.workers.own_workers(&self.roster, (id, ChildId(number))),
             outer_route: peer.and_then(|peer| self.way(tunnel.public, peer)),
             ..found
         };

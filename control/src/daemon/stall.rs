@@ -90,6 +90,9 @@ impl<P: Pool> Core<P> {
         if self.workers.can_relieve() {
             self.relieve(now);
         }
+        if !news.is_empty() {
+            self.place_own_anew(now);
+        }
         self.arrive(now);
     }
 

@@ -150,6 +150,7 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
         looked: 0,
         pulse: super::pulse::Pulse::default(),
         moving: super::stall::Moving::default(),
+        own_sas: super::own::OwnSas::default(),
         last_look: std::collections::HashMap::new(),
         gateways: super::gateways::Gateways::default(),
         next_hops: Vec::new(),

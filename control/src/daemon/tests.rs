@@ -6,6 +6,7 @@ mod gateways;
 mod groups;
 mod lookup;
 mod mobike;
+mod own;
 mod pair;
 mod stall;
 mod strangers;
@@ -183,6 +184,7 @@ impl Bench {
             looked: 0,
             pulse: super::pulse::Pulse::default(),
             moving: super::stall::Moving::default(),
+            own_sas: super::own::OwnSas::default(),
             last_look: std::collections::HashMap::new(),
             gateways: super::gateways::Gateways::default(),
             next_hops: Vec::new(),

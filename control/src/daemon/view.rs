@@ -86,8 +86,8 @@ impl<P: Pool> Core<P> {
     /// The SAs of tunnels, from one on.
     pub(super) fn sa_rows(&self, page: Page) -> Reply {
         let (listed, next) = self.page(page);
-        let children = listed.into_iter().flat_map(|(id, _)| self.roster.children(id));
-        let sas = children.flat_map(|(child, _)| self.workers.sas().of(child.0));
+        let children = listed.into_iter().flat_map(|(id, _)| self.roster.numbers(id));
+        let sas = children.flat_map(|child| self.workers.sas().of(child));
         Reply::Sas { sas: sas.flat_map(|sa| self.sa(sa)).collect(), next }
     }
 
@@ -237,7 +237,10 @@ impl<P: Pool> Core<P> {
             .roster
             .children(id)
             .filter(|(number, _)| is_shown(number))
-            .map(|(number, child)| self.child(number, child, status, carries(&number), halt.is_some()))
+            .map(|(number, child)| {
+                let row = self.child(number, child, status, carries(&number), halt.is_some());
+                self.with_own(row, id, number)
+            })
             .collect();
         let up = children.iter().filter(|child| child.state == State::Up).count();
         let state = match &halt {
@@ -327,7 +330,25 @@ impl<P: Pool> Core<P> {
             in_bytes,
             out_packets,
             out_bytes,
+            own_workers: Vec::new(),
         }
+    }
+
+    /// A child with what single workers' SAs beside its own have carried, and whose these are.
+    fn with_own(&self, row: Child, id: ConnectionId, child: ChildId) -> Child {
+        let counted = |row: Child, own: u32| {
+            let ((in_packets, in_bytes), (out_packets, out_bytes)) =
+                (self.workers.received(own), self.workers.sent(own));
+            Child {
+                in_packets: row.in_packets + in_packets,
+                in_bytes: row.in_bytes + in_bytes,
+                out_packets: row.out_packets + out_packets,
+                out_bytes: row.out_bytes + out_bytes,
+                ..row
+            }
+        };
+        let row = self.roster.beside(id, child).fold(row, counted);
+        Child { own_workers: self.workers.own_workers(&self.roster, (id, child)), ..row }
     }
 
     fn sa(&self, installed: &Installed) -> Vec<Sa> {
@@ -347,6 +368,7 @@ impl<P: Pool> Core<P> {
             bytes,
             age_seconds: self.now().0.saturating_sub(installed.installed_at) / 1_000_000,
             state: if installed.draining { "draining" } else { "active" }.into(),
+            own: self.roster.fallback(installed.child).is_some(),
         };
         let received = inbound.map_or((0, 0), |counters| (counters.packets.get(), counters.octets.get()));
         let sent = self.workers.sent(installed.child);

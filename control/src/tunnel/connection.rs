@@ -40,10 +40,11 @@ pub fn connection(
     plan: &Plan,
     tunnel: &plan::Tunnel,
     ike: &plan::Ike,
-    children: impl Iterator<Item = (ChildId, plan::Child)>,
+    children: impl Iterator<Item = (ChildId, plan::Child, Resource)>,
 ) -> Result<Connection, Unusable> {
     let unusable = |what| Unusable { tunnel: tunnel.name.clone(), what };
-    let children: Vec<ChildConfig> = children.map(|(id, child)| child_config(id, &child)).collect();
+    let children: Vec<ChildConfig> =
+        children.map(|(id, child, resource)| child_config(id, &child, resource)).collect();
     let remote = tunnel.remote.map_or(RemoteAddress::Any, RemoteAddress::One);
     let identity = remote_identity(tunnel, ike).map_err(unusable)?;
     let base = base(plan, (tunnel.public, tunnel.local), ike, (remote, identity)).map_err(unusable)?;
@@ -74,7 +75,7 @@ pub fn of_admitted(
     gateway: &plan::Gateway,
     tunnel: &plan::Tunnel,
     ike: &plan::Ike,
-    children: impl Iterator<Item = (ChildId, plan::Child)>,
+    children: impl Iterator<Item = (ChildId, plan::Child, Resource)>,
 ) -> Result<Connection, Unusable> {
     let (local, remote) = (&gateway.traffic.local, &gateway.traffic.remote);
     let admitted = connection(plan, tunnel, ike, children)?;
@@ -133,7 +134,7 @@ pub fn usable(plan: &Plan, tunnel: &plan::Tunnel) -> Result<(), Unusable> {
     let plan::Keying::Ike(ike) = &tunnel.keying else { return Ok(()) };
     expected(ike).map_err(unusable)?;
     let children = tunnel.children.iter().cloned().enumerate();
-    let numbered = children.map(|(number, child)| (ChildId(number as u32), child));
+    let numbered = children.map(|(number, child)| (ChildId(number as u32), child, Resource::Only));
     connection(plan, tunnel, ike, numbered).map(drop)
 }
 
@@ -147,7 +148,7 @@ fn soft(hard: Duration) -> Duration {
     hard - (hard / 10).max(TIME_TO_REKEY.min(hard / 2))
 }
 
-fn child_config(id: ChildId, child: &plan::Child) -> ChildConfig {
+fn child_config(id: ChildId, child: &plan::Child, resource: Resource) -> ChildConfig {
     let hard = child.transform.lifetime;
     ChildConfig {
         id,
@@ -155,7 +156,7 @@ fn child_config(id: ChildId, child: &plan::Child) -> ChildConfig {
         remote: child.remote_ts.iter().map(selector).collect(),
         proposals: child.transform.proposals.clone(),
         lifetime: ChildLifetime { soft: soft(hard), hard, jitter_percent: JITTER_PERCENT },
-        resource: Resource::Only,
+        resource,
     }
 }
 

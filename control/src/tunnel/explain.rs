@@ -211,6 +211,7 @@ fn rungs(evidence: &Evidence<'_>) -> Vec<Rung> {
     }
     rungs.push(children(evidence));
     rungs.extend(evidence.children.iter().map(child));
+    rungs.extend(own_workers(evidence));
     let worker = evidence.standstill.as_ref().map(|why| why.text.clone()).unwrap_or_default();
     rungs.push(rung("its worker polls", Some(worker.is_empty()), worker));
     rungs.push(packets(evidence));
@@ -324,6 +325,24 @@ fn children(evidence: &Evidence<'_>) -> Rung {
     let up = evidence.children.iter().filter(|child| child.state == State::Up).count();
     let all = evidence.children.len();
     rung("SAs installed on their worker", Some(up == all), format!("{up} of {all} children"))
+}
+
+/// Where workers are to have SAs of their own: which have, of which child; and if none, whether the peer takes none. That
+/// all use one is right too.
+fn own_workers(evidence: &Evidence<'_>) -> Option<Rung> {
+    let of_child = |child: &reply::Child| {
+        let workers: Vec<String> = child.own_workers.iter().map(usize::to_string).collect();
+        (!workers.is_empty()).then(|| format!("{}: workers {}", child.name, workers.join(", ")))
+    };
+    let told: Vec<String> = evidence.children.iter().filter_map(of_child).collect();
+    let up = evidence.status.map(|status| &status.children).filter(|children| !children.is_empty());
+    let seen = match (told.is_empty(), up) {
+        (false, _) => told.join("; "),
+        (true, None) => String::new(),
+        (true, Some(up)) if up.values().any(|child| child.takes_more) => "none yet".into(),
+        (true, Some(_)) => "none: the peer takes none, or does not know RFC 9611".into(),
+    };
+    evidence.tunnel.per_worker.then(|| rung("workers with SAs of their own", None, seen))
 }
 
 /// One child: what it carries, or is to carry, and why it does not.

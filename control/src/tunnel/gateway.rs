@@ -29,6 +29,7 @@ pub fn tunnel(gateway: &Gateway, name: String) -> Tunnel {
         remote: None,
         keying: Keying::Ike(Box::new(gateway.ike.clone())),
         child_limit: template.child_limit,
+        per_worker: template.per_worker,
         children: (1..=template.child_limit).map(child).collect(),
         origin: Some(Origin { gateway: gateway.name.clone(), reverse: template.reverse }),
         group: gateway.group.clone(),

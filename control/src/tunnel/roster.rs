@@ -3,10 +3,13 @@
 //! its number as long as it is configured, and a new one takes the number of one that is gone, once nothing
 //! of that is left, or the next. The tunnel of a gateway's peer has its number while it is there. Gateways are numbered
 //! from the other end.
+//!
+//! Beside each child of a tunnel that has SAs for each worker (RFC 9611) there are numbers for those: children of the
+//! engine and of the workers, which are no children of the plan. They follow those of the plan, child by child.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use ravelin_ike::config::{ChildId, ConnectionId};
+use ravelin_ike::config::{ChildId, ConnectionId, Resource};
 
 use crate::config::plan::{Child, Plan, Tunnel};
 
@@ -29,6 +32,8 @@ pub struct Roster {
     left: VecDeque<usize>,
     /// Names of gateways, and whether they are gone.
     gateways: Vec<(String, bool)>,
+    /// Workers besides the one a tunnel is on: so many SAs of single workers there may be beside a child's.
+    others: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -37,6 +42,8 @@ struct Entry {
     first_child: usize,
     /// Numbers of children that are its.
     children: usize,
+    /// The same with those of single workers' SAs, which come after.
+    numbers: usize,
     /// Not configured any more; its name is still needed for what is said of its end.
     gone: bool,
 }
@@ -44,7 +51,8 @@ struct Entry {
 impl Roster {
     /// Numbers the tunnels of `plan`.
     pub fn new(plan: &Plan) -> Self {
-        let mut roster = Self::default();
+        let others = plan.workers.cores.len().saturating_sub(1);
+        let mut roster = Self { others, ..Self::default() };
         for tunnel in plan.tunnels.values() {
             roster.append(tunnel.clone());
         }
@@ -56,26 +64,32 @@ impl Roster {
 
     fn append(&mut self, tunnel: Tunnel) -> ConnectionId {
         let (index, first_child) = (self.tunnels.len(), self.children.len());
-        let children = tunnel.children.len();
-        self.children.extend((0..children).map(|place| (index, place)));
+        let (children, numbers) = self.counts(&tunnel);
+        self.children.extend((0..numbers).map(|place| (index, place)));
         self.names.insert(tunnel.name.clone(), index);
         self.count(&tunnel.group);
-        self.tunnels.push(Entry { tunnel, first_child, children, gone: false });
+        self.tunnels.push(Entry { tunnel, first_child, children, numbers, gone: false });
         ConnectionId(index as u32)
+    }
+
+    /// Children of a tunnel, and numbers it needs.
+    fn counts(&self, tunnel: &Tunnel) -> (usize, usize) {
+        let children = tunnel.children.len();
+        (children, if tunnel.per_worker { children * (1 + self.others) } else { children })
     }
 
     /// Numbers a new tunnel. `is_free` says of a child's number that nothing of its last owner is left.
     pub fn add(&mut self, tunnel: Tunnel, is_free: impl Fn(ChildNumber) -> bool) -> ConnectionId {
-        let count = tunnel.children.len();
-        let fits = |entry: &Entry| entry.tunnel.origin.is_none() && entry.fits(count, &is_free);
+        let counts = self.counts(&tunnel);
+        let fits = |entry: &Entry| entry.tunnel.origin.is_none() && entry.fits(counts, &is_free);
         let Some(index) = self.tunnels.iter().position(fits) else { return self.append(tunnel) };
         self.put(index, tunnel)
     }
 
     /// Numbers the tunnel of a gateway's peer, as [`Roster::add`] does, among those of other peers.
     pub fn admit(&mut self, tunnel: Tunnel, is_free: impl Fn(ChildNumber) -> bool) -> ConnectionId {
-        let count = tunnel.children.len();
-        let fits = |index: &usize| self.tunnels.get(*index).is_some_and(|entry| entry.fits(count, &is_free));
+        let counts = self.counts(&tunnel);
+        let fits = |index: &usize| self.tunnels.get(*index).is_some_and(|entry| entry.fits(counts, &is_free));
         let at = self.left.iter().position(fits);
         match at.and_then(|at| self.left.remove(at)) {
             Some(index) => self.put(index, tunnel),
@@ -102,6 +116,7 @@ impl Roster {
     pub fn replace(&mut self, id: ConnectionId, tunnel: Tunnel) {
         if let Some(entry) = self.tunnels.get_mut(id.0 as usize) {
             debug_assert_eq!(entry.tunnel.children.len(), tunnel.children.len());
+            debug_assert_eq!(entry.tunnel.per_worker, tunnel.per_worker);
             debug_assert_eq!(entry.tunnel.name, tunnel.name);
             debug_assert_eq!(entry.tunnel.group, tunnel.group);
             entry.tunnel = tunnel;
@@ -210,16 +225,56 @@ impl Roster {
         self.tunnels().map(|(_, tunnel)| tunnel.name.as_str()).collect::<Vec<_>>().join(", ")
     }
 
-    /// How many children there are.
+    /// How many numbers of children there are.
     pub fn child_count(&self) -> usize {
         self.children.len()
     }
 
-    /// A child by number, with its tunnel.
+    /// A child by number, with its tunnel. The number of a single worker's SA gives the child that it is beside.
     pub fn child(&self, number: ChildNumber) -> Option<(ConnectionId, &Tunnel, &Child)> {
         let (index, place) = *self.children.get(number as usize)?;
         let entry = self.present(index)?;
-        Some((ConnectionId(index as u32), &entry.tunnel, entry.tunnel.children.get(place)?))
+        Some((ConnectionId(index as u32), &entry.tunnel, entry.tunnel.children.get(entry.child_at(place))?))
+    }
+
+    /// The child whose SA all workers use, if the number is that of a single worker's SA beside it.
+    pub fn fallback(&self, number: ChildNumber) -> Option<ChildNumber> {
+        let (index, place) = *self.children.get(number as usize)?;
+        let entry = self.tunnels.get(index).filter(|entry| place >= entry.children)?;
+        Some((entry.first_child + entry.child_at(place)) as ChildNumber)
+    }
+
+    /// The numbers of single workers' SAs beside a child of a tunnel.
+    pub fn beside(&self, id: ConnectionId, child: ChildId) -> impl Iterator<Item = ChildNumber> {
+        let entry = self.present(id.0 as usize);
+        let numbers = entry.map_or(0..0, |entry| {
+            let own = entry.own();
+            let at = (child.0 as usize).saturating_sub(entry.first_child);
+            let first = entry.first_child + entry.children + at * own;
+            first..first + own
+        });
+        numbers.map(|number| number as ChildNumber)
+    }
+
+    /// All numbers of a tunnel: of its children, and of single workers' SAs.
+    pub fn numbers(&self, id: ConnectionId) -> impl Iterator<Item = ChildNumber> {
+        let numbers =
+            self.present(id.0 as usize).map(|entry| entry.first_child..entry.first_child + entry.numbers);
+        numbers.into_iter().flatten().map(|number| number as ChildNumber)
+    }
+
+    /// The children of a tunnel as the engine has them.
+    pub fn negotiable(&self, id: ConnectionId) -> impl Iterator<Item = (ChildId, Child, Resource)> {
+        self.numbers(id).filter_map(move |number| {
+            let (_, _, child) = self.child(number)?;
+            let has_own = self.present(id.0 as usize).is_some_and(|entry| entry.own() > 0);
+            let resource = match self.fallback(number) {
+                Some(fallback) => Resource::One { fallback: ChildId(fallback) },
+                None if has_own => Resource::Fallback,
+                None => Resource::Only,
+            };
+            Some((ChildId(number), child.clone(), resource))
+        })
     }
 
     /// The children of a tunnel with their numbers.
@@ -233,10 +288,23 @@ impl Roster {
 }
 
 impl Entry {
-    /// Whether it is gone, had so many children, and nothing of them is left.
-    fn fits(&self, count: usize, is_free: impl Fn(ChildNumber) -> bool) -> bool {
-        let mut numbers = self.first_child..self.first_child + count;
-        self.gone && self.children == count && numbers.all(|number| is_free(number as u32))
+    /// Whether it is gone, had so many children and numbers, and nothing of them is left.
+    fn fits(&self, counts: (usize, usize), is_free: impl Fn(ChildNumber) -> bool) -> bool {
+        let mut numbers = self.first_child..self.first_child + self.numbers;
+        self.gone && (self.children, self.numbers) == counts && numbers.all(|number| is_free(number as u32))
+    }
+
+    /// SAs of single workers that there may be beside each child.
+    fn own(&self) -> usize {
+        (self.numbers - self.children).checked_div(self.children).unwrap_or(0)
+    }
+
+    /// The child of the plan that the number at this place is for.
+    fn child_at(&self, place: usize) -> usize {
+        match place.checked_sub(self.children) {
+            Some(beyond) => beyond.checked_div(self.own()).unwrap_or(usize::MAX),
+            None => place,
+        }
     }
 }
 
@@ -288,6 +356,32 @@ remote-ts = ["10.1.0.0/24"]
         assert_eq!(roster.add(tunnel("f", 2), |_| true), ids[1]);
         assert_eq!(roster.child(2).map(|(id, tunnel, _)| (id, tunnel.name.as_str())), Some((ids[1], "f")));
         assert_eq!(roster.child_count(), 7);
+    }
+
+    /// Two children beside each of which two workers may have their own: numbers lead back to the children, and are given
+    /// out again only to a tunnel with as many of either.
+    #[test]
+    fn single_workers_have_numbers_after_the_children() {
+        let mut roster = Roster { others: 2, ..Roster::default() };
+        let per_worker = |name: &str| Tunnel { per_worker: true, ..tunnel(name, 2) };
+        let (plain, id) = (roster.add(tunnel("a", 1), |_| true), roster.add(per_worker("b"), |_| true));
+        let beside = |child| roster.beside(id, ChildId(child)).collect::<Vec<_>>();
+        assert_eq!((beside(1), beside(2)), (vec![3, 4], vec![5, 6]));
+        let fallbacks: Vec<_> = (0..7).map(|number| roster.fallback(number)).collect();
+        assert_eq!(fallbacks, [None, None, None, Some(1), Some(1), Some(2), Some(2)]);
+        assert_eq!(roster.children(id).map(|(child, _)| child.0).collect::<Vec<_>>(), [1, 2]);
+        let resources: Vec<_> = roster.negotiable(id).map(|(id, _, resource)| (id.0, resource)).collect();
+        assert_eq!(resources[0], (1, Resource::Fallback));
+        assert_eq!(resources[5], (6, Resource::One { fallback: ChildId(2) }));
+        assert_eq!(
+            roster.negotiable(plain).map(|(.., resource)| resource).collect::<Vec<_>>(),
+            [Resource::Only]
+        );
+        assert_eq!(roster.beside(plain, ChildId(0)).count(), 0);
+        roster.remove(id);
+        assert_eq!(roster.fallback(6), Some(2), "what is left of it is still known");
+        assert_ne!(roster.add(tunnel("c", 6), |_| true), id);
+        assert_eq!(roster.add(per_worker("d"), |_| true), id);
     }
 
     /// Peers' tunnels and configured ones do not take each other's numbers, and gateways are not among either.

@@ -159,6 +159,9 @@ impl Status {
 
     /// Takes in what the engine says, and notes it in the journal.
     pub fn event(&mut self, now: Instant, event: Event, roster: &Roster, journal: &Journal) {
+        if let Some(fallback) = beside(&event, roster) {
+            return self.of_one_worker(&event, fallback, roster, journal);
+        }
         match event {
             Event::IkeUp(up) => self.ike_up(now, &up, roster, journal),
             Event::IkeRekeyed { ike, connection, initiator_spi, responder_spi, suite } => {
@@ -214,6 +217,26 @@ impl Status {
                 journal.note("", what, format!("{half_open} half-open IKE SAs"));
             }
         }
+    }
+
+    /// What became of a single worker's SA changes nothing about the child it is beside, but counts.
+    fn of_one_worker(&mut self, event: &Event, fallback: ChildId, roster: &Roster, journal: &Journal) {
+        let (connection, what, text) = match event {
+            Event::ChildUp(up) => (up.connection, "child-up", spis(up)),
+            Event::ChildRekeyed { new, old } => {
+                let tunnel = self.tunnels.entry(new.connection).or_default();
+                *tunnel.child_rekeys.entry(fallback).or_default() += 1;
+                (new.connection, "child-rekeyed", format!("{}, replacing SA {}", spis(new), old.0))
+            }
+            Event::ChildDown { connection, reason, .. } => (*connection, "child-down", told(reason)),
+            Event::ChildFailed { connection, reason, rekey_of, .. } => {
+                let what = if rekey_of.is_some() { "child-rekey-failed" } else { "child-failed" };
+                (*connection, what, told(reason))
+            }
+            _ => return,
+        };
+        let text = format!("for one worker, {text}");
+        journal.note(roster.name(connection), what, of_child(roster, Some(fallback), &text));
     }
 
     fn ike(&mut self, (connection, ike): (ConnectionId, IkeId)) -> Option<(&mut u64, &mut Ike)> {
@@ -323,8 +346,7 @@ impl Status {
     }
 
     fn child_up(&mut self, now: Instant, up: ChildUp, roster: &Roster, journal: &Journal) {
-        let text = format!("SPIs {:08x} in, {:08x} out", up.spi_in, up.spi_out);
-        journal.note(roster.name(up.connection), "child-up", of_child(roster, Some(up.config), &text));
+        journal.note(roster.name(up.connection), "child-up", of_child(roster, Some(up.config), &spis(&up)));
         let tunnel = self.tunnels.entry(up.connection).or_default();
         if tunnel.children.is_empty() {
             (tunnel.ups, tunnel.since) = (tunnel.ups + 1, now);
@@ -336,7 +358,7 @@ impl Status {
     }
 
     fn child_rekeyed(&mut self, old: ChildSaId, up: ChildUp, roster: &Roster, journal: &Journal) {
-        let text = format!("SPIs {:08x} in, {:08x} out, replacing SA {}", up.spi_in, up.spi_out, old.0);
+        let text = format!("{}, replacing SA {}", spis(&up), old.0);
         journal.note(roster.name(up.connection), "child-rekeyed", of_child(roster, Some(up.config), &text));
         let tunnel = self.tunnels.entry(up.connection).or_default();
         *tunnel.child_rekeys.entry(up.config).or_default() += 1;
@@ -362,6 +384,20 @@ impl Status {
             tunnel.troubles.insert(config, reason);
         }
     }
+}
+
+/// The child that an event is beside, if it is about a single worker's SA.
+fn beside(event: &Event, roster: &Roster) -> Option<ChildId> {
+    let config = match event {
+        Event::ChildUp(up) | Event::ChildRekeyed { new: up, .. } => up.config,
+        Event::ChildDown { config, .. } | Event::ChildFailed { config: Some(config), .. } => *config,
+        _ => return None,
+    };
+    roster.fallback(config.0).map(ChildId)
+}
+
+fn spis(up: &ChildUp) -> String {
+    format!("SPIs {:08x} in, {:08x} out", up.spi_in, up.spi_out)
 }
 
 /// What is said of a child, with its name in front.

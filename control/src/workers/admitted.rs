@@ -19,11 +19,6 @@ use crate::tunnel::outbox::Order;
 use crate::tunnel::roster::{ChildNumber, Roster};
 use crate::tunnel::sas::Home;
 
-/// Whether a child is one of a gateway's peer.
-pub(super) fn is_admitted(roster: &Roster, child: ChildNumber) -> bool {
-    roster.child(child).is_some_and(|(_, tunnel, _)| tunnel.origin.is_some())
-}
-
 impl<P: Pool> Workers<P> {
     /// Numbers the tunnel of a peer that was let in. Its children have no homes yet.
     pub fn admit(&mut self, roster: &mut Roster, tunnel: Tunnel) -> ConnectionId {
@@ -40,8 +35,9 @@ impl<P: Pool> Workers<P> {
         // One that the tables do not hold has had no SA.
         let _ = self.tables.tables_mut().set_tunnel(TunnelId(id.0), None);
         self.shut.remove(&id);
-        let children: Vec<ChildNumber> = roster.children(id).map(|(child, _)| child.0).collect();
+        let children: Vec<ChildNumber> = roster.numbers(id).collect();
         for child in children {
+            self.own.remove(&child);
             self.leave_home(child);
             self.narrowed.remove(&child);
             self.past.get_mut(child as usize).into_iter().for_each(|past| *past = Past::default());
@@ -49,7 +45,8 @@ impl<P: Pool> Workers<P> {
         self.tables.publish();
     }
 
-    /// The home of a child; one of a peer's tunnel gets it now, on the worker that is said or that the tunnel is on.
+    /// The home of a child; one of a peer's tunnel gets it now, on the worker that is said or that the tunnel is on, and
+    /// one of a single worker on one that has none of its own.
     pub(super) fn housed(
         &mut self,
         child: ChildNumber,
@@ -61,6 +58,10 @@ impl<P: Pool> Workers<P> {
             return Ok(home);
         }
         let (id, tunnel, _) = roster.child(child).ok_or(InstallError::Unknown("child"))?;
+        if let Some(fallback) = roster.fallback(child) {
+            let worker = self.worker_of_its_own(roster, (id, fallback), on)?;
+            return Ok(self.homes.settle(child, worker, now.0)?);
+        }
         if tunnel.origin.is_none() {
             return Err(InstallError::Unknown("child"));
         }

@@ -38,6 +38,11 @@ impl Homes {
         Self { homes: Vec::new(), workers, spread }
     }
 
+    /// Numbers of children that have had a place here, with a home or without.
+    pub fn known(&self) -> usize {
+        self.homes.len()
+    }
+
     /// A child's home.
     pub fn of(&self, child: ChildNumber) -> Option<Home> {
         *self.homes.get(child as usize)?

@@ -13,8 +13,8 @@ use ravelin_ike::id::{ChildSaId, Ticket};
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::{AnswerError, InstallChild, OutboundStart, Path};
 
-use super::admitted::is_admitted;
 use super::homes::Homes;
+use super::own::is_lodger;
 use super::{Manual, Then, Workers};
 use crate::config::plan;
 use crate::group::Groups;
@@ -32,6 +32,9 @@ pub enum InstallError {
     /// The workers do not carry this suite.
     #[error("the workers do not carry {0}")]
     Suite(String),
+    /// Each worker that could have an SA of its own has one.
+    #[error("every worker of its tunnel group that polls has an SA of its own already")]
+    NoWorker,
     /// Its worker stands still, and its child lives elsewhere by now.
     #[error("the worker that was to take the SA stands still: it is negotiated anew for another")]
     Stalled,
@@ -47,6 +50,7 @@ impl From<InstallError> for AnswerError {
             InstallError::Suite(_) => "RV-LOCAL-012",
             InstallError::NoSlot(_) => "RV-LOCAL-013",
             InstallError::Stalled => "RV-LOCAL-016",
+            InstallError::NoWorker => "RV-LOCAL-017",
         };
         AnswerError { code: code.into(), text: error.to_string() }
     }
@@ -61,7 +65,10 @@ pub fn homes(roster: &Roster, groups: &Groups, slots: Vec<usize>) -> Homes {
         let turn = turns.entry(&tunnel.group).or_default();
         let active = groups.active(&tunnel.group);
         let worker = active.get(*turn % active.len().max(1)).copied().unwrap_or(WorkerId(0));
-        homes.add(worker, roster.children(id).count(), 0);
+        let children = roster.children(id).count();
+        homes.add(worker, children, 0);
+        // Single workers' SAs get theirs when they are negotiated.
+        homes.add_homeless(roster.numbers(id).count() - children);
         *turn += 1;
     }
     homes
@@ -177,6 +184,7 @@ impl<P: Pool> Workers<P> {
     pub fn remove(&mut self, sa: ChildSaId, roster: &Roster) {
         let Some(installed) = self.sas.remove(sa) else { return };
         if self.is_free(installed.child) {
+            self.unname(roster, installed.child);
             self.narrow(roster, installed.child, None);
         }
         self.seen.remove(&sa);
@@ -184,7 +192,7 @@ impl<P: Pool> Workers<P> {
         let outbound = Command::RemoveOutbound { slot, spi: installed.spi_out };
         self.outbox.put(worker, Order::Plain(outbound), None);
         self.remove_inbound(&installed, Some(installed.child));
-        if self.is_free(installed.child) && is_admitted(roster, installed.child) {
+        if self.is_free(installed.child) && is_lodger(roster, installed.child) {
             self.leave_home(installed.child);
         }
     }

@@ -8,6 +8,7 @@ mod groups;
 mod homes;
 mod ike_io;
 mod install;
+mod own;
 mod path;
 mod placement;
 mod reports;
@@ -85,6 +86,8 @@ pub struct Workers<P: Pool> {
     shut: BTreeSet<ConnectionId>,
     /// What children carry whose SAs carry other than is configured.
     narrowed: HashMap<ChildNumber, SelectorSet>,
+    /// Children of which single workers send on SAs of their own, as policy has been told.
+    own: BTreeSet<ChildNumber>,
     /// The inbound SAs with manual SPIs.
     manual: Vec<Manual>,
     /// What was learned of paths to peers.
@@ -124,6 +127,7 @@ impl<P: Pool> Workers<P> {
             sas: Installeds::default(),
             shut: BTreeSet::new(),
             narrowed: HashMap::new(),
+            own: BTreeSet::new(),
             manual: Vec::new(),
             paths: PathMtus::default(),
             packet_id: 0,

@@ -16,7 +16,8 @@ impl<P: Pool> Workers<P> {
     /// once nothing of that is left; else anew.
     pub fn number(&self, roster: &mut Roster, tunnel: Tunnel) -> ConnectionId {
         let lightest = self.lightest(roster, &tunnel.group);
-        let is_there = |child| self.home(child).is_some_and(|home| home.worker == lightest);
+        // Single workers' SAs have a home only while they are there.
+        let is_there = |child| self.home(child).is_none_or(|home| home.worker == lightest);
         roster.add(tunnel, |child| self.is_free(child) && is_there(child))
     }
 

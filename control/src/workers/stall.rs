@@ -170,7 +170,7 @@ impl<P: Pool> Workers<P> {
     }
 
     /// Forgets an SA that its worker may still have; says whose it was.
-    fn forget(&mut self, sa: ChildSaId) -> Option<ChildNumber> {
+    pub(super) fn forget(&mut self, sa: ChildSaId) -> Option<ChildNumber> {
         let installed = self.sas.remove(sa)?;
         self.seen.remove(&sa);
         self.remove_inbound(&installed, None);

@@ -73,22 +73,28 @@ impl<P: Pool> Workers<P> {
     /// # Errors
     /// When the worker has no slot left.
     pub fn house(&mut self, roster: &Roster, id: ConnectionId, now: Instant) -> Result<(), NotHeld> {
-        let numbers: Vec<ChildNumber> = roster.children(id).map(|(number, _)| number.0).collect();
-        if numbers.iter().any(|number| self.home(*number).is_none()) {
+        let numbers: Vec<ChildNumber> = roster.numbers(id).collect();
+        if numbers.iter().any(|number| *number as usize >= self.homes.known()) {
             let group = roster.tunnel(id).map_or(DEFAULT_GROUP, |tunnel| &tunnel.group);
             let worker = self.lightest(roster, group);
-            self.homes.add(worker, numbers.len(), now.0);
+            let children = roster.children(id).count();
+            self.homes.add(worker, children, now.0);
+            self.homes.add_homeless(numbers.len() - children);
             self.past.resize(self.past.len() + numbers.len(), Past::default());
         }
         for number in numbers {
-            let Some(home) = self.home(number) else { continue };
-            if self.link.outbound(home.worker, home.slot).is_none() {
-                return Err(NotHeld::Slots { name: roster.name(id).to_owned(), worker: home.worker.0 });
+            if roster.fallback(number).is_some() {
+                // One that was asked for in vain may still have it.
+                self.leave_home(number);
             }
             if let Some(past) = self.past.get_mut(number as usize) {
                 *past = Past::default();
             }
             self.narrowed.remove(&number);
+            let Some(home) = self.home(number) else { continue };
+            if self.link.outbound(home.worker, home.slot).is_none() {
+                return Err(NotHeld::Slots { name: roster.name(id).to_owned(), worker: home.worker.0 });
+            }
             let empty = Command::ClearOutbound { slot: home.slot };
             self.outbox.put(home.worker, Order::Plain(empty), None);
         }
@@ -104,7 +110,8 @@ impl<P: Pool> Workers<P> {
         let child = |(number, child): (ChildId, &plan::Child)| {
             let sa = self.home(number.0)?.sa_ref();
             let narrowed = self.narrowed.get(&number.0).cloned();
-            Some(table::Child::new(narrowed.or_else(|| sas::configured(child))?, sa))
+            let carried = table::Child::new(narrowed.or_else(|| sas::configured(child))?, sa);
+            Some(carried.with_own(self.own_slots(roster, (id, number))))
         };
         let children = roster.children(id).filter_map(child).collect();
         let tunnel = table::Tunnel::new(children).map_err(|why| NotHeld::Children { name: name(), why })?;
@@ -119,7 +126,10 @@ impl<P: Pool> Workers<P> {
     /// While a child has an SA it carries what both sides agreed on for it, which may be less than is configured
     /// (RFC 7296 §2.9): the peer would drop more. Once it has none, what is configured wants one.
     pub(super) fn narrow(&mut self, roster: &Roster, child: ChildNumber, agreed: Option<SelectorSet>) {
-        let Some((id, _, config)) = roster.child(child) else { return };
+        // A single worker's SA carries what the one beside it does.
+        let Some((id, _, config)) = roster.child(child).filter(|_| roster.fallback(child).is_none()) else {
+            return;
+        };
         let configured = sas::configured(config);
         let narrowed = agreed.filter(|agreed| configured.as_ref() != Some(agreed));
         if self.narrowed.get(&child) == narrowed.as_ref() {
@@ -129,6 +139,11 @@ impl<P: Pool> Workers<P> {
             Some(selectors) => self.narrowed.insert(child, selectors),
             None => self.narrowed.remove(&child),
         };
+        self.write_anew(roster, id);
+    }
+
+    /// Writes a tunnel that is open as it is now.
+    pub(super) fn write_anew(&mut self, roster: &Roster, id: ConnectionId) {
         if self.shut.contains(&id) {
             return;
         }

@@ -72,6 +72,8 @@ pub struct Template {
     pub dscp: Option<u8>,
     /// Children each may have at once.
     pub child_limit: usize,
+    /// Whether each worker is to have SAs of its own for them (RFC 9611).
+    pub per_worker: bool,
     /// Which routes lead into them.
     pub reverse: ReverseRoutes,
 }
