@@ -238,7 +238,7 @@ fn a_peer_of_a_gateway_resumes() {
 #[test]
 fn a_cookie_may_be_asked_for() {
     let mut world = up([0, 1].map(plain));
-    let half_open = HalfOpenLimits { cookie_threshold: 0, ..HalfOpenLimits::default() };
+    let half_open = HalfOpenLimits { cookie_threshold: Some(0), ..HalfOpenLimits::default() };
     let config = EngineConfig {
         crash_secret: Some(settings::crash_secret(GATEWAY, 0)),
         ticket_keys: Some(settings::ticket_keys(GATEWAY, 0, Duration::ZERO)),

@@ -162,7 +162,7 @@ fn a_value_of_another_group_is_refused_with_the_right_one() {
 }
 
 fn always_cookies() -> EngineConfig {
-    let half_open = HalfOpenLimits { cookie_threshold: 0, ..HalfOpenLimits::default() };
+    let half_open = HalfOpenLimits { cookie_threshold: Some(0), ..HalfOpenLimits::default() };
     EngineConfig { half_open, ..settings::engine_config() }
 }
 

@@ -114,7 +114,8 @@ fn gateways(running: &Plan, asked: &Plan, next: &mut Plan, difference: &mut Diff
 
 /// Everything but interfaces and tunnels that is set up once, at the start.
 fn fixed(running: &Plan, asked: &Plan) -> Vec<String> {
-    let ike = |plan: &Plan| (plan.retransmit, plan.retransmit_tries, plan.crash_detection);
+    let ike =
+        |plan: &Plan| (plan.retransmit, plan.retransmit_tries, plan.crash_detection, plan.cookie_threshold);
     let control =
         |plan: &Plan| (plan.socket.clone(), plan.socket_group.clone(), plan.state_directory.clone());
     let parts = [

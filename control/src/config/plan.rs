@@ -58,6 +58,8 @@ pub struct Plan {
     pub retransmit_tries: u32,
     /// Make tokens that prove a crash of ours (RFC 6290).
     pub crash_detection: bool,
+    /// Half-open IKE SAs from which on callers must show a cookie (RFC 7296 §2.6); `None`: whatever their number.
+    pub cookie_threshold: Option<usize>,
     /// Instances, by number.
     pub instances: Vec<Instance>,
     /// Ports, by DPDK's order.

@@ -108,6 +108,8 @@ pub struct Ike {
     pub profile: Option<Text>,
     /// Make tokens that prove a crash of ours; default yes.
     pub crash_detection: Option<bool>,
+    /// Half-open IKE SAs from which on callers must show a cookie, or `never`.
+    pub cookie_threshold: Option<Spanned<toml::Value>>,
 }
 
 /// `[instance.NAME]`

@@ -12,7 +12,7 @@ use toml::Spanned;
 use super::plan::{self, Plan};
 use super::raw::{self, SecretText, Text};
 use super::value::{self, Expected};
-use super::{ReadFile, Refusal, error, gateway, group, material, ppk, tunnel};
+use super::{ReadFile, Refusal, cookies, error, gateway, group, material, ppk, tunnel};
 
 /// Where the text came from.
 #[derive(Clone, Copy)]
@@ -150,6 +150,7 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
         retransmit: Duration::from_millis(retransmit),
         retransmit_tries: tries as u32,
         crash_detection: raw.ike.crash_detection.unwrap_or(true),
+        cookie_threshold: cookies::threshold(&mut judge, raw.ike.cookie_threshold.as_ref()),
         groups: group::groups(&mut judge, raw, workers.cores.len()),
         workers,
         eal: raw.eal.arguments.clone(),

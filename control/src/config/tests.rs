@@ -543,6 +543,21 @@ fn lockouts_are_what_is_written() {
     assert!(with("lockout = { blocks = 3 }").unwrap_err()[0].contains("did you mean block?"));
 }
 
+/// Callers are asked for cookies unless that is turned off by its word; each value from one below the range to one above
+/// (IKE-19).
+#[test]
+fn cookies_are_demanded_unless_turned_off() {
+    let with = |line: &str| judge(&format!("{FIVE_LINES}[ike]\n{line}\n")).map(|plan| plan.cookie_threshold);
+    assert_eq!(with(""), Ok(Some(64)));
+    assert_eq!(with("cookie-threshold = \"never\""), Ok(None));
+    for (value, accepted) in [(-1, false), (0, true), (8192, true), (8193, false)] {
+        let judged = with(&format!("cookie-threshold = {value}"));
+        assert_eq!(judged.is_ok(), accepted, "{value}: {judged:?}");
+    }
+    let refused = with("cookie-threshold = \"off\"").unwrap_err();
+    assert!(refused[0].contains("cookie-threshold") && refused[0].contains("\"never\""), "{refused:?}");
+}
+
 /// Redirection is off unless it is asked for, and what cannot be followed is not asked for.
 #[test]
 fn redirection() {

@@ -6,7 +6,7 @@ use ravelin_dataplane::net::eth::Mac;
 use ravelin_dataplane::policy::route::{Interface, TunnelId};
 use ravelin_dataplane::policy::spd::{Otherwise, Spd};
 use ravelin_dataplane::policy::table::Tables;
-use ravelin_ike::config::{EngineConfig, Retransmission};
+use ravelin_ike::config::{EngineConfig, HalfOpenLimits, Retransmission};
 use ravelin_ike::crypto::{CrashSecret, TicketKeys};
 use ravelin_ike::engine::Engine;
 use ravelin_ike::time::Instant;
@@ -65,7 +65,9 @@ pub struct Secrets {
 pub fn engine(plan: &Plan, roster: &Roster, secrets: Secrets) -> Result<Engine, Unusable> {
     let retransmission = Retransmission { first: plan.retransmit, tries: plan.retransmit_tries };
     let Secrets { seed, crash: crash_secret, tickets: ticket_keys } = secrets;
-    let config = EngineConfig { retransmission, crash_secret, ticket_keys, ..EngineConfig::default() };
+    let half_open = HalfOpenLimits { cookie_threshold: plan.cookie_threshold, ..HalfOpenLimits::default() };
+    let config =
+        EngineConfig { retransmission, half_open, crash_secret, ticket_keys, ..EngineConfig::default() };
     let mut engine = Engine::new(config, seed);
     for (id, tunnel) in roster.tunnels() {
         let Keying::Ike(ike) = &tunnel.keying else { continue };

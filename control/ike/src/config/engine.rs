@@ -82,8 +82,9 @@ impl Default for Retransmission {
 /// Limits on what an unauthenticated initiator can make us keep or compute (RFC 7296 §2.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HalfOpenLimits {
-    /// Half-open IKE SAs from which on a COOKIE is demanded. A cookie costs us one hash and no memory.
-    pub cookie_threshold: usize,
+    /// Half-open IKE SAs from which on a COOKIE is demanded. A cookie costs us one hash and no memory. `None` demands
+    /// none, and whoever invents addresses keeps everybody else out.
+    pub cookie_threshold: Option<usize>,
     /// Half-open IKE SAs at which IKE_SA_INIT requests are dropped, cookie or not.
     pub limit: usize,
     /// Half-open IKE SAs one remote address may have; a NAT full of clients shares it.
@@ -99,7 +100,7 @@ pub struct HalfOpenLimits {
 impl Default for HalfOpenLimits {
     fn default() -> Self {
         HalfOpenLimits {
-            cookie_threshold: 64,
+            cookie_threshold: Some(64),
             limit: 8192,
             per_address: 256,
             timeout: Duration::from_secs(30),

@@ -108,7 +108,7 @@ impl Admission {
 
     /// Whether callers must show a cookie.
     pub(super) fn demands_cookie(&self, config: &EngineConfig) -> bool {
-        self.half_open.len() >= config.half_open.cookie_threshold
+        config.half_open.cookie_threshold.is_some_and(|threshold| self.half_open.len() >= threshold)
     }
 
     /// Whether there is no room for this caller.
@@ -152,7 +152,7 @@ impl Admission {
     /// Tells when cookies begin and when they end; the end comes at half the threshold, so that it does not flap.
     fn tell(&mut self, events: &mut VecDeque<Event>, config: &EngineConfig) {
         let half_open = self.half_open.len();
-        let threshold = config.half_open.cookie_threshold;
+        let Some(threshold) = config.half_open.cookie_threshold else { return };
         let demanded = if self.demanding { half_open > threshold / 2 } else { half_open >= threshold };
         if demanded != self.demanding {
             self.demanding = demanded;
