@@ -7,7 +7,8 @@ mod harness;
 
 use harness::{World, connected, kind, settings};
 use ravelin_ike::config::{
-    AdditionalGroups, ChildId, ConnectionId, Encryption, Group, IkeProposal, Prf, RemoteAddress,
+    AdditionalGroups, ChildId, Connection, ConnectionId, Encryption, Group, IkeProposal, InitialContact, Prf,
+    RemoteAddress,
 };
 use ravelin_ike::input::Command;
 use ravelin_ike::want::Role;
@@ -377,6 +378,35 @@ fn a_peer_without_the_rule_is_not_left_with_both() {
         settle(&mut world);
         assert_eq!((world.ikes(0).len(), world.children(0).len()), (1, 1), "{seed}");
     }
+}
+
+/// Where any peer may call, one that gives a second call up has us send on an SA that it does not have. When that one goes,
+/// what the peer has is renewed, so that we send on it again.
+///
+/// ```text
+///   A  IKE_SA_INIT, IKE_AUTH            <------>   B   up
+///   A  IKE_SA_INIT, IKE_AUTH once more  ------->   B   sends on the second's CHILD_SA
+///      (answers to IKE_AUTH lost)      X-------    B
+///   A  gives up                                    B   finds the second dead
+///   A                                   <-------   B   CREATE_CHILD_SA{N(REKEY_SA)} in the first
+/// ```
+#[test]
+fn an_abandoned_call_does_not_keep_its_place() {
+    let never = |end| Connection { initial_contact: InitialContact::Never, ..settings::connection(end) };
+    let mut world = harness::pair([never(0), Connection { remote: RemoteAddress::Any, ..never(1) }]);
+    call(&mut world, 0, 1);
+    world.run_for(SECOND);
+    let again = ConnectionId(8);
+    let now = world.at();
+    world.ends[0].engine.set_connection(now, again, Some(never(0)));
+    world.gate = Some(Box::new(|from, bytes| from == 0 || kind(bytes) != (IKE_AUTH, true)));
+    world.command(0, Command::Initiate { connection: again, child: Some(ChildId(1)) });
+    world.run_for(SECOND);
+    assert_eq!(world.ikes(1).len(), 2);
+    assert!(!world.ends[0].plane.was_installed(world.ends[1].plane.senders()[0].0), "A does not have it");
+    world.run_for(60 * SECOND);
+    settle(&mut world);
+    assert_eq!((world.ikes(0).len(), world.children(1).len()), (1, 1));
 }
 
 /// A word that this is the first contact would make a peer forget its own call: it is not given while it calls.

@@ -102,11 +102,11 @@ impl Engine {
     }
 
     /// A CHILD_SA went that may have stood where the caller sends from. The last one of the same child, in this tunnel
-    /// or in the other one of two, is renewed, unless it was ordered after that one began to send: then it stands there.
+    /// or in another of the same peer (that crossed it, or whose peer gave a later call up), is renewed, unless it was
+    /// ordered after that one began to send: then it stands there.
     fn refill(&mut self, now: Instant, ike: IkeId, config: ChildId, started: u64) {
         let Some(from) = self.tunnel(ike) else { return };
-        let connection = from.common.connection;
-        let tunnels = if self.calls_one(connection) { self.tunnels_of(connection) } else { vec![ike] };
+        let tunnels = self.tunnels_of(from.common.connection);
         let of_peer = |id: &IkeId| self.tunnel(*id).filter(|tunnel| tunnel.peer() == from.peer());
         let twins = tunnels.iter().filter_map(of_peer).filter_map(|tunnel| {
             let (ordered, child) = tunnel.last_ordered(config)?;
