@@ -2,6 +2,7 @@
 //!
 //! Effects go out as values: nothing here acts.
 
+use crate::allowance::Allowance;
 use crate::config::{Connection, ConnectionId, EngineConfig, Lockout};
 use crate::crypto::{Drbg, Random};
 use crate::event::{Event, Transmit};
@@ -19,6 +20,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
+
+/// Callers that never came back, told a second: whoever invents addresses shall neither fill a log nor wash the flight
+/// recorder clean.
+const EXPIRIES: u32 = 8;
 
 /// A question under way: its ticket, and when we stop waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +69,9 @@ pub(crate) struct Outbox {
     pub(crate) collisions: u64,
     /// Peers' crash tokens that proved something, and that did not.
     pub(crate) crash_tokens: (u64, u64),
+    /// Callers that never came back, and how many of them may still be told of.
+    pub(crate) expired: u64,
+    expiries: Allowance,
     /// Who waits for which answer.
     pub(crate) tickets: BTreeMap<Ticket, IkeId>,
     last_ticket: u64,
@@ -136,6 +144,12 @@ impl Context<'_> {
         if let Some(peer) = self.out.sender {
             self.trace(peer, line);
         }
+    }
+
+    /// Counts a caller that never came back. Whether it is told of.
+    pub(crate) fn tells_expiry(&mut self) -> bool {
+        self.out.expired = self.out.expired.saturating_add(1);
+        self.out.expiries.take(self.now, EXPIRIES)
     }
 
     /// Sends finished packets along a path.

@@ -158,3 +158,28 @@ fn a_caller_that_was_forgotten_begins_anew_soon() {
         assert_eq!(world.children(0).len(), usize::from(honest));
     }
 }
+
+/// Whoever invents addresses is told of a few times a second, and counted: neither the journal nor the flight recorder
+/// grows with what a stranger sends.
+#[test]
+fn callers_that_never_come_back_are_told_of_sparingly() {
+    let mut connections = [0, 1].map(settings::connection);
+    connections[1].remote = RemoteAddress::Any;
+    let mut world = pair(connections);
+    let (sender, receiver) = mpsc::channel();
+    world.gate = Some(Box::new(move |_, bytes| {
+        let _ = sender.send(bytes.to_vec());
+        false
+    }));
+    call(&mut world);
+    world.run_for(SECOND / 10);
+    press(&mut world, 1, &receiver.recv().unwrap(), 100);
+    let before = world.ends[1].engine.counters();
+    assert_eq!(before.cookies_demanded, 36);
+    // One goes after two seconds, which ends the pressure; the others after thirty, in one second.
+    world.run_for(40 * SECOND);
+    assert_eq!(world.ends[1].engine.half_open(), 0);
+    let told = failures(&world, 1);
+    assert!((2..=10).contains(&told.len()), "{told:?}");
+    assert_eq!(world.ends[1].engine.counters().half_open_expired, 64);
+}

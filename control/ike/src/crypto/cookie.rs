@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::random::Random;
-use crate::wire::{IkeSpi, Nonce};
+use crate::wire::IkeSpi;
 
 const VERSION: usize = 4;
 
@@ -21,8 +21,8 @@ const LENGTH: usize = VERSION + 32;
 /// What a cookie is bound to.
 #[derive(Debug, Clone, Copy)]
 pub struct Initiator<'a> {
-    /// Ni of the IKE_SA_INIT request.
-    pub nonce: &'a Nonce,
+    /// Ni of the request.
+    pub nonce: &'a [u8],
     /// Its source address.
     pub address: IpAddr,
     /// Its initiator SPI.
@@ -55,9 +55,10 @@ pub struct CookieJar {
     previous: Option<CookieSecret>,
 }
 
+/// Ready for use: a flood has a cookie made of each of its requests. The library wipes it.
 struct CookieSecret {
     version: u32,
-    key: Zeroizing<[u8; 32]>,
+    key: hmac::Key,
 }
 
 impl CookieJar {
@@ -101,12 +102,12 @@ impl CookieSecret {
     fn generate(version: u32, random: &mut dyn Random) -> Self {
         let mut key = Zeroizing::new([0; 32]);
         random.fill(&mut *key);
-        Self { version, key }
+        Self { version, key: hmac::Key::new(hmac::HMAC_SHA256, &*key) }
     }
 
     fn cookie(&self, initiator: &Initiator<'_>) -> Vec<u8> {
-        let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &*self.key));
-        context.update(initiator.nonce.as_bytes());
+        let mut context = hmac::Context::with_key(&self.key);
+        context.update(initiator.nonce);
         match initiator.address {
             IpAddr::V4(address) => context.update(&address.octets()),
             IpAddr::V6(address) => context.update(&address.octets()),
@@ -121,8 +122,8 @@ mod tests {
     use super::*;
     use crate::crypto::Drbg;
 
-    fn nonce(octet: u8) -> Nonce {
-        Nonce::new(vec![octet; 32]).unwrap()
+    fn nonce(octet: u8) -> [u8; 32] {
+        [octet; 32]
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! What comes from outside every IKE SA: IKE_SA_INIT requests and who comes in by them, requests for IKE SAs that are
 //! not there; and what strangers are told without keeping anything of them.
 
+use super::cookies::begins;
 use super::{Engine, admission};
 use crate::config::{Connection, ConnectionId, RedirectAt, RemoteAddress};
+use crate::crypto::IkeSuite;
 use crate::crypto::negotiate::{self, Chosen};
-use crate::crypto::{IkeSuite, Initiator};
 use crate::error::{Failure, Subject};
 use crate::event::Event;
 use crate::id::IkeId;
@@ -19,8 +20,8 @@ use crate::sa::tunnel::Tunnel;
 use crate::time::Instant;
 use crate::want::Role;
 use crate::wire::{
-    ExchangeType, Flags, GatewayIdentity, Header, IkeSpi, KeyExchangeId, Message, Nonce, Notify, NotifyType,
-    Outer, ParseError, Payload, Redirect, SecurityAssociation, Spi, limits,
+    ExchangeType, Flags, GatewayIdentity, Glance, Header, IkeSpi, KeyExchangeId, Message, Nonce, Notify,
+    NotifyType, Outer, ParseError, Payload, Redirect, SecurityAssociation, Spi, limits,
 };
 use crate::words;
 use std::net::{IpAddr, SocketAddr};
@@ -52,9 +53,6 @@ pub(super) fn addresses(
 /// What is wrong with an offer that would do.
 const NO_INTERMEDIATE: &str = "additional key exchanges without INTERMEDIATE_EXCHANGE_SUPPORTED";
 
-/// What a cookie is asked for: header, nonce and payloads of a request.
-pub(super) type Asked<'a> = (&'a Header, &'a Nonce, &'a Parts);
-
 pub(super) type Candidates = Vec<(ConnectionId, Arc<Connection>)>;
 
 impl Engine {
@@ -62,24 +60,18 @@ impl Engine {
     pub(super) fn stranger(&mut self, now: Instant, datagram: Datagram, outer: Outer) {
         let header = *outer.header();
         let Outer::Clear(message) = outer else { return };
-        let begins = matches!(header.exchange, ExchangeType::IkeSaInit | ExchangeType::IkeSessionResume);
-        if !begins || header.flags.response || header.message_id != 0 {
+        if !begins(&header) {
             return;
         }
         self.count(|counters| &mut counters.init_requests);
-        let caller = admission::Caller {
-            instance: datagram.instance,
-            remote: datagram.remote,
-            spi: header.initiator_spi,
-        };
+        let caller = admission::Caller::of(&datagram, &header);
         if header.exchange == ExchangeType::IkeSessionResume {
             return self.resume(now, &caller, datagram, header, message);
         }
         let request =
             Request::of(header, message).ok().filter(|_| datagram.bytes.len() <= limits::INIT_OCTETS);
         if let Some(id) = self.admission.find(&caller) {
-            let asked = request.as_ref().map(|it| (&it.header, &it.nonce, &it.parts));
-            return self.repeated(now, id, &datagram, asked);
+            return self.repeated(now, id, &datagram);
         }
         let Some(request) = request else {
             return self.count(|counters| &mut counters.malformed);
@@ -90,18 +82,13 @@ impl Engine {
         self.consider(now, &caller, datagram, request);
     }
 
-    /// In the order of what each step costs us.
+    /// In the order of what each step costs us; a cookie was shown if one is wanted.
     fn consider(&mut self, now: Instant, caller: &admission::Caller, datagram: Datagram, request: Request) {
         let candidates = self.candidates(&datagram);
         if candidates.is_empty() {
             return self.refuse(now, &datagram, &request, None, Failure::NoConnection);
         }
         let Some(candidates) = self.with_room(now, &datagram, candidates) else { return };
-        let asked = (&request.header, &request.nonce, &request.parts);
-        if self.admission.demands_cookie(&self.config) && !self.shows_cookie(&datagram, asked) {
-            self.out.trace(now, datagram.remote, || "it is asked for a cookie".to_owned());
-            return self.demand_cookie(&datagram, asked);
-        }
         if let Some(to) = redirected(&request, &candidates) {
             return self.redirect_caller(&datagram, &request, to);
         }
@@ -186,30 +173,12 @@ impl Engine {
         candidates
     }
 
-    /// A request of a caller that is half-open already, as far as it could be read.
-    pub(super) fn repeated(
-        &mut self,
-        now: Instant,
-        id: IkeId,
-        datagram: &Datagram,
-        asked: Option<Asked<'_>>,
-    ) {
+    /// A request of a caller that is half-open already.
+    pub(super) fn repeated(&mut self, now: Instant, id: IkeId, datagram: &Datagram) {
         self.count(|counters| &mut counters.init_repeated);
-        let shows_cookie = asked.is_some_and(|asked| self.shows_cookie(datagram, asked));
+        let asked = Glance::of(&datagram.bytes);
+        let shows_cookie = asked.is_some_and(|asked| self.shows_cookie(datagram, &asked));
         self.with_tunnel(now, id, |tunnel, ctx| tunnel.repeated_init(ctx, datagram, shows_cookie));
-    }
-
-    pub(super) fn shows_cookie(&self, datagram: &Datagram, asked: Asked<'_>) -> bool {
-        let cookie = asked.2.notify(NotifyType::Cookie);
-        cookie
-            .is_some_and(|notify| self.admission.jar.check(&notify.data, &initiator(datagram, asked)).is_ok())
-    }
-
-    /// A cookie costs a hash and no memory, and its reply is smaller than the request: no rate limit.
-    pub(super) fn demand_cookie(&mut self, datagram: &Datagram, asked: Asked<'_>) {
-        self.count(|counters| &mut counters.cookies_demanded);
-        let cookie = self.admission.jar.cookie(&initiator(datagram, asked));
-        self.reply_unprotected(datagram, asked.0, vec![Notify::new(NotifyType::Cookie, cookie)]);
     }
 
     /// "the VPN gateway ... sends an IKE_SA_INIT response with the REDIRECT payload" and the caller's nonce, and keeps
@@ -345,10 +314,6 @@ impl Request {
         let nonce = needed(parts.nonce.take(), "an IKE_SA_INIT request without nonce")?;
         Ok(Request { header, sa, method: ke.method, public: ke.data, nonce, parts })
     }
-}
-
-fn initiator<'a>(datagram: &Datagram, (header, nonce, _): Asked<'a>) -> Initiator<'a> {
-    Initiator { nonce, address: datagram.remote.ip(), spi: header.initiator_spi }
 }
 
 /// Whether callers of a connection go elsewhere before anybody asks who they are.

@@ -6,9 +6,10 @@ use crate::config::EngineConfig;
 use crate::crypto::{CookieJar, Drbg};
 use crate::event::Event;
 use crate::id::IkeId;
+use crate::input::Datagram;
 use crate::sa::phase::Patience;
 use crate::time::Instant;
-use crate::wire::IkeSpi;
+use crate::wire::{Header, IkeSpi};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
@@ -31,6 +32,8 @@ pub struct Counters {
     pub init_dropped: u64,
     /// Of these, refused: no connection or no proposal.
     pub init_refused: u64,
+    /// Half-open IKE SAs whose caller never came back; no more than a few a second are told of one by one.
+    pub half_open_expired: u64,
     /// Unprotected error replies not sent because of the rate limit.
     pub errors_suppressed: u64,
     /// Simultaneous rekeys of one SA that were decided by their nonces.
@@ -61,6 +64,13 @@ pub(super) struct Caller {
     pub(super) instance: u16,
     pub(super) remote: SocketAddr,
     pub(super) spi: IkeSpi,
+}
+
+impl Caller {
+    /// The sender of a first request with this header.
+    pub(super) fn of(datagram: &Datagram, header: &Header) -> Caller {
+        Caller { instance: datagram.instance, remote: datagram.remote, spi: header.initiator_spi }
+    }
 }
 
 /// Accounts of half-open tunnels.

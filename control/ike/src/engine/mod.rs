@@ -6,6 +6,7 @@
 mod accept;
 mod admission;
 mod asides;
+mod cookies;
 mod lockout;
 mod resume;
 mod show;
@@ -140,6 +141,9 @@ impl Engine {
         if datagram.bytes.len() > self.config.max_message {
             self.out.trace(now, remote, || format!("dropped: more than {} octets", self.config.max_message));
             self.admission.counters.malformed = self.admission.counters.malformed.saturating_add(1);
+            return;
+        }
+        if self.is_put_off(now, &datagram) {
             return;
         }
         let outer = match Outer::parse(&datagram.bytes) {
@@ -287,8 +291,14 @@ impl Engine {
     /// What strangers and the network did.
     pub fn counters(&self) -> Counters {
         let (crash_tokens_proven, crash_tokens_wrong) = self.out.crash_tokens;
-        let collisions = self.out.collisions;
-        Counters { collisions, crash_tokens_proven, crash_tokens_wrong, ..self.admission.counters }
+        let (collisions, half_open_expired) = (self.out.collisions, self.out.expired);
+        Counters {
+            collisions,
+            half_open_expired,
+            crash_tokens_proven,
+            crash_tokens_wrong,
+            ..self.admission.counters
+        }
     }
 
     fn initiate(&mut self, now: Instant, connection: ConnectionId, child: Option<ChildId>) {

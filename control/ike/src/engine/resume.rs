@@ -57,9 +57,8 @@ impl Engine {
     ) {
         let request =
             Request::of(header, message).ok().filter(|_| datagram.bytes.len() <= limits::INIT_OCTETS);
-        let asked = request.as_ref().map(|it| (&it.header, &it.nonce, &it.parts));
         if let Some(id) = self.admission.find(caller) {
-            return self.repeated(now, id, &datagram, asked);
+            return self.repeated(now, id, &datagram);
         }
         let Some(request) = request else {
             return self.count(|counters| &mut counters.malformed);
@@ -72,11 +71,6 @@ impl Engine {
             return self.refuse_ticket(now, &datagram, &header, None, TicketProblem::Policy);
         }
         let Some(candidates) = self.with_room(now, &datagram, candidates) else { return };
-        let asked = (&request.header, &request.nonce, &request.parts);
-        if self.admission.demands_cookie(&self.config) && !self.shows_cookie(&datagram, asked) {
-            self.out.trace(now, datagram.remote, || "it is asked for a cookie".to_owned());
-            return self.demand_cookie(&datagram, asked);
-        }
         if self.admission.is_full_for(caller, &self.config) || self.tunnels.len() >= self.config.max_ike_sas {
             self.out.trace(now, datagram.remote, || "dropped: too many IKE SAs are half-open".to_owned());
             return self.count(|counters| &mut counters.init_dropped);

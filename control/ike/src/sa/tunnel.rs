@@ -292,12 +292,13 @@ impl Tunnel {
             let (caller, floated) = (self.common.caller(), self.common.path.remote.port());
             ctx.out.asides.push(Aside::ProofFailed { caller, floated, policy });
         }
+        let is_told = !matches!(failure, Failure::HalfOpenTimeout(_)) || ctx.tells_expiry();
         attempt.failure = Some(failure);
-        ctx.out.recorder.keep(self.common.connection, attempt.clone());
-        ctx.event(Event::AttemptFailed {
-            connection: Some(self.common.connection),
-            attempt: Box::new(attempt),
-        });
+        if is_told {
+            ctx.out.recorder.keep(self.common.connection, attempt.clone());
+            let connection = Some(self.common.connection);
+            ctx.event(Event::AttemptFailed { connection, attempt: Box::new(attempt) });
+        }
         if let Some(mut onward) = self.common.onward.take() {
             onward.children.append(&mut self.wanted);
             ctx.out.asides.push(Aside::GoOn(onward));

@@ -4,7 +4,7 @@ use super::codec::Reader;
 use super::error::{EmitError, ParseError};
 
 /// "The size of the Nonce Data MUST be between 16 and 256 octets, inclusive."
-const ALLOWED: std::ops::RangeInclusive<usize> = 16..=256;
+pub(super) const ALLOWED: std::ops::RangeInclusive<usize> = 16..=256;
 
 /// Random octets of one side, 16 to 256 of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
