@@ -153,6 +153,26 @@ fn outer_addresses_must_be_those_of_the_sa() {
     });
 }
 
+/// ESP that comes in UDP where it was to come bare, and the other way round, is opened like any other; its peer is not
+/// taken to have moved (RFC 7296 §2.23).
+#[test]
+fn either_encapsulation_is_opened() {
+    each(|pair, style, forge| {
+        let other = Style { udp: !style.udp, ..*style };
+        let otherwise = Forge::toward_a(&pair.a, &other, 10);
+        pair.a.reports();
+        for sequence in 1..4 {
+            let packet = inner(pair, sequence as u32);
+            let forge = if sequence == 2 { &otherwise } else { forge };
+            accepted(&mut pair.a, &forge.packet(sequence, &packet), &packet);
+        }
+        assert!(moves(&mut pair.a).is_empty());
+        let mut bad = otherwise.packet(4, &inner(pair, 4));
+        *bad.last_mut().unwrap() ^= 1;
+        refused(&mut pair.a, &bad, "bad-icv");
+    });
+}
+
 #[test]
 fn a_good_tag_excuses_no_bad_content() {
     each(|pair, _, forge| {

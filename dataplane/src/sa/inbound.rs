@@ -339,8 +339,7 @@ impl Hot {
     }
 
     /// Compares outer instance, addresses and ports (UDP source and destination, else zeros) with the SA's
-    /// (RFC 4301 §4.1, DP-17). Encapsulation
-    /// counts: an SA over UDP takes no bare ESP, and the other way round.
+    /// (RFC 4301 §4.1, DP-17). Whether ESP comes in UDP or bare is the peer's to choose, packet by packet.
     #[inline(always)]
     pub fn arrival(
         &self,
@@ -365,9 +364,14 @@ impl Hot {
         let (from, to, peer) = (ends.peer(), ends.local(), self.peer());
         let possible = instance == self.outer_instance && from.address.is_ipv4() == peer.address.is_ipv4();
         let to_us = to == self.local() && (from.port == 0) == (peer.port == 0);
+        // "all devices MUST be able to receive and process both UDP-encapsulated ESP and non-UDP-encapsulated ESP
+        // packets at any time" (RFC 7296 §2.23).
+        let otherwise = (from.port == 0) == (to.port == 0) && (from.port == 0) != (peer.port == 0);
+        let between_us = (from.address, to.address) == (peer.address, self.local().address);
         match self.may_move {
             MayMove::Peer | MayMove::Both if possible && to_us => Ok(Arrival::Moved),
             MayMove::Both if possible => Ok(Arrival::Stray),
+            _ if possible && otherwise && between_us => Ok(Arrival::Stray),
             _ => Err(WrongAddress { from, to }),
         }
     }
@@ -575,5 +579,26 @@ pub(crate) mod tests {
         assert!(arrival(&hot, 1, mapped, local).is_err());
         hot.may_move = MayMove::Nobody;
         assert!(arrival(&hot, 1, peer, local).is_err());
+    }
+
+    /// In UDP or bare, whichever it was agreed to be; between the same addresses, and to our port.
+    #[test]
+    fn either_encapsulation_is_taken() {
+        for (agreed, may_move) in [(4500, MayMove::Peer), (4500, MayMove::Nobody), (0, MayMove::Nobody)] {
+            let at = |end: Endpoint| Endpoint { port: agreed, ..end };
+            let parts = parts(Spi(1 << 26));
+            let parts = Parts { local: at(parts.local), peer: at(parts.peer), may_move, ..parts };
+            let hot = Inbound::new(parts, Key::new(Kernel::portable(), &[0; 16]).unwrap(), [1; 4]).hot;
+            let (local, peer) = (hot.local().address, hot.peer().address);
+            let arrival = |source, ports: (u16, u16)| {
+                let outer = Flow { source, destination: local, protocol: 50, upper: Upper::Portless };
+                hot.arrival(1, &Summary::of(&outer), ports)
+            };
+            let other = if agreed == 0 { (4500, 4500) } else { (0, 0) };
+            assert_eq!(arrival(peer, (agreed, agreed)), Ok(Arrival::Expected));
+            assert_eq!(arrival(peer, other), Ok(Arrival::Stray));
+            assert!(arrival([192, 0, 2, 66].into(), other).is_err());
+            assert!(arrival(peer, (0, 4500)).is_err());
+        }
     }
 }
