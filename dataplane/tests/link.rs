@@ -32,6 +32,16 @@ fn ike(from: std::net::IpAddr, to: std::net::IpAddr, initial: bool, port: u16) -
     Ip::new(from, to).udp(port, port, &marked)
 }
 
+/// The beginning of an IKE_SA_INIT request with a cookie (RFC 7296 §2.6).
+fn with_cookie(from: std::net::IpAddr, to: std::net::IpAddr) -> Vec<u8> {
+    let mut message = vec![1; 28];
+    message[8..16].fill(0);
+    message[16] = 41;
+    message.extend([0, 0, 0, 44, 0, 0, 0x40, 0x06]);
+    message.extend([3; 36]);
+    Ip::new(from, to).udp(500, 500, &message)
+}
+
 #[test]
 fn ike_goes_to_control_by_its_own_two_rings() {
     for workers in [1, 2] {
@@ -72,8 +82,11 @@ fn a_flood_of_one_kind_of_punt_does_not_fill_the_ring_of_another() {
             a.peer_sends(0, &Ip::new(peer, us).udp(53, 53, b"for the kernel"));
         }
         a.peer_sends(0, &ike(peer, us, false, 500));
+        a.peer_sends(0, &with_cookie(peer, us));
         assert_eq!(a.drops(), [("punt-init-full", 6), ("punt-rest-full", 6)]);
         assert!(a.control.next_ike().is_some());
+        let who_was_answered = a.control.next_ike().expect("a request that shows a cookie");
+        assert_eq!(who_was_answered.frame.data()[8..16], [0; 8]);
         assert_eq!(a.exception.next_punt().unwrap().to, Kernel::Twin { port: PUBLIC, vlan: 0 });
         a.is_at_rest();
     }

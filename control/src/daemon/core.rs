@@ -275,6 +275,10 @@ impl<P: Pool> Core<P> {
         for fact in self.workers.traffic(now) {
             self.engine.handle_fact(now, fact);
         }
+        let unsent = self.workers.take_unsent();
+        if unsent > 0 {
+            tracing::warn!("{unsent} IKE messages were lost: no buffer or no room towards the worker");
+        }
         self.watch_levels(now);
         self.notice_ended(now);
         self.look_at_devices();

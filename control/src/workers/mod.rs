@@ -94,6 +94,8 @@ pub struct Workers<P: Pool> {
     paths: PathMtus,
     /// IPv4 identification of the next IKE packet.
     packet_id: u16,
+    /// IKE messages lost that nobody was told of.
+    unsent: u64,
     /// Whose traffic was counted last, for dead peer detection.
     seen: HashMap<ChildSaId, u64>,
     /// Hashes the ends of tunnels that come and go; its key is random.
@@ -131,6 +133,7 @@ impl<P: Pool> Workers<P> {
             manual: Vec::new(),
             paths: PathMtus::default(),
             packet_id: 0,
+            unsent: 0,
             seen: HashMap::new(),
             ends: RandomState::new(),
         }

@@ -59,9 +59,9 @@ pub struct Shape {
     pub reports: usize,
     /// Keys on their way.
     pub keys: usize,
-    /// IKE messages with a responder SPI.
+    /// IKE messages with a responder SPI, or with a cookie.
     pub ike: usize,
-    /// IKE_SA_INIT requests.
+    /// Other IKE_SA_INIT requests: 20 ms of a flood of 100,000 a second, which control may take to come back to them.
     pub ike_init: usize,
     /// Packets to the kernel.
     pub kernel: usize,
@@ -143,7 +143,7 @@ impl Shape {
             reports: 4096,
             keys: 256,
             ike: 1024,
-            ike_init: 512,
+            ike_init: 2048,
             kernel: 1024,
             injected: 1024,
             handoff: 1024,

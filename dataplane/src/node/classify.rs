@@ -20,6 +20,12 @@ pub const NAT_PORT: u16 = 4500;
 
 /// Octets of an IKE header (RFC 7296 §3.1).
 const IKE_HEADER: usize = 28;
+/// Where an IKE header names the first payload, and that payload its type if it is a notification without SPI (RFC 7296
+/// §3.1, §3.10); payload type N and notification COOKIE.
+const FIRST_PAYLOAD: usize = 16;
+const NOTIFY_TYPE: std::ops::Range<usize> = IKE_HEADER + 6..IKE_HEADER + 8;
+const NOTIFY: u8 = 41;
+const COOKIE: [u8; 2] = 16390_u16.to_be_bytes();
 /// Octets of the non-ESP marker (RFC 3948 §2.2).
 const MARKER: usize = 4;
 
@@ -64,7 +70,8 @@ pub struct IkeAt {
     pub local: SocketAddr,
     /// The peer's end.
     pub remote: SocketAddr,
-    /// Whether it is a request that begins an IKE SA: its responder SPI is zero.
+    /// Whether it is a request that begins an IKE SA, as anybody can send: its responder SPI is zero, and it shows no
+    /// cookie.
     pub initial: bool,
 }
 
@@ -203,6 +210,13 @@ fn ike(header: &udp::Header<'_>, summary: &Summary, payload_at: usize, marker: u
         end: payload_at + header.payload().len(),
         local: SocketAddr::new(flow.destination, header.destination()),
         remote: SocketAddr::new(flow.source, header.source()),
-        initial: message.get(8..16).is_some_and(|spi| spi.iter().all(|octet| *octet == 0)),
+        initial: message.get(8..16) == Some([0; 8].as_slice()) && !shows_cookie(message),
     })
+}
+
+/// Whether a message has "the Notify payload containing the received cookie as the first payload" (RFC 7296 §2.6). Its
+/// sender was answered before, if it is true, and if not it could as well invent a responder SPI: it stands with those
+/// whom a flood of first requests does not touch.
+fn shows_cookie(message: &[u8]) -> bool {
+    message.get(FIRST_PAYLOAD) == Some(&NOTIFY) && message.get(NOTIFY_TYPE) == Some(COOKIE.as_slice())
 }
