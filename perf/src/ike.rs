@@ -37,7 +37,7 @@ pub struct Options {
     #[arg(long, default_value = "10.9.0.0/16")]
     local: Ipv4Net,
     /// The responder
-    #[arg(long, required_unless_present_any = ["compare", "storm"])]
+    #[arg(long, required_unless_present_any = ["compare", "storm", "flood"])]
     remote: Option<Ipv4Addr>,
     /// How everybody proves itself
     #[arg(long, default_value = "psk")]
@@ -101,6 +101,16 @@ pub struct Options {
     /// seconds in which each is rekeyed and asked whether it lives, and an operator looks on
     #[arg(long, conflicts_with = "compare")]
     storm: bool,
+    /// Requests from invented addresses for --seconds against a ravelind started here, while honest initiators call,
+    /// --rate of them a second (20); with cookies and then without
+    #[arg(long, conflicts_with_all = ["compare", "storm"])]
+    flood: bool,
+    /// Requests from invented addresses a second
+    #[arg(long, default_value_t = 110_000.0)]
+    flood_rate: f64,
+    /// Seconds of a flood
+    #[arg(long, default_value_t = 30)]
+    seconds: u32,
     /// Measurements of each in a comparison
     #[arg(long, default_value_t = 3)]
     repeats: u32,
@@ -125,9 +135,10 @@ pub enum Authentication {
 /// # Errors
 /// When something of ours is wrong, or when not one setup succeeded.
 pub fn run(options: &Options) -> Result<()> {
-    match (options.compare, options.storm) {
-        (true, _) => compare::run(&options.effort()),
-        (_, true) => compare::storm::run(&options.storm()),
+    match options {
+        Options { compare: true, .. } => compare::run(&options.effort()),
+        Options { storm: true, .. } => compare::storm::run(&options.storm()),
+        Options { flood: true, .. } => compare::flood::run(&options.flood()),
         _ => load(options),
     }
 }
@@ -175,6 +186,15 @@ impl Options {
     fn storm(&self) -> compare::storm::Storm {
         let Options { count, concurrency, stay, json, .. } = *self;
         compare::storm::Storm { count, concurrency: concurrency.max(1), stay, json }
+    }
+
+    fn flood(&self) -> compare::flood::Flood {
+        compare::flood::Flood {
+            rate: self.flood_rate,
+            honest: self.rate.unwrap_or(20.0),
+            seconds: self.seconds,
+            json: self.json,
+        }
     }
 
     fn load(&self) -> Result<Load> {

@@ -187,11 +187,36 @@ impl<P: Pool> Core<P> {
         work.chain(drops).chain(self.ike_counters()).collect()
     }
 
-    fn ike_counters(&self) -> [Counter; 5] {
+    fn ike_counters(&self) -> [Counter; 10] {
         let counters = self.engine.counters();
         let counter =
             |name: &str, value, meaning: &str| Counter { name: name.into(), value, meaning: meaning.into() };
         [
+            counter(
+                "init-requests",
+                counters.init_requests,
+                "IKE_SA_INIT and IKE_SESSION_RESUME requests of callers.",
+            ),
+            counter(
+                "cookies-demanded",
+                counters.cookies_demanded,
+                "Of these, answered with a cookie to be sent back; nothing is kept of them.",
+            ),
+            counter(
+                "init-dropped",
+                counters.init_dropped,
+                "Of these, dropped because too many IKE SAs are half-open, or for want of room.",
+            ),
+            counter(
+                "init-refused",
+                counters.init_refused,
+                "Of these, refused: no connection or no proposal.",
+            ),
+            counter(
+                "half-open-expired",
+                counters.half_open_expired,
+                "Half-open IKE SAs whose caller never came back.",
+            ),
             counter(
                 "crash-tokens-sent",
                 counters.crash_tokens_sent,

@@ -5,9 +5,11 @@
 //! charon the whole process, of ravelind every thread but the worker, which polls, and of the worker the cycles it
 //! spent on commands. A record is a line of JSON for each scenario.
 
+pub mod flood;
 mod network;
 mod responders;
 mod scenario;
+mod spoof;
 pub mod storm;
 
 use std::ops::Range;

@@ -1,5 +1,6 @@
 //! The two responders, configured alike: one tunnel an initiator, the same proposals, lifetimes and cookie limits.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,8 @@ use crate::ike::Authentication;
 pub const PSK: &str = "correct horse battery staple";
 /// What both carry.
 pub const ESP: &str = "aes128gcm16";
+/// The file in its folder to which ravelind logs.
+pub const LOG: &str = "ravelin.log";
 /// Half-open IKE SAs from which on a COOKIE is demanded: ravelind's own.
 const COOKIES: u32 = 64;
 /// Life of an IKE SA and of a CHILD_SA in seconds, and when each is rekeyed: ravelind's own.
@@ -38,6 +41,27 @@ impl Lives {
     /// As both responders have them when they are compared.
     pub const LONG: Lives = Lives { ike: IKE_LIFE.1, child: CHILD_LIFE.1, silence: 300 };
 }
+
+/// What ravelind is prepared for.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// Initiators.
+    pub initiators: u32,
+    /// How long their SAs live.
+    pub lives: Lives,
+    /// What it logs.
+    pub log: &'static str,
+    /// Further lines of its configuration.
+    pub more: String,
+}
+
+impl Load {
+    /// So many initiators and nothing else.
+    pub fn of(initiators: u32) -> Load {
+        Load { initiators, lives: Lives::LONG, log: "error", more: String::new() }
+    }
+}
+
 /// What charon loads: OpenSSL first, so that it does the arithmetic; kernel-libipsec before kernel-netlink, so that
 /// it has the SAs.
 const PLUGINS: &str = "openssl random nonce pem pkcs1 pkcs8 x509 constraints pubkey hmac kdf sha1 sha2 aes gcm \
@@ -72,7 +96,7 @@ impl Who {
         core: usize,
     ) -> Result<Responder> {
         match self {
-            Who::Ours => ravelind(scenario, (initiators, Lives::LONG), network, folder, core),
+            Who::Ours => ravelind(scenario, &Load::of(initiators), network, folder, core),
             Who::Charon => charon(scenario, network, folder, core),
         }
     }
@@ -100,15 +124,38 @@ impl Responder {
     /// # Errors
     /// When ravelind does not say.
     pub fn command_cycles(&self) -> Result<u64> {
-        let Some(socket) = &self.socket else { return Ok(0) };
-        let program = beside("ravelin")?;
-        let arguments = ["--socket", &socket.to_string_lossy(), "--json", "show", "counters"];
-        let answer: serde_json::Value = serde_json::from_str(&run(&program, &arguments)?)?;
-        let counters =
-            answer.get("counters").and_then(|list| list.as_array()).context("there are counters")?;
-        let found =
-            counters.iter().find(|counter| counter.get("name").is_some_and(|name| name == "command-cycles"));
-        found.and_then(|it| it.get("value")?.as_u64()).context("ravelind counts command-cycles")
+        match self.socket {
+            Some(_) => self.counters()?.of("command-cycles"),
+            None => Ok(0),
+        }
+    }
+
+    /// What ravelind counts.
+    ///
+    /// # Errors
+    /// When it does not say.
+    pub fn counters(&self) -> Result<Counters> {
+        let output = self.ask(&["show", "counters"])?.output().context("starting ravelin")?;
+        let answer: serde_json::Value =
+            serde_json::from_slice(&output.stdout).context("ravelin says what is counted")?;
+        let listed = answer.get("counters").and_then(|list| list.as_array()).context("there are counters")?;
+        let named = |counter: &serde_json::Value| {
+            Some((counter.get("name")?.as_str()?.to_owned(), counter.get("value")?.as_u64()?))
+        };
+        Ok(Counters(listed.iter().filter_map(named).collect()))
+    }
+}
+
+/// What ravelind has counted, by name.
+pub struct Counters(HashMap<String, u64>);
+
+impl Counters {
+    /// One of them.
+    ///
+    /// # Errors
+    /// When ravelind has no such counter.
+    pub fn of(&self, name: &str) -> Result<u64> {
+        self.0.get(name).copied().with_context(|| format!("ravelind does not count {name}"))
     }
 }
 
@@ -119,20 +166,19 @@ fn beside(name: &str) -> Result<String> {
     Ok(path.to_string_lossy().into_owned())
 }
 
-/// Starts ravelind for so many initiators, whose SAs live so long.
+/// Starts ravelind for this load.
 ///
 /// # Errors
 /// As [`Who::start`].
 pub fn ravelind(
     scenario: &Scenario,
-    (initiators, lives): (u32, Lives),
+    load: &Load,
     network: &Network,
     folder: &Path,
     core: usize,
 ) -> Result<Responder> {
-    let (config, socket, log) =
-        (folder.join("ravelin.toml"), folder.join("ravelin.sock"), folder.join("ravelin.log"));
-    fs::write(&config, ravelin_toml(scenario, initiators, lives, core)?)?;
+    let (config, socket, log) = (folder.join("ravelin.toml"), folder.join("ravelin.sock"), folder.join(LOG));
+    fs::write(&config, ravelin_toml(scenario, load, core)?)?;
     let mut command = command_in(&network.responder, core, &beside("ravelind")?);
     command.arg("--config").arg(&config).arg("--socket").arg(&socket).stdout(Stdio::null());
     command.stderr(fs::File::create(&log)?);
@@ -151,12 +197,13 @@ pub fn ravelind(
     Ok(Responder { program, socket: Some(socket) })
 }
 
-fn ravelin_toml(scenario: &Scenario, initiators: u32, lives: Lives, core: usize) -> Result<String> {
+fn ravelin_toml(scenario: &Scenario, load: &Load, core: usize) -> Result<String> {
+    let Load { initiators, lives, log, more } = load;
     let mut text = format!(
         "interface.wan = {{ device = \"af_packet:wan0\", addresses = [\"{RESPONDER}/24\"] }}\n\
          interface.lan = {{ device = \"af_packet:lan0\", addresses = [\"{INSIDE}/24\"] }}\n\
          [workers]\ncount = 1\ncores = [{core}]\nidle = \"adaptive\"\n\
-         [control]\nlog = \"error\"\n\
+         [control]\nlog = \"{log}\"\n\
          [[route]]\ndestination = \"{INITIATORS}\"\nvia = \"{ROUTER}\"\n\
          [ike-policy.p]\nproposals = [\"{}\"]\nlifetime = {}\ndpd-interval = {}\n\
          [ipsec-transform.t]\nproposals = [\"{ESP}\"]\nextended-sequence-number = false\nlifetime = {}\n",
@@ -173,13 +220,14 @@ fn ravelin_toml(scenario: &Scenario, initiators: u32, lives: Lives, core: usize)
         }
     };
     let networks: (ipnet::Ipv4Net, ipnet::Ipv4Net) = (INITIATORS.parse()?, BEHIND.parse()?);
-    for (number, (outer, inner)) in (0..initiators).zip(networks.0.hosts().zip(networks.1.hosts())) {
+    for (number, (outer, inner)) in (0..*initiators).zip(networks.0.hosts().zip(networks.1.hosts())) {
         let _ = write!(
             text,
             "[tunnel.t{number}]\nlocal = \"{RESPONDER}\"\nremote = \"{outer}\"\n{auth}\nike-policy = \"p\"\n\
              ipsec-transform = \"t\"\non-demand = false\nlocal-ts = [\"{PROTECTED}\"]\nremote-ts = [\"{inner}/32\"]\n",
         );
     }
+    text.push_str(more);
     Ok(text)
 }
 

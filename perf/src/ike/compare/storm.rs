@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
 use super::network::{BEHIND, INITIATORS, INSIDE, Network, PROTECTED, RESPONDER, command_in};
-use super::responders::{self, ESP, Lives, PSK, Responder};
+use super::responders::{self, ESP, Lives, Load, PSK, Responder};
 use super::{first_core, scenario};
 use crate::ike::cost::Reading;
 use crate::machine;
@@ -61,8 +61,8 @@ pub fn run(storm: &Storm) -> Result<()> {
     let (network, folder) = (Network::new(false)?, tempfile::tempdir()?);
     let plan = scenario::ALL.first().context("there is a scenario")?;
     let began = Instant::now();
-    let responder =
-        responders::ravelind(plan, (storm.count, LIVES), &network, folder.path(), first_core(initiators)?)?;
+    let prepared = Load { lives: LIVES, ..Load::of(storm.count) };
+    let responder = responders::ravelind(plan, &prepared, &network, folder.path(), first_core(initiators)?)?;
     let start_ms = milliseconds(began.elapsed());
     let over = AtomicBool::new(false);
     let (load, looks) = std::thread::scope(|scope| -> Result<_> {
