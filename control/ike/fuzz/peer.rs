@@ -2,6 +2,7 @@
 //! then says what it is told to.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use ravelin_gcm::{Kernel, Key, Seal, seal_burst};
 use ravelin_ike::Engine;
@@ -13,7 +14,7 @@ use ravelin_ike::config::{
 };
 use ravelin_ike::crypto::auth::SignedOctets;
 use ravelin_ike::crypto::{
-    Drbg, IkeKeys, IkeSuite, IntAuth, Nonces, PrivateKey, Protection, Unsealed, covered,
+    Drbg, IkeKeys, IkeSuite, IntAuth, Nonces, PrivateKey, Protection, TicketKeys, Unsealed, covered,
 };
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::Role;
@@ -21,7 +22,8 @@ use ravelin_ike::wire::{
     AddressRange, Authentication, AuthenticationMethod, EncryptionId, ExchangeType, Flags, HEADER_LENGTH,
     Header, Identification, IdentificationType, IkeSpi, KeyExchange, KeyExchangeId, Message, Nonce, Notify,
     NotifyType, Outer, Payload, PayloadType, PrfId, Proposal, Protocol, Sealed, SecurityAssociation,
-    SequenceNumbersId, Spi, TrafficSelector, TrafficSelectors, Transform, TransformType, emit_chain,
+    SequenceNumbersId, Spi, TicketGiven, TrafficSelector, TrafficSelectors, Transform, TransformType,
+    emit_chain,
 };
 use zeroize::Zeroizing;
 
@@ -44,7 +46,7 @@ pub fn name(host: u8, port: u16) -> SocketAddr {
 
 /// An engine that expects the peer, by pre-shared key.
 pub fn engine(additional: bool) -> Engine {
-    let mut engine = Engine::new(EngineConfig::default(), [7; 32]);
+    let mut engine = Engine::new(config(), [7; 32]);
     let mut connection = connection();
     if additional {
         with_additional(&mut connection);
@@ -54,6 +56,13 @@ pub fn engine(additional: bool) -> Engine {
     }
     engine.set_connection(Instant(0), CONNECTION, Some(connection));
     engine
+}
+
+/// It gives tickets, always sealed alike.
+fn config() -> EngineConfig {
+    let began = Duration::from_secs(86_400 * 20_000);
+    let keys = TicketKeys::new(TicketKeys::period_before(began), Zeroizing::new([5; 32]), began);
+    EngineConfig { ticket_keys: Some(keys), ..EngineConfig::default() }
 }
 
 /// What follows the first key exchange.
@@ -93,9 +102,9 @@ fn connection() -> Connection {
         max_children: 4,
         lifetime: IkeLifetime::default(),
         dead_peer: Some(DeadPeer {
-            interval: std::time::Duration::from_secs(10),
+            interval: Duration::from_secs(10),
             retries: 4,
-            retry_interval: std::time::Duration::from_secs(2),
+            retry_interval: Duration::from_secs(2),
         }),
         nat: NatTraversal::default(),
         mobike: true,
@@ -103,7 +112,7 @@ fn connection() -> Connection {
         initial_contact: InitialContact::Honour,
         lockout: None,
         redirect: Redirection { accept: AcceptRedirect::Anywhere, callers: None },
-        resumption: false,
+        resumption: true,
     }
 }
 
@@ -161,6 +170,9 @@ pub struct Peer {
     /// A COOKIE2 of the engine's that it has not answered, and whether it has answered any (RFC 4555 §3.7).
     cookie: Option<Notify>,
     was_routable: bool,
+    /// The last ticket it was given, and how many it was given.
+    ticket: Option<Vec<u8>>,
+    tickets: u64,
 }
 
 impl Peer {
@@ -181,6 +193,8 @@ impl Peer {
             counter: 0,
             cookie: None,
             was_routable: false,
+            ticket: None,
+            tickets: 0,
         }
     }
 
@@ -252,6 +266,9 @@ impl Peer {
         else {
             return;
         };
+        let given = unsealed.message.notify(NotifyType::TicketLtOpaque).and_then(TicketGiven::from_notify);
+        self.tickets += u64::from(given.is_some());
+        self.ticket = given.map(|given| given.ticket).or(self.ticket.take());
         let value = unsealed.message.payloads.iter().find_map(|payload| match payload {
             Payload::KeyExchange(exchange) => Some(exchange.data.clone()),
             _ => None,
@@ -328,6 +345,21 @@ impl Peer {
         out.extend(tag);
         self.counter += 1;
         Some(out)
+    }
+
+    /// A request to go on by the ticket it was given, as if its IKE SA were lost; from one of several of its SPIs
+    /// (RFC 5723 §4.3.1).
+    pub fn resume(&self, number: u8) -> Option<Vec<u8>> {
+        let flags = Flags { initiator: true, ..Flags::default() };
+        let (spi, exchange) = (IkeSpi(SPI.0 + 1 + u64::from(number)), ExchangeType::IkeSessionResume);
+        let payloads =
+            vec![Payload::Nonce(self.nonce.clone()), Payload::Notify(Notify::ticket(self.ticket.as_ref()?))];
+        Message::new(Header::new(spi, IkeSpi::ZERO, exchange, flags, 0), payloads).emit().ok()
+    }
+
+    /// Tickets it was given.
+    pub fn tickets(&self) -> u64 {
+        self.tickets
     }
 
     /// Whether it has said who it is.
@@ -420,6 +452,7 @@ impl Peer {
             Payload::TrafficSelectorsInitiator(selectors(2)),
             Payload::TrafficSelectorsResponder(selectors(1)),
             Payload::Notify(Notify::new(NotifyType::MobikeSupported, Vec::new())),
+            Payload::Notify(Notify::ticket_request()),
         ];
         self.proved = true;
         self.seal_payloads(ExchangeType::IkeAuth, &payloads)

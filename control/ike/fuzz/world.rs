@@ -1,7 +1,7 @@
 //! The engine against a peer that has a half-open IKE SA with it and does as it likes (RFC 7296, RFC 9370).
 //!
 //! Each run begins with a genuine IKE_SA_INIT exchange, so the peer holds the keys. Then come the records of
-//! the input: strangers' datagrams, sealed messages with any payloads, the genuine next step (IKE_INTERMEDIATE where
+//! the input: strangers' datagrams, the ticket it was given, sealed messages with any payloads, the genuine next step (IKE_INTERMEDIATE where
 //! that was agreed on, IKE_AUTH, then CREATE_CHILD_SA and IKE_FOLLOWUP_KE by turns), repetitions, passing time,
 //! operators' commands, workers' facts, helpers that refuse or never answer. Whatever comes: nothing is up or installed
 //! before the peer proved itself, no ESP goes where it has not answered, what is kept is bounded by what was asked for, and the engine comes to rest.
@@ -80,6 +80,7 @@ impl World {
 
     fn act(&mut self, op: u8, argument: u8, content: &[u8]) {
         match op & 7 {
+            0 if argument & 0x80 != 0 => self.resume(argument),
             0 => self.deliver(argument & 3, content.to_vec()),
             1 => self.sealed(op, argument, content),
             2 => self.go_on(),
@@ -111,6 +112,14 @@ impl World {
             self.proved |= self.peer.is_proved();
             self.deliver(0, datagram);
         }
+    }
+
+    /// The ticket that was given is shown, again and again if so told; it is good once.
+    fn resume(&mut self, argument: u8) {
+        if let Some(datagram) = self.peer.resume(argument >> 2 & 15) {
+            self.deliver(argument & 3, datagram);
+        }
+        assert!(self.engine.counters().tickets_accepted <= self.peer.tickets(), "a ticket is good once");
     }
 
     fn deliver(&mut self, host: u8, bytes: Vec<u8>) {
