@@ -85,8 +85,8 @@ fn a_flood_of_one_kind_of_punt_does_not_fill_the_ring_of_another() {
         a.peer_sends(0, &with_cookie(peer, us));
         assert_eq!(a.drops(), [("punt-init-full", 6), ("punt-rest-full", 6)]);
         assert!(a.control.next_ike().is_some());
-        let who_was_answered = a.control.next_ike().expect("a request that shows a cookie");
-        assert_eq!(who_was_answered.frame.data()[8..16], [0; 8]);
+        let shows_cookie = a.control.next_ike().is_some_and(|punt| punt.frame.data()[8..16] == [0; 8]);
+        assert!(shows_cookie, "a caller that was answered");
         assert_eq!(a.exception.next_punt().unwrap().to, Kernel::Twin { port: PUBLIC, vlan: 0 });
         a.is_at_rest();
     }
