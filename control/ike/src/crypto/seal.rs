@@ -39,8 +39,11 @@ pub(super) enum Direction {
 
 /// AES-GCM with a 16-octet check value (RFC 5282). The nonce is the salt and a counter sent as the
 /// IV: a counter cannot repeat, where random octets could.
+///
+/// The key is expanded anew for each message: a tunnel has few, and expanded it takes twenty times as much memory.
 pub(super) struct Gcm {
-    key: gcm::Key,
+    kernel: gcm::Kernel,
+    key: Secret,
     salt: [u8; SALT],
     next: Option<u64>,
 }
@@ -122,8 +125,13 @@ impl Direction {
 impl Gcm {
     fn new(sk_e: &[u8]) -> Result<Self, BadKeys> {
         let (key, salt) = sk_e.split_last_chunk::<SALT>().ok_or(BadKeys::Cipher)?;
-        let key = gcm::Key::new(gcm::Kernel::detect(), key).map_err(|_| BadKeys::Cipher)?;
-        Ok(Self { key, salt: *salt, next: Some(0) })
+        gcm::KeySize::from_octets(key.len()).map_err(|_| BadKeys::Cipher)?;
+        let (kernel, key) = (gcm::Kernel::detect(), Zeroizing::new(key.to_vec()));
+        Ok(Self { kernel, key, salt: *salt, next: Some(0) })
+    }
+
+    fn expanded(&self) -> Option<gcm::Key> {
+        gcm::Key::new(self.kernel, &self.key).ok()
     }
 
     /// Moves the counter, so that a test reaches its end.
@@ -142,12 +150,13 @@ impl Gcm {
     /// GCM needs no alignment, so there is no padding and Pad Length is always 0 (RFC 5282 §3).
     fn seal(&mut self, message: &mut Vec<u8>, content: &[u8]) -> Result<(), NotSealed> {
         let counter = self.next.ok_or(NotSealed::Exhausted)?;
+        let key = self.expanded().ok_or(NotSealed::Cipher)?;
         self.next = counter.checked_add(1);
         let counter = counter.to_be_bytes();
         let mut text = Zeroizing::new([content, &[0]].concat());
         let mut tag = [0; gcm::TAG_LENGTH];
         let nonce = self.nonce(counter);
-        gcm::seal_burst(&mut [gcm::Seal::new(&self.key, nonce, message, &mut text, &mut tag)]);
+        gcm::seal_burst(&mut [gcm::Seal::new(&key, nonce, message, &mut text, &mut tag)]);
         message.extend(counter);
         message.extend_from_slice(&text);
         message.extend(tag);
@@ -157,8 +166,8 @@ impl Gcm {
     fn open(&self, associated: &[u8], body: &[u8]) -> Option<Secret> {
         let (counter, rest) = body.split_first_chunk::<COUNTER>()?;
         let (text, tag) = rest.split_last_chunk::<{ gcm::TAG_LENGTH }>()?;
-        let mut text = Zeroizing::new(text.to_vec());
-        let mut lane = [gcm::Open::new(&self.key, self.nonce(*counter), associated, &mut text, *tag)];
+        let (key, mut text) = (self.expanded()?, Zeroizing::new(text.to_vec()));
+        let mut lane = [gcm::Open::new(&key, self.nonce(*counter), associated, &mut text, *tag)];
         gcm::open_burst(&mut lane);
         let [lane] = lane;
         lane.verdict.ok()?;
