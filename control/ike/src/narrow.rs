@@ -86,6 +86,8 @@ pub fn narrow(received: &[Selector], configured: &[Selector]) -> Option<Vec<Sele
             return None;
         }
     }
+    // It is kept as long as the CHILD_SA.
+    result.shrink_to_fit();
     (!result.is_empty()).then_some(result)
 }
 

@@ -173,6 +173,8 @@ fn add(kept: &mut VecDeque<Attempt>, attempt: Attempt) -> bool {
     if kept.len() == KEPT {
         kept.pop_front();
     }
+    // One at a time: most connections have one attempt for ever, and there may be very many of them.
+    kept.reserve_exact(1);
     kept.push_back(attempt.cut());
     true
 }

@@ -64,7 +64,7 @@ impl One<'_, '_, '_> {
         for (index, (at, child)) in children.iter().enumerate() {
             children.iter().take(index).for_each(|(_, other)| self.judge_two(*at, child, other));
         }
-        Some(children.into_iter().map(|(_, child)| child).collect())
+        Some(exact(children.into_iter().map(|(_, child)| child)))
     }
 
     fn judge_number(&mut self, children: &[(usize, plan::Child)], limit: usize) {
@@ -145,7 +145,8 @@ impl One<'_, '_, '_> {
             self.refuse(&format!("{key} has {} entries", texts.len()), "1 to 32 of them");
             return None;
         }
-        texts.iter().map(|text| self.judge.value(&self.object, key, text, value::selector)).collect()
+        let read = |text| self.judge.value(&self.object, key, text, value::selector);
+        texts.iter().map(read).collect::<Option<Vec<_>>>().map(exact)
     }
 
     /// Pairs that a packet can have.
@@ -157,6 +158,13 @@ impl One<'_, '_, '_> {
         };
         texts.iter().map(|text| self.judge.value(&self.object, "ts-pairs", text, read)).collect()
     }
+}
+
+/// A list without places to spare: there is one for each of very many tunnels, and it stays as it is.
+fn exact<T>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut list: Vec<T> = items.into_iter().collect();
+    list.shrink_to_fit();
+    list
 }
 
 /// Whether a packet can have both as its ends.

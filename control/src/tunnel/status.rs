@@ -250,6 +250,8 @@ impl Status {
         let peer = words::identity(&up.remote_identity);
         let how = if up.resumed { ", resumed" } else { "" };
         let text = format!("with {peer} at {} as {:?}{how}", up.path.remote, up.role);
+        // Nearly always the only one, of very many tunnels.
+        tunnel.ikes.reserve_exact(1);
         tunnel.ikes.push(Ike {
             id: up.ike,
             role: up.role,

@@ -61,7 +61,8 @@ pub enum Progress {
 #[derive(Debug)]
 pub struct Reassembly {
     limit: usize,
-    partial: Option<Partial>,
+    /// In a box: an IKE SA has two of these, and hardly ever anything in them.
+    partial: Option<Box<Partial>>,
 }
 
 #[derive(Debug)]
@@ -105,7 +106,7 @@ impl Reassembly {
             Some(partial) if partial.continues(&fragment) => partial,
             // Another message; or more fragments in total than before: the peer has sent it anew in
             // smaller pieces, and those received so far are to be discarded (RFC 7383 §2.6).
-            _ => Partial::new(&fragment),
+            _ => Box::new(Partial::new(&fragment)),
         };
         partial.add(fragment, self.limit)?;
         let (have, total) = (partial.have(), partial.total);

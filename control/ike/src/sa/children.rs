@@ -101,12 +101,14 @@ pub(crate) fn lifetimes(ctx: &mut Context<'_>, lifetime: ChildLifetime) -> (Inst
     (ctx.now + soft, ctx.now + lifetime.hard)
 }
 
-/// All CHILD_SAs of one tunnel; a handful, so that looking through them is no cost.
+/// All CHILD_SAs of one tunnel; a handful, so that looking through them is no cost. There is a place for each and no
+/// more: most tunnels have one, and that second place which a rekey needs goes with the SA that is replaced.
 #[derive(Default)]
 pub(crate) struct Children(Vec<Child>);
 
 impl Children {
     pub(crate) fn add(&mut self, child: Child) {
+        self.0.reserve_exact(1);
         self.0.push(child);
     }
 
@@ -137,7 +139,9 @@ impl Children {
 
     pub(crate) fn remove(&mut self, id: ChildSaId) -> Option<Child> {
         let position = self.0.iter().position(|child| child.id == id)?;
-        Some(self.0.remove(position))
+        let child = self.0.remove(position);
+        self.0.shrink_to_fit();
+        Some(child)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Child> {

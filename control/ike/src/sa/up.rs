@@ -226,8 +226,11 @@ impl Up {
         }
     }
 
-    /// Forgets the oldest of too many closed IKE SAs.
+    /// Forgets the oldest of too many closed IKE SAs, and gives back the room of tasks that are done.
     pub(crate) fn trim(&mut self) {
+        if self.tasks.is_empty() {
+            self.tasks = VecDeque::new();
+        }
         let is_idle = |line: &Line| line.is_closed() && line.own.is_none();
         let closed = self.lines.iter().filter(|line| is_idle(line)).count();
         let mut surplus = closed.saturating_sub(CLOSED);
