@@ -72,7 +72,7 @@ fn additional() -> AdditionalGroups {
 
 fn with_additional(connection: &mut Connection) {
     connection.proposals.iter_mut().for_each(|proposal| proposal.additional = additional());
-    for proposal in connection.children.iter_mut().flat_map(|child| &mut child.proposals) {
+    for proposal in connection.children.iter_mut().flat_map(|child| child.proposals.iter_mut()) {
         proposal.groups = vec![Group::X25519];
         proposal.additional = additional();
     }
@@ -97,7 +97,8 @@ fn connection() -> Connection {
             prf: vec![Prf::HmacSha256],
             groups: vec![Group::X25519],
             additional: AdditionalGroups::NONE,
-        }],
+        }]
+        .into(),
         children: vec![child(1), child(2)],
         max_children: 4,
         lifetime: IkeLifetime::default(),
@@ -127,7 +128,8 @@ fn child(number: u8) -> ChildConfig {
             groups: vec![],
             additional: AdditionalGroups::NONE,
             extended_sequence: vec![true, false],
-        }],
+        }]
+        .into(),
         lifetime: ChildLifetime::default(),
         resource: Resource::Only,
     }

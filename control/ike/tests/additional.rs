@@ -299,7 +299,7 @@ fn proposals_that_cannot_be_carried_out_are_skipped() {
     let mut peer = Peer::new(|connection| {
         let classic = connection.proposals.clone();
         *connection = hybrid(1, HYBRID);
-        connection.proposals.extend(classic);
+        connection.proposals.extend(classic.iter().cloned());
     });
     let mut both = [ike_proposal(Spi::None), ike_proposal(Spi::None)];
     let method = KeyExchangeId::MlKem768;

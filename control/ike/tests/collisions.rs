@@ -360,10 +360,10 @@ fn a_peer_without_the_rule_is_not_left_with_both() {
         let (first, second) = (suite(Encryption::AesGcm256), suite(Encryption::AesGcm128));
         // Our own call offers what only one of the peer's connections takes, then we take what the other one offers.
         let mut ours = settings::connection(0);
-        ours.proposals = vec![first.clone()];
+        ours.proposals = vec![first.clone()].into();
         let (mut calling, mut called) = (settings::connection(1), settings::connection(1));
-        calling.proposals = vec![second];
-        called.proposals = vec![first];
+        calling.proposals = vec![second].into();
+        called.proposals = vec![first].into();
         called.remote = RemoteAddress::Any;
         let mut world = harness::pair_of(seed, [ours.clone(), calling]);
         let now = world.at();

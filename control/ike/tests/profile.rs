@@ -94,9 +94,9 @@ fn signatures_are_held_to_the_profile_too() {
             let mut connection = settings::with_certificates(end);
             let ravelin_ike::config::Auth::Certificate(own) = &mut connection.local_auth else { panic!() };
             own.schemes = vec![allowed];
-            connection.proposals = vec![WITHIN.parse().unwrap()];
+            connection.proposals = vec![WITHIN.parse().unwrap()].into();
             for child in &mut connection.children {
-                child.proposals = vec!["aes256gcm16".parse().unwrap()];
+                child.proposals = vec!["aes256gcm16".parse().unwrap()].into();
             }
             connection.profile = if end == 1 { profile } else { AlgorithmProfile::default() };
             connection

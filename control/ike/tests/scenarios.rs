@@ -81,7 +81,7 @@ fn proposal(encryption: Encryption, groups: Vec<Group>) -> IkeProposal {
 fn the_responders_group_is_taken_after_a_wrong_guess() {
     let mut world = pair(connections(|end, connection| {
         let groups = if end == 0 { vec![Group::EcpP256, Group::X25519] } else { vec![Group::X25519] };
-        connection.proposals = vec![proposal(Encryption::AesGcm256, groups)];
+        connection.proposals = vec![proposal(Encryption::AesGcm256, groups)].into();
     }));
     call(&mut world, 0, None);
     world.run_for(SECOND);
@@ -93,7 +93,7 @@ fn the_responders_group_is_taken_after_a_wrong_guess() {
 fn proposals_that_do_not_meet_are_explained() {
     let mut world = pair(connections(|end, connection| {
         let encryption = if end == 0 { Encryption::AesGcm128 } else { Encryption::AesGcm256 };
-        connection.proposals = vec![proposal(encryption, vec![Group::X25519])];
+        connection.proposals = vec![proposal(encryption, vec![Group::X25519])].into();
     }));
     call(&mut world, 0, None);
     world.run_for(60 * SECOND);

@@ -8,6 +8,7 @@ mod groups;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 pub use self::groups::Groups;
 use super::plan::{Child, Gateway, Ike, InstanceId, Interface, Keying, Plan, Tunnel};
@@ -67,7 +68,7 @@ pub fn difference(running: &Plan, asked: &Plan) -> (Difference, Plan) {
     groups::settle(running, asked, &mut next, &mut difference);
     for (name, tunnel) in &asked.tunnels {
         match settled(&next, asked, tunnel) {
-            Some(tunnel) => drop(next.tunnels.insert(name.clone(), tunnel)),
+            Some(tunnel) => drop(next.tunnels.insert(name.clone(), same_or(running, tunnel))),
             None => {
                 difference.needs_restart.push(format!("tunnel.{name}"));
                 keep(running, &mut next, name);
@@ -204,6 +205,12 @@ fn here(
     let mut ours = next.interfaces.iter().filter(|interface| interface.instance == public);
     let is_ours = ours.any(|interface| interface.addresses.iter().any(|net| net.addr() == local));
     is_ours.then_some((public, private))
+}
+
+/// The tunnel that runs, if it is the same: then it need not be there twice.
+fn same_or(running: &Plan, tunnel: Tunnel) -> Arc<Tunnel> {
+    let former = running.tunnels.get(&tunnel.name).filter(|former| ***former == tunnel);
+    former.cloned().unwrap_or_else(|| Arc::new(tunnel))
 }
 
 /// What runs under a name runs on as it is, with its group, certificate and anchors.

@@ -13,7 +13,7 @@ use super::ppk;
 use super::raw::{self, Text};
 use super::resolve::{Judge, instance_id};
 use super::ts_list;
-use super::tunnel::{Ground, One, Proofs, child_limit, profile};
+use super::tunnel::{Ground, One, Proofs, Settled, child_limit, profile};
 use super::value;
 use crate::tunnel::connection;
 
@@ -25,13 +25,14 @@ pub fn gateways(
     judge: &mut Judge<'_>,
     raw: &raw::File,
     ground: &Ground<'_>,
+    settled: &mut Settled,
 ) -> BTreeMap<String, plan::Gateway> {
     let lists = ts_list::lists(judge, raw);
     let profile = profile(raw);
     let mut gateways: BTreeMap<String, plan::Gateway> = BTreeMap::new();
     for (name, spanned) in &raw.gateway {
         let (object, at) = (format!("gateway.{name}"), spanned.span().start);
-        let mut one = One { judge, raw, ground, profile, object, at };
+        let mut one = One { judge, raw, ground, settled, profile, object, at };
         let Some(gateway) = one.gateway(name, spanned.get_ref(), &lists) else { continue };
         let place = |gateway: &plan::Gateway| (gateway.public, gateway.local);
         if let Some(other) = gateways.values().find(|other| place(other) == place(&gateway)) {

@@ -1,6 +1,7 @@
 //! What the gateway is to be: every reference resolved, every value of a type that cannot
 //! be wrong. Applying a configuration is carrying out the difference of two plans
-//! (`diff`), so everything here compares by value; gateways are in `gateway`, groups of tunnels in `group`. Secrets are held in `Secret`, which
+//! (`diff`), so everything here compares by value; gateways are in `gateway`, groups of tunnels in `group`. What many tunnels
+//! have alike, and a tunnel that several look at, is in memory once, in an `Arc`. Secrets are held in `Secret`, which
 //! prints nothing and is wiped on drop.
 
 mod gateway;
@@ -10,11 +11,14 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use ravelin_dataplane::link::TunnelLimit;
-use ravelin_ike::config::{AlgorithmProfile, EspProposal, IkeProposal, Lockout, Ppks, Redirection};
+use ravelin_ike::config::{
+    AlgorithmProfile, EspProposal, IkeProposal, Lockout, Ppks, Proposals, Redirection,
+};
 use ravelin_pki::SignatureScheme;
 use zeroize::Zeroizing;
 
@@ -69,7 +73,7 @@ pub struct Plan {
     /// Static routes.
     pub routes: Vec<Route>,
     /// Tunnels by name.
-    pub tunnels: BTreeMap<String, Tunnel>,
+    pub tunnels: BTreeMap<String, Arc<Tunnel>>,
     /// Our certificates by profile name.
     pub cert_profiles: BTreeMap<String, CertProfile>,
     /// Anchors by profile name.
@@ -228,7 +232,7 @@ pub struct Ike {
     /// Post-quantum preshared keys.
     pub ppk: Option<Ppks>,
     /// The policy.
-    pub policy: IkePolicy,
+    pub policy: Arc<IkePolicy>,
     /// Bring it up without being asked.
     pub auto_establish: bool,
     /// Bring it up when a packet wants it.
@@ -278,7 +282,7 @@ pub struct IkePolicy {
     /// What may be negotiated at all, for the CHILD SAs too.
     pub profile: AlgorithmProfile,
     /// Proposals, best first.
-    pub proposals: Vec<IkeProposal>,
+    pub proposals: Proposals<IkeProposal>,
     /// Lifetime of the IKE SA.
     pub lifetime: Duration,
     /// Silence before the peer is asked.
@@ -307,7 +311,7 @@ pub struct Child {
     /// The peer's.
     pub remote_ts: Vec<Selector>,
     /// Its transform.
-    pub transform: IpsecTransform,
+    pub transform: Arc<IpsecTransform>,
     /// DSCP of its outer packets; `None`: that of the inner ones.
     pub dscp: Option<u8>,
 }
@@ -360,7 +364,7 @@ pub fn write_upper(f: &mut impl std::fmt::Write, protocol: u8, first: u16, last:
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IpsecTransform {
     /// Proposals, best first, with extended sequence numbers as configured.
-    pub proposals: Vec<EspProposal>,
+    pub proposals: Proposals<EspProposal>,
     /// Lifetime of a CHILD SA.
     pub lifetime: Duration,
     /// Bytes after which it is rekeyed.

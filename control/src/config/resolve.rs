@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ravelin_dataplane::link::TunnelLimit;
@@ -143,8 +144,9 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
         ppk_lists,
         cert_profiles: &cert_profiles,
     };
-    let tunnels = tunnel::tunnels(&mut judge, raw, &ground);
-    let gateways = gateway::gateways(&mut judge, raw, &ground);
+    let mut settled = tunnel::Settled::default();
+    let tunnels = tunnel::tunnels(&mut judge, raw, &ground, &mut settled);
+    let gateways = gateway::gateways(&mut judge, raw, &ground, &mut settled);
     let workers = workers(&mut judge, &raw.workers);
     let mut plan = Plan {
         retransmit: Duration::from_millis(retransmit),
@@ -244,7 +246,7 @@ fn room_on<'p>(
     (line, object, raise): (usize, &str, &str),
     workers: usize,
     plan: &Plan,
-    tunnels: impl Iterator<Item = &'p plan::Tunnel>,
+    tunnels: impl Iterator<Item = &'p Arc<plan::Tunnel>>,
 ) {
     let tunnel_limit = plan.workers.tunnel_limit;
     let limit = workers * tunnel_limit.tunnels() as usize;

@@ -1,6 +1,8 @@
 //! What an operator writes and what is made of it: the README's five lines, and for every
 //! kind of mistake one file that is refused with the line and the remedy.
 
+use std::sync::Arc;
+
 use super::*;
 
 fn judge(text: &str) -> Result<Plan, Vec<String>> {
@@ -52,6 +54,35 @@ fn no_more_tunnels_than_the_workers_take() {
     let refused = judge(&file(9, "[workers]\ntunnel-limit = \"8\"")).unwrap_err();
     assert!(refused[0].contains("9 tunnels with 9 children; expected at most 8"), "{refused:?}");
     assert!(refused[0].contains("raise tunnel-limit or count"), "{refused:?}");
+}
+
+/// What tunnels have alike is in memory once, and so is a tunnel that both plan and roster have: there are tens of
+/// thousands. By another profile one transform is another.
+#[test]
+fn what_is_the_same_is_there_once() {
+    let more = "ike-policy = \"p\"\nipsec-transform = \"t\"\n";
+    let tunnel = |name: &str, policy: &str| {
+        let branch: String = FIVE_LINES.lines().skip(4).map(|line| format!("{line}\n")).collect();
+        format!("[tunnel.{name}]\n{branch}{policy}").replace("192.0.2.1\"", &format!("192.0.2.1{name}\""))
+    };
+    let head: String = FIVE_LINES.lines().take(3).map(|line| format!("{line}\n")).collect();
+    let named = "[ike-policy.p]\n[ike-policy.q]\nprofile = \"legacy\"\n[ipsec-transform.t]\n";
+    let others = more.replace("\"p\"", "\"q\"");
+    let tunnels =
+        [tunnel("1", more), tunnel("2", more), tunnel("3", ""), tunnel("4", ""), tunnel("5", &others)];
+    let plan = judge(&(head + named + &tunnels.concat())).unwrap();
+    let parts = |name: &str| match &plan.tunnels[name].keying {
+        plan::Keying::Ike(ike) => (&ike.policy, &plan.tunnels[name].children[0].transform),
+        plan::Keying::Manual(_) => panic!("{name} speaks IKE"),
+    };
+    let are_one = |one: &str, other: &str| {
+        let ((policy, transform), (policy_2, transform_2)) = (parts(one), parts(other));
+        (Arc::ptr_eq(policy, policy_2), Arc::ptr_eq(transform, transform_2))
+    };
+    assert_eq!([are_one("1", "2"), are_one("3", "4")], [(true, true); 2]);
+    assert_eq!([are_one("1", "3"), are_one("1", "5")], [(false, false); 2]);
+    let roster = crate::tunnel::roster::Roster::new(&plan);
+    assert!(roster.tunnels().all(|(_, tunnel)| std::ptr::eq(tunnel, &*plan.tunnels[&tunnel.name])));
 }
 
 /// Each mistake names its line, what was found and what was expected.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ravelin_ike::config::{Algorithm, AlgorithmProfile, Encryption, Objection};
@@ -36,21 +37,33 @@ pub struct Ground<'r> {
     pub ppk_lists: PpkLists,
 }
 
+/// Policies and transforms that were judged already, by their names, and by the profile they were judged under. Whoever
+/// names one of them again has the same: there may be tens of thousands.
+#[derive(Default)]
+pub struct Settled {
+    policies: Judged<plan::IkePolicy>,
+    transforms: Judged<plan::IpsecTransform>,
+}
+
+/// None is named by who takes the defaults.
+type Judged<T> = BTreeMap<(Option<String>, AlgorithmProfile), Arc<T>>;
+
 /// Judges all tunnels.
 pub fn tunnels(
     judge: &mut Judge<'_>,
     raw: &raw::File,
     ground: &Ground<'_>,
-) -> BTreeMap<String, plan::Tunnel> {
+    settled: &mut Settled,
+) -> BTreeMap<String, Arc<plan::Tunnel>> {
     let profile = raw.ike.profile.as_ref();
     let profile = profile.and_then(|text| judge.value("ike", "profile", text, profile::named));
     let profile = profile.unwrap_or_default();
     let mut tunnels = BTreeMap::new();
     for (name, spanned) in &raw.tunnel {
         let (object, at) = (format!("tunnel.{name}"), spanned.span().start);
-        let mut one = One { judge, raw, ground, profile, object, at };
+        let mut one = One { judge, raw, ground, settled, profile, object, at };
         if let Some(tunnel) = one.tunnel(name, spanned.get_ref()) {
-            tunnels.insert(name.clone(), tunnel);
+            tunnels.insert(name.clone(), Arc::new(tunnel));
         }
     }
     tunnels
@@ -67,6 +80,7 @@ pub(super) struct One<'j, 's, 'r> {
     pub(super) judge: &'j mut Judge<'s>,
     pub(super) raw: &'r raw::File,
     pub(super) ground: &'r Ground<'r>,
+    pub(super) settled: &'j mut Settled,
     /// The profile of the whole, until its policy names another.
     pub(super) profile: AlgorithmProfile,
     pub(super) object: String,
@@ -250,11 +264,21 @@ impl One<'_, '_, '_> {
         super::material::shared_key(self.judge, (&self.object, self.at), text, file)
     }
 
-    pub(super) fn ike_policy(&mut self, name: Option<&Text>) -> plan::IkePolicy {
-        let default = raw::IkePolicy::default();
+    pub(super) fn ike_policy(&mut self, name: Option<&Text>) -> Arc<plan::IkePolicy> {
         let named =
             name.and_then(|name| self.judge.follow(&self.object, "ike-policy", name, &self.raw.ike_policy));
-        let raw = named.map_or(&default, Spanned::get_ref);
+        let key = (name.map(|name| name.get_ref().clone()), self.profile);
+        if let Some(policy) = self.settled.policies.get(&key) {
+            return Arc::clone(policy);
+        }
+        let policy = Arc::new(self.judged_policy(name, named.map(Spanned::get_ref)));
+        self.settled.policies.insert(key, Arc::clone(&policy));
+        policy
+    }
+
+    fn judged_policy(&mut self, name: Option<&Text>, named: Option<&raw::IkePolicy>) -> plan::IkePolicy {
+        let default = raw::IkePolicy::default();
+        let raw = named.unwrap_or(&default);
         let object =
             name.map_or_else(|| self.object.clone(), |name| format!("ike-policy.{}", name.get_ref()));
         let judge = &mut *self.judge;
@@ -280,7 +304,7 @@ impl One<'_, '_, '_> {
         plan::IkePolicy {
             lockout,
             profile,
-            proposals: proposal::list(judge, place, written, &proposal::IKE, proposal::ike),
+            proposals: proposal::list(judge, place, written, &proposal::IKE, proposal::ike).into(),
             lifetime: Duration::from_secs(lifetime),
             dpd_interval: Duration::from_secs(dpd_interval),
             dpd_retries,
@@ -291,12 +315,26 @@ impl One<'_, '_, '_> {
         }
     }
 
-    pub(super) fn transform(&mut self, name: Option<&Text>) -> plan::IpsecTransform {
-        let default = raw::IpsecTransform::default();
+    pub(super) fn transform(&mut self, name: Option<&Text>) -> Arc<plan::IpsecTransform> {
         let named = name.and_then(|name| {
             self.judge.follow(&self.object, "ipsec-transform", name, &self.raw.ipsec_transform)
         });
-        let raw = named.map_or(&default, Spanned::get_ref);
+        let key = (name.map(|name| name.get_ref().clone()), self.profile);
+        if let Some(transform) = self.settled.transforms.get(&key) {
+            return Arc::clone(transform);
+        }
+        let transform = Arc::new(self.judged_transform(name, named.map(Spanned::get_ref)));
+        self.settled.transforms.insert(key, Arc::clone(&transform));
+        transform
+    }
+
+    fn judged_transform(
+        &mut self,
+        name: Option<&Text>,
+        named: Option<&raw::IpsecTransform>,
+    ) -> plan::IpsecTransform {
+        let default = raw::IpsecTransform::default();
+        let raw = named.unwrap_or(&default);
         let object =
             name.map_or_else(|| self.object.clone(), |name| format!("ipsec-transform.{}", name.get_ref()));
         let judge = &mut *self.judge;
@@ -306,7 +344,7 @@ impl One<'_, '_, '_> {
         let (place, written) = ((object.as_str(), self.profile), raw.proposals.as_ref());
         let esp = |text: &str| proposal::esp(text, esn);
         plan::IpsecTransform {
-            proposals: proposal::list(judge, place, written, &proposal::ESP, esp),
+            proposals: proposal::list(judge, place, written, &proposal::ESP, esp).into(),
             lifetime: Duration::from_secs(lifetime),
             lifetime_bytes: raw.lifetime_bytes,
             lifetime_packets: raw.lifetime_packets,

@@ -79,7 +79,7 @@ impl<P: Pool> Core<P> {
             self.gateways.peers.remove(connection);
             self.engine.handle_command(now, Command::Supersede { connection });
         }
-        let id = self.workers.admit(&mut self.roster, gateway::tunnel(&gateway, met.name.clone()));
+        let id = self.workers.admit(&mut self.roster, gateway::tunnel(&gateway, met.name.clone()).into());
         self.status.forget(id);
         self.gateways.peers.add(id, &gateway.name, &admit.identity, &met.name);
         let peer = words::identity(&admit.identity);

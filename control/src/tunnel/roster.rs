@@ -8,6 +8,7 @@
 //! engine and of the workers, which are no children of the plan. They follow those of the plan, child by child.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 
 use ravelin_ike::config::{ChildId, ConnectionId, Resource};
 
@@ -38,7 +39,8 @@ pub struct Roster {
 
 #[derive(Debug, Clone)]
 struct Entry {
-    tunnel: Tunnel,
+    /// The plan's, if it is of the plan.
+    tunnel: Arc<Tunnel>,
     first_child: usize,
     /// Numbers of children that are its.
     children: usize,
@@ -54,7 +56,7 @@ impl Roster {
         let others = plan.workers.cores.len().saturating_sub(1);
         let mut roster = Self { others, ..Self::default() };
         for tunnel in plan.tunnels.values() {
-            roster.append(tunnel.clone());
+            roster.append(Arc::clone(tunnel));
         }
         for name in plan.gateways.keys() {
             roster.add_gateway(name);
@@ -62,7 +64,7 @@ impl Roster {
         roster
     }
 
-    fn append(&mut self, tunnel: Tunnel) -> ConnectionId {
+    fn append(&mut self, tunnel: Arc<Tunnel>) -> ConnectionId {
         let (index, first_child) = (self.tunnels.len(), self.children.len());
         let (children, numbers) = self.counts(&tunnel);
         self.children.extend((0..numbers).map(|place| (index, place)));
@@ -79,7 +81,7 @@ impl Roster {
     }
 
     /// Numbers a new tunnel. `is_free` says of a child's number that nothing of its last owner is left.
-    pub fn add(&mut self, tunnel: Tunnel, is_free: impl Fn(ChildNumber) -> bool) -> ConnectionId {
+    pub fn add(&mut self, tunnel: Arc<Tunnel>, is_free: impl Fn(ChildNumber) -> bool) -> ConnectionId {
         let counts = self.counts(&tunnel);
         let fits = |entry: &Entry| entry.tunnel.origin.is_none() && entry.fits(counts, &is_free);
         let Some(index) = self.tunnels.iter().position(fits) else { return self.append(tunnel) };
@@ -87,7 +89,7 @@ impl Roster {
     }
 
     /// Numbers the tunnel of a gateway's peer, as [`Roster::add`] does, among those of other peers.
-    pub fn admit(&mut self, tunnel: Tunnel, is_free: impl Fn(ChildNumber) -> bool) -> ConnectionId {
+    pub fn admit(&mut self, tunnel: Arc<Tunnel>, is_free: impl Fn(ChildNumber) -> bool) -> ConnectionId {
         let counts = self.counts(&tunnel);
         let fits = |index: &usize| self.tunnels.get(*index).is_some_and(|entry| entry.fits(counts, &is_free));
         let at = self.left.iter().position(fits);
@@ -97,7 +99,7 @@ impl Roster {
         }
     }
 
-    fn put(&mut self, index: usize, tunnel: Tunnel) -> ConnectionId {
+    fn put(&mut self, index: usize, tunnel: Arc<Tunnel>) -> ConnectionId {
         if let Some(entry) = self.tunnels.get_mut(index) {
             self.names.insert(tunnel.name.clone(), index);
             (entry.tunnel, entry.gone) = (tunnel, false);
@@ -113,7 +115,7 @@ impl Roster {
     }
 
     /// Replaces a tunnel by one with the same children, of the same group.
-    pub fn replace(&mut self, id: ConnectionId, tunnel: Tunnel) {
+    pub fn replace(&mut self, id: ConnectionId, tunnel: Arc<Tunnel>) {
         if let Some(entry) = self.tunnels.get_mut(id.0 as usize) {
             debug_assert_eq!(entry.tunnel.children.len(), tunnel.children.len());
             debug_assert_eq!(entry.tunnel.per_worker, tunnel.per_worker);
@@ -136,7 +138,7 @@ impl Roster {
             self.names.remove(&entry.tunnel.name);
         }
         if entry.tunnel.origin.is_some() {
-            entry.tunnel.children = Vec::new();
+            Arc::make_mut(&mut entry.tunnel).children = Vec::new();
             self.left.push_back(index);
         }
     }
@@ -195,18 +197,19 @@ impl Roster {
     /// All tunnels with their numbers.
     pub fn tunnels(&self) -> impl Iterator<Item = (ConnectionId, &Tunnel)> {
         let present = self.tunnels.iter().enumerate().filter(|(_, entry)| !entry.gone);
-        present.map(|(index, entry)| (ConnectionId(index as u32), &entry.tunnel))
+        present.map(|(index, entry)| (ConnectionId(index as u32), &*entry.tunnel))
     }
 
     /// All from a number on.
     pub fn tunnels_from(&self, first: u32) -> impl Iterator<Item = (ConnectionId, &Tunnel)> {
         let all = self.tunnels.iter().enumerate().skip(first as usize);
-        all.filter(|(_, entry)| !entry.gone).map(|(index, entry)| (ConnectionId(index as u32), &entry.tunnel))
+        all.filter(|(_, entry)| !entry.gone)
+            .map(|(index, entry)| (ConnectionId(index as u32), &*entry.tunnel))
     }
 
     /// A tunnel by number.
     pub fn tunnel(&self, id: ConnectionId) -> Option<&Tunnel> {
-        self.present(id.0 as usize).map(|entry| &entry.tunnel)
+        self.present(id.0 as usize).map(|entry| &*entry.tunnel)
     }
 
     /// A tunnel's name, for people.
@@ -320,7 +323,7 @@ fn gateway_index(id: ConnectionId) -> usize {
 mod tests {
     use super::*;
 
-    fn tunnel(name: &str, children: usize) -> Tunnel {
+    fn tunnel(name: &str, children: usize) -> Arc<Tunnel> {
         let none = |_: &std::path::Path| Err(std::io::Error::other("no file"));
         let text = r#"
 interface.wan = { device = "af_packet:eth1", addresses = ["192.0.2.2/24"] }
@@ -332,9 +335,9 @@ local-ts = ["10.2.0.0/24"]
 remote-ts = ["10.1.0.0/24"]
 "#;
         let plan = crate::config::parse("test", text, std::path::Path::new("/"), &none).unwrap();
-        let tunnel = plan.tunnels["t"].clone();
+        let tunnel = Tunnel::clone(&plan.tunnels["t"]);
         let children = vec![tunnel.children[0].clone(); children];
-        Tunnel { name: name.into(), children, ..tunnel }
+        Arc::new(Tunnel { name: name.into(), children, ..tunnel })
     }
 
     /// Who stays keeps its number; a number is given out again only when nothing of its last owner is left,
@@ -395,7 +398,7 @@ remote-ts = ["10.1.0.0/24"]
         };
         let peer = |name: &str| {
             let origin = Some(crate::config::plan::Origin { gateway: "g".into(), reverse });
-            Tunnel { origin, ..tunnel(name, 2) }
+            Arc::new(Tunnel { origin, ..Tunnel::clone(&tunnel(name, 2)) })
         };
         let mut roster = Roster::default();
         let gateway = roster.add_gateway("g");

@@ -3,6 +3,7 @@
 //! tunnels may have more children than they mostly do.
 
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::link::command::Command;
@@ -21,7 +22,7 @@ use crate::tunnel::sas::Home;
 
 impl<P: Pool> Workers<P> {
     /// Numbers the tunnel of a peer that was let in. Its children have no homes yet.
-    pub fn admit(&mut self, roster: &mut Roster, tunnel: Tunnel) -> ConnectionId {
+    pub fn admit(&mut self, roster: &mut Roster, tunnel: Arc<Tunnel>) -> ConnectionId {
         let is_free = |child| self.is_free(child) && self.home(child).is_none();
         let id = roster.admit(tunnel, is_free);
         let new = roster.child_count().saturating_sub(self.past.len());

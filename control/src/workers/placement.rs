@@ -3,6 +3,8 @@
 //! At the start tunnels go to the workers in turn, which is as even as can be; this keeps it so when some are
 //! removed and others come.
 
+use std::sync::Arc;
+
 use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::sa::shard::WorkerId;
 use ravelin_ike::config::ConnectionId;
@@ -14,7 +16,7 @@ use crate::tunnel::roster::Roster;
 impl<P: Pool> Workers<P> {
     /// Numbers a new tunnel: as one that is gone and had its children on the worker that is to have these,
     /// once nothing of that is left; else anew.
-    pub fn number(&self, roster: &mut Roster, tunnel: Tunnel) -> ConnectionId {
+    pub fn number(&self, roster: &mut Roster, tunnel: Arc<Tunnel>) -> ConnectionId {
         let lightest = self.lightest(roster, &tunnel.group);
         // Single workers' SAs have a home only while they are there.
         let is_there = |child| self.home(child).is_none_or(|home| home.worker == lightest);
@@ -77,14 +79,14 @@ remote-ts = ["10.1.0.0/24"]
             let (control, roster) = (build(&shape).unwrap().control, Roster::default());
             let groups = Groups::new(&plan.groups);
             let workers = Workers::new(control, tables, RamPool::new(4, 1), 64, 0, &roster, groups);
-            Town { workers, roster, tunnel: plan.tunnels["t"].clone(), added: 0 }
+            Town { workers, roster, tunnel: Tunnel::clone(&plan.tunnels["t"]), added: 0 }
         }
 
         fn add(&mut self, children: usize) -> ConnectionId {
             self.added += 1;
             let children = vec![self.tunnel.children[0].clone(); children];
             let tunnel = Tunnel { name: self.added.to_string(), children, ..self.tunnel.clone() };
-            let id = self.workers.number(&mut self.roster, tunnel);
+            let id = self.workers.number(&mut self.roster, tunnel.into());
             self.workers.house(&self.roster, id, Instant(0)).unwrap();
             id
         }

@@ -1,6 +1,6 @@
 //! A CHILD_SA as configured: which traffic, which algorithms, for how long.
 
-use super::{EspProposal, Selector};
+use super::{EspProposal, Proposals, Selector};
 use std::time::Duration;
 
 /// Names a child within its connection; the caller's number, stable across configuration changes.
@@ -58,7 +58,7 @@ pub struct ChildConfig {
     /// The peer's side of the traffic, at most 32 entries.
     pub remote: Vec<Selector>,
     /// What we offer, in order of preference, and what we accept.
-    pub proposals: Vec<EspProposal>,
+    pub proposals: Proposals<EspProposal>,
     /// Time limits.
     pub lifetime: ChildLifetime,
     /// Who of ours sends on it.

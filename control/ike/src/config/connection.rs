@@ -1,7 +1,8 @@
 //! A connection: one peer we may speak IKE with, how each side proves itself, and what may be negotiated.
 
 use super::{
-    AlgorithmProfile, ChildConfig, ChildId, IkeProposal, Lockout, Ppks, Redirection, SignatureScheme,
+    AlgorithmProfile, ChildConfig, ChildId, IkeProposal, Lockout, Ppks, Proposals, Redirection,
+    SignatureScheme,
 };
 use core::fmt;
 use std::net::IpAddr;
@@ -37,7 +38,7 @@ pub struct Connection {
     /// What may be negotiated at all: the engine holds `proposals`, those of `children` and signature schemes to it.
     pub profile: AlgorithmProfile,
     /// Proposals for the IKE SA, preferred first.
-    pub proposals: Vec<IkeProposal>,
+    pub proposals: Proposals<IkeProposal>,
     /// The children it may have. The first is negotiated in IKE_AUTH when we initiate without naming one.
     pub children: Vec<ChildConfig>,
     /// How many CHILD_SAs one IKE SA may hold, not counting those being replaced; beyond it the peer is told

@@ -11,6 +11,7 @@ pub mod engine;
 pub mod lockout;
 pub mod ppk;
 pub mod profile;
+pub mod proposals;
 pub mod redirect;
 pub mod selector;
 
@@ -27,5 +28,6 @@ pub use engine::{EngineConfig, HalfOpenLimits, Retransmission};
 pub use lockout::Lockout;
 pub use ppk::{Ppk, PpkId, PpkIdKind, Ppks};
 pub use profile::{Algorithm, AlgorithmProfile, Objection, Standing};
+pub use proposals::Proposals;
 pub use redirect::{AcceptRedirect, RedirectAt, RedirectCallers, Redirection};
 pub use selector::Selector;

@@ -200,11 +200,11 @@ impl Connection {
     /// left.
     pub fn within_profile(mut self) -> Connection {
         let profile = self.profile;
-        self.proposals =
-            self.proposals.iter().filter_map(|proposal| profile.restrict_ike(proposal)).collect();
+        let allowed = self.proposals.iter().filter_map(|proposal| profile.restrict_ike(proposal));
+        self.proposals = self.proposals.or(allowed.collect());
         for child in &mut self.children {
-            child.proposals =
-                child.proposals.iter().filter_map(|proposal| profile.restrict_esp(proposal)).collect();
+            let allowed = child.proposals.iter().filter_map(|proposal| profile.restrict_esp(proposal));
+            child.proposals = child.proposals.or(allowed.collect());
         }
         let allowed = |scheme: &SignatureScheme| profile.allows(Algorithm::Signature(*scheme));
         if let Auth::Certificate(certificate) = &mut self.local_auth {

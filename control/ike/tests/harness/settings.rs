@@ -57,7 +57,8 @@ pub fn child(end: usize, number: u32, pfs: bool) -> ChildConfig {
             groups: if pfs { vec![Group::X25519] } else { vec![] },
             additional: AdditionalGroups::NONE,
             extended_sequence: vec![true, false],
-        }],
+        }]
+        .into(),
         lifetime: ChildLifetime::default(),
         resource: Resource::Only,
     }
@@ -111,7 +112,8 @@ pub fn connection(end: usize) -> Connection {
             prf: vec![Prf::HmacSha256],
             groups: vec![Group::X25519],
             additional: AdditionalGroups::NONE,
-        }],
+        }]
+        .into(),
         children: vec![child(end, 1, false), child(end, 2, true)],
         max_children: 5,
         lifetime: IkeLifetime::default(),
@@ -163,7 +165,7 @@ pub fn with_ppks(connection: Connection, ppks: &[Ppk], required: bool) -> Connec
 pub fn with_additional(mut connection: Connection, groups: &[Group]) -> Connection {
     let additional = AdditionalGroups::after(Group::X25519, groups).unwrap();
     connection.proposals.iter_mut().for_each(|proposal| proposal.additional = additional);
-    for proposal in connection.children.iter_mut().flat_map(|child| &mut child.proposals) {
+    for proposal in connection.children.iter_mut().flat_map(|child| child.proposals.iter_mut()) {
         proposal.groups = vec![Group::X25519];
         proposal.additional = additional;
     }

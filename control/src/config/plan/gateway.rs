@@ -2,6 +2,7 @@
 //! of its gateway.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ravelin_ike::config::{IdentityPattern, Selector};
 
@@ -67,7 +68,7 @@ pub struct Template {
     /// Its name; empty for the defaults.
     pub name: String,
     /// The transform of their children.
-    pub transform: IpsecTransform,
+    pub transform: Arc<IpsecTransform>,
     /// DSCP of outer packets; `None`: that of the inner ones.
     pub dscp: Option<u8>,
     /// Children each may have at once.
