@@ -57,7 +57,8 @@ pub struct Installed {
 /// The installed SAs, by their several names.
 #[derive(Debug, Default)]
 pub struct Installeds {
-    by_id: HashMap<ChildSaId, Installed>,
+    /// In boxes: a map has up to twice as many places as it needs.
+    by_id: HashMap<ChildSaId, Box<Installed>>,
     by_spi_in: HashMap<Spi, ChildSaId>,
     by_child: HashMap<ChildNumber, Vec<ChildSaId>>,
     by_path: HashMap<PathKey, Vec<ChildSaId>>,
@@ -77,12 +78,12 @@ impl Installeds {
         self.by_spi_in.insert(installed.spi_in, installed.sa);
         self.by_child.entry(installed.child).or_default().push(installed.sa);
         self.by_path.entry(installed.path()).or_default().push(installed.sa);
-        self.by_id.insert(installed.sa, installed);
+        self.by_id.insert(installed.sa, Box::new(installed));
     }
 
     /// Takes one out.
     pub fn remove(&mut self, sa: ChildSaId) -> Option<Installed> {
-        let installed = self.by_id.remove(&sa)?;
+        let installed = *self.by_id.remove(&sa)?;
         self.by_spi_in.remove(&installed.spi_in);
         if let Some(of_child) = self.by_child.get_mut(&installed.child) {
             of_child.retain(|other| *other != sa);
@@ -102,24 +103,28 @@ impl Installeds {
 
     /// Changes how an SA's packets are wrapped; it comes back as it is now.
     pub fn rewrap(&mut self, sa: ChildSaId, encapsulation: Encapsulation) -> Option<Installed> {
-        let former = self.by_id.get(&sa)?.clone();
+        let former = self.get(sa)?.clone();
         let installed = Installed { encapsulation, ..former.clone() };
         if installed.path() != former.path() {
             self.leave_path(&former);
             self.by_path.entry(installed.path()).or_default().push(sa);
         }
-        self.by_id.insert(sa, installed.clone());
+        self.by_id.insert(sa, Box::new(installed.clone()));
         Some(installed)
     }
 
     /// Those whose packets take one path.
     pub fn on(&self, path: &PathKey) -> impl Iterator<Item = &Installed> {
-        self.by_path.get(path).into_iter().flatten().filter_map(|sa| self.by_id.get(sa))
+        self.by_path.get(path).into_iter().flatten().filter_map(|sa| self.get(*sa))
+    }
+
+    fn get(&self, sa: ChildSaId) -> Option<&Installed> {
+        self.by_id.get(&sa).map(Box::as_ref)
     }
 
     /// One by the engine's name.
     pub fn get_mut(&mut self, sa: ChildSaId) -> Option<&mut Installed> {
-        self.by_id.get_mut(&sa)
+        self.by_id.get_mut(&sa).map(Box::as_mut)
     }
 
     /// One by its inbound SPI.
@@ -134,12 +139,12 @@ impl Installeds {
 
     /// All of them, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Installed> {
-        self.by_id.values()
+        self.by_id.values().map(Box::as_ref)
     }
 
     /// Those of one child.
     pub fn of(&self, child: ChildNumber) -> impl Iterator<Item = &Installed> {
-        self.by_child.get(&child).into_iter().flatten().filter_map(|sa| self.by_id.get(sa))
+        self.by_child.get(&child).into_iter().flatten().filter_map(|sa| self.get(*sa))
     }
 }
 
