@@ -8,8 +8,8 @@ use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::link::counter::Counters;
 use ravelin_dataplane::sa::shard::WorkerId;
 use ravelin_dataplane::verdict::Drop;
-use ravelin_ike::config::{ChildId, ConnectionId, IkeProposal};
-use ravelin_ike::event::{IkeSuite, PpkUse};
+use ravelin_ike::config::{ChildId, ConnectionId};
+use ravelin_ike::event::PpkUse;
 
 use super::core::Core;
 use crate::api::Reply;
@@ -258,15 +258,13 @@ impl<P: Pool> Core<P> {
         };
         // Of a peer's tunnel those that it has asked for.
         let is_shown = |number: &ChildId| tunnel.origin.is_none() || status.children.contains_key(number);
-        let children: Vec<Child> = self
-            .roster
-            .children(id)
-            .filter(|(number, _)| is_shown(number))
-            .map(|(number, child)| {
-                let row = self.child(number, child, status, carries(&number), halt.is_some());
-                self.with_own(row, id, number)
-            })
-            .collect();
+        let shown = || self.roster.children(id).filter(|(number, _)| is_shown(number));
+        let row = |(number, child)| {
+            let row = self.child(number, child, status, carries(&number), halt.is_some());
+            self.with_own(row, id, number)
+        };
+        let mut children = Vec::with_capacity(shown().count());
+        children.extend(shown().map(row));
         let up = children.iter().filter(|child| child.state == State::Up).count();
         let state = match &halt {
             Some(why) if !why.is_passing() => State::Down,
@@ -287,17 +285,17 @@ impl<P: Pool> Core<P> {
             reason,
             path_mtu,
             path_mtu_learned: learned.is_some(),
-            local: tunnel.local.to_string(),
+            local: words::text(tunnel.local),
             remote: ike
-                .map(|ike| ike.remote.to_string())
-                .or(tunnel.remote.map(|remote| remote.to_string()))
+                .map(|ike| words::text(ike.remote))
+                .or(tunnel.remote.map(words::text))
                 .unwrap_or_else(|| "any".into()),
             keying: if manual { "manual" } else { "ike" }.into(),
             peer_identity: ike.map(|ike| ike.peer_identity.clone()).unwrap_or_default(),
-            ike_suite: ike.map(|ike| keywords(&ike.suite)).unwrap_or_default(),
+            ike_suite: ike.map(|ike| words::text(ike.suite)).unwrap_or_default(),
             ppk: ike.map(|ike| ppk(&ike.ppk)).unwrap_or_default(),
             ike_spis: ike
-                .map(|ike| format!("{:016x}_i {:016x}_r", ike.spis.0, ike.spis.1))
+                .map(|ike| words::text(format_args!("{:016x}_i {:016x}_r", ike.spis.0, ike.spis.1)))
                 .unwrap_or_default(),
             since_seconds: self.now().0.saturating_sub(status.since.0) / 1_000_000,
             ups: status.ups,
@@ -428,17 +426,4 @@ impl<P: Pool> Core<P> {
 /// The name of the PPK that is in the keys.
 fn ppk(ppk: &PpkUse) -> String {
     if let PpkUse::Mixed(id) = ppk { id.to_string() } else { String::new() }
-}
-
-/// The algorithms of an IKE SA as an operator would configure them.
-fn keywords(suite: &IkeSuite) -> String {
-    let IkeSuite { encryption, integrity, prf, group, additional } = *suite;
-    let proposal = IkeProposal {
-        encryption: vec![encryption],
-        integrity: integrity.into_iter().collect(),
-        prf: vec![prf],
-        groups: vec![group],
-        additional,
-    };
-    proposal.to_string()
 }

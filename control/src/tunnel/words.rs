@@ -1,5 +1,6 @@
 //! Traffic selectors and identities in the words of the configuration.
 
+use std::fmt::{self, Display, Formatter, Write};
 use std::net::IpAddr;
 
 use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
@@ -8,27 +9,61 @@ use ravelin_pki::x509::Name;
 
 use crate::config::plan::{self, write_upper};
 
+/// Octets that most of what is told of a tunnel fit into.
+const MOST: usize = 48;
+
+/// Something in words. Operators read of tens of thousands of tunnels at once, and the loop has other things to do: it
+/// asks for memory once, not as often as the words grow.
+pub fn text(told: impl Display) -> String {
+    let mut text = String::with_capacity(MOST);
+    // A string takes whatever is written.
+    let _ = write!(text, "{told}");
+    text
+}
+
 /// Those of one side, as they were written.
 pub fn configured(selectors: &[plan::Selector]) -> String {
-    selectors.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+    text(Listed(selectors.iter()))
 }
 
 /// What both sides agreed on, as a pair is written.
 pub fn negotiated(local: &[Selector], remote: &[Selector]) -> String {
-    let side = |selectors: &[Selector]| selectors.iter().map(selector).collect::<Vec<_>>().join(",");
-    format!("{} === {}", side(local), side(remote))
+    fn side(selectors: &[Selector]) -> Listed<impl Iterator<Item = Told<'_>> + Clone> {
+        Listed(selectors.iter().map(Told))
+    }
+    text(format_args!("{} === {}", side(local), side(remote)))
 }
 
 /// One; a range that is a prefix is written as one.
 pub fn selector(selector: &Selector) -> String {
-    let Selector { start, end, protocol, start_port, end_port } = *selector;
-    let mut text = match prefix(start, end) {
-        Some(prefix) => prefix.to_string(),
-        None => format!("{start}-{end}"),
-    };
-    // A string takes whatever is written.
-    let _ = write_upper(&mut text, protocol, start_port, end_port);
-    text
+    text(Told(selector))
+}
+
+/// Several, commas between them.
+struct Listed<I>(I);
+
+impl<I: Iterator<Item: Display> + Clone> Display for Listed<I> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        for (index, item) in self.0.clone().enumerate() {
+            out.write_str(if index == 0 { "" } else { "," })?;
+            write!(out, "{item}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A selector in the words of the configuration.
+struct Told<'a>(&'a Selector);
+
+impl Display for Told<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let Selector { start, end, protocol, start_port, end_port } = *self.0;
+        match prefix(start, end) {
+            Some(prefix) => write!(out, "{prefix}")?,
+            None => write!(out, "{start}-{end}")?,
+        }
+        write_upper(out, protocol, start_port, end_port)
+    }
 }
 
 fn prefix(start: IpAddr, end: IpAddr) -> Option<IpNet> {

@@ -9,6 +9,7 @@ use super::absent;
 use crate::config::{
     AdditionalGroups, Algorithm, Encryption, EspProposal, Group, IkeProposal, Integrity, Prf,
 };
+use crate::event::IkeSuite;
 
 /// The operator's slip in a proposal, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -160,6 +161,21 @@ impl fmt::Display for IkeProposal {
         let words = words.chain(self.integrity.iter().map(|i| Word::Integrity(*i)));
         let words = words.chain(prf.map(|prf| Word::Prf(*prf)));
         write_words(out, words.chain(self.groups.iter().map(|group| Word::Group(*group, self.additional))))
+    }
+}
+
+impl fmt::Display for IkeSuite {
+    /// As the proposal that has these algorithms and no others.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let IkeSuite { encryption, integrity, prf, group, additional } = *self;
+        let implied = integrity.map(prf_like) == Some(prf);
+        let words = [
+            Some(Word::Encryption(encryption)),
+            integrity.map(Word::Integrity),
+            Some(Word::Prf(prf)).filter(|_| !implied),
+            Some(Word::Group(group, additional)),
+        ];
+        write_words(out, words.into_iter().flatten())
     }
 }
 
@@ -317,8 +333,11 @@ fn prf_like(integrity: Integrity) -> Prf {
 }
 
 fn write_words(out: &mut fmt::Formatter<'_>, words: impl Iterator<Item = Word>) -> fmt::Result {
-    let keywords: Vec<String> = words.map(|word| word.to_string()).collect();
-    out.write_str(&keywords.join("-"))
+    for (index, word) in words.enumerate() {
+        out.write_str(if index == 0 { "" } else { "-" })?;
+        write!(out, "{word}")?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
