@@ -58,15 +58,27 @@ impl Connection {
     /// # Errors
     /// `Unreachable` when there is none, else the daemon's own error.
     pub fn call(&mut self, request: &Request) -> Result<Reply, CallError> {
-        let line = self.exchange(request);
-        let line = line.map_err(|why| CallError::Unreachable { path: self.path.clone(), why })?;
-        Ok(rpc::read_answer(&line)?)
+        self.ask(request)?;
+        Ok(rpc::read_answer(&self.answer()?)?)
     }
 
-    fn exchange(&mut self, request: &Request) -> std::io::Result<Vec<u8>> {
-        self.stream.get_mut().write_all(rpc::write_call(1, request).as_bytes())?;
+    /// Asks, and does not wait: there is other work meanwhile.
+    ///
+    /// # Errors
+    /// `Unreachable` when nobody takes it.
+    pub fn ask(&mut self, request: &Request) -> Result<(), CallError> {
+        let written = self.stream.get_mut().write_all(rpc::write_call(1, request).as_bytes());
+        written.map_err(|why| CallError::Unreachable { path: self.path.clone(), why })
+    }
+
+    /// Waits for the line that answers what was asked.
+    ///
+    /// # Errors
+    /// `Unreachable` when there is none.
+    pub fn answer(&mut self) -> Result<Vec<u8>, CallError> {
         let mut line = Vec::new();
-        self.stream.by_ref().take(LONGEST_ANSWER).read_until(b'\n', &mut line)?;
+        let read = self.stream.by_ref().take(LONGEST_ANSWER).read_until(b'\n', &mut line);
+        read.map_err(|why| CallError::Unreachable { path: self.path.clone(), why })?;
         Ok(line)
     }
 }

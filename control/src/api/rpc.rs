@@ -54,8 +54,8 @@ struct Refusal<'a> {
 
 /// The same as it is read.
 #[derive(Deserialize)]
-struct Answer {
-    result: Option<Reply>,
+struct Answer<R> {
+    result: Option<R>,
     error: Option<Value>,
 }
 
@@ -73,13 +73,13 @@ pub fn write_call(id: u64, request: &Request) -> String {
     serde_json::to_string(&envelope).unwrap_or_default() + "\n"
 }
 
-/// Reads the line that answers a client.
+/// Reads the line that answers a client, as far as `R` wants to know.
 ///
 /// # Errors
 /// The daemon's own error, or `BadRequest` when the line is not an answer.
-pub fn read_answer(line: &[u8]) -> Result<Reply, ApiError> {
+pub fn read_answer<'l, R: Deserialize<'l>>(line: &'l [u8]) -> Result<R, ApiError> {
     let bad = |why: String| ApiError::BadRequest { why };
-    let answer: Answer = serde_json::from_slice(line).map_err(|error| bad(error.to_string()))?;
+    let answer: Answer<R> = serde_json::from_slice(line).map_err(|error| bad(error.to_string()))?;
     if let Some(mut error) = answer.error {
         let data = error.get_mut("data").map(Value::take).unwrap_or_default();
         return Err(serde_json::from_value(data).unwrap_or_else(|_| bad(error.to_string())));
@@ -111,7 +111,7 @@ mod tests {
         let reply = Reply::Done { message: "begun".into() };
         assert_eq!(read_answer(write_answer(&1.into(), &Ok(reply.clone())).as_bytes()), Ok(reply));
         let error = ApiError::NotFound { name: "x".into(), known: "a, b".into() };
-        assert_eq!(read_answer(write_answer(&1.into(), &Err(error.clone())).as_bytes()), Err(error));
+        assert_eq!(read_answer::<Reply>(write_answer(&1.into(), &Err(error.clone())).as_bytes()), Err(error));
     }
 
     /// Malformed lines are answered with an error that carries the client's own id.
