@@ -12,6 +12,7 @@ thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
     static RELEASES: Cell<u64> = const { Cell::new(0) };
     static OCTETS: Cell<u64> = const { Cell::new(0) };
+    static RETURNED: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Allocations and reallocations this thread has made, if [`Counting`] is the global allocator.
@@ -22,6 +23,12 @@ pub fn allocations() -> u64 {
 /// Octets this thread has asked for, whatever became of them since. What the allocator adds is not in it.
 pub fn octets() -> u64 {
     OCTETS.get()
+}
+
+/// Octets this thread has asked for and not given back, if no other thread gives back what it asked for, nor it what
+/// others did. What the allocator adds is not in it.
+pub fn held() -> u64 {
+    OCTETS.get().saturating_sub(RETURNED.get())
 }
 
 /// Allocations this thread has given back, whoever made them.
@@ -41,6 +48,7 @@ unsafe impl GlobalAlloc for Counting {
 
     unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
         RELEASES.set(RELEASES.get() + 1);
+        RETURNED.set(RETURNED.get() + layout.size() as u64);
         // SAFETY: the caller keeps `dealloc`'s contract, and `place` came from `System` above.
         unsafe { System.dealloc(place, layout) }
     }
@@ -48,6 +56,7 @@ unsafe impl GlobalAlloc for Counting {
     unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
         OCTETS.set(OCTETS.get() + size as u64);
+        RETURNED.set(RETURNED.get() + layout.size() as u64);
         // SAFETY: the caller keeps `realloc`'s contract, and `place` came from `System` above.
         unsafe { System.realloc(place, layout, size) }
     }
