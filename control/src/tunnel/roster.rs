@@ -366,7 +366,8 @@ remote-ts = ["10.1.0.0/24"]
     #[test]
     fn single_workers_have_numbers_after_the_children() {
         let mut roster = Roster { others: 2, ..Roster::default() };
-        let per_worker = |name: &str| Tunnel { per_worker: true, ..tunnel(name, 2) };
+        let per_worker =
+            |name: &str| Arc::new(Tunnel { per_worker: true, ..Tunnel::clone(&tunnel(name, 2)) });
         let (plain, id) = (roster.add(tunnel("a", 1), |_| true), roster.add(per_worker("b"), |_| true));
         let beside = |child| roster.beside(id, ChildId(child)).collect::<Vec<_>>();
         assert_eq!((beside(1), beside(2)), (vec![3, 4], vec![5, 6]));
