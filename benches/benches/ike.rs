@@ -67,6 +67,7 @@ fn connection(own: u8, other: u8, group: &str) -> Connection {
         lockout: None,
         redirect: Redirection::default(),
         resumption: false,
+        clients: None,
     }
 }
 

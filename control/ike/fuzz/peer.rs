@@ -104,6 +104,7 @@ fn connection() -> Connection {
         lockout: None,
         redirect: Redirection { accept: AcceptRedirect::Anywhere, callers: None },
         resumption: false,
+        clients: None,
     }
 }
 

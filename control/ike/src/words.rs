@@ -96,6 +96,7 @@ fn pattern(pattern: &IdentityPattern) -> String {
     match pattern {
         IdentityPattern::Exact(identity) => identity.to_string(),
         IdentityPattern::Suffix(identity) => format!("*{identity}"),
+        IdentityPattern::Within(prefix) => prefix.to_string(),
     }
 }
 

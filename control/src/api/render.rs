@@ -310,8 +310,10 @@ fn event(event: &Event) -> String {
 }
 
 fn gateways(gateways: &[Gateway]) -> String {
-    let header =
-        ["GATEWAY", "OPEN", "LOCAL", "PRIVATE", "TEMPLATE", "TS-LIST", "UNIQUE", "TUNNELS", "REASON"];
+    let header = [
+        "GATEWAY", "OPEN", "LOCAL", "PRIVATE", "TEMPLATE", "TS-LIST", "CLIENTS", "UNIQUE", "TUNNELS",
+        "REASON",
+    ];
     let row = |gateway: &Gateway| {
         let reasons = gateway.flags.iter().zip(&gateway.reasons).map(|(flag, why)| format!("{flag} ({why})"));
         vec![
@@ -321,6 +323,7 @@ fn gateways(gateways: &[Gateway]) -> String {
             gateway.private_instance.clone(),
             gateway.template.clone(),
             gateway.ts_list.clone(),
+            dash(&gateway.client_db),
             gateway.unique.clone(),
             gateway.count.to_string(),
             reasons.collect::<Vec<_>>().join("; "),
@@ -334,14 +337,32 @@ fn gateways(gateways: &[Gateway]) -> String {
     text
 }
 
+/// What is empty is shown as a dash.
+fn dash(text: &str) -> String {
+    if text.is_empty() { "-" } else { text }.to_owned()
+}
+
 fn gateway_tunnels(tunnels: &[&GatewayTunnel]) -> String {
-    let header =
-        ["TUNNEL", "STATE", "REMOTE", "WORKER", "CHILDREN", "IN PACKETS", "OUT PACKETS", "SINCE", "ROUTES"];
+    let header = [
+        "TUNNEL",
+        "CLIENT",
+        "STATE",
+        "REMOTE",
+        "PRIVATE",
+        "WORKER",
+        "CHILDREN",
+        "IN PACKETS",
+        "OUT PACKETS",
+        "SINCE",
+        "ROUTES",
+    ];
     let row = |tunnel: &&GatewayTunnel| {
         vec![
             tunnel.name.clone(),
+            dash(&tunnel.client),
             tunnel.state.word().to_owned(),
             tunnel.remote.clone(),
+            tunnel.private_instance.clone(),
             tunnel.worker.map_or_else(|| "-".to_owned(), |worker| worker.to_string()),
             tunnel.children.to_string(),
             tunnel.in_packets.to_string(),

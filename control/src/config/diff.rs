@@ -4,11 +4,13 @@
 //! Workers, ports, instances and everything else that is set up at the start stay as they are until a
 //! restart; each is named. A tunnel or gateway that stands on such a thing waits with it.
 
+mod clients;
 mod groups;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+pub use self::clients::ClientDbs;
 pub use self::groups::Groups;
 use super::plan::{Child, Gateway, Ike, InstanceId, Interface, Keying, Plan, Tunnel};
 
@@ -35,6 +37,8 @@ pub struct Difference {
     pub gateways: Gateways,
     /// What becomes of tunnel groups.
     pub groups: Groups,
+    /// What becomes of databases of clients.
+    pub client_dbs: ClientDbs,
 }
 
 /// Gateways that are not as they were.
@@ -58,6 +62,7 @@ pub fn difference(running: &Plan, asked: &Plan) -> (Difference, Plan) {
         tunnels: BTreeMap::new(),
         gateways: BTreeMap::new(),
         groups: BTreeMap::new(),
+        client_dbs: asked.client_dbs.clone(),
         cert_profiles: asked.cert_profiles.clone(),
         trust: asked.trust.clone(),
         warnings: asked.warnings.clone(),
@@ -77,6 +82,7 @@ pub fn difference(running: &Plan, asked: &Plan) -> (Difference, Plan) {
     gateways(running, asked, &mut next, &mut difference);
     compare(running, &next, &mut difference);
     difference.groups = groups::compare(running, &next);
+    difference.client_dbs = clients::compare(running, &next);
     (difference, next)
 }
 
@@ -85,7 +91,8 @@ fn gateways(running: &Plan, asked: &Plan, next: &mut Plan, difference: &mut Diff
     for (name, gateway) in &asked.gateways {
         let ends = (gateway.public, gateway.private, gateway.local);
         let has_group = next.groups.contains_key(&gateway.group);
-        let here = match here(next, asked, ends).filter(|_| has_group) {
+        let has_all = has_group && clients::have_instances(next, gateway);
+        let here = match here(next, asked, ends).filter(|_| has_all) {
             Some((public, private)) => Some(Gateway { public, private, ..gateway.clone() }),
             None => {
                 difference.needs_restart.push(format!("gateway.{name}"));

@@ -1,18 +1,20 @@
 //! The gateways of a configuration, each with its tunnel template: who is let in from anywhere, and what the tunnels
-//! are like that come to be (TG-11, TG-12). What they may carry is in `ts_list`.
+//! are like that come to be (TG-11, TG-12). What they may carry is in `ts_list`, what is otherwise for peers by name in
+//! `client_db`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use ravelin_ike::config::{IdKind, Identity, IdentityPattern, Redirection, Selector};
 use toml::Spanned;
 
+use super::client_db;
 use super::group;
-use super::plan::{self, ReverseRoutes, Template, TsList, Unique};
+use super::plan::{self, ClientDb, ReverseRoutes, Template, TsList, Unique};
 use super::ppk;
 use super::raw::{self, Text};
 use super::resolve::{Judge, instance_id};
-use super::ts_list;
 use super::tunnel::{Ground, One, Proofs, child_limit, profile};
 use super::value;
 use crate::tunnel::connection;
@@ -25,14 +27,15 @@ pub fn gateways(
     judge: &mut Judge<'_>,
     raw: &raw::File,
     ground: &Ground<'_>,
+    lists: &BTreeMap<String, TsList>,
+    clients: &BTreeMap<String, Arc<ClientDb>>,
 ) -> BTreeMap<String, plan::Gateway> {
-    let lists = ts_list::lists(judge, raw);
     let profile = profile(raw);
     let mut gateways: BTreeMap<String, plan::Gateway> = BTreeMap::new();
     for (name, spanned) in &raw.gateway {
         let (object, at) = (format!("gateway.{name}"), spanned.span().start);
         let mut one = One { judge, raw, ground, profile, object, at };
-        let Some(gateway) = one.gateway(name, spanned.get_ref(), &lists) else { continue };
+        let Some(gateway) = one.gateway(name, spanned.get_ref(), lists, clients) else { continue };
         let place = |gateway: &plan::Gateway| (gateway.public, gateway.local);
         if let Some(other) = gateways.values().find(|other| place(other) == place(&gateway)) {
             let found = format!("gateway {:?} has local = {} already", other.name, gateway.local);
@@ -49,6 +52,7 @@ impl One<'_, '_, '_> {
         name: &str,
         raw: &raw::Gateway,
         lists: &BTreeMap<String, TsList>,
+        clients: &BTreeMap<String, Arc<ClientDb>>,
     ) -> Option<plan::Gateway> {
         let Ground { instances, interfaces, .. } = self.ground;
         let mut instance =
@@ -70,6 +74,7 @@ impl One<'_, '_, '_> {
             unique: self.unique(raw.unique.as_ref()),
             template: self.template(raw.tunnel_template.as_ref())?,
             traffic: self.traffic(raw.ts_list.as_ref(), lists, private)?,
+            clients: client_db::named(self.judge, &self.object, raw.client_db.as_ref(), clients)?,
         })
     }
 
@@ -123,7 +128,7 @@ impl One<'_, '_, '_> {
         text.and_then(|text| self.judge.value(&self.object, "unique", text, read)).unwrap_or_default()
     }
 
-    fn traffic(
+    pub(super) fn traffic(
         &mut self,
         name: Option<&Text>,
         lists: &BTreeMap<String, TsList>,
@@ -156,7 +161,7 @@ impl One<'_, '_, '_> {
         }
     }
 
-    fn template(&mut self, name: Option<&Text>) -> Option<Template> {
+    pub(super) fn template(&mut self, name: Option<&Text>) -> Option<Template> {
         let default = raw::TunnelTemplate::default();
         let raw = match name {
             Some(name) => {
@@ -200,10 +205,13 @@ impl One<'_, '_, '_> {
     }
 }
 
-/// An identity, or all of a domain: `*.example.org`, `*@example.org`.
-fn pattern(text: &str) -> Result<IdentityPattern, value::Expected> {
+/// An identity, or all of a domain or prefix: `*.example.org`, `*@example.org`, `198.51.100.0/24`.
+pub(super) fn pattern(text: &str) -> Result<IdentityPattern, value::Expected> {
     const EXPECTED: value::Expected =
-        "an address, a domain name, user@domain, keyid:HEX, *.DOMAIN or *@DOMAIN";
+        "an address, a domain name, user@domain, keyid:HEX, *.DOMAIN, *@DOMAIN or a prefix";
+    if text.contains('/') {
+        return value::prefix(text).map(IdentityPattern::Within).map_err(|_| EXPECTED);
+    }
     if let Some(suffix) = text.strip_prefix('*') {
         let kind = match suffix.chars().next() {
             Some('.') => IdKind::Fqdn,

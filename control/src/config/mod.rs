@@ -2,12 +2,13 @@
 //!
 //! `raw` is the file's shape, `resolve` judges it (`value` a single value, `secret` and
 //! `material` what lies in other files, `ppk` lists of keys,
-//! `profile` algorithms, `lockout` lockouts, `group` groups of tunnels, `gateway` and `ts_list` what lets peers in from anywhere), `plan` is the
+//! `profile` algorithms, `lockout` lockouts, `group` groups of tunnels, `gateway`, `client_db` and `ts_list` what lets peers in from anywhere), `plan` is the
 //! result, `diff` what another one changes, `rules` what of that is refused. The daemon and
 //! `ravelin config check` run exactly this code. Reading files is an argument, so that
 //! everything here is tested without a disk.
 
 mod children;
+mod client_db;
 pub mod diff;
 pub mod error;
 mod gateway;

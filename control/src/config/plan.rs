@@ -3,6 +3,7 @@
 //! (`diff`), so everything here compares by value; gateways are in `gateway`, groups of tunnels in `group`. Secrets are held in `Secret`, which
 //! prints nothing and is wiped on drop.
 
+mod clients;
 mod gateway;
 mod group;
 
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -18,6 +20,7 @@ use ravelin_ike::config::{AlgorithmProfile, EspProposal, IkeProposal, Lockout, P
 use ravelin_pki::SignatureScheme;
 use zeroize::Zeroizing;
 
+pub use self::clients::{Client, ClientDb};
 pub use self::gateway::{Gateway, Origin, ReverseRoutes, Template, TsList, Unique};
 pub use self::group::{DEFAULT_GROUP, GroupMode, TunnelGroup};
 use super::Refusal;
@@ -76,6 +79,8 @@ pub struct Plan {
     pub warnings: Vec<Refusal>,
     /// Gateways for peers from anywhere, by name.
     pub gateways: BTreeMap<String, Gateway>,
+    /// Databases of clients by name; what a gateway has of its own is in the gateway.
+    pub client_dbs: BTreeMap<String, Arc<ClientDb>>,
     /// Groups of tunnels by name; [`DEFAULT_GROUP`] is always there.
     pub groups: BTreeMap<String, TunnelGroup>,
 }

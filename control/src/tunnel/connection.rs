@@ -60,22 +60,23 @@ pub fn of_gateway(plan: &Plan, gateway: &plan::Gateway) -> Result<Connection, Un
     };
     let (ends, peer) = ((gateway.public, gateway.local), (RemoteAddress::Gateway, identity));
     let unusable = |what| Unusable { tunnel: format!("of gateway {}", gateway.name), what };
-    base(plan, ends, &gateway.ike, peer).map_err(unusable)
+    let clients = gateway.clients.as_ref().map(|clients| clients.lookup.clone());
+    base(plan, ends, &gateway.ike, peer).map(|base| Connection { clients, ..base }).map_err(unusable)
 }
 
 /// The engine's form of a tunnel that a gateway's peer has opened: each of its children may carry all of what the
-/// gateway allows now (TS-09), and is narrowed to what the peer asks for.
+/// gateway allows it now (TS-09), and is narrowed to what the peer asks for.
 ///
 /// # Errors
 /// When an identity cannot be put into its wire form.
 pub fn of_admitted(
     plan: &Plan,
-    gateway: &plan::Gateway,
+    traffic: &plan::TsList,
     tunnel: &plan::Tunnel,
     ike: &plan::Ike,
     children: impl Iterator<Item = (ChildId, plan::Child)>,
 ) -> Result<Connection, Unusable> {
-    let (local, remote) = (&gateway.traffic.local, &gateway.traffic.remote);
+    let (local, remote) = (&traffic.local, &traffic.remote);
     let admitted = connection(plan, tunnel, ike, children)?;
     let allow = |child| ChildConfig { local: local.clone(), remote: remote.clone(), ..child };
     let children = admitted.children.into_iter().map(allow).collect();
@@ -116,6 +117,7 @@ fn base(
         lockout: ike.policy.lockout,
         redirect: ike.redirect.clone(),
         resumption: ike.policy.resumption,
+        clients: None,
     })
 }
 

@@ -1,10 +1,12 @@
 //! A connection: one peer we may speak IKE with, how each side proves itself, and what may be negotiated.
 
 use super::{
-    AlgorithmProfile, ChildConfig, ChildId, IkeProposal, Lockout, Ppks, Redirection, SignatureScheme,
+    AlgorithmProfile, ChildConfig, ChildId, Client, Clients, IkeProposal, Lockout, Ppks, Prefix, Redirection,
+    SignatureScheme,
 };
 use core::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -63,9 +65,19 @@ pub struct Connection {
     /// Session resumption (RFC 5723): who is called gives callers tickets that ask for one; who calls asks for one, and
     /// after the loss of the IKE SA shows it instead of proving itself anew.
     pub resumption: bool,
+    /// Clients of a gateway, of which a caller may be one ([`RemoteAddress::Gateway`]); `None` where all are alike.
+    pub clients: Option<Arc<Clients>>,
 }
 
 impl Connection {
+    /// The same for a caller that is this client: no other's key is in it.
+    pub(crate) fn of_client(&self, client: &Client) -> Connection {
+        let own = client.psk.as_ref().map(|key| (Auth::Psk(key.clone()), RemoteAuth::Psk(key.clone())));
+        let (local_auth, remote_auth) =
+            own.unwrap_or_else(|| (self.local_auth.clone(), self.remote_auth.clone()));
+        Connection { local_auth, remote_auth, clients: None, ..self.clone() }
+    }
+
     /// The configuration of one of its children.
     pub fn child(&self, id: ChildId) -> Option<&ChildConfig> {
         self.children.iter().find(|child| child.id == id)
@@ -164,6 +176,15 @@ impl Identity {
         }
     }
 
+    /// The address that it is, if it is one.
+    pub fn to_address(&self) -> Option<IpAddr> {
+        match self.kind {
+            IdKind::Ipv4 => <[u8; 4]>::try_from(self.data.as_slice()).ok().map(IpAddr::from),
+            IdKind::Ipv6 => <[u8; 16]>::try_from(self.data.as_slice()).ok().map(IpAddr::from),
+            _ => None,
+        }
+    }
+
     /// A host name as identity.
     pub fn fqdn(name: &str) -> Identity {
         Identity { kind: IdKind::Fqdn, data: name.as_bytes().to_vec() }
@@ -215,7 +236,7 @@ pub enum IdentityMatch {
     OneOf(Vec<IdentityPattern>),
 }
 
-/// One identity, or all that end alike.
+/// One identity, or all that end or begin alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IdentityPattern {
     /// This one.
@@ -223,6 +244,8 @@ pub enum IdentityPattern {
     /// Those of this kind that end in these octets and have something before them, such as `.example.org` or
     /// `@example.org`.
     Suffix(Identity),
+    /// Those that are an address of these.
+    Within(Prefix),
 }
 
 impl IdentityPattern {
@@ -234,6 +257,9 @@ impl IdentityPattern {
                 let cut = identity.data.len().checked_sub(suffix.data.len()).filter(|cut| *cut > 0);
                 let end = cut.and_then(|cut| identity.data.get(cut..));
                 identity.kind == suffix.kind && end.is_some_and(|end| end.eq_ignore_ascii_case(&suffix.data))
+            }
+            IdentityPattern::Within(prefix) => {
+                identity.to_address().is_some_and(|address| prefix.contains(address))
             }
         }
     }

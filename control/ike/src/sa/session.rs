@@ -218,6 +218,7 @@ fn identity_match(remote: &IdentityMatch) -> [u8; POLICY] {
             patterns.iter().map(|pattern| match pattern {
                 IdentityPattern::Exact(exact) => list(b"exact", [identity(exact)].into_iter()),
                 IdentityPattern::Suffix(suffix) => list(b"suffix", [identity(suffix)].into_iter()),
+                IdentityPattern::Within(prefix) => digest(&[b"within", prefix.to_string().as_bytes()]),
             }),
         ),
     }
