@@ -1,6 +1,7 @@
 //! Replies for people: tables and short paragraphs. JSON comes from the same values, so
 //! what one shows the other has.
 
+mod client;
 mod group;
 
 use comfy_table::{ContentArrangement, Table, TableStyle};
@@ -34,6 +35,8 @@ pub fn text(reply: &Reply) -> String {
             format!("{}\n{total}", self::gateways(gateways))
         }
         Reply::TunnelGroups { groups, by_name } => group::groups(groups, *by_name),
+        Reply::ClientDbs { databases, clients, .. } => client::databases(databases, clients),
+        Reply::ClientMatch(matched) => client::matched(matched),
         Reply::Routes { routes } => self::routes(routes),
     }
 }
@@ -48,6 +51,7 @@ pub fn exit_code(reply: &Reply) -> u8 {
         },
         Reply::Strangers(_) => 1,
         Reply::Lookup(lookup) => u8::from(lookup.verdict == "drop"),
+        Reply::ClientMatch(matched) => u8::from(matched.outcome == "refused"),
         Reply::Applied(applied) if !applied.refused.is_empty() => 1,
         Reply::Applied(applied) if !applied.needs_restart.is_empty() => 2,
         Reply::Doctor { findings } if findings.iter().any(|finding| finding.severity == "error") => 1,

@@ -198,3 +198,6 @@ pub(super) fn named(
     let Some(name) = name else { return Some(None) };
     judge.follow(object, "client-db", name, known).cloned().map(Some)
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,6 +32,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::Refusal;
 pub use plan::Plan;
+pub use value::identity;
 use zeroize::Zeroizing;
 
 /// Reads a file that a configuration names: the one effect this room needs.

@@ -47,6 +47,7 @@ fn proof(failure: &Failure, ike: &plan::Ike) -> Vec<&'static str> {
         Failure::AuthRefused => vec![own, "local-id"],
         Failure::NoCommonHash => vec![own],
         Failure::IdentityRefused(_) => vec!["remote-id"],
+        Failure::NoClient(_) => vec!["client-db"],
         Failure::CertificateRefused(_) => vec![peers, "remote-id"],
         _ => vec![peers],
     }
