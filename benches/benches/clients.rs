@@ -37,7 +37,7 @@ fn clients(count: u32) -> Clients {
             identities: vec![IdentityPattern::Suffix(Identity::fqdn(".site.example"))],
         },
     };
-    let client = |number: u32| Client { name: number.to_string(), psk: None };
+    let client = |number: u32| Client { name: number.to_string(), psk: None, certificate: false };
     Clients::new("all", false, (0..count).map(|number| (client(number), criteria(number))))
 }
 

@@ -37,7 +37,7 @@ fn caller(name: &str, psk: &str) -> Connection {
 
 fn client(name: &str, identity: &str, psk: Option<&str>) -> (Client, Criteria) {
     let identities = vec![IdentityPattern::Exact(Identity::fqdn(identity))];
-    let client = Client { name: name.to_owned(), psk: psk.map(key) };
+    let client = Client { name: name.to_owned(), psk: psk.map(key), certificate: false };
     (client, Criteria { places: Vec::new(), identities })
 }
 
@@ -172,6 +172,64 @@ fn a_client_without_a_key_proves_itself_to_the_gateway() {
     assert_eq!((world.tally.ike_up, failures(&world, GATEWAY)), (0, vec!["RV-AUTH-006"]));
 }
 
+/// A gateway by certificates, beside which this key will do.
+fn moving(psk: &str, gateway: Connection) -> Connection {
+    let certificates = settings::with_certificates(GATEWAY);
+    let RemoteAuth::Certificate { authorities, schemes } = certificates.remote_auth else { unreachable!() };
+    let remote_auth = RemoteAuth::Either { psk: key(psk), authorities, schemes };
+    Connection { local_auth: certificates.local_auth, remote_auth, ..gateway }
+}
+
+fn certified(name: &str) -> Connection {
+    Connection { local_identity: Identity::fqdn(name), ..settings::with_certificates(CALLER) }
+}
+
+/// While a peer moves from a pre-shared key to a certificate it comes in by either, and we prove ourselves as it does; by
+/// another key it does not, and no longer once the key is gone (TG-27).
+#[test]
+fn either_proof_will_do_while_a_peer_moves() {
+    let open = || Connection { clients: None, ..gateway(true, Vec::new()) };
+    called(caller("a.example", "key of a"), moving("key of a", open())).assert_converged();
+    called(certified("a.example"), moving("key of a", open())).assert_converged();
+    let moved = Connection {
+        remote_auth: settings::with_certificates(GATEWAY).remote_auth,
+        ..moving("key of a", open())
+    };
+    for (psk, gateway, code) in
+        [("key of b", moving("key of a", open()), "RV-AUTH-002"), ("key of a", moved, "RV-AUTH-006")]
+    {
+        let world = called(caller("a.example", psk), gateway);
+        assert_eq!((world.tally.ike_up, failures(&world, GATEWAY)), (0, vec![code]));
+    }
+}
+
+/// A single client moves: its own key or the gateway's certificates, and the gateway's key never.
+#[test]
+fn one_client_moves_and_others_do_not() {
+    let mut clients =
+        vec![client("a", "a.example", Some("key of a")), client("b", "b.example", Some("key of b"))];
+    clients[0].0.certificate = true;
+    let gateway = || {
+        let certificates = settings::with_certificates(GATEWAY);
+        let (local_auth, remote_auth) = (certificates.local_auth, certificates.remote_auth);
+        Connection { local_auth, remote_auth, ..gateway(false, clients.clone()) }
+    };
+    for caller in [caller("a.example", "key of a"), certified("a.example"), caller("b.example", "key of b")] {
+        called(caller, gateway()).assert_converged();
+    }
+    for (caller, code) in [
+        (certified("b.example"), "RV-AUTH-006"),
+        (caller("a.example", "key of b"), "RV-AUTH-002"),
+        (caller("b.example", "key of a"), "RV-AUTH-002"),
+    ] {
+        let world = called(caller, gateway());
+        assert_eq!((world.tally.ike_up, failures(&world, GATEWAY)), (0, vec![code]));
+    }
+    // Where the gateway has no certificates, there is nothing but the key.
+    let by_key = self::gateway(false, clients.clone());
+    called(caller("a.example", "key of a"), by_key).assert_converged();
+}
+
 /// An engine with tickets.
 fn engine(end: usize, life: u8, connection: Connection) -> Engine {
     let config = EngineConfig {
@@ -198,6 +256,9 @@ fn a_ticket_is_held_against_the_client_of_today() {
         (gateway(false, a("a", None)), false, None),
         (gateway(true, vec![]), false, None),
         (gateway(false, vec![]), false, None),
+        // It moves, and still has the key that the session goes back to.
+        (moving("key of a", Connection { clients: None, ..gateway(true, vec![]) }), true, Some("")),
+        (moving("key of b", Connection { clients: None, ..gateway(true, vec![]) }), false, None),
     ] {
         let engines = [engine(CALLER, 0, caller("a.example", "key of a")), engine(GATEWAY, 0, two(false))];
         let mut world = World::new(1, engines, false);

@@ -87,7 +87,8 @@ fn database(
 fn lookup<'c>(name: &str, fallback: bool, clients: impl Iterator<Item = &'c plan::Client>) -> Clients {
     let looked = clients.map(|client| {
         let psk = client.psk.as_ref().map(|key| key.0.clone());
-        (Looked { name: client.name.clone(), psk }, client.criteria.clone())
+        let (name, certificate) = (client.name.clone(), client.accept_certificate);
+        (Looked { name, psk, certificate }, client.criteria.clone())
     });
     Clients::new(name, fallback, looked)
 }
@@ -101,6 +102,13 @@ impl One<'_, '_, '_> {
         self.object = format!("{}, client {:?}", self.object, name.get_ref());
         let (psk, file) = (("psk", raw.psk.as_ref()), ("psk-file", raw.psk_file.as_ref()));
         let psk = material::shared_key(self.judge, (&self.object, self.at), psk, file)?;
+        let accept_certificate = raw.accept_certificate.unwrap_or(false);
+        if accept_certificate && psk.is_none() {
+            self.refuse(
+                "accept-certificate without a key",
+                "psk or psk-file: without, it is as its gateway has it",
+            );
+        }
         let private = raw.private_instance.as_ref();
         let number =
             instance_id(self.judge, &self.object, "private-instance", private, self.ground.instances);
@@ -109,6 +117,7 @@ impl One<'_, '_, '_> {
             enabled: raw.enabled.unwrap_or(true),
             criteria: self.criteria(raw)?,
             psk,
+            accept_certificate,
             private: private.map(|name| name.get_ref().clone()),
             template: self.client_template(raw.tunnel_template.as_ref(), named)?,
             traffic: self.client_traffic(raw.ts_list.as_ref(), number, named)?,

@@ -239,10 +239,9 @@ fn keep_profiles(running: &Plan, next: &mut Plan, ike: &Ike) {
 
 /// The names of the certificate and the anchors that are used.
 fn profiles(ike: &Ike) -> (Option<&String>, Option<&String>) {
-    use super::plan::{OwnAuthentication, PeerAuthentication};
+    use super::plan::OwnAuthentication;
     let own = if let OwnAuthentication::Certificate(name) = &ike.own { Some(name) } else { None };
-    let peer = if let PeerAuthentication::Certificate(name) = &ike.peer { Some(name) } else { None };
-    (own, peer)
+    (own, ike.peer.anchors())
 }
 
 fn compare(running: &Plan, next: &Plan, difference: &mut Difference) {

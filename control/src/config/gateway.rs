@@ -62,6 +62,8 @@ impl One<'_, '_, '_> {
         let local = self.local(raw.local.as_ref(), public, interfaces)?;
         let ike = self.gateway_ike(raw)?;
         self.profile = ike.policy.profile;
+        let clients = client_db::named(self.judge, &self.object, raw.client_db.as_ref(), clients)?;
+        self.judge_clients(clients.as_deref(), ike.peer.anchors().is_some());
         Some(plan::Gateway {
             name: name.to_owned(),
             enabled: raw.enabled.unwrap_or(true),
@@ -74,15 +76,26 @@ impl One<'_, '_, '_> {
             unique: self.unique(raw.unique.as_ref()),
             template: self.template(raw.tunnel_template.as_ref())?,
             traffic: self.traffic(raw.ts_list.as_ref(), lists, private)?,
-            clients: client_db::named(self.judge, &self.object, raw.client_db.as_ref(), clients)?,
+            clients,
         })
+    }
+
+    /// A client cannot prove itself by a certificate to a gateway that judges none.
+    fn judge_clients(&mut self, clients: Option<&ClientDb>, judges_certificates: bool) {
+        let mut moving = clients.into_iter().flat_map(|clients| &clients.clients);
+        if let Some(client) = moving.find(|client| client.accept_certificate).filter(|_| !judges_certificates)
+        {
+            let found = format!("its client {:?} has accept-certificate, and it has none", client.name);
+            self.refuse(&found, "certificate and trust");
+        }
     }
 
     fn gateway_ike(&mut self, raw: &raw::Gateway) -> Option<plan::Ike> {
         let policy = self.ike_policy(raw.ike_policy.as_ref());
         let (psk, psk_file) = (raw.psk.as_ref(), raw.psk_file.as_ref());
         let (certificate, trust) = (raw.certificate.as_ref(), raw.trust.as_ref());
-        let proofs = Proofs { psk, psk_file, certificate, trust };
+        let accept_psk = raw.accept_psk.unwrap_or(false);
+        let proofs = Proofs { psk, psk_file, certificate, trust, accept_psk };
         let (own, peer) = self.authentication(proofs, policy.profile)?;
         let list = raw.ppk_list.as_ref();
         let written = ppk::Written { list, id: None, required: raw.ppk_required.unwrap_or(false) };

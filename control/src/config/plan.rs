@@ -271,6 +271,18 @@ pub enum PeerAuthentication {
     Psk(Secret),
     /// Name of a trust-anchor-profile.
     Certificate(String),
+    /// Either, while it moves from the one to the other (TG-27).
+    Either(Secret, String),
+}
+
+impl PeerAuthentication {
+    /// The name of the trust-anchor-profile, where there is one.
+    pub fn anchors(&self) -> Option<&String> {
+        match self {
+            Self::Psk(_) => None,
+            Self::Certificate(name) | Self::Either(_, name) => Some(name),
+        }
+    }
 }
 
 /// An IKE policy.

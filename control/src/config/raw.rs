@@ -313,6 +313,8 @@ pub struct Tunnel {
     pub certificate: Option<Text>,
     /// Name of a trust-anchor-profile.
     pub trust: Option<Text>,
+    /// Take the pre-shared key of a peer that moves to certificates, too; default no.
+    pub accept_psk: Option<bool>,
     /// Name of an ike-policy.
     pub ike_policy: Option<Text>,
     /// Name of an ipsec-transform.
@@ -419,6 +421,8 @@ pub struct Gateway {
     pub certificate: Option<Text>,
     /// Name of a trust-anchor-profile.
     pub trust: Option<Text>,
+    /// Take the pre-shared key of a peer that moves to certificates, too; default no.
+    pub accept_psk: Option<bool>,
     /// Name of an ike-policy.
     pub ike_policy: Option<Text>,
     /// Name of a tunnel-template.
@@ -459,6 +463,8 @@ pub struct Client {
     pub psk: Option<SecretText>,
     /// File that holds it.
     pub psk_file: Option<Text>,
+    /// Take a certificate too, if the gateway does: it moves from its key to that; default no.
+    pub accept_certificate: Option<bool>,
     /// Instance of its inner packets; default that of the gateway.
     pub private_instance: Option<Text>,
     /// Name of a tunnel-template; default that of the gateway.

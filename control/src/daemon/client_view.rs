@@ -99,7 +99,8 @@ impl<P: Pool> Core<P> {
 }
 
 fn row(place: usize, client: &plan::Client, tunnels: &BTreeMap<&str, usize>) -> Client {
-    let plan::Client { name, enabled, criteria, psk, private, template, traffic } = client;
+    let plan::Client { name, enabled, criteria, psk, accept_certificate, private, template, traffic } =
+        client;
     Client {
         number: place + 1,
         name: name.clone(),
@@ -107,6 +108,7 @@ fn row(place: usize, client: &plan::Client, tunnels: &BTreeMap<&str, usize>) -> 
         remote: criteria.places.iter().map(ToString::to_string).collect(),
         remote_ids: criteria.identities.iter().map(pattern).collect(),
         psk: psk.is_some(),
+        accept_certificate: *accept_certificate,
         private_instance: private.clone().unwrap_or_default(),
         tunnel_template: template.as_ref().map(|template| template.name.clone()).unwrap_or_default(),
         ts_list: traffic.as_ref().map(|list| list.name.clone()).unwrap_or_default(),

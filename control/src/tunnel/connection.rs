@@ -185,6 +185,7 @@ fn remote_identity(tunnel: &plan::Tunnel, ike: &plan::Ike) -> Result<IdentityMat
         (Some(plan::Identity::DistinguishedName(_)), PeerAuthentication::Certificate(_), _) => {
             Ok(IdentityMatch::Any)
         }
+        // By a key it would be whoever has that: the octets are compared, and by certificate its name too.
         (Some(identity), _, _) => wire(identity).map(IdentityMatch::Exact),
         (None, PeerAuthentication::Psk(_), Some(address)) => {
             Ok(IdentityMatch::Exact(Identity::address(address)))
@@ -247,14 +248,21 @@ fn peer(plan: &Plan, peer: &PeerAuthentication) -> RemoteAuth {
     match peer {
         PeerAuthentication::Psk(key) => RemoteAuth::Psk(key.0.clone()),
         PeerAuthentication::Certificate(name) => {
-            let profile = plan.trust.get(name).into_iter();
-            let known = profile.flat_map(|profile| profile.anchors.iter().chain(&profile.intermediates));
-            let hash = |der: &Vec<u8>| {
-                Certificate::from_der(der).ok().map(|certificate| certreq::hash(&certificate))
-            };
-            RemoteAuth::Certificate { authorities: known.filter_map(hash).collect(), schemes: Vec::new() }
+            RemoteAuth::Certificate { authorities: authorities(plan, name), schemes: Vec::new() }
+        }
+        PeerAuthentication::Either(key, name) => {
+            let (psk, authorities) = (key.0.clone(), authorities(plan, name));
+            RemoteAuth::Either { psk, authorities, schemes: Vec::new() }
         }
     }
+}
+
+/// Hashes of the keys that chains may lead to.
+fn authorities(plan: &Plan, name: &str) -> Vec<[u8; 20]> {
+    let profile = plan.trust.get(name).into_iter();
+    let known = profile.flat_map(|profile| profile.anchors.iter().chain(&profile.intermediates));
+    let hash = |der: &Vec<u8>| Certificate::from_der(der).ok().map(|certificate| certreq::hash(&certificate));
+    known.filter_map(hash).collect()
 }
 
 #[cfg(test)]

@@ -72,11 +72,15 @@ impl<'a> Terms<'a> {
         }
     }
 
-    /// By the client's key both prove themselves (TS-14).
+    /// By the client's key both prove themselves (TS-14), unless it moves to a certificate.
     fn ike(&self) -> Ike {
         let ike = self.gateway.ike.clone();
-        let Some(key) = self.client.and_then(|client| client.psk.as_ref()) else { return ike };
-        let (own, peer) = (OwnAuthentication::Psk(key.clone()), PeerAuthentication::Psk(key.clone()));
+        let Some(client) = self.client else { return ike };
+        let Some(key) = client.psk.clone() else { return ike };
+        if let Some(name) = ike.peer.anchors().filter(|_| client.accept_certificate).cloned() {
+            return Ike { peer: PeerAuthentication::Either(key, name), ..ike };
+        }
+        let (own, peer) = (OwnAuthentication::Psk(key.clone()), PeerAuthentication::Psk(key));
         Ike { own, peer, ..ike }
     }
 }

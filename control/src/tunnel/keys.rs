@@ -41,7 +41,7 @@ fn proof(failure: &Failure, ike: &plan::Ike) -> Vec<&'static str> {
     };
     let peers = match ike.peer {
         PeerAuthentication::Psk(_) => "psk",
-        PeerAuthentication::Certificate(_) => "trust",
+        PeerAuthentication::Certificate(_) | PeerAuthentication::Either(..) => "trust",
     };
     match failure {
         Failure::AuthRefused => vec![own, "local-id"],

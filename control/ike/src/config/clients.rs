@@ -18,6 +18,8 @@ pub struct Client {
     pub name: String,
     /// The pre-shared key by which it and we to it prove ourselves, wiped on drop; `None`: as the gateway has it.
     pub psk: Option<Zeroizing<Vec<u8>>>,
+    /// Beside its key a certificate will do, if the gateway has that: it moves from the one to the other.
+    pub certificate: bool,
 }
 
 /// Whom a client is: who fits both.

@@ -11,7 +11,7 @@ fn fits(criteria: &Criteria, address: IpAddr, identity: &Identity) -> bool {
 }
 
 fn client(name: &str) -> Client {
-    Client { name: name.to_owned(), psk: None }
+    Client { name: name.to_owned(), psk: None, certificate: false }
 }
 
 fn named(criteria: &[Criteria]) -> Vec<(Client, Criteria)> {
@@ -131,7 +131,8 @@ fn why_none_fits_is_said() {
 
 #[test]
 fn keys_are_not_told() {
-    let client = Client { name: "a".to_owned(), psk: Some(Zeroizing::new(b"hunter2".to_vec())) };
+    let client =
+        Client { name: "a".to_owned(), psk: Some(Zeroizing::new(b"hunter2".to_vec())), certificate: false };
     let told = format!("{client:?} {:?}", Clients::new("all", true, [(client.clone(), Criteria::default())]));
     assert!(!told.contains("hunter2") && !told.contains("104"), "{told}");
 }

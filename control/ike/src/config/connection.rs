@@ -72,10 +72,33 @@ pub struct Connection {
 impl Connection {
     /// The same for a caller that is this client: no other's key is in it.
     pub(crate) fn of_client(&self, client: &Client) -> Connection {
-        let own = client.psk.as_ref().map(|key| (Auth::Psk(key.clone()), RemoteAuth::Psk(key.clone())));
-        let (local_auth, remote_auth) =
-            own.unwrap_or_else(|| (self.local_auth.clone(), self.remote_auth.clone()));
+        let (local_auth, remote_auth) = match (&client.psk, &self.remote_auth) {
+            (None, gateways) => (self.local_auth.clone(), gateways.clone()),
+            (
+                Some(key),
+                RemoteAuth::Certificate { authorities, schemes }
+                | RemoteAuth::Either { authorities, schemes, .. },
+            ) if client.certificate => {
+                let (psk, authorities, schemes) = (key.clone(), authorities.clone(), schemes.clone());
+                (self.local_auth.clone(), RemoteAuth::Either { psk, authorities, schemes })
+            }
+            (Some(key), _) => (Auth::Psk(key.clone()), RemoteAuth::Psk(key.clone())),
+        };
         Connection { local_auth, remote_auth, clients: None, ..self.clone() }
+    }
+
+    /// The same for a caller that proves itself by a pre-shared key, or by a certificate, where either would do: from
+    /// there on nothing else does, in both directions.
+    pub(crate) fn of_proof(&self, by_key: bool) -> Option<Connection> {
+        let RemoteAuth::Either { psk, authorities, schemes } = &self.remote_auth else { return None };
+        let (local_auth, remote_auth) = match by_key {
+            true => (Auth::Psk(psk.clone()), RemoteAuth::Psk(psk.clone())),
+            false => {
+                let (authorities, schemes) = (authorities.clone(), schemes.clone());
+                (self.local_auth.clone(), RemoteAuth::Certificate { authorities, schemes })
+            }
+        };
+        Some(Connection { local_auth, remote_auth, ..self.clone() })
     }
 
     /// The configuration of one of its children.
@@ -307,6 +330,15 @@ pub enum RemoteAuth {
         /// Schemes we accept a signature in; empty accepts every scheme we know.
         schemes: Vec<SignatureScheme>,
     },
+    /// Either of them, while a peer moves from the one to the other (TG-27). Called, we prove ourselves as the caller did.
+    Either {
+        /// The pre-shared key, wiped on drop.
+        psk: Zeroizing<Vec<u8>>,
+        /// As of a certificate.
+        authorities: Vec<[u8; 20]>,
+        /// As of a certificate.
+        schemes: Vec<SignatureScheme>,
+    },
 }
 
 impl fmt::Debug for Auth {
@@ -324,6 +356,7 @@ impl fmt::Debug for RemoteAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RemoteAuth::Psk(_) => f.write_str("Psk(..)"),
+            RemoteAuth::Either { .. } => f.write_str("Either(..)"),
             RemoteAuth::Certificate { authorities, schemes } => f
                 .debug_struct("Certificate")
                 .field("authorities", &authorities.len())

@@ -102,7 +102,7 @@ impl Engine {
         let caller = proof::identity(&session.caller);
         let fits = |(id, config): &(ConnectionId, Arc<Connection>)| {
             let (met, _) = client::meet(config, address, &caller).ok()?;
-            let suite = session.suite_for(&met, Role::Responder).filter(|_| !redirects_at_once(config))?;
+            let suite = session.suite_for_caller(&met).filter(|_| !redirects_at_once(config))?;
             Some(((*id, config.clone()), suite))
         };
         let (connection, suite) = candidates.iter().find_map(fits).ok_or(TicketProblem::Policy)?;

@@ -142,7 +142,8 @@ impl ExpectAuthRequest {
                 }
             })?;
             (common.connection, common.config) = (id, config);
-            client::take_up(&mut handshake, common, &proof::identity(&claim.identification))?;
+            let claimed = proof::identity(&claim.identification);
+            client::take_up(&mut handshake, common, &claimed, claim.auth.method)?;
             mobility::permit(common, &parts)?;
             ppk::take_up(&mut handshake, common, &parts, &mut claim)?;
             Ok((parts, proof::judge(&handshake, (id, &common.config), claim)?))

@@ -5,7 +5,7 @@ use super::common::Common;
 use super::handshake::Handshake;
 use crate::config::{ClientMatch, Connection, Identity};
 use crate::error::Failure;
-use crate::want::Role;
+use crate::wire::AuthenticationMethod;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -26,18 +26,17 @@ pub(crate) fn meet(
     }
 }
 
-/// Meets the caller of IKE_AUTH, and goes on with the connection that it has by that.
+/// Meets the caller of IKE_AUTH, which proves itself by this method, and goes on with the connection that it has by that.
 pub(crate) fn take_up(
     handshake: &mut Handshake,
     common: &mut Common,
     identity: &Identity,
+    method: AuthenticationMethod,
 ) -> Result<(), Failure> {
     let (config, client) = meet(&common.config, common.path.remote.ip(), identity)?;
     // It may have come from elsewhere since it showed its ticket, and be another client there, with another key.
-    let still_resumes = handshake
-        .resumed
-        .as_ref()
-        .is_none_or(|session| session.suite_for(&config, Role::Responder).is_some());
+    let resumed = handshake.resumed.as_ref();
+    let still_resumes = resumed.is_none_or(|session| session.suite_for_caller(&config).is_some());
     if !still_resumes {
         return Err(Failure::IdentityRefused(identity.to_string()));
     }
@@ -46,6 +45,9 @@ pub(crate) fn take_up(
         ClientMatch::Client(name) => common.attempt.offered += &format!("; it is client {name}"),
         ClientMatch::Nobody(nobody) => common.attempt.offered += &format!("; {nobody}"),
     }
-    (common.config, handshake.client) = (config, client);
+    // What it proves itself by is what we do, where either would do.
+    let by_key = method == AuthenticationMethod::SharedKey;
+    let narrowed = config.of_proof(by_key).filter(|_| handshake.resumed.is_none());
+    (common.config, handshake.client) = (narrowed.map_or(config, Arc::new), client);
     Ok(())
 }

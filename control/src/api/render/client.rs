@@ -40,7 +40,7 @@ fn clients(clients: &[Client]) -> String {
             yes(client.enabled),
             any(&client.remote),
             any(&client.remote_ids),
-            if client.psk { "own" } else { "-" }.to_owned(),
+            key(client).to_owned(),
             dash(&client.private_instance),
             dash(&client.tunnel_template),
             dash(&client.ts_list),
@@ -48,6 +48,14 @@ fn clients(clients: &[Client]) -> String {
         ]
     };
     table(&header, clients.iter().map(row))
+}
+
+fn key(client: &Client) -> &'static str {
+    match (client.psk, client.accept_certificate) {
+        (true, true) => "own, or certificate",
+        (true, false) => "own",
+        (false, _) => "-",
+    }
 }
 
 fn yes(is: bool) -> String {

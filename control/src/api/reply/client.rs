@@ -32,6 +32,8 @@ pub struct Client {
     pub remote_ids: Vec<String>,
     /// Whether it has a pre-shared key of its own.
     pub psk: bool,
+    /// Whether a certificate will do beside it.
+    pub accept_certificate: bool,
     /// Instance of its inner packets.
     pub private_instance: String,
     /// What its tunnels are like.

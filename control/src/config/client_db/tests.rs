@@ -107,6 +107,11 @@ fn mistakes_are_refused_by_line() {
         (named("remote-ids = [\"any\"]\nprivate-instance = \"blu\""), "did you mean blue?"),
         (named("remote-ids = [\"any\"]\nts-list = \"on\""), "did you mean one?"),
         (named("remote-ids = [\"any\"]\ntunnel-template = \"won\""), "did you mean own?"),
+        (named("remote-ids = [\"any\"]\naccept-certificate = true"), "accept-certificate without a key"),
+        (
+            named("remote-ids = [\"any\"]\npsk = \"x\"\naccept-certificate = true"),
+            "gateway.g: its client \"a\" has accept-certificate, and it has none; expected certificate and trust",
+        ),
         (named("remote-id = \"a\""), "unknown field \"remote-id\""),
         ("[gateway.h]\nclient-db = \"branch\"\n".to_owned(), "gateway.h"),
     ] {

@@ -42,6 +42,8 @@ pub struct Client {
     pub criteria: Criteria,
     /// Its pre-shared key.
     pub psk: Option<Secret>,
+    /// Beside its key a certificate will do (TG-27).
+    pub accept_certificate: bool,
     /// Name of the instance of its inner packets. Numbers of instances shift with the plan.
     pub private: Option<String>,
     /// What its tunnels are like.
