@@ -410,6 +410,58 @@ remote = ["10.64.0.0/10"]
         assert_eq!((next, difference.gateways), (running, Gateways::default()));
     }
 
+    /// A database of clients changes with the gateways that have it, by name; nothing else moves (TS-16). One with a client
+    /// in an instance that is not there yet waits for it.
+    #[test]
+    fn clients_change_by_name() {
+        let clients =
+            "[client-db.known]\n[[client-db.known.client]]\nname = \"a\"\nremote-ids = [\"a.example\"]\n";
+        let named = GATEWAY.replace("[gateway.branches]", "[gateway.branches]\nclient-db = \"known\"");
+        let with = |clients: &str| plan(&format!("{RUNNING}{named}{clients}"));
+        let running = with(clients);
+        let asked = with(&clients.replace("a.example", "b.example"));
+        let (difference, next) = difference(&running, &asked);
+        assert_eq!((difference.client_dbs.changed.as_slice(), &next), (&names(&["known"])[..], &asked));
+        assert_eq!(
+            (difference.gateways.changed, difference.gateways.replaced),
+            (names(&["branches"]), vec![])
+        );
+        assert_eq!(difference.untouched, 2);
+        let (difference, _) = super::difference(&plan(RUNNING), &running);
+        assert_eq!(difference.client_dbs.added, ["known"]);
+        let (difference, _) = super::difference(&running, &plan(RUNNING));
+        assert_eq!(difference.client_dbs.removed, ["known"]);
+        let blue = format!("{clients}private-instance = \"blue\"\n[instance.blue]\nnamespace = \"blue\"\n");
+        let (difference, next) = super::difference(&running, &with(&blue));
+        assert_eq!(difference.needs_restart, ["instance.blue", "gateway.branches"]);
+        assert_eq!(next.gateways, running.gateways);
+    }
+
+    /// A tunnel whose key gives way to a certificate, at once or by way of either, is other from its next authentication
+    /// on, and stays up until then (TG-27).
+    #[test]
+    fn a_key_gives_way_to_a_certificate_under_a_tunnel_that_is_up() {
+        let read = |path: &Path| {
+            let name = if path.extension().is_some_and(|it| it == "key") { "pkcs8" } else { "cert" };
+            std::fs::read(format!("{}/../pki/tests/data/p256.{name}.pem", env!("CARGO_MANIFEST_DIR")))
+        };
+        let plan = |text: &str| super::super::parse("test", text, Path::new("/"), &read).unwrap();
+        let profiles = "[cert-profile.own]\ncertificate = \"own.pem\"\nkey = \"own.key\"\n\
+                        [trust-anchor-profile.all]\nanchors = [\"root.pem\"]\n";
+        let with = |lines: &str| {
+            let (head, tail) = RUNNING.split_at(RUNNING.find("[tunnel.b]").unwrap());
+            plan(&format!("{head}{}{profiles}", tail.replace("psk = \"correct horse\"", lines)))
+        };
+        let by_certificate = "remote-id = \"b.example\"\ncertificate = \"own\"\ntrust = \"all\"";
+        let by_key = "remote-id = \"b.example\"\npsk = \"correct horse\"";
+        let by_either = format!("{by_certificate}\npsk = \"correct horse\"\naccept-psk = true");
+        for (from, to) in [(by_key, by_certificate), (by_key, &by_either), (&by_either, by_certificate)] {
+            let (difference, _) = difference(&with(from), &with(to));
+            let changed = Difference { changed: names(&["b"]), untouched: 1, ..Difference::default() };
+            assert_eq!(difference, changed, "{from} {to}");
+        }
+    }
+
     /// What is set up at the start is named, and so are the tunnels that need it; others go on.
     #[test]
     fn what_needs_a_restart_is_named() {
