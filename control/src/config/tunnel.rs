@@ -230,7 +230,7 @@ impl One<'_, '_, '_> {
             }
         };
         let peer = match (proofs.trust, psk) {
-            (Some(name), _) => {
+            (Some(name), psk) => {
                 self.judge.follow(&self.object, "trust", name, &self.raw.trust_anchor_profile)?;
                 let name = name.get_ref().clone();
                 match psk.filter(|_| proofs.accept_psk) {
