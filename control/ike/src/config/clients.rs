@@ -1,8 +1,8 @@
 //! The clients of a gateway: which of them a caller is, by where it calls from and who it says it is, and the key that
 //! this one has (TS-11 to TS-14).
 //!
-//! Of several that fit, the first is it. The choice is a pure function of this value, and no slower for many clients but
-//! for the depth of its maps: every criterion is found by its octets, and each pair of two knows the first client that
+//! Of several that fit, the first is it. The choice is a pure function of this value, and slower for many clients only by
+//! the depth of its maps: every criterion is found by its octets, and each pair of two knows the first client that
 //! has it, so that none is tried after the other.
 
 use super::{IdKind, Identity, IdentityPattern, Prefix};
