@@ -165,7 +165,7 @@ soon 5 "c2 to that of the blue one" asks 2 blue
 say "a third is nobody"
 hold "c3 is refused, with the gateway's own key" not call 3
 hold "it is told no more than that" grep -q AUTHENTICATION_FAILED "$WORK/c3/log"
-hold "ravelind says what was compared" told attempt-failed "take identity c3.branch.example, and not from address 198.18.0.2 (client-db branches)"
+hold "ravelind says what was compared" told attempt-failed "take address 198.18.0.2 and identity c3.branch.example, but no one client both (client-db branches)"
 hold "as it would have said before" test "$(would_be 198.18.0.2 c3.branch.example)" = "refused -"
 hold "and who c1 is" test "$(would_be 198.51.100.2 c1.branch.example)" = "client zurich"
 

@@ -190,7 +190,8 @@ fn operators_see_who_a_peer_would_be() {
     assert_eq!((b.outcome.as_str(), b.client.map(|client| client.number)), ("client", Some(2)));
     let far = who("198.51.100.1", Some("2.b.example"));
     assert_eq!((far.outcome.as_str(), far.client), ("refused", None));
-    assert!(far.reason.contains("take identity 2.b.example, and not from address"), "{}", far.reason);
+    let both = "take address 198.51.100.1 and identity 2.b.example, but no one client both";
+    assert!(far.reason.contains(both), "{}", far.reason);
     assert_eq!(who("192.0.2.77", None).identity, "192.0.2.77");
     let nowhere = ClientDbName { client_db: Some("branch".into()), page: None };
     let refused = pair.us.core.answer(&Request::ShowClientDb(nowhere)).unwrap_err();
