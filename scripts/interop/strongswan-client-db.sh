@@ -194,7 +194,7 @@ close 2
 soon 10 "both have gone" peers ""
 hold "c1 is refused by its old key" not call 1
 hold "c2 is refused by name" not call 2
-hold "as no client" told attempt-failed "RV-AUTH-018"
+hold "as no client" told attempt-failed "take address 203.0.113.2, and not for identity c2.branch.example"
 reconfigure 1 198.51.100.2 c1.branch.example "another key" 10.1.1.0/24
 hold "by the new one c1 is let in" call 1
 soon 5 "it carries" asks 1 default
