@@ -129,7 +129,7 @@ connections { net { version = 2
 secrets { ike-1 { secret = "$4" } }
 C
 }
-reconfigure() { configure_client "$@"; swan "c$1" --load-all > /dev/null; }
+reconfigure() { configure_client "$@"; swan "c$1" --load-all > /dev/null 2>&1; }
 
 call() { swan "c$1" --initiate --child own > "$WORK/c$1/initiate" 2>&1; }
 close() { swan "c$1" --terminate --ike net > /dev/null; }
