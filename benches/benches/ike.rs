@@ -68,6 +68,7 @@ fn connection(own: u8, other: u8, group: &str) -> Connection {
         lockout: None,
         redirect: Redirection::default(),
         resumption: false,
+        clients: None,
     }
 }
 

@@ -114,6 +114,7 @@ fn connection() -> Connection {
         lockout: None,
         redirect: Redirection { accept: AcceptRedirect::Anywhere, callers: None },
         resumption: true,
+        clients: None,
     }
 }
 

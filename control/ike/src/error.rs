@@ -3,6 +3,7 @@
 //! One value serves logs, the CLI and the flight recorder. What the peer is told is derived from it in one
 //! place, [`Failure::notify`], and says less.
 
+use crate::config::NoClient;
 pub use crate::error_topic::Topic;
 use crate::want::AnswerError;
 use std::net::IpAddr;
@@ -111,6 +112,9 @@ pub enum Failure {
     /// No connection accepts this identity.
     #[error("no connection here accepts the peer's identity {0}")]
     IdentityRefused(String),
+    /// None of the gateway's clients is the caller, and it lets in nobody else.
+    #[error("no client of the gateway fits the caller: {0}")]
+    NoClient(Box<NoClient>),
     /// The certificate or its chain was refused.
     #[error("the peer's certificate was refused ({0})")]
     CertificateRefused(AnswerError),
@@ -368,6 +372,7 @@ impl Failure {
             F::PpkRefused(_) => "RV-AUTH-015",
             F::PpkDeclined(_) => "RV-AUTH-016",
             F::ResumptionProof => "RV-AUTH-017",
+            F::NoClient(_) => "RV-AUTH-018",
             F::TsUnacceptable => "RV-CHILD-001",
             F::TsRefused => "RV-CHILD-002",
             F::TsNotOffered => "RV-CHILD-003",
@@ -426,6 +431,7 @@ impl Failure {
             | F::AuthRefused
             | F::PskMismatch
             | F::IdentityRefused(_)
+            | F::NoClient(_)
             | F::AuthMethod { .. }
             | F::NoCertificate
             | F::SchemeRefused(_)

@@ -32,6 +32,7 @@ impl Failure {
             | F::PskMismatch
             | F::BadSignature(_)
             | F::IdentityRefused(_)
+            | F::NoClient(_)
             | F::CertificateRefused(_)
             | F::AuthMethod { .. }
             | F::NoCertificate

@@ -8,7 +8,7 @@
 //! enough to undo it.
 
 use crate::config::{
-    AdditionalGroups, ChildId, ConnectionId, Encryption, Group, Identity, Integrity, Selector,
+    AdditionalGroups, ChildId, ClientMatch, ConnectionId, Encryption, Group, Identity, Integrity, Selector,
     SignatureScheme,
 };
 use crate::id::{ChildSaId, IkeId, Ticket};
@@ -188,6 +188,8 @@ pub struct Admit {
     pub path: Path,
     /// Whether it said that it has no other IKE SA with us (INITIAL_CONTACT, RFC 7296 §2.4).
     pub initial_contact: bool,
+    /// Which of the gateway's clients it is.
+    pub client: ClientMatch,
 }
 
 /// Where IKE and ESP of one IKE SA travel.

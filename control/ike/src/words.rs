@@ -62,6 +62,7 @@ fn ours(topic: Topic, config: &Connection, child: Option<&ChildConfig>) -> Strin
             let peers = match config.remote_auth {
                 RemoteAuth::Psk(_) => "pre-shared key",
                 RemoteAuth::Certificate { .. } => "certificate",
+                RemoteAuth::Either { .. } => "pre-shared key or certificate",
             };
             let peer = accepted(&config.remote_identity);
             format!("we are {}, by {own}; the peer is to be {peer}, by {peers}", config.local_identity)
@@ -96,6 +97,7 @@ fn pattern(pattern: &IdentityPattern) -> String {
     match pattern {
         IdentityPattern::Exact(identity) => identity.to_string(),
         IdentityPattern::Suffix(identity) => format!("*{identity}"),
+        IdentityPattern::Within(prefix) => prefix.to_string(),
     }
 }
 

@@ -58,6 +58,14 @@ pub enum ApiError {
         /// The names there are.
         known: String,
     },
+    /// No such database of clients.
+    #[error("client-db {name:?} does not exist; configured: {known}")]
+    NoClientDb {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
     /// No such gateway.
     #[error("gateway {name:?} does not exist; configured: {known}")]
     NoGateway {
@@ -77,6 +85,7 @@ impl ApiError {
             | Self::NoChild { .. }
             | Self::NoInstance { .. }
             | Self::NoTunnelGroup { .. }
+            | Self::NoClientDb { .. }
             | Self::NoGateway { .. } => 3,
             Self::Refused { .. } => 1,
             Self::Late { .. } => 4,
@@ -91,6 +100,7 @@ impl ApiError {
             | Self::NoChild { .. }
             | Self::NoInstance { .. }
             | Self::NoTunnelGroup { .. }
+            | Self::NoClientDb { .. }
             | Self::NoGateway { .. } => 3,
             Self::Refused { .. } => 1,
             Self::Late { .. } => 4,

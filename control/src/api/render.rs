@@ -1,6 +1,7 @@
 //! Replies for people: tables and short paragraphs. JSON comes from the same values, so
 //! what one shows the other has.
 
+mod client;
 mod group;
 
 use comfy_table::{ContentArrangement, Table, TableStyle};
@@ -34,6 +35,8 @@ pub fn text(reply: &Reply) -> String {
             format!("{}\n{total}", self::gateways(gateways))
         }
         Reply::TunnelGroups { groups, by_name } => group::groups(groups, *by_name),
+        Reply::ClientDbs { databases, clients, .. } => client::databases(databases, clients),
+        Reply::ClientMatch(matched) => client::matched(matched),
         Reply::Routes { routes } => self::routes(routes),
     }
 }
@@ -48,6 +51,7 @@ pub fn exit_code(reply: &Reply) -> u8 {
         },
         Reply::Strangers(_) => 1,
         Reply::Lookup(lookup) => u8::from(lookup.verdict == "drop"),
+        Reply::ClientMatch(matched) => u8::from(matched.outcome == "refused"),
         Reply::Applied(applied) if !applied.refused.is_empty() => 1,
         Reply::Applied(applied) if !applied.needs_restart.is_empty() => 2,
         Reply::Doctor { findings } if findings.iter().any(|finding| finding.severity == "error") => 1,
@@ -310,8 +314,10 @@ fn event(event: &Event) -> String {
 }
 
 fn gateways(gateways: &[Gateway]) -> String {
-    let header =
-        ["GATEWAY", "OPEN", "LOCAL", "PRIVATE", "TEMPLATE", "TS-LIST", "UNIQUE", "TUNNELS", "REASON"];
+    let header = [
+        "GATEWAY", "OPEN", "LOCAL", "PRIVATE", "TEMPLATE", "TS-LIST", "CLIENTS", "UNIQUE", "TUNNELS",
+        "REASON",
+    ];
     let row = |gateway: &Gateway| {
         let reasons = gateway.flags.iter().zip(&gateway.reasons).map(|(flag, why)| format!("{flag} ({why})"));
         vec![
@@ -321,6 +327,7 @@ fn gateways(gateways: &[Gateway]) -> String {
             gateway.private_instance.clone(),
             gateway.template.clone(),
             gateway.ts_list.clone(),
+            dash(&gateway.client_db),
             gateway.unique.clone(),
             gateway.count.to_string(),
             reasons.collect::<Vec<_>>().join("; "),
@@ -334,14 +341,32 @@ fn gateways(gateways: &[Gateway]) -> String {
     text
 }
 
+/// What is empty is shown as a dash.
+fn dash(text: &str) -> String {
+    if text.is_empty() { "-" } else { text }.to_owned()
+}
+
 fn gateway_tunnels(tunnels: &[&GatewayTunnel]) -> String {
-    let header =
-        ["TUNNEL", "STATE", "REMOTE", "WORKER", "CHILDREN", "IN PACKETS", "OUT PACKETS", "SINCE", "ROUTES"];
+    let header = [
+        "TUNNEL",
+        "CLIENT",
+        "STATE",
+        "REMOTE",
+        "PRIVATE",
+        "WORKER",
+        "CHILDREN",
+        "IN PACKETS",
+        "OUT PACKETS",
+        "SINCE",
+        "ROUTES",
+    ];
     let row = |tunnel: &&GatewayTunnel| {
         vec![
             tunnel.name.clone(),
+            dash(&tunnel.client),
             tunnel.state.word().to_owned(),
             tunnel.remote.clone(),
+            tunnel.private_instance.clone(),
             tunnel.worker.map_or_else(|| "-".to_owned(), |worker| worker.to_string()),
             tunnel.children.to_string(),
             tunnel.in_packets.to_string(),

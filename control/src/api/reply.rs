@@ -1,11 +1,13 @@
 //! Everything a running gateway answers: plain data, rendered as text or JSON from one
 //! value. Fields are only ever added.
 
+mod client;
 mod gateway;
 mod group;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::client::{Client, ClientDb, Matched};
 pub use self::gateway::{Gateway, GatewayTunnel, Route};
 pub use self::group::{Level, Member, TunnelGroup};
 
@@ -92,6 +94,18 @@ pub enum Reply {
         /// Whether one was asked for by name.
         by_name: bool,
     },
+    /// Databases of clients.
+    ClientDbs {
+        /// One each.
+        databases: Vec<ClientDb>,
+        /// The clients of one, where one was asked for.
+        clients: Vec<Client>,
+        /// As of tunnels.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next: Option<u32>,
+    },
+    /// Which client would take a peer.
+    ClientMatch(Matched),
     /// Routes into tunnels, and static ones.
     Routes {
         /// One each.
@@ -104,7 +118,7 @@ impl Reply {
     #[must_use]
     pub fn next(&self) -> Option<u32> {
         match self {
-            Reply::Tunnels { next, .. } | Reply::Sas { next, .. } => *next,
+            Reply::Tunnels { next, .. } | Reply::Sas { next, .. } | Reply::ClientDbs { next, .. } => *next,
             _ => None,
         }
     }
@@ -118,6 +132,10 @@ impl Reply {
             }
             (Reply::Sas { sas, next }, Reply::Sas { sas: more, next: then }) => {
                 sas.extend(more);
+                *next = then;
+            }
+            (Reply::ClientDbs { clients, next, .. }, Reply::ClientDbs { clients: more, next: then, .. }) => {
+                clients.extend(more);
                 *next = then;
             }
             (whole, part) => *whole = part,

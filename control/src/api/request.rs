@@ -68,6 +68,12 @@ pub enum Request {
     /// Tunnel groups and their workers.
     #[serde(rename = "show.tunnel-groups")]
     ShowTunnelGroups(GroupName),
+    /// Databases of clients.
+    #[serde(rename = "show.client-db")]
+    ShowClientDb(ClientDbName),
+    /// Which client of one would take a peer.
+    #[serde(rename = "match.client")]
+    MatchClient(MatchClient),
     /// Routes into tunnels, and static ones.
     #[serde(rename = "show.routes")]
     ShowRoutes,
@@ -223,4 +229,27 @@ pub struct GatewayName {
 pub struct GroupName {
     /// As in the configuration.
     pub group: Option<String>,
+}
+
+/// Names a database of clients, or none for all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClientDbName {
+    /// As in the configuration.
+    pub client_db: Option<String>,
+    /// A part of its clients; all of them if not said.
+    pub page: Option<Page>,
+}
+
+/// A peer that might call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MatchClient {
+    /// The database, as in the configuration.
+    pub client_db: String,
+    /// Where it calls from.
+    pub address: IpAddr,
+    /// Who it says it is, as identities are configured; its address if not said.
+    #[serde(default)]
+    pub identity: Option<String>,
 }

@@ -87,8 +87,22 @@ enum Show {
         /// Name in the configuration.
         name: Option<String>,
     },
+    /// Databases of clients; with a name that one and its clients, or which of them would take a peer.
+    ClientDb(ClientDb),
     /// Routes into tunnels, and static ones.
     Routes,
+}
+
+#[derive(Args)]
+struct ClientDb {
+    /// Name in the configuration.
+    name: Option<String>,
+    /// Say which client would take a peer that calls from this address.
+    #[arg(long = "match", value_name = "ADDRESS", requires = "name")]
+    address: Option<IpAddr>,
+    /// Who this peer says it is, as in the configuration; default: its address.
+    #[arg(long = "id", value_name = "IDENTITY", requires = "address")]
+    identity: Option<String>,
 }
 
 #[derive(Args)]
@@ -269,6 +283,7 @@ fn request(verb: &Verb) -> Request {
         Verb::Show(Show::TunnelGroups { name }) => {
             Request::ShowTunnelGroups(request::GroupName { group: name.clone() })
         }
+        Verb::Show(Show::ClientDb(asked)) => client_db(asked),
         Verb::Show(Show::Routes) => Request::ShowRoutes,
         Verb::Show(Show::Version) | Verb::Config(Config::Check { .. }) | Verb::Bench(_) => {
             Request::ShowVersion
@@ -296,6 +311,16 @@ fn request(verb: &Verb) -> Request {
             let (address, port, gateway) = (address.0, *port, *gateway);
             Request::ClearLockout(request::ClearLockout { address, port, gateway })
         }
+    }
+}
+
+fn client_db(asked: &ClientDb) -> Request {
+    let ClientDb { name, address, identity } = asked;
+    match (name.clone(), *address) {
+        (Some(client_db), Some(address)) => {
+            Request::MatchClient(request::MatchClient { client_db, address, identity: identity.clone() })
+        }
+        (client_db, _) => Request::ShowClientDb(request::ClientDbName { client_db, page: None }),
     }
 }
 

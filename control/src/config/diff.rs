@@ -4,12 +4,14 @@
 //! Workers, ports, instances and everything else that is set up at the start stay as they are until a
 //! restart; each is named. A tunnel or gateway that stands on such a thing waits with it.
 
+mod clients;
 mod groups;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+pub use self::clients::ClientDbs;
 pub use self::groups::Groups;
 use super::plan::{Child, Gateway, Ike, InstanceId, Interface, Keying, Plan, Tunnel};
 
@@ -36,6 +38,8 @@ pub struct Difference {
     pub gateways: Gateways,
     /// What becomes of tunnel groups.
     pub groups: Groups,
+    /// What becomes of databases of clients.
+    pub client_dbs: ClientDbs,
 }
 
 /// Gateways that are not as they were.
@@ -59,6 +63,7 @@ pub fn difference(running: &Plan, asked: &Plan) -> (Difference, Plan) {
         tunnels: BTreeMap::new(),
         gateways: BTreeMap::new(),
         groups: BTreeMap::new(),
+        client_dbs: asked.client_dbs.clone(),
         cert_profiles: asked.cert_profiles.clone(),
         trust: asked.trust.clone(),
         warnings: asked.warnings.clone(),
@@ -78,6 +83,7 @@ pub fn difference(running: &Plan, asked: &Plan) -> (Difference, Plan) {
     gateways(running, asked, &mut next, &mut difference);
     compare(running, &next, &mut difference);
     difference.groups = groups::compare(running, &next);
+    difference.client_dbs = clients::compare(running, &next);
     (difference, next)
 }
 
@@ -86,7 +92,8 @@ fn gateways(running: &Plan, asked: &Plan, next: &mut Plan, difference: &mut Diff
     for (name, gateway) in &asked.gateways {
         let ends = (gateway.public, gateway.private, gateway.local);
         let has_group = next.groups.contains_key(&gateway.group);
-        let here = match here(next, asked, ends).filter(|_| has_group) {
+        let has_all = has_group && clients::have_instances(next, gateway);
+        let here = match here(next, asked, ends).filter(|_| has_all) {
             Some((public, private)) => Some(Gateway { public, private, ..gateway.clone() }),
             None => {
                 difference.needs_restart.push(format!("gateway.{name}"));
@@ -240,10 +247,9 @@ fn keep_profiles(running: &Plan, next: &mut Plan, ike: &Ike) {
 
 /// The names of the certificate and the anchors that are used.
 fn profiles(ike: &Ike) -> (Option<&String>, Option<&String>) {
-    use super::plan::{OwnAuthentication, PeerAuthentication};
+    use super::plan::OwnAuthentication;
     let own = if let OwnAuthentication::Certificate(name) = &ike.own { Some(name) } else { None };
-    let peer = if let PeerAuthentication::Certificate(name) = &ike.peer { Some(name) } else { None };
-    (own, peer)
+    (own, ike.peer.anchors())
 }
 
 fn compare(running: &Plan, next: &Plan, difference: &mut Difference) {
@@ -413,6 +419,58 @@ remote = ["10.64.0.0/10"]
         let (difference, next) = difference(&running, &asked);
         assert_eq!(difference.needs_restart, ["instance.blue", "gateway.branches"]);
         assert_eq!((next, difference.gateways), (running, Gateways::default()));
+    }
+
+    /// A database of clients changes with the gateways that have it, by name; nothing else moves (TS-16). One with a client
+    /// in an instance that is not there yet waits for it.
+    #[test]
+    fn clients_change_by_name() {
+        let clients =
+            "[client-db.known]\n[[client-db.known.client]]\nname = \"a\"\nremote-ids = [\"a.example\"]\n";
+        let named = GATEWAY.replace("[gateway.branches]", "[gateway.branches]\nclient-db = \"known\"");
+        let with = |clients: &str| plan(&format!("{RUNNING}{named}{clients}"));
+        let running = with(clients);
+        let asked = with(&clients.replace("a.example", "b.example"));
+        let (difference, next) = difference(&running, &asked);
+        assert_eq!((difference.client_dbs.changed.as_slice(), &next), (&names(&["known"])[..], &asked));
+        assert_eq!(
+            (difference.gateways.changed, difference.gateways.replaced),
+            (names(&["branches"]), vec![])
+        );
+        assert_eq!(difference.untouched, 2);
+        let (difference, _) = super::difference(&plan(RUNNING), &running);
+        assert_eq!(difference.client_dbs.added, ["known"]);
+        let (difference, _) = super::difference(&running, &plan(RUNNING));
+        assert_eq!(difference.client_dbs.removed, ["known"]);
+        let blue = format!("{clients}private-instance = \"blue\"\n[instance.blue]\nnamespace = \"blue\"\n");
+        let (difference, next) = super::difference(&running, &with(&blue));
+        assert_eq!(difference.needs_restart, ["instance.blue", "gateway.branches"]);
+        assert_eq!(next.gateways, running.gateways);
+    }
+
+    /// A tunnel whose key gives way to a certificate, at once or by way of either, is other from its next authentication
+    /// on, and stays up until then (TG-27).
+    #[test]
+    fn a_key_gives_way_to_a_certificate_under_a_tunnel_that_is_up() {
+        let read = |path: &Path| {
+            let name = if path.extension().is_some_and(|it| it == "key") { "pkcs8" } else { "cert" };
+            std::fs::read(format!("{}/../pki/tests/data/p256.{name}.pem", env!("CARGO_MANIFEST_DIR")))
+        };
+        let plan = |text: &str| super::super::parse("test", text, Path::new("/"), &read).unwrap();
+        let profiles = "[cert-profile.own]\ncertificate = \"own.pem\"\nkey = \"own.key\"\n\
+                        [trust-anchor-profile.all]\nanchors = [\"root.pem\"]\n";
+        let with = |lines: &str| {
+            let (head, tail) = RUNNING.split_at(RUNNING.find("[tunnel.b]").unwrap());
+            plan(&format!("{head}{}{profiles}", tail.replace("psk = \"correct horse\"", lines)))
+        };
+        let by_certificate = "remote-id = \"b.example\"\ncertificate = \"own\"\ntrust = \"all\"";
+        let by_key = "remote-id = \"b.example\"\npsk = \"correct horse\"";
+        let by_either = format!("{by_certificate}\npsk = \"correct horse\"\naccept-psk = true");
+        for (from, to) in [(by_key, by_certificate), (by_key, &by_either), (&by_either, by_certificate)] {
+            let (difference, _) = difference(&with(from), &with(to));
+            let changed = Difference { changed: names(&["b"]), untouched: 1, ..Difference::default() };
+            assert_eq!(difference, changed, "{from} {to}");
+        }
     }
 
     /// What is set up at the start is named, and so are the tunnels that need it; others go on.

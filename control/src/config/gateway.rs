@@ -1,18 +1,20 @@
 //! The gateways of a configuration, each with its tunnel template: who is let in from anywhere, and what the tunnels
-//! are like that come to be (TG-11, TG-12). What they may carry is in `ts_list`.
+//! are like that come to be (TG-11, TG-12). What they may carry is in `ts_list`, what is otherwise for peers by name in
+//! `client_db`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use ravelin_ike::config::{IdKind, Identity, IdentityPattern, Redirection, Selector};
 use toml::Spanned;
 
+use super::client_db;
 use super::group;
-use super::plan::{self, ReverseRoutes, Template, TsList, Unique};
+use super::plan::{self, ClientDb, ReverseRoutes, Template, TsList, Unique};
 use super::ppk;
 use super::raw::{self, Text};
 use super::resolve::{Judge, instance_id};
-use super::ts_list;
 use super::tunnel::{Ground, One, Proofs, Settled, child_limit, profile};
 use super::value;
 use crate::tunnel::connection;
@@ -26,14 +28,15 @@ pub fn gateways(
     raw: &raw::File,
     ground: &Ground<'_>,
     settled: &mut Settled,
+    lists: &BTreeMap<String, TsList>,
+    clients: &BTreeMap<String, Arc<ClientDb>>,
 ) -> BTreeMap<String, plan::Gateway> {
-    let lists = ts_list::lists(judge, raw);
     let profile = profile(raw);
     let mut gateways: BTreeMap<String, plan::Gateway> = BTreeMap::new();
     for (name, spanned) in &raw.gateway {
         let (object, at) = (format!("gateway.{name}"), spanned.span().start);
         let mut one = One { judge, raw, ground, settled, profile, object, at };
-        let Some(gateway) = one.gateway(name, spanned.get_ref(), &lists) else { continue };
+        let Some(gateway) = one.gateway(name, spanned.get_ref(), lists, clients) else { continue };
         let place = |gateway: &plan::Gateway| (gateway.public, gateway.local);
         if let Some(other) = gateways.values().find(|other| place(other) == place(&gateway)) {
             let found = format!("gateway {:?} has local = {} already", other.name, gateway.local);
@@ -50,6 +53,7 @@ impl One<'_, '_, '_> {
         name: &str,
         raw: &raw::Gateway,
         lists: &BTreeMap<String, TsList>,
+        clients: &BTreeMap<String, Arc<ClientDb>>,
     ) -> Option<plan::Gateway> {
         let Ground { instances, interfaces, .. } = self.ground;
         let mut instance =
@@ -59,6 +63,8 @@ impl One<'_, '_, '_> {
         let local = self.local(raw.local.as_ref(), public, interfaces)?;
         let ike = self.gateway_ike(raw)?;
         self.profile = ike.policy.profile;
+        let clients = client_db::named(self.judge, &self.object, raw.client_db.as_ref(), clients)?;
+        self.judge_clients(clients.as_deref(), ike.peer.anchors().is_some());
         Some(plan::Gateway {
             name: name.to_owned(),
             enabled: raw.enabled.unwrap_or(true),
@@ -71,14 +77,26 @@ impl One<'_, '_, '_> {
             unique: self.unique(raw.unique.as_ref()),
             template: self.template(raw.tunnel_template.as_ref())?,
             traffic: self.traffic(raw.ts_list.as_ref(), lists, private)?,
+            clients,
         })
+    }
+
+    /// A client cannot prove itself by a certificate to a gateway that judges none.
+    fn judge_clients(&mut self, clients: Option<&ClientDb>, judges_certificates: bool) {
+        let mut moving = clients.into_iter().flat_map(|clients| &clients.clients);
+        if let Some(client) = moving.find(|client| client.accept_certificate).filter(|_| !judges_certificates)
+        {
+            let found = format!("its client {:?} has accept-certificate, and it has none", client.name);
+            self.refuse(&found, "certificate and trust");
+        }
     }
 
     fn gateway_ike(&mut self, raw: &raw::Gateway) -> Option<plan::Ike> {
         let policy = self.ike_policy(raw.ike_policy.as_ref());
         let (psk, psk_file) = (raw.psk.as_ref(), raw.psk_file.as_ref());
         let (certificate, trust) = (raw.certificate.as_ref(), raw.trust.as_ref());
-        let proofs = Proofs { psk, psk_file, certificate, trust };
+        let accept_psk = raw.accept_psk.unwrap_or(false);
+        let proofs = Proofs { psk, psk_file, certificate, trust, accept_psk };
         let (own, peer) = self.authentication(proofs, policy.profile)?;
         let list = raw.ppk_list.as_ref();
         let written = ppk::Written { list, id: None, required: raw.ppk_required.unwrap_or(false) };
@@ -124,7 +142,7 @@ impl One<'_, '_, '_> {
         text.and_then(|text| self.judge.value(&self.object, "unique", text, read)).unwrap_or_default()
     }
 
-    fn traffic(
+    pub(super) fn traffic(
         &mut self,
         name: Option<&Text>,
         lists: &BTreeMap<String, TsList>,
@@ -157,7 +175,7 @@ impl One<'_, '_, '_> {
         }
     }
 
-    fn template(&mut self, name: Option<&Text>) -> Option<Template> {
+    pub(super) fn template(&mut self, name: Option<&Text>) -> Option<Template> {
         let default = raw::TunnelTemplate::default();
         let raw = match name {
             Some(name) => {
@@ -202,10 +220,13 @@ impl One<'_, '_, '_> {
     }
 }
 
-/// An identity, or all of a domain: `*.example.org`, `*@example.org`.
-fn pattern(text: &str) -> Result<IdentityPattern, value::Expected> {
+/// An identity, or all of a domain or prefix: `*.example.org`, `*@example.org`, `198.51.100.0/24`.
+pub(super) fn pattern(text: &str) -> Result<IdentityPattern, value::Expected> {
     const EXPECTED: value::Expected =
-        "an address, a domain name, user@domain, keyid:HEX, *.DOMAIN or *@DOMAIN";
+        "an address, a domain name, user@domain, keyid:HEX, *.DOMAIN, *@DOMAIN or a prefix";
+    if text.contains('/') {
+        return value::prefix(text).map(IdentityPattern::Within).map_err(|_| EXPECTED);
+    }
     if let Some(suffix) = text.strip_prefix('*') {
         let kind = match suffix.chars().next() {
             Some('.') => IdKind::Fqdn,

@@ -2,12 +2,13 @@
 //!
 //! `raw` is the file's shape, `resolve` judges it (`value` a single value, `secret` and
 //! `material` what lies in other files, `ppk` lists of keys,
-//! `profile` algorithms, `lockout` lockouts, `cookies` when callers need one, `group` groups of tunnels, `gateway` and `ts_list` what lets peers in from anywhere), `plan` is the
+//! `profile` algorithms, `lockout` lockouts, `cookies` when callers need one, `group` groups of tunnels, `gateway`, `client_db` and `ts_list` what lets peers in from anywhere), `plan` is the
 //! result, `diff` what another one changes, `rules` what of that is refused. The daemon and
 //! `ravelin config check` run exactly this code. Reading files is an argument, so that
 //! everything here is tested without a disk.
 
 mod children;
+mod client_db;
 mod cookies;
 pub mod diff;
 pub mod error;
@@ -32,6 +33,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::Refusal;
 pub use plan::Plan;
+pub use value::identity;
 use zeroize::Zeroizing;
 
 /// Reads a file that a configuration names: the one effect this room needs.

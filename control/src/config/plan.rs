@@ -4,6 +4,7 @@
 //! have alike, and a tunnel that several look at, is in memory once, in an `Arc`. Secrets are held in `Secret`, which
 //! prints nothing and is wiped on drop.
 
+mod clients;
 mod gateway;
 mod group;
 
@@ -22,6 +23,7 @@ use ravelin_ike::config::{
 use ravelin_pki::SignatureScheme;
 use zeroize::Zeroizing;
 
+pub use self::clients::{Client, ClientDb};
 pub use self::gateway::{Gateway, Origin, ReverseRoutes, Template, TsList, Unique};
 pub use self::group::{DEFAULT_GROUP, GroupMode, TunnelGroup};
 use super::Refusal;
@@ -82,6 +84,8 @@ pub struct Plan {
     pub warnings: Vec<Refusal>,
     /// Gateways for peers from anywhere, by name.
     pub gateways: BTreeMap<String, Gateway>,
+    /// Databases of clients by name; what a gateway has of its own is in the gateway.
+    pub client_dbs: BTreeMap<String, Arc<ClientDb>>,
     /// Groups of tunnels by name; [`DEFAULT_GROUP`] is always there.
     pub groups: BTreeMap<String, TunnelGroup>,
 }
@@ -274,6 +278,18 @@ pub enum PeerAuthentication {
     Psk(Secret),
     /// Name of a trust-anchor-profile.
     Certificate(String),
+    /// Either, while it moves from the one to the other (TG-27).
+    Either(Secret, String),
+}
+
+impl PeerAuthentication {
+    /// The name of the trust-anchor-profile, where there is one.
+    pub fn anchors(&self) -> Option<&String> {
+        match self {
+            Self::Psk(_) => None,
+            Self::Certificate(name) | Self::Either(_, name) => Some(name),
+        }
+    }
 }
 
 /// An IKE policy.

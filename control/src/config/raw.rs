@@ -52,6 +52,8 @@ pub struct File {
     pub tunnel: BTreeMap<String, Spanned<Tunnel>>,
     /// Gateways for peers from anywhere, by name.
     pub gateway: BTreeMap<String, Spanned<Gateway>>,
+    /// What gateways have for peers by name.
+    pub client_db: BTreeMap<String, Spanned<ClientDb>>,
     /// What a gateway's tunnels are like, by name.
     pub tunnel_template: BTreeMap<String, Spanned<TunnelTemplate>>,
     /// What a gateway's tunnels may carry, by name.
@@ -313,6 +315,8 @@ pub struct Tunnel {
     pub certificate: Option<Text>,
     /// Name of a trust-anchor-profile.
     pub trust: Option<Text>,
+    /// Take the pre-shared key of a peer that moves to certificates, too; default no.
+    pub accept_psk: Option<bool>,
     /// Name of an ike-policy.
     pub ike_policy: Option<Text>,
     /// Name of an ipsec-transform.
@@ -421,6 +425,8 @@ pub struct Gateway {
     pub certificate: Option<Text>,
     /// Name of a trust-anchor-profile.
     pub trust: Option<Text>,
+    /// Take the pre-shared key of a peer that moves to certificates, too; default no.
+    pub accept_psk: Option<bool>,
     /// Name of an ike-policy.
     pub ike_policy: Option<Text>,
     /// Name of a tunnel-template.
@@ -429,6 +435,46 @@ pub struct Gateway {
     pub ts_list: Option<Text>,
     /// `replace`, `keep` or `never`: what an identity that is there already means.
     pub unique: Option<Text>,
+    /// Name of a client-db; default: all peers are alike.
+    pub client_db: Option<Text>,
+}
+
+/// `[client-db.NAME]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct ClientDb {
+    /// Look clients up in it; default yes.
+    pub enabled: Option<bool>,
+    /// Meet whom no client fits as the gateway alone would; default yes.
+    pub fallback: Option<bool>,
+    /// Its clients, in order.
+    pub client: Vec<Spanned<Client>>,
+}
+
+/// `[[client-db.NAME.client]]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Client {
+    /// Its name.
+    pub name: Option<Text>,
+    /// Whether anybody is it; default yes.
+    pub enabled: Option<bool>,
+    /// Where it calls from; default anywhere.
+    pub remote: Vec<Text>,
+    /// Who it says it is; default whoever.
+    pub remote_ids: Vec<Text>,
+    /// Its pre-shared key; default: as the gateway has it.
+    pub psk: Option<SecretText>,
+    /// File that holds it.
+    pub psk_file: Option<Text>,
+    /// Take a certificate too, if the gateway does: it moves from its key to that; default no.
+    pub accept_certificate: Option<bool>,
+    /// Instance of its inner packets; default that of the gateway.
+    pub private_instance: Option<Text>,
+    /// Name of a tunnel-template; default that of the gateway.
+    pub tunnel_template: Option<Text>,
+    /// Name of a ts-list; default that of the gateway.
+    pub ts_list: Option<Text>,
 }
 
 /// `[tunnel-template.NAME]`

@@ -13,7 +13,7 @@ use toml::Spanned;
 use super::plan::{self, Plan};
 use super::raw::{self, SecretText, Text};
 use super::value::{self, Expected};
-use super::{ReadFile, Refusal, cookies, error, gateway, group, material, ppk, tunnel};
+use super::{ReadFile, Refusal, client_db, cookies, error, gateway, group, material, ppk, ts_list, tunnel};
 
 /// Where the text came from.
 #[derive(Clone, Copy)]
@@ -146,7 +146,9 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
     };
     let mut settled = tunnel::Settled::default();
     let tunnels = tunnel::tunnels(&mut judge, raw, &ground, &mut settled);
-    let gateways = gateway::gateways(&mut judge, raw, &ground, &mut settled);
+    let lists = ts_list::lists(&mut judge, raw);
+    let client_dbs = client_db::client_dbs(&mut judge, raw, &ground, &mut settled, &lists);
+    let gateways = gateway::gateways(&mut judge, raw, &ground, &mut settled, &lists, &client_dbs);
     let workers = workers(&mut judge, &raw.workers);
     let mut plan = Plan {
         retransmit: Duration::from_millis(retransmit),
@@ -170,6 +172,7 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
         trust,
         warnings: Vec::new(),
         gateways,
+        client_dbs,
     };
     room(&mut judge, raw, &plan);
     if judge.refusals.is_empty() {

@@ -94,6 +94,8 @@ pub(super) struct Proofs<'r> {
     pub(super) psk_file: Option<&'r Text>,
     pub(super) certificate: Option<&'r Text>,
     pub(super) trust: Option<&'r Text>,
+    /// The peer may prove itself by the key too.
+    pub(super) accept_psk: bool,
 }
 
 impl One<'_, '_, '_> {
@@ -187,8 +189,12 @@ impl One<'_, '_, '_> {
         let policy = self.ike_policy(raw.ike_policy.as_ref());
         let (psk, psk_file) = (raw.psk.as_ref(), raw.psk_file.as_ref());
         let (certificate, trust) = (raw.certificate.as_ref(), raw.trust.as_ref());
-        let proofs = Proofs { psk, psk_file, certificate, trust };
+        let accept_psk = raw.accept_psk.unwrap_or(false);
+        let proofs = Proofs { psk, psk_file, certificate, trust, accept_psk };
         let (own, peer) = self.authentication(proofs, policy.profile)?;
+        if accept_psk && raw.remote_id.is_none() {
+            self.refuse("accept-psk without remote-id", "remote-id: whoever has the key could be anybody");
+        }
         let mut identity = |key, text: &Option<Text>| {
             text.as_ref().and_then(|text| self.judge.value(&self.object, key, text, value::identity))
         };
@@ -231,6 +237,9 @@ impl One<'_, '_, '_> {
         profile: AlgorithmProfile,
     ) -> Option<(plan::OwnAuthentication, plan::PeerAuthentication)> {
         let psk = self.psk(proofs)?;
+        if proofs.accept_psk && (psk.is_none() || proofs.certificate.is_none() || proofs.trust.is_none()) {
+            self.refuse("accept-psk has nothing to choose from", "psk, certificate and trust beside it");
+        }
         let own = match (proofs.certificate, &psk) {
             (Some(name), _) => {
                 self.judge.follow(&self.object, "certificate", name, &self.raw.cert_profile)?;
@@ -246,9 +255,13 @@ impl One<'_, '_, '_> {
             }
         };
         let peer = match (proofs.trust, psk) {
-            (Some(name), _) => {
+            (Some(name), psk) => {
                 self.judge.follow(&self.object, "trust", name, &self.raw.trust_anchor_profile)?;
-                plan::PeerAuthentication::Certificate(name.get_ref().clone())
+                let name = name.get_ref().clone();
+                match psk.filter(|_| proofs.accept_psk) {
+                    Some(psk) => plan::PeerAuthentication::Either(psk, name),
+                    None => plan::PeerAuthentication::Certificate(name),
+                }
             }
             (None, Some(psk)) => plan::PeerAuthentication::Psk(psk),
             (None, None) => {

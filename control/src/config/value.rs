@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
+use ravelin_ike::config::Prefix;
 use zeroize::Zeroizing;
 
 use super::plan::{Device, Identity, PROTOCOLS, Secret, Selector};
@@ -31,6 +32,14 @@ pub fn interface_address(text: &str) -> Result<IpNet, Expected> {
 pub fn network(text: &str) -> Result<IpNet, Expected> {
     let net: IpNet = text.parse().map_err(|_| "a prefix, like 10.1.0.0/16")?;
     if net.trunc() == net { Ok(net) } else { Err("a prefix with no bits set beyond its length") }
+}
+
+/// A prefix as of [`network`], or an address: all of one host.
+pub fn prefix(text: &str) -> Result<Prefix, Expected> {
+    match text.parse::<IpAddr>() {
+        Ok(address) => Ok(Prefix::new(address, u8::MAX)),
+        Err(_) => network(text).map(|net| Prefix::new(net.network(), net.prefix_len())),
+    }
 }
 
 /// `af_packet:IFACE`, `pci:ADDRESS`, `vdev:ARGUMENTS`.

@@ -32,6 +32,8 @@ impl<P: Pool> Core<P> {
             Request::ClearLockout(which) => self.clear_lockouts(which),
             Request::ShowGateways(name) => self.gateway_rows(name),
             Request::ShowTunnelGroups(name) => self.group_rows(name),
+            Request::ShowClientDb(asked) => self.client_db_rows(asked),
+            Request::MatchClient(asked) => self.match_client(asked),
             Request::ShowRoutes => Ok(Reply::Routes { routes: self.route_rows() }),
             Request::Redirect(redirect) => self.redirect(redirect),
             #[cfg(feature = "stall")]

@@ -181,16 +181,18 @@ fn networks(tunnel: &Tunnel) -> Vec<ipnet::IpNet> {
 }
 
 fn report(difference: Difference, asked: &Plan, dry_run: bool, refused: Vec<String>) -> Applied {
-    let Difference { moved, readdressed, untouched, needs_restart, gateways, groups, .. } = difference;
-    let all = |tunnels: Vec<String>, gateways: Vec<String>, groups: Vec<String>| {
-        let gateways = gateways.into_iter().map(|name| format!("gateway.{name}"));
-        let groups = groups.into_iter().map(|name| format!("tunnel-group.{name}"));
-        tunnels.into_iter().chain(gateways).chain(groups).collect()
+    let Difference { moved, readdressed, untouched, needs_restart, gateways, groups, client_dbs, .. } =
+        difference;
+    let of = |kind: &'static str, names: Vec<String>| {
+        names.into_iter().map(move |name| format!("{kind}.{name}")).collect::<Vec<_>>()
     };
-    let added = all(difference.added, gateways.added, groups.added);
-    let removed = all(difference.removed, gateways.removed, groups.removed);
-    let changed = all(difference.changed, gateways.changed, groups.changed);
-    let replaced = all(difference.replaced, gateways.replaced, Vec::new());
+    let all = |tunnels: Vec<String>, gateways, groups, client_dbs| {
+        [tunnels, of("gateway", gateways), of("tunnel-group", groups), of("client-db", client_dbs)].concat()
+    };
+    let added = all(difference.added, gateways.added, groups.added, client_dbs.added);
+    let removed = all(difference.removed, gateways.removed, groups.removed, client_dbs.removed);
+    let changed = all(difference.changed, gateways.changed, groups.changed, client_dbs.changed);
+    let replaced = all(difference.replaced, gateways.replaced, Vec::new(), Vec::new());
     let warnings = asked.warnings.iter().map(ToString::to_string).collect();
     Applied {
         dry_run,

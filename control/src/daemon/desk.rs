@@ -13,7 +13,7 @@ use super::core::{Input, Work};
 use super::reload::Reload;
 use super::view::View;
 use crate::api::reply::Applied;
-use crate::api::request::{Events, Page};
+use crate::api::request::{ClientDbName, Events, Page};
 use crate::api::server::Answer;
 use crate::api::{ApiError, Reply, Request};
 use crate::observe::journal::Journal;
@@ -98,6 +98,9 @@ impl Answer for Desk {
             Request::ShowWorkers => Ok(Reply::Workers { workers: view(&request).workers.clone() }),
             Request::ShowTunnels(None) => self.whole(|page| Request::ShowTunnels(Some(page))),
             Request::ShowSa(None) => self.whole(|page| Request::ShowSa(Some(page))),
+            Request::ShowClientDb(ClientDbName { client_db, page: None }) => self.whole(|page| {
+                Request::ShowClientDb(ClientDbName { client_db: client_db.clone(), page: Some(page) })
+            }),
             Request::ShowCounters => Ok(Reply::Counters { counters: view(&request).counters.clone() }),
             Request::Doctor => Ok(Reply::Doctor { findings: view(&request).findings.clone() }),
             Request::Events(events) => Ok(self.events(&events)),
@@ -106,6 +109,8 @@ impl Answer for Desk {
             read @ (Request::Explain(_)
             | Request::ShowGateways(_)
             | Request::ShowTunnelGroups(_)
+            | Request::ShowClientDb(_)
+            | Request::MatchClient(_)
             | Request::ShowRoutes) => self.ask(read, ACTION),
             action @ (Request::Initiate(_)
             | Request::Terminate(_)

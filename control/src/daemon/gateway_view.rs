@@ -45,6 +45,7 @@ impl<P: Pool> Core<P> {
             private_instance: self.service.name(gateway.private).to_owned(),
             template: gateway.template.name.clone(),
             ts_list: gateway.traffic.name.clone(),
+            client_db: gateway.clients.as_ref().map(|clients| clients.name.clone()).unwrap_or_default(),
             unique: unique.map_or("", |(name, _)| *name).to_owned(),
             count: peers.len(),
             tunnels: match with_tunnels {
@@ -80,11 +81,16 @@ impl<P: Pool> Core<P> {
     }
 
     fn gateway_tunnel(&self, id: ConnectionId) -> Option<GatewayTunnel> {
+        let tunnel = self.roster.tunnel(id)?;
+        let client = tunnel.origin.as_ref().and_then(|origin| origin.client.clone()).unwrap_or_default();
+        let private_instance = self.service.name(tunnel.private).to_owned();
         let Tunnel { name, state, peer_identity, remote, since_seconds, children, .. } =
-            self.tunnel(id, self.roster.tunnel(id)?);
+            self.tunnel(id, tunnel);
         let mut homes = self.roster.children(id).filter_map(|(child, _)| self.workers.home(child.0));
         Some(GatewayTunnel {
             name,
+            client,
+            private_instance,
             state,
             peer_identity,
             remote,

@@ -7,17 +7,17 @@ use std::collections::BTreeSet;
 use ipnet::IpNet;
 use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::policy::route::TunnelId;
-use ravelin_ike::config::ConnectionId;
+use ravelin_ike::config::{ClientMatch, ConnectionId};
 use ravelin_ike::id::{ChildSaId, Ticket};
 use ravelin_ike::input::Command;
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::{Admit, Answer, AnswerError, InstallChild};
 
 use super::core::Core;
-use crate::config::plan::{self, InstanceId, Keying};
+use crate::config::plan::{self, InstanceId, Keying, Tunnel};
 use crate::instance::{Request, TunnelRoute};
 use crate::tunnel::connection;
-use crate::tunnel::gateway::{self, Peers};
+use crate::tunnel::gateway::{Peers, Terms};
 use crate::tunnel::reverse::{self, Change, Claims};
 use crate::tunnel::words;
 
@@ -27,6 +27,10 @@ const CLOSED: &str = "RV-GATE-010";
 const FULL: &str = "RV-GATE-011";
 /// The identity is there already.
 const KEPT: &str = "RV-GATE-012";
+/// The client is not there any more.
+const NO_CLIENT: &str = "RV-GATE-013";
+/// The client's instance is not there, or out of service.
+const NO_INSTANCE: &str = "RV-GATE-014";
 /// Networks of another tunnel.
 const TAKEN: &str = "RV-ROUTE-001";
 /// More networks than one CHILD SA may have.
@@ -39,6 +43,23 @@ pub struct Gateways {
     pub(super) claims: Claims,
     /// Peers that are gone, and of which some last word may still be said.
     departed: Vec<ConnectionId>,
+}
+
+/// Which client a caller is.
+fn client_name(client: &ClientMatch) -> Option<&str> {
+    match client {
+        ClientMatch::Client(name) => Some(name),
+        ClientMatch::NotAsked | ClientMatch::Nobody(_) => None,
+    }
+}
+
+/// The same in words, where there are clients.
+fn as_client(client: &ClientMatch) -> String {
+    match client {
+        ClientMatch::NotAsked => String::new(),
+        ClientMatch::Client(name) => format!(", as client {name}"),
+        ClientMatch::Nobody(nobody) => format!(", as no client: {nobody}"),
+    }
 }
 
 fn no(code: &str, text: String) -> AnswerError {
@@ -58,7 +79,9 @@ impl<P: Pool> Core<P> {
         let gateway = gateway.filter(|gateway| gateway.enabled).cloned();
         let gateway = gateway.ok_or_else(|| no(CLOSED, "it is configured no more".into()))?;
         let is_taken = |name: &str| self.plan.tunnels.contains_key(name);
-        let met = self.gateways.peers.meet(&gateway, &admit.identity, admit.initial_contact, is_taken);
+        let tunnel = self.terms(&gateway, &admit.client).map(|terms| terms.tunnel(String::new()))?;
+        let who = (client_name(&admit.client), &admit.identity);
+        let met = self.gateways.peers.meet(&gateway, who, admit.initial_contact, is_taken);
         let met = met.map_err(|kept| no(KEPT, kept.to_string()))?;
         let (there, limit) = (self.roster.len() - met.replaces.len(), self.tunnel_limit());
         if there >= limit {
@@ -79,22 +102,44 @@ impl<P: Pool> Core<P> {
             self.gateways.peers.remove(connection);
             self.engine.handle_command(now, Command::Supersede { connection });
         }
-        let id = self.workers.admit(&mut self.roster, gateway::tunnel(&gateway, met.name.clone()).into());
+        let tunnel = Tunnel { name: met.name.clone(), ..tunnel };
+        let id = self.workers.admit(&mut self.roster, tunnel.into());
         self.status.forget(id);
-        self.gateways.peers.add(id, &gateway.name, &admit.identity, &met.name);
+        self.gateways.peers.add(id, &gateway.name, who, &met.name);
         let peer = words::identity(&admit.identity);
-        let text = format!("{peer} at {} by gateway {}", admit.path.remote, gateway.name);
+        let client = as_client(&admit.client);
+        let text = format!("{peer} at {} by gateway {}{client}", admit.path.remote, gateway.name);
         self.journal.note(&met.name, "peer-admitted", text);
         self.connect_peer(now, id);
         Ok(id)
     }
 
-    /// Gives the engine the connection of a peer's tunnel, as the gateway is now.
+    /// What a peer of a gateway gets, which is this client.
+    fn terms<'a>(&self, gateway: &'a plan::Gateway, client: &ClientMatch) -> Result<Terms<'a>, AnswerError> {
+        let name = client_name(client);
+        let client = name.map(|name| {
+            let gone = || no(NO_CLIENT, format!("client {name} is configured no more, or not enabled"));
+            gateway.client(name).ok_or_else(gone)
+        });
+        let terms = Terms::of(gateway, client.transpose()?, &self.plan.instances);
+        let terms = terms.ok_or_else(|| no(NO_INSTANCE, "the instance of its client is not there".into()))?;
+        match self.service.why(terms.private) {
+            Some(why) => Err(no(NO_INSTANCE, why.text)),
+            None => Ok(terms),
+        }
+    }
+
+    /// Gives the engine the connection of a peer's tunnel, as the gateway is now. That of a client which is there no more
+    /// stays as it is: it was let in (TS-16).
     fn connect_peer(&mut self, now: Instant, id: ConnectionId) {
         let Some(tunnel) = self.roster.tunnel(id) else { return };
-        let gateway = tunnel.origin.as_ref().and_then(|origin| self.plan.gateways.get(&origin.gateway));
+        let Some(origin) = &tunnel.origin else { return };
+        let gateway = self.plan.gateways.get(&origin.gateway);
         let (Some(gateway), Keying::Ike(ike)) = (gateway, &tunnel.keying) else { return };
-        match connection::of_admitted(&self.plan, gateway, tunnel, ike, self.roster.negotiable(id)) {
+        let client = origin.client.as_ref().map(|name| gateway.client(name));
+        let Some(client) = client.map_or(Some(None), |client| client.map(Some)) else { return };
+        let Some(terms) = Terms::of(gateway, client, &self.plan.instances) else { return };
+        match connection::of_admitted(&self.plan, terms.traffic, tunnel, ike, self.roster.negotiable(id)) {
             Ok(connection) => self.engine.set_connection(now, id, Some(connection)),
             // The gateway's own was made of the same.
             Err(error) => tracing::error!("{error}"),

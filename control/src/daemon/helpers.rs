@@ -17,7 +17,7 @@ use ravelin_pki::path::Rules;
 use ravelin_pki::{Certificate, UnixTime};
 
 use super::core::Input;
-use crate::config::plan::{Ike, Keying, OwnAuthentication, PeerAuthentication, Plan};
+use crate::config::plan::{Ike, Keying, OwnAuthentication, Plan};
 use crate::keeper::{self, Keeper, KeyName, KeySource};
 use crate::pool::Pool;
 use crate::trust::{self, Profile, Sources};
@@ -178,10 +178,7 @@ impl Helpers {
             OwnAuthentication::Certificate(name) => self.keys.get(name).cloned(),
             OwnAuthentication::Psk(_) => None,
         };
-        let profile = match &ike.peer {
-            PeerAuthentication::Certificate(name) => self.profiles.get(name).cloned(),
-            PeerAuthentication::Psk(_) => None,
-        };
+        let profile = ike.peer.anchors().and_then(|name| self.profiles.get(name).cloned());
         Ok(Basis { key, profile, expected: connection::expected(ike)? })
     }
 

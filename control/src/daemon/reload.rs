@@ -96,6 +96,7 @@ pub fn summary(difference: &diff::Difference) -> String {
         needs_restart,
         gateways,
         groups,
+        client_dbs,
     } = difference;
     let mut text = format!(
         "{} added, {} removed, {} changed, {} replaced, {untouched} untouched",
@@ -119,6 +120,12 @@ pub fn summary(difference: &diff::Difference) -> String {
     for (what, names) in [("added", added), ("removed", removed), ("changed", changed)] {
         if !names.is_empty() {
             text += &format!("; tunnel groups {what}: {}", names.join(", "));
+        }
+    }
+    let diff::ClientDbs { added, removed, changed } = client_dbs;
+    for (what, names) in [("added", added), ("removed", removed), ("changed", changed)] {
+        if !names.is_empty() {
+            text += &format!("; clients {what}: {}", names.join(", "));
         }
     }
     if !readdressed.is_empty() {

@@ -62,22 +62,23 @@ pub fn of_gateway(plan: &Plan, gateway: &plan::Gateway) -> Result<Connection, Un
     };
     let (ends, peer) = ((gateway.public, gateway.local), (RemoteAddress::Gateway, identity));
     let unusable = |what| Unusable { tunnel: format!("of gateway {}", gateway.name), what };
-    base(plan, ends, &gateway.ike, peer).map_err(unusable)
+    let clients = gateway.clients.as_ref().map(|clients| clients.lookup.clone());
+    base(plan, ends, &gateway.ike, peer).map(|base| Connection { clients, ..base }).map_err(unusable)
 }
 
 /// The engine's form of a tunnel that a gateway's peer has opened: each of its children may carry all of what the
-/// gateway allows now (TS-09), and is narrowed to what the peer asks for.
+/// gateway allows it now (TS-09), and is narrowed to what the peer asks for.
 ///
 /// # Errors
 /// When an identity cannot be put into its wire form.
 pub fn of_admitted(
     plan: &Plan,
-    gateway: &plan::Gateway,
+    traffic: &plan::TsList,
     tunnel: &plan::Tunnel,
     ike: &plan::Ike,
     children: impl Iterator<Item = (ChildId, plan::Child, Resource)>,
 ) -> Result<Connection, Unusable> {
-    let (local, remote) = (&gateway.traffic.local, &gateway.traffic.remote);
+    let (local, remote) = (&traffic.local, &traffic.remote);
     let admitted = connection(plan, tunnel, ike, children)?;
     let allow = |child| ChildConfig { local: local.clone(), remote: remote.clone(), ..child };
     let children = admitted.children.into_iter().map(allow).collect();
@@ -118,6 +119,7 @@ fn base(
         lockout: ike.policy.lockout,
         redirect: ike.redirect.clone(),
         resumption: ike.policy.resumption,
+        clients: None,
     })
 }
 
@@ -186,6 +188,7 @@ fn remote_identity(tunnel: &plan::Tunnel, ike: &plan::Ike) -> Result<IdentityMat
         (Some(plan::Identity::DistinguishedName(_)), PeerAuthentication::Certificate(_), _) => {
             Ok(IdentityMatch::Any)
         }
+        // By a key it would be whoever has that: the octets are compared, and by certificate its name too.
         (Some(identity), _, _) => wire(identity).map(IdentityMatch::Exact),
         (None, PeerAuthentication::Psk(_), Some(address)) => {
             Ok(IdentityMatch::Exact(Identity::address(address)))
@@ -248,14 +251,21 @@ fn peer(plan: &Plan, peer: &PeerAuthentication) -> RemoteAuth {
     match peer {
         PeerAuthentication::Psk(key) => RemoteAuth::Psk(key.0.clone()),
         PeerAuthentication::Certificate(name) => {
-            let profile = plan.trust.get(name).into_iter();
-            let known = profile.flat_map(|profile| profile.anchors.iter().chain(&profile.intermediates));
-            let hash = |der: &Vec<u8>| {
-                Certificate::from_der(der).ok().map(|certificate| certreq::hash(&certificate))
-            };
-            RemoteAuth::Certificate { authorities: known.filter_map(hash).collect(), schemes: Vec::new() }
+            RemoteAuth::Certificate { authorities: authorities(plan, name), schemes: Vec::new() }
+        }
+        PeerAuthentication::Either(key, name) => {
+            let (psk, authorities) = (key.0.clone(), authorities(plan, name));
+            RemoteAuth::Either { psk, authorities, schemes: Vec::new() }
         }
     }
+}
+
+/// Hashes of the keys that chains may lead to.
+fn authorities(plan: &Plan, name: &str) -> Vec<[u8; 20]> {
+    let profile = plan.trust.get(name).into_iter();
+    let known = profile.flat_map(|profile| profile.anchors.iter().chain(&profile.intermediates));
+    let hash = |der: &Vec<u8>| Certificate::from_der(der).ok().map(|certificate| certreq::hash(&certificate));
+    known.filter_map(hash).collect()
 }
 
 #[cfg(test)]

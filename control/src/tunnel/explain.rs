@@ -183,7 +183,9 @@ fn rungs(evidence: &Evidence<'_>) -> Vec<Rung> {
     let mut rungs = vec![match &tunnel.origin {
         None => rung("configured", Some(true), ends),
         Some(origin) => {
-            rung("let in by a gateway", Some(true), format!("{} at {}", origin.gateway, tunnel.local))
+            let client = origin.client.as_ref().map(|client| format!(", as client {client}"));
+            let seen = format!("{} at {}{}", origin.gateway, tunnel.local, client.unwrap_or_default());
+            rung("let in by a gateway", Some(true), seen)
         }
     }];
     let outage = evidence.outage.as_ref();

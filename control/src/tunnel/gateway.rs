@@ -6,33 +6,83 @@ use std::collections::BTreeMap;
 use ravelin_ike::config::{ConnectionId, IdKind, Identity};
 
 use super::words;
-use crate::config::plan::{Child, Gateway, Keying, Origin, Tunnel, Unique};
+use crate::config::plan::{
+    Child, Client, Gateway, Ike, Instance, InstanceId, Keying, Origin, OwnAuthentication, PeerAuthentication,
+    Template, TsList, Tunnel, Unique,
+};
 
 /// Characters of an identity in a name: a peer may claim anything.
 const WRITTEN: usize = 128;
 
-/// The tunnel of a peer, with as many children as it may have. What each carries is negotiated, so none is written.
-pub fn tunnel(gateway: &Gateway, name: String) -> Tunnel {
-    let template = &gateway.template;
-    let child = |number: usize| Child {
-        name: number.to_string(),
-        local_ts: Vec::new(),
-        remote_ts: Vec::new(),
-        transform: template.transform.clone(),
-        dscp: template.dscp,
-    };
-    Tunnel {
-        name,
-        public: gateway.public,
-        private: gateway.private,
-        local: gateway.local,
-        remote: None,
-        keying: Keying::Ike(Box::new(gateway.ike.clone())),
-        child_limit: template.child_limit,
-        per_worker: template.per_worker,
-        children: (1..=template.child_limit).map(child).collect(),
-        origin: Some(Origin { gateway: gateway.name.clone(), reverse: template.reverse }),
-        group: gateway.group.clone(),
+/// What a peer of a gateway gets: what its client has of its own, and the rest as all peers have it (TS-15).
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    gateway: &'a Gateway,
+    client: Option<&'a Client>,
+    /// What its tunnel is like.
+    pub template: &'a Template,
+    /// What it may carry.
+    pub traffic: &'a TsList,
+    /// Instance of its inner packets.
+    pub private: InstanceId,
+}
+
+impl<'a> Terms<'a> {
+    /// The terms of a client, or of a peer that is none; `None` if its instance is not there.
+    pub fn of(gateway: &'a Gateway, client: Option<&'a Client>, instances: &[Instance]) -> Option<Self> {
+        let number = |name: &String| {
+            let at = instances.iter().position(|instance| instance.name == *name)?;
+            InstanceId::try_from(at).ok()
+        };
+        let private = match client.and_then(|client| client.private.as_ref()) {
+            Some(name) => number(name)?,
+            None => gateway.private,
+        };
+        Some(Self {
+            gateway,
+            client,
+            template: client.and_then(|client| client.template.as_deref()).unwrap_or(&gateway.template),
+            traffic: client.and_then(|client| client.traffic.as_deref()).unwrap_or(&gateway.traffic),
+            private,
+        })
+    }
+
+    /// The tunnel of a peer, with as many children as it may have. What each carries is negotiated, so none is written.
+    pub fn tunnel(&self, name: String) -> Tunnel {
+        let Self { gateway, template, private, .. } = *self;
+        let child = |number: usize| Child {
+            name: number.to_string(),
+            local_ts: Vec::new(),
+            remote_ts: Vec::new(),
+            transform: template.transform.clone(),
+            dscp: template.dscp,
+        };
+        let client = self.client.map(|client| client.name.clone());
+        Tunnel {
+            name,
+            public: gateway.public,
+            private,
+            local: gateway.local,
+            remote: None,
+            keying: Keying::Ike(Box::new(self.ike())),
+            child_limit: template.child_limit,
+            per_worker: template.per_worker,
+            children: (1..=template.child_limit).map(child).collect(),
+            origin: Some(Origin { gateway: gateway.name.clone(), client, reverse: template.reverse }),
+            group: gateway.group.clone(),
+        }
+    }
+
+    /// By the client's key both prove themselves (TS-14), unless it moves to a certificate.
+    fn ike(&self) -> Ike {
+        let ike = self.gateway.ike.clone();
+        let Some(client) = self.client else { return ike };
+        let Some(key) = client.psk.clone() else { return ike };
+        if let Some(name) = ike.peer.anchors().filter(|_| client.accept_certificate).cloned() {
+            return Ike { peer: PeerAuthentication::Either(key, name), ..ike };
+        }
+        let (own, peer) = (OwnAuthentication::Psk(key.clone()), PeerAuthentication::Psk(key));
+        Ike { own, peer, ..ike }
     }
 }
 
@@ -68,22 +118,31 @@ pub struct Kept {
     pub name: String,
 }
 
+/// Whom two peers must both be for one to take the other's place: one client must not end another's tunnels by saying
+/// that it has its name.
+type Who = (String, Option<String>, Identity);
+
 #[derive(Debug, Clone)]
 struct Peer {
-    gateway: String,
-    key: Identity,
+    who: Who,
     name: String,
+}
+
+fn who(gateway: &str, client: Option<&str>, identity: &Identity) -> Who {
+    (gateway.to_owned(), client.map(str::to_owned), key(identity))
 }
 
 /// The peers that are there. One owner: the control loop.
 #[derive(Debug, Default)]
 pub struct Peers {
-    by_identity: BTreeMap<(String, Identity), Vec<ConnectionId>>,
+    by_identity: BTreeMap<Who, Vec<ConnectionId>>,
     peers: BTreeMap<ConnectionId, Peer>,
+    /// Of two, for a moment, the one that came last.
+    names: BTreeMap<String, ConnectionId>,
 }
 
 impl Peers {
-    /// How a peer of this identity is met. `first` says that it has no other tunnel that it knows of; `is_taken` that
+    /// How a peer of this identity is met, which is this client, or none. `first` says that it has no other tunnel that it knows of; `is_taken` that
     /// something else has a name.
     ///
     /// # Errors
@@ -91,11 +150,11 @@ impl Peers {
     pub fn meet(
         &self,
         gateway: &Gateway,
-        identity: &Identity,
+        (client, identity): (Option<&str>, &Identity),
         first: bool,
         is_taken: impl Fn(&str) -> bool,
     ) -> Result<Meeting, Kept> {
-        let others = self.by_identity.get(&(gateway.name.clone(), key(identity)));
+        let others = self.by_identity.get(&who(&gateway.name, client, identity));
         let others = others.map(Vec::as_slice).unwrap_or_default();
         let replaces = match (gateway.unique, others.first()) {
             (Unique::Replace, _) => others.to_vec(),
@@ -103,11 +162,10 @@ impl Peers {
             (Unique::Keep, Some(other)) => return Err(Kept { name: self.name(*other).to_owned() }),
             (Unique::Keep, None) | (Unique::Never, _) => Vec::new(),
         };
-        let stays = others.iter().filter(|other| !replaces.contains(other)).map(|other| self.name(*other));
-        let stays: Vec<&str> = stays.collect();
+        let goes = |name: &str| self.names.get(name).is_none_or(|other| replaces.contains(other));
         let base = format!("{}/{}", gateway.name, written(identity));
         let names = (1u32..).map(|n| if n == 1 { base.clone() } else { format!("{base}#{n}") });
-        let free = |name: &String| !stays.contains(&name.as_str()) && !is_taken(name);
+        let free = |name: &String| goes(name) && !is_taken(name);
         let name = { names }.find(free).unwrap_or(base);
         Ok(Meeting { name, replaces })
     }
@@ -117,32 +175,50 @@ impl Peers {
     }
 
     /// A peer has come.
-    pub fn add(&mut self, id: ConnectionId, gateway: &str, identity: &Identity, name: &str) {
-        let (gateway, key, name) = (gateway.to_owned(), key(identity), name.to_owned());
-        self.by_identity.entry((gateway.clone(), key.clone())).or_default().push(id);
-        self.peers.insert(id, Peer { gateway, key, name });
+    pub fn add(
+        &mut self,
+        id: ConnectionId,
+        gateway: &str,
+        (client, identity): (Option<&str>, &Identity),
+        name: &str,
+    ) {
+        let (who, name) = (who(gateway, client, identity), name.to_owned());
+        self.by_identity.entry(who.clone()).or_default().push(id);
+        self.names.insert(name.clone(), id);
+        self.peers.insert(id, Peer { who, name });
     }
 
     /// A peer has gone, or its place is another's.
     pub fn remove(&mut self, id: ConnectionId) {
-        let Some(Peer { gateway, key, .. }) = self.peers.remove(&id) else { return };
-        let at = (gateway, key);
-        if let Some(of_identity) = self.by_identity.get_mut(&at) {
+        let Some(Peer { who, name }) = self.peers.remove(&id) else { return };
+        if self.names.get(&name) == Some(&id) {
+            self.names.remove(&name);
+        }
+        if let Some(of_identity) = self.by_identity.get_mut(&who) {
             of_identity.retain(|other| *other != id);
             if of_identity.is_empty() {
-                self.by_identity.remove(&at);
+                self.by_identity.remove(&who);
             }
         }
     }
 
+    /// How many peers each client of a gateway has.
+    pub fn by_client<'a>(&'a self, gateway: &str) -> BTreeMap<&'a str, usize> {
+        let mut counts = BTreeMap::new();
+        for (_, client, _) in self.peers.values().map(|peer| &peer.who).filter(|(of, ..)| of == gateway) {
+            client.iter().for_each(|client| *counts.entry(client.as_str()).or_default() += 1);
+        }
+        counts
+    }
+
     /// The peers of a gateway.
     pub fn of<'a>(&'a self, gateway: &'a str) -> impl Iterator<Item = ConnectionId> + 'a {
-        self.peers.iter().filter(move |(_, peer)| peer.gateway == gateway).map(|(id, _)| *id)
+        self.peers.iter().filter(move |(_, peer)| peer.who.0 == gateway).map(|(id, _)| *id)
     }
 
     /// Whether nobody is there.
     pub fn is_empty(&self) -> bool {
-        self.peers.is_empty() && self.by_identity.is_empty()
+        self.peers.is_empty() && self.by_identity.is_empty() && self.names.is_empty()
     }
 }
 
@@ -191,33 +267,56 @@ remote = ["0.0.0.0/0"]
         ] {
             let gateway = gateway(unique);
             let mut peers = Peers::default();
-            assert_eq!(met(&peers.meet(&gateway, &a, first, free)), Ok(("g/a.example", vec![])), "{unique}");
-            peers.add(ConnectionId(7), "g", &a, "g/a.example");
-            assert_eq!(met(&peers.meet(&gateway, &again, first, free)), expected, "{unique} {first}");
+            assert_eq!(
+                met(&peers.meet(&gateway, (None, &a), first, free)),
+                Ok(("g/a.example", vec![])),
+                "{unique}"
+            );
+            peers.add(ConnectionId(7), "g", (None, &a), "g/a.example");
+            assert_eq!(met(&peers.meet(&gateway, (None, &again), first, free)), expected, "{unique} {first}");
             let other = Identity::fqdn("b.example");
-            assert_eq!(met(&peers.meet(&gateway, &other, first, free)), Ok(("g/b.example", vec![])));
+            assert_eq!(met(&peers.meet(&gateway, (None, &other), first, free)), Ok(("g/b.example", vec![])));
             peers.remove(ConnectionId(7));
             assert!(peers.is_empty());
         }
         let (gateway, mut peers) = (gateway("never"), Peers::default());
         for (id, name) in [(1, "g/a.example"), (2, "g/a.example#2"), (3, "g/a.example#3")] {
-            assert_eq!(met(&peers.meet(&gateway, &a, true, free)), Ok((name, vec![])));
-            peers.add(ConnectionId(id), "g", &a, name);
+            assert_eq!(met(&peers.meet(&gateway, (None, &a), true, free)), Ok((name, vec![])));
+            peers.add(ConnectionId(id), "g", (None, &a), name);
         }
         peers.remove(ConnectionId(2));
-        assert_eq!(met(&peers.meet(&gateway, &a, true, free)), Ok(("g/a.example#2", vec![])));
+        assert_eq!(met(&peers.meet(&gateway, (None, &a), true, free)), Ok(("g/a.example#2", vec![])));
         assert_eq!(peers.of("g").count(), 2);
         let taken = |name: &str| name == "g/c.example";
         let c = Identity::fqdn("c.example");
-        assert_eq!(met(&peers.meet(&gateway, &c, true, taken)), Ok(("g/c.example#2", vec![])));
+        assert_eq!(met(&peers.meet(&gateway, (None, &c), true, taken)), Ok(("g/c.example#2", vec![])));
+    }
+
+    /// Who has the name of another client's peer is not that peer: it takes nobody's place, and has a name of its own.
+    #[test]
+    fn clients_do_not_take_each_others_places() {
+        let (gateway, mut peers) = (gateway("replace"), Peers::default());
+        let (a, free) = (Identity::fqdn("a.example"), |_: &str| false);
+        peers.add(ConnectionId(7), "g", (Some("a"), &a), "g/a.example");
+        for (client, expected) in [
+            (Some("b"), ("g/a.example#2", vec![])),
+            (None, ("g/a.example#2", vec![])),
+            (Some("a"), ("g/a.example", vec![7])),
+        ] {
+            assert_eq!(met(&peers.meet(&gateway, (client, &a), true, free)), Ok(expected));
+        }
+        peers.add(ConnectionId(8), "g", (None, &a), "g/a.example#2");
+        assert_eq!(peers.by_client("g"), [("a", 1)].into());
+        assert!(peers.by_client("h").is_empty());
     }
 
     /// Who names itself in many or strange characters has a name that can be typed.
     #[test]
     fn names_are_short_and_printable() {
         let gateway = gateway("replace");
-        let name =
-            |identity: Identity| Peers::default().meet(&gateway, &identity, false, |_| false).unwrap().name;
+        let name = |identity: Identity| {
+            Peers::default().meet(&gateway, (None, &identity), false, |_| false).unwrap().name
+        };
         assert_eq!(name(Identity::fqdn(&"x".repeat(500))).len(), "g/".len() + WRITTEN);
         assert!(name(Identity::fqdn("a\n\u{1b}b")).chars().all(|c| !c.is_control()));
         let subject = Name::from_text("CN=gw, O=Acme").unwrap();

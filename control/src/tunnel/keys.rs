@@ -41,12 +41,13 @@ fn proof(failure: &Failure, ike: &plan::Ike) -> Vec<&'static str> {
     };
     let peers = match ike.peer {
         PeerAuthentication::Psk(_) => "psk",
-        PeerAuthentication::Certificate(_) => "trust",
+        PeerAuthentication::Certificate(_) | PeerAuthentication::Either(..) => "trust",
     };
     match failure {
         Failure::AuthRefused => vec![own, "local-id"],
         Failure::NoCommonHash => vec![own],
         Failure::IdentityRefused(_) => vec!["remote-id"],
+        Failure::NoClient(_) => vec!["client-db"],
         Failure::CertificateRefused(_) => vec![peers, "remote-id"],
         _ => vec![peers],
     }

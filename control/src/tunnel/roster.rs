@@ -398,7 +398,7 @@ remote-ts = ["10.1.0.0/24"]
             preference: 0,
         };
         let peer = |name: &str| {
-            let origin = Some(crate::config::plan::Origin { gateway: "g".into(), reverse });
+            let origin = Some(crate::config::plan::Origin { gateway: "g".into(), client: None, reverse });
             Arc::new(Tunnel { origin, ..Tunnel::clone(&tunnel(name, 2)) })
         };
         let mut roster = Roster::default();

@@ -9,6 +9,7 @@ use ravelin_ike::error::Failure;
 use ravelin_ike::event::{ChildUp, Event, IkeSuite, IkeUp, PpkUse};
 use ravelin_ike::id::{ChildSaId, IkeId};
 use ravelin_ike::lockout::{ALL_PORTS, Offender};
+use ravelin_ike::recorder::Attempt;
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::{Path, Role};
 
@@ -171,7 +172,7 @@ impl Status {
                 self.ike_down(now, ike, connection, reason, roster, journal);
             }
             Event::AttemptFailed { connection: Some(connection), attempt } => {
-                self.attempt_failed(connection, attempt.failure, roster, journal);
+                self.attempt_failed(connection, *attempt, roster, journal);
             }
             Event::AttemptFailed { connection: None, attempt } => {
                 journal.note("", "stranger-refused", stranger(&attempt));
@@ -329,11 +330,16 @@ impl Status {
     fn attempt_failed(
         &mut self,
         connection: ConnectionId,
-        failure: Option<Failure>,
+        attempt: Attempt,
         roster: &Roster,
         journal: &Journal,
     ) {
-        let text = failure.as_ref().map_or_else(String::new, told);
+        let mut text = attempt.failure.as_ref().map_or_else(String::new, told);
+        // Of many callers, who it was.
+        if roster.gateway(connection).is_some() && !attempt.offered.is_empty() {
+            text += &format!("; {} {}", attempt.remote, attempt.offered);
+        }
+        let failure = attempt.failure;
         // Another gateway is being called.
         if matches!(failure, Some(Failure::Redirected(_))) {
             return journal.note(roster.name(connection), "redirected", text);

@@ -1,11 +1,12 @@
 //! A connection: one peer we may speak IKE with, how each side proves itself, and what may be negotiated.
 
 use super::{
-    AlgorithmProfile, ChildConfig, ChildId, IkeProposal, Lockout, Ppks, Proposals, Redirection,
-    SignatureScheme,
+    AlgorithmProfile, ChildConfig, ChildId, Client, Clients, IkeProposal, Lockout, Ppks, Prefix, Proposals,
+    Redirection, SignatureScheme,
 };
 use core::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -65,9 +66,42 @@ pub struct Connection {
     /// Session resumption (RFC 5723): who is called gives callers tickets that ask for one; who calls asks for one, and
     /// after the loss of the IKE SA shows it instead of proving itself anew.
     pub resumption: bool,
+    /// Clients of a gateway, of which a caller may be one ([`RemoteAddress::Gateway`]); `None` where all are alike.
+    pub clients: Option<Arc<Clients>>,
 }
 
 impl Connection {
+    /// The same for a caller that is this client: no other's key is in it.
+    pub(crate) fn of_client(&self, client: &Client) -> Connection {
+        let (local_auth, remote_auth) = match (&client.psk, &self.remote_auth) {
+            (None, gateways) => (self.local_auth.clone(), gateways.clone()),
+            (
+                Some(key),
+                RemoteAuth::Certificate { authorities, schemes }
+                | RemoteAuth::Either { authorities, schemes, .. },
+            ) if client.certificate => {
+                let (psk, authorities, schemes) = (key.clone(), authorities.clone(), schemes.clone());
+                (self.local_auth.clone(), RemoteAuth::Either { psk, authorities, schemes })
+            }
+            (Some(key), _) => (Auth::Psk(key.clone()), RemoteAuth::Psk(key.clone())),
+        };
+        Connection { local_auth, remote_auth, clients: None, ..self.clone() }
+    }
+
+    /// The same for a caller that proves itself by a pre-shared key, or by a certificate, where either would do: from
+    /// there on nothing else does, in both directions.
+    pub(crate) fn of_proof(&self, by_key: bool) -> Option<Connection> {
+        let RemoteAuth::Either { psk, authorities, schemes } = &self.remote_auth else { return None };
+        let (local_auth, remote_auth) = match by_key {
+            true => (Auth::Psk(psk.clone()), RemoteAuth::Psk(psk.clone())),
+            false => {
+                let (authorities, schemes) = (authorities.clone(), schemes.clone());
+                (self.local_auth.clone(), RemoteAuth::Certificate { authorities, schemes })
+            }
+        };
+        Some(Connection { local_auth, remote_auth, ..self.clone() })
+    }
+
     /// The configuration of one of its children.
     pub fn child(&self, id: ChildId) -> Option<&ChildConfig> {
         self.children.iter().find(|child| child.id == id)
@@ -166,6 +200,15 @@ impl Identity {
         }
     }
 
+    /// The address that it is, if it is one.
+    pub fn to_address(&self) -> Option<IpAddr> {
+        match self.kind {
+            IdKind::Ipv4 => <[u8; 4]>::try_from(self.data.as_slice()).ok().map(IpAddr::from),
+            IdKind::Ipv6 => <[u8; 16]>::try_from(self.data.as_slice()).ok().map(IpAddr::from),
+            _ => None,
+        }
+    }
+
     /// A host name as identity.
     pub fn fqdn(name: &str) -> Identity {
         Identity { kind: IdKind::Fqdn, data: name.as_bytes().to_vec() }
@@ -217,7 +260,7 @@ pub enum IdentityMatch {
     OneOf(Vec<IdentityPattern>),
 }
 
-/// One identity, or all that end alike.
+/// One identity, or all that end or begin alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IdentityPattern {
     /// This one.
@@ -225,6 +268,8 @@ pub enum IdentityPattern {
     /// Those of this kind that end in these octets and have something before them, such as `.example.org` or
     /// `@example.org`.
     Suffix(Identity),
+    /// Those that are an address of these.
+    Within(Prefix),
 }
 
 impl IdentityPattern {
@@ -236,6 +281,9 @@ impl IdentityPattern {
                 let cut = identity.data.len().checked_sub(suffix.data.len()).filter(|cut| *cut > 0);
                 let end = cut.and_then(|cut| identity.data.get(cut..));
                 identity.kind == suffix.kind && end.is_some_and(|end| end.eq_ignore_ascii_case(&suffix.data))
+            }
+            IdentityPattern::Within(prefix) => {
+                identity.to_address().is_some_and(|address| prefix.contains(address))
             }
         }
     }
@@ -283,6 +331,15 @@ pub enum RemoteAuth {
         /// Schemes we accept a signature in; empty accepts every scheme we know.
         schemes: Vec<SignatureScheme>,
     },
+    /// Either of them, while a peer moves from the one to the other (TG-27). Called, we prove ourselves as the caller did.
+    Either {
+        /// The pre-shared key, wiped on drop.
+        psk: Zeroizing<Vec<u8>>,
+        /// As of a certificate.
+        authorities: Vec<[u8; 20]>,
+        /// As of a certificate.
+        schemes: Vec<SignatureScheme>,
+    },
 }
 
 impl fmt::Debug for Auth {
@@ -300,6 +357,7 @@ impl fmt::Debug for RemoteAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RemoteAuth::Psk(_) => f.write_str("Psk(..)"),
+            RemoteAuth::Either { .. } => f.write_str("Either(..)"),
             RemoteAuth::Certificate { authorities, schemes } => f
                 .debug_struct("Certificate")
                 .field("authorities", &authorities.len())

@@ -6,10 +6,12 @@
 pub mod additional;
 pub mod algorithm;
 pub mod child;
+pub mod clients;
 pub mod connection;
 pub mod engine;
 pub mod lockout;
 pub mod ppk;
+pub mod prefix;
 pub mod profile;
 pub mod proposals;
 pub mod redirect;
@@ -20,6 +22,7 @@ pub use algorithm::{
     Encryption, EspProposal, Group, HashAlgorithm, IkeProposal, Integrity, Prf, SignatureScheme,
 };
 pub use child::{ChildConfig, ChildId, ChildLifetime, Resource};
+pub use clients::{Client, ClientMatch, Clients, Criteria, NoClient};
 pub use connection::{
     Auth, CertificateAuth, Connection, ConnectionId, DeadPeer, Fragmentation, IdKind, Identity,
     IdentityMatch, IdentityPattern, IkeLifetime, InitialContact, NatTraversal, RemoteAddress, RemoteAuth,
@@ -27,6 +30,7 @@ pub use connection::{
 pub use engine::{EngineConfig, HalfOpenLimits, Retransmission};
 pub use lockout::Lockout;
 pub use ppk::{Ppk, PpkId, PpkIdKind, Ppks};
+pub use prefix::Prefix;
 pub use profile::{Algorithm, AlgorithmProfile, Objection, Standing};
 pub use proposals::Proposals;
 pub use redirect::{AcceptRedirect, RedirectAt, RedirectCallers, Redirection};

@@ -210,7 +210,9 @@ impl Connection {
         if let Auth::Certificate(certificate) = &mut self.local_auth {
             certificate.schemes.retain(allowed);
         }
-        if let RemoteAuth::Certificate { schemes, .. } = &mut self.remote_auth {
+        if let RemoteAuth::Certificate { schemes, .. } | RemoteAuth::Either { schemes, .. } =
+            &mut self.remote_auth
+        {
             // None named is every one.
             if schemes.is_empty() {
                 schemes.extend(SignatureScheme::ALL);

@@ -13,9 +13,11 @@ use crate::id::IkeId;
 use crate::input::Datagram;
 use crate::recorder::Attempt;
 use crate::sa::called_resume::Caller;
+use crate::sa::client;
 use crate::sa::common::Common;
 use crate::sa::handshake::PeerTraits;
 use crate::sa::parts::{Parts, needed};
+use crate::sa::proof;
 use crate::sa::session::{Session, Spis};
 use crate::sa::ticket::Resumable;
 use crate::sa::tunnel::Tunnel;
@@ -75,22 +77,26 @@ impl Engine {
             self.out.trace(now, datagram.remote, || "dropped: too many IKE SAs are half-open".to_owned());
             return self.count(|counters| &mut counters.init_dropped);
         }
-        match self.grant(now, &request.ticket, &candidates) {
+        match self.grant(now, &request.ticket, datagram.remote.ip(), &candidates) {
             Ok(granted) => self.let_in_again(now, caller, datagram, request, granted),
             Err(problem) => self.refuse_ticket(now, &datagram, &header, candidates.first(), problem),
         }
     }
 
-    /// Opens a ticket and finds a connection that still allows what it says; from here on it is spent.
+    /// Opens a ticket and finds a connection that still allows what it says, to the client of it that the caller is
+    /// today; from here on it is spent.
     fn grant(
         &mut self,
         now: Instant,
         ticket: &[u8],
+        address: IpAddr,
         candidates: &Candidates,
     ) -> Result<Granted, TicketProblem> {
         let (session, until) = self.tickets.open(now, ticket)?;
+        let caller = proof::identity(&session.caller);
         let fits = |(id, config): &(ConnectionId, Arc<Connection>)| {
-            let suite = session.suite_for(config, Role::Responder).filter(|_| !redirects_at_once(config))?;
+            let (met, _) = client::meet(config, address, &caller).ok()?;
+            let suite = session.suite_for_caller(&met).filter(|_| !redirects_at_once(config))?;
             Some(((*id, config.clone()), suite))
         };
         let (connection, suite) = candidates.iter().find_map(fits).ok_or(TicketProblem::Policy)?;

@@ -10,7 +10,7 @@ use super::parts::{Parts, needed};
 use super::phase::{Calling, Next, Phase};
 use super::ppk;
 use super::redirect;
-use crate::config::{ChildId, Group};
+use crate::config::{ChildId, ClientMatch, Group};
 use crate::context::{Context, Pending};
 use crate::crypto::{IkeKeys, IkeSuite, IntAuth, Nonces, negotiate};
 use crate::error::{Failure, Subject};
@@ -356,6 +356,7 @@ impl ExpectSharedSecret {
             childless: self.traits.childless,
             mixed: None,
             resumed: None,
+            client: ClientMatch::default(),
         };
         call_intermediate::begin(ctx, common, handshake, self.call.child)
     }

@@ -14,7 +14,7 @@ use super::proof;
 use super::redirect;
 use super::session::Session;
 use super::ticket::Resumable;
-use crate::config::{ChildId, Retransmission};
+use crate::config::{ChildId, ClientMatch, Retransmission};
 use crate::context::{Context, Pending};
 use crate::crypto::{IkeKeys, IkeSuite, IntAuth, Nonces};
 use crate::error::{Failure, TicketProblem};
@@ -236,6 +236,7 @@ impl ExpectReply {
             childless: traits.childless,
             mixed: None,
             resumed: Some(Box::new(attempt.session)),
+            client: ClientMatch::default(),
         };
         call_auth::begin(ctx, common, handshake, attempt.child)
     }

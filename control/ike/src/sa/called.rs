@@ -9,7 +9,7 @@ use super::ike_sa::IkeSa;
 use super::phase::{Called, Next, Phase};
 use super::ppk;
 use super::proof;
-use crate::config::{Connection, ConnectionId};
+use crate::config::{ClientMatch, Connection, ConnectionId};
 use crate::context::{Context, Pending};
 use crate::crypto::negotiate::Chosen;
 use crate::crypto::{IkeKeys, IkeSuite, IntAuth, Nonces};
@@ -96,6 +96,7 @@ impl ExpectSharedSecret {
             childless: true,
             mixed: None,
             resumed: None,
+            client: ClientMatch::default(),
         };
         Ok(called_intermediate::begin(common, handshake, caller.candidates))
     }

@@ -3,6 +3,7 @@
 //! [`ExpectAuthRequest`] -> ([`ExpectVerdict`] -> [`ExpectVerification`]) -> ([`ExpectSignature`]) ->
 //! ([`ExpectAdmission`], by a gateway) -> up, where the CHILD_SA is made and the reply sent.
 
+use super::client;
 use super::common::Common;
 use super::crash;
 use super::crossing;
@@ -140,10 +141,12 @@ impl ExpectAuthRequest {
                     common.attempt.difference = words::identities(claimed, configured);
                 }
             })?;
-            (common.connection, common.config) = (id, config.clone());
+            (common.connection, common.config) = (id, config);
+            let claimed = proof::identity(&claim.identification);
+            client::take_up(&mut handshake, common, &claimed, claim.auth.method)?;
             mobility::permit(common, &parts)?;
             ppk::take_up(&mut handshake, common, &parts, &mut claim)?;
-            Ok((parts, proof::judge(&handshake, (id, &config), claim)?))
+            Ok((parts, proof::judge(&handshake, (id, &common.config), claim)?))
         });
         match judged {
             Ok((parts, Judged::Proven(proven))) => prove_ourselves(ctx, common, handshake, parts, proven),
@@ -283,7 +286,7 @@ fn prove_ourselves(
 fn admit(
     ctx: &mut Context<'_>,
     common: &mut Common,
-    handshake: Handshake,
+    mut handshake: Handshake,
     request: Parts,
     proven: Proven,
     auth: Authentication,
@@ -297,6 +300,7 @@ fn admit(
         identity: proven.identity().clone(),
         path: common.path,
         initial_contact: request.has(NotifyType::InitialContact),
+        client: std::mem::take(&mut handshake.client),
     };
     let pending = ctx.ask(common.id, WantKind::Admit(Box::new(want)));
     let state = ExpectAdmission { handshake, request, proven, auth, pending };

@@ -10,6 +10,7 @@ use super::ike_sa::IkeSa;
 use super::phase::{Called, Next, Phase};
 use super::proof;
 use super::session::Session;
+use crate::config::ClientMatch;
 use crate::context::{Context, Pending};
 use crate::crypto::{IkeKeys, IkeSuite, IntAuth, Nonces};
 use crate::error::Failure;
@@ -136,6 +137,7 @@ impl Caller {
             childless: true,
             mixed: None,
             resumed: Some(Box::new(self.session)),
+            client: ClientMatch::default(),
         };
         let candidates = vec![(common.connection, common.config.clone())];
         Ok(Phase::Called(Called::AuthRequest(Box::new(ExpectAuthRequest { handshake, candidates }))))

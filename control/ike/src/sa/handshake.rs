@@ -9,6 +9,7 @@ use super::ppk::Mixed;
 use super::proof;
 use super::redirect::{self, Redirectable};
 use super::session::Session;
+use crate::config::ClientMatch;
 use crate::context::Context;
 use crate::crypto::{IkeKeys, IntAuth, Nonces, SharedSecret, Unsealed};
 use crate::error::Failure;
@@ -46,6 +47,8 @@ pub(crate) struct Handshake {
     pub(crate) mixed: Option<Box<Mixed>>,
     /// The session it resumes: IKE_SESSION_RESUME stands in place of IKE_SA_INIT (RFC 5723).
     pub(crate) resumed: Option<Box<Session>>,
+    /// Which client of a gateway called.
+    pub(crate) client: ClientMatch,
 }
 
 /// Why an attempt ends, and the IKE SA that still has to be wound up with the peer.

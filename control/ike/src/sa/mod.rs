@@ -15,6 +15,7 @@ pub(crate) mod called_intermediate;
 pub(crate) mod called_resume;
 pub(crate) mod child_deal;
 pub(crate) mod children;
+pub(crate) mod client;
 pub(crate) mod common;
 pub(crate) mod crash;
 pub(crate) mod crossing;

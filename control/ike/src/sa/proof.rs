@@ -114,7 +114,7 @@ pub(crate) fn judge(
     let under = |keys| signed(handshake, keys, other(handshake.sa.role), &claim.identification);
     let octets = under(handshake.keys());
     match (&config.remote_auth, claim.auth.method) {
-        (RemoteAuth::Psk(key), AuthenticationMethod::SharedKey) => {
+        (RemoteAuth::Psk(key) | RemoteAuth::Either { psk: key, .. }, AuthenticationMethod::SharedKey) => {
             if octets.shared_key_proves(key, &claim.auth.data) {
                 return Ok(Judged::Proven(Proven { identity, basis: Basis::of(config, &[]) }));
             }
@@ -122,13 +122,19 @@ pub(crate) fn judge(
             let proves = |proof: &Vec<u8>| without.shared_key_proves(key, proof);
             Err(ppk::blame(handshake, Failure::PskMismatch, claim.without_ppk.as_ref().is_some_and(proves)))
         }
-        (RemoteAuth::Certificate { schemes, .. }, AuthenticationMethod::DigitalSignature) => {
+        (
+            RemoteAuth::Certificate { schemes, .. } | RemoteAuth::Either { schemes, .. },
+            AuthenticationMethod::DigitalSignature,
+        ) => {
             let octets = octets.octets();
             let (verdict, claim) = signed_claim(id, config, identity, schemes, claim, octets)?;
             Ok(Judged::Certificate(verdict, claim))
         }
         (RemoteAuth::Psk(_), method) => Err(method_mismatch(method, "pre-shared key (2)")),
         (RemoteAuth::Certificate { .. }, method) => Err(method_mismatch(method, "digital signature (14)")),
+        (RemoteAuth::Either { .. }, method) => {
+            Err(method_mismatch(method, "pre-shared key (2) or digital signature (14)"))
+        }
     }
 }
 
@@ -249,7 +255,7 @@ pub(crate) fn own_certificates(handshake: &Handshake, config: &Connection) -> im
 /// Our CERTREQ payload, if the peer has to show a certificate.
 pub(crate) fn certificate_request(config: &Connection) -> Option<Payload> {
     match &config.remote_auth {
-        RemoteAuth::Certificate { authorities, .. } => {
+        RemoteAuth::Certificate { authorities, .. } | RemoteAuth::Either { authorities, .. } => {
             Some(Payload::CertificateRequest(crate::wire::CertificateRequest::x509(authorities)))
         }
         RemoteAuth::Psk(_) => None,

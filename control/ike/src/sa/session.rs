@@ -11,6 +11,7 @@ use super::parts::Parts;
 use super::proof::{self, Proven};
 use crate::config::{
     Auth, Connection, Identity, IdentityMatch, IdentityPattern, IkeProposal, Ppk, PpkId, Prf, RemoteAuth,
+    SignatureScheme,
 };
 use crate::crypto::negotiate;
 use crate::crypto::{IkeSuite, Secret};
@@ -103,6 +104,13 @@ impl Session {
         let is_same = config.resumption && named && policy(config) == self.basis.policy;
         let chosen = negotiate::select_ike(&config.proposals, &self.algorithms).ok();
         chosen.filter(|_| is_same).map(|chosen| chosen.suite)
+    }
+
+    /// The same for a caller, which may have proven itself in more than one way.
+    pub(crate) fn suite_for_caller(&self, config: &Connection) -> Option<IkeSuite> {
+        let forms = [true, false].into_iter().filter_map(|by_key| config.of_proof(by_key));
+        let suite = |config: &Connection| self.suite_for(config, Role::Responder);
+        suite(config).or_else(|| { forms }.find_map(|form| suite(&form)))
     }
 
     /// What became of post-quantum preshared keys: what was mixed into SK_d is in all keys that follow.
@@ -218,19 +226,26 @@ fn identity_match(remote: &IdentityMatch) -> [u8; POLICY] {
             patterns.iter().map(|pattern| match pattern {
                 IdentityPattern::Exact(exact) => list(b"exact", [identity(exact)].into_iter()),
                 IdentityPattern::Suffix(suffix) => list(b"suffix", [identity(suffix)].into_iter()),
+                IdentityPattern::Within(prefix) => digest(&[b"within", prefix.to_string().as_bytes()]),
             }),
         ),
     }
 }
 
 fn remote_auth(remote: &RemoteAuth) -> [u8; POLICY] {
+    let psk = |key: &[u8]| digest(&[b"psk", key]);
     match remote {
-        RemoteAuth::Psk(key) => digest(&[b"psk", key]),
-        RemoteAuth::Certificate { authorities, schemes } => {
-            let names = schemes.iter().map(|scheme| digest(&[scheme.name().as_bytes()]));
-            list(b"certificate", authorities.iter().map(|hash| digest(&[hash])).chain(names))
+        RemoteAuth::Psk(key) => psk(key),
+        RemoteAuth::Certificate { authorities, schemes } => certificate(authorities, schemes),
+        RemoteAuth::Either { psk: key, authorities, schemes } => {
+            list(b"either", [psk(key), certificate(authorities, schemes)].into_iter())
         }
     }
+}
+
+fn certificate(authorities: &[[u8; 20]], schemes: &[SignatureScheme]) -> [u8; POLICY] {
+    let names = schemes.iter().map(|scheme| digest(&[scheme.name().as_bytes()]));
+    list(b"certificate", authorities.iter().map(|hash| digest(&[hash])).chain(names))
 }
 
 fn ppk(ppk: &Ppk) -> [u8; POLICY] {

@@ -143,6 +143,8 @@ pub struct End {
     /// The connections of peers that were let in, and those ever made.
     pub admitted: std::collections::BTreeSet<ConnectionId>,
     admissions: u32,
+    /// Which of a gateway's clients those were that it was asked to let in.
+    pub clients: Vec<ravelin_ike::config::ClientMatch>,
 }
 
 impl End {
@@ -209,6 +211,7 @@ impl World {
             admits: None,
             admitted: Default::default(),
             admissions: 0,
+            clients: Vec::new(),
         });
         World {
             now: 1_000_000,
@@ -472,8 +475,11 @@ impl World {
             WantKind::UpdateAddresses { child, path } => return this.plane.update(child, path),
             WantKind::Remove { child, spi_in } => return this.plane.remove(child, spi_in),
             WantKind::ReleaseSpi(spi) => return this.plane.release(spi),
-            WantKind::Admit(_) if fails => Answer::Admit(Err(error())),
-            WantKind::Admit(_) => Answer::Admit(this.admit(Instant(self.now)).ok_or_else(error)),
+            WantKind::Admit(admit) => {
+                this.clients.push(admit.client);
+                let admitted = if fails { None } else { this.admit(Instant(self.now)) };
+                Answer::Admit(admitted.ok_or_else(error))
+            }
             WantKind::Dismiss(id) => {
                 assert!(this.admitted.remove(&id), "dismissed twice, or never made");
                 this.engine.set_connection(Instant(self.now), id, None);

@@ -129,6 +129,7 @@ pub fn connection(end: usize) -> Connection {
         lockout: None,
         redirect: Redirection::default(),
         resumption: false,
+        clients: None,
     }
 }
 

@@ -25,6 +25,9 @@ pub struct Gateway {
     pub template: String,
     /// Its list of selectors.
     pub ts_list: String,
+    /// Its clients by name; empty if all peers are alike.
+    #[serde(default)]
+    pub client_db: String,
     /// `replace`, `keep` or `never`.
     pub unique: String,
     /// Tunnels its peers have.
@@ -38,6 +41,12 @@ pub struct Gateway {
 pub struct GatewayTunnel {
     /// Its name, for all other commands.
     pub name: String,
+    /// Which client of the gateway its peer is; empty if it is none.
+    #[serde(default)]
+    pub client: String,
+    /// Instance of the inner packets.
+    #[serde(default)]
+    pub private_instance: String,
     /// How it is.
     pub state: State,
     /// Who its peer proved to be.

@@ -94,6 +94,10 @@ fn mistakes_are_refused_by_line() {
             "remote-ids = \"*example\" is not valid; expected an address, a domain name",
         ),
         ("remote-ids = [\"CN=a\"]\n", "remote-ids = \"CN=a\" is not valid"),
+        (
+            "accept-psk = true\n",
+            "accept-psk has nothing to choose from; expected psk, certificate and trust beside it",
+        ),
         ("remote = \"any\"\n", "r.toml:8: unknown field \"remote\""),
         (
             "[gateway.more]\nlocal = \"192.0.2.2\"\npsk = \"x\"\nts-list = \"branches\"\n",

@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use ravelin_ike::config::{IdentityPattern, Selector};
 
-use super::{Ike, InstanceId, IpsecTransform};
+use super::{Client, ClientDb, Ike, InstanceId, IpsecTransform};
 
 /// What a tunnel has of the gateway that let its peer in, as it was then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     /// The gateway's name.
     pub gateway: String,
+    /// Which of its gateway's clients its peer is, if it is one.
+    pub client: Option<String>,
     /// Which routes lead into it.
     pub reverse: ReverseRoutes,
 }
@@ -42,6 +44,15 @@ pub struct Gateway {
     pub template: Template,
     /// What they may carry.
     pub traffic: TsList,
+    /// What is otherwise for peers by name; `None`: all are alike.
+    pub clients: Option<Arc<ClientDb>>,
+}
+
+impl Gateway {
+    /// One of its clients, by name.
+    pub fn client(&self, name: &str) -> Option<&Client> {
+        self.clients.as_ref()?.find(name)
+    }
 }
 
 /// What becomes of two tunnels of one identity.
