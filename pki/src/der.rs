@@ -5,6 +5,8 @@
 //! disagree about a certificate are a way past a signature. Its caller says what is expected and calls
 //! [`Reader::finish`], which refuses trailing bytes.
 
+pub mod write;
+
 /// Universal and context-specific tags, as whole identifier octets (X.690 §8.1.2).
 pub mod tag {
     /// BOOLEAN.
