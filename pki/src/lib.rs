@@ -5,7 +5,8 @@
 //! anchors to the trust service, and everything an IKE message looks like to the IKE engine.
 //!
 //! Room by room: [`der`], [`oid`], [`pem`] and [`time`] are the ground; [`x509`] parses a certificate once into an
-//! owned type; [`key`] signs and verifies and knows the RFC 7427 names of algorithms; [`store`] holds anchors and
+//! owned type; [`key`] makes keys, signs and verifies and knows the RFC 7427 names of algorithms; [`file`] reads and writes what
+//! people keep all that in, under a [`password`] where it is secret; [`store`] holds anchors and
 //! intermediates; [`path`] builds and validates a certification path (RFC 5280 §6); [`identity`] compares an IKE
 //! identity with a certificate (RFC 4945 §3.1); [`certreq`] speaks the hashes of a CERTREQ payload (RFC 7296
 //! §3.7); [`verdict`] is what all of it amounts to, including what was *not* checked.
@@ -14,9 +15,11 @@
 
 pub mod certreq;
 pub mod der;
+pub mod file;
 pub mod identity;
 pub mod key;
 pub mod oid;
+pub mod password;
 pub mod path;
 pub mod pem;
 pub mod store;

@@ -28,6 +28,9 @@ use crate::time::UnixTime;
 /// Largest certificate accepted, in octets of DER: no IKE message carries a larger one (RFC 7296 §3.2).
 pub const MAX_CERTIFICATE: usize = 65_535;
 
+/// Most certificates accepted from one file: bundles of public roots have some 150.
+pub const MAX_BUNDLE: usize = 1000;
+
 /// A parsed certificate. Reads like [`Fields`]; cannot be modified.
 #[derive(Clone)]
 pub struct Certificate {
@@ -103,6 +106,9 @@ pub enum BundleError {
         /// What is wrong with it.
         error: CertificateError,
     },
+    /// More certificates than [`MAX_BUNDLE`].
+    #[error("more than {MAX_BUNDLE} certificates in one file")]
+    TooMany,
     /// PEM, but no `CERTIFICATE` block in it.
     #[error("no certificate in the file; it holds {found}")]
     NoCertificate {
@@ -130,6 +136,9 @@ impl Certificate {
         for block in
             blocks.iter().filter(|block| ["CERTIFICATE", "X509 CERTIFICATE"].contains(&&*block.label))
         {
+            if found.len() == MAX_BUNDLE {
+                return Err(BundleError::TooMany);
+            }
             let parsed = Self::from_der(&block.der);
             found.push(parsed.map_err(|error| BundleError::Certificate { line: block.line, error })?);
         }
