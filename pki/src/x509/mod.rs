@@ -10,6 +10,7 @@ mod frame;
 mod general_name;
 mod name;
 mod name_text;
+mod printable;
 
 use std::fmt;
 use std::ops::Deref;

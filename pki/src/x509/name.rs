@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::printable::write_character;
 use crate::der::{DerError, Element, Reader, tag};
 use crate::oid::{self, Oid};
 
@@ -183,13 +184,7 @@ fn write_escaped(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match character {
             ',' | '+' | '"' | '\\' | '<' | '>' | ';' => write!(f, "\\{character}")?,
             ' ' if index == 0 || index == last => f.write_str("\\ ")?,
-            character if character.is_control() => {
-                let mut octets = [0; 4];
-                for octet in character.encode_utf8(&mut octets).bytes() {
-                    write!(f, "\\{octet:02x}")?;
-                }
-            }
-            character => write!(f, "{character}")?,
+            character => write_character(character, f)?,
         }
     }
     Ok(())
