@@ -72,13 +72,18 @@ pub struct Effort {
 }
 
 impl Default for Effort {
-    /// Ten million: a few seconds. Files in use ask for 2,048 to two million.
+    /// Five million: a few seconds. Files in use ask for 2,048 to two million.
     fn default() -> Self {
-        Self { left: 10_000_000 }
+        Self { left: 5_000_000 }
     }
 }
 
 impl Effort {
+    /// So many steps and no more.
+    pub const fn of(left: u64) -> Self {
+        Self { left }
+    }
+
     /// Takes `wanted` steps off what is left.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ mod written;
 use crate::der::{DerError, Reader, tag};
 use crate::key::{KeyFileError, PrivateKey};
 use crate::oid::Oid;
-use crate::password::Password;
+use crate::password::{Effort, Password};
 use crate::pem::{self, Block, PemError};
 use crate::x509::{Certificate, CertificateError};
 pub use written::{certificates_pem, key_der, key_pem};
@@ -141,7 +141,7 @@ fn read_der(der: &[u8], password: Option<&Password>) -> Result<Contents, FileErr
         Shape::Pkcs7 => contents = pkcs7::read(der)?,
         Shape::Pkcs12 => {
             let password = password.ok_or(FileError::Key(KeyFileError::Encrypted))?;
-            contents = pkcs12::read(der, password)?;
+            contents = pkcs12::read(der, password, &mut Effort::default())?;
         }
         Shape::Key => contents.key = Some(PrivateKey::from_der(der, password)?),
     }

@@ -119,7 +119,7 @@ impl PrivateKey {
     }
 
     /// The same, where the key is part of a file that may cost so much.
-    pub(crate) fn from_der_within(
+    pub fn from_der_within(
         der: &[u8],
         password: Option<&Password>,
         effort: &mut Effort,

@@ -9,7 +9,7 @@ mod read;
 mod write;
 
 pub use read::read;
-pub use write::{Identity, write};
+pub use write::{Identity, sealed, write};
 
 use crate::der::DerError;
 use crate::key::KeyFileError;

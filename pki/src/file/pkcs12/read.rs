@@ -19,7 +19,7 @@ const MAX_BAGS: usize = MAX_CERTIFICATES + MAX_CRLS + 1;
 ///
 /// # Errors
 /// What is wrong with it, or that the password does not fit.
-pub fn read(der: &[u8], password: &Password) -> Result<Contents, Pkcs12Error> {
+pub fn read(der: &[u8], password: &Password, effort: &mut Effort) -> Result<Contents, Pkcs12Error> {
     let mut pfx = Reader::within(der, tag::SEQUENCE)?;
     if pfx.expect(tag::INTEGER)?.small()? != 3 {
         return Err(DerError::Content("version of PFX").into());
@@ -27,15 +27,14 @@ pub fn read(der: &[u8], password: &Password) -> Result<Contents, Pkcs12Error> {
     let safes = data(pfx.sequence()?)?;
     let mac_data = pfx.optional(tag::SEQUENCE)?.ok_or(Pkcs12Error::NoMac)?;
     pfx.finish()?;
-    let mut effort = Effort::default();
-    mac::verify(mac_data, safes, password, &mut effort)?;
+    mac::verify(mac_data, safes, password, effort)?;
     let safes = Reader::within(safes, tag::SEQUENCE)?.all("safes", MAX_SAFES, Ok::<_, DerError>)?;
     let mut contents = Contents::default();
     for safe in safes {
-        let plain = open(safe, password, &mut effort)?;
+        let plain = open(safe, password, effort)?;
         let bags = Reader::within(&plain, tag::SEQUENCE)?.all("bags", MAX_BAGS, Ok::<_, DerError>)?;
         for bag in bags {
-            empty(&mut contents, bag, password, &mut effort)?;
+            empty(&mut contents, bag, password, effort)?;
         }
     }
     Ok(contents)

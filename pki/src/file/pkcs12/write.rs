@@ -49,8 +49,13 @@ pub fn write(
     let safes = write::sequence(&[&certificates, &key]);
     let mut salt = [0; 16];
     random.fill(&mut salt).map_err(|_| NoRandomness)?;
-    let mac = mac::make(&salt, ITERATIONS, &safes, password);
-    Ok(write::sequence(&[&write::integer(3), &data(&safes), &mac]))
+    Ok(sealed(&safes, &salt, ITERATIONS, password))
+}
+
+/// A PFX around these octets, which should be an AuthenticatedSafe, with their MAC.
+pub fn sealed(safes: &[u8], salt: &[u8], iterations: u32, password: &Password) -> Vec<u8> {
+    let mac = mac::make(salt, iterations, safes, password);
+    write::sequence(&[&write::integer(3), &data(safes), &mac])
 }
 
 /// ContentInfo of type data.
