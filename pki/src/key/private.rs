@@ -174,18 +174,9 @@ impl PrivateKey {
     /// The schemes this key can sign with, preferred first.
     pub const fn schemes(&self) -> &'static [SignatureScheme] {
         match &self.pair {
-            Pair::Rsa(_) => &[
-                SignatureScheme::RsaPssSha256,
-                SignatureScheme::RsaPssSha384,
-                SignatureScheme::RsaPssSha512,
-                SignatureScheme::RsaPkcs1Sha256,
-                SignatureScheme::RsaPkcs1Sha384,
-                SignatureScheme::RsaPkcs1Sha512,
-            ],
-            Pair::Ecdsa(Curve::P256, _) => &[SignatureScheme::EcdsaSha256],
-            Pair::Ecdsa(Curve::P384, _) => &[SignatureScheme::EcdsaSha384],
-            Pair::Ecdsa(Curve::P521, _) => &[SignatureScheme::EcdsaSha512],
-            Pair::Ed25519(_) => &[SignatureScheme::Ed25519],
+            Pair::Rsa(_) => SignatureScheme::OF_RSA,
+            Pair::Ecdsa(curve, _) => SignatureScheme::of_curve(*curve),
+            Pair::Ed25519(_) => SignatureScheme::OF_ED25519,
         }
     }
 
