@@ -18,6 +18,7 @@ pub mod pool;
 pub mod routing;
 pub mod secret_directory;
 pub mod state;
+pub mod store;
 pub mod trust;
 pub mod tunnel;
 pub mod workers;

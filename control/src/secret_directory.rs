@@ -41,6 +41,15 @@ pub enum Problem {
     TooLarge(usize),
 }
 
+/// Who may read a secret besides its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readers {
+    /// Nobody.
+    Owner,
+    /// A group, as systemd gives credentials to a service of another user.
+    Group,
+}
+
 /// The directory, ours alone until this is dropped.
 #[derive(Debug)]
 pub struct SecretDirectory {
@@ -83,6 +92,32 @@ impl SecretDirectory {
         std::fs::rename(&new, path)?;
         Ok(self.handle.sync_all()?)
     }
+
+    /// Overwrites a file and removes it; whether it was there.
+    ///
+    /// # Errors
+    /// The machine's word.
+    pub fn remove(&self, name: &str) -> Result<bool, Problem> {
+        match wipe(&self.file(name)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            wiped => {
+                wiped?;
+                self.handle.sync_all()?;
+                Ok(true)
+            }
+        }
+    }
+}
+
+/// Takes away a file's contents, then the file: zeros over them reach the disk first. A file system that writes copies
+/// may keep what was there; against that stands that private keys are never there in clear.
+fn wipe(path: &Path) -> std::io::Result<()> {
+    let no_link = nix::fcntl::OFlag::O_NOFOLLOW.bits();
+    let mut file = OpenOptions::new().write(true).custom_flags(no_link).open(path)?;
+    let length = file.metadata()?.len();
+    std::io::copy(&mut std::io::repeat(0).take(length), &mut file)?;
+    file.sync_all()?;
+    std::fs::remove_file(path)
 }
 
 fn open_directory(path: &Path) -> Result<File, Problem> {
@@ -96,7 +131,7 @@ fn open_directory(path: &Path) -> Result<File, Problem> {
 ///
 /// # Errors
 /// When others may read or change it, or it is none.
-pub fn read(path: &Path, most: usize) -> Result<Option<Zeroizing<Vec<u8>>>, Problem> {
+pub fn read(path: &Path, most: usize, readers: Readers) -> Result<Option<Zeroizing<Vec<u8>>>, Problem> {
     let no_link = nix::fcntl::OFlag::O_NOFOLLOW.bits();
     let file = match OpenOptions::new().read(true).custom_flags(no_link).open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -107,7 +142,10 @@ pub fn read(path: &Path, most: usize) -> Result<Option<Zeroizing<Vec<u8>>>, Prob
     if !metadata.is_file() {
         return Err(Problem::NotRegular);
     }
-    check(&metadata, 0o077, "0600")?;
+    match readers {
+        Readers::Owner => check(&metadata, 0o077, "0600")?,
+        Readers::Group => check(&metadata, 0o027, "0640")?,
+    }
     let limit = most.saturating_add(1);
     let mut octets = Zeroizing::new(Vec::with_capacity(limit.min(metadata.len() as usize + 1)));
     file.take(limit as u64).read_to_end(&mut octets)?;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use ravelin_ike::crypto::{CrashSecret, TicketKeys};
 use zeroize::Zeroizing;
 
-use crate::secret_directory::{self, Problem, SecretDirectory};
+use crate::secret_directory::{self, Problem, Readers, SecretDirectory};
 
 /// The file of the crash-detection secret.
 const CRASH_SECRET: &str = "crash-secret";
@@ -98,7 +98,7 @@ fn numbered(octets: &[u8; NUMBERED]) -> Option<(u32, Zeroizing<[u8; SECRET]>)> {
 
 /// The secret in a file, if the file is there.
 fn read<const N: usize>(path: &Path) -> Result<Option<Zeroizing<[u8; N]>>, Problem> {
-    let Some(octets) = secret_directory::read(path, N)? else { return Ok(None) };
+    let Some(octets) = secret_directory::read(path, N, Readers::Owner)? else { return Ok(None) };
     let secret = octets.as_slice().try_into().map_err(|_| Problem::Length(N))?;
     Ok(Some(Zeroizing::new(secret)))
 }

@@ -2,6 +2,7 @@
 //! what one shows the other has.
 
 mod group;
+mod pki;
 
 use comfy_table::{ContentArrangement, Table, TableStyle};
 
@@ -35,6 +36,9 @@ pub fn text(reply: &Reply) -> String {
         }
         Reply::TunnelGroups { groups, by_name } => group::groups(groups, *by_name),
         Reply::Routes { routes } => self::routes(routes),
+        Reply::PkiObjects { objects } => pki::list(objects),
+        Reply::PkiDetails { objects } => pki::details(objects),
+        Reply::PkiData { label, .. } => format!("{label}: say --out FILE, or --json"),
     }
 }
 

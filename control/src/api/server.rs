@@ -13,11 +13,14 @@ use std::time::Duration;
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::Group;
+use zeroize::Zeroizing;
 
 use super::{ApiError, LONGEST_LINE, Reply, Request, rpc};
 
 /// More than this many clients at once are turned away: an operator has a handful.
 const CLIENTS: usize = 64;
+/// Room for most lines at once: a private key has 6 kB at most.
+const USUAL_LINE: usize = 16 * 1024;
 /// A client that does not take its answer for so long is dropped.
 const WRITE_DEADLINE: Duration = Duration::from_secs(5);
 /// A client that says nothing for so long is dropped.
@@ -117,7 +120,8 @@ fn converse(stream: UnixStream, answer: &dyn Answer) -> std::io::Result<()> {
     let mut writer = stream.try_clone()?;
     let mut reader = BufReader::new(stream);
     loop {
-        let mut line = Vec::new();
+        // It may hold a key or a password. What fits into this room is never copied.
+        let mut line = Zeroizing::new(Vec::with_capacity(USUAL_LINE));
         let limit = LONGEST_LINE as u64 + 1;
         if reader.by_ref().take(limit).read_until(b'\n', &mut line)? == 0 {
             return Ok(());
