@@ -71,6 +71,16 @@ impl SecretDirectory {
         }
     }
 
+    /// The same, once whoever has it is done with it: for what takes it for a moment only.
+    ///
+    /// # Errors
+    /// When it cannot be had, or others may change it.
+    pub fn wait_for(path: &Path) -> Result<Self, Problem> {
+        let handle = open_directory(path)?;
+        handle.lock()?;
+        Ok(Self { handle, path: path.to_owned() })
+    }
+
     /// Where a file of it is.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)

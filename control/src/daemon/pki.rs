@@ -116,7 +116,7 @@ impl Desk {
         let certificate = Certificate::from_der(octets).map_err(refused)?;
         if self.vault.store().names(Kind::Key)?.contains(name) {
             let key = self.vault.look(name)?;
-            if certificate.public_key.as_ref().is_ok_and(|public| !public.is_same_key(key.public_key())) {
+            if !certificate.public_key.as_ref().is_ok_and(|public| public.is_same_key(key.public_key())) {
                 return Err(VaultError::Mismatch(name.to_string()).into());
             }
         }

@@ -209,9 +209,9 @@ impl Store {
             let path = path.to_owned();
             move |problem| StoreError::File { path, problem }
         };
-        drop(SecretDirectory::open(&self.path).map_err(told(&self.path))?);
+        drop(SecretDirectory::wait_for(&self.path).map_err(told(&self.path))?);
         let directory = self.directory(kind);
-        SecretDirectory::open(&directory).map_err(told(&directory))
+        SecretDirectory::wait_for(&directory).map_err(told(&directory))
     }
 
     fn not_found(&self, kind: Kind, name: &ObjectName) -> StoreError {

@@ -149,13 +149,13 @@ fn what_is_held_signs_on_until_it_is_forgotten() {
     let key = KeyName::from("gw");
     let source = KeySource { place: KeyPlace::Stored(vault.clone(), name("gw")), certified };
     keeper.request(Request::Load { key: key.clone(), source: source.clone() }).unwrap();
+    let told = || answers.recv().unwrap();
+    assert!(matches!(told(), Answer::Loaded { result: Ok(_), .. }));
     vault.store().remove(Kind::Key, &name("gw")).unwrap();
     let sign = |ticket| {
         let (key, scheme) = (key.clone(), SignatureScheme::EcdsaSha256);
         keeper.request(Request::Sign { ticket, key, scheme, octets: Vec::new() }).unwrap();
     };
-    let mut told = || answers.recv().unwrap();
-    assert!(matches!(told(), Answer::Loaded { result: Ok(_), .. }));
     sign(1);
     assert!(matches!(told(), Answer::Signed { result: Ok(_), .. }));
     keeper.request(Request::Forget { key: key.clone() }).unwrap();
