@@ -18,8 +18,8 @@ const MAX_FILE: usize = 64 << 10;
 #[derive(Debug, thiserror::Error)]
 #[error("private key {place}: {problem}")]
 pub struct LoadError {
-    /// Where it lies.
-    pub place: KeyPlace,
+    /// Where it lies, as it is told.
+    pub place: String,
     /// What is wrong with it.
     pub problem: KeyFileProblem,
 }
@@ -56,7 +56,7 @@ pub enum KeyFileProblem {
     TooLarge,
     /// The store does not give it.
     #[error("{0}")]
-    Stored(#[from] VaultError),
+    Stored(Box<VaultError>),
     /// There is no usable key in it.
     #[error("{0}")]
     Key(#[from] KeyFileError),
@@ -74,15 +74,17 @@ pub enum KeyFileProblem {
 pub(super) fn read(place: &KeyPlace) -> Result<PrivateKey, LoadError> {
     let read = match place {
         KeyPlace::File(path) => read_checked(path),
-        KeyPlace::Stored(vault, name) => vault.open(name).map_err(KeyFileProblem::Stored),
+        KeyPlace::Stored(vault, name) => {
+            vault.open(name).map_err(|error| KeyFileProblem::Stored(Box::new(error)))
+        }
     };
-    read.map_err(|problem| LoadError { place: place.clone(), problem })
+    read.map_err(|problem| LoadError { place: place.to_string(), problem })
 }
 
 /// The error for a key that is not the certificate's.
 pub(super) fn mismatch(place: &KeyPlace, key: &PrivateKey, certified: &PublicKey) -> LoadError {
     let problem = KeyFileProblem::Mismatch { found: key.kind(), certified: certified.to_string() };
-    LoadError { place: place.clone(), problem }
+    LoadError { place: place.to_string(), problem }
 }
 
 fn read_checked(path: &Path) -> Result<PrivateKey, KeyFileProblem> {
