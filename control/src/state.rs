@@ -7,14 +7,13 @@
 //! Of the keys of tickets (RFC 5723) the older of the two in use is kept, from which the others follow; what is kept is
 //! moved on at each start.
 
-use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ravelin_ike::crypto::{CrashSecret, TicketKeys};
 use zeroize::Zeroizing;
+
+use crate::secret_directory::{self, Problem, Readers, SecretDirectory};
 
 /// The file of the crash-detection secret.
 const CRASH_SECRET: &str = "crash-secret";
@@ -28,8 +27,7 @@ const NUMBERED: usize = 4 + SECRET;
 /// The directory, ours alone until this is dropped.
 #[derive(Debug)]
 pub struct State {
-    directory: File,
-    path: PathBuf,
+    directory: SecretDirectory,
 }
 
 /// Why nothing is kept. The operator's to mend.
@@ -39,35 +37,7 @@ pub struct StateError {
     /// The directory or file.
     pub path: PathBuf,
     /// What is wrong with it.
-    pub problem: StateProblem,
-}
-
-/// What is wrong with it.
-#[derive(Debug, thiserror::Error)]
-pub enum StateProblem {
-    /// The system refuses.
-    #[error("{0}")]
-    Machine(#[from] std::io::Error),
-    /// Another process has it.
-    #[error("another ravelind has it: give each a state-directory of its own")]
-    InUse,
-    /// Others may read the secret, or put another in its place.
-    #[error("has mode {mode:04o}, which lets others at it; do: chmod {wanted}")]
-    Exposed {
-        /// Its permission bits.
-        mode: u32,
-        /// What they are to be, for the command to type.
-        wanted: &'static str,
-    },
-    /// Somebody else owns it.
-    #[error("belongs to user {0}, neither to us nor to root")]
-    Foreign(u32),
-    /// It is a directory, a device or a pipe.
-    #[error("is not a regular file")]
-    NotRegular,
-    /// It is not what we write.
-    #[error("has not {0} bytes: remove it, and a new one is made")]
-    Length(usize),
+    pub problem: Problem,
 }
 
 impl State {
@@ -77,8 +47,7 @@ impl State {
     /// When it cannot be had, others may change it, or another process has it.
     pub fn open(path: &Path) -> Result<State, StateError> {
         let told = |problem| StateError { path: path.to_owned(), problem };
-        let directory = open_directory(path).map_err(told)?;
-        Ok(State { directory, path: path.to_owned() })
+        Ok(State { directory: SecretDirectory::open(path).map_err(told)? })
     }
 
     /// The crash-detection secret: the one that is kept, or else `fresh`, kept from now on.
@@ -86,10 +55,10 @@ impl State {
     /// # Errors
     /// When it cannot be read or kept, or others may read it.
     pub fn crash_secret(&self, fresh: Zeroizing<[u8; SECRET]>) -> Result<CrashSecret, StateError> {
-        let path = self.path.join(CRASH_SECRET);
+        let path = self.directory.file(CRASH_SECRET);
         let secret = match read(&path) {
             Ok(Some(kept)) => Ok(kept),
-            Ok(None) => self.write(&path, &fresh).map(|()| fresh),
+            Ok(None) => self.directory.write(CRASH_SECRET, fresh.as_slice()).map(|()| fresh),
             Err(problem) => Err(problem),
         };
         secret.map(CrashSecret::new).map_err(|problem| StateError { path, problem })
@@ -105,7 +74,7 @@ impl State {
         fresh: Zeroizing<[u8; SECRET]>,
         time: Duration,
     ) -> Result<TicketKeys, StateError> {
-        let path = self.path.join(TICKET_KEY);
+        let path = self.directory.file(TICKET_KEY);
         let keys = read(&path).map(|kept| match kept.as_deref().and_then(numbered) {
             Some((period, key)) => TicketKeys::new(period, key, time),
             None => TicketKeys::new(TicketKeys::period_before(time), fresh, time),
@@ -115,34 +84,9 @@ impl State {
             let mut octets = Zeroizing::new([0; NUMBERED]);
             let numbered = period.to_be_bytes().into_iter().chain(key.iter().copied());
             octets.iter_mut().zip(numbered).for_each(|(to, from)| *to = from);
-            self.write(&path, &octets).map(|()| keys)
+            self.directory.write(TICKET_KEY, octets.as_slice()).map(|()| keys)
         });
         kept.map_err(|problem| StateError { path, problem })
-    }
-
-    /// Whole or not at all, also when the power fails.
-    fn write<const N: usize>(&self, path: &Path, secret: &[u8; N]) -> Result<(), StateProblem> {
-        let new = path.with_extension("new");
-        match std::fs::remove_file(&new) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-        file.write_all(secret)?;
-        file.sync_all()?;
-        std::fs::rename(&new, path)?;
-        Ok(self.directory.sync_all()?)
-    }
-}
-
-fn open_directory(path: &Path) -> Result<File, StateProblem> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    let directory = File::open(path)?;
-    check(&directory.metadata()?, 0o022, "0700")?;
-    match directory.try_lock() {
-        Ok(()) => Ok(directory),
-        Err(TryLockError::WouldBlock) => Err(StateProblem::InUse),
-        Err(TryLockError::Error(error)) => Err(error.into()),
     }
 }
 
@@ -153,35 +97,10 @@ fn numbered(octets: &[u8; NUMBERED]) -> Option<(u32, Zeroizing<[u8; SECRET]>)> {
 }
 
 /// The secret in a file, if the file is there.
-fn read<const N: usize>(path: &Path) -> Result<Option<Zeroizing<[u8; N]>>, StateProblem> {
-    let no_link = nix::fcntl::OFlag::O_NOFOLLOW.bits();
-    let mut file = match OpenOptions::new().read(true).custom_flags(no_link).open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        opened => opened?,
-    };
-    // Of the open file, so that what is checked is what is read.
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(StateProblem::NotRegular);
-    }
-    check(&metadata, 0o077, "0600")?;
-    if metadata.len() != N as u64 {
-        return Err(StateProblem::Length(N));
-    }
-    let mut secret = Zeroizing::new([0; N]);
-    file.read_exact(secret.as_mut_slice())?;
-    Ok(Some(secret))
-}
-
-fn check(metadata: &Metadata, forbidden: u32, wanted: &'static str) -> Result<(), StateProblem> {
-    let mode = metadata.mode() & 0o7777;
-    if mode & forbidden != 0 {
-        return Err(StateProblem::Exposed { mode, wanted });
-    }
-    match metadata.uid() {
-        owner if owner == 0 || owner == nix::unistd::geteuid().as_raw() => Ok(()),
-        owner => Err(StateProblem::Foreign(owner)),
-    }
+fn read<const N: usize>(path: &Path) -> Result<Option<Zeroizing<[u8; N]>>, Problem> {
+    let Some(octets) = secret_directory::read(path, N, Readers::Owner)? else { return Ok(None) };
+    let secret = octets.as_slice().try_into().map_err(|_| Problem::Length(N))?;
+    Ok(Some(Zeroizing::new(secret)))
 }
 
 #[cfg(test)]
@@ -189,7 +108,7 @@ mod tests {
     use super::*;
     use ravelin_ike::wire::IkeSpi;
     use std::fs::Permissions;
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     fn secret(state: &State, octet: u8) -> Result<CrashSecret, StateError> {
         state.crash_secret(Zeroizing::new([octet; SECRET]))

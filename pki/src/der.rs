@@ -5,6 +5,8 @@
 //! disagree about a certificate are a way past a signature. Its caller says what is expected and calls
 //! [`Reader::finish`], which refuses trailing bytes.
 
+pub mod write;
+
 /// Universal and context-specific tags, as whole identifier octets (X.690 §8.1.2).
 pub mod tag {
     /// BOOLEAN.
@@ -208,17 +210,6 @@ fn read_length(bytes: &[u8]) -> Result<(usize, &[u8]), DerError> {
     let length = octets.iter().fold(0usize, |value, &octet| (value << 8) | usize::from(octet));
     let minimal = length >= 0x80 && octets.first() != Some(&0);
     if minimal { Ok((length, rest)) } else { Err(DerError::Length) }
-}
-
-/// An element with this identifier octet and these contents.
-pub(crate) fn encode(tag: u8, content: &[u8]) -> Vec<u8> {
-    let length = content.len().to_be_bytes();
-    let significant = length.iter().position(|&octet| octet != 0).unwrap_or(length.len() - 1);
-    let octets = length.get(significant..).unwrap_or_default();
-    // X.690 §10.1: the short form where it will do. Seven octets of length would be a count no memory holds.
-    let long = [0x80 | octets.len() as u8];
-    let prefix: &[u8] = if content.len() < 0x80 { &[] } else { &long };
-    [&[tag], prefix, octets, content].concat()
 }
 
 impl<'a> Element<'a> {

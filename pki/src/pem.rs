@@ -157,6 +157,52 @@ impl Decoder {
     }
 }
 
+/// A block as text: 64 characters a line (RFC 7468 §2). Wiped on drop, because it may be a key.
+pub fn write(label: &str, der: &[u8]) -> Zeroizing<String> {
+    let body = symbols(der.len());
+    let room =
+        body.saturating_add(body / 64).saturating_add(label.len().saturating_mul(2)).saturating_add(64);
+    let mut text = Zeroizing::new(String::with_capacity(room));
+    text.push_str(&format!("-----BEGIN {label}-----\n"));
+    for line in der.chunks(48) {
+        push_base64(&mut text, line);
+        text.push('\n');
+    }
+    text.push_str(&format!("-----END {label}-----\n"));
+    text
+}
+
+/// Base64 (RFC 4648 §4) in one line. Wiped on drop, as above.
+pub fn base64(octets: &[u8]) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(symbols(octets.len())));
+    push_base64(&mut text, octets);
+    text
+}
+
+/// What a line of base64 says; `None` if it is none.
+pub fn from_base64(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let mut decoder = Decoder { out: Zeroizing::new(Vec::with_capacity(text.len())), ..Decoder::default() };
+    decoder.line(text.as_bytes())?;
+    decoder.finish()
+}
+
+fn symbols(octets: usize) -> usize {
+    octets.div_ceil(3).saturating_mul(4)
+}
+
+fn push_base64(text: &mut String, octets: &[u8]) {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for group in octets.chunks(3) {
+        let octet = |at: usize| group.get(at).map_or(0, |&octet| u32::from(octet));
+        let value = octet(0) << 16 | octet(1) << 8 | octet(2);
+        let symbol =
+            |shift: u32| ALPHABET.get((value >> shift) as usize & 63).map_or('=', |&octet| octet.into());
+        let padding = 3usize.saturating_sub(group.len());
+        let symbols = [18, 12, 6, 0].map(symbol).into_iter().take(4usize.saturating_sub(padding));
+        text.extend(symbols.chain(std::iter::repeat_n('=', padding)));
+    }
+}
+
 fn sextet(octet: u8) -> Option<u32> {
     let value = match octet {
         b'A'..=b'Z' => octet - b'A',
@@ -230,6 +276,16 @@ mod tests {
     }
 
     proptest! {
+        /// What is written reads back, whatever its length.
+        #[test]
+        fn blocks_read_back(der in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let text = write("X509 CRL", &der);
+            let read = blocks(text.as_bytes()).unwrap();
+            prop_assert_eq!((read[0].label.as_str(), &read[0].der[..]), ("X509 CRL", &der[..]));
+            prop_assert!(text.lines().all(|line| line.len() <= 64));
+            prop_assert_eq!(&from_base64(&base64(&der)).unwrap()[..], &der[..]);
+        }
+
         #[test]
         fn any_text_ends_in_blocks_or_an_error(text in proptest::collection::vec(any::<u8>(), 0..400)) {
             let wrapped = [b"-----BEGIN X-----\n", text.as_slice(), b"\n-----END X-----"].concat();

@@ -83,13 +83,13 @@ fn a_key_matches_its_own_certificate_only() {
 fn refused_key_files_say_why() {
     let refusal = |name| PrivateKey::from_file_bytes(&file(name)).unwrap_err();
     assert_eq!(refusal("encrypted.pkcs8.pem"), KeyFileError::Encrypted);
-    assert_eq!(refusal("encrypted.pkcs1.pem"), KeyFileError::Encrypted);
+    assert_eq!(refusal("encrypted.pkcs1.pem"), KeyFileError::OldEncryption);
     assert!(matches!(refusal("ed448.pkcs8.pem"), KeyFileError::Algorithm(_)));
     assert!(matches!(refusal("k256.sec1.pem"), KeyFileError::Algorithm(_)));
     assert!(refusal("p256.cert.pem").to_string().contains("CERTIFICATE"));
     let two = [file("p256.pkcs8.pem"), file("p384.pkcs8.pem")].concat();
-    assert_eq!(PrivateKey::from_pem(&two).unwrap_err(), KeyFileError::Several(2));
-    assert!(PrivateKey::from_der(&[]).is_err());
+    assert_eq!(PrivateKey::from_pem(&two, None).unwrap_err(), KeyFileError::Several(2));
+    assert!(PrivateKey::from_der(&[], None).is_err());
 }
 
 #[test]

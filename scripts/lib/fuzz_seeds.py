@@ -3,7 +3,7 @@
 
 Run from the repository's root; the result is committed. Keys are made anew by each run
 (they protect nothing), all else comes out the same."""
-import base64, datetime, hashlib, ipaddress, pathlib, struct
+import base64, datetime, hashlib, ipaddress, pathlib, struct, subprocess
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -341,6 +341,38 @@ def revocation():
           | {f"openssl-{name}": b"\0" + octets for name, octets in responses.items()} | {"later": b"\0\x30\3\x0a\1\3"})
 
 
+def containers():
+    """Files of OpenSSL's with one step of key derivation, so that a search is not spent on it."""
+    def openssl(*arguments):
+        return subprocess.run(["openssl", *arguments], check=True, capture_output=True).stdout
+
+    def inside(octets, *path):
+        """The contents of the element that the path leads to, counted from 0 at each depth."""
+        for number in path:
+            at = 0
+            for _ in range(number + 1):
+                length, head = octets[at + 1], 2
+                if length & 0x80:
+                    head += length & 0x7f
+                    length = int.from_bytes(octets[at + 2:at + head], "big")
+                element = octets[at + head:at + head + length]
+                at += head + length
+            octets = element
+        return octets
+    file = lambda name: f"pki/tests/data/{name}"
+    one, two = file("p256.cert.pem"), file("ed25519.cert.pem")
+    bundle = ["crl2pkcs7", "-nocrl", "-certfile", one]
+    write("pki", "pki-pkcs7", {"one": openssl(*bundle, "-outform", "DER"), "two": openssl(*bundle, "-certfile", two),
+                               "der": openssl("x509", "-in", two, "-outform", "DER"), "pem": pathlib.Path(two).read_bytes()})
+    key = ["pkcs8", "-topk8", "-in", file("p256.pkcs8.pem"), "-passout", "pass:test", "-outform", "DER"]
+    write("pki", "pki-pkcs8", {"pbkdf2": openssl(*key, "-iter", "1"), "pbes1": openssl(*key, "-v1", "PBE-SHA1-3DES"),
+                               "scrypt": openssl(*key, "-scrypt", "-scrypt_N", "2", "-scrypt_r", "1", "-scrypt_p", "1")})
+    pair = ["pkcs12", "-export", "-inkey", file("p256.pkcs8.pem"), "-in", one, "-passout", "pass:test", "-iter", "1"]
+    sealed, clear = openssl(*pair), openssl(*pair, "-certpbe", "NONE", "-keypbe", "NONE")
+    write("pki", "pki-pkcs12", {"sealed": sealed, "clear": clear,
+                                "sealed.safes": inside(sealed, 0, 1, 1, 0), "clear.safes": inside(clear, 0, 1, 1, 0)})
+
+
 # --- text
 
 def control():
@@ -419,4 +451,5 @@ ike()
 packets()
 certificates()
 revocation()
+containers()
 control()

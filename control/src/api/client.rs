@@ -9,6 +9,8 @@ use super::{ApiError, Reply, Request, rpc};
 
 /// How long the daemon may take before it counts as unreachable.
 const DEADLINE: Duration = Duration::from_secs(35);
+/// How long it may take to make a key: an RSA key of 8192 bits takes minutes.
+const PATIENT: Duration = Duration::from_secs(900);
 /// Longest answer accepted: 32 thousand tunnels fit many times.
 const LONGEST_ANSWER: u64 = 256 * 1024 * 1024;
 
@@ -41,9 +43,21 @@ impl Connection {
     /// # Errors
     /// `Unreachable` when nobody is there.
     pub fn open(socket: &Path) -> Result<Self, CallError> {
+        Self::open_for(socket, DEADLINE)
+    }
+
+    /// The same for what takes minutes.
+    ///
+    /// # Errors
+    /// As [`Connection::open`].
+    pub fn open_patiently(socket: &Path) -> Result<Self, CallError> {
+        Self::open_for(socket, PATIENT)
+    }
+
+    fn open_for(socket: &Path, deadline: Duration) -> Result<Self, CallError> {
         let path = socket.display().to_string();
         let stream = UnixStream::connect(socket).and_then(|stream| {
-            stream.set_read_timeout(Some(DEADLINE))?;
+            stream.set_read_timeout(Some(deadline))?;
             stream.set_write_timeout(Some(DEADLINE))?;
             Ok(BufReader::new(stream))
         });
@@ -67,7 +81,9 @@ impl Connection {
     /// # Errors
     /// `Unreachable` when nobody takes it.
     pub fn ask(&mut self, request: &Request) -> Result<(), CallError> {
-        let written = self.stream.get_mut().write_all(rpc::write_call(1, request).as_bytes());
+        // It may hold a key or a password.
+        let call = zeroize::Zeroizing::new(rpc::write_call(1, request));
+        let written = self.stream.get_mut().write_all(call.as_bytes());
         written.map_err(|why| CallError::Unreachable { path: self.path.clone(), why })
     }
 

@@ -66,6 +66,16 @@ pub enum ApiError {
         /// The names there are.
         known: String,
     },
+    /// Nothing of that name in the store.
+    #[error("the store has no {kind} {name:?}; it has: {known}")]
+    NotStored {
+        /// What was asked for.
+        kind: String,
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
     /// No such gateway.
     #[error("gateway {name:?} does not exist; configured: {known}")]
     NoGateway {
@@ -86,6 +96,7 @@ impl ApiError {
             | Self::NoInstance { .. }
             | Self::NoTunnelGroup { .. }
             | Self::NoClientDb { .. }
+            | Self::NotStored { .. }
             | Self::NoGateway { .. } => 3,
             Self::Refused { .. } => 1,
             Self::Late { .. } => 4,
@@ -101,6 +112,7 @@ impl ApiError {
             | Self::NoInstance { .. }
             | Self::NoTunnelGroup { .. }
             | Self::NoClientDb { .. }
+            | Self::NotStored { .. }
             | Self::NoGateway { .. } => 3,
             Self::Refused { .. } => 1,
             Self::Late { .. } => 4,

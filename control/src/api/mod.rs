@@ -10,6 +10,7 @@ pub mod render;
 pub mod reply;
 pub mod request;
 pub mod rpc;
+pub mod secret;
 pub mod server;
 
 pub use error::ApiError;
@@ -18,5 +19,5 @@ pub use request::Request;
 
 /// Version of the JSON schema: it only grows within one number.
 pub const SCHEMA: u32 = 1;
-/// Longest request line in bytes; a longer one ends the connection.
-pub const LONGEST_LINE: usize = 64 * 1024;
+/// Longest request line in bytes; a longer one ends the connection. Certificates and CRLs come over it.
+pub const LONGEST_LINE: usize = 1024 * 1024;

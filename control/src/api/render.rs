@@ -3,6 +3,7 @@
 
 mod client;
 mod group;
+mod pki;
 
 use comfy_table::{ContentArrangement, Table, TableStyle};
 
@@ -38,6 +39,9 @@ pub fn text(reply: &Reply) -> String {
         Reply::ClientDbs { databases, clients, .. } => client::databases(databases, clients),
         Reply::ClientMatch(matched) => client::matched(matched),
         Reply::Routes { routes } => self::routes(routes),
+        Reply::PkiObjects { objects } => pki::list(objects),
+        Reply::PkiDetails { objects } => pki::details(objects),
+        Reply::PkiData { label, .. } => format!("{label}: say --out FILE, or --json"),
     }
 }
 

@@ -4,12 +4,14 @@
 mod client;
 mod gateway;
 mod group;
+mod pki;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::client::{Client, ClientDb, Matched};
 pub use self::gateway::{Gateway, GatewayTunnel, Route};
 pub use self::group::{Level, Member, TunnelGroup};
+pub use self::pki::StoredObject;
 
 /// One reply.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -110,6 +112,23 @@ pub enum Reply {
     Routes {
         /// One each.
         routes: Vec<Route>,
+    },
+    /// What the store of certificates and keys has, a line each.
+    PkiObjects {
+        /// One each.
+        objects: Vec<StoredObject>,
+    },
+    /// The same with all that is known.
+    PkiDetails {
+        /// One each.
+        objects: Vec<StoredObject>,
+    },
+    /// An object given out, or a certification request.
+    PkiData {
+        /// What it is: a PEM label, or `PKCS12`.
+        label: String,
+        /// DER, as base64.
+        data: String,
     },
 }
 

@@ -4,6 +4,10 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+mod pki;
+
+pub use self::pki::{PkiCsr, PkiExport, PkiGenerate, PkiImport, PkiName, PkiRemove};
+
 /// One request: the JSON-RPC method and its parameters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "method", content = "params")]
@@ -77,6 +81,33 @@ pub enum Request {
     /// Routes into tunnels, and static ones.
     #[serde(rename = "show.routes")]
     ShowRoutes,
+    /// What the store of certificates and keys has.
+    #[serde(rename = "pki.list")]
+    PkiList,
+    /// The same with all that is known of it.
+    #[serde(rename = "pki.show")]
+    PkiShow(PkiName),
+    /// Keep an object.
+    #[serde(rename = "pki.import")]
+    PkiImport(PkiImport),
+    /// Give an object out.
+    #[serde(rename = "pki.export")]
+    PkiExport(PkiExport),
+    /// Make a key.
+    #[serde(rename = "pki.genkey")]
+    PkiGenerate(PkiGenerate),
+    /// Make a certification request.
+    #[serde(rename = "pki.csr")]
+    PkiCsr(PkiCsr),
+    /// Read certificates, keys and anchors again; nothing else of the configuration.
+    #[serde(rename = "pki.reload")]
+    PkiReload,
+    /// Destroy a key and the certificates issued on it, or all keys.
+    #[serde(rename = "pki.zeroize")]
+    PkiZeroize(PkiName),
+    /// Remove a certificate or CRL.
+    #[serde(rename = "pki.remove")]
+    PkiRemove(PkiRemove),
     /// Has a worker do nothing for a while: only where tests ask for it.
     #[cfg(feature = "stall")]
     #[serde(rename = "test.stand-still")]

@@ -100,6 +100,15 @@ mod tests {
             Request::ShowSa(Some(Page { from: 512 })),
             Request::Explain(TunnelName { tunnel: "a".into() }),
             Request::Rekey(crate::api::request::Rekey { tunnel: "a".into(), child: None, ike: true }),
+            Request::PkiList,
+            Request::PkiShow(crate::api::request::PkiName::default()),
+            Request::PkiImport(crate::api::request::PkiImport {
+                kind: "key".into(),
+                name: "gw".into(),
+                data: crate::api::secret::Secret("c2VjcmV0".to_owned().into()),
+                exportable: true,
+                replace: false,
+            }),
             Request::Redirect(crate::api::request::Redirect {
                 tunnel: "a".into(),
                 to: [192, 0, 2, 3].into(),

@@ -3,7 +3,7 @@
 //! slow and hostile clients get an error or are dropped, and nobody else notices. Who may
 //! connect is decided by the socket's mode and by peer credentials.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -13,11 +13,16 @@ use std::time::Duration;
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::Group;
+use zeroize::Zeroizing;
 
 use super::{ApiError, LONGEST_LINE, Reply, Request, rpc};
 
 /// More than this many clients at once are turned away: an operator has a handful.
 const CLIENTS: usize = 64;
+/// Read at once.
+const CHUNK: usize = 8 * 1024;
+/// Room for most lines: a private key has 6 kB at most.
+const USUAL_LINE: usize = 16 * 1024;
 /// A client that does not take its answer for so long is dropped.
 const WRITE_DEADLINE: Duration = Duration::from_secs(5);
 /// A client that says nothing for so long is dropped.
@@ -115,11 +120,10 @@ fn converse(stream: UnixStream, answer: &dyn Answer) -> std::io::Result<()> {
     stream.set_read_timeout(Some(IDLE))?;
     stream.set_write_timeout(Some(WRITE_DEADLINE))?;
     let mut writer = stream.try_clone()?;
-    let mut reader = BufReader::new(stream);
+    let mut lines = Lines::new(stream);
     loop {
-        let mut line = Vec::new();
-        let limit = LONGEST_LINE as u64 + 1;
-        if reader.by_ref().take(limit).read_until(b'\n', &mut line)? == 0 {
+        let line = lines.next_line()?;
+        if line.is_empty() {
             return Ok(());
         }
         let complete = line.ends_with(b"\n");
@@ -133,12 +137,59 @@ fn converse(stream: UnixStream, answer: &dyn Answer) -> std::io::Result<()> {
     }
 }
 
+/// The lines of a client. There may be a key or a password in one, so every copy of it is wiped.
+struct Lines {
+    stream: UnixStream,
+    chunk: Zeroizing<Vec<u8>>,
+    /// What of the chunk was read and is not in a line yet.
+    unread: std::ops::Range<usize>,
+}
+
+impl Lines {
+    fn new(stream: UnixStream) -> Self {
+        Self { stream, chunk: Zeroizing::new(vec![0; CHUNK]), unread: 0..0 }
+    }
+
+    /// The next line with its end; without one if the client ended before, or wrote more than [`LONGEST_LINE`]. Empty:
+    /// it has gone.
+    fn next_line(&mut self) -> std::io::Result<Zeroizing<Vec<u8>>> {
+        let mut line = Zeroizing::new(Vec::with_capacity(USUAL_LINE));
+        loop {
+            let unread = self.chunk.get(self.unread.clone()).unwrap_or_default();
+            let end = unread.iter().position(|&octet| octet == b'\n');
+            let taken = end.map_or(unread.len(), |end| end.saturating_add(1));
+            append(&mut line, unread.get(..taken).unwrap_or_default());
+            self.unread.start = self.unread.start.saturating_add(taken);
+            if end.is_some() || line.len() > LONGEST_LINE {
+                return Ok(line);
+            }
+            self.unread = 0..self.stream.read(&mut self.chunk)?;
+            if self.unread.is_empty() {
+                return Ok(line);
+            }
+        }
+    }
+}
+
+/// A vector that grows leaves its former place as it was; this one wipes it.
+fn append(line: &mut Zeroizing<Vec<u8>>, octets: &[u8]) {
+    let wanted = line.len().saturating_add(octets.len());
+    if wanted > line.capacity() {
+        let mut larger = Zeroizing::new(Vec::with_capacity(wanted.saturating_mul(2)));
+        larger.extend_from_slice(line);
+        *line = larger;
+    }
+    line.extend_from_slice(octets);
+}
+
 fn too_long() -> ApiError {
     ApiError::BadRequest { why: format!("a request is one line of at most {LONGEST_LINE} bytes") }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader};
+
     use super::*;
 
     struct Echo;
@@ -176,6 +227,20 @@ mod tests {
         let _ = endless.read_to_end(&mut rest);
         assert!(rest.is_empty() || String::from_utf8_lossy(&rest).contains("one line of at most"));
         assert!(matches!(ask(&path), Reply::Done { .. }));
+    }
+
+    /// Lines come out as they went in, however they are cut: several in one write, one in several, one of 100 kB.
+    #[test]
+    fn lines_are_cut_at_their_ends() {
+        let (mut client, server) = UnixStream::pair().unwrap();
+        let long = [vec![b'x'; 100_000], b"\n".to_vec()].concat();
+        let sent = [&b"one\ntwo\nth"[..], b"ree\n", &long, b"rest"].map(<[u8]>::to_vec);
+        let writer = std::thread::spawn(move || sent.iter().for_each(|part| client.write_all(part).unwrap()));
+        let mut lines = Lines::new(server);
+        for expected in [b"one\n", b"two\n", &b"three\n"[..], &long, b"rest", b""] {
+            assert_eq!(**lines.next_line().unwrap(), *expected);
+        }
+        writer.join().unwrap();
     }
 
     /// The socket is not readable by strangers, and a second daemon does not take it over.

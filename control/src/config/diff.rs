@@ -132,6 +132,7 @@ fn fixed(running: &Plan, asked: &Plan) -> Vec<String> {
         ("control", control(running) != control(asked)),
         ("control.log", running.log != asked.log),
         ("ike", ike(running) != ike(asked)),
+        ("pki", running.vault != asked.vault),
         ("route", routes(running) != routes(asked)),
     ];
     let parts = parts.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned());

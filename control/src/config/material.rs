@@ -1,10 +1,11 @@
-//! Certificates and keys that a configuration names: read, parsed, and matched with each
-//! other before anything starts. A private key is looked at here only to see that it
-//! belongs to its certificate; the keeper reads it again and alone keeps it.
+//! Certificates and keys that a configuration names, in files or in the store (`store:NAME`): read, parsed, and matched
+//! with each other before anything starts. A private key in a file is looked at here only to see that it
+//! belongs to its certificate; the keeper reads it again and alone keeps it. Of one in the store the public half does.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use ravelin_pki::sealed::Sealed;
 use ravelin_pki::{Certificate, PrivateKey, SignatureScheme};
 use zeroize::Zeroizing;
 
@@ -12,28 +13,52 @@ use super::plan;
 use super::raw::{self, SecretText, Text};
 use super::resolve::Judge;
 use super::value;
+use crate::keeper::{KeyPlace, Vault};
+use crate::store::{Kind, ObjectName, PassphraseSource, Store};
 
+/// What names of the store have before them.
+const STORED: &str = "store:";
 /// PKI-06: anchors a profile.
 const ANCHORS: usize = 8;
 
+/// The store, and what opens its keys.
+pub fn vault(judge: &Judge<'_>, raw: &raw::Pki) -> Vault {
+    let store = raw.store.as_deref().unwrap_or("/var/lib/ravelin/pki");
+    let passphrase = match &raw.passphrase_file {
+        Some(file) => PassphraseSource::File(judge.source.base.join(file)),
+        None => PassphraseSource::Credential,
+    };
+    Vault::new(Store::new(judge.source.base.join(store)), passphrase)
+}
+
 /// Our certificates.
-pub fn cert_profiles(judge: &mut Judge<'_>, raw: &raw::File) -> BTreeMap<String, plan::CertProfile> {
+pub fn cert_profiles(
+    judge: &mut Judge<'_>,
+    raw: &raw::File,
+    vault: &Vault,
+) -> BTreeMap<String, plan::CertProfile> {
     let mut profiles = BTreeMap::new();
     for (name, spanned) in &raw.cert_profile {
         let object = format!("cert-profile.{name}");
-        if let Some(profile) = cert_profile(judge, &object, spanned.get_ref()) {
+        if let Some(profile) = cert_profile(judge, &object, spanned.get_ref(), vault) {
             profiles.insert(name.clone(), profile);
         }
     }
     profiles
 }
 
-fn cert_profile(judge: &mut Judge<'_>, object: &str, raw: &raw::CertProfile) -> Option<plan::CertProfile> {
-    let mut chain = certificates(judge, object, "certificate", &raw.certificate)?;
+fn cert_profile(
+    judge: &mut Judge<'_>,
+    object: &str,
+    raw: &raw::CertProfile,
+    vault: &Vault,
+) -> Option<plan::CertProfile> {
+    let store = vault.store();
+    let mut chain = certificates(judge, object, ("certificate", &raw.certificate), store)?;
     for file in &raw.chain {
-        chain.extend(certificates(judge, object, "chain", file)?);
+        chain.extend(certificates(judge, object, ("chain", file), store)?);
     }
-    let key = matching_key(judge, object, raw, chain.first()?)?;
+    let (key, schemes) = matching_key(judge, object, raw, (chain.first()?, vault))?;
     let read = |text: &str| match text {
         "pkcs1" => Ok(false),
         "pss" => Ok(true),
@@ -41,9 +66,9 @@ fn cert_profile(judge: &mut Judge<'_>, object: &str, raw: &raw::CertProfile) -> 
     };
     let pss = raw.rsa_signature.as_ref().and_then(|text| judge.value(object, "rsa-signature", text, read));
     Some(plan::CertProfile {
-        key_file: path(judge, &raw.key),
+        key,
         chain: chain.iter().map(|certificate| certificate.der().to_vec()).collect(),
-        schemes: preferred(key.schemes(), pss.unwrap_or(false)),
+        schemes: preferred(schemes, pss.unwrap_or(false)),
     })
 }
 
@@ -56,27 +81,43 @@ fn preferred(schemes: &[SignatureScheme], pss: bool) -> Vec<SignatureScheme> {
     first.into_iter().chain(then).copied().collect()
 }
 
+/// Where the key lies, and what it signs with, if it is that of the certificate.
 fn matching_key(
     judge: &mut Judge<'_>,
     object: &str,
     raw: &raw::CertProfile,
-    leaf: &Certificate,
-) -> Option<PrivateKey> {
-    let text = read_text(judge, object, "key", &raw.key)?;
-    let key = match PrivateKey::from_file_bytes(text.as_bytes()) {
-        Ok(key) => key,
+    (leaf, vault): (&Certificate, &Vault),
+) -> Option<(KeyPlace, &'static [SignatureScheme])> {
+    let named = place(judge, object, ("key", &raw.key), vault.store(), Kind::Key)?;
+    let octets = read_octets(judge, object, ("key", &raw.key), &named.path)?;
+    let certified = leaf.public_key.as_ref();
+    let read = match &named.stored {
+        None => PrivateKey::from_file_bytes(&octets)
+            .map_err(|error| error.to_string())
+            .map(|key| (certified.is_ok_and(|public| key.matches(public)), key.schemes())),
+        Some(_) => Sealed::parse(&octets).map_err(|error| error.to_string()).map(|key| {
+            let public = key.public_key();
+            (certified.is_ok_and(|certified| certified.is_same_key(public)), public.signing_schemes())
+        }),
+    };
+    let (found, expected) = match read {
+        Ok((true, schemes)) => {
+            let place = match named.stored {
+                None => KeyPlace::File(named.path),
+                Some(name) => KeyPlace::Stored(vault.clone(), name),
+            };
+            return Some((place, schemes));
+        }
+        Ok((false, _)) => {
+            let certificate = raw.certificate.get_ref();
+            let found = format!("key {:?} does not match certificate {certificate:?}", raw.key.get_ref());
+            (found, "the private key of that certificate")
+        }
         Err(error) => {
-            let found = format!("key {:?} cannot be used: {error}", raw.key.get_ref());
-            judge.refuse(raw.key.span().start, object, found, "an unencrypted PEM private key");
-            return None;
+            (format!("key {:?} cannot be used: {error}", raw.key.get_ref()), "an unencrypted PEM private key")
         }
     };
-    if leaf.public_key.as_ref().is_ok_and(|public| key.matches(public)) {
-        return Some(key);
-    }
-    let found =
-        format!("key {:?} does not match certificate {:?}", raw.key.get_ref(), raw.certificate.get_ref());
-    judge.refuse(raw.key.span().start, object, found, "the private key of that certificate");
+    judge.refuse(raw.key.span().start, object, found, expected);
     None
 }
 
@@ -84,13 +125,14 @@ fn matching_key(
 pub fn trust_anchor_profiles(
     judge: &mut Judge<'_>,
     raw: &raw::File,
+    store: &Store,
 ) -> BTreeMap<String, plan::TrustAnchorProfile> {
     let mut profiles = BTreeMap::new();
     for (name, spanned) in &raw.trust_anchor_profile {
         let object = format!("trust-anchor-profile.{name}");
         let raw = spanned.get_ref();
-        let anchors = bundle(judge, &object, "anchors", raw.anchors.get_ref());
-        let intermediates = bundle(judge, &object, "intermediates", &raw.intermediates);
+        let anchors = bundle(judge, &object, ("anchors", raw.anchors.get_ref()), store);
+        let intermediates = bundle(judge, &object, ("intermediates", &raw.intermediates), store);
         if anchors.is_empty() || anchors.len() > ANCHORS {
             let found = format!("anchors holds {} certificates", anchors.len());
             judge.refuse(raw.anchors.span().start, &object, found, "1 to 8");
@@ -100,22 +142,54 @@ pub fn trust_anchor_profiles(
     profiles
 }
 
-fn bundle(judge: &mut Judge<'_>, object: &str, key: &str, files: &[Text]) -> Vec<Vec<u8>> {
-    let mut read = |file| certificates(judge, object, key, file).unwrap_or_default();
+fn bundle(judge: &mut Judge<'_>, object: &str, (key, files): (&str, &[Text]), store: &Store) -> Vec<Vec<u8>> {
+    let mut read = |file| certificates(judge, object, (key, file), store).unwrap_or_default();
     files.iter().flat_map(&mut read).map(|certificate| certificate.der().to_vec()).collect()
 }
 
-/// All certificates of a PEM file, at least one.
-fn certificates(judge: &mut Judge<'_>, object: &str, key: &str, file: &Text) -> Option<Vec<Certificate>> {
-    let text = read_text(judge, object, key, file)?;
-    let problem = match Certificate::from_pem_bundle(text.as_bytes()) {
+/// All certificates of a file, at least one, or one of the store.
+fn certificates(
+    judge: &mut Judge<'_>,
+    object: &str,
+    (key, file): (&str, &Text),
+    store: &Store,
+) -> Option<Vec<Certificate>> {
+    let named = place(judge, object, (key, file), store, Kind::Certificate)?;
+    let octets = read_octets(judge, object, (key, file), &named.path)?;
+    let problem = match Certificate::from_file_bytes(&octets) {
         Ok(certificates) if !certificates.is_empty() => return Some(certificates),
         Ok(_) => "it holds no certificate".to_owned(),
         Err(error) => error.to_string(),
     };
     let found = format!("{key} {:?} cannot be used: {problem}", file.get_ref());
-    judge.refuse(file.span().start, object, found, "PEM certificates");
+    judge.refuse(file.span().start, object, found, "PEM certificates, or one in DER");
     None
+}
+
+/// What a value names: a file, and if that is the store's, the name it has there.
+struct Named {
+    path: PathBuf,
+    stored: Option<ObjectName>,
+}
+
+fn place(
+    judge: &mut Judge<'_>,
+    object: &str,
+    (key, file): (&str, &Text),
+    store: &Store,
+    kind: Kind,
+) -> Option<Named> {
+    let Some(name) = file.get_ref().strip_prefix(STORED) else {
+        return Some(Named { path: path(judge, file), stored: None });
+    };
+    match name.parse::<ObjectName>() {
+        Ok(name) => Some(Named { path: store.file(kind, &name), stored: Some(name) }),
+        Err(error) => {
+            let found = format!("{key} {:?} names nothing in the store", file.get_ref());
+            judge.refuse(file.span().start, object, found, format!("{STORED}NAME: {error}"));
+            None
+        }
+    }
 }
 
 /// A shared key under one name, or the file that holds it under the other; `Some(None)` if neither is there.
@@ -151,21 +225,45 @@ fn key_file(judge: &mut Judge<'_>, object: &str, key: &str, file: &Text) -> Opti
 /// The text of a file that a value names; wiped when dropped, for it may be a secret.
 pub fn read_text(judge: &mut Judge<'_>, object: &str, key: &str, file: &Text) -> Option<Zeroizing<String>> {
     let path = path(judge, file);
-    let problem = match (judge.source.read)(&path) {
-        Ok(bytes) => match String::from_utf8(bytes) {
-            Ok(text) => return Some(Zeroizing::new(text)),
-            Err(error) => {
-                drop(Zeroizing::new(error.into_bytes()));
-                "not text".to_owned()
-            }
-        },
-        Err(error) => error.to_string(),
-    };
+    let octets = read_octets(judge, object, (key, file), &path)?;
+    match std::str::from_utf8(&octets) {
+        Ok(text) => Some(Zeroizing::new(text.to_owned())),
+        Err(_) => {
+            unreadable(judge, object, (key, file), (&path, "not text"));
+            None
+        }
+    }
+}
+
+/// The octets of a file; wiped when dropped.
+fn read_octets(
+    judge: &mut Judge<'_>,
+    object: &str,
+    named: (&str, &Text),
+    path: &Path,
+) -> Option<Zeroizing<Vec<u8>>> {
+    match (judge.source.read)(path) {
+        Ok(octets) => Some(Zeroizing::new(octets)),
+        Err(error) => {
+            unreadable(judge, object, named, (path, &error.to_string()));
+            None
+        }
+    }
+}
+
+fn unreadable(
+    judge: &mut Judge<'_>,
+    object: &str,
+    (key, file): (&str, &Text),
+    (path, problem): (&Path, &str),
+) {
     let found = format!("{key} {:?} cannot be read: {problem}", file.get_ref());
     judge.refuse(file.span().start, object, found, format!("a readable file at {}", path.display()));
-    None
 }
 
 fn path(judge: &Judge<'_>, file: &Text) -> PathBuf {
     judge.source.base.join(file.get_ref())
 }
+
+#[cfg(test)]
+mod tests;

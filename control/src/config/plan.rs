@@ -27,6 +27,7 @@ pub use self::clients::{Client, ClientDb};
 pub use self::gateway::{Gateway, Origin, ReverseRoutes, Template, TsList, Unique};
 pub use self::group::{DEFAULT_GROUP, GroupMode, TunnelGroup};
 use super::Refusal;
+use crate::keeper::{KeyPlace, Vault};
 
 /// Number of an instance; 0 is `default`.
 pub type InstanceId = u16;
@@ -58,6 +59,8 @@ pub struct Plan {
     pub log: String,
     /// Directory of what outlives the process.
     pub state_directory: PathBuf,
+    /// The store of certificates and keys, and what opens it.
+    pub vault: Vault,
     /// First retransmission of an IKE request.
     pub retransmit: Duration,
     /// Retransmissions before giving up.
@@ -417,8 +420,8 @@ pub struct Manual {
 /// Our certificate, read and checked against its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertProfile {
-    /// File of the private key; the keeper reads it.
-    pub key_file: PathBuf,
+    /// Where the private key lies; the keeper reads it.
+    pub key: KeyPlace,
     /// Certificate first, intermediates after it, DER.
     pub chain: Vec<Vec<u8>>,
     /// Schemes its key can sign with, preferred first.

@@ -28,6 +28,8 @@ pub struct File {
     pub control: Control,
     /// IKE as a whole.
     pub ike: Ike,
+    /// The store of certificates and keys.
+    pub pki: Pki,
     /// Instances (VRFs) by name.
     pub instance: BTreeMap<String, Instance>,
     /// DPDK ports by name.
@@ -112,6 +114,16 @@ pub struct Ike {
     pub crash_detection: Option<bool>,
     /// Half-open IKE SAs from which on callers must show a cookie, or `never`.
     pub cookie_threshold: Option<Spanned<toml::Value>>,
+}
+
+/// `[pki]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Pki {
+    /// Directory of the store.
+    pub store: Option<String>,
+    /// File of the passphrase that private keys are sealed under; default: the credential `ravelin-pki`.
+    pub passphrase_file: Option<String>,
 }
 
 /// `[instance.NAME]`

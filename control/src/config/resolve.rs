@@ -133,8 +133,9 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
     let instances = instances(raw);
     let mut ports = ports(&mut judge, raw);
     let interfaces = interfaces(&mut judge, raw, &instances, &mut ports);
-    let cert_profiles = material::cert_profiles(&mut judge, raw);
-    let trust = material::trust_anchor_profiles(&mut judge, raw);
+    let vault = material::vault(&judge, &raw.pki);
+    let cert_profiles = material::cert_profiles(&mut judge, raw, &vault);
+    let trust = material::trust_anchor_profiles(&mut judge, raw, vault.store());
     let ppk_lists = ppk::lists(&mut judge, raw);
     let tries = judge.number("ike", "retransmit-tries", raw.ike.retransmit_tries.as_ref(), 1..=12, 7);
     let retransmit = judge.number("ike", "retransmit-ms", raw.ike.retransmit_ms.as_ref(), 50..=10_000, 500);
@@ -170,6 +171,7 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
         interfaces,
         cert_profiles,
         trust,
+        vault,
         warnings: Vec::new(),
         gateways,
         client_dbs,

@@ -42,6 +42,10 @@ impl<P: Pool> Core<P> {
                 self.workers.have_stand_still(ravelin_dataplane::sa::shard::WorkerId(still.worker), time);
                 Ok(done(format!("worker {}: told to stand still", still.worker)))
             }
+            Request::PkiZeroize(which) => {
+                self.helpers.zeroize(&self.plan, which.name.as_deref());
+                Ok(done(String::new()))
+            }
             Request::Explain(name) => self.explain(name),
             Request::ShowTunnels(page) => Ok(self.tunnel_rows(page.unwrap_or_default())),
             Request::ShowSa(page) => Ok(self.sa_rows(page.unwrap_or_default())),

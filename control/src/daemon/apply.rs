@@ -67,6 +67,19 @@ impl<P: Pool> Core<P> {
         report(difference, &self.plan, false, refused)
     }
 
+    /// Takes over certificates, keys and anchors of the profiles that run, and nothing else of the plan.
+    pub(super) fn apply_material(&mut self, now: Instant, prepared: Prepared) -> Applied {
+        let Prepared { plan: read, keys, profiles } = prepared;
+        let mut plan = self.plan.clone();
+        for (name, profile) in &mut plan.cert_profiles {
+            read.cert_profiles.get(name).into_iter().for_each(|other| profile.clone_from(other));
+        }
+        for (name, profile) in &mut plan.trust {
+            read.trust.get(name).into_iter().for_each(|other| profile.clone_from(other));
+        }
+        self.apply(now, Prepared { plan, keys, profiles })
+    }
+
     /// What of a plan is not to be had while groups are as they are (TG-04): nothing of it is carried out then.
     fn refusals(&self, next: &Plan) -> Vec<String> {
         let groups = self.workers.groups();

@@ -74,6 +74,8 @@ pub enum Work {
     Compare(Box<Plan>),
     /// Change it.
     Apply(Box<Prepared>),
+    /// Take over its certificates, keys and anchors alone.
+    ApplyMaterial(Box<Prepared>),
 }
 
 /// Everything the loop owns.
@@ -179,6 +181,7 @@ impl<P: Pool> Core<P> {
                 let applied = match work {
                     Work::Compare(plan) => self.compare(&plan),
                     Work::Apply(prepared) => self.apply(self.now(), *prepared),
+                    Work::ApplyMaterial(prepared) => self.apply_material(self.now(), *prepared),
                 };
                 let _ = report.try_send(applied);
             }

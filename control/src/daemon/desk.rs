@@ -3,7 +3,7 @@
 //! longer than the deadline. Actions are one message to the loop, and so is what is not in the view: what grows with
 //! the number of tunnels, in parts.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -16,16 +16,21 @@ use crate::api::reply::Applied;
 use crate::api::request::{ClientDbName, Events, Page};
 use crate::api::server::Answer;
 use crate::api::{ApiError, Reply, Request};
+use crate::keeper::Vault;
 use crate::observe::journal::Journal;
 
 /// How long an action may wait for the loop.
-const ACTION: Duration = Duration::from_secs(2);
+pub(super) const ACTION: Duration = Duration::from_secs(2);
 /// How long a part of a list may wait for the loop: late is better than not at all.
 const LIST: Duration = Duration::from_secs(10);
 /// How long a read waits for a fresh view before it takes the last one.
 const FRESH: Duration = Duration::from_millis(200);
 /// The longest a client may wait for an event.
 const LONGEST_WAIT: u64 = 30_000;
+
+fn refused(why: String) -> ApiError {
+    ApiError::Refused { why }
+}
 
 /// The daemon's answers.
 #[derive(Debug)]
@@ -38,11 +43,15 @@ pub struct Desk {
     pub journal: Arc<Journal>,
     /// The way in for another configuration.
     pub reload: Reload,
+    /// The store of certificates and keys.
+    pub vault: Vault,
+    /// Held while a key is made.
+    pub making: Mutex<()>,
 }
 
 impl Desk {
     /// Hands a request to the loop and waits for its answer, so long and no longer.
-    fn ask(&self, request: Request, patience: Duration) -> Result<Reply, ApiError> {
+    pub(super) fn ask(&self, request: Request, patience: Duration) -> Result<Reply, ApiError> {
         let (reply, answer) = bounded(1);
         let late = || ApiError::Late { milliseconds: patience.as_millis() as u64 };
         self.inputs.send_timeout(Input::Asked(request, reply), patience).map_err(|_| late())?;
@@ -55,12 +64,21 @@ impl Desk {
     /// # Errors
     /// Every refusal, a line each; nothing was changed then.
     pub fn apply(&self, dry_run: bool) -> Result<Applied, ApiError> {
-        let refused = |why| ApiError::Refused { why };
         let plan = self.reload.read().map_err(refused)?;
-        let work = match dry_run {
+        self.hand_over(match dry_run {
             true => Work::Compare(Box::new(plan)),
             false => Work::Apply(Box::new(self.reload.prepare(plan).map_err(refused)?)),
-        };
+        })
+    }
+
+    /// Reads the configuration again, and has the loop take over certificates, keys and anchors of it and nothing else.
+    fn apply_material(&self) -> Result<Applied, ApiError> {
+        let plan = self.reload.read().map_err(refused)?;
+        let prepared = self.reload.prepare(plan).map_err(refused)?;
+        self.hand_over(Work::ApplyMaterial(Box::new(prepared)))
+    }
+
+    fn hand_over(&self, work: Work) -> Result<Applied, ApiError> {
         let (reply, answer) = bounded(1);
         let late = || ApiError::Late { milliseconds: ACTION.as_millis() as u64 };
         self.inputs.send_timeout(Input::Configured(work, reply), ACTION).map_err(|_| late())?;
@@ -68,7 +86,7 @@ impl Desk {
     }
 
     /// A view in which what is asked for is fresh, or the last one.
-    fn view(&self, request: Request) -> Arc<View> {
+    pub(super) fn view(&self, request: Request) -> Arc<View> {
         // Late is no error for a reader: the last view is an answer too.
         let _ = self.ask(request, FRESH);
         self.view.load_full()
@@ -105,6 +123,15 @@ impl Answer for Desk {
             Request::Doctor => Ok(Reply::Doctor { findings: view(&request).findings.clone() }),
             Request::Events(events) => Ok(self.events(&events)),
             Request::ConfigApply(apply) => self.apply(apply.dry_run).map(Reply::Applied),
+            Request::PkiReload => self.apply_material().map(Reply::Applied),
+            pki @ (Request::PkiList
+            | Request::PkiShow(_)
+            | Request::PkiImport(_)
+            | Request::PkiExport(_)
+            | Request::PkiGenerate(_)
+            | Request::PkiCsr(_)
+            | Request::PkiZeroize(_)
+            | Request::PkiRemove(_)) => self.pki(&pki),
             part @ (Request::ShowTunnels(_) | Request::ShowSa(_)) => self.ask(part, LIST),
             read @ (Request::Explain(_)
             | Request::ShowGateways(_)

@@ -18,7 +18,7 @@ use ravelin_pki::{Certificate, UnixTime};
 
 use super::core::Input;
 use crate::config::plan::{Ike, Keying, OwnAuthentication, Plan};
-use crate::keeper::{self, Keeper, KeyName, KeySource};
+use crate::keeper::{self, Keeper, KeyName, KeyPlace, KeySource};
 use crate::pool::Pool;
 use crate::trust::{self, Profile, Sources};
 use crate::tunnel::connection;
@@ -75,7 +75,7 @@ impl Loader {
             let leaf = profile.chain.first().and_then(|der| Certificate::from_der(der).ok());
             let certified = leaf.and_then(|leaf| leaf.public_key.clone().ok());
             let certified = certified.ok_or_else(|| refused("its certificate has no usable key".into()))?;
-            let source = KeySource { path: profile.key_file.clone(), certified };
+            let source = KeySource { place: profile.key.clone(), certified };
             let key = KeyName::from(format!("{name}{suffix}").as_str());
             self.load_one(&key, source).map_err(refused)?;
             keys.insert(name.clone(), key);
@@ -152,6 +152,19 @@ impl Helpers {
         for key in former {
             // What was to be signed with it has been asked for already, and is signed first.
             let _ = self.keeper.request(keeper::Request::Forget { key });
+        }
+    }
+
+    /// Has the keeper forget the stored key of this name, or all of the store: who is asked to sign with one refuses by
+    /// its profile's name.
+    pub fn zeroize(&self, plan: &Plan, name: Option<&str>) {
+        for (profile, key) in &self.keys {
+            let place = plan.cert_profiles.get(profile).map(|profile| &profile.key);
+            let Some(KeyPlace::Stored(_, stored)) = place else { continue };
+            if name.is_none_or(|name| stored.as_str() == name) {
+                // A keeper that has ended has no keys.
+                let _ = self.keeper.request(keeper::Request::Forget { key: key.clone() });
+            }
         }
     }
 
@@ -253,7 +266,7 @@ fn missing(what: &str) -> AnswerError {
     AnswerError { code: "RV-LOCAL-015".into(), text: format!("the connection has no {what}") }
 }
 
-fn now() -> UnixTime {
+pub(super) fn now() -> UnixTime {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     UnixTime(since.as_secs() as i64)
 }

@@ -159,7 +159,14 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
         plan,
     };
     let reload = Reload::new(reread, core.helpers.loader());
-    let desk = Arc::new(Desk { inputs: inputs.clone(), view, journal, reload });
+    let desk = Arc::new(Desk {
+        inputs: inputs.clone(),
+        view,
+        journal,
+        reload,
+        vault: core.plan.vault.clone(),
+        making: std::sync::Mutex::new(()),
+    });
     listen(&core.plan, Arc::clone(&desk))?;
     signals(inputs, desk)?;
     tracing::info!(

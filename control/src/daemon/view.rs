@@ -16,6 +16,7 @@ use crate::api::Reply;
 use crate::api::reply::{Child, Counter, Finding, Port, Sa, State, Tunnel, Version, Worker};
 use crate::api::request::Page;
 use crate::config::plan;
+use crate::store::catalog;
 use crate::tunnel::pmtu::{Learned, PathKey};
 use crate::tunnel::sas::Installed;
 use crate::tunnel::{status, words};
@@ -33,6 +34,8 @@ pub struct View {
     pub counters: Vec<Counter>,
     /// Findings of the doctor.
     pub findings: Vec<Finding>,
+    /// Certificates in use, by fingerprint, each with a profile that has it.
+    pub material: Vec<(String, String)>,
 }
 
 /// Tunnels in the first part of a list, so that its first row is there at once, and in each other one: what takes the
@@ -59,6 +62,18 @@ pub struct Looked {
     idle: u64,
 }
 
+/// The certificates of a plan's profiles.
+fn material(plan: &plan::Plan) -> Vec<(String, String)> {
+    let ours = plan.cert_profiles.iter().flat_map(|(name, profile)| {
+        profile.chain.iter().map(move |der| (der, format!("cert-profile.{name}")))
+    });
+    let theirs = plan.trust.iter().flat_map(|(name, profile)| {
+        let all = profile.anchors.iter().chain(&profile.intermediates);
+        all.map(move |der| (der, format!("trust-anchor-profile.{name}")))
+    });
+    ours.chain(theirs).map(|(der, by)| (catalog::fingerprint(der), by)).collect()
+}
+
 impl<P: Pool> Core<P> {
     /// Builds a view of this moment and puts it where readers look.
     pub(super) fn renew_view(&mut self) {
@@ -71,7 +86,8 @@ impl<P: Pool> Core<P> {
         findings.extend(self.worker_findings());
         findings.extend(super::doctor::findings(&counters));
         let (version, workers) = (self.version(), self.worker_rows());
-        self.view.store(Arc::new(View { version, ports, workers, counters, findings }));
+        let material = material(&self.plan);
+        self.view.store(Arc::new(View { version, ports, workers, counters, findings, material }));
     }
 
     /// Tunnels as they are now, from one on.

@@ -3,21 +3,23 @@
 use std::fs::{File, Metadata};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ravelin_pki::key::KeyFileError;
 use ravelin_pki::{PrivateKey, PublicKey};
 use zeroize::Zeroizing;
+
+use super::{KeyPlace, VaultError};
 
 /// Largest key file read: an RSA key of 8192 bits in PEM has 7 kB, a chain in the same file a few more.
 const MAX_FILE: usize = 64 << 10;
 
 /// Why a key was not loaded.
 #[derive(Debug, thiserror::Error)]
-#[error("private key {}: {problem}", path.display())]
+#[error("private key {place}: {problem}")]
 pub struct LoadError {
-    /// The file.
-    pub path: PathBuf,
+    /// Where it lies, as it is told.
+    pub place: String,
     /// What is wrong with it.
     pub problem: KeyFileProblem,
 }
@@ -52,6 +54,9 @@ pub enum KeyFileProblem {
     /// It is larger than any key.
     #[error("is larger than {MAX_FILE} bytes")]
     TooLarge,
+    /// The store does not give it.
+    #[error("{0}")]
+    Stored(Box<VaultError>),
     /// There is no usable key in it.
     #[error("{0}")]
     Key(#[from] KeyFileError),
@@ -66,14 +71,20 @@ pub enum KeyFileProblem {
 }
 
 /// Reads a private key.
-pub(super) fn read(path: &Path) -> Result<PrivateKey, LoadError> {
-    read_checked(path).map_err(|problem| LoadError { path: path.to_owned(), problem })
+pub(super) fn read(place: &KeyPlace) -> Result<PrivateKey, LoadError> {
+    let read = match place {
+        KeyPlace::File(path) => read_checked(path),
+        KeyPlace::Stored(vault, name) => {
+            vault.open(name).map_err(|error| KeyFileProblem::Stored(Box::new(error)))
+        }
+    };
+    read.map_err(|problem| LoadError { place: place.to_string(), problem })
 }
 
 /// The error for a key that is not the certificate's.
-pub(super) fn mismatch(path: &Path, key: &PrivateKey, certified: &PublicKey) -> LoadError {
+pub(super) fn mismatch(place: &KeyPlace, key: &PrivateKey, certified: &PublicKey) -> LoadError {
     let problem = KeyFileProblem::Mismatch { found: key.kind(), certified: certified.to_string() };
-    LoadError { path: path.to_owned(), problem }
+    LoadError { place: place.to_string(), problem }
 }
 
 fn read_checked(path: &Path) -> Result<PrivateKey, KeyFileProblem> {

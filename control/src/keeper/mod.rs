@@ -6,6 +6,7 @@
 //! reasons do, keys do not, and no request can ask for one. Which connection uses which key is the caller's affair.
 
 mod file;
+mod vault;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,6 +20,9 @@ use ravelin_pki::key::SignError;
 use ravelin_pki::{PrivateKey, PublicKey, SignatureScheme};
 
 pub use file::{KeyFileProblem, LoadError};
+pub use vault::{Vault, VaultError};
+
+use crate::store::ObjectName;
 
 /// Requests that may wait: two seconds of RSA-4096 for one thread. More would be answered after their exchange died.
 const WAITING: usize = 2048;
@@ -39,11 +43,29 @@ impl fmt::Display for KeyName {
     }
 }
 
+/// Where a key lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// In a file: PEM or DER, PKCS#8, SEC1 or PKCS#1, not encrypted.
+    File(PathBuf),
+    /// In the store, sealed.
+    Stored(Vault, ObjectName),
+}
+
+impl fmt::Display for KeyPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Stored(_, name) => write!(f, "store:{name}"),
+        }
+    }
+}
+
 /// Where a key is, and whose it must be.
 #[derive(Clone, Debug)]
 pub struct KeySource {
-    /// Its file: PEM or DER, PKCS#8, SEC1 or PKCS#1, not encrypted.
-    pub path: PathBuf,
+    /// Where it lies.
+    pub place: KeyPlace,
     /// The key of the certificate it is used with: another key is refused.
     pub certified: PublicKey,
 }
@@ -207,9 +229,9 @@ fn sign(ring: &Ring, key: KeyName, scheme: SignatureScheme, octets: &[u8]) -> Re
 }
 
 fn load(ring: &Ring, name: &KeyName, source: &KeySource) -> Result<&'static [SignatureScheme], LoadError> {
-    let key = file::read(&source.path)?;
+    let key = file::read(&source.place)?;
     if !key.matches(&source.certified) {
-        return Err(file::mismatch(&source.path, &key, &source.certified));
+        return Err(file::mismatch(&source.place, &key, &source.certified));
     }
     let schemes = key.schemes();
     ring.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), Arc::new(key));

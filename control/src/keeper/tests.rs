@@ -35,7 +35,7 @@ fn load(
     path: &Path,
     cert: &str,
 ) -> Result<&'static [SignatureScheme], String> {
-    let source = KeySource { path: path.to_owned(), certified: certified(cert) };
+    let source = KeySource { place: KeyPlace::File(path.to_owned()), certified: certified(cert) };
     keeper.request(Request::Load { key: "gw".into(), source }).unwrap();
     match answers.recv().unwrap() {
         Answer::Loaded { key, result } if key == KeyName::from("gw") => {
@@ -179,7 +179,7 @@ fn dropping_the_keeper_ends_its_threads() {
 fn nothing_printed_holds_a_key() {
     let directory = TempDir::new().unwrap();
     let path = key_file(&directory, "p256.pkcs8.pem", 0o600);
-    let source = KeySource { path: path.clone(), certified: certified("p256.cert.pem") };
+    let source = KeySource { place: KeyPlace::File(path.clone()), certified: certified("p256.cert.pem") };
     let printed = format!("{:?}", Request::Load { key: "gw".into(), source });
     assert!(!printed.contains("BEGIN") && printed.contains("P-256"), "{printed}");
 }

@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use ravelin_pki::PrivateKey;
 
 fuzz_target!(|data: &[u8]| {
-    for loaded in [PrivateKey::from_file_bytes(data), PrivateKey::from_der(data)] {
+    for loaded in [PrivateKey::from_file_bytes(data), PrivateKey::from_der(data, None)] {
         match loaded {
             Ok(key) => {
                 assert!(!key.schemes().is_empty() && !key.kind().is_empty());

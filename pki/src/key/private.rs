@@ -1,6 +1,7 @@
 //! Private keys: read from what people keep them in, used to sign, never printed.
 //!
-//! PKCS#8 (RFC 5208, RFC 5958), SEC1 (RFC 5915) and PKCS#1 (RFC 8017 appendix A.1.2), in DER or PEM. The key itself
+//! PKCS#8 (RFC 5208, RFC 5958), SEC1 (RFC 5915) and PKCS#1 (RFC 8017 appendix A.1.2), in DER or PEM; PKCS#8 also under
+//! a password. The key itself
 //! lives inside aws-lc, which wipes it when it is freed; every buffer this file makes on the way is wiped on drop.
 //! The caller wipes the bytes it hands in, and is the only one to decide who may ask for a signature.
 
@@ -16,14 +17,15 @@ use super::public::{Curve, PublicKey};
 use super::scheme::SignatureScheme;
 use crate::der::{DerError, Element, Reader, tag};
 use crate::oid::{self, Oid};
+use crate::password::{Effort, Password, PasswordError, decipher};
 use crate::pem::{self, PemError};
 
 /// A key that signs.
 pub struct PrivateKey {
-    pair: Pair,
+    pub(super) pair: Pair,
 }
 
-enum Pair {
+pub(super) enum Pair {
     Rsa(RsaKeyPair),
     Ecdsa(Curve, EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
@@ -44,11 +46,19 @@ pub enum KeyFileError {
     /// A PEM file with more than one private key: which one is meant cannot be known.
     #[error("{0} private keys in one file; keep one per file")]
     Several(usize),
-    /// The key is encrypted.
+    /// The key is encrypted, and there is no password.
     #[error(
-        "the private key is encrypted; decrypt it first, for example with 'openssl pkey -in FILE -out FILE'"
+        "the private key is encrypted; decrypt it first, for example with 'openssl pkey -in FILE -out FILE', or import it into the store"
     )]
     Encrypted,
+    /// The key is encrypted as only old OpenSSL did.
+    #[error(
+        "the private key is encrypted in the old OpenSSL form (Proc-Type), under MD5; rewrite it with 'openssl pkcs8 -topk8 -in FILE -out FILE'"
+    )]
+    OldEncryption,
+    /// The key is encrypted and cannot be deciphered.
+    #[error("private key: {0}")]
+    Password(#[from] PasswordError),
     /// Not RSA, ECDSA on a NIST curve, or Ed25519.
     #[error("private key algorithm {0} is not supported")]
     Algorithm(Oid),
@@ -82,13 +92,13 @@ pub enum SignError {
 }
 
 impl PrivateKey {
-    /// Reads a key from the contents of a key file, PEM or DER.
+    /// Reads a key that is not encrypted from the contents of a key file, PEM or DER.
     pub fn from_file_bytes(bytes: &[u8]) -> Result<Self, KeyFileError> {
-        if pem::looks_like_pem(bytes) { Self::from_pem(bytes) } else { Self::from_der(bytes) }
+        if pem::looks_like_pem(bytes) { Self::from_pem(bytes, None) } else { Self::from_der(bytes, None) }
     }
 
     /// Reads the one private key of a PEM text; other blocks (certificates, EC parameters) are passed over.
-    pub fn from_pem(text: &[u8]) -> Result<Self, KeyFileError> {
+    pub fn from_pem(text: &[u8], password: Option<&Password>) -> Result<Self, KeyFileError> {
         let blocks = pem::blocks(text)?;
         let mut keys = blocks.iter().filter(|block| block.label.ends_with("PRIVATE KEY"));
         let Some(key) = keys.next() else {
@@ -97,19 +107,41 @@ impl PrivateKey {
             return Err(KeyFileError::NoKey { found: labels.join(", ") });
         };
         match keys.count() {
-            0 if key.encrypted || key.label == "ENCRYPTED PRIVATE KEY" => Err(KeyFileError::Encrypted),
-            0 => Self::from_der(&key.der),
+            0 if key.encrypted => Err(KeyFileError::OldEncryption),
+            0 => Self::from_der(&key.der, password),
             more => Err(KeyFileError::Several(more.saturating_add(1))),
         }
     }
 
-    /// Reads a key from DER: PKCS#8, SEC1 or PKCS#1, told apart by what follows the version.
-    pub fn from_der(der: &[u8]) -> Result<Self, KeyFileError> {
+    /// Reads a key from DER: PKCS#8, SEC1 or PKCS#1, told apart by what follows the version; or PKCS#8 under a password.
+    pub fn from_der(der: &[u8], password: Option<&Password>) -> Result<Self, KeyFileError> {
+        Self::from_der_within(der, password, &mut Effort::default())
+    }
+
+    /// The same, where the key is part of a file that may cost so much.
+    pub fn from_der_within(
+        der: &[u8],
+        password: Option<&Password>,
+        effort: &mut Effort,
+    ) -> Result<Self, KeyFileError> {
         let mut reader = Reader::within(der, tag::SEQUENCE)?;
-        if reader.peek() == Some(tag::SEQUENCE) {
-            // EncryptedPrivateKeyInfo (RFC 5208 §6) begins with an algorithm and has no version.
-            return Err(KeyFileError::Encrypted);
+        if reader.peek() != Some(tag::SEQUENCE) {
+            return Self::from_plain_der(der);
         }
+        // EncryptedPrivateKeyInfo (RFC 5958 §3) begins with an algorithm and has no version.
+        let password = password.ok_or(KeyFileError::Encrypted)?;
+        let (algorithm, octets) = (reader.expect(tag::SEQUENCE)?, reader.expect(tag::OCTET_STRING)?);
+        reader.finish()?;
+        let plain = decipher(algorithm.raw, octets.content, password, effort)?;
+        // One wrong password in 256 leaves octets that look padded and are no key.
+        Self::from_plain_der(&plain).map_err(|error| match error {
+            KeyFileError::Der(_) => PasswordError::Wrong.into(),
+            other => other,
+        })
+    }
+
+    fn from_plain_der(der: &[u8]) -> Result<Self, KeyFileError> {
+        let mut reader = Reader::within(der, tag::SEQUENCE)?;
         reader.expect(tag::INTEGER)?;
         match reader.peek() {
             Some(tag::SEQUENCE) => from_pkcs8(der, reader.sequence()?),
@@ -142,18 +174,9 @@ impl PrivateKey {
     /// The schemes this key can sign with, preferred first.
     pub const fn schemes(&self) -> &'static [SignatureScheme] {
         match &self.pair {
-            Pair::Rsa(_) => &[
-                SignatureScheme::RsaPssSha256,
-                SignatureScheme::RsaPssSha384,
-                SignatureScheme::RsaPssSha512,
-                SignatureScheme::RsaPkcs1Sha256,
-                SignatureScheme::RsaPkcs1Sha384,
-                SignatureScheme::RsaPkcs1Sha512,
-            ],
-            Pair::Ecdsa(Curve::P256, _) => &[SignatureScheme::EcdsaSha256],
-            Pair::Ecdsa(Curve::P384, _) => &[SignatureScheme::EcdsaSha384],
-            Pair::Ecdsa(Curve::P521, _) => &[SignatureScheme::EcdsaSha512],
-            Pair::Ed25519(_) => &[SignatureScheme::Ed25519],
+            Pair::Rsa(_) => SignatureScheme::OF_RSA,
+            Pair::Ecdsa(curve, _) => SignatureScheme::of_curve(*curve),
+            Pair::Ed25519(_) => SignatureScheme::OF_ED25519,
         }
     }
 
@@ -252,7 +275,7 @@ fn curve_of(element: Element<'_>) -> Result<Curve, KeyFileError> {
     }
 }
 
-fn signing_algorithm(curve: Curve) -> &'static EcdsaSigningAlgorithm {
+pub(super) fn signing_algorithm(curve: Curve) -> &'static EcdsaSigningAlgorithm {
     match curve {
         Curve::P256 => &lc::ECDSA_P256_SHA256_ASN1_SIGNING,
         Curve::P384 => &lc::ECDSA_P384_SHA384_ASN1_SIGNING,

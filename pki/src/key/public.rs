@@ -127,6 +127,20 @@ impl PublicKey {
         self.algorithm(scheme).is_some()
     }
 
+    /// The schemes its other half signs with, preferred first.
+    pub const fn signing_schemes(&self) -> &'static [SignatureScheme] {
+        match self.kind {
+            Kind::Rsa { .. } => SignatureScheme::OF_RSA,
+            Kind::Ec(curve) => SignatureScheme::of_curve(curve),
+            Kind::Ed25519 => SignatureScheme::OF_ED25519,
+        }
+    }
+
+    /// Whether the other is the same key, whatever its AlgorithmIdentifier binds it to.
+    pub fn is_same_key(&self, other: &Self) -> bool {
+        self.curve() == other.curve() && self.octets == other.octets
+    }
+
     /// RSA modulus length in bits; `None` for other keys.
     pub const fn rsa_bits(&self) -> Option<u32> {
         match self.kind {

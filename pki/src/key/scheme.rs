@@ -4,6 +4,7 @@
 //! names the hash alone: the curve is the key's. Everything not listed here (SHA-1, MD5, DSA, brainpool, Ed448) is
 //! refused by name.
 
+use super::public::Curve;
 use crate::der::{DerError, Element, Reader, tag};
 use crate::oid::{self, Oid};
 
@@ -63,6 +64,27 @@ pub enum UnsupportedAlgorithm {
 }
 
 impl SignatureScheme {
+    /// What an RSA key signs with, preferred first.
+    pub(super) const OF_RSA: &[Self] = &[
+        Self::RsaPssSha256,
+        Self::RsaPssSha384,
+        Self::RsaPssSha512,
+        Self::RsaPkcs1Sha256,
+        Self::RsaPkcs1Sha384,
+        Self::RsaPkcs1Sha512,
+    ];
+    /// What an Ed25519 key signs with.
+    pub(super) const OF_ED25519: &[Self] = &[Self::Ed25519];
+
+    /// What an ECDSA key signs with: the hash is as strong as the curve (RFC 5480 §4).
+    pub(super) const fn of_curve(curve: Curve) -> &'static [Self] {
+        match curve {
+            Curve::P256 => &[Self::EcdsaSha256],
+            Curve::P384 => &[Self::EcdsaSha384],
+            Curve::P521 => &[Self::EcdsaSha512],
+        }
+    }
+
     /// Every scheme, strongest habits first within a key type.
     pub const ALL: [Self; 10] = [
         Self::Ed25519,

@@ -70,6 +70,11 @@ impl KeyUsage {
         self.0 >> 1 & 1 != 0
     }
 
+    /// May encipher keys, as RSA key transport does.
+    pub const fn key_encipherment(self) -> bool {
+        self.0 >> 2 & 1 != 0
+    }
+
     /// May sign certificates.
     pub const fn key_cert_sign(self) -> bool {
         self.0 >> 5 & 1 != 0

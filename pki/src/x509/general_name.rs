@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 use super::Name;
-use crate::der::{DerError, Element, Reader, tag};
+use super::printable::write_text;
+use crate::der::{DerError, Element, Reader, tag, write};
 use crate::oid::Oid;
 
 /// One name.
@@ -30,6 +32,9 @@ pub enum GeneralName {
         der: Vec<u8>,
     },
 }
+
+/// Longest name taken from text: a domain name has 253 characters at most, a URI should not have many more.
+const MAX_NAME: usize = 255;
 
 /// Alternatives of the CHOICE, by number.
 mod form {
@@ -76,6 +81,19 @@ impl GeneralName {
         Ok(name)
     }
 
+    /// Its encoding.
+    pub fn to_der(&self) -> Vec<u8> {
+        match self {
+            Self::Email(text) | Self::Dns(text) | Self::Uri(text) => {
+                write::element(tag::context(self.form()), &[text.as_bytes()])
+            }
+            Self::Directory(name) => write::explicit(form::DIRECTORY, name.der()),
+            Self::Ip(octets) => write::element(tag::context(form::IP), &[octets]),
+            Self::RegisteredId(oid) => write::element(tag::context(form::REGISTERED_ID), &[oid.octets()]),
+            Self::Other { der, .. } => der.clone(),
+        }
+    }
+
     /// The number of the alternative: names of different forms never compare.
     pub const fn form(&self) -> u8 {
         match self {
@@ -98,14 +116,45 @@ impl GeneralName {
     }
 }
 
+/// A name from text of an operator's: `dns:`, `ip:`, `email:` or `uri:` before it. Names that no certificate can carry
+/// are refused with what is expected.
+impl FromStr for GeneralName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = "dns:NAME, ip:ADDRESS, email:MAILBOX or uri:URI";
+        let (form, value) = text.split_once(':').ok_or(expected)?;
+        let visible =
+            (1..=MAX_NAME).contains(&value.len()) && value.bytes().all(|octet| octet.is_ascii_graphic());
+        if !visible {
+            return Err(format!("{expected}, 1 to {MAX_NAME} visible ASCII characters"));
+        }
+        match form.to_ascii_lowercase().as_str() {
+            "dns" => Ok(Self::Dns(value.to_owned())),
+            "email" if value.contains('@') => Ok(Self::Email(value.to_owned())),
+            "uri" if value.contains(':') => Ok(Self::Uri(value.to_owned())),
+            "ip" => match value.parse().map_err(|_| "ip: an IPv4 or IPv6 address")? {
+                IpAddr::V4(address) => Ok(Self::Ip(address.octets().to_vec())),
+                IpAddr::V6(address) => Ok(Self::Ip(address.octets().to_vec())),
+            },
+            _ => Err(expected.to_owned()),
+        }
+    }
+}
+
+fn write_labelled(label: &str, text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str(label)?;
+    write_text(text, f)
+}
+
 /// `DNS:gw.example`, `IP:192.0.2.1` and so on, as OpenSSL prints them.
 impl fmt::Display for GeneralName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Email(text) => write!(f, "email:{text}"),
-            Self::Dns(text) => write!(f, "DNS:{text}"),
+            Self::Email(text) => write_labelled("email:", text, f),
+            Self::Dns(text) => write_labelled("DNS:", text, f),
             Self::Directory(name) => write!(f, "DirName:{name}"),
-            Self::Uri(text) => write!(f, "URI:{text}"),
+            Self::Uri(text) => write_labelled("URI:", text, f),
             Self::Ip(octets) => match self.ip_address() {
                 Some(address) => write!(f, "IP:{address}"),
                 None => write!(f, "IP:{octets:02x?}"),
@@ -115,5 +164,49 @@ impl fmt::Display for GeneralName {
                 ["otherName", "x400Address", "ediPartyName"].get(usize::from(*number) / 2).unwrap_or(&"?"),
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_operators_are_written_and_read_back() {
+        for (text, shown) in [
+            ("dns:gw.example", "DNS:gw.example"),
+            ("IP:192.0.2.1", "IP:192.0.2.1"),
+            ("ip:2001:db8::1", "IP:2001:db8::1"),
+            ("email:op@gw.example", "email:op@gw.example"),
+            ("uri:https://gw.example/x", "URI:https://gw.example/x"),
+        ] {
+            let name: GeneralName = text.parse().unwrap();
+            assert_eq!(name.to_string(), shown);
+            assert_eq!(GeneralName::from_der(&name.to_der()), Ok(name));
+        }
+        for bad in [
+            "gw.example",
+            "dns:",
+            "dns:a b",
+            "ip:gw",
+            "email:gw",
+            "uri:gw",
+            "x:y",
+            "dns:\u{fc}",
+            &format!("dns:{}", "a".repeat(256)),
+        ] {
+            assert!(bad.parse::<GeneralName>().is_err(), "{bad}");
+        }
+    }
+
+    /// A certificate can name a host so that a terminal does what the certificate's author wants.
+    #[test]
+    fn what_a_terminal_would_obey_is_never_printed() {
+        for (text, shown) in [("a\u{1b}[2Jb", "DNS:a\\1b[2Jb"), ("a\rb", "DNS:a\\0db")] {
+            assert_eq!(GeneralName::Dns(text.to_owned()).to_string(), shown);
+        }
+        let name = Name::from_text("CN=a\u{202e}b\u{200b}c\u{7f}").unwrap();
+        assert_eq!(name.to_string(), "CN=a\\e2\\80\\aeb\\e2\\80\\8bc\\7f");
+        assert_eq!(Name::from_text(&name.to_string()), Some(name));
     }
 }

@@ -11,6 +11,7 @@ mod general_name;
 mod location;
 mod name;
 mod name_text;
+mod printable;
 
 use std::fmt;
 use std::ops::Deref;
@@ -30,6 +31,9 @@ use crate::time::UnixTime;
 
 /// Largest certificate accepted, in octets of DER: no IKE message carries a larger one (RFC 7296 §3.2).
 pub const MAX_CERTIFICATE: usize = 65_535;
+
+/// Most certificates accepted from one file: bundles of public roots have some 150.
+pub const MAX_BUNDLE: usize = 1000;
 
 /// A parsed certificate. Reads like [`Fields`]; cannot be modified.
 #[derive(Clone)]
@@ -106,6 +110,9 @@ pub enum BundleError {
         /// What is wrong with it.
         error: CertificateError,
     },
+    /// More certificates than [`MAX_BUNDLE`].
+    #[error("more than {MAX_BUNDLE} certificates in one file")]
+    TooMany,
     /// PEM, but no `CERTIFICATE` block in it.
     #[error("no certificate in the file; it holds {found}")]
     NoCertificate {
@@ -133,6 +140,9 @@ impl Certificate {
         for block in
             blocks.iter().filter(|block| ["CERTIFICATE", "X509 CERTIFICATE"].contains(&&*block.label))
         {
+            if found.len() == MAX_BUNDLE {
+                return Err(BundleError::TooMany);
+            }
             let parsed = Self::from_der(&block.der);
             found.push(parsed.map_err(|error| BundleError::Certificate { line: block.line, error })?);
         }

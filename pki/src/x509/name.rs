@@ -5,7 +5,9 @@
 
 use std::fmt;
 
-use crate::der::{DerError, Element, Reader, encode, tag};
+use super::printable::write_character;
+use crate::der::write::{element, sequence};
+use crate::der::{DerError, Element, Reader, tag};
 use crate::oid::{self, Oid};
 
 /// Relative names accepted in one name, and attributes in one relative name. Honest names have under twenty.
@@ -55,7 +57,7 @@ impl Name {
     /// nameRelativeToCRLIssuer).
     pub fn followed_by(&self, part: &[u8]) -> Result<Self, DerError> {
         let parts = Reader::new(&self.der).expect(tag::SEQUENCE)?.content;
-        Self::from_der(&encode(tag::SEQUENCE, &[parts, &encode(tag::SET, part)].concat()))
+        Self::from_der(&sequence(&[parts, &element(tag::SET, &[part])]))
     }
 
     /// The encoding it was read from.
@@ -190,13 +192,7 @@ fn write_escaped(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match character {
             ',' | '+' | '"' | '\\' | '<' | '>' | ';' => write!(f, "\\{character}")?,
             ' ' if index == 0 || index == last => f.write_str("\\ ")?,
-            character if character.is_control() => {
-                let mut octets = [0; 4];
-                for octet in character.encode_utf8(&mut octets).bytes() {
-                    write!(f, "\\{octet:02x}")?;
-                }
-            }
-            character => write!(f, "{character}")?,
+            character => write_character(character, f)?,
         }
     }
     Ok(())

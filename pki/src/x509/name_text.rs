@@ -3,6 +3,7 @@
 
 use super::Name;
 use crate::der::tag;
+use crate::der::write::element;
 use crate::oid::{self, Known};
 
 /// Attribute keywords, and the string type their values are written in (RFC 5280 §4.1.2.4 and appendix A.1).
@@ -40,7 +41,7 @@ impl Name {
         };
         parts.retain(|part| !part.trim().is_empty());
         let encoded = parts.iter().map(|part| relative_name(part)).collect::<Option<Vec<_>>>()?;
-        Self::from_der(&element(tag::SEQUENCE, &encoded.concat())?).ok()
+        Self::from_der(&element(tag::SEQUENCE, &[&encoded.concat()])).ok()
     }
 }
 
@@ -59,7 +60,7 @@ fn split(text: &str, separator: char) -> Vec<&str> {
 fn relative_name(part: &str) -> Option<Vec<u8>> {
     let mut attributes = split(part, '+').into_iter().map(attribute).collect::<Option<Vec<_>>>()?;
     attributes.sort();
-    element(tag::SET, &attributes.concat())
+    Some(element(tag::SET, &[&attributes.concat()]))
 }
 
 fn attribute(text: &str) -> Option<Vec<u8>> {
@@ -70,7 +71,7 @@ fn attribute(text: &str) -> Option<Vec<u8>> {
     if value.is_empty() || (*string != tag::UTF8_STRING && !value.is_ascii()) {
         return None;
     }
-    element(tag::SEQUENCE, &[element(tag::OID, kind)?, element(*string, &value)?].concat())
+    Some(element(tag::SEQUENCE, &[&element(tag::OID, &[kind]), &element(*string, &[&value])]))
 }
 
 /// Without outer white space, except a last space that is escaped.
@@ -98,18 +99,6 @@ fn unescaped(value: &str) -> Option<Vec<u8>> {
         });
     }
     Some(plain)
-}
-
-/// One DER element; `None` beyond the two octets of length that no name needs.
-fn element(tag: u8, content: &[u8]) -> Option<Vec<u8>> {
-    let length = u16::try_from(content.len()).ok()?;
-    let [high, low] = length.to_be_bytes();
-    let header = match length {
-        0..=0x7f => vec![tag, low],
-        0x80..=0xff => vec![tag, 0x81, low],
-        _ => vec![tag, 0x82, high, low],
-    };
-    Some([header.as_slice(), content].concat())
 }
 
 #[cfg(test)]

@@ -1,13 +1,12 @@
 //! OCSP requests (RFC 6960 §4.1) and how they travel over HTTP (RFC 5019 §5, RFC 6960 appendix A).
 
-use std::fmt::Write;
-
 use aws_lc_rs::digest::{Algorithm, SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 
 use super::{IdHash, OcspError, Question};
-use crate::der::{encode, tag};
-use crate::oid;
+use crate::der::tag;
+use crate::der::write::{element, explicit, oid, sequence};
 use crate::revocation::Issued;
+use crate::{oid, pem};
 
 /// The media type of a request.
 pub const REQUEST_TYPE: &str = "application/ocsp-request";
@@ -49,20 +48,7 @@ pub fn carriage(url: &str, request: &[u8]) -> Carriage {
 
 /// Base64 (RFC 4648 §4), its three special characters escaped.
 fn in_path(octets: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in octets.chunks(3) {
-        let word = (0..3).fold(0u32, |word, at| word << 8 | u32::from(chunk.get(at).copied().unwrap_or(0)));
-        for at in 0..4usize {
-            let sextet = word >> (18 - 6 * at) & 63;
-            let symbol = ALPHABET.get(sextet as usize).filter(|_| at <= chunk.len()).copied().unwrap_or(b'=');
-            match symbol {
-                b'+' | b'/' | b'=' => write!(text, "%{symbol:02X}").unwrap_or_default(),
-                _ => text.push(char::from(symbol)),
-            }
-        }
-    }
-    text
+    pem::base64(octets).replace('+', "%2B").replace('/', "%2F").replace('=', "%3D")
 }
 
 impl IdHash {
@@ -114,12 +100,12 @@ pub(super) fn certificate_id(issued: &Issued, hash: IdHash) -> Result<Certificat
 
 impl CertificateId {
     fn to_der(&self) -> Vec<u8> {
-        let algorithm = sequence(&[&encode(tag::OID, self.hash.oid()), &encode(tag::NULL, &[])]);
+        let algorithm = sequence(&[&oid(self.hash.oid()), &element(tag::NULL, &[])]);
         sequence(&[
             &algorithm,
-            &encode(tag::OCTET_STRING, &self.issuer_name),
-            &encode(tag::OCTET_STRING, &self.issuer_key),
-            &encode(tag::INTEGER, &self.serial),
+            &element(tag::OCTET_STRING, &[&self.issuer_name]),
+            &element(tag::OCTET_STRING, &[&self.issuer_key]),
+            &element(tag::INTEGER, &[&self.serial]),
         ])
     }
 }
@@ -136,11 +122,7 @@ impl Question {
 
 /// requestExtensions, with the nonce alone.
 fn extensions(nonce: &Nonce) -> Vec<u8> {
-    let value = encode(tag::OCTET_STRING, &encode(tag::OCTET_STRING, nonce.octets()));
-    let extension = sequence(&[&encode(tag::OID, oid::OCSP_NONCE), &value]);
-    encode(tag::context_constructed(2), &sequence(&[&extension]))
-}
-
-fn sequence(parts: &[&[u8]]) -> Vec<u8> {
-    encode(tag::SEQUENCE, &parts.concat())
+    let value = element(tag::OCTET_STRING, &[&element(tag::OCTET_STRING, &[nonce.octets()])]);
+    let extension = sequence(&[&oid(oid::OCSP_NONCE), &value]);
+    explicit(2, &sequence(&[&extension]))
 }

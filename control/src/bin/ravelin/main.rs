@@ -1,6 +1,11 @@
-//! `ravelin`: the operator's command line over the control socket; `config check` and `bench` need no daemon.
+//! `ravelin`: the operator's command line over the control socket; `config check`, `pki verify` and `bench` need no daemon.
+//! What it does with the store of certificates and keys is in `pki` and `verify`.
 //! Every command takes `--json`; exit codes are 0 up or done, 1 down or failed, 2 degraded, 3 not found,
 //! 4 daemon unreachable, 64 usage.
+
+mod pki;
+mod terminal;
+mod verify;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -54,6 +59,9 @@ enum Verb {
     /// Take back what the gateway holds against somebody.
     #[command(subcommand)]
     Clear(Clear),
+    /// Work with certificates, keys and CRLs.
+    #[command(subcommand)]
+    Pki(pki::Pki),
     /// Measure what a packet costs on this machine; needs no daemon and no network card.
     Bench(bench::Options),
     /// Work with configuration files.
@@ -249,6 +257,7 @@ fn main() -> ExitCode {
     };
     let request = match &cli.verb {
         Verb::Config(Config::Check { file }) => return check(file, cli.json),
+        Verb::Pki(command) => return pki::run(&cli.socket, cli.json, command),
         Verb::Bench(options) => return measure(options, cli.json),
         Verb::Events(events) if events.follow => return follow(&cli, events.after),
         Verb::Show(Show::Tunnels) if cli.json => {
@@ -285,7 +294,7 @@ fn request(verb: &Verb) -> Request {
         }
         Verb::Show(Show::ClientDb(asked)) => client_db(asked),
         Verb::Show(Show::Routes) => Request::ShowRoutes,
-        Verb::Show(Show::Version) | Verb::Config(Config::Check { .. }) | Verb::Bench(_) => {
+        Verb::Show(Show::Version) | Verb::Config(Config::Check { .. }) | Verb::Bench(_) | Verb::Pki(_) => {
             Request::ShowVersion
         }
         Verb::Config(Config::Plan) => Request::ConfigApply(request::ConfigApply { dry_run: true }),
