@@ -84,7 +84,7 @@ fn what_is_written_is_what_is_planned() {
 fn mistakes_are_refused_by_line() {
     let named = |lines: &str| client(&format!("name = \"a\"\n{lines}"));
     for (lines, wanted) in [
-        (client("remote-ids = [\"any\"]"), "r.toml:20: client-db.branches: has a client without a name"),
+        (client("remote-ids = [\"any\"]"), "r.toml:19: client-db.branches: has a client without a name"),
         (client("name = \"\"\nremote-ids = [\"any\"]"), "of 1 to 64 characters"),
         (named(""), "client-db.branches, client \"a\": compares nothing; expected remote or remote-ids"),
         (

@@ -156,6 +156,10 @@ fn clients_that_change_are_met_anew() {
     until_told(&mut pair, "RV-AUTH-002");
     call(&mut pair, "b");
     until_told(&mut pair, "RV-AUTH-018");
+    // A tunnel that has not heard yet of its refusal still calls.
+    let refused =
+        |pair: &Pair| pair.peer.events().iter().filter(|event| event.starts_with("attempt-failed")).count();
+    pair.until("both callers hear of it", |pair| refused(pair) == 2);
     pair.us.apply(&us(&format!("{A}{B}")));
     call(&mut pair, "a");
     call(&mut pair, "b");
