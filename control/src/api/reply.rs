@@ -69,6 +69,8 @@ pub enum Reply {
     Lookup(Box<Lookup>),
     /// What an address tried that no tunnel has to do with.
     Strangers(Strangers),
+    /// The callers that a gateway did not let in.
+    Callers(Callers),
     /// Who is locked out.
     Lockouts(Lockouts),
     /// Whose messages are told.
@@ -433,6 +435,9 @@ pub struct Attempt {
     /// The child that an IKE SA which was up was to have.
     #[serde(default)]
     pub child: String,
+    /// The gateway that was called and did not let the peer in.
+    #[serde(default)]
+    pub gateway: String,
     /// How far it came, in words.
     #[serde(default)]
     pub reached: String,
@@ -540,14 +545,29 @@ pub struct Nearest {
     pub misses: Vec<String>,
 }
 
+/// A gateway and the callers it did not let in.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Callers {
+    /// The gateway.
+    pub gateway: String,
+    /// Whether it lets peers in.
+    pub open: bool,
+    /// Why it does not, in words.
+    pub reasons: Vec<String>,
+    /// Tunnels that its peers have.
+    pub count: usize,
+    /// The last attempts that failed, eight of an address, newest first.
+    pub attempts: Vec<Attempt>,
+}
+
 /// What an address tried for which no tunnel was found.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Strangers {
     /// The address.
     pub address: String,
-    /// The tunnels it is the configured peer of.
+    /// The tunnels it is the configured peer of, and those that a gateway's peer has from there now.
     pub tunnels: Vec<String>,
-    /// The last attempts, newest first.
+    /// The last attempts, of callers that gateways did not let in too, newest first.
     pub attempts: Vec<Attempt>,
 }
 

@@ -17,6 +17,8 @@ const SELECTORS: usize = 32;
 struct Written<'r> {
     name: &'r str,
     at: usize,
+    /// In a table of its own.
+    in_table: bool,
     local: &'r [Text],
     remote: &'r [Text],
     pairs: &'r [Text],
@@ -31,13 +33,14 @@ type Product<T> = (Vec<T>, Vec<T>);
 fn written<'r>(name: &'r str, at: usize, raw: &'r raw::Tunnel) -> impl Iterator<Item = Written<'r>> {
     let (transform, dscp) = (raw.ipsec_transform.as_ref(), raw.dscp.as_ref());
     let (local, remote, pairs) = (&raw.local_ts, &raw.remote_ts, &raw.ts_pairs);
-    let own = Written { name, at, local, remote, pairs, transform, dscp };
+    let own = Written { name, at, in_table: false, local, remote, pairs, transform, dscp };
     let has_own = !local.is_empty() || !remote.is_empty() || !pairs.is_empty();
     let tables = raw.child.iter().map(move |(name, spanned)| {
         let child = spanned.get_ref();
         Written {
             name,
             at: spanned.span().start,
+            in_table: true,
             local: &child.local_ts,
             remote: &child.remote_ts,
             pairs: &child.ts_pairs,
@@ -101,12 +104,17 @@ impl One<'_, '_, '_> {
             true => written.name.to_owned(),
             false => format!("{}-{}", written.name, index + 1),
         };
+        let keys = plan::Written {
+            table: written.in_table.then(|| written.name.to_owned()),
+            in_pairs: !written.pairs.is_empty(),
+        };
         let child = |(index, (local_ts, remote_ts))| plan::Child {
             name: name(index),
             local_ts,
             remote_ts,
             transform: transform.clone(),
             dscp,
+            written: keys.clone(),
         };
         Some(products.into_iter().enumerate().map(child).collect())
     }

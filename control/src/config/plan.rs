@@ -306,6 +306,17 @@ pub struct Child {
     pub transform: IpsecTransform,
     /// DSCP of its outer packets; `None`: that of the inner ones.
     pub dscp: Option<u8>,
+    /// Where it is written.
+    pub written: Written,
+}
+
+/// Where a child is written: the keys that people are pointed at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The name of its table; `None`: its tunnel's own keys.
+    pub table: Option<String>,
+    /// Its selectors are pairs.
+    pub in_pairs: bool,
 }
 
 /// Children a tunnel may have at most: the workers compare that many for a packet.

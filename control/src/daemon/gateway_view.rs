@@ -31,7 +31,7 @@ impl<P: Pool> Core<P> {
         }
     }
 
-    fn gateway_row(&self, gateway: &plan::Gateway, with_tunnels: bool) -> Gateway {
+    pub(super) fn gateway_row(&self, gateway: &plan::Gateway, with_tunnels: bool) -> Gateway {
         let peers: Vec<ConnectionId> = self.gateways.peers.of(&gateway.name).collect();
         let (flags, reasons) = self.down(gateway).into_iter().unzip();
         let unique = Unique::ALL.iter().find(|(_, unique)| *unique == gateway.unique);

@@ -10,6 +10,7 @@ use ravelin_ike::time::Instant;
 use ravelin_ike::want::Role;
 
 use super::attempts::{self, Time};
+use super::keys::Whose;
 use super::pmtu::Learned;
 use super::status;
 use crate::api::reply::{self, Explain, Rung, State};
@@ -67,8 +68,9 @@ fn attempts(evidence: &Evidence<'_>) -> Vec<reply::Attempt> {
             attempt.child.and_then(|child| evidence.child_ids.iter().position(|known| *known == child));
         index.and_then(|index| evidence.tunnel.children.get(index))
     };
-    let told =
-        |attempt: &&Attempt| attempts::tell(attempt, Some(evidence.tunnel), child(attempt), evidence.time);
+    let told = |attempt: &&Attempt| {
+        attempts::tell(attempt, Whose::Tunnel(evidence.tunnel, child(attempt)), evidence.time)
+    };
     evidence.attempts.iter().rev().map(told).collect()
 }
 
@@ -129,7 +131,17 @@ fn verdict(evidence: &Evidence<'_>, failure: Option<&Failure>) -> String {
         (_, Some(failure), None) => failure.to_string(),
         (_, _, Some(unreachable)) => unreachable.clone(),
         (State::Connecting, None, _) => "negotiation is under way".into(),
-        (_, None, None) => "nobody has asked for it yet: no attempt was made or received".into(),
+        (_, None, None) => idle(evidence).into(),
+    }
+}
+
+/// Nothing is wrong, and nothing is there. An IKE SA may do without children (RFC 6023).
+fn idle(evidence: &Evidence<'_>) -> &'static str {
+    let is_up = evidence.status.and_then(status::Tunnel::ike).is_some();
+    match (is_up, last_ike(evidence)) {
+        (true, _) => "the IKE SA is up without a CHILD SA: nobody has asked for one yet",
+        (false, Some(_)) => "the last attempt ended well and without a CHILD SA; none is under way",
+        (false, None) => "nobody has asked for it yet: no attempt was made or received",
     }
 }
 
@@ -471,6 +483,19 @@ value = "hunter2"
         let told = told(None, &attempt);
         assert_eq!(told.code, "RV-AUTH-012");
         assert!(told.verdict.contains("hq") && told.fix.contains("ppk-list"), "{told:?}");
+    }
+
+    /// An IKE SA without a CHILD SA was no failure, and somebody did call (RFC 6023).
+    #[test]
+    fn an_attempt_without_children_is_told_of() {
+        let address = std::net::SocketAddr::from(([192, 0, 2, 1], 500));
+        let mut attempt = Attempt::new(Role::Responder, address, address, Instant(1));
+        (attempt.stage, attempt.ended) = (Stage::Up, Some(Instant(2)));
+        let status = up(AdditionalGroups::NONE);
+        let verdict = |status, attempts| of(status, &[], State::Down, attempts).verdict;
+        assert!(verdict(Some(&status), vec![&attempt]).starts_with("the IKE SA is up without a CHILD SA"));
+        assert!(verdict(None, vec![&attempt]).starts_with("the last attempt ended well"));
+        assert!(verdict(None, vec![]).contains("no attempt was made or received"));
     }
 
     /// A refusal says in what the nearest proposal differs.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use ravelin_ike::config::{ConnectionId, IdKind, Identity};
 
 use super::words;
-use crate::config::plan::{Child, Gateway, Keying, Origin, Tunnel, Unique};
+use crate::config::plan::{Child, Gateway, Keying, Origin, Tunnel, Unique, Written};
 
 /// Characters of an identity in a name: a peer may claim anything.
 const WRITTEN: usize = 128;
@@ -20,6 +20,7 @@ pub fn tunnel(gateway: &Gateway, name: String) -> Tunnel {
         remote_ts: Vec::new(),
         transform: template.transform.clone(),
         dscp: template.dscp,
+        written: Written::default(),
     };
     Tunnel {
         name,

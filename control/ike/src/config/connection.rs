@@ -2,8 +2,9 @@
 
 use super::{
     AlgorithmProfile, ChildConfig, ChildId, IkeProposal, Lockout, Ppks, Redirection, SignatureScheme,
+    distinguished_name,
 };
-use core::fmt;
+use core::fmt::{self, Write as _};
 use std::net::IpAddr;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -176,6 +177,10 @@ const WRITTEN: usize = 256;
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let written = self.data.get(..WRITTEN).unwrap_or(&self.data);
+        let is_name = self.kind == IdKind::DistinguishedName;
+        if let Some(name) = distinguished_name::text(&self.data).filter(|_| is_name) {
+            return name.chars().take(WRITTEN).try_for_each(|character| f.write_char(character));
+        }
         match self.kind {
             IdKind::Fqdn | IdKind::Email => write!(f, "{}", written.escape_ascii())?,
             IdKind::Ipv4 => match <[u8; 4]>::try_from(self.data.as_slice()) {

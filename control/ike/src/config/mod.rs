@@ -7,6 +7,7 @@ pub mod additional;
 pub mod algorithm;
 pub mod child;
 pub mod connection;
+mod distinguished_name;
 pub mod engine;
 pub mod lockout;
 pub mod ppk;

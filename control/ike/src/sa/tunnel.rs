@@ -293,7 +293,7 @@ impl Tunnel {
             ctx.out.asides.push(Aside::ProofFailed { caller, floated, policy });
         }
         attempt.failure = Some(failure);
-        ctx.out.recorder.keep(self.common.connection, attempt.clone());
+        ctx.out.record(self.common.connection, &self.common.config, attempt.clone());
         ctx.event(Event::AttemptFailed {
             connection: Some(self.common.connection),
             attempt: Box::new(attempt),
@@ -312,7 +312,7 @@ impl Tunnel {
         let common = &mut self.common;
         if common.attempt.stage == Stage::Up && common.attempt.ended.is_none() {
             common.attempt.ended = Some(ctx.now);
-            ctx.out.recorder.keep(common.connection, common.attempt.clone());
+            ctx.out.record(common.connection, &common.config, common.attempt.clone());
             ctx.trace(common.path.remote, || "the IKE SA is up".to_owned());
             up.tasks.extend(self.wanted.drain(..).map(Task::CreateChild));
             ctx.out.asides.push(Aside::CameUp { ike: common.id });

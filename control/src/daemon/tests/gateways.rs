@@ -305,6 +305,21 @@ remote-ts = ["10.1.1.0/24"]
         pair.us.events().iter().any(|event| event.contains("RV-AUTH-004"))
     });
     assert_eq!((shown(&mut pair).1.len(), pair.us.core.roster.len()), (1, 2));
+    // Asked of the gateway or of the address: who it said it is, and what to look at.
+    let explain = |pair: &Pair, name: &str| pair.us.core.explain(&TunnelName { tunnel: name.into() });
+    let Ok(Reply::Callers(callers)) = explain(&pair, "g") else { panic!("{:?}", explain(&pair, "g")) };
+    let [attempt] = callers.attempts.as_slice() else { panic!("{callers:?}") };
+    assert_eq!((attempt.code.as_str(), attempt.gateway.as_str()), ("RV-AUTH-004", "g"));
+    assert_eq!(attempt.keys, ["gateway.g.remote-ids"]);
+    assert!(attempt.offered.contains("3.elsewhere"), "{attempt:?}");
+    assert!(attempt.misses.iter().any(|miss| miss.contains("*.example")), "{attempt:?}");
+    assert_eq!((callers.open, callers.count), (true, 1));
+    let address = PEER.to_string();
+    let Ok(Reply::Strangers(known)) = explain(&pair, &address) else {
+        panic!("{:?}", explain(&pair, &address))
+    };
+    assert_eq!(known.tunnels, ["fixed", "g/2.example"]);
+    assert_eq!(known.attempts, callers.attempts);
 }
 
 /// Who has gone is not called: a packet for what was behind it finds no route, and one for a tunnel whose CHILD SA the
