@@ -323,7 +323,7 @@ fn lockouts(Lockouts { lockouts, locked_out, dropped }: &Lockouts) -> String {
 }
 
 fn event(event: &Event) -> String {
-    let Event { number, time, tunnel, what, text } = event;
+    let Event { number, time, tunnel, what, text, .. } = event;
     format!("{number} {time:.3} {what} {tunnel} {text}").trim_end().to_owned()
 }
 

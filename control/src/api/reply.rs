@@ -4,6 +4,8 @@
 mod gateway;
 mod group;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 pub use self::gateway::{Gateway, GatewayTunnel, Route};
@@ -474,6 +476,9 @@ pub struct Event {
     pub what: String,
     /// In words.
     pub text: String,
+    /// The details that stand at the end of the text, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub details: BTreeMap<String, String>,
 }
 
 /// One finding of the doctor.

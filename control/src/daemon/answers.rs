@@ -118,7 +118,7 @@ impl<P: Pool> Core<P> {
     fn live_children(&self, part: &Part, to: &str) -> Result<Vec<ChildSaId>, ApiError> {
         let (connection, children) = self.children_of(&part.tunnel, part.child.as_deref())?;
         let status = self.status.tunnel(connection).filter(|status| status.ike().is_some());
-        let live = |child: &ChildId| Some(status?.children.get(child)?.child);
+        let live = |child: &ChildId| Some(status?.children.get(child)?.up.child);
         let live: Vec<ChildSaId> = children.iter().filter_map(live).collect();
         if status.is_none() || (live.is_empty() && part.child.is_some()) {
             return Err(ApiError::Refused { why: format!("{part} is not up: there is nothing to {to}") });

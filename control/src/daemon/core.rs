@@ -14,7 +14,7 @@ use ravelin_ike::config::{ChildId, ConnectionId};
 use ravelin_ike::engine::Engine;
 use ravelin_ike::error::Failure;
 use ravelin_ike::event::Event;
-use ravelin_ike::id::Ticket;
+use ravelin_ike::id::{ChildSaId, Ticket};
 use ravelin_ike::input::Command;
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::{Answer, Role};
@@ -37,7 +37,7 @@ use crate::observe::journal::Journal;
 use crate::routing::Outcome;
 use crate::tunnel::pmtu::PathKey;
 use crate::tunnel::roster::Roster;
-use crate::tunnel::status::Status;
+use crate::tunnel::status::{Around, Status};
 use crate::workers::{Noticed, Workers};
 
 /// The longest the loop sleeps: what a ring can wait.
@@ -198,13 +198,34 @@ impl<P: Pool> Core<P> {
             while let Some(event) = self.engine.poll_event() {
                 idle = false;
                 self.look_after(now, &event);
-                self.status.event(now, event, &self.roster, &self.journal);
+                self.take_in(now, event);
             }
             self.forget_departed();
             if idle {
                 return;
             }
         }
+    }
+
+    /// Notes what the engine says.
+    fn take_in(&mut self, now: Instant, event: Event) {
+        let (workers, service) = (&self.workers, &self.service);
+        let around = Around {
+            now,
+            roster: &self.roster,
+            journal: &self.journal,
+            instance: &|id| service.name(id).to_owned(),
+            carried: &|child| workers.carried(child.0),
+            worker: &|child| workers.home(child.0).map(|home| home.worker.index()),
+        };
+        self.status.event(event, &around);
+    }
+
+    /// The counts of an SA that is to be taken out, while they can be read.
+    pub(super) fn count_out(&mut self, sa: ChildSaId) {
+        let Some(child) = self.workers.sas().get(sa).map(|installed| installed.child) else { return };
+        let Some((connection, ..)) = self.roster.child(child) else { return };
+        self.status.count_out(connection, ChildId(child), self.workers.carried(child));
     }
 
     /// Where the peer has called, what it does not ask for by itself is asked for by us, if it is to be up.

@@ -8,8 +8,8 @@ use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::link::counter::Counters;
 use ravelin_dataplane::sa::shard::WorkerId;
 use ravelin_dataplane::verdict::Drop;
-use ravelin_ike::config::{ChildId, ConnectionId, IkeProposal};
-use ravelin_ike::event::{IkeSuite, PpkUse};
+use ravelin_ike::config::{ChildId, ConnectionId};
+use ravelin_ike::event::PpkUse;
 
 use super::core::Core;
 use crate::api::Reply;
@@ -266,7 +266,7 @@ impl<P: Pool> Core<P> {
                 .unwrap_or_else(|| "any".into()),
             keying: if manual { "manual" } else { "ike" }.into(),
             peer_identity: ike.map(|ike| ike.peer_identity.clone()).unwrap_or_default(),
-            ike_suite: ike.map(|ike| keywords(&ike.suite)).unwrap_or_default(),
+            ike_suite: ike.map(|ike| words::ike_suite(&ike.suite)).unwrap_or_default(),
             ppk: ike.map(|ike| ppk(&ike.ppk)).unwrap_or_default(),
             ike_spis: ike
                 .map(|ike| format!("{:016x}_i {:016x}_r", ike.spis.0, ike.spis.1))
@@ -321,7 +321,9 @@ impl<P: Pool> Core<P> {
             remote_ts: words::configured(&child.remote_ts),
             reason_code: reason.map(|failure| failure.code().to_owned()).unwrap_or_default(),
             reason: reason.map(ToString::to_string).unwrap_or_default(),
-            carries: carried.map(|up| words::negotiated(&up.local, &up.remote)).unwrap_or_default(),
+            carries: carried
+                .map(|child| words::negotiated(&child.up.local, &child.up.remote))
+                .unwrap_or_default(),
             rekeys: status.child_rekeys.get(&id).copied().unwrap_or_default(),
             in_packets,
             in_bytes,
@@ -381,17 +383,4 @@ impl<P: Pool> Core<P> {
 /// The name of the PPK that is in the keys.
 fn ppk(ppk: &PpkUse) -> String {
     if let PpkUse::Mixed(id) = ppk { id.to_string() } else { String::new() }
-}
-
-/// The algorithms of an IKE SA as an operator would configure them.
-fn keywords(suite: &IkeSuite) -> String {
-    let IkeSuite { encryption, integrity, prf, group, additional } = *suite;
-    let proposal = IkeProposal {
-        encryption: vec![encryption],
-        integrity: integrity.into_iter().collect(),
-        prf: vec![prf],
-        groups: vec![group],
-        additional,
-    };
-    proposal.to_string()
 }

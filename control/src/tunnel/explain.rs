@@ -367,6 +367,7 @@ fn packets(evidence: &Evidence<'_>) -> Rung {
 mod tests {
     use super::*;
     use crate::config::parse;
+    use crate::tunnel::session::Carried;
     use ravelin_ike::config::{AdditionalGroups, Encryption, Group, Prf};
     use ravelin_ike::event::IkeSuite;
     use ravelin_ike::id::IkeId;
@@ -405,6 +406,8 @@ value = "hunter2"
             moves: 0,
             redirectable: false,
             resumed: false,
+            since: Instant(0),
+            carried: Carried::default(),
         };
         status::Tunnel { ikes: vec![ike], ..status::Tunnel::default() }
     }

@@ -118,6 +118,11 @@ impl Installeds {
     }
 
     /// One by the engine's name.
+    pub fn get(&self, sa: ChildSaId) -> Option<&Installed> {
+        self.by_id.get(&sa)
+    }
+
+    /// The same, to be changed.
     pub fn get_mut(&mut self, sa: ChildSaId) -> Option<&mut Installed> {
         self.by_id.get_mut(&sa)
     }

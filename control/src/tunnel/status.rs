@@ -2,6 +2,7 @@
 //! configured child, whatever its state and with a reason of its own; a rekey is never "down"; counts do not fall when
 //! SAs are replaced.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ravelin_ike::config::{ChildId, ConnectionId};
@@ -13,8 +14,10 @@ use ravelin_ike::time::Instant;
 use ravelin_ike::want::{Path, Role};
 
 use super::roster::Roster;
+use super::session::{self, Carried};
 use super::words;
 use crate::api::reply::State;
+use crate::config::plan::InstanceId;
 use crate::observe::journal::Journal;
 
 /// What is known of one tunnel.
@@ -23,7 +26,7 @@ pub struct Tunnel {
     /// The IKE SAs that are up, newest last: two for a while where both ends called at once.
     pub ikes: Vec<Ike>,
     /// Children that are up, by configuration. In boxes: a map has places for eleven.
-    pub children: BTreeMap<ChildId, Box<ChildUp>>,
+    pub children: BTreeMap<ChildId, Box<Child>>,
     /// Children that were asked for and are not up yet.
     pub asked: BTreeSet<ChildId>,
     /// Why children are not up, as far as it is for them alone.
@@ -69,6 +72,39 @@ pub struct Ike {
     pub redirectable: bool,
     /// It began by resuming the session of an earlier one (RFC 5723).
     pub resumed: bool,
+    /// When it came up.
+    pub since: Instant,
+    /// What children that are down again have carried.
+    pub carried: Carried,
+}
+
+/// A child that is up, over all rekeys.
+#[derive(Debug, Clone)]
+pub struct Child {
+    /// As it is now.
+    pub up: ChildUp,
+    /// When it came up.
+    since: Instant,
+    /// What had been carried by then.
+    before: Carried,
+    /// The same when the last of its SAs was taken out.
+    last: Carried,
+}
+
+/// What is known beside the engine where its events are taken in.
+pub struct Around<'a> {
+    /// The loop's clock.
+    pub now: Instant,
+    /// Names.
+    pub roster: &'a Roster,
+    /// Where events are noted.
+    pub journal: &'a Journal,
+    /// Names of instances.
+    pub instance: &'a dyn Fn(InstanceId) -> String,
+    /// What a child has carried since the daemon began.
+    pub carried: &'a dyn Fn(ChildId) -> Carried,
+    /// The worker of a child.
+    pub worker: &'a dyn Fn(ChildId) -> Option<usize>,
 }
 
 /// All tunnels.
@@ -158,14 +194,15 @@ impl Status {
     }
 
     /// Takes in what the engine says, and notes it in the journal.
-    pub fn event(&mut self, now: Instant, event: Event, roster: &Roster, journal: &Journal) {
+    pub fn event(&mut self, event: Event, around: &Around<'_>) {
+        let Around { roster, journal, .. } = *around;
         match event {
-            Event::IkeUp(up) => self.ike_up(now, &up, roster, journal),
+            Event::IkeUp(up) => self.ike_up(&up, around),
             Event::IkeRekeyed { ike, connection, initiator_spi, responder_spi, suite } => {
                 self.ike_rekeyed((connection, ike), (initiator_spi, responder_spi), suite, roster, journal);
             }
             Event::IkeDown { ike, connection, reason } => {
-                self.ike_down(now, ike, connection, reason, roster, journal);
+                self.ike_down(ike, connection, reason, around);
             }
             Event::AttemptFailed { connection: Some(connection), attempt } => {
                 self.attempt_failed(connection, attempt.failure, roster, journal);
@@ -173,10 +210,10 @@ impl Status {
             Event::AttemptFailed { connection: None, attempt } => {
                 journal.note("", "stranger-refused", stranger(&attempt));
             }
-            Event::ChildUp(up) => self.child_up(now, *up, roster, journal),
-            Event::ChildRekeyed { old, new } => self.child_rekeyed(old, *new, roster, journal),
-            Event::ChildDown { child, connection, config, reason, .. } => {
-                self.child_down(now, child, connection, config, reason, roster, journal);
+            Event::ChildUp(up) => self.child_up(*up, around),
+            Event::ChildRekeyed { old, new } => self.child_rekeyed(old, *new, around),
+            Event::ChildDown { child, ike, connection, config, reason } => {
+                self.child_down((connection, ike), (config, child), reason, around);
             }
             Event::ChildFailed { connection, config, reason, rekey_of, .. } => {
                 let what = if rekey_of.is_some() { "child-rekey-failed" } else { "child-failed" };
@@ -222,7 +259,8 @@ impl Status {
         Some((&mut tunnel.ike_rekeys, ike))
     }
 
-    fn ike_up(&mut self, now: Instant, up: &IkeUp, roster: &Roster, journal: &Journal) {
+    fn ike_up(&mut self, up: &IkeUp, around: &Around<'_>) {
+        let Around { now, roster, journal, .. } = *around;
         let tunnel = self.tunnels.entry(up.connection).or_default();
         let peer = words::identity(&up.remote_identity);
         let how = if up.resumed { ", resumed" } else { "" };
@@ -240,11 +278,15 @@ impl Status {
             moves: 0,
             redirectable: up.redirectable,
             resumed: up.resumed,
+            since: now,
+            carried: Carried::default(),
         });
         tunnel.connecting = false;
         tunnel.reason = None;
         tunnel.since = now;
-        journal.note(roster.name(up.connection), "ike-up", text);
+        let instance = (around.instance)(up.path.instance);
+        let details = session::ike_up(up, roster.tunnel(up.connection), &instance);
+        journal.tell(roster.name(up.connection), "ike-up", text, details);
     }
 
     fn moved(
@@ -280,23 +322,16 @@ impl Status {
         journal.note(roster.name(which.0), "ike-rekeyed", format!("{:016x}_i {:016x}_r", spis.0, spis.1));
     }
 
-    fn ike_down(
-        &mut self,
-        now: Instant,
-        ike: IkeId,
-        connection: ConnectionId,
-        reason: Failure,
-        roster: &Roster,
-        journal: &Journal,
-    ) {
-        journal.note(roster.name(connection), "ike-down", told(&reason));
+    fn ike_down(&mut self, ike: IkeId, connection: ConnectionId, reason: Failure, around: &Around<'_>) {
         let tunnel = self.tunnels.entry(connection).or_default();
-        let known = tunnel.ikes.len();
-        tunnel.ikes.retain(|known| known.id != ike);
-        if known > 0 && tunnel.ikes.is_empty() {
+        let known = tunnel.ikes.iter().position(|known| known.id == ike).map(|at| tunnel.ikes.remove(at));
+        let details = known.as_ref().map(|ike| session::ended(ike.since, around.now, ike.carried));
+        let name = around.roster.name(connection);
+        around.journal.tell(name, "ike-down", told(&reason), details.unwrap_or_default());
+        if known.is_some() && tunnel.ikes.is_empty() {
             tunnel.give_up();
             tunnel.connecting = matches!(reason, Failure::Redirected(_));
-            tunnel.since = now;
+            tunnel.since = around.now;
             tunnel.reason = Some(reason);
         }
     }
@@ -322,43 +357,70 @@ impl Status {
         }
     }
 
-    fn child_up(&mut self, now: Instant, up: ChildUp, roster: &Roster, journal: &Journal) {
+    fn child_up(&mut self, up: ChildUp, around: &Around<'_>) {
         let text = format!("SPIs {:08x} in, {:08x} out", up.spi_in, up.spi_out);
-        journal.note(roster.name(up.connection), "child-up", of_child(roster, Some(up.config), &text));
+        self.tell_of(&up, "child-up", &text, around);
         let tunnel = self.tunnels.entry(up.connection).or_default();
         if tunnel.children.is_empty() {
-            (tunnel.ups, tunnel.since) = (tunnel.ups + 1, now);
+            (tunnel.ups, tunnel.since) = (tunnel.ups + 1, around.now);
         }
         tunnel.reason = None;
         tunnel.asked.remove(&up.config);
         tunnel.troubles.remove(&up.config);
-        tunnel.children.insert(up.config, Box::new(up));
+        let carried = (around.carried)(up.config);
+        let child = Child { since: around.now, before: carried, last: carried, up };
+        tunnel.children.insert(child.up.config, Box::new(child));
     }
 
-    fn child_rekeyed(&mut self, old: ChildSaId, up: ChildUp, roster: &Roster, journal: &Journal) {
+    fn child_rekeyed(&mut self, old: ChildSaId, up: ChildUp, around: &Around<'_>) {
         let text = format!("SPIs {:08x} in, {:08x} out, replacing SA {}", up.spi_in, up.spi_out, old.0);
-        journal.note(roster.name(up.connection), "child-rekeyed", of_child(roster, Some(up.config), &text));
+        self.tell_of(&up, "child-rekeyed", &text, around);
         let tunnel = self.tunnels.entry(up.connection).or_default();
         *tunnel.child_rekeys.entry(up.config).or_default() += 1;
-        tunnel.children.insert(up.config, Box::new(up));
+        if let Some(child) = tunnel.children.get_mut(&up.config) {
+            child.up = up;
+        }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the fields of one event, and where to note it")]
+    fn tell_of(&self, up: &ChildUp, what: &str, text: &str, around: &Around<'_>) {
+        let of = around.roster.child(up.config.0);
+        let instance = of.map(|(_, tunnel, _)| (around.instance)(tunnel.private)).unwrap_or_default();
+        let worker = (around.worker)(up.config);
+        let details = session::child_up(up, of.map(|(.., child)| child), &instance, worker);
+        let text = of_child(around.roster, Some(up.config), text);
+        around.journal.tell(around.roster.name(up.connection), what, text, details);
+    }
+
+    /// An SA of a child is about to be taken out, with its counts: they are what its session comes to, if it is the
+    /// last one.
+    pub fn count_out(&mut self, connection: ConnectionId, config: ChildId, carried: Carried) {
+        let child = self.tunnels.get_mut(&connection).and_then(|tunnel| tunnel.children.get_mut(&config));
+        if let Some(child) = child {
+            child.last = carried;
+        }
+    }
+
     fn child_down(
         &mut self,
-        now: Instant,
-        child: ChildSaId,
-        connection: ConnectionId,
-        config: ChildId,
+        which: (ConnectionId, IkeId),
+        (config, child): (ChildId, ChildSaId),
         reason: Failure,
-        roster: &Roster,
-        journal: &Journal,
+        around: &Around<'_>,
     ) {
-        journal.note(roster.name(connection), "child-down", of_child(roster, Some(config), &told(&reason)));
-        let tunnel = self.tunnels.entry(connection).or_default();
-        if tunnel.children.get(&config).is_some_and(|up| up.child == child) {
-            tunnel.children.remove(&config);
-            tunnel.since = now;
+        let tunnel = self.tunnels.entry(which.0).or_default();
+        let gone = match tunnel.children.entry(config) {
+            Entry::Occupied(up) if up.get().up.child == child => Some(up.remove()),
+            _ => None,
+        };
+        let carried = gone.as_ref().map(|child| child.last - child.before).unwrap_or_default();
+        if let Some(ike) = tunnel.ikes.iter_mut().find(|known| known.id == which.1) {
+            ike.carried += carried;
+        }
+        let details = gone.as_ref().map(|child| session::ended(child.since, around.now, carried));
+        let text = of_child(around.roster, Some(config), &told(&reason));
+        around.journal.tell(around.roster.name(which.0), "child-down", text, details.unwrap_or_default());
+        if gone.is_some() {
+            tunnel.since = around.now;
             tunnel.troubles.insert(config, reason);
         }
     }
@@ -427,11 +489,26 @@ mod tests {
         }))
     }
 
+    /// Takes in an event at this time, where a child has carried so many packets.
+    fn take(status: &mut Status, event: Event, (seconds, packets): (u64, u64), journal: &Journal) {
+        let carried = Carried { received: (packets, 100 * packets), sent: (packets / 2, 50 * packets) };
+        let roster = Roster::default();
+        let around = Around {
+            now: Instant(seconds * 1_000_000),
+            roster: &roster,
+            journal,
+            instance: &|_| "blue".to_owned(),
+            carried: &|_| carried,
+            worker: &|_| Some(3),
+        };
+        status.event(event, &around);
+    }
+
     /// Where both ends called at once, the one that is closed takes the other from nobody's sight.
     #[test]
     fn the_other_of_two_calls_stays_in_sight() {
-        let (mut status, roster, journal) = (Status::default(), Roster::default(), Journal::default());
-        let mut tell = |event| status.event(Instant(0), event, &roster, &journal);
+        let (mut status, journal) = (Status::default(), Journal::default());
+        let mut tell = |event| take(&mut status, event, (0, 0), &journal);
         let down = |ike| Event::IkeDown {
             ike: IkeId(ike),
             connection: ConnectionId(1),
@@ -441,7 +518,7 @@ mod tests {
         let tunnel = |status: &Status| status.tunnel(ConnectionId(1)).unwrap().clone();
         assert_eq!(tunnel(&status).ike().map(|ike| ike.spis), Some((1, 1)));
         assert!(tunnel(&status).reason.is_none());
-        status.event(Instant(0), down(1), &roster, &journal);
+        take(&mut status, down(1), (0, 0), &journal);
         assert!(tunnel(&status).ike().is_none() && tunnel(&status).reason.is_some());
     }
 
@@ -474,9 +551,9 @@ mod tests {
     /// whatever order they come.
     #[test]
     fn one_refused_child_is_no_trouble_of_the_others() {
-        let (mut status, roster, journal) = (Status::default(), Roster::default(), Journal::default());
+        let (mut status, journal) = (Status::default(), Journal::default());
         (1..=3).for_each(|config| status.asked(ConnectionId(1), ChildId(config)));
-        let mut tell = |event| status.event(Instant(0), event, &roster, &journal);
+        let mut tell = |event| take(&mut status, event, (0, 0), &journal);
         tell(up(1));
         tell(failed(2, Failure::TsRefused));
         tell(Event::ChildUp(Box::new(child(1))));
@@ -490,12 +567,50 @@ mod tests {
             (State::Degraded, Some("RV-CHILD-002"))
         );
         // It comes after all, and what the peer asked for beyond that changes nothing.
-        let mut tell = |event| status.event(Instant(0), event, &roster, &journal);
+        let mut tell = |event| take(&mut status, event, (0, 0), &journal);
         (2..=3).for_each(|config| tell(Event::ChildUp(Box::new(child(config)))));
         let (ike, connection) = (IkeId(1), ConnectionId(1));
         let reason = Failure::TsUnacceptable;
         tell(Event::ChildFailed { ike, connection, config: None, rekey_of: None, reason });
         let tunnel = status.tunnel(connection).unwrap();
         assert_eq!((tunnel.state(3), tunnel.why()), (State::Up, None));
+    }
+
+    /// TG-21: what was agreed is told when it comes up, and when it ends how long it was and what it carried: that of
+    /// this session, rekeys included, and of the IKE SA that of its children.
+    #[test]
+    fn a_session_is_told_from_its_beginning_to_its_end() {
+        let (mut status, journal) = (Status::default(), Journal::default());
+        let (ike, connection, config) = (IkeId(1), ConnectionId(1), ChildId(1));
+        take(&mut status, up(1), (10, 0), &journal);
+        take(&mut status, Event::ChildUp(Box::new(child(1))), (11, 4), &journal);
+        let new = Box::new(ChildUp { child: ChildSaId(9), ..child(1) });
+        take(&mut status, Event::ChildRekeyed { old: ChildSaId(1), new }, (20, 6), &journal);
+        let carried = Carried { received: (10, 1000), sent: (5, 500) };
+        status.count_out(connection, config, carried);
+        let reason = Failure::Terminated;
+        let down = Event::ChildDown { child: ChildSaId(9), ike, connection, config, reason: reason.clone() };
+        take(&mut status, down, (31, 0), &journal);
+        take(&mut status, Event::IkeDown { ike, connection, reason }, (32, 0), &journal);
+        let events = journal.read(0, std::time::Duration::ZERO);
+        let of = |what: &str| events.iter().find(|event| event.what == what).unwrap();
+        let detail = |what: &str, name: &str| of(what).details.get(name).cloned().unwrap_or_default();
+        assert_eq!(detail("ike-up", "suite"), "aes128gcm16-prfsha256-x25519");
+        assert_eq!(
+            (detail("ike-up", "instance"), detail("ike-up", "encapsulation")),
+            ("blue".into(), "esp".into())
+        );
+        assert_eq!(
+            (detail("child-up", "suite"), detail("child-up", "worker")),
+            ("aes128gcm16".into(), "3".into())
+        );
+        assert_eq!(detail("child-up", "selectors"), " === ");
+        for (what, seconds) in [("child-down", "20"), ("ike-down", "22")] {
+            assert_eq!(detail(what, "duration-seconds"), seconds);
+            assert_eq!((detail(what, "in-packets"), detail(what, "in-octets")), ("6".into(), "600".into()));
+            assert_eq!((detail(what, "out-packets"), detail(what, "out-octets")), ("3".into(), "300".into()));
+            assert!(of(what).text.starts_with("RV-END-"), "{}", of(what).text);
+            assert!(of(what).text.ends_with("out-packets 3; out-octets 300"), "{}", of(what).text);
+        }
     }
 }

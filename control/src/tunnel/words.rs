@@ -1,9 +1,11 @@
-//! Traffic selectors and identities in the words of the configuration.
+//! Traffic selectors, identities and algorithms in the words of the configuration.
 
 use std::net::IpAddr;
 
 use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
-use ravelin_ike::config::{IdKind, Identity, Selector};
+use ravelin_ike::config::{EspProposal, IdKind, Identity, IkeProposal, Selector};
+use ravelin_ike::event::IkeSuite;
+use ravelin_ike::want::EspSuite;
 use ravelin_pki::x509::Name;
 
 use crate::config::plan::{self, write_upper};
@@ -39,6 +41,32 @@ fn prefix(start: IpAddr, end: IpAddr) -> Option<IpNet> {
     };
     let first = parts.next()?;
     parts.next().is_none().then_some(first)
+}
+
+/// The algorithms of an IKE SA as an operator would configure them.
+pub fn ike_suite(suite: &IkeSuite) -> String {
+    let IkeSuite { encryption, integrity, prf, group, additional } = *suite;
+    let proposal = IkeProposal {
+        encryption: vec![encryption],
+        integrity: integrity.into_iter().collect(),
+        prf: vec![prf],
+        groups: vec![group],
+        additional,
+    };
+    proposal.to_string()
+}
+
+/// Those of a CHILD SA.
+pub fn esp_suite(suite: &EspSuite) -> String {
+    let EspSuite { encryption, integrity, group, additional, extended_sequence } = *suite;
+    let proposal = EspProposal {
+        encryption: vec![encryption],
+        integrity: integrity.into_iter().collect(),
+        groups: group.into_iter().collect(),
+        additional,
+        extended_sequence: vec![extended_sequence],
+    };
+    proposal.to_string()
 }
 
 /// Characters of a distinguished name that are written out: a peer may claim anything.

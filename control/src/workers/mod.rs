@@ -37,6 +37,7 @@ use crate::tunnel::outbox::{Order, Outbox};
 use crate::tunnel::pmtu::PathMtus;
 use crate::tunnel::roster::{ChildNumber, Roster};
 use crate::tunnel::sas::{Home, Installeds};
+use crate::tunnel::session::Carried;
 
 use homes::Homes;
 pub use install::InstallError;
@@ -214,6 +215,11 @@ impl<P: Pool> Workers<P> {
         let (more, more_octets) =
             counters.map_or((0, 0), |counters| (counters.packets.get(), counters.octets.get()));
         (packets + more, octets + more_octets)
+    }
+
+    /// Both directions of a child, over all its SAs.
+    pub fn carried(&self, child: ChildNumber) -> Carried {
+        Carried { received: self.received(child), sent: self.sent(child) }
     }
 
     /// Whether everything told was applied.
