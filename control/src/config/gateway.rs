@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
-use ravelin_ike::config::{IdKind, Identity, IdentityPattern, Redirection, Selector};
+use ravelin_ike::config::{IdKind, Identity, IdentityPattern, InitialContact, Redirection, Selector};
 use toml::Spanned;
 
 use super::group;
@@ -67,7 +67,7 @@ impl One<'_, '_, '_> {
             local,
             ike,
             admits: self.admits(&raw.remote_ids)?,
-            unique: self.unique(raw.unique.as_ref()),
+            unique: self.unique_identities(raw.unique.as_ref()),
             template: self.template(raw.tunnel_template.as_ref())?,
             traffic: self.traffic(raw.ts_list.as_ref(), lists, private)?,
         })
@@ -97,6 +97,7 @@ impl One<'_, '_, '_> {
             on_demand,
             mobike,
             redirect,
+            initial_contact: InitialContact::default(),
         })
     }
 
@@ -115,7 +116,7 @@ impl One<'_, '_, '_> {
         texts.iter().map(read).collect()
     }
 
-    fn unique(&mut self, text: Option<&Text>) -> Unique {
+    fn unique_identities(&mut self, text: Option<&Text>) -> Unique {
         let read = |text: &str| {
             let found = Unique::ALL.into_iter().find(|(name, _)| *name == text);
             found.map(|(_, unique)| unique).ok_or("replace, keep or never")

@@ -2,7 +2,7 @@
 //!
 //! `raw` is the file's shape, `resolve` judges it (`value` a single value, `secret` and
 //! `material` what lies in other files, `ppk` lists of keys,
-//! `profile` algorithms, `lockout` lockouts, `group` groups of tunnels, `gateway` and `ts_list` what lets peers in from anywhere), `plan` is the
+//! `profile` algorithms, `policy` times and probes, `lockout` lockouts, `group` groups of tunnels, `gateway` and `ts_list` what lets peers in from anywhere), `plan` is the
 //! result, `diff` what another one changes, `rules` what of that is refused. The daemon and
 //! `ravelin config check` run exactly this code. Reading files is an argument, so that
 //! everything here is tested without a disk.
@@ -15,6 +15,7 @@ mod group;
 mod lockout;
 mod material;
 pub mod plan;
+mod policy;
 mod ppk;
 mod profile;
 mod proposal;

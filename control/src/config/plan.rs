@@ -14,7 +14,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use ravelin_dataplane::link::TunnelLimit;
-use ravelin_ike::config::{AlgorithmProfile, EspProposal, IkeProposal, Lockout, Ppks, Redirection};
+use ravelin_ike::config::{
+    AlgorithmProfile, DeadPeer, EspProposal, Fragmentation, HalfOpenLimits, IkeProposal, InitialContact,
+    Lockout, NatTraversal, Ppks, Redirection,
+};
 use ravelin_pki::SignatureScheme;
 use zeroize::Zeroizing;
 
@@ -58,6 +61,12 @@ pub struct Plan {
     pub retransmit_tries: u32,
     /// Make tokens that prove a crash of ours (RFC 6290).
     pub crash_detection: bool,
+    /// What callers may cost that have not proven themselves.
+    pub half_open: HalfOpenLimits,
+    /// How long fragments of one IKE message are collected.
+    pub reassembly_timeout: Duration,
+    /// DSCP of IKE messages.
+    pub ike_dscp: u8,
     /// Instances, by number.
     pub instances: Vec<Instance>,
     /// Ports, by DPDK's order.
@@ -181,6 +190,8 @@ pub struct Route {
 pub struct Tunnel {
     /// Its name.
     pub name: String,
+    /// Whether it may be up.
+    pub enabled: bool,
     /// Instance of the outer packets.
     pub public: InstanceId,
     /// Instance of the inner packets.
@@ -229,6 +240,8 @@ pub struct Ike {
     pub auto_establish: bool,
     /// Bring it up when a packet wants it.
     pub on_demand: bool,
+    /// What another IKE SA of the same peer means.
+    pub initial_contact: InitialContact,
     /// Do MOBIKE: its outer addresses may change.
     pub mobike: bool,
     /// Redirection to other gateways.
@@ -277,14 +290,14 @@ pub struct IkePolicy {
     pub proposals: Vec<IkeProposal>,
     /// Lifetime of the IKE SA.
     pub lifetime: Duration,
-    /// Silence before the peer is asked.
-    pub dpd_interval: Duration,
-    /// Unanswered questions before it is dead.
-    pub dpd_retries: u32,
-    /// Largest IKE packet in bytes.
-    pub fragment_size: u16,
-    /// Always encapsulate in UDP.
-    pub force_udp_encapsulation: bool,
+    /// When it is rekeyed.
+    pub soft: SoftLifetime,
+    /// Dead peer detection; `None` answers the peer's probes and sends none.
+    pub dead_peer: Option<DeadPeer>,
+    /// Fragmentation of IKE messages; `None` neither announces nor uses it.
+    pub fragmentation: Option<Fragmentation>,
+    /// NAT traversal.
+    pub nat: NatTraversal,
     /// Call without a CHILD SA in IKE_AUTH.
     pub childless: bool,
     /// Give tickets to callers, ask for them as caller, and resume by them (RFC 5723).
@@ -363,6 +376,22 @@ pub fn write_upper(f: &mut impl std::fmt::Write, protocol: u8, first: u16, last:
     }
 }
 
+/// When an SA is replaced before its end (RFC 4301 §4.4.2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SoftLifetime {
+    /// Share of the lifetime, in percent.
+    pub percent: u8,
+    /// Share of that, in percent, that is taken off at random at most, so that what began together is not rekeyed
+    /// together (RFC 7296 §2.8).
+    pub jitter_percent: u8,
+}
+
+impl Default for SoftLifetime {
+    fn default() -> Self {
+        Self { percent: 90, jitter_percent: 10 }
+    }
+}
+
 /// An ESP transform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IpsecTransform {
@@ -370,10 +399,12 @@ pub struct IpsecTransform {
     pub proposals: Vec<EspProposal>,
     /// Lifetime of a CHILD SA.
     pub lifetime: Duration,
-    /// Bytes after which it is rekeyed.
+    /// Bytes after which it may not be used.
     pub lifetime_bytes: Option<u64>,
-    /// Packets after which it is rekeyed.
+    /// Packets after which it may not.
     pub lifetime_packets: Option<u64>,
+    /// When it is rekeyed: of time, bytes and packets alike.
+    pub soft: SoftLifetime,
     /// Anti-replay window in packets.
     pub replay_window: u32,
 }

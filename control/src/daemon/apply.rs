@@ -98,10 +98,19 @@ impl<P: Pool> Core<P> {
 
     /// From the next negotiation on it is other; what is up stays up.
     fn change_tunnel(&mut self, now: Instant, name: &str) {
-        let (Some(id), Some(tunnel)) = (self.roster.find(name), self.plan.tunnels.get(name)) else { return };
+        let (Some(id), Some(tunnel)) = (self.roster.find(name), self.plan.tunnels.get(name).cloned()) else {
+            return;
+        };
+        let was_enabled = self.roster.tunnel(id).is_some_and(|former| former.enabled);
         self.roster.replace(id, tunnel.clone());
-        self.retries.reset(id);
-        self.connect(now, id);
+        match (was_enabled, tunnel.enabled) {
+            (true, false) => self.suspend(now, id),
+            (false, true) => self.resume(now, id, &tunnel),
+            _ => {
+                self.retries.reset(id);
+                self.connect(now, id);
+            }
+        }
     }
 
     /// Our address of a tunnel is another one: what is up goes along where it can, else it is closed.

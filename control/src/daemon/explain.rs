@@ -41,6 +41,7 @@ impl<P: Pool> Core<P> {
             children: &row.children,
             state: row.state,
             attempts: self.engine.recorder().of(id).collect(),
+            shut_down: super::groups::shut_down(tunnel),
             outage: self.service.of_tunnel(tunnel),
             group: super::groups::of_group(self.workers.groups(), &tunnel.group),
             path: self.path_of(id, tunnel),

@@ -65,11 +65,18 @@ pub struct Secrets {
 pub fn engine(plan: &Plan, roster: &Roster, secrets: Secrets) -> Result<Engine, Unusable> {
     let retransmission = Retransmission { first: plan.retransmit, tries: plan.retransmit_tries };
     let Secrets { seed, crash: crash_secret, tickets: ticket_keys } = secrets;
-    let config = EngineConfig { retransmission, crash_secret, ticket_keys, ..EngineConfig::default() };
+    let config = EngineConfig {
+        retransmission,
+        half_open: plan.half_open,
+        reassembly_timeout: plan.reassembly_timeout,
+        crash_secret,
+        ticket_keys,
+        ..EngineConfig::default()
+    };
     let mut engine = Engine::new(config, seed);
     for (id, tunnel) in roster.tunnels() {
         let Keying::Ike(ike) = &tunnel.keying else { continue };
-        if !is_enabled(plan, &tunnel.group) {
+        if !tunnel.enabled || !is_enabled(plan, &tunnel.group) {
             continue;
         }
         let children = roster.children(id).map(|(number, child)| (number, child.clone()));

@@ -115,6 +115,7 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
     let (slots, generation) = (shape.inbound_slots as u32, random::<1>()?[0]);
     let groups = Groups::new(&plan.groups);
     let mut workers = Workers::new(control, tables, ports.buffers, slots, generation, &roster, groups);
+    workers.set_ike_dscp(plan.ike_dscp);
     workers.open_tunnels(&roster)?;
     workers.install_manual(&roster, Instant(0))?;
     let stop = Arc::new(AtomicBool::new(false));

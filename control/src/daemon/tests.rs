@@ -2,6 +2,7 @@
 //! public side is looked at. No instance thread: the kernel's words are put in by hand.
 
 mod children;
+mod enabled;
 mod gateways;
 mod groups;
 mod lookup;

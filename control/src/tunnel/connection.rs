@@ -6,20 +6,18 @@ use std::time::Duration;
 
 use ravelin_dataplane::policy::table::{MAX_CHILDREN, TooManyChildren};
 use ravelin_ike::config::{
-    Auth, CertificateAuth, ChildConfig, ChildId, ChildLifetime, Connection, DeadPeer, Fragmentation, IdKind,
-    Identity, IdentityMatch, IkeLifetime, InitialContact, NatTraversal, RemoteAddress, RemoteAuth, Selector,
+    Auth, CertificateAuth, ChildConfig, ChildId, ChildLifetime, Connection, IdKind, Identity, IdentityMatch,
+    IkeLifetime, RemoteAddress, RemoteAuth, Selector,
 };
 use ravelin_pki::x509::Name;
 use ravelin_pki::{Certificate, certreq};
 
 use super::scheme;
-use crate::config::plan::{self, OwnAuthentication, PeerAuthentication, Plan};
+use crate::config::plan::{self, OwnAuthentication, PeerAuthentication, Plan, SoftLifetime};
 
 /// What a rekey may take when the peer is busy with another and when packets are lost (RFC 7296 §2.1,
 /// §2.25): an SA that ends before its successor is there costs packets.
 const TIME_TO_REKEY: Duration = Duration::from_secs(30);
-/// What jitter may take off the time until a rekey.
-const JITTER_PERCENT: u8 = 10;
 
 /// Why a tunnel cannot be handed to the engine: the operator's to mend.
 #[derive(Debug, thiserror::Error)]
@@ -103,16 +101,12 @@ fn base(
         proposals: ike.policy.proposals.clone(),
         max_children: 0,
         children: Vec::new(),
-        lifetime: ike_lifetime(ike.policy.lifetime),
-        dead_peer: Some(DeadPeer {
-            interval: ike.policy.dpd_interval,
-            retries: ike.policy.dpd_retries,
-            retry_interval: ike.policy.dpd_interval.min(Duration::from_secs(10)),
-        }),
-        nat: NatTraversal { force: ike.policy.force_udp_encapsulation, ..NatTraversal::default() },
+        lifetime: ike_lifetime(ike.policy.lifetime, ike.policy.soft),
+        dead_peer: ike.policy.dead_peer,
+        nat: ike.policy.nat,
         mobike: ike.mobike,
-        fragmentation: Some(Fragmentation { mtu: ike.policy.fragment_size }),
-        initial_contact: InitialContact::default(),
+        fragmentation: ike.policy.fragmentation,
+        initial_contact: ike.initial_contact,
         lockout: ike.policy.lockout,
         redirect: ike.redirect.clone(),
         resumption: ike.policy.resumption,
@@ -136,24 +130,29 @@ pub fn usable(plan: &Plan, tunnel: &plan::Tunnel) -> Result<(), Unusable> {
     connection(plan, tunnel, ike, numbered).map(drop)
 }
 
-fn ike_lifetime(hard: Duration) -> IkeLifetime {
-    IkeLifetime { soft: soft(hard), hard, jitter_percent: JITTER_PERCENT }
+fn ike_lifetime(hard: Duration, share: SoftLifetime) -> IkeLifetime {
+    IkeLifetime { soft: soft(hard, share.percent), hard, jitter_percent: share.jitter_percent }
 }
 
-/// When to rekey what ends after `hard`: a tenth of its life before, or [`TIME_TO_REKEY`] if that is more,
-/// but not before half of its life is over.
-fn soft(hard: Duration) -> Duration {
-    hard - (hard / 10).max(TIME_TO_REKEY.min(hard / 2))
+/// When to rekey what ends after `hard`: when so many percent of its life are over, or [`TIME_TO_REKEY`] before its end
+/// if that is earlier, but not before half of its life is over.
+fn soft(hard: Duration, percent: u8) -> Duration {
+    let left = hard / 100 * u32::from(100u8.saturating_sub(percent));
+    hard - left.max(TIME_TO_REKEY.min(hard / 2))
 }
 
 fn child_config(id: ChildId, child: &plan::Child) -> ChildConfig {
-    let hard = child.transform.lifetime;
+    let (hard, share) = (child.transform.lifetime, child.transform.soft);
     ChildConfig {
         id,
         local: child.local_ts.iter().map(selector).collect(),
         remote: child.remote_ts.iter().map(selector).collect(),
         proposals: child.transform.proposals.clone(),
-        lifetime: ChildLifetime { soft: soft(hard), hard, jitter_percent: JITTER_PERCENT },
+        lifetime: ChildLifetime {
+            soft: soft(hard, share.percent),
+            hard,
+            jitter_percent: share.jitter_percent,
+        },
     }
 }
 
@@ -264,8 +263,9 @@ mod tests {
     fn a_rekey_has_time() {
         let seconds = Duration::from_secs;
         for (life, rekeyed) in [(86400, 77760), (3600, 3240), (300, 270), (200, 170), (60, 30), (6, 3)] {
-            assert_eq!(soft(seconds(life)), seconds(rekeyed), "of {life} s");
+            assert_eq!(soft(seconds(life), 90), seconds(rekeyed), "of {life} s");
         }
-        assert_eq!(soft(seconds(1)), Duration::from_millis(500));
+        assert_eq!(soft(seconds(1), 90), Duration::from_millis(500));
+        assert_eq!((soft(seconds(3600), 50), soft(seconds(3600), 99)), (seconds(1800), seconds(3564)));
     }
 }

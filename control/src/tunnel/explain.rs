@@ -30,6 +30,8 @@ pub struct Evidence<'a> {
     pub state: State,
     /// Attempts, oldest first.
     pub attempts: Vec<&'a Attempt>,
+    /// Why it is shut down, if its operator wants that.
+    pub shut_down: Option<Why>,
     /// Why one of its instances is out of service, if one is.
     pub outage: Option<Why>,
     /// Why its group is down, if it is.
@@ -86,8 +88,8 @@ fn last_ike<'a>(evidence: &Evidence<'a>) -> Option<&'a Attempt> {
 
 /// Why it may not be up, or carries nothing, whatever its peer does.
 fn halt<'a>(evidence: &'a Evidence<'_>) -> Option<&'a Why> {
-    let Evidence { outage, group, standstill, .. } = evidence;
-    outage.as_ref().or(group.as_ref()).or(standstill.as_ref())
+    let Evidence { shut_down, outage, group, standstill, .. } = evidence;
+    shut_down.as_ref().or(outage.as_ref()).or(group.as_ref()).or(standstill.as_ref())
 }
 
 fn code(evidence: &Evidence<'_>, failure: Option<&Failure>) -> String {
@@ -96,6 +98,9 @@ fn code(evidence: &Evidence<'_>, failure: Option<&Failure>) -> String {
 }
 
 fn remedy(evidence: &Evidence<'_>, failure: Option<&Failure>) -> String {
+    if evidence.shut_down.is_some() {
+        return "enabled = true and ravelin config apply bring it back".into();
+    }
     if evidence.outage.is_none() && evidence.group.is_some() {
         return "see ravelin show tunnel-groups; the tunnel returns with its group".into();
     }
@@ -198,6 +203,10 @@ fn rungs(evidence: &Evidence<'_>) -> Vec<Rung> {
             rung("let in by a gateway", Some(true), format!("{} at {}", origin.gateway, tunnel.local))
         }
     }];
+    if tunnel.origin.is_none() {
+        let shut = evidence.shut_down.as_ref().map(|why| why.text.clone());
+        rungs.push(rung("enabled", Some(shut.is_none()), shut.unwrap_or_default()));
+    }
     let outage = evidence.outage.as_ref();
     rungs.push(rung(
         "its instances are in service",
@@ -431,6 +440,7 @@ value = "hunter2"
             children,
             state,
             attempts,
+            shut_down: None,
             outage: None,
             group: None,
             path: (0, None),

@@ -24,6 +24,7 @@ pub fn tunnel(gateway: &Gateway, name: String) -> Tunnel {
     };
     Tunnel {
         name,
+        enabled: true,
         public: gateway.public,
         private: gateway.private,
         local: gateway.local,

@@ -69,6 +69,9 @@ struct Past {
     sent: (u64, u64),
 }
 
+/// DSCP CS6 (RFC 4594 §3.2).
+const NETWORK_CONTROL: u8 = 48;
+
 /// Control's end of all workers. `P` gives out frames for IKE.
 #[derive(Debug)]
 pub struct Workers<P: Pool> {
@@ -92,6 +95,8 @@ pub struct Workers<P: Pool> {
     paths: PathMtus,
     /// IPv4 identification of the next IKE packet.
     packet_id: u16,
+    /// DSCP of IKE packets.
+    ike_dscp: u8,
     /// Whose traffic was counted last, for dead peer detection.
     seen: HashMap<ChildSaId, u64>,
     /// Hashes the ends of tunnels that come and go; its key is random.
@@ -128,6 +133,7 @@ impl<P: Pool> Workers<P> {
             manual: Vec::new(),
             paths: PathMtus::default(),
             packet_id: 0,
+            ike_dscp: NETWORK_CONTROL,
             seen: HashMap::new(),
             ends: RandomState::new(),
         }

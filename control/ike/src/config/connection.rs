@@ -357,11 +357,20 @@ pub struct NatTraversal {
     pub force: bool,
     /// Time between keepalives while we are behind a NAT.
     pub keepalive: Duration,
+    /// Send them without a NAT too, where ESP goes in UDP: for what stands on the way and does not show.
+    pub always_keepalive: bool,
+}
+
+impl NatTraversal {
+    /// The time to the next keepalive, if any are sent.
+    pub(crate) fn pause(&self, behind_nat: bool, in_udp: bool) -> Option<Duration> {
+        (behind_nat || self.always_keepalive && in_udp).then(|| self.keepalive.max(Duration::from_secs(1)))
+    }
 }
 
 impl Default for NatTraversal {
     fn default() -> Self {
-        NatTraversal { force: false, keepalive: Duration::from_secs(20) }
+        NatTraversal { force: false, keepalive: Duration::from_secs(20), always_keepalive: false }
     }
 }
 
