@@ -90,6 +90,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether the tunnels of a group are called and renewed by their peers alone.
+    pub fn only_responds(&self, group: &str) -> bool {
+        self.groups.get(group).is_some_and(|group| group.responder_only)
+    }
+
     /// The instance that keeps the cage around a port's kernel device: the first in its namespace.
     pub fn cage_keeper(&self, port: &Port) -> Option<usize> {
         self.instances.iter().position(|instance| instance.namespace == port.namespace)

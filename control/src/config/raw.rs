@@ -303,6 +303,8 @@ pub struct TunnelGroup {
     pub description: Option<Text>,
     /// Whether its tunnels may be up; default yes.
     pub enabled: Option<bool>,
+    /// Its tunnels are called and renewed by their peers alone; default no.
+    pub responder_only: Option<bool>,
     /// `single-active` or `multi-active`.
     pub mode: Option<Text>,
     /// The worker of a single-active group.

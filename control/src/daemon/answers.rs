@@ -20,6 +20,7 @@ impl<P: Pool> Core<P> {
                     let why = format!("{}: a gateway's tunnels are opened by their peers", part.tunnel);
                     return Err(ApiError::Refused { why });
                 }
+                self.may_begin(connection, &part.tunnel)?;
                 let now = self.now();
                 children.into_iter().for_each(|child| self.initiate(now, connection, child));
                 Ok(done(format!("{part}: negotiation begun")))
@@ -77,6 +78,7 @@ impl<P: Pool> Core<P> {
         }
         let part = Part { tunnel, child };
         let children = self.live_children(&part, "rekey")?;
+        self.may_begin(self.ike_tunnel(&part.tunnel)?, &part.tunnel)?;
         if ike {
             let connection = self.ike_tunnel(&part.tunnel)?;
             let up = self.status.tunnel(connection).and_then(|status| status.ike().map(|ike| ike.id));
@@ -90,6 +92,17 @@ impl<P: Pool> Core<P> {
             Some(_) => format!("{part}: rekeying"),
             None => format!("{part}: rekeying {} children", children.len()),
         }))
+    }
+
+    /// Refuses to begin what is the peer's to begin (TG-08).
+    fn may_begin(&self, id: ConnectionId, name: &str) -> Result<(), ApiError> {
+        let group = self.roster.tunnel(id).map(|tunnel| &tunnel.group);
+        match group.filter(|group| self.plan.only_responds(group)) {
+            None => Ok(()),
+            Some(group) => Err(ApiError::Refused {
+                why: format!("{name}: tunnel group {group} is responder-only: its peers call and rekey"),
+            }),
+        }
     }
 
     /// Sends callers elsewhere, those that have said that they can be (RFC 5685 §5).

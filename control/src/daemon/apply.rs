@@ -44,6 +44,7 @@ impl<P: Pool> Core<P> {
         self.readdress(&difference);
         self.helpers.take_over(&self.plan, keys, profiles);
         self.take_over_groups(now);
+        self.reconnect_groups(now, &difference.groups.changed);
         for name in &difference.changed {
             self.change_tunnel(now, name);
         }

@@ -271,7 +271,8 @@ impl<P: Pool> Core<P> {
             return;
         }
         let is_up = self.status.tunnel(connection).is_some_and(|status| status.ike().is_some());
-        let on_demand = matches!(&tunnel.keying, Keying::Ike(ike) if ike.on_demand);
+        let may_call = !self.plan.only_responds(&tunnel.group);
+        let on_demand = matches!(&tunnel.keying, Keying::Ike(ike) if ike.on_demand && may_call);
         if on_demand && (tunnel.remote.is_some() || is_up) {
             self.initiate(now, connection, ChildId(child));
         }
@@ -317,11 +318,11 @@ impl<P: Pool> Core<P> {
             return;
         }
         let (service, groups) = (&self.service, self.workers.groups());
-        let (status, moving) = (&self.status, &self.moving);
+        let (status, moving, plan) = (&self.status, &self.moving, &self.plan);
         let is_wanted = |id: ConnectionId, tunnel: &Tunnel| {
             let Keying::Ike(ike) = &tunnel.keying else { return false };
             let wanted = ike.auto_establish || moving.has(id) && tunnel.remote.is_some();
-            wanted && halted(service, groups, tunnel).is_none()
+            wanted && !plan.only_responds(&tunnel.group) && halted(service, groups, tunnel).is_none()
         };
         let wanted = self.roster.tunnels().filter(|(id, tunnel)| is_wanted(*id, tunnel));
         let is_up = |(id, tunnel): (ConnectionId, &Tunnel)| {

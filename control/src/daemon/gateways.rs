@@ -90,7 +90,7 @@ impl<P: Pool> Core<P> {
     }
 
     /// Gives the engine the connection of a peer's tunnel, as the gateway is now.
-    fn connect_peer(&mut self, now: Instant, id: ConnectionId) {
+    pub(super) fn connect_peer(&mut self, now: Instant, id: ConnectionId) {
         let Some(tunnel) = self.roster.tunnel(id) else { return };
         let gateway = tunnel.origin.as_ref().and_then(|origin| self.plan.gateways.get(&origin.gateway));
         let (Some(gateway), Keying::Ike(ike)) = (gateway, &tunnel.keying) else { return };

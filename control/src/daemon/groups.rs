@@ -73,6 +73,20 @@ impl<P: Pool> Core<P> {
         self.workers.publish_tables();
     }
 
+    /// What a group says of its tunnels is the engine's to know.
+    pub(super) fn reconnect_groups(&mut self, now: Instant, groups: &[String]) {
+        for group in groups {
+            for id in self.tunnels_of(group) {
+                self.retries.reset(id);
+                match self.roster.tunnel(id).is_some_and(|tunnel| tunnel.origin.is_some()) {
+                    true => self.connect_peer(now, id),
+                    false => self.connect(now, id),
+                }
+            }
+            self.connect_gateways_of(now, group);
+        }
+    }
+
     fn tunnels_of(&self, group: &str) -> Vec<ConnectionId> {
         self.roster.tunnels().filter(|(_, tunnel)| tunnel.group == group).map(|(id, _)| id).collect()
     }

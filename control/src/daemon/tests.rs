@@ -8,6 +8,7 @@ mod groups;
 mod lookup;
 mod mobike;
 mod pair;
+mod responder_only;
 mod stall;
 mod strangers;
 mod watermarks;

@@ -44,7 +44,8 @@ pub fn connection(
     let remote = tunnel.remote.map_or(RemoteAddress::Any, RemoteAddress::One);
     let identity = remote_identity(tunnel, ike).map_err(unusable)?;
     let base = base(plan, (tunnel.public, tunnel.local), ike, (remote, identity)).map_err(unusable)?;
-    Ok(Connection { max_children: tunnel.child_limit, children, ..base })
+    let responder_only = plan.only_responds(&tunnel.group);
+    Ok(Connection { max_children: tunnel.child_limit, children, responder_only, ..base })
 }
 
 /// The engine's form of a gateway: that by which its peers prove themselves, without children.
@@ -58,7 +59,8 @@ pub fn of_gateway(plan: &Plan, gateway: &plan::Gateway) -> Result<Connection, Un
     };
     let (ends, peer) = ((gateway.public, gateway.local), (RemoteAddress::Gateway, identity));
     let unusable = |what| Unusable { tunnel: format!("of gateway {}", gateway.name), what };
-    base(plan, ends, &gateway.ike, peer).map_err(unusable)
+    let responder_only = plan.only_responds(&gateway.group);
+    base(plan, ends, &gateway.ike, peer).map(|base| Connection { responder_only, ..base }).map_err(unusable)
 }
 
 /// The engine's form of a tunnel that a gateway's peer has opened: each of its children may carry all of what the
@@ -110,6 +112,7 @@ fn base(
         lockout: ike.policy.lockout,
         redirect: ike.redirect.clone(),
         resumption: ike.policy.resumption,
+        responder_only: false,
     })
 }
 

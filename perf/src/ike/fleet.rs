@@ -404,5 +404,6 @@ fn connection(load: &Load, credential: &Credential, local: Ipv4Addr, behind: Ipv
         lockout: None,
         redirect: Redirection::default(),
         resumption: false,
+        responder_only: false,
     }
 }

@@ -64,6 +64,8 @@ pub struct Connection {
     /// Session resumption (RFC 5723): who is called gives callers tickets that ask for one; who calls asks for one, and
     /// after the loss of the IKE SA shows it instead of proving itself anew.
     pub resumption: bool,
+    /// Whether only the peer makes and renews SAs: what it does not renew ends. A rekey that is commanded is done.
+    pub responder_only: bool,
 }
 
 impl Connection {

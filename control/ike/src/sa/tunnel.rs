@@ -401,7 +401,9 @@ impl Tunnel {
     /// What a worker noticed about one of its children.
     pub(crate) fn fact(&mut self, ctx: &mut Context<'_>, child: ChildSaId, kind: ChildFactKind) {
         let Some(Phase::Up(up)) = &mut self.phase else { return };
+        let current = ctx.connections.get(&self.common.connection).unwrap_or(&self.common.config);
         match kind {
+            ChildFactKind::SoftExpiry if current.responder_only => {}
             ChildFactKind::SoftExpiry => self.task(ctx, Task::RekeyChild(child)),
             ChildFactKind::HardExpiry => {
                 self.task(ctx, Task::DeleteChild { child, reason: Failure::Expired });

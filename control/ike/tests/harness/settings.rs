@@ -101,6 +101,7 @@ pub fn connection(end: usize) -> Connection {
         lockout: None,
         redirect: Redirection::default(),
         resumption: false,
+        responder_only: false,
     }
 }
 

@@ -69,6 +69,7 @@ fn case(operation: Operation) -> (String, String, &'static str, Vec<u8>) {
         Of::Add => (without_s(RUNNING), RUNNING.to_owned(), "s", vec![]),
         Of::Remove => (RUNNING.to_owned(), without_s(RUNNING), "s", vec![0]),
         Of::Description => of("\"one\"", "\"two\"", "s", &[0]),
+        Of::ResponderOnly => of("\"one\"", "\"one\"\nresponder-only = true", "s", &[0]),
         Of::Mode => of(
             "mode = \"single-active\"\nprimary = 0\nbackup = 1",
             "mode = \"multi-active\"\nmembers = [0, 1]",
