@@ -294,6 +294,9 @@ pub struct Tunnel {
     pub since_seconds: u64,
     /// Times it came up.
     pub ups: u64,
+    /// Attempts at its IKE SA that failed, of either side.
+    #[serde(default)]
+    pub failed_attempts: u64,
     /// CHILD SA rekeys completed.
     pub child_rekeys: u64,
     /// IKE SA rekeys completed.

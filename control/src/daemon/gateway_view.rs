@@ -47,11 +47,17 @@ impl<P: Pool> Core<P> {
             ts_list: gateway.traffic.name.clone(),
             unique: unique.map_or("", |(name, _)| *name).to_owned(),
             count: peers.len(),
+            failed_attempts: self.failed_attempts(&gateway.name),
             tunnels: match with_tunnels {
                 true => peers.into_iter().filter_map(|id| self.gateway_tunnel(id)).collect(),
                 false => Vec::new(),
             },
         }
+    }
+
+    fn failed_attempts(&self, gateway: &str) -> u64 {
+        let id = self.roster.find_gateway(gateway);
+        id.and_then(|id| self.status.tunnel(id)).map_or(0, |status| status.failed_attempts)
     }
 
     /// Why a gateway is down, as flags with a word each (TG-11). Certificates, keys and anchors that cannot be used are

@@ -17,6 +17,7 @@ mod gateways;
 mod group_view;
 mod groups;
 pub mod helpers;
+mod ike_counters;
 pub mod layout;
 mod lockout;
 mod lookup;

@@ -12,6 +12,7 @@ use ravelin_ike::config::{ChildId, ConnectionId};
 use ravelin_ike::event::PpkUse;
 
 use super::core::Core;
+use super::ike_counters;
 use crate::api::Reply;
 use crate::api::reply::{Child, Counter, Finding, Port, Sa, State, Tunnel, Version, Worker};
 use crate::api::request::Page;
@@ -184,40 +185,7 @@ impl<P: Pool> Core<P> {
             value: self.all_counters().map(|(_, counters)| counters.drops(*reason)).sum(),
             meaning: reason.manual().to_owned(),
         });
-        work.chain(drops).chain(self.ike_counters()).collect()
-    }
-
-    fn ike_counters(&self) -> [Counter; 5] {
-        let counters = self.engine.counters();
-        let counter =
-            |name: &str, value, meaning: &str| Counter { name: name.into(), value, meaning: meaning.into() };
-        [
-            counter(
-                "crash-tokens-sent",
-                counters.crash_tokens_sent,
-                "Crash tokens given out for IKE SAs that are not here.",
-            ),
-            counter(
-                "crash-tokens-proven",
-                counters.crash_tokens_proven,
-                "Peers' crash tokens that proved the loss of an IKE SA.",
-            ),
-            counter(
-                "crash-tokens-wrong",
-                counters.crash_tokens_wrong,
-                "Crash tokens that proved nothing: forged, or of a peer that has not kept its secret.",
-            ),
-            counter(
-                "tickets-accepted",
-                counters.tickets_accepted,
-                "Tickets of callers that were accepted, so that their sessions could be resumed.",
-            ),
-            counter(
-                "tickets-refused",
-                counters.tickets_refused,
-                "Tickets of callers that were not accepted; they negotiate in full.",
-            ),
-        ]
+        work.chain(drops).chain(ike_counters::rows(&self.engine.counters())).collect()
     }
 
     pub(super) fn tunnel(&self, id: ConnectionId, tunnel: &plan::Tunnel) -> Tunnel {
@@ -273,6 +241,7 @@ impl<P: Pool> Core<P> {
                 .unwrap_or_default(),
             since_seconds: self.now().0.saturating_sub(status.since.0) / 1_000_000,
             ups: status.ups,
+            failed_attempts: status.failed_attempts,
             child_rekeys: status.child_rekeys.values().sum(),
             ike_rekeys: status.ike_rekeys,
             mobike: ike.is_some_and(|ike| ike.mobike),

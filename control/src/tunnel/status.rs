@@ -39,6 +39,8 @@ pub struct Tunnel {
     pub since: Instant,
     /// Times it came up.
     pub ups: u64,
+    /// Attempts at an IKE SA that failed.
+    pub failed_attempts: u64,
     /// CHILD SA rekeys, by child.
     pub child_rekeys: BTreeMap<ChildId, u64>,
     /// IKE SA rekeys.
@@ -350,6 +352,7 @@ impl Status {
         }
         journal.note(roster.name(connection), "attempt-failed", text);
         let tunnel = self.tunnels.entry(connection).or_default();
+        tunnel.failed_attempts += 1;
         // The peer's call may have come through meanwhile.
         if tunnel.ikes.is_empty() {
             tunnel.give_up();

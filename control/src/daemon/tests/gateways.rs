@@ -314,6 +314,7 @@ remote-ts = ["10.1.1.0/24"]
     assert!(attempt.offered.contains("3.elsewhere"), "{attempt:?}");
     assert!(attempt.misses.iter().any(|miss| miss.contains("*.example")), "{attempt:?}");
     assert_eq!((callers.open, callers.count), (true, 1));
+    assert_eq!(shown(&mut pair).0.failed_attempts, 1);
     let address = PEER.to_string();
     let Ok(Reply::Strangers(known)) = explain(&pair, &address) else {
         panic!("{:?}", explain(&pair, &address))
