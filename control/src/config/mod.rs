@@ -1,6 +1,6 @@
 //! Configuration: TOML text to a [`Plan`], or a list of [`Refusal`]s and nothing at all.
 //!
-//! `raw` is the file's shape, `resolve` judges it (`value` a single value, `secret` and
+//! `raw` is the file's shape, `resolve` judges it (`value` a single value, `selector` what traffic is meant, `secret` and
 //! `material` what lies in other files, `ppk` lists of keys,
 //! `profile` algorithms, `policy` times and probes, `lockout` lockouts, `group` groups of tunnels, `gateway` and `ts_list` what lets peers in from anywhere), `plan` is the
 //! result, `diff` what another one changes, `rules` what of that is refused. The daemon and
@@ -24,6 +24,7 @@ mod redirect;
 mod resolve;
 pub mod rules;
 mod secret;
+mod selector;
 mod ts_list;
 mod tunnel;
 mod value;

@@ -8,7 +8,6 @@ mod group;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use ipnet::IpNet;
 use ravelin_dataplane::link::TunnelLimit;
 use ravelin_ike::config::{
     AlgorithmProfile, DeadPeer, EspProposal, Fragmentation, HalfOpenLimits, IkeProposal, InitialContact,
-    Lockout, NatTraversal, Ppks, Redirection,
+    Lockout, NatTraversal, Ppks, Redirection, Selector,
 };
 use ravelin_pki::SignatureScheme;
 use zeroize::Zeroizing;
@@ -340,28 +339,9 @@ pub struct Written {
 /// Children a tunnel may have at most: the workers compare that many for a packet.
 pub const CHILDREN: usize = ravelin_dataplane::policy::table::MAX_CHILDREN;
 
-/// Addresses, a protocol, ports.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Selector {
-    /// Addresses.
-    pub network: IpNet,
-    /// IP protocol; 0: any.
-    pub protocol: u8,
-    /// Ports; all when the protocol has none.
-    pub ports: RangeInclusive<u16>,
-}
-
 /// Protocols with a name.
-pub const PROTOCOLS: [(&str, u8); 6] =
-    [("icmp", 1), ("tcp", 6), ("udp", 17), ("gre", 47), ("icmpv6", 58), ("sctp", 132)];
-
-/// As it is written in a configuration.
-impl std::fmt::Display for Selector {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.network)?;
-        write_upper(f, self.protocol, *self.ports.start(), *self.ports.end())
-    }
-}
+pub const PROTOCOLS: [(&str, u8); 7] =
+    [("icmp", 1), ("tcp", 6), ("udp", 17), ("gre", 47), ("icmpv6", 58), ("sctp", 132), ("mh", 135)];
 
 /// Protocol and ports as they are written behind the addresses of a selector; nothing where all are meant.
 ///
@@ -373,11 +353,25 @@ pub fn write_upper(f: &mut impl std::fmt::Write, protocol: u8, first: u16, last:
         Some((name, _)) => write!(f, " {name}")?,
         None => write!(f, " {protocol}")?,
     }
-    match (first, last) {
-        (0, u16::MAX) => Ok(()),
-        (u16::MAX, 0) => f.write_str("/opaque"),
+    match (protocol, first, last) {
+        (_, 0, u16::MAX) => Ok(()),
+        (_, u16::MAX, 0) => f.write_str("/opaque"),
+        (1 | 58, ..) => write_types(f, first.to_be_bytes(), last.to_be_bytes()),
+        (135, ..) if first >> 8 == last >> 8 => write!(f, "/{}", first >> 8),
+        (135, ..) => write!(f, "/{}-{}", first >> 8, last >> 8),
         _ if first == last => write!(f, "/{first}"),
         _ => write!(f, "/{first}-{last}"),
+    }
+}
+
+/// Types of ICMP, with their codes where not all are meant.
+fn write_types(f: &mut impl std::fmt::Write, first: [u8; 2], last: [u8; 2]) -> std::fmt::Result {
+    let ([from, from_code], [to, to_code]) = (first, last);
+    match (from_code, to_code) {
+        (0, u8::MAX) if from == to => write!(f, "/{from}"),
+        (0, u8::MAX) => write!(f, "/{from}-{to}"),
+        _ if first == last => write!(f, "/{from}.{from_code}"),
+        _ => write!(f, "/{from}.{from_code}-{to}.{to_code}"),
     }
 }
 

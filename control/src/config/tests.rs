@@ -183,8 +183,7 @@ fn a_policy_of_pairs_is_split() {
     };
     let told = |text: &str| -> Vec<String> {
         let plan = judge(text).unwrap();
-        let side =
-            |side: &[plan::Selector]| side.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let side = |side: &[ravelin_ike::config::Selector]| crate::tunnel::words::configured(side);
         let child = |child: &plan::Child| {
             format!("{}: {} === {}", child.name, side(&child.local_ts), side(&child.remote_ts))
         };

@@ -14,6 +14,7 @@ use ravelin_ike::time::Instant;
 use crate::config::plan::{Keying, Plan};
 use crate::routing::Outcome;
 use crate::tunnel::connection::{self, Unusable};
+use crate::tunnel::reverse;
 use crate::tunnel::roster::Roster;
 use crate::workers::Workers;
 
@@ -41,8 +42,8 @@ pub fn routes<P: Pool>(workers: &mut Workers<P>, plan: &Plan, roster: &Roster, m
         routing.add_static(route.instance, route.destination, route.via, tables);
     }
     for (id, tunnel) in roster.tunnels() {
-        for selector in tunnel.children.iter().flat_map(|child| &child.remote_ts) {
-            routing.add_tunnel(tunnel.private, selector.network, TunnelId(id.0), tables);
+        for network in reverse::of_tunnel(tunnel) {
+            routing.add_tunnel(tunnel.private, network, TunnelId(id.0), tables);
         }
     }
     workers.publish(&Outcome { tables: true, snapshot: true, ..Outcome::default() });

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ravelin_dataplane::policy::table::{MAX_CHILDREN, TooManyChildren};
 use ravelin_ike::config::{
     Auth, CertificateAuth, ChildConfig, ChildId, ChildLifetime, Connection, IdKind, Identity, IdentityMatch,
-    IkeLifetime, RemoteAddress, RemoteAuth, Selector,
+    IkeLifetime, RemoteAddress, RemoteAuth,
 };
 use ravelin_pki::x509::Name;
 use ravelin_pki::{Certificate, certreq};
@@ -148,8 +148,8 @@ fn child_config(id: ChildId, child: &plan::Child) -> ChildConfig {
     let (hard, share) = (child.transform.lifetime, child.transform.soft);
     ChildConfig {
         id,
-        local: child.local_ts.iter().map(selector).collect(),
-        remote: child.remote_ts.iter().map(selector).collect(),
+        local: child.local_ts.clone(),
+        remote: child.remote_ts.clone(),
         proposals: child.transform.proposals.clone(),
         lifetime: ChildLifetime {
             soft: soft(hard, share.percent),
@@ -157,12 +157,6 @@ fn child_config(id: ChildId, child: &plan::Child) -> ChildConfig {
             jitter_percent: share.jitter_percent,
         },
     }
-}
-
-/// A configured selector as a range (RFC 7296 §3.13.1).
-pub fn selector(selector: &plan::Selector) -> Selector {
-    let range = Selector::prefix(selector.network.network(), selector.network.prefix_len());
-    range.with_ports(selector.protocol, *selector.ports.start(), *selector.ports.end())
 }
 
 /// Ours: as configured, else our certificate's subject, else our address.

@@ -284,9 +284,7 @@ fn selector(selector: &IkeSelector) -> Option<Selector> {
 
 /// Configured selectors as the worker checks them.
 pub fn configured(child: &plan::Child) -> Option<SelectorSet> {
-    let side =
-        |selectors: &[plan::Selector]| selectors.iter().map(super::connection::selector).collect::<Vec<_>>();
-    selectors(&side(&child.local_ts), &side(&child.remote_ts))
+    selectors(&child.local_ts, &child.remote_ts)
 }
 
 /// A manual tunnel's two halves (DP-12).

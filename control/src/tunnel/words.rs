@@ -2,23 +2,23 @@
 
 use std::net::IpAddr;
 
-use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
+use ipnet::IpNet;
 use ravelin_ike::config::{EspProposal, IdKind, Identity, IkeProposal, Selector};
 use ravelin_ike::event::IkeSuite;
 use ravelin_ike::want::EspSuite;
 use ravelin_pki::x509::Name;
 
-use crate::config::plan::{self, write_upper};
+use super::reverse::subnets;
+use crate::config::plan::write_upper;
 
 /// Those of one side, as they were written.
-pub fn configured(selectors: &[plan::Selector]) -> String {
-    selectors.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+pub fn configured(selectors: &[Selector]) -> String {
+    selectors.iter().map(selector).collect::<Vec<_>>().join(",")
 }
 
 /// What both sides agreed on, as a pair is written.
 pub fn negotiated(local: &[Selector], remote: &[Selector]) -> String {
-    let side = |selectors: &[Selector]| selectors.iter().map(selector).collect::<Vec<_>>().join(",");
-    format!("{} === {}", side(local), side(remote))
+    format!("{} === {}", configured(local), configured(remote))
 }
 
 /// One; a range that is a prefix is written as one.
@@ -34,11 +34,7 @@ pub fn selector(selector: &Selector) -> String {
 }
 
 fn prefix(start: IpAddr, end: IpAddr) -> Option<IpNet> {
-    let mut parts: IpSubnets = match (start, end) {
-        (IpAddr::V4(start), IpAddr::V4(end)) => Ipv4Subnets::new(start, end, 0).into(),
-        (IpAddr::V6(start), IpAddr::V6(end)) => Ipv6Subnets::new(start, end, 0).into(),
-        _ => return None,
-    };
+    let mut parts = subnets(start, end)?;
     let first = parts.next()?;
     parts.next().is_none().then_some(first)
 }
