@@ -41,7 +41,7 @@ enum Verb {
     Terminate(Part),
     /// Negotiate new keys for a tunnel's children, or one of them, or for its IKE SA.
     Rekey(Rekey),
-    /// Send the callers of a tunnel to another gateway.
+    /// Send the callers of a tunnel, or of a gateway, to another gateway.
     Redirect(Redirect),
     /// Print what happened.
     Events(Events),

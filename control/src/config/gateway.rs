@@ -2,6 +2,7 @@
 //! are like that come to be (TG-11, TG-12). What they may carry is in `ts_list`.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use ravelin_ike::config::{IdKind, Identity, IdentityPattern, InitialContact, Redirection, Selector};
@@ -11,6 +12,7 @@ use super::group;
 use super::plan::{self, ReverseRoutes, Template, TsList, Unique};
 use super::ppk;
 use super::raw::{self, Text};
+use super::redirect;
 use super::resolve::{Judge, instance_id};
 use super::ts_list;
 use super::tunnel::{Ground, One, Proofs, child_limit, profile};
@@ -56,7 +58,7 @@ impl One<'_, '_, '_> {
         let public = instance("public-instance", &raw.public_instance);
         let private = instance("private-instance", &raw.private_instance);
         let local = self.local(raw.local.as_ref(), public, interfaces)?;
-        let ike = self.gateway_ike(raw)?;
+        let ike = self.gateway_ike(raw, local)?;
         self.profile = ike.policy.profile;
         Some(plan::Gateway {
             name: name.to_owned(),
@@ -73,7 +75,7 @@ impl One<'_, '_, '_> {
         })
     }
 
-    fn gateway_ike(&mut self, raw: &raw::Gateway) -> Option<plan::Ike> {
+    fn gateway_ike(&mut self, raw: &raw::Gateway, local: IpAddr) -> Option<plan::Ike> {
         let policy = self.ike_policy(raw.ike_policy.as_ref());
         let (psk, psk_file) = (raw.psk.as_ref(), raw.psk_file.as_ref());
         let (certificate, trust) = (raw.certificate.as_ref(), raw.trust.as_ref());
@@ -85,7 +87,9 @@ impl One<'_, '_, '_> {
         let ppk = ppk::ppks(self.judge, (&self.object, self.at), &written, lists, false);
         let local_id = self.own_identity(raw.local_id.as_ref());
         let (remote_id, auto_establish, on_demand, mobike) = (None, false, false, false);
-        let redirect = Redirection::default();
+        let written = (raw.redirect_callers_to.as_ref(), raw.redirect_callers_at.as_ref());
+        let callers = redirect::callers(self.judge, (&self.object, self.at), written, local);
+        let redirect = Redirection { callers, ..Redirection::default() };
         Some(plan::Ike {
             local_id,
             remote_id,

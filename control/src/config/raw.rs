@@ -469,6 +469,10 @@ pub struct Gateway {
     pub ts_list: Option<Text>,
     /// `replace`, `keep` or `never`: what an identity that is there already means.
     pub unique: Option<Text>,
+    /// The gateway that callers are sent to.
+    pub redirect_callers_to: Option<Text>,
+    /// `init` or `auth`: when they are.
+    pub redirect_callers_at: Option<Text>,
 }
 
 /// `[tunnel-template.NAME]`

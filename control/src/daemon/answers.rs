@@ -1,5 +1,7 @@
 //! Operators' requests that need the loop: actions, questions about its tables, and a fresh view for those who read.
 
+use std::net::IpAddr;
+
 use ravelin_dataplane::io::Pool;
 use ravelin_ike::config::{ChildId, ConnectionId};
 use ravelin_ike::id::ChildSaId;
@@ -105,26 +107,41 @@ impl<P: Pool> Core<P> {
         }
     }
 
-    /// Sends callers elsewhere, those that have said that they can be (RFC 5685 §5).
+    /// Sends callers elsewhere, those that have said that they can be (RFC 5685 §5): of a tunnel, or of all tunnels of a
+    /// gateway.
     fn redirect(&mut self, Redirect { tunnel: name, to }: &Redirect) -> Result<Reply, ApiError> {
-        let (connection, to) = (self.ike_tunnel(name)?, *to);
-        let local = self.roster.tunnel(connection).map(|tunnel| tunnel.local);
-        if local.is_some_and(|local| local == to || local.is_ipv4() != to.is_ipv4()) {
+        let (connections, local) = self.redirected(name)?;
+        if local == *to || local.is_ipv4() != to.is_ipv4() {
             let why = format!("{to} is no other gateway of the same family as {name}'s local address");
             return Err(ApiError::Refused { why });
         }
-        let callers = self
-            .status
-            .tunnel(connection)
-            .map_or(0, |status| status.ikes.iter().filter(|ike| ike.redirectable).count());
+        let of = |id: &ConnectionId| {
+            let status = self.status.tunnel(*id);
+            status.map_or(0, |status| status.ikes.iter().filter(|ike| ike.redirectable).count())
+        };
+        let callers: usize = connections.iter().map(of).sum();
         if callers == 0 {
             let why = format!(
                 "{name} has no caller that can be redirected: none is up, we called it, or it did not say so (REDIRECT_SUPPORTED)"
             );
             return Err(ApiError::Refused { why });
         }
-        self.command(Command::Redirect { connection, to });
+        connections
+            .into_iter()
+            .for_each(|connection| self.command(Command::Redirect { connection, to: *to }));
         Ok(done(format!("{name}: sent to {to}: {callers}")))
+    }
+
+    /// The connections that are meant, and their address of ours.
+    fn redirected(&self, name: &str) -> Result<(Vec<ConnectionId>, IpAddr), ApiError> {
+        if let (None, Some(gateway)) = (self.roster.find(name), self.plan.gateways.get(name)) {
+            return Ok((self.gateways.peers.of(name).collect(), gateway.local));
+        }
+        let connection = self.ike_tunnel(name)?;
+        let local = self.roster.tunnel(connection).map(|tunnel| tunnel.local);
+        let local =
+            local.ok_or_else(|| ApiError::NotFound { name: name.to_owned(), known: self.roster.names() })?;
+        Ok((vec![connection], local))
     }
 
     /// The CHILD SAs in use of a tunnel that is up, or of the one child that is meant, which then must be up.
