@@ -9,6 +9,7 @@ use ravelin_ike::config::{IdKind, Identity, IdentityPattern, InitialContact, Red
 use toml::Spanned;
 
 use super::group;
+use super::lint;
 use super::plan::{self, ReverseRoutes, Template, TsList, Unique};
 use super::ppk;
 use super::raw::{self, Text};
@@ -60,6 +61,9 @@ impl One<'_, '_, '_> {
         let local = self.local(raw.local.as_ref(), public, interfaces)?;
         let ike = self.gateway_ike(raw, local)?;
         self.profile = ike.policy.profile;
+        let template = self.template(raw.tunnel_template.as_ref())?;
+        let place = (self.object.as_str(), self.at);
+        lint::times(self.judge, place, &ike.policy, std::iter::once(&template.transform));
         Some(plan::Gateway {
             name: name.to_owned(),
             enabled: raw.enabled.unwrap_or(true),
@@ -70,7 +74,7 @@ impl One<'_, '_, '_> {
             ike,
             admits: self.admits(&raw.remote_ids)?,
             unique: self.unique_identities(raw.unique.as_ref()),
-            template: self.template(raw.tunnel_template.as_ref())?,
+            template,
             traffic: self.traffic(raw.ts_list.as_ref(), lists, private)?,
         })
     }

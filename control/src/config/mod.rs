@@ -2,7 +2,7 @@
 //!
 //! `raw` is the file's shape, `resolve` judges it (`value` a single value, `selector` what traffic is meant, `secret` and
 //! `material` what lies in other files, `ppk` lists of keys,
-//! `profile` algorithms, `policy` times and probes, `lockout` lockouts, `group` groups of tunnels, `gateway` and `ts_list` what lets peers in from anywhere), `plan` is the
+//! `profile` algorithms, `policy` times and probes, `lockout` lockouts, `lint` what contradicts itself, `group` groups of tunnels, `gateway` and `ts_list` what lets peers in from anywhere), `plan` is the
 //! result, `diff` what another one changes, `rules` what of that is refused. The daemon and
 //! `ravelin config check` run exactly this code. Reading files is an argument, so that
 //! everything here is tested without a disk.
@@ -12,6 +12,7 @@ pub mod diff;
 pub mod error;
 mod gateway;
 mod group;
+mod lint;
 mod lockout;
 mod material;
 pub mod plan;

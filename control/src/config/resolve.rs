@@ -12,7 +12,7 @@ use toml::Spanned;
 use super::plan::{self, Plan};
 use super::raw::{self, SecretText, Text};
 use super::value::{self, Expected};
-use super::{ReadFile, Refusal, error, gateway, group, material, policy, ppk, tunnel};
+use super::{ReadFile, Refusal, error, gateway, group, lint, material, policy, ppk, tunnel};
 
 /// Where the text came from.
 #[derive(Clone, Copy)]
@@ -173,6 +173,7 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
         gateways,
     };
     room(&mut judge, raw, &plan);
+    lint::whole(&mut judge, raw, &plan);
     if judge.refusals.is_empty() {
         plan.warnings = in_order(judge.warnings);
         return Ok(plan);

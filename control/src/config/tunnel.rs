@@ -9,6 +9,7 @@ use ravelin_ike::config::{Algorithm, AlgorithmProfile, Encryption, InitialContac
 use toml::Spanned;
 
 use super::group;
+use super::lint;
 use super::lockout;
 use super::plan;
 use super::policy;
@@ -109,6 +110,10 @@ impl One<'_, '_, '_> {
         }
         let child_limit = child_limit(self.judge, &self.object, raw.child_limit.as_ref());
         let children = self.children(name, raw, child_limit)?;
+        if let plan::Keying::Ike(ike) = &keying {
+            let transforms = children.iter().map(|child| &child.transform);
+            lint::times(self.judge, (&self.object, self.at), &ike.policy, transforms);
+        }
         let group = group::named(self.judge, &self.object, raw.tunnel_group.as_ref(), self.raw)?;
         let (name, origin) = (name.to_owned(), None);
         Some(plan::Tunnel {

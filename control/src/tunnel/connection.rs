@@ -17,7 +17,7 @@ use crate::config::plan::{self, OwnAuthentication, PeerAuthentication, Plan, Sof
 
 /// What a rekey may take when the peer is busy with another and when packets are lost (RFC 7296 §2.1,
 /// §2.25): an SA that ends before its successor is there costs packets.
-const TIME_TO_REKEY: Duration = Duration::from_secs(30);
+pub const TIME_TO_REKEY: Duration = Duration::from_secs(30);
 
 /// Why a tunnel cannot be handed to the engine: the operator's to mend.
 #[derive(Debug, thiserror::Error)]
@@ -139,7 +139,7 @@ fn ike_lifetime(hard: Duration, share: SoftLifetime) -> IkeLifetime {
 
 /// When to rekey what ends after `hard`: when so many percent of its life are over, or [`TIME_TO_REKEY`] before its end
 /// if that is earlier, but not before half of its life is over.
-fn soft(hard: Duration, percent: u8) -> Duration {
+pub fn soft(hard: Duration, percent: u8) -> Duration {
     let left = hard / 100 * u32::from(100u8.saturating_sub(percent));
     hard - left.max(TIME_TO_REKEY.min(hard / 2))
 }
