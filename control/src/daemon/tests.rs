@@ -9,6 +9,7 @@ mod lookup;
 mod mobike;
 mod pair;
 mod responder_only;
+mod selectors;
 mod stall;
 mod strangers;
 mod watermarks;
