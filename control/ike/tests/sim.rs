@@ -299,4 +299,8 @@ fn seeded_lives() {
         one.is_some() || total.crossed_calls > 0,
         "no two calls crossed: the simulation proves nothing of them"
     );
+    assert!(
+        one.is_some() || (total.resumed > 0 && total.mixed > 0),
+        "no session was resumed, or no PPK was used: the simulation proves nothing of them"
+    );
 }
