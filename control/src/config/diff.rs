@@ -423,8 +423,8 @@ remote = ["10.64.0.0/10"]
     /// What the engine and the workers take at their start is named (`[ike]`).
     #[test]
     fn ike_as_a_whole_needs_a_restart() {
-        for keys in ["dscp = 40", "reassembly-timeout = 1", "half-open = { cookie-threshold = 9 }"] {
-            let (difference, next) = differ(&format!("[ike]\n{keys}\n{RUNNING}"));
+        for keys in ["dscp = 56", "reassembly-timeout = 1", "half-open = { cookie-threshold = 9 }"] {
+            let (difference, next) = differ(&format!("ike.{keys}\n{RUNNING}"));
             assert_eq!((difference.needs_restart, difference.untouched), (names(&["ike"]), 2), "{keys}");
             assert_eq!(next, plan(RUNNING));
         }

@@ -21,7 +21,7 @@ remote-ts = ["{remote}"]
 
 #[test]
 fn a_range_is_carried_and_nothing_beside_it() {
-    let (ours, theirs) = ("10.2.1.2-10.2.1.3", "10.1.1.0-10.1.1.2");
+    let (ours, theirs) = ("10.2.1.1-10.2.1.3", "10.1.1.0-10.1.1.2");
     let us = Bench::bare(&text(2, ours, theirs), 1, 64);
     let mut pair = Pair::joined(us, Bench::bare(&text(1, theirs, ours), 1, 64));
     pair.carry(1, true);
