@@ -3,12 +3,12 @@
 //! Effects go out as values: nothing here acts.
 
 use crate::allowance::Allowance;
-use crate::config::{Connection, ConnectionId, EngineConfig, Lockout};
+use crate::config::{Connection, ConnectionId, EngineConfig, Lockout, RemoteAddress};
 use crate::crypto::{Drbg, Random};
 use crate::event::{Event, Transmit};
 use crate::id::{ChildSaId, IkeId, Ticket};
 use crate::lockout::Offender;
-use crate::recorder::Recorder;
+use crate::recorder::{Attempt, Recorder};
 use crate::tickets::Tickets;
 use crate::time::Instant;
 use crate::want::{Path, Want, WantKind};
@@ -95,6 +95,14 @@ impl Outbox {
     pub(crate) fn trace(&mut self, now: Instant, peer: SocketAddr, line: impl FnOnce() -> String) {
         if let Some(left_out) = self.watch.takes(now, peer.ip()) {
             self.events.push_back(Event::Trace { peer, text: line(), left_out });
+        }
+    }
+
+    /// Keeps an attempt for `explain`: of a gateway by the caller's address. False if it is the last one again.
+    pub(crate) fn record(&mut self, id: ConnectionId, connection: &Connection, attempt: Attempt) -> bool {
+        match connection.remote {
+            RemoteAddress::Gateway => self.recorder.keep_caller(id, attempt),
+            _ => self.recorder.keep(id, attempt),
         }
     }
 

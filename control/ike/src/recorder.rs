@@ -4,7 +4,8 @@
 //! that is up. The engine writes, readers get copies.
 //!
 //! What is kept is bounded in number and in length, because strangers have a hand in it: eight attempts of a
-//! connection, eight of each of the last addresses without one, and of every text its beginning.
+//! connection; of a gateway, and without any connection, eight of each of the last addresses; and of every text its
+//! beginning.
 
 use crate::config::{ChildId, ConnectionId};
 use crate::error::Failure;
@@ -16,9 +17,9 @@ use std::net::{IpAddr, SocketAddr};
 /// Attempts kept per connection: enough to see a pattern, little enough to read.
 pub const KEPT: usize = 8;
 
-/// Addresses of strangers, for whom no connection was found, whose attempts are kept: [`KEPT`] of each. They are the
-/// ones who can make many.
-pub const KEPT_STRANGERS: usize = 32;
+/// Addresses whose attempts are kept, [`KEPT`] of each: of strangers, for whom no connection was found, and of the
+/// callers of each gateway that were not let in. They are the ones who can make many.
+pub const KEPT_ADDRESSES: usize = 32;
 
 /// Octets kept of a text: what both sides offer can be long, and its beginning shows the gap.
 pub const KEPT_TEXT: usize = 2048;
@@ -122,8 +123,37 @@ const ELLIPSIS: &str = "...";
 #[derive(Debug, Default)]
 pub struct Recorder {
     known: BTreeMap<ConnectionId, VecDeque<Attempt>>,
-    /// By instance and address, the one heard of last at the end.
-    strangers: VecDeque<((u16, IpAddr), VecDeque<Attempt>)>,
+    callers: BTreeMap<ConnectionId, Addresses<IpAddr>>,
+    /// By instance and address.
+    strangers: Addresses<(u16, IpAddr)>,
+}
+
+/// Attempts by address, the one heard of last at the end.
+#[derive(Debug)]
+struct Addresses<A>(VecDeque<(A, VecDeque<Attempt>)>);
+
+impl<A> Default for Addresses<A> {
+    fn default() -> Addresses<A> {
+        Addresses(VecDeque::new())
+    }
+}
+
+impl<A: Copy + PartialEq> Addresses<A> {
+    /// Beyond the limit the address that was silent longest is forgotten. False if it is the last attempt again.
+    fn keep(&mut self, address: A, attempt: Attempt) -> bool {
+        let at = self.0.iter().position(|(known, _)| *known == address);
+        let (_, mut attempts) = at.and_then(|at| self.0.remove(at)).unwrap_or((address, VecDeque::new()));
+        let is_new = add(&mut attempts, attempt);
+        if self.0.len() == KEPT_ADDRESSES {
+            self.0.pop_front();
+        }
+        self.0.push_back((address, attempts));
+        is_new
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (A, impl Iterator<Item = &Attempt>)> {
+        self.0.iter().map(|(address, attempts)| (*address, attempts.iter()))
+    }
 }
 
 impl Recorder {
@@ -133,23 +163,20 @@ impl Recorder {
         add(self.known.entry(connection).or_default(), attempt)
     }
 
-    /// Keeps a stranger's attempt in the same way. Beyond the limit the address that was silent longest is forgotten.
+    /// Keeps the attempt of a gateway's caller in the same way, beside those of other addresses.
+    pub fn keep_caller(&mut self, gateway: ConnectionId, attempt: Attempt) -> bool {
+        self.callers.entry(gateway).or_default().keep(attempt.remote.ip(), attempt)
+    }
+
+    /// Keeps a stranger's attempt in the same way.
     pub fn keep_stranger(&mut self, instance: u16, attempt: Attempt) -> bool {
-        let address = (instance, attempt.remote.ip());
-        let at = self.strangers.iter().position(|(known, _)| *known == address);
-        let (_, mut attempts) =
-            at.and_then(|at| self.strangers.remove(at)).unwrap_or((address, VecDeque::new()));
-        let is_new = add(&mut attempts, attempt);
-        if self.strangers.len() == KEPT_STRANGERS {
-            self.strangers.pop_front();
-        }
-        self.strangers.push_back((address, attempts));
-        is_new
+        self.strangers.keep((instance, attempt.remote.ip()), attempt)
     }
 
     /// Forgets a connection that was removed from the configuration.
     pub fn forget(&mut self, connection: ConnectionId) {
         self.known.remove(&connection);
+        self.callers.remove(&connection);
     }
 
     /// The attempts of a connection, oldest first.
@@ -157,9 +184,17 @@ impl Recorder {
         self.known.get(&connection).into_iter().flatten()
     }
 
+    /// The attempts of a gateway's callers by address, each oldest first.
+    pub fn callers(
+        &self,
+        gateway: ConnectionId,
+    ) -> impl Iterator<Item = (IpAddr, impl Iterator<Item = &Attempt>)> {
+        self.callers.get(&gateway).into_iter().flat_map(Addresses::iter)
+    }
+
     /// The attempts of strangers by instance and address, each oldest first.
     pub fn strangers(&self) -> impl Iterator<Item = ((u16, IpAddr), impl Iterator<Item = &Attempt>)> {
-        self.strangers.iter().map(|(address, attempts)| (*address, attempts.iter()))
+        self.strangers.iter()
     }
 }
 
@@ -239,7 +274,7 @@ mod tests {
     /// who called once. Instances are apart.
     #[test]
     fn strangers_are_bounded_by_address() {
-        for addresses in [KEPT_STRANGERS - 1, KEPT_STRANGERS, KEPT_STRANGERS + 1] {
+        for addresses in [KEPT_ADDRESSES - 1, KEPT_ADDRESSES, KEPT_ADDRESSES + 1] {
             let mut recorder = Recorder::default();
             let steady = [203, 0, 113, 1];
             for number in 0..addresses - 1 {
@@ -249,12 +284,32 @@ mod tests {
             }
             let kept: Vec<_> =
                 recorder.strangers().map(|((_, address), attempts)| (address, attempts.count())).collect();
-            assert_eq!(kept.len(), addresses.min(KEPT_STRANGERS));
+            assert_eq!(kept.len(), addresses.min(KEPT_ADDRESSES));
             assert_eq!(kept.last(), Some(&(IpAddr::from(steady), KEPT)));
         }
         let mut recorder = Recorder::default();
         (0..2).for_each(|instance| _ = recorder.keep_stranger(instance, attempt(Role::Responder, [1; 4], 0)));
         assert_eq!(recorder.strangers().count(), 2);
+    }
+
+    /// Many callers of a gateway do not wash out one another, and are forgotten with it; its own attempts are apart.
+    #[test]
+    fn callers_of_a_gateway_are_bounded_by_address() {
+        let mut recorder = Recorder::default();
+        for number in 0..=KEPT_ADDRESSES as u8 {
+            (0..=KEPT as u64).for_each(|began| {
+                assert!(
+                    recorder.keep_caller(CONNECTION, attempt(Role::Initiator, [10, 0, 0, number], began))
+                );
+            });
+        }
+        let kept: Vec<_> =
+            recorder.callers(CONNECTION).map(|(address, kept)| (address, kept.count())).collect();
+        assert_eq!(kept.len(), KEPT_ADDRESSES);
+        assert_eq!(kept.first(), Some(&(IpAddr::from([10, 0, 0, 1]), KEPT)), "the first was forgotten");
+        assert_eq!((recorder.of(CONNECTION).count(), recorder.callers(ConnectionId(2)).count()), (0, 0));
+        recorder.forget(CONNECTION);
+        assert_eq!(recorder.callers(CONNECTION).count(), 0);
     }
 
     /// A text at the limit is kept whole, one above is cut where a character ends.

@@ -309,13 +309,18 @@ fn nat_detection(source: SocketAddr, destination: SocketAddr) -> [Payload; 2] {
 fn nats_are_kept_open_and_followed_through() {
     let (here, there) = (address(0, 500), address(1, 500));
     let elsewhere = SocketAddr::from(([203, 0, 113, 9], 1024));
-    for (source, destination, keeps_open, follows) in [
-        (here, there, false, false),
-        (here, elsewhere, true, false),
-        (elsewhere, there, false, true),
-        (elsewhere, elsewhere, true, false),
+    for (source, destination, keeps_open, follows, always) in [
+        (here, there, false, false, false),
+        (here, elsewhere, true, false, false),
+        (elsewhere, there, false, true, false),
+        (elsewhere, elsewhere, true, false, false),
+        (here, there, false, false, true),
+        (elsewhere, there, true, true, true),
     ] {
-        let mut peer = Peer::new(|connection| connection.remote = RemoteAddress::Any);
+        let mut peer = Peer::new(|connection| {
+            connection.remote = RemoteAddress::Any;
+            connection.nat.always_keepalive = always;
+        });
         let reply = peer.call([peer.init(), nat_detection(source, destination).to_vec()].concat()).unwrap();
         let kinds = reply.payloads.iter().filter_map(|payload| match payload {
             Payload::Notify(notify) => Some(notify.notify_type),
@@ -325,7 +330,7 @@ fn nats_are_kept_open_and_followed_through() {
         assert_eq!(kinds.filter(|kind| both.contains(kind)).collect::<Vec<_>>(), both);
         peer.ask(IkeAuth, peer.auth());
         let path = peer.engine.snapshot()[0].path;
-        assert_eq!(path.udp_encapsulation, keeps_open || source != here);
+        assert_eq!(path.udp_encapsulation, source != here || destination != there);
         peer.local = elsewhere;
         assert_eq!(peer.ask(Informational, Vec::new()), []);
         let expected = if follows { elsewhere } else { path.remote };

@@ -3,8 +3,9 @@
 //! Each seed: set-up, rekeys of IKE and CHILD_SAs on both sides and often at once, deletes, new children, of which there
 //! are up to five and which both ends may ask for at once, under loss, repetition, reordering and slow, failing or
 //! missing answers; with one key exchange or several, which one end or both prefer, with a post-quantum preshared key
-//! or without, with the first child in IKE_AUTH or after it, with tickets asked for and given or without; in some
-//! of them with SAs for single resources beside those for all, as many at either end or not; in some of them one end moves from address to address, with
+//! or without, with the first child in IKE_AUTH or after it, with tickets asked for and given or without, and then often
+//! with a time in which nothing arrives at all; in some of them with SAs for single resources beside those for all, as
+//! many at either end or not; in some of them one end moves from address to address, with
 //! somebody on the way who gives its requests another source. Checked all along: nobody sends on a successor SA that its
 //! peer never installed, both ends hold the same keys for an SA or one holds none, nothing is up without a verified
 //! AUTH, no SPI is used or given back twice, nothing leaves from an address that is gone, no ESP goes where the peer
@@ -228,6 +229,19 @@ fn random_command(world: &mut World, ways: &Ways) {
     }
 }
 
+/// Nothing arrives until both ends take each other for dead; then end 0 calls again, with its ticket if it has one.
+fn black_out(world: &mut World) {
+    let connection = settings::CONNECTION;
+    world.command(0, Command::Initiate { connection, child: None });
+    world.run_for(5 * SECOND);
+    let before =
+        std::mem::replace(&mut world.faults, Faults { loss: 1000, delay: 1000, ..Faults::default() });
+    world.run_for(200 * SECOND);
+    world.faults = Faults { loss: 0, ..before };
+    world.command(0, Command::Initiate { connection, child: None });
+    world.run_for(5 * SECOND);
+}
+
 fn live(seed: u64) -> Tally {
     let mut dice = Dice(seed);
     let ways = Ways::of(seed, &mut dice);
@@ -254,6 +268,9 @@ fn live(seed: u64) -> Tally {
         world.run_for(pause);
         world.traffic();
         random_command(&mut world, &ways);
+    }
+    if ways.resumption == [true; 2] && Dice(seed ^ 0x6d15).chance(500) {
+        black_out(&mut world);
     }
     // The world becomes good, and lifetimes long.
     world.faults = Faults { delay: 2000, answer_delay: 1000, ..Faults::default() };
@@ -327,5 +344,9 @@ fn seeded_lives() {
     assert!(
         one.is_some() || total.crossed_calls > 0,
         "no two calls crossed: the simulation proves nothing of them"
+    );
+    assert!(
+        one.is_some() || (total.resumed > 0 && total.mixed > 0),
+        "no session was resumed, or no PPK was used: the simulation proves nothing of them"
     );
 }

@@ -8,8 +8,9 @@ mod pki;
 use comfy_table::{ContentArrangement, Table, TableStyle};
 
 use super::reply::{
-    Applied, Attempt, Child, Counter, Event, Explain, Finding, Gateway, GatewayTunnel, Lockout, Lockouts,
-    Lookup, Nearest, Port, Reply, Route, Rung, Sa, State, Strangers, Tunnel, Version, Watched, Way, Worker,
+    Applied, Attempt, Callers, Child, Counter, Event, Explain, Finding, Gateway, GatewayTunnel, Lockout,
+    Lockouts, Lookup, Nearest, Port, Reply, Route, Rung, Sa, State, Strangers, Tunnel, Version, Watched, Way,
+    Worker,
 };
 
 /// The text an operator sees; ends without a newline.
@@ -28,6 +29,7 @@ pub fn text(reply: &Reply) -> String {
         Reply::Applied(applied) => self::applied(applied),
         Reply::Lookup(lookup) => self::lookup(lookup),
         Reply::Strangers(strangers) => self::strangers(strangers),
+        Reply::Callers(callers) => self::callers(callers),
         Reply::Lockouts(lockouts) => self::lockouts(lockouts),
         Reply::Debug { peers } if peers.is_empty() => "nothing is on".to_owned(),
         Reply::Debug { peers } => lines(peers, watched),
@@ -54,6 +56,7 @@ pub fn exit_code(reply: &Reply) -> u8 {
             State::Connecting | State::Down => 1,
         },
         Reply::Strangers(_) => 1,
+        Reply::Callers(callers) => u8::from(!callers.open),
         Reply::Lookup(lookup) => u8::from(lookup.verdict == "drop"),
         Reply::ClientMatch(matched) => u8::from(matched.outcome == "refused"),
         Reply::Applied(applied) if !applied.refused.is_empty() => 1,
@@ -257,9 +260,10 @@ fn rung(rung: &Rung) -> String {
 }
 
 fn attempt(attempt: &Attempt) -> String {
-    let Attempt { seconds_ago, role, peer, child, outcome, code, reached, repeats, .. } = attempt;
-    let child = if child.is_empty() { String::new() } else { format!(", child {child}") };
-    let mut text = format!("  {seconds_ago} s ago as {role} with {peer}{child}, {reached}: {outcome}");
+    let Attempt { seconds_ago, role, peer, child, gateway, outcome, code, reached, repeats, .. } = attempt;
+    let part = |what: &str, name: &str| if name.is_empty() { String::new() } else { format!("{what}{name}") };
+    let of = part(", child ", child) + &part(" at gateway ", gateway);
+    let mut text = format!("  {seconds_ago} s ago as {role} with {peer}{of}, {reached}: {outcome}");
     if !code.is_empty() {
         text += &format!(" [{code}]");
     }
@@ -284,6 +288,20 @@ fn strangers(strangers: &Strangers) -> String {
         text += &format!("; without one it tried:\n{}", lines(attempts, attempt));
     }
     text
+}
+
+fn callers(callers: &Callers) -> String {
+    let Callers { gateway, open, reasons, count, attempts } = callers;
+    let is = match open {
+        true => "lets peers in".to_owned(),
+        false => format!("lets nobody in: {}", reasons.join(", ")),
+    };
+    let mut text = format!("{gateway} {is}; its peers have {count} tunnels");
+    text += match attempts.is_empty() {
+        true => "; no caller has failed",
+        false => "; callers that failed:\n",
+    };
+    text + &lines(attempts, attempt)
 }
 
 fn watched(Watched { address, remaining_seconds }: &Watched) -> String {
@@ -313,7 +331,7 @@ fn lockouts(Lockouts { lockouts, locked_out, dropped }: &Lockouts) -> String {
 }
 
 fn event(event: &Event) -> String {
-    let Event { number, time, tunnel, what, text } = event;
+    let Event { number, time, tunnel, what, text, .. } = event;
     format!("{number} {time:.3} {what} {tunnel} {text}").trim_end().to_owned()
 }
 

@@ -6,6 +6,8 @@ mod gateway;
 mod group;
 mod pki;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 pub use self::client::{Client, ClientDb, Matched};
@@ -73,6 +75,8 @@ pub enum Reply {
     Lookup(Box<Lookup>),
     /// What an address tried that no tunnel has to do with.
     Strangers(Strangers),
+    /// The callers that a gateway did not let in.
+    Callers(Callers),
     /// Who is locked out.
     Lockouts(Lockouts),
     /// Whose messages are told.
@@ -327,6 +331,9 @@ pub struct Tunnel {
     pub since_seconds: u64,
     /// Times it came up.
     pub ups: u64,
+    /// Attempts at its IKE SA that failed, of either side.
+    #[serde(default)]
+    pub failed_attempts: u64,
     /// CHILD SA rekeys completed.
     pub child_rekeys: u64,
     /// IKE SA rekeys completed.
@@ -476,6 +483,9 @@ pub struct Attempt {
     /// The child that an IKE SA which was up was to have.
     #[serde(default)]
     pub child: String,
+    /// The gateway that was called and did not let the peer in.
+    #[serde(default)]
+    pub gateway: String,
     /// How far it came, in words.
     #[serde(default)]
     pub reached: String,
@@ -512,6 +522,9 @@ pub struct Event {
     pub what: String,
     /// In words.
     pub text: String,
+    /// The details that stand at the end of the text, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub details: BTreeMap<String, String>,
 }
 
 /// One finding of the doctor.
@@ -586,14 +599,29 @@ pub struct Nearest {
     pub misses: Vec<String>,
 }
 
+/// A gateway and the callers it did not let in.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Callers {
+    /// The gateway.
+    pub gateway: String,
+    /// Whether it lets peers in.
+    pub open: bool,
+    /// Why it does not, in words.
+    pub reasons: Vec<String>,
+    /// Tunnels that its peers have.
+    pub count: usize,
+    /// The last attempts that failed, eight of an address, newest first.
+    pub attempts: Vec<Attempt>,
+}
+
 /// What an address tried for which no tunnel was found.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Strangers {
     /// The address.
     pub address: String,
-    /// The tunnels it is the configured peer of.
+    /// The tunnels it is the configured peer of, and those that a gateway's peer has from there now.
     pub tunnels: Vec<String>,
-    /// The last attempts, newest first.
+    /// The last attempts, of callers that gateways did not let in too, newest first.
     pub attempts: Vec<Attempt>,
 }
 

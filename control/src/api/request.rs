@@ -230,7 +230,7 @@ pub struct Rekey {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Redirect {
-    /// As in the configuration.
+    /// A tunnel, or a gateway: then all its tunnels.
     pub tunnel: String,
     /// The other gateway.
     pub to: std::net::IpAddr,

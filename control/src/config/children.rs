@@ -3,12 +3,14 @@
 //! A child carries every combination of its local and remote selectors (RFC 7296 §2.9). A policy that wants certain
 //! pairs only is written as pairs, and becomes as many children as that takes (TS-19).
 
+use ravelin_ike::config::Selector;
 use toml::Spanned;
 
-use super::plan::{self, Selector};
+use super::plan;
 use super::raw::{self, Text};
+use super::selector::{pair, selector};
 use super::tunnel::One;
-use super::value;
+use crate::tunnel::{reverse, words};
 
 /// TS-05: entries a part of a selector list.
 const SELECTORS: usize = 32;
@@ -17,6 +19,8 @@ const SELECTORS: usize = 32;
 struct Written<'r> {
     name: &'r str,
     at: usize,
+    /// In a table of its own.
+    in_table: bool,
     local: &'r [Text],
     remote: &'r [Text],
     pairs: &'r [Text],
@@ -31,13 +35,14 @@ type Product<T> = (Vec<T>, Vec<T>);
 fn written<'r>(name: &'r str, at: usize, raw: &'r raw::Tunnel) -> impl Iterator<Item = Written<'r>> {
     let (transform, dscp) = (raw.ipsec_transform.as_ref(), raw.dscp.as_ref());
     let (local, remote, pairs) = (&raw.local_ts, &raw.remote_ts, &raw.ts_pairs);
-    let own = Written { name, at, local, remote, pairs, transform, dscp };
+    let own = Written { name, at, in_table: false, local, remote, pairs, transform, dscp };
     let has_own = !local.is_empty() || !remote.is_empty() || !pairs.is_empty();
     let tables = raw.child.iter().map(move |(name, spanned)| {
         let child = spanned.get_ref();
         Written {
             name,
             at: spanned.span().start,
+            in_table: true,
             local: &child.local_ts,
             remote: &child.remote_ts,
             pairs: &child.ts_pairs,
@@ -84,8 +89,8 @@ impl One<'_, '_, '_> {
             let found = format!("two children are named {:?}", child.name);
             self.judge.refuse(at, &self.object, found, "a name for each");
         } else if let Some((local, remote)) = shared(child, other) {
-            let found =
-                format!("children {:?} and {:?} both carry {local} === {remote}", other.name, child.name);
+            let shared = words::negotiated(&[local], &[remote]);
+            let found = format!("children {:?} and {:?} both carry {shared}", other.name, child.name);
             self.judge.refuse(at, &self.object, found, "selectors that no two children share");
         }
     }
@@ -101,12 +106,17 @@ impl One<'_, '_, '_> {
             true => written.name.to_owned(),
             false => format!("{}-{}", written.name, index + 1),
         };
+        let keys = plan::Written {
+            table: written.in_table.then(|| written.name.to_owned()),
+            in_pairs: !written.pairs.is_empty(),
+        };
         let child = |(index, (local_ts, remote_ts))| plan::Child {
             name: name(index),
             local_ts,
             remote_ts,
             transform: transform.clone(),
             dscp,
+            written: keys.clone(),
         };
         Some(products.into_iter().enumerate().map(child).collect())
     }
@@ -132,6 +142,8 @@ impl One<'_, '_, '_> {
                 )
             } else if !local.iter().any(|local| remote.iter().any(|remote| meet(local, remote))) {
                 format!("child {:?} carries nothing: its sides differ in protocol or family", written.name)
+            } else if let Err(many) = reverse::networks(remote) {
+                format!("child {:?} cannot be routed to: {many}", written.name)
             } else {
                 continue;
             };
@@ -145,14 +157,14 @@ impl One<'_, '_, '_> {
             self.refuse(&format!("{key} has {} entries", texts.len()), "1 to 32 of them");
             return None;
         }
-        let read = |text| self.judge.value(&self.object, key, text, value::selector);
+        let read = |text| self.judge.value(&self.object, key, text, selector);
         texts.iter().map(read).collect::<Option<Vec<_>>>().map(exact)
     }
 
     /// Pairs that a packet can have.
     fn pairs(&mut self, texts: &[Text]) -> Option<Vec<(Selector, Selector)>> {
         let read = |text: &str| {
-            let (local, remote) = value::pair(text)?;
+            let (local, remote) = pair(text)?;
             let expected = "both sides of one family and one protocol";
             if meet(&local, &remote) { Ok((local, remote)) } else { Err(expected) }
         };
@@ -167,35 +179,19 @@ fn exact<T>(items: impl IntoIterator<Item = T>) -> Vec<T> {
     list
 }
 
-/// Whether a packet can have both as its ends.
+/// Whether a packet can have both as its ends; protocol 0 is any.
 fn meet(local: &Selector, remote: &Selector) -> bool {
-    local.network.addr().is_ipv4() == remote.network.addr().is_ipv4()
-        && one_protocol(local.protocol, remote.protocol).is_some()
-}
-
-/// Zero is any.
-fn one_protocol(a: u8, b: u8) -> Option<u8> {
-    (a == 0 || b == 0 || a == b).then_some(a.max(b))
-}
-
-/// What two selectors both admit.
-fn common(a: &Selector, b: &Selector) -> Option<Selector> {
-    let network = [a, b].into_iter().map(|selector| selector.network);
-    let network = network.max_by_key(ipnet::IpNet::prefix_len)?;
-    let inside = a.network.contains(&network) && b.network.contains(&network);
-    let protocol = one_protocol(a.protocol, b.protocol).filter(|_| inside)?;
-    let ports = *a.ports.start().max(b.ports.start())..=*a.ports.end().min(b.ports.end());
-    (!ports.is_empty()).then_some(Selector { network, protocol, ports })
+    local.start.is_ipv4() == remote.start.is_ipv4()
+        && (local.protocol == 0 || remote.protocol == 0 || local.protocol == remote.protocol)
 }
 
 /// Traffic that both children carry.
 fn shared(a: &plan::Child, b: &plan::Child) -> Option<(Selector, Selector)> {
     let commons = |a: &[Selector], b: &[Selector]| -> Vec<Selector> {
-        a.iter().flat_map(|one| b.iter().filter_map(|other| common(one, other))).collect()
+        a.iter().flat_map(|one| b.iter().filter_map(|other| one.intersection(other))).collect()
     };
     let (local, remote) = (commons(&a.local_ts, &b.local_ts), commons(&a.remote_ts, &b.remote_ts));
-    let both =
-        |local: &Selector| Some((local.clone(), remote.iter().find(|remote| meet(local, remote))?.clone()));
+    let both = |local: &Selector| Some((*local, *remote.iter().find(|remote| meet(local, remote))?));
     local.iter().find_map(both)
 }
 
@@ -237,10 +233,7 @@ fn gather<T: PartialEq + Clone>(pairs: &[(T, T)]) -> Vec<Product<T>> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    fn selector(text: &str) -> Selector {
-        value::selector(text).unwrap()
-    }
+    use std::sync::Arc;
 
     /// The worked example of TS-19: two of four pairs need two children, all four need one.
     #[test]
@@ -253,18 +246,40 @@ mod tests {
         assert_eq!(split(&uneven), [(vec![1, 2], vec![8]), (vec![2, 3], vec![9])]);
     }
 
+    /// What two children both carry is found, whatever it is written as.
     #[test]
-    fn what_two_selectors_share() {
-        let share = |a: &str, b: &str| common(&selector(a), &selector(b)).map(|common| common.to_string());
-        assert_eq!(share("10.0.0.0/8", "10.1.0.0/16 udp").as_deref(), Some("10.1.0.0/16 udp"));
+    fn what_two_children_share() {
+        let child = |local: &str, remote: &str| plan::Child {
+            name: "c".into(),
+            local_ts: vec![selector(local).unwrap()],
+            remote_ts: vec![selector(remote).unwrap()],
+            transform: Arc::new(plan::IpsecTransform {
+                proposals: Vec::new().into(),
+                lifetime: std::time::Duration::ZERO,
+                lifetime_bytes: None,
+                lifetime_packets: None,
+                soft: plan::SoftLifetime::default(),
+                replay_window: 64,
+            }),
+            dscp: None,
+            written: plan::Written::default(),
+        };
+        let share = |a: (&str, &str), b: (&str, &str)| {
+            let (local, remote) = shared(&child(a.0, a.1), &child(b.0, b.1))?;
+            Some(words::negotiated(&[local], &[remote]))
+        };
+        let net = "10.1.0.0/16";
         assert_eq!(
-            share("10.0.0.0/8 tcp/80-443", "10.1.0.0/16 tcp/443-500").as_deref(),
-            Some("10.1.0.0/16 tcp/443")
+            share(("10.0.0.0/8", net), ("10.9.0.1-10.9.0.9 udp", net)).as_deref(),
+            Some("10.9.0.1-10.9.0.9 udp === 10.1.0.0/16")
         );
-        assert_eq!(share("10.0.0.0/8 tcp/80", "10.0.0.0/8 udp/80"), None);
-        assert_eq!(share("10.0.0.0/8 tcp/80", "10.0.0.0/8 tcp/81"), None);
-        assert_eq!(share("10.0.0.0/16", "10.1.0.0/16"), None);
-        assert_eq!(share("10.0.0.0/8", "fd00::/8"), None);
+        assert_eq!(
+            share(("10.2.0.0/16 tcp/80-443", net), ("10.2.0.0/16 tcp/443-500", net)).as_deref(),
+            Some("10.2.0.0/16 tcp/443 === 10.1.0.0/16")
+        );
+        assert_eq!(share(("10.2.0.0/16 icmp/8", net), ("10.2.0.0/16 icmp/0", net)), None);
+        assert_eq!(share(("10.2.0.0/16 udp", net), ("10.2.0.0/16 tcp", net)), None);
+        assert_eq!(share(("10.2.0.0/16", net), ("10.3.0.0/16", net)), None);
     }
 
     proptest! {

@@ -122,8 +122,10 @@ fn gateways(running: &Plan, asked: &Plan, next: &mut Plan, difference: &mut Diff
 
 /// Everything but interfaces and tunnels that is set up once, at the start.
 fn fixed(running: &Plan, asked: &Plan) -> Vec<String> {
-    let ike =
-        |plan: &Plan| (plan.retransmit, plan.retransmit_tries, plan.crash_detection, plan.cookie_threshold);
+    let ike = |plan: &Plan| {
+        let retransmission = (plan.retransmit, plan.retransmit_tries);
+        (retransmission, plan.crash_detection, plan.half_open, plan.reassembly_timeout, plan.ike_dscp)
+    };
     let control =
         |plan: &Plan| (plan.socket.clone(), plan.socket_group.clone(), plan.state_directory.clone());
     let parts = [
@@ -485,6 +487,16 @@ remote = ["10.64.0.0/10"]
         assert_eq!(difference.needs_restart, ["workers", "instance.blue", "tunnel.a"]);
         assert_eq!(difference.untouched, 2);
         assert_eq!(next, plan(RUNNING));
+    }
+
+    /// What the engine and the workers take at their start is named (`[ike]`).
+    #[test]
+    fn ike_as_a_whole_needs_a_restart() {
+        for keys in ["dscp = 56", "reassembly-timeout = 1", "half-open = { cookie-threshold = 9 }"] {
+            let (difference, next) = differ(&format!("ike.{keys}\n{RUNNING}"));
+            assert_eq!((difference.needs_restart, difference.untouched), (names(&["ike"]), 2), "{keys}");
+            assert_eq!(next, plan(RUNNING));
+        }
     }
 
     /// A new address may come with the tunnel that uses it; a new size may not.

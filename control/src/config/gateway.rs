@@ -3,17 +3,20 @@
 //! `client_db`.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use ravelin_ike::config::{IdKind, Identity, IdentityPattern, Redirection, Selector};
+use ravelin_ike::config::{IdKind, Identity, IdentityPattern, InitialContact, Redirection, Selector};
 use toml::Spanned;
 
 use super::client_db;
 use super::group;
+use super::lint;
 use super::plan::{self, ClientDb, ReverseRoutes, Template, TsList, Unique};
 use super::ppk;
 use super::raw::{self, Text};
+use super::redirect;
 use super::resolve::{Judge, instance_id};
 use super::tunnel::{Ground, One, Proofs, Settled, child_limit, profile};
 use super::value;
@@ -61,10 +64,16 @@ impl One<'_, '_, '_> {
         let public = instance("public-instance", &raw.public_instance);
         let private = instance("private-instance", &raw.private_instance);
         let local = self.local(raw.local.as_ref(), public, interfaces)?;
-        let ike = self.gateway_ike(raw)?;
+        let ike = self.gateway_ike(raw, local)?;
         self.profile = ike.policy.profile;
         let clients = client_db::named(self.judge, &self.object, raw.client_db.as_ref(), clients)?;
         self.judge_clients(clients.as_deref(), ike.peer.anchors().is_some());
+        let template = self.template(raw.tunnel_template.as_ref())?;
+        let place = (self.object.as_str(), self.at);
+        let of_clients = clients.iter().flat_map(|clients| &clients.clients);
+        let templates = of_clients.filter_map(|client| client.template.as_deref()).chain([&template]);
+        let transforms = templates.map(|template| &*template.transform);
+        lint::times(self.judge, place, &ike.policy, transforms);
         Some(plan::Gateway {
             name: name.to_owned(),
             enabled: raw.enabled.unwrap_or(true),
@@ -74,8 +83,8 @@ impl One<'_, '_, '_> {
             local,
             ike,
             admits: self.admits(&raw.remote_ids)?,
-            unique: self.unique(raw.unique.as_ref()),
-            template: self.template(raw.tunnel_template.as_ref())?,
+            unique: self.unique_identities(raw.unique.as_ref()),
+            template,
             traffic: self.traffic(raw.ts_list.as_ref(), lists, private)?,
             clients,
         })
@@ -91,7 +100,7 @@ impl One<'_, '_, '_> {
         }
     }
 
-    fn gateway_ike(&mut self, raw: &raw::Gateway) -> Option<plan::Ike> {
+    fn gateway_ike(&mut self, raw: &raw::Gateway, local: IpAddr) -> Option<plan::Ike> {
         let policy = self.ike_policy(raw.ike_policy.as_ref());
         let (psk, psk_file) = (raw.psk.as_ref(), raw.psk_file.as_ref());
         let (certificate, trust) = (raw.certificate.as_ref(), raw.trust.as_ref());
@@ -104,7 +113,9 @@ impl One<'_, '_, '_> {
         let ppk = ppk::ppks(self.judge, (&self.object, self.at), &written, lists, false);
         let local_id = self.own_identity(raw.local_id.as_ref());
         let (remote_id, auto_establish, on_demand, mobike) = (None, false, false, false);
-        let redirect = Redirection::default();
+        let written = (raw.redirect_callers_to.as_ref(), raw.redirect_callers_at.as_ref());
+        let callers = redirect::callers(self.judge, (&self.object, self.at), written, local);
+        let redirect = Redirection { callers, ..Redirection::default() };
         Some(plan::Ike {
             local_id,
             remote_id,
@@ -116,6 +127,7 @@ impl One<'_, '_, '_> {
             on_demand,
             mobike,
             redirect,
+            initial_contact: InitialContact::default(),
         })
     }
 
@@ -134,7 +146,7 @@ impl One<'_, '_, '_> {
         texts.iter().map(read).collect()
     }
 
-    fn unique(&mut self, text: Option<&Text>) -> Unique {
+    fn unique_identities(&mut self, text: Option<&Text>) -> Unique {
         let read = |text: &str| {
             let found = Unique::ALL.into_iter().find(|(name, _)| *name == text);
             found.map(|(_, unique)| unique).ok_or("replace, keep or never")

@@ -77,7 +77,8 @@ impl One<'_, '_> {
             false => self.multi_active(raw),
         }?;
         let description = self.description(raw.description.as_ref());
-        Some(TunnelGroup { description, enabled: raw.enabled.unwrap_or(true), mode })
+        let (enabled, responder_only) = (raw.enabled.unwrap_or(true), raw.responder_only.unwrap_or(false));
+        Some(TunnelGroup { description, enabled, responder_only, mode })
     }
 
     fn description(&mut self, text: Option<&Text>) -> String {

@@ -1,22 +1,24 @@
 //! Configuration: TOML text to a [`Plan`], or a list of [`Refusal`]s and nothing at all.
 //!
-//! `raw` is the file's shape, `resolve` judges it (`value` a single value, `secret` and
+//! `raw` is the file's shape, `resolve` judges it (`value` a single value, `selector` what traffic is meant, `secret` and
 //! `material` what lies in other files, `ppk` lists of keys,
-//! `profile` algorithms, `lockout` lockouts, `cookies` when callers need one, `group` groups of tunnels, `gateway`, `client_db` and `ts_list` what lets peers in from anywhere), `plan` is the
+//! `profile` algorithms, `policy` times, probes and what strangers may cost, `lockout` lockouts, `lint` what contradicts
+//! itself, `group` groups of tunnels, `gateway`, `client_db` and `ts_list` what lets peers in from anywhere), `plan` is the
 //! result, `diff` what another one changes, `rules` what of that is refused. The daemon and
 //! `ravelin config check` run exactly this code. Reading files is an argument, so that
 //! everything here is tested without a disk.
 
 mod children;
 mod client_db;
-mod cookies;
 pub mod diff;
 pub mod error;
 mod gateway;
 mod group;
+mod lint;
 mod lockout;
 mod material;
 pub mod plan;
+mod policy;
 mod ppk;
 mod profile;
 mod proposal;
@@ -25,6 +27,7 @@ mod redirect;
 mod resolve;
 pub mod rules;
 mod secret;
+mod selector;
 mod ts_list;
 mod tunnel;
 mod value;

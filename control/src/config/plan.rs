@@ -10,7 +10,6 @@ mod group;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +17,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use ravelin_dataplane::link::TunnelLimit;
 use ravelin_ike::config::{
-    AlgorithmProfile, EspProposal, IkeProposal, Lockout, Ppks, Proposals, Redirection,
+    AlgorithmProfile, DeadPeer, EspProposal, Fragmentation, HalfOpenLimits, IkeProposal, InitialContact,
+    Lockout, NatTraversal, Ppks, Proposals, Redirection, Selector,
 };
 use ravelin_pki::SignatureScheme;
 use zeroize::Zeroizing;
@@ -67,8 +67,12 @@ pub struct Plan {
     pub retransmit_tries: u32,
     /// Make tokens that prove a crash of ours (RFC 6290).
     pub crash_detection: bool,
-    /// Half-open IKE SAs from which on callers must show a cookie (RFC 7296 §2.6); `None`: whatever their number.
-    pub cookie_threshold: Option<usize>,
+    /// What callers may cost that have not proven themselves.
+    pub half_open: HalfOpenLimits,
+    /// How long fragments of one IKE message are collected.
+    pub reassembly_timeout: Duration,
+    /// DSCP of IKE messages.
+    pub ike_dscp: u8,
     /// Instances, by number.
     pub instances: Vec<Instance>,
     /// Ports, by DPDK's order.
@@ -94,6 +98,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether the tunnels of a group are called and renewed by their peers alone.
+    pub fn only_responds(&self, group: &str) -> bool {
+        self.groups.get(group).is_some_and(|group| group.responder_only)
+    }
+
     /// The instance that keeps the cage around a port's kernel device: the first in its namespace.
     pub fn cage_keeper(&self, port: &Port) -> Option<usize> {
         self.instances.iter().position(|instance| instance.namespace == port.namespace)
@@ -194,6 +203,8 @@ pub struct Route {
 pub struct Tunnel {
     /// Its name.
     pub name: String,
+    /// Whether it may be up.
+    pub enabled: bool,
     /// Instance of the outer packets.
     pub public: InstanceId,
     /// Instance of the inner packets.
@@ -244,6 +255,8 @@ pub struct Ike {
     pub auto_establish: bool,
     /// Bring it up when a packet wants it.
     pub on_demand: bool,
+    /// What another IKE SA of the same peer means.
+    pub initial_contact: InitialContact,
     /// Do MOBIKE: its outer addresses may change.
     pub mobike: bool,
     /// Redirection to other gateways.
@@ -304,14 +317,14 @@ pub struct IkePolicy {
     pub proposals: Proposals<IkeProposal>,
     /// Lifetime of the IKE SA.
     pub lifetime: Duration,
-    /// Silence before the peer is asked.
-    pub dpd_interval: Duration,
-    /// Unanswered questions before it is dead.
-    pub dpd_retries: u32,
-    /// Largest IKE packet in bytes.
-    pub fragment_size: u16,
-    /// Always encapsulate in UDP.
-    pub force_udp_encapsulation: bool,
+    /// When it is rekeyed.
+    pub soft: SoftLifetime,
+    /// Dead peer detection; `None` answers the peer's probes and sends none.
+    pub dead_peer: Option<DeadPeer>,
+    /// Fragmentation of IKE messages; `None` neither announces nor uses it.
+    pub fragmentation: Option<Fragmentation>,
+    /// NAT traversal.
+    pub nat: NatTraversal,
     /// Call without a CHILD SA in IKE_AUTH.
     pub childless: bool,
     /// Give tickets to callers, ask for them as caller, and resume by them (RFC 5723).
@@ -333,33 +346,25 @@ pub struct Child {
     pub transform: Arc<IpsecTransform>,
     /// DSCP of its outer packets; `None`: that of the inner ones.
     pub dscp: Option<u8>,
+    /// Where it is written.
+    pub written: Written,
+}
+
+/// Where a child is written: the keys that people are pointed at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The name of its table; `None`: its tunnel's own keys.
+    pub table: Option<String>,
+    /// Its selectors are pairs.
+    pub in_pairs: bool,
 }
 
 /// Children a tunnel may have at most: the workers compare that many for a packet.
 pub const CHILDREN: usize = ravelin_dataplane::policy::table::MAX_CHILDREN;
 
-/// Addresses, a protocol, ports.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Selector {
-    /// Addresses.
-    pub network: IpNet,
-    /// IP protocol; 0: any.
-    pub protocol: u8,
-    /// Ports; all when the protocol has none.
-    pub ports: RangeInclusive<u16>,
-}
-
 /// Protocols with a name.
-pub const PROTOCOLS: [(&str, u8); 6] =
-    [("icmp", 1), ("tcp", 6), ("udp", 17), ("gre", 47), ("icmpv6", 58), ("sctp", 132)];
-
-/// As it is written in a configuration.
-impl std::fmt::Display for Selector {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.network)?;
-        write_upper(f, self.protocol, *self.ports.start(), *self.ports.end())
-    }
-}
+pub const PROTOCOLS: [(&str, u8); 7] =
+    [("icmp", 1), ("tcp", 6), ("udp", 17), ("gre", 47), ("icmpv6", 58), ("sctp", 132), ("mh", 135)];
 
 /// Protocol and ports as they are written behind the addresses of a selector; nothing where all are meant.
 ///
@@ -371,11 +376,41 @@ pub fn write_upper(f: &mut impl std::fmt::Write, protocol: u8, first: u16, last:
         Some((name, _)) => write!(f, " {name}")?,
         None => write!(f, " {protocol}")?,
     }
-    match (first, last) {
-        (0, u16::MAX) => Ok(()),
-        (u16::MAX, 0) => f.write_str("/opaque"),
+    match (protocol, first, last) {
+        (_, 0, u16::MAX) => Ok(()),
+        (_, u16::MAX, 0) => f.write_str("/opaque"),
+        (1 | 58, ..) => write_types(f, first.to_be_bytes(), last.to_be_bytes()),
+        (135, ..) if first >> 8 == last >> 8 => write!(f, "/{}", first >> 8),
+        (135, ..) => write!(f, "/{}-{}", first >> 8, last >> 8),
         _ if first == last => write!(f, "/{first}"),
         _ => write!(f, "/{first}-{last}"),
+    }
+}
+
+/// Types of ICMP, with their codes where not all are meant.
+fn write_types(f: &mut impl std::fmt::Write, first: [u8; 2], last: [u8; 2]) -> std::fmt::Result {
+    let ([from, from_code], [to, to_code]) = (first, last);
+    match (from_code, to_code) {
+        (0, u8::MAX) if from == to => write!(f, "/{from}"),
+        (0, u8::MAX) => write!(f, "/{from}-{to}"),
+        _ if first == last => write!(f, "/{from}.{from_code}"),
+        _ => write!(f, "/{from}.{from_code}-{to}.{to_code}"),
+    }
+}
+
+/// When an SA is replaced before its end (RFC 4301 §4.4.2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SoftLifetime {
+    /// Share of the lifetime, in percent.
+    pub percent: u8,
+    /// Share of that, in percent, that is taken off at random at most, so that what began together is not rekeyed
+    /// together (RFC 7296 §2.8).
+    pub jitter_percent: u8,
+}
+
+impl Default for SoftLifetime {
+    fn default() -> Self {
+        Self { percent: 90, jitter_percent: 10 }
     }
 }
 
@@ -386,10 +421,12 @@ pub struct IpsecTransform {
     pub proposals: Proposals<EspProposal>,
     /// Lifetime of a CHILD SA.
     pub lifetime: Duration,
-    /// Bytes after which it is rekeyed.
+    /// Bytes after which it may not be used.
     pub lifetime_bytes: Option<u64>,
-    /// Packets after which it is rekeyed.
+    /// Packets after which it may not.
     pub lifetime_packets: Option<u64>,
+    /// When it is rekeyed: of time, bytes and packets alike.
+    pub soft: SoftLifetime,
     /// Anti-replay window in packets.
     pub replay_window: u32,
 }

@@ -112,8 +112,28 @@ pub struct Ike {
     pub profile: Option<Text>,
     /// Make tokens that prove a crash of ours; default yes.
     pub crash_detection: Option<bool>,
+    /// DSCP of IKE messages; default 48 (CS6).
+    pub dscp: Option<Spanned<u64>>,
+    /// Seconds for which fragments of one message are collected.
+    pub reassembly_timeout: Option<Spanned<u64>>,
+    /// What callers may cost that have not proven themselves.
+    pub half_open: HalfOpen,
+}
+
+/// `half-open` of `[ike]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct HalfOpen {
     /// Half-open IKE SAs from which on callers must show a cookie, or `never`.
     pub cookie_threshold: Option<Spanned<toml::Value>>,
+    /// Half-open IKE SAs there may be.
+    pub limit: Option<Spanned<u64>>,
+    /// The same of one address.
+    pub per_address: Option<Spanned<u64>>,
+    /// Seconds a caller has.
+    pub timeout: Option<Spanned<u64>>,
+    /// Seconds it has while cookies are demanded, or `none`.
+    pub reduced_timeout: Option<Spanned<toml::Value>>,
 }
 
 /// `[pki]`
@@ -184,14 +204,26 @@ pub struct IkePolicy {
     pub proposals: Option<Spanned<Vec<Text>>>,
     /// Lifetime of the IKE SA in seconds.
     pub lifetime: Option<Spanned<u64>>,
+    /// Share of the lifetime, in percent, after which it is rekeyed.
+    pub soft_lifetime_percent: Option<Spanned<u64>>,
+    /// Share of that, in percent, that is taken off at random at most.
+    pub jitter_percent: Option<Spanned<u64>>,
+    /// `active` or `reply-only`: whether the peer is asked whether it lives.
+    pub dpd: Option<Text>,
     /// Seconds of silence before the peer is asked.
     pub dpd_interval: Option<Spanned<u64>>,
     /// Unanswered questions before it is dead.
     pub dpd_retries: Option<Spanned<u64>>,
+    /// Fragment large IKE messages, if the peer can; default yes.
+    pub fragmentation: Option<bool>,
     /// Largest IKE packet in bytes before it is fragmented.
     pub fragment_size: Option<Spanned<u64>>,
     /// `auto` or `force`.
     pub udp_encapsulation: Option<Text>,
+    /// Seconds between keepalives to the NAT we are behind.
+    pub nat_keepalive_interval: Option<Spanned<u64>>,
+    /// Send them without a NAT too; default no.
+    pub nat_keepalive_force: Option<bool>,
     /// Call without a CHILD SA in IKE_AUTH, if the peer can; default no.
     pub childless: Option<bool>,
     /// Give tickets to callers that ask, and ask for them as caller; default no.
@@ -222,10 +254,14 @@ pub struct IpsecTransform {
     pub proposals: Option<Spanned<Vec<Text>>>,
     /// Lifetime of a CHILD SA in seconds.
     pub lifetime: Option<Spanned<u64>>,
-    /// Bytes after which it is rekeyed.
-    pub lifetime_bytes: Option<u64>,
-    /// Packets after which it is rekeyed.
-    pub lifetime_packets: Option<u64>,
+    /// Bytes after which the SA may not be used.
+    pub lifetime_bytes: Option<Spanned<u64>>,
+    /// Packets after which it may not.
+    pub lifetime_packets: Option<Spanned<u64>>,
+    /// Share of each lifetime, in percent, after which it is rekeyed.
+    pub soft_lifetime_percent: Option<Spanned<u64>>,
+    /// Share of that, in percent, that is taken off at random at most.
+    pub jitter_percent: Option<Spanned<u64>>,
     /// Anti-replay window in packets.
     pub replay_window: Option<Spanned<u64>>,
     /// Offer extended sequence numbers.
@@ -281,6 +317,8 @@ pub struct TunnelGroup {
     pub description: Option<Text>,
     /// Whether its tunnels may be up; default yes.
     pub enabled: Option<bool>,
+    /// Its tunnels are called and renewed by their peers alone; default no.
+    pub responder_only: Option<bool>,
     /// `single-active` or `multi-active`.
     pub mode: Option<Text>,
     /// The worker of a single-active group.
@@ -299,6 +337,8 @@ pub struct TunnelGroup {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Tunnel {
+    /// Whether it may be up; default yes.
+    pub enabled: Option<bool>,
     /// Our outer address.
     pub local: Option<Text>,
     /// The peer's outer address, or `any`.
@@ -337,6 +377,8 @@ pub struct Tunnel {
     pub auto_establish: Option<bool>,
     /// Bring it up when a packet wants it; default yes.
     pub on_demand: Option<bool>,
+    /// `no`, `replace` or `never`: what another IKE SA of the same peer means.
+    pub unique: Option<Text>,
     /// Let it move to other outer addresses; default yes where any peer may call, else no.
     pub mobike: Option<bool>,
     /// Our protected networks.
@@ -447,6 +489,10 @@ pub struct Gateway {
     pub ts_list: Option<Text>,
     /// `replace`, `keep` or `never`: what an identity that is there already means.
     pub unique: Option<Text>,
+    /// The gateway that callers are sent to.
+    pub redirect_callers_to: Option<Text>,
+    /// `init` or `auth`: when they are.
+    pub redirect_callers_at: Option<Text>,
     /// Name of a client-db; default: all peers are alike.
     pub client_db: Option<Text>,
 }

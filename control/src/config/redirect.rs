@@ -1,4 +1,5 @@
-//! Redirection to other gateways in a tunnel (RFC 5685): whether we follow, where to, and where callers go.
+//! Redirection to other gateways (RFC 5685): in a tunnel whether we follow and where to; in a tunnel and in a gateway
+//! where callers go.
 
 use std::net::IpAddr;
 
@@ -17,7 +18,8 @@ pub fn redirection(
     (local, remote): (IpAddr, Option<IpAddr>),
 ) -> Redirection {
     let accept = accept(judge, place, raw, (local, remote));
-    Redirection { accept, callers: callers(judge, place, raw, local) }
+    let written = (raw.redirect_callers_to.as_ref(), raw.redirect_callers_at.as_ref());
+    Redirection { accept, callers: callers(judge, place, written, local) }
 }
 
 fn accept(
@@ -51,10 +53,11 @@ fn accept(
     if raw.redirect_targets.is_empty() { AcceptRedirect::Anywhere } else { AcceptRedirect::Within(targets) }
 }
 
-fn callers(
+/// Where callers go, and when they are told: `redirect-callers-to` and `redirect-callers-at`.
+pub fn callers(
     judge: &mut Judge<'_>,
     (object, at): (&str, usize),
-    raw: &raw::Tunnel,
+    (to, stage): (Option<&Text>, Option<&Text>),
     local: IpAddr,
 ) -> Option<RedirectCallers> {
     let read = |text: &str| match text {
@@ -62,10 +65,10 @@ fn callers(
         "auth" => Ok(RedirectAt::Auth),
         _ => Err("init or auth"),
     };
-    let stage = raw.redirect_callers_at.as_ref();
+    let is_staged = stage.is_some();
     let stage = stage.and_then(|text| judge.value(object, "redirect-callers-at", text, read));
-    let Some(text) = &raw.redirect_callers_to else {
-        if raw.redirect_callers_at.is_some() {
+    let Some(text) = to else {
+        if is_staged {
             let found = "redirect-callers-at without redirect-callers-to".into();
             judge.refuse(at, object, found, "redirect-callers-to = \"ADDRESS\"");
         }
@@ -74,7 +77,7 @@ fn callers(
     let to = judge.value(object, "redirect-callers-to", text, value::address)?;
     same_family(judge, object, text, (to, local));
     if to == local {
-        let found = format!("redirect-callers-to = {to} is this tunnel's own address");
+        let found = format!("redirect-callers-to = {to} is our own address here");
         judge.refuse(text.span().start, object, found, "another gateway's");
     }
     Some(RedirectCallers { to, at: stage.unwrap_or(RedirectAt::Init) })

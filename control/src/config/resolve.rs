@@ -13,7 +13,9 @@ use toml::Spanned;
 use super::plan::{self, Plan};
 use super::raw::{self, SecretText, Text};
 use super::value::{self, Expected};
-use super::{ReadFile, Refusal, client_db, cookies, error, gateway, group, material, ppk, ts_list, tunnel};
+use super::{
+    ReadFile, Refusal, client_db, error, gateway, group, lint, material, policy, ppk, ts_list, tunnel,
+};
 
 /// Where the text came from.
 #[derive(Clone, Copy)]
@@ -139,6 +141,7 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
     let ppk_lists = ppk::lists(&mut judge, raw);
     let tries = judge.number("ike", "retransmit-tries", raw.ike.retransmit_tries.as_ref(), 1..=12, 7);
     let retransmit = judge.number("ike", "retransmit-ms", raw.ike.retransmit_ms.as_ref(), 50..=10_000, 500);
+    let reassembly = judge.number("ike", "reassembly-timeout", raw.ike.reassembly_timeout.as_ref(), 1..=5, 5);
     let ground = tunnel::Ground {
         instances: &instances,
         interfaces: &interfaces,
@@ -155,7 +158,9 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
         retransmit: Duration::from_millis(retransmit),
         retransmit_tries: tries as u32,
         crash_detection: raw.ike.crash_detection.unwrap_or(true),
-        cookie_threshold: cookies::threshold(&mut judge, raw.ike.cookie_threshold.as_ref()),
+        half_open: policy::half_open(&mut judge, &raw.ike.half_open),
+        reassembly_timeout: Duration::from_secs(reassembly),
+        ike_dscp: judge.number("ike", "dscp", raw.ike.dscp.as_ref(), 0..=63, 48) as u8,
         groups: group::groups(&mut judge, raw, workers.cores.len()),
         workers,
         eal: raw.eal.arguments.clone(),
@@ -177,6 +182,7 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
         client_dbs,
     };
     room(&mut judge, raw, &plan);
+    lint::whole(&mut judge, raw, &plan);
     if judge.refusals.is_empty() {
         plan.warnings = in_order(judge.warnings);
         return Ok(plan);

@@ -17,6 +17,8 @@ pub enum Operation {
     Remove,
     /// Its description.
     Description,
+    /// Whether it only responds.
+    ResponderOnly,
     /// Single-active or multi-active.
     Mode,
     /// Its primary, while that is active.
@@ -67,10 +69,11 @@ use Operation as Of;
 use Verdict::{Accept, ShutDownFirst};
 
 /// The table. Whatever is missing here may not be done.
-pub const RULES: [Rule; 14] = [
+pub const RULES: [Rule; 15] = [
     Rule { operation: Of::Add, up: Accept, shut_down: Accept, what: "it is new" },
     Rule { operation: Of::Remove, up: ShutDownFirst, shut_down: Accept, what: "it is removed" },
     Rule { operation: Of::Description, up: Accept, shut_down: Accept, what: "another description" },
+    Rule { operation: Of::ResponderOnly, up: Accept, shut_down: Accept, what: "another responder-only" },
     Rule { operation: Of::Mode, up: ShutDownFirst, shut_down: Accept, what: "another mode" },
     Rule { operation: Of::Primary, up: ShutDownFirst, shut_down: Accept, what: "another primary" },
     Rule {
@@ -146,6 +149,7 @@ fn operations(
         (None, None) => return Vec::new(),
     };
     let described = (former.description != asked.description).then_some(Of::Description);
+    let responding = (former.responder_only != asked.responder_only).then_some(Of::ResponderOnly);
     let of_mode = match (&former.mode, &asked.mode) {
         (
             GroupMode::SingleActive { primary: a, backup: b },
@@ -154,7 +158,7 @@ fn operations(
         (GroupMode::MultiActive { .. }, GroupMode::MultiActive { .. }) => multi_active(former, asked, active),
         _ => vec![Of::Mode],
     };
-    described.into_iter().chain(of_mode).collect()
+    described.into_iter().chain(responding).chain(of_mode).collect()
 }
 
 type Pair = (WorkerId, Option<WorkerId>);

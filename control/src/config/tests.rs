@@ -214,8 +214,7 @@ fn a_policy_of_pairs_is_split() {
     };
     let told = |text: &str| -> Vec<String> {
         let plan = judge(text).unwrap();
-        let side =
-            |side: &[plan::Selector]| side.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let side = |side: &[ravelin_ike::config::Selector]| crate::tunnel::words::configured(side);
         let child = |child: &plan::Child| {
             format!("{}: {} === {}", child.name, side(&child.local_ts), side(&child.remote_ts))
         };
@@ -572,21 +571,6 @@ fn lockouts_are_what_is_written() {
     }
     assert!(with("lockout = { block = \"never\" }").unwrap_err()[0].contains("\"infinite\""));
     assert!(with("lockout = { blocks = 3 }").unwrap_err()[0].contains("did you mean block?"));
-}
-
-/// Callers are asked for cookies unless that is turned off by its word; each value from one below the range to one above
-/// (IKE-19).
-#[test]
-fn cookies_are_demanded_unless_turned_off() {
-    let with = |line: &str| judge(&format!("{FIVE_LINES}[ike]\n{line}\n")).map(|plan| plan.cookie_threshold);
-    assert_eq!(with(""), Ok(Some(64)));
-    assert_eq!(with("cookie-threshold = \"never\""), Ok(None));
-    for (value, accepted) in [(-1, false), (0, true), (8192, true), (8193, false)] {
-        let judged = with(&format!("cookie-threshold = {value}"));
-        assert_eq!(judged.is_ok(), accepted, "{value}: {judged:?}");
-    }
-    let refused = with("cookie-threshold = \"off\"").unwrap_err();
-    assert!(refused[0].contains("cookie-threshold") && refused[0].contains("\"never\""), "{refused:?}");
 }
 
 /// Redirection is off unless it is asked for, and what cannot be followed is not asked for.

@@ -6,12 +6,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ravelin_ike::config::{Algorithm, AlgorithmProfile, Encryption, Objection};
+use ravelin_ike::config::{Algorithm, AlgorithmProfile, Encryption, InitialContact, Objection};
 use toml::Spanned;
 
 use super::group;
+use super::lint;
 use super::lockout;
 use super::plan;
+use super::policy;
 use super::ppk::{self, PpkLists};
 use super::profile;
 use super::proposal;
@@ -24,6 +26,10 @@ use super::value;
 const DEFAULT_WINDOW: u32 = 1024;
 /// IKE-13, LIM-07: children of a tunnel where no limit is configured.
 const DEFAULT_CHILDREN: u64 = 5;
+
+/// What an SA carries at least before it ends: less is gone before a rekey can be done.
+const LEAST_BYTES: u64 = 65_536;
+const LEAST_PACKETS: u64 = 64;
 
 /// What tunnels stand on.
 pub struct Ground<'r> {
@@ -120,11 +126,16 @@ impl One<'_, '_, '_> {
         }
         let child_limit = child_limit(self.judge, &self.object, raw.child_limit.as_ref());
         let children = self.children(name, raw, child_limit)?;
+        if let plan::Keying::Ike(ike) = &keying {
+            let transforms = children.iter().map(|child| &*child.transform);
+            lint::times(self.judge, (&self.object, self.at), &ike.policy, transforms);
+        }
         let group = group::named(self.judge, &self.object, raw.tunnel_group.as_ref(), self.raw)?;
         let per_worker = self.per_worker(raw);
         let (name, origin) = (name.to_owned(), None);
         Some(plan::Tunnel {
             name,
+            enabled: raw.enabled.unwrap_or(true),
             public,
             private,
             local,
@@ -214,6 +225,7 @@ impl One<'_, '_, '_> {
         let on_demand = raw.on_demand.unwrap_or(true);
         // Between fixed addresses nothing moves, and IKE stays on port 500.
         let mobike = raw.mobike.unwrap_or(remote.is_none());
+        let initial_contact = self.unique(raw.unique.as_ref());
         let place = (self.object.as_str(), self.at);
         let redirect = redirect::redirection(self.judge, place, raw, (local, remote));
         Some(plan::Ike {
@@ -227,7 +239,19 @@ impl One<'_, '_, '_> {
             on_demand,
             mobike,
             redirect,
+            initial_contact,
         })
+    }
+
+    /// What another IKE SA of the same peer means (IKE-31).
+    fn unique(&mut self, text: Option<&Text>) -> InitialContact {
+        let read = |text: &str| match text {
+            "no" => Ok(InitialContact::Honour),
+            "replace" => Ok(InitialContact::Replace),
+            "never" => Ok(InitialContact::Never),
+            _ => Err("no, replace or never"),
+        };
+        text.and_then(|text| self.judge.value(&self.object, "unique", text, read)).unwrap_or_default()
     }
 
     /// A PSK or a certificate on our side, a PSK or anchors on the peer's (IKE-09: they may differ).
@@ -298,20 +322,8 @@ impl One<'_, '_, '_> {
         let profile = raw.profile.as_ref();
         let profile = profile.and_then(|text| judge.value(&object, "profile", text, profile::named));
         let profile = profile.unwrap_or(self.profile);
-        let mut number = |key, value: &Option<Spanned<u64>>, range, default| {
-            judge.number(&object, key, value.as_ref(), range, default)
-        };
-        let lifetime = number("lifetime", &raw.lifetime, 1..=31_536_000, 86_400);
-        let dpd_interval = number("dpd-interval", &raw.dpd_interval, 1..=300, 30);
-        let dpd_retries = number("dpd-retries", &raw.dpd_retries, 1..=10, 3) as u32;
-        let fragment_size = number("fragment-size", &raw.fragment_size, 576..=9000, 1280) as u16;
-        let read = |text: &str| match text {
-            "auto" => Ok(false),
-            "force" => Ok(true),
-            _ => Err("auto or force"),
-        };
-        let encapsulation = raw.udp_encapsulation.as_ref();
-        let force = encapsulation.and_then(|text| judge.value(&object, "udp-encapsulation", text, read));
+        let lifetime = judge.number(&object, "lifetime", raw.lifetime.as_ref(), 1..=31_536_000, 86_400);
+        let (percent, jitter) = (raw.soft_lifetime_percent.as_ref(), raw.jitter_percent.as_ref());
         let lockout = raw.lockout.as_ref().map(|raw| lockout::lockout(judge, &object, raw));
         let (place, written) = ((object.as_str(), profile), raw.proposals.as_ref());
         plan::IkePolicy {
@@ -319,10 +331,10 @@ impl One<'_, '_, '_> {
             profile,
             proposals: proposal::list(judge, place, written, &proposal::IKE, proposal::ike).into(),
             lifetime: Duration::from_secs(lifetime),
-            dpd_interval: Duration::from_secs(dpd_interval),
-            dpd_retries,
-            fragment_size,
-            force_udp_encapsulation: force.unwrap_or(false),
+            soft: policy::soft_lifetime(judge, &object, percent, jitter),
+            dead_peer: policy::dead_peer(judge, &object, raw),
+            fragmentation: policy::fragmentation(judge, &object, raw),
+            nat: policy::nat(judge, &object, raw),
             childless: raw.childless.unwrap_or(false),
             resumption: raw.resumption.unwrap_or(false),
         }
@@ -356,11 +368,14 @@ impl One<'_, '_, '_> {
         let esn = raw.extended_sequence_number.unwrap_or(true);
         let (place, written) = ((object.as_str(), self.profile), raw.proposals.as_ref());
         let esp = |text: &str| proposal::esp(text, esn);
+        let (bytes, packets) = (raw.lifetime_bytes.as_ref(), raw.lifetime_packets.as_ref());
+        let (percent, jitter) = (raw.soft_lifetime_percent.as_ref(), raw.jitter_percent.as_ref());
         plan::IpsecTransform {
             proposals: proposal::list(judge, place, written, &proposal::ESP, esp).into(),
             lifetime: Duration::from_secs(lifetime),
-            lifetime_bytes: raw.lifetime_bytes,
-            lifetime_packets: raw.lifetime_packets,
+            lifetime_bytes: policy::volume(judge, &object, "lifetime-bytes", bytes, LEAST_BYTES),
+            lifetime_packets: policy::volume(judge, &object, "lifetime-packets", packets, LEAST_PACKETS),
+            soft: policy::soft_lifetime(judge, &object, percent, jitter),
             replay_window: window,
         }
     }

@@ -1,14 +1,13 @@
-//! Single values: text to an address, a number in range, a selector, an identity. Each
+//! Single values: text to an address, a number in range, an identity. Each
 //! returns what was expected when it is not that; the caller knows the line.
 
 use std::net::IpAddr;
-use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 use ravelin_ike::config::Prefix;
 use zeroize::Zeroizing;
 
-use super::plan::{Device, Identity, PROTOCOLS, Secret, Selector};
+use super::plan::{Device, Identity, Secret};
 
 /// What would have been right.
 pub type Expected = &'static str;
@@ -54,55 +53,6 @@ pub fn device(text: &str) -> Result<Device, Expected> {
     }
 }
 
-/// A traffic selector: `PREFIX`, `PREFIX PROTOCOL`, `PREFIX PROTOCOL/PORT` or
-/// `PREFIX PROTOCOL/FROM-TO`: ports only where the protocol has them (RFC 4301 §4.4.1.1).
-pub fn selector(text: &str) -> Result<Selector, Expected> {
-    const EXPECTED: Expected =
-        "PREFIX, PREFIX PROTOCOL or PREFIX PROTOCOL/FROM-TO, like 10.1.0.0/16 tcp/80-443";
-    let mut words = text.split_whitespace();
-    let network = network(words.next().ok_or(EXPECTED)?)?;
-    let (protocol, ports) = match words.next() {
-        None => (0, 0..=u16::MAX),
-        Some(word) => protocol_and_ports(word).ok_or(EXPECTED)?,
-    };
-    if words.next().is_some() {
-        return Err(EXPECTED);
-    }
-    Ok(Selector { network, protocol, ports })
-}
-
-/// Two selectors that belong together: `LOCAL === REMOTE`.
-pub fn pair(text: &str) -> Result<(Selector, Selector), Expected> {
-    const EXPECTED: Expected = "SELECTOR === SELECTOR, like 10.2.0.0/24 udp/100 === 10.1.0.0/24 udp/300";
-    let (local, remote) = text.split_once("===").ok_or(EXPECTED)?;
-    Ok((selector(local)?, selector(remote)?))
-}
-
-fn protocol_and_ports(word: &str) -> Option<(u8, RangeInclusive<u16>)> {
-    let (name, ports) = word.split_once('/').map_or((word, None), |(name, ports)| (name, Some(ports)));
-    let protocol = protocol(name)?;
-    let Some(ports) = ports else { return Some((protocol, 0..=u16::MAX)) };
-    let has_ports = matches!(protocol, 6 | 17 | 132);
-    let (from, to) = ports.split_once('-').unwrap_or((ports, ports));
-    let range = from.parse().ok()?..=to.parse().ok()?;
-    (has_ports && range.start() <= range.end()).then_some((protocol, range))
-}
-
-/// Protocol and ports as on the wire, `opaque` among them (RFC 4301 §4.4.1.1).
-pub fn protocol_and_any_ports(word: &str) -> Option<(u8, (u16, u16))> {
-    if let Some(name) = word.strip_suffix("/opaque") {
-        let (protocol, _) = protocol_and_ports(&format!("{name}/0"))?;
-        return Some((protocol, (u16::MAX, 0)));
-    }
-    let (protocol, ports) = protocol_and_ports(word)?;
-    Some((protocol, (*ports.start(), *ports.end())))
-}
-
-fn protocol(name: &str) -> Option<u8> {
-    let named = PROTOCOLS.iter().find(|(known, _)| *known == name);
-    named.map_or_else(|| name.parse().ok(), |(_, number)| Some(*number))
-}
-
 /// An identity: an address, `user@domain`, `CN=gw, O=Acme`, `keyid:HEX`, or a domain name.
 pub fn identity(text: &str) -> Result<Identity, Expected> {
     if let Ok(address) = text.parse() {
@@ -145,25 +95,6 @@ pub fn hex(text: &str) -> Result<Zeroizing<Vec<u8>>, Expected> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Ports are accepted only where the protocol has them, and only in order.
-    #[test]
-    fn selectors() {
-        let all = selector("10.0.0.0/8").unwrap();
-        assert_eq!((all.protocol, all.ports), (0, 0..=65535));
-        assert_eq!(selector("10.0.0.0/8 tcp/80-443").unwrap().ports, 80..=443);
-        assert_eq!(selector("fd00::/16 udp/53").unwrap().ports, 53..=53);
-        for bad in ["10.0.0.1/8", "10.0.0.0/8 tcp/9-1", "10.0.0.0/8 gre/1", "10.0.0.0/8 tcp x", "tcp", ""] {
-            assert!(selector(bad).is_err(), "{bad}");
-        }
-        for written in
-            ["10.0.0.0/8", "10.0.0.0/8 tcp/80-443", "fd00::/16 udp/53", "10.0.0.0/8 gre", "0.0.0.0/0 99"]
-        {
-            assert_eq!(selector(written).unwrap().to_string(), written);
-        }
-        assert_eq!(pair("10.0.0.0/8 udp/1===fd00::/8").unwrap().1, selector("fd00::/8").unwrap());
-        assert!(pair("10.0.0.0/8").is_err() && pair("10.0.0.0/8 ===").is_err());
-    }
 
     /// What an operator types decides the ID type (RFC 7296 §3.5).
     #[test]

@@ -1,5 +1,7 @@
 //! Operators' requests that need the loop: actions, questions about its tables, and a fresh view for those who read.
 
+use std::net::IpAddr;
+
 use ravelin_dataplane::io::Pool;
 use ravelin_ike::config::{ChildId, ConnectionId};
 use ravelin_ike::id::ChildSaId;
@@ -20,6 +22,7 @@ impl<P: Pool> Core<P> {
                     let why = format!("{}: a gateway's tunnels are opened by their peers", part.tunnel);
                     return Err(ApiError::Refused { why });
                 }
+                self.may_begin(connection, &part.tunnel)?;
                 let now = self.now();
                 children.into_iter().for_each(|child| self.initiate(now, connection, child));
                 Ok(done(format!("{part}: negotiation begun")))
@@ -83,6 +86,7 @@ impl<P: Pool> Core<P> {
         }
         let part = Part { tunnel, child };
         let children = self.live_children(&part, "rekey")?;
+        self.may_begin(self.ike_tunnel(&part.tunnel)?, &part.tunnel)?;
         if ike {
             let connection = self.ike_tunnel(&part.tunnel)?;
             let up = self.status.tunnel(connection).and_then(|status| status.ike().map(|ike| ike.id));
@@ -98,33 +102,59 @@ impl<P: Pool> Core<P> {
         }))
     }
 
-    /// Sends callers elsewhere, those that have said that they can be (RFC 5685 §5).
+    /// Refuses to begin what is the peer's to begin (TG-08).
+    fn may_begin(&self, id: ConnectionId, name: &str) -> Result<(), ApiError> {
+        let group = self.roster.tunnel(id).map(|tunnel| &tunnel.group);
+        match group.filter(|group| self.plan.only_responds(group)) {
+            None => Ok(()),
+            Some(group) => Err(ApiError::Refused {
+                why: format!("{name}: tunnel group {group} is responder-only: its peers call and rekey"),
+            }),
+        }
+    }
+
+    /// Sends callers elsewhere, those that have said that they can be (RFC 5685 §5): of a tunnel, or of all tunnels of a
+    /// gateway.
     fn redirect(&mut self, Redirect { tunnel: name, to }: &Redirect) -> Result<Reply, ApiError> {
-        let (connection, to) = (self.ike_tunnel(name)?, *to);
-        let local = self.roster.tunnel(connection).map(|tunnel| tunnel.local);
-        if local.is_some_and(|local| local == to || local.is_ipv4() != to.is_ipv4()) {
+        let (connections, local) = self.redirected(name)?;
+        if local == *to || local.is_ipv4() != to.is_ipv4() {
             let why = format!("{to} is no other gateway of the same family as {name}'s local address");
             return Err(ApiError::Refused { why });
         }
-        let callers = self
-            .status
-            .tunnel(connection)
-            .map_or(0, |status| status.ikes.iter().filter(|ike| ike.redirectable).count());
+        let of = |id: &ConnectionId| {
+            let status = self.status.tunnel(*id);
+            status.map_or(0, |status| status.ikes.iter().filter(|ike| ike.redirectable).count())
+        };
+        let callers: usize = connections.iter().map(of).sum();
         if callers == 0 {
             let why = format!(
                 "{name} has no caller that can be redirected: none is up, we called it, or it did not say so (REDIRECT_SUPPORTED)"
             );
             return Err(ApiError::Refused { why });
         }
-        self.command(Command::Redirect { connection, to });
+        connections
+            .into_iter()
+            .for_each(|connection| self.command(Command::Redirect { connection, to: *to }));
         Ok(done(format!("{name}: sent to {to}: {callers}")))
+    }
+
+    /// The connections that are meant, and their address of ours.
+    fn redirected(&self, name: &str) -> Result<(Vec<ConnectionId>, IpAddr), ApiError> {
+        if let (None, Some(gateway)) = (self.roster.find(name), self.plan.gateways.get(name)) {
+            return Ok((self.gateways.peers.of(name).collect(), gateway.local));
+        }
+        let connection = self.ike_tunnel(name)?;
+        let local = self.roster.tunnel(connection).map(|tunnel| tunnel.local);
+        let local =
+            local.ok_or_else(|| ApiError::NotFound { name: name.to_owned(), known: self.roster.names() })?;
+        Ok((vec![connection], local))
     }
 
     /// The CHILD SAs in use of a tunnel that is up, or of the one child that is meant, which then must be up.
     fn live_children(&self, part: &Part, to: &str) -> Result<Vec<ChildSaId>, ApiError> {
         let (connection, children) = self.children_of(&part.tunnel, part.child.as_deref())?;
         let status = self.status.tunnel(connection).filter(|status| status.ike().is_some());
-        let live = |child: &ChildId| Some(status?.children.get(child)?.child);
+        let live = |child: &ChildId| Some(status?.children.get(child)?.up.child);
         let own = |child: &ChildId| self.own_live(connection, *child);
         let live: Vec<ChildSaId> =
             children.iter().flat_map(|child| live(child).into_iter().chain(own(child))).collect();

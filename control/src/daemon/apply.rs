@@ -15,7 +15,7 @@ use crate::config::diff::{Difference, difference};
 use crate::config::plan::{InstanceId, Keying, Plan, Tunnel};
 use crate::config::rules;
 use crate::instance::{Request, TunnelRoute};
-use crate::tunnel::connection;
+use crate::tunnel::{connection, reverse};
 
 impl<P: Pool> Core<P> {
     /// What a plan would change.
@@ -44,6 +44,7 @@ impl<P: Pool> Core<P> {
         self.readdress(&difference);
         self.helpers.take_over(&self.plan, keys, profiles);
         self.take_over_groups(now);
+        self.reconnect_groups(now, &difference.groups.changed);
         for name in &difference.changed {
             self.change_tunnel(now, name);
         }
@@ -104,17 +105,26 @@ impl<P: Pool> Core<P> {
         self.workers.remove_manual(id, &self.roster);
         self.engine.set_connection(now, id, None);
         self.roster.remove(id);
-        for network in networks(&tunnel) {
+        for network in reverse::of_tunnel(&tunnel) {
             self.route_anew(tunnel.private, network);
         }
     }
 
     /// From the next negotiation on it is other; what is up stays up.
     fn change_tunnel(&mut self, now: Instant, name: &str) {
-        let (Some(id), Some(tunnel)) = (self.roster.find(name), self.plan.tunnels.get(name)) else { return };
+        let (Some(id), Some(tunnel)) = (self.roster.find(name), self.plan.tunnels.get(name).cloned()) else {
+            return;
+        };
+        let was_enabled = self.roster.tunnel(id).is_some_and(|former| former.enabled);
         self.roster.replace(id, tunnel.clone());
-        self.retries.reset(id);
-        self.connect(now, id);
+        match (was_enabled, tunnel.enabled) {
+            (true, false) => self.suspend(now, id),
+            (false, true) => self.resume(now, id, &tunnel),
+            _ => {
+                self.retries.reset(id);
+                self.connect(now, id);
+            }
+        }
     }
 
     /// Our address of a tunnel is another one: what is up goes along where it can, else it is closed.
@@ -143,7 +153,7 @@ impl<P: Pool> Core<P> {
         {
             tracing::error!(tunnel = name, "{error}");
         }
-        for network in networks(&tunnel) {
+        for network in reverse::of_tunnel(&tunnel) {
             self.make_way(now, tunnel.private, network);
             self.route_anew(tunnel.private, network);
         }
@@ -170,7 +180,8 @@ impl<P: Pool> Core<P> {
 
     /// A network leads into whichever tunnel has it, or into none.
     fn route_anew(&mut self, private: InstanceId, network: ipnet::IpNet) {
-        let has = |tunnel: &Tunnel| tunnel.private == private && networks(tunnel).contains(&network);
+        let has =
+            |tunnel: &Tunnel| tunnel.private == private && reverse::of_tunnel(tunnel).contains(&network);
         let owner = self.roster.tunnels().filter(|(_, tunnel)| has(tunnel)).last().map(|(id, _)| id);
         let (routing, tables) = self.workers.routing_mut();
         let route = TunnelRoute { destination: network, metric: 0, source: None };
@@ -186,11 +197,6 @@ impl<P: Pool> Core<P> {
         };
         self.ask_instance(private, request);
     }
-}
-
-/// The networks that lead into a tunnel.
-fn networks(tunnel: &Tunnel) -> Vec<ipnet::IpNet> {
-    tunnel.children.iter().flat_map(|child| &child.remote_ts).map(|selector| selector.network).collect()
 }
 
 fn report(difference: Difference, asked: &Plan, dry_run: bool, refused: Vec<String>) -> Applied {

@@ -14,7 +14,7 @@ use ravelin_ike::config::{ChildId, ConnectionId};
 use ravelin_ike::engine::Engine;
 use ravelin_ike::error::Failure;
 use ravelin_ike::event::Event;
-use ravelin_ike::id::Ticket;
+use ravelin_ike::id::{ChildSaId, Ticket};
 use ravelin_ike::input::Command;
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::{Answer, Role};
@@ -38,7 +38,7 @@ use crate::observe::journal::Journal;
 use crate::routing::Outcome;
 use crate::tunnel::pmtu::PathKey;
 use crate::tunnel::roster::Roster;
-use crate::tunnel::status::Status;
+use crate::tunnel::status::{Around, Status};
 use crate::workers::{Noticed, Workers};
 
 /// The longest the loop sleeps: what a ring can wait.
@@ -204,13 +204,35 @@ impl<P: Pool> Core<P> {
             while let Some(event) = self.engine.poll_event() {
                 idle = false;
                 self.look_after(now, &event);
-                self.status.event(now, event, &self.roster, &self.journal);
+                self.take_in(now, event);
             }
             self.forget_departed();
             if idle {
                 return;
             }
         }
+    }
+
+    /// Notes what the engine says.
+    fn take_in(&mut self, now: Instant, event: Event) {
+        let (workers, roster, service) = (&self.workers, &self.roster, &self.service);
+        let around = Around {
+            now,
+            roster,
+            journal: &self.journal,
+            instance: &|id| service.name(id).to_owned(),
+            carried: &|child| workers.carried(roster, child),
+            worker: &|child| workers.home(child.0).map(|home| home.worker.index()),
+        };
+        self.status.event(event, &around);
+    }
+
+    /// The counts of an SA that is to be taken out, while they can be read.
+    pub(super) fn count_out(&mut self, sa: ChildSaId) {
+        let Some(child) = self.workers.sas().get(sa).map(|installed| installed.child) else { return };
+        let Some((connection, ..)) = self.roster.child(child) else { return };
+        let child = ChildId(self.roster.fallback(child).unwrap_or(child));
+        self.status.count_out(connection, child, self.workers.carried(&self.roster, child));
     }
 
     /// Where the peer has called, what it does not ask for by itself is asked for by us, if it is to be up.
@@ -257,7 +279,8 @@ impl<P: Pool> Core<P> {
             return;
         }
         let is_up = self.status.tunnel(connection).is_some_and(|status| status.ike().is_some());
-        let on_demand = matches!(&tunnel.keying, Keying::Ike(ike) if ike.on_demand);
+        let may_call = !self.plan.only_responds(&tunnel.group);
+        let on_demand = matches!(&tunnel.keying, Keying::Ike(ike) if ike.on_demand && may_call);
         if on_demand && (tunnel.remote.is_some() || is_up) {
             self.initiate(now, connection, ChildId(child));
         }
@@ -307,11 +330,11 @@ impl<P: Pool> Core<P> {
             return;
         }
         let (service, groups) = (&self.service, self.workers.groups());
-        let (status, moving) = (&self.status, &self.moving);
+        let (status, moving, plan) = (&self.status, &self.moving, &self.plan);
         let is_wanted = |id: ConnectionId, tunnel: &Tunnel| {
             let Keying::Ike(ike) = &tunnel.keying else { return false };
             let wanted = ike.auto_establish || moving.has(id) && tunnel.remote.is_some();
-            wanted && halted(service, groups, tunnel).is_none()
+            wanted && !plan.only_responds(&tunnel.group) && halted(service, groups, tunnel).is_none()
         };
         let wanted = self.roster.tunnels().filter(|(id, tunnel)| is_wanted(*id, tunnel));
         let is_up = |(id, tunnel): (ConnectionId, &Tunnel)| {

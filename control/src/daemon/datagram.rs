@@ -10,9 +10,6 @@ const NON_ESP_MARKER: [u8; 4] = [0; 4];
 const UDP: u8 = 17;
 /// TTL or hop limit.
 const HOPS: u8 = 64;
-/// DSCP CS6, network control, as the traffic class.
-const CLASS: u8 = 48 << 2;
-
 /// No such packet can be built: a fault of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no UDP datagram of {octets} octets from {local} to {remote} can be built")]
@@ -22,7 +19,7 @@ pub struct Unbuildable {
     octets: usize,
 }
 
-/// The packet that carries `payload`, and `id` as its IPv4 identification. Fragmentation is
+/// The packet that carries `payload`, with this DSCP, and `id` as its IPv4 identification. Fragmentation is
 /// allowed: a large message of a peer without RFC 7383 must still arrive.
 ///
 /// # Errors
@@ -32,7 +29,7 @@ pub fn packet(
     remote: SocketAddr,
     marker: bool,
     payload: &[u8],
-    id: u16,
+    (dscp, id): (u8, u16),
 ) -> Result<Vec<u8>, Unbuildable> {
     let marker: &[u8] = if marker { &NON_ESP_MARKER } else { &[] };
     let octets = udp::Repr::LEN + marker.len() + payload.len();
@@ -41,7 +38,7 @@ pub fn packet(
     packet.extend(marker);
     packet.extend(payload);
     let (ip, datagram) = packet.split_at_mut(header);
-    let emitted = emit_ip(local.ip(), remote.ip(), octets, id, ip)
+    let emitted = emit_ip((local.ip(), remote.ip()), octets, (dscp << 2, id), ip)
         .and_then(|()| emit_udp(local.port(), remote.port(), octets, datagram));
     emitted.ok_or(Unbuildable { local, remote, octets })?;
     udp::set_checksum(local.ip(), remote.ip(), datagram);
@@ -53,10 +50,15 @@ fn emit_udp(source: u16, destination: u16, octets: usize, out: &mut [u8]) -> Opt
     udp::Repr { source, destination, length, checksum: 0 }.emit(out).ok()
 }
 
-fn emit_ip(local: IpAddr, remote: IpAddr, payload: usize, id: u16, out: &mut [u8]) -> Option<()> {
-    match (local, remote) {
+fn emit_ip(
+    ends: (IpAddr, IpAddr),
+    payload: usize,
+    (traffic_class, id): (u8, u16),
+    out: &mut [u8],
+) -> Option<()> {
+    match ends {
         (IpAddr::V4(source), IpAddr::V4(destination)) => ipv4::Repr {
-            traffic_class: CLASS,
+            traffic_class,
             total_length: u16::try_from(payload + ipv4::Repr::LEN).ok()?,
             id,
             dont_fragment: false,
@@ -70,7 +72,7 @@ fn emit_ip(local: IpAddr, remote: IpAddr, payload: usize, id: u16, out: &mut [u8
         .emit(out)
         .ok(),
         (IpAddr::V6(source), IpAddr::V6(destination)) => ipv6::Repr {
-            traffic_class: CLASS,
+            traffic_class,
             flow_label: 0,
             payload_length: u16::try_from(payload).ok()?,
             next_header: UDP,
@@ -97,14 +99,19 @@ mod tests {
         {
             let (local, remote): (SocketAddr, SocketAddr) = (local.parse().unwrap(), remote.parse().unwrap());
             let marker = local.port() == 4500;
-            let packet = packet(local, remote, marker, &message, 9).unwrap();
-            let payload = match local {
+            let packet = packet(local, remote, marker, &message, (48, 9)).unwrap();
+            let (class, payload) = match local {
                 SocketAddr::V4(_) => {
-                    assert!(ipv4::Header::parse(&packet).unwrap().checksum_ok());
-                    &packet[20..]
+                    let header = ipv4::Header::parse(&packet).unwrap();
+                    assert!(header.checksum_ok());
+                    (header.traffic_class(), &packet[20..])
                 }
-                SocketAddr::V6(_) => ipv6::Header::parse(&packet).unwrap().payload(),
+                SocketAddr::V6(_) => {
+                    let header = ipv6::Header::parse(&packet).unwrap();
+                    (header.traffic_class(), header.payload())
+                }
             };
+            assert_eq!(class, 48 << 2);
             let datagram = udp::Header::parse(payload).unwrap();
             assert!(datagram.checksum_ok(local.ip(), remote.ip()));
             assert_eq!(datagram.payload().len(), 100 + if marker { 4 } else { 0 });
@@ -115,7 +122,7 @@ mod tests {
     #[test]
     fn refused() {
         let (v4, v6) = ("192.0.2.1:500".parse().unwrap(), "[2001:db8::2]:500".parse().unwrap());
-        assert!(packet(v4, v6, false, &[], 0).is_err());
-        assert!(packet(v4, v4, false, &vec![0; 65_510], 0).is_err());
+        assert!(packet(v4, v6, false, &[], (0, 0)).is_err());
+        assert!(packet(v4, v4, false, &vec![0; 65_510], (0, 0)).is_err());
     }
 }

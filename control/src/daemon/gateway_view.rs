@@ -31,7 +31,7 @@ impl<P: Pool> Core<P> {
         }
     }
 
-    fn gateway_row(&self, gateway: &plan::Gateway, with_tunnels: bool) -> Gateway {
+    pub(super) fn gateway_row(&self, gateway: &plan::Gateway, with_tunnels: bool) -> Gateway {
         let peers: Vec<ConnectionId> = self.gateways.peers.of(&gateway.name).collect();
         let (flags, reasons) = self.down(gateway).into_iter().unzip();
         let unique = Unique::ALL.iter().find(|(_, unique)| *unique == gateway.unique);
@@ -48,11 +48,17 @@ impl<P: Pool> Core<P> {
             client_db: gateway.clients.as_ref().map(|clients| clients.name.clone()).unwrap_or_default(),
             unique: unique.map_or("", |(name, _)| *name).to_owned(),
             count: peers.len(),
+            failed_attempts: self.failed_attempts(&gateway.name),
             tunnels: match with_tunnels {
                 true => peers.into_iter().filter_map(|id| self.gateway_tunnel(id)).collect(),
                 false => Vec::new(),
             },
         }
+    }
+
+    fn failed_attempts(&self, gateway: &str) -> u64 {
+        let id = self.roster.find_gateway(gateway);
+        id.and_then(|id| self.status.tunnel(id)).map_or(0, |status| status.failed_attempts)
     }
 
     /// Why a gateway is down, as flags with a word each (TG-11). Certificates, keys and anchors that cannot be used are

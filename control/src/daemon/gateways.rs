@@ -131,7 +131,7 @@ impl<P: Pool> Core<P> {
 
     /// Gives the engine the connection of a peer's tunnel, as the gateway is now. That of a client which is there no more
     /// stays as it is: it was let in (TS-16).
-    fn connect_peer(&mut self, now: Instant, id: ConnectionId) {
+    pub(super) fn connect_peer(&mut self, now: Instant, id: ConnectionId) {
         let Some(tunnel) = self.roster.tunnel(id) else { return };
         let Some(origin) = &tunnel.origin else { return };
         let gateway = self.plan.gateways.get(&origin.gateway);

@@ -11,9 +11,17 @@ use super::service::{Service, Why};
 use crate::config::plan::Tunnel;
 use crate::group::{Down, Groups, What};
 
-/// Why a tunnel may not be up: one of its instances is out of service, or its group is down.
+/// Why a tunnel may not be up: the operator has shut it down, one of its instances is out of service, or its group is
+/// down.
 pub(super) fn halted(service: &Service, groups: &Groups, tunnel: &Tunnel) -> Option<Why> {
-    service.of_tunnel(tunnel).or_else(|| of_group(groups, &tunnel.group))
+    let shut = shut_down(tunnel).or_else(|| service.of_tunnel(tunnel));
+    shut.or_else(|| of_group(groups, &tunnel.group))
+}
+
+/// Whether its operator has shut a tunnel down (TG-10).
+pub(super) fn shut_down(tunnel: &Tunnel) -> Option<Why> {
+    let why = || Why { code: "RV-ADMIN-001", text: "it is shut down: enabled = false".into() };
+    (!tunnel.enabled).then(why)
 }
 
 /// Why the tunnels of a group may not be up.
@@ -64,6 +72,20 @@ impl<P: Pool> Core<P> {
         }
         self.workers.publish_tables();
         self.place_own_anew(now);
+    }
+
+    /// What a group says of its tunnels is the engine's to know.
+    pub(super) fn reconnect_groups(&mut self, now: Instant, groups: &[String]) {
+        for group in groups {
+            for id in self.tunnels_of(group) {
+                self.retries.reset(id);
+                match self.roster.tunnel(id).is_some_and(|tunnel| tunnel.origin.is_some()) {
+                    true => self.connect_peer(now, id),
+                    false => self.connect(now, id),
+                }
+            }
+            self.connect_gateways_of(now, group);
+        }
     }
 
     fn tunnels_of(&self, group: &str) -> Vec<ConnectionId> {

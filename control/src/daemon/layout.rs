@@ -6,7 +6,7 @@ use ravelin_dataplane::net::eth::Mac;
 use ravelin_dataplane::policy::route::{Interface, TunnelId};
 use ravelin_dataplane::policy::spd::{Otherwise, Spd};
 use ravelin_dataplane::policy::table::Tables;
-use ravelin_ike::config::{EngineConfig, HalfOpenLimits, Retransmission};
+use ravelin_ike::config::{EngineConfig, Retransmission};
 use ravelin_ike::crypto::{CrashSecret, TicketKeys};
 use ravelin_ike::engine::Engine;
 use ravelin_ike::time::Instant;
@@ -14,6 +14,7 @@ use ravelin_ike::time::Instant;
 use crate::config::plan::{Keying, Plan};
 use crate::routing::Outcome;
 use crate::tunnel::connection::{self, Unusable};
+use crate::tunnel::reverse;
 use crate::tunnel::roster::Roster;
 use crate::workers::Workers;
 
@@ -41,8 +42,8 @@ pub fn routes<P: Pool>(workers: &mut Workers<P>, plan: &Plan, roster: &Roster, m
         routing.add_static(route.instance, route.destination, route.via, tables);
     }
     for (id, tunnel) in roster.tunnels() {
-        for selector in tunnel.children.iter().flat_map(|child| &child.remote_ts) {
-            routing.add_tunnel(tunnel.private, selector.network, TunnelId(id.0), tables);
+        for network in reverse::of_tunnel(tunnel) {
+            routing.add_tunnel(tunnel.private, network, TunnelId(id.0), tables);
         }
     }
     workers.publish(&Outcome { tables: true, snapshot: true, ..Outcome::default() });
@@ -65,13 +66,18 @@ pub struct Secrets {
 pub fn engine(plan: &Plan, roster: &Roster, secrets: Secrets) -> Result<Engine, Unusable> {
     let retransmission = Retransmission { first: plan.retransmit, tries: plan.retransmit_tries };
     let Secrets { seed, crash: crash_secret, tickets: ticket_keys } = secrets;
-    let half_open = HalfOpenLimits { cookie_threshold: plan.cookie_threshold, ..HalfOpenLimits::default() };
-    let config =
-        EngineConfig { retransmission, half_open, crash_secret, ticket_keys, ..EngineConfig::default() };
+    let config = EngineConfig {
+        retransmission,
+        half_open: plan.half_open,
+        reassembly_timeout: plan.reassembly_timeout,
+        crash_secret,
+        ticket_keys,
+        ..EngineConfig::default()
+    };
     let mut engine = Engine::new(config, seed);
     for (id, tunnel) in roster.tunnels() {
         let Keying::Ike(ike) = &tunnel.keying else { continue };
-        if !is_enabled(plan, &tunnel.group) {
+        if !tunnel.enabled || !is_enabled(plan, &tunnel.group) {
             continue;
         }
         let connection = connection::connection(plan, tunnel, ike, roster.negotiable(id))?;

@@ -18,6 +18,7 @@ mod gateways;
 mod group_view;
 mod groups;
 pub mod helpers;
+mod ike_counters;
 pub mod layout;
 mod lockout;
 mod lookup;

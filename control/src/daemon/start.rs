@@ -42,6 +42,7 @@ use crate::instance::{
 use crate::observe::journal::{Journal, unix_time};
 use crate::state::State;
 use crate::tunnel::connection::Unusable;
+use crate::tunnel::reverse;
 use crate::tunnel::roster::Roster;
 use crate::tunnel::status::Status;
 use crate::workers::{InstallError, Workers};
@@ -115,6 +116,7 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
     let (slots, generation) = (shape.inbound_slots as u32, random::<1>()?[0]);
     let groups = Groups::new(&plan.groups);
     let mut workers = Workers::new(control, tables, ports.buffers, slots, generation, &roster, groups);
+    workers.set_ike_dscp(plan.ike_dscp);
     workers.open_tunnels(&roster)?;
     workers.install_manual(&roster, Instant(0))?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -287,8 +289,8 @@ fn instances(plan: &Plan, roster: &Roster, macs: &[[u8; 6]]) -> Result<Vec<Handl
     for (id, instance) in plan.instances.iter().enumerate() {
         let handle = Instance::start(spec(plan, id as u16, instance, macs)?)?;
         let ours = roster.tunnels().filter(|(_, tunnel)| tunnel.private == id as u16);
-        for selector in ours.flat_map(|(_, tunnel)| &tunnel.children).flat_map(|child| &child.remote_ts) {
-            let route = TunnelRoute { destination: selector.network, metric: 0, source: None };
+        for destination in ours.flat_map(|(_, tunnel)| reverse::of_tunnel(tunnel)) {
+            let route = TunnelRoute { destination, metric: 0, source: None };
             handle.request(0, Request::AddRoute(route))?;
         }
         handles.push(handle);

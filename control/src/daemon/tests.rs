@@ -3,12 +3,15 @@
 
 mod children;
 mod clients;
+mod enabled;
 mod gateways;
 mod groups;
 mod lookup;
 mod mobike;
 mod own;
 mod pair;
+mod responder_only;
+mod selectors;
 mod stall;
 mod strangers;
 mod watermarks;

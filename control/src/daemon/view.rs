@@ -12,6 +12,7 @@ use ravelin_ike::config::{ChildId, ConnectionId};
 use ravelin_ike::event::PpkUse;
 
 use super::core::Core;
+use super::ike_counters;
 use crate::api::Reply;
 use crate::api::reply::{Child, Counter, Finding, Port, Sa, State, Tunnel, Version, Worker};
 use crate::api::request::Page;
@@ -200,65 +201,7 @@ impl<P: Pool> Core<P> {
             value: self.all_counters().map(|(_, counters)| counters.drops(*reason)).sum(),
             meaning: reason.manual().to_owned(),
         });
-        work.chain(drops).chain(self.ike_counters()).collect()
-    }
-
-    fn ike_counters(&self) -> [Counter; 10] {
-        let counters = self.engine.counters();
-        let counter =
-            |name: &str, value, meaning: &str| Counter { name: name.into(), value, meaning: meaning.into() };
-        [
-            counter(
-                "init-requests",
-                counters.init_requests,
-                "IKE_SA_INIT and IKE_SESSION_RESUME requests of callers.",
-            ),
-            counter(
-                "cookies-demanded",
-                counters.cookies_demanded,
-                "Of these, answered with a cookie to be sent back; nothing is kept of them.",
-            ),
-            counter(
-                "init-dropped",
-                counters.init_dropped,
-                "Of these, dropped because too many IKE SAs are half-open, or for want of room.",
-            ),
-            counter(
-                "init-refused",
-                counters.init_refused,
-                "Of these, refused: no connection or no proposal.",
-            ),
-            counter(
-                "half-open-expired",
-                counters.half_open_expired,
-                "Half-open IKE SAs whose caller never came back.",
-            ),
-            counter(
-                "crash-tokens-sent",
-                counters.crash_tokens_sent,
-                "Crash tokens given out for IKE SAs that are not here.",
-            ),
-            counter(
-                "crash-tokens-proven",
-                counters.crash_tokens_proven,
-                "Peers' crash tokens that proved the loss of an IKE SA.",
-            ),
-            counter(
-                "crash-tokens-wrong",
-                counters.crash_tokens_wrong,
-                "Crash tokens that proved nothing: forged, or of a peer that has not kept its secret.",
-            ),
-            counter(
-                "tickets-accepted",
-                counters.tickets_accepted,
-                "Tickets of callers that were accepted, so that their sessions could be resumed.",
-            ),
-            counter(
-                "tickets-refused",
-                counters.tickets_refused,
-                "Tickets of callers that were not accepted; they negotiate in full.",
-            ),
-        ]
+        work.chain(drops).chain(ike_counters::rows(&self.engine.counters())).collect()
     }
 
     pub(super) fn tunnel(&self, id: ConnectionId, tunnel: &plan::Tunnel) -> Tunnel {
@@ -308,13 +251,14 @@ impl<P: Pool> Core<P> {
                 .unwrap_or_else(|| "any".into()),
             keying: if manual { "manual" } else { "ike" }.into(),
             peer_identity: ike.map(|ike| ike.peer_identity.clone()).unwrap_or_default(),
-            ike_suite: ike.map(|ike| words::text(ike.suite)).unwrap_or_default(),
+            ike_suite: ike.map(|ike| words::ike_suite(&ike.suite)).unwrap_or_default(),
             ppk: ike.map(|ike| ppk(&ike.ppk)).unwrap_or_default(),
             ike_spis: ike
                 .map(|ike| words::text(format_args!("{:016x}_i {:016x}_r", ike.spis.0, ike.spis.1)))
                 .unwrap_or_default(),
             since_seconds: self.now().0.saturating_sub(status.since.0) / 1_000_000,
             ups: status.ups,
+            failed_attempts: status.failed_attempts,
             child_rekeys: status.child_rekeys.values().sum(),
             ike_rekeys: status.ike_rekeys,
             mobike: ike.is_some_and(|ike| ike.mobike),
@@ -363,7 +307,9 @@ impl<P: Pool> Core<P> {
             remote_ts: words::configured(&child.remote_ts),
             reason_code: reason.map(|failure| failure.code().to_owned()).unwrap_or_default(),
             reason: reason.map(ToString::to_string).unwrap_or_default(),
-            carries: carried.map(|up| words::negotiated(&up.local, &up.remote)).unwrap_or_default(),
+            carries: carried
+                .map(|child| words::negotiated(&child.up.local, &child.up.remote))
+                .unwrap_or_default(),
             rekeys: status.child_rekeys.get(&id).copied().unwrap_or_default(),
             in_packets,
             in_bytes,

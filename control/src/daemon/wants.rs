@@ -23,6 +23,7 @@ impl<P: Pool> Core<P> {
             WantKind::Activate(sa) => self.workers.activate(sa),
             WantKind::UpdateAddresses { child, path } => self.workers.update_path(child, &path),
             WantKind::Remove { child, .. } => {
+                self.count_out(child);
                 self.workers.remove(child, &self.roster);
                 self.renounce(child);
             }

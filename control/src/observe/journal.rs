@@ -1,7 +1,7 @@
 //! The journal: the last events, numbered, for whoever asks and waits. The loop writes,
 //! clients of the control socket read; the lock is held for a copy and no longer.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -32,27 +32,35 @@ struct Events {
 impl Journal {
     /// Notes an event, and logs it.
     pub fn note(&self, tunnel: &str, what: &str, text: String) {
+        self.tell(tunnel, what, text, Vec::new());
+    }
+
+    /// Notes an event with details: they stand behind its text, and as fields beside it.
+    pub fn tell(&self, tunnel: &str, what: &str, mut text: String, details: Vec<(&'static str, String)>) {
+        text.extend(details.iter().map(|(name, value)| format!("; {name} {value}")));
         tracing::info!(tunnel, what, "{text}");
-        self.write(tunnel, what, text, |events| (&mut events.kept, KEPT));
+        let details = details.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        self.write(tunnel, what, (text, details), |events| (&mut events.kept, KEPT));
     }
 
     /// Notes a line of debugging, and logs it.
     pub fn trace(&self, what: &str, text: String) {
         tracing::info!(what, "{text}");
-        self.write("", what, text, |events| (&mut events.trace, KEPT_TRACE));
+        self.write("", what, (text, BTreeMap::new()), |events| (&mut events.trace, KEPT_TRACE));
     }
 
     fn write(
         &self,
         tunnel: &str,
         what: &str,
-        text: String,
+        (text, details): (String, BTreeMap<String, String>),
         place: impl Fn(&mut Events) -> (&mut VecDeque<Event>, usize),
     ) {
         let mut events = self.lock();
         events.last += 1;
         let number = events.last;
-        let event = Event { number, time: unix_time(), tunnel: tunnel.into(), what: what.into(), text };
+        let event =
+            Event { number, time: unix_time(), tunnel: tunnel.into(), what: what.into(), text, details };
         let (kept, most) = place(&mut events);
         kept.push_back(event);
         if kept.len() > most {

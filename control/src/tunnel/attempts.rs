@@ -6,9 +6,8 @@ use ravelin_ike::time::Instant;
 use ravelin_ike::want::Role;
 use ravelin_ike::wire::NotifyType;
 
-use super::keys;
+use super::keys::{self, Whose};
 use crate::api::reply;
-use crate::config::plan;
 
 /// One moment by the loop's clock and by the calendar.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -19,23 +18,23 @@ pub struct Time {
     pub unix: f64,
 }
 
-/// Tells of one attempt; `tunnel` and `child` are those it was for, if they are known.
-pub fn tell(
-    attempt: &Attempt,
-    tunnel: Option<&plan::Tunnel>,
-    child: Option<&plan::Child>,
-    time: Time,
-) -> reply::Attempt {
+/// Tells of one attempt.
+pub fn tell(attempt: &Attempt, whose: Whose<'_>, time: Time) -> reply::Attempt {
     let failure = attempt.failure.as_ref();
     let ago = time.now.0.saturating_sub(attempt.ended.unwrap_or(attempt.began).0);
-    let keys = failure.zip(tunnel).map(|(failure, tunnel)| keys::of(failure, tunnel, child));
+    let (gateway, child) = match whose {
+        Whose::Nobody => (None, None),
+        Whose::Tunnel(_, child) => (None, child.filter(|_| attempt.child.is_some())),
+        Whose::Gateway(gateway) => (Some(gateway.name.clone()), None),
+    };
     reply::Attempt {
         seconds_ago: ago / 1_000_000,
         time: (time.unix - ago as f64 / 1e6).max(0.0),
         role: role(attempt.role).into(),
         local: attempt.local.to_string(),
         peer: attempt.remote.to_string(),
-        child: child.filter(|_| attempt.child.is_some()).map(|child| child.name.clone()).unwrap_or_default(),
+        child: child.map(|child| child.name.clone()).unwrap_or_default(),
+        gateway: gateway.unwrap_or_default(),
         stage: format!("{:?}", attempt.stage).to_lowercase(),
         reached: reached(attempt).into(),
         code: failure.map(|failure| failure.code().to_owned()).unwrap_or_default(),
@@ -45,7 +44,7 @@ pub fn tell(
         configured: attempt.configured.clone(),
         misses: misses(&attempt.difference),
         notify: attempt.peer_notify.map(notify).unwrap_or_default(),
-        keys: keys.unwrap_or_default(),
+        keys: failure.map(|failure| keys::of(failure, whose)).unwrap_or_default(),
         repeats: attempt.repeats,
     }
 }
@@ -131,7 +130,7 @@ mod tests {
         attempt.configured = "IKE: B".into();
         attempt.difference =
             "proposal 1, Encryption: offered A; configured (proposal 1) B; proposal 1, PRF: offered C; configured (proposal 1) D".into();
-        let told = tell(&attempt, None, None, Time { now: Instant(9_000_000), unix: 1_000.0 });
+        let told = tell(&attempt, Whose::Nobody, Time { now: Instant(9_000_000), unix: 1_000.0 });
         assert_eq!((told.seconds_ago, told.time), (7, 993.0));
         assert_eq!((told.peer.as_str(), told.reached.as_str()), ("192.0.2.1:500", "IKE_SA_INIT received"));
         assert_eq!(told.notify, "NO_PROPOSAL_CHOSEN (14)");
@@ -146,7 +145,7 @@ mod tests {
         // What came up needs no comparison.
         attempt.failure = None;
         attempt.stage = Stage::Up;
-        let told = tell(&attempt, None, None, Time { now: Instant(9_000_000), unix: 1_000.0 });
+        let told = tell(&attempt, Whose::Nobody, Time { now: Instant(9_000_000), unix: 1_000.0 });
         assert!(told.difference.is_empty() && told.outcome == "up");
     }
 }

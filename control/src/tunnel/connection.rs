@@ -6,21 +6,18 @@ use std::time::Duration;
 
 use ravelin_dataplane::policy::table::{MAX_CHILDREN, TooManyChildren};
 use ravelin_ike::config::{
-    Auth, CertificateAuth, ChildConfig, ChildId, ChildLifetime, Connection, DeadPeer, Fragmentation, IdKind,
-    Identity, IdentityMatch, IkeLifetime, InitialContact, NatTraversal, RemoteAddress, RemoteAuth, Resource,
-    Selector,
+    Auth, CertificateAuth, ChildConfig, ChildId, ChildLifetime, Connection, IdKind, Identity, IdentityMatch,
+    IkeLifetime, RemoteAddress, RemoteAuth, Resource,
 };
 use ravelin_pki::x509::Name;
 use ravelin_pki::{Certificate, certreq};
 
 use super::scheme;
-use crate::config::plan::{self, OwnAuthentication, PeerAuthentication, Plan};
+use crate::config::plan::{self, OwnAuthentication, PeerAuthentication, Plan, SoftLifetime};
 
 /// What a rekey may take when the peer is busy with another and when packets are lost (RFC 7296 §2.1,
 /// §2.25): an SA that ends before its successor is there costs packets.
-const TIME_TO_REKEY: Duration = Duration::from_secs(30);
-/// What jitter may take off the time until a rekey.
-const JITTER_PERCENT: u8 = 10;
+pub const TIME_TO_REKEY: Duration = Duration::from_secs(30);
 
 /// Why a tunnel cannot be handed to the engine: the operator's to mend.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +45,8 @@ pub fn connection(
     let remote = tunnel.remote.map_or(RemoteAddress::Any, RemoteAddress::One);
     let identity = remote_identity(tunnel, ike).map_err(unusable)?;
     let base = base(plan, (tunnel.public, tunnel.local), ike, (remote, identity)).map_err(unusable)?;
-    Ok(Connection { max_children: tunnel.child_limit, children, ..base })
+    let responder_only = plan.only_responds(&tunnel.group);
+    Ok(Connection { max_children: tunnel.child_limit, children, responder_only, ..base })
 }
 
 /// The engine's form of a gateway: that by which its peers prove themselves, without children.
@@ -63,7 +61,9 @@ pub fn of_gateway(plan: &Plan, gateway: &plan::Gateway) -> Result<Connection, Un
     let (ends, peer) = ((gateway.public, gateway.local), (RemoteAddress::Gateway, identity));
     let unusable = |what| Unusable { tunnel: format!("of gateway {}", gateway.name), what };
     let clients = gateway.clients.as_ref().map(|clients| clients.lookup.clone());
-    base(plan, ends, &gateway.ike, peer).map(|base| Connection { clients, ..base }).map_err(unusable)
+    let responder_only = plan.only_responds(&gateway.group);
+    let base = base(plan, ends, &gateway.ike, peer).map_err(unusable)?;
+    Ok(Connection { clients, responder_only, ..base })
 }
 
 /// The engine's form of a tunnel that a gateway's peer has opened: each of its children may carry all of what the
@@ -106,20 +106,17 @@ fn base(
         proposals: ike.policy.proposals.clone(),
         max_children: 0,
         children: Vec::new(),
-        lifetime: ike_lifetime(ike.policy.lifetime),
-        dead_peer: Some(DeadPeer {
-            interval: ike.policy.dpd_interval,
-            retries: ike.policy.dpd_retries,
-            retry_interval: ike.policy.dpd_interval.min(Duration::from_secs(10)),
-        }),
-        nat: NatTraversal { force: ike.policy.force_udp_encapsulation, ..NatTraversal::default() },
+        lifetime: ike_lifetime(ike.policy.lifetime, ike.policy.soft),
+        dead_peer: ike.policy.dead_peer,
+        nat: ike.policy.nat,
         mobike: ike.mobike,
-        fragmentation: Some(Fragmentation { mtu: ike.policy.fragment_size }),
-        initial_contact: InitialContact::default(),
+        fragmentation: ike.policy.fragmentation,
+        initial_contact: ike.initial_contact,
         lockout: ike.policy.lockout,
         redirect: ike.redirect.clone(),
         resumption: ike.policy.resumption,
         clients: None,
+        responder_only: false,
     })
 }
 
@@ -140,32 +137,31 @@ pub fn usable(plan: &Plan, tunnel: &plan::Tunnel) -> Result<(), Unusable> {
     connection(plan, tunnel, ike, numbered).map(drop)
 }
 
-fn ike_lifetime(hard: Duration) -> IkeLifetime {
-    IkeLifetime { soft: soft(hard), hard, jitter_percent: JITTER_PERCENT }
+fn ike_lifetime(hard: Duration, share: SoftLifetime) -> IkeLifetime {
+    IkeLifetime { soft: soft(hard, share.percent), hard, jitter_percent: share.jitter_percent }
 }
 
-/// When to rekey what ends after `hard`: a tenth of its life before, or [`TIME_TO_REKEY`] if that is more,
-/// but not before half of its life is over.
-fn soft(hard: Duration) -> Duration {
-    hard - (hard / 10).max(TIME_TO_REKEY.min(hard / 2))
+/// When to rekey what ends after `hard`: when so many percent of its life are over, or [`TIME_TO_REKEY`] before its end
+/// if that is earlier, but not before half of its life is over.
+pub fn soft(hard: Duration, percent: u8) -> Duration {
+    let left = hard / 100 * u32::from(100u8.saturating_sub(percent));
+    hard - left.max(TIME_TO_REKEY.min(hard / 2))
 }
 
 fn child_config(id: ChildId, child: &plan::Child, resource: Resource) -> ChildConfig {
-    let hard = child.transform.lifetime;
+    let (hard, share) = (child.transform.lifetime, child.transform.soft);
     ChildConfig {
         id,
-        local: child.local_ts.iter().map(selector).collect(),
-        remote: child.remote_ts.iter().map(selector).collect(),
+        local: child.local_ts.clone(),
+        remote: child.remote_ts.clone(),
         proposals: child.transform.proposals.clone(),
-        lifetime: ChildLifetime { soft: soft(hard), hard, jitter_percent: JITTER_PERCENT },
+        lifetime: ChildLifetime {
+            soft: soft(hard, share.percent),
+            hard,
+            jitter_percent: share.jitter_percent,
+        },
         resource,
     }
-}
-
-/// A configured selector as a range (RFC 7296 §3.13.1).
-pub fn selector(selector: &plan::Selector) -> Selector {
-    let range = Selector::prefix(selector.network.network(), selector.network.prefix_len());
-    range.with_ports(selector.protocol, *selector.ports.start(), *selector.ports.end())
 }
 
 /// Ours: as configured, else our certificate's subject, else our address.
@@ -277,8 +273,9 @@ mod tests {
     fn a_rekey_has_time() {
         let seconds = Duration::from_secs;
         for (life, rekeyed) in [(86400, 77760), (3600, 3240), (300, 270), (200, 170), (60, 30), (6, 3)] {
-            assert_eq!(soft(seconds(life)), seconds(rekeyed), "of {life} s");
+            assert_eq!(soft(seconds(life), 90), seconds(rekeyed), "of {life} s");
         }
-        assert_eq!(soft(seconds(1)), Duration::from_millis(500));
+        assert_eq!(soft(seconds(1), 90), Duration::from_millis(500));
+        assert_eq!((soft(seconds(3600), 50), soft(seconds(3600), 99)), (seconds(1800), seconds(3564)));
     }
 }

@@ -10,6 +10,7 @@ use ravelin_ike::time::Instant;
 use ravelin_ike::want::Role;
 
 use super::attempts::{self, Time};
+use super::keys::Whose;
 use super::pmtu::Learned;
 use super::status;
 use crate::api::reply::{self, Explain, Rung, State};
@@ -29,6 +30,8 @@ pub struct Evidence<'a> {
     pub state: State,
     /// Attempts, oldest first.
     pub attempts: Vec<&'a Attempt>,
+    /// Why it is shut down, if its operator wants that.
+    pub shut_down: Option<Why>,
     /// Why one of its instances is out of service, if one is.
     pub outage: Option<Why>,
     /// Why its group is down, if it is.
@@ -67,8 +70,9 @@ fn attempts(evidence: &Evidence<'_>) -> Vec<reply::Attempt> {
             attempt.child.and_then(|child| evidence.child_ids.iter().position(|known| *known == child));
         index.and_then(|index| evidence.tunnel.children.get(index))
     };
-    let told =
-        |attempt: &&Attempt| attempts::tell(attempt, Some(evidence.tunnel), child(attempt), evidence.time);
+    let told = |attempt: &&Attempt| {
+        attempts::tell(attempt, Whose::Tunnel(evidence.tunnel, child(attempt)), evidence.time)
+    };
     evidence.attempts.iter().rev().map(told).collect()
 }
 
@@ -84,8 +88,8 @@ fn last_ike<'a>(evidence: &Evidence<'a>) -> Option<&'a Attempt> {
 
 /// Why it may not be up, or carries nothing, whatever its peer does.
 fn halt<'a>(evidence: &'a Evidence<'_>) -> Option<&'a Why> {
-    let Evidence { outage, group, standstill, .. } = evidence;
-    outage.as_ref().or(group.as_ref()).or(standstill.as_ref())
+    let Evidence { shut_down, outage, group, standstill, .. } = evidence;
+    shut_down.as_ref().or(outage.as_ref()).or(group.as_ref()).or(standstill.as_ref())
 }
 
 fn code(evidence: &Evidence<'_>, failure: Option<&Failure>) -> String {
@@ -94,6 +98,9 @@ fn code(evidence: &Evidence<'_>, failure: Option<&Failure>) -> String {
 }
 
 fn remedy(evidence: &Evidence<'_>, failure: Option<&Failure>) -> String {
+    if evidence.shut_down.is_some() {
+        return "enabled = true and ravelin config apply bring it back".into();
+    }
     if evidence.outage.is_none() && evidence.group.is_some() {
         return "see ravelin show tunnel-groups; the tunnel returns with its group".into();
     }
@@ -129,7 +136,17 @@ fn verdict(evidence: &Evidence<'_>, failure: Option<&Failure>) -> String {
         (_, Some(failure), None) => failure.to_string(),
         (_, _, Some(unreachable)) => unreachable.clone(),
         (State::Connecting, None, _) => "negotiation is under way".into(),
-        (_, None, None) => "nobody has asked for it yet: no attempt was made or received".into(),
+        (_, None, None) => idle(evidence).into(),
+    }
+}
+
+/// Nothing is wrong, and nothing is there. An IKE SA may do without children (RFC 6023).
+fn idle(evidence: &Evidence<'_>) -> &'static str {
+    let is_up = evidence.status.and_then(status::Tunnel::ike).is_some();
+    match (is_up, last_ike(evidence)) {
+        (true, _) => "the IKE SA is up without a CHILD SA: nobody has asked for one yet",
+        (false, Some(_)) => "the last attempt ended well and without a CHILD SA; none is under way",
+        (false, None) => "nobody has asked for it yet: no attempt was made or received",
     }
 }
 
@@ -188,6 +205,10 @@ fn rungs(evidence: &Evidence<'_>) -> Vec<Rung> {
             rung("let in by a gateway", Some(true), seen)
         }
     }];
+    if tunnel.origin.is_none() {
+        let shut = evidence.shut_down.as_ref().map(|why| why.text.clone());
+        rungs.push(rung("enabled", Some(shut.is_none()), shut.unwrap_or_default()));
+    }
     let outage = evidence.outage.as_ref();
     rungs.push(rung(
         "its instances are in service",
@@ -341,7 +362,7 @@ fn own_workers(evidence: &Evidence<'_>) -> Option<Rung> {
     let seen = match (told.is_empty(), up) {
         (false, _) => told.join("; "),
         (true, None) => String::new(),
-        (true, Some(up)) if up.values().any(|child| child.takes_more) => "none yet".into(),
+        (true, Some(up)) if up.values().any(|child| child.up.takes_more) => "none yet".into(),
         (true, Some(_)) => "none: the peer takes none, or does not know RFC 9611".into(),
     };
     evidence.tunnel.per_worker.then(|| rung("workers with SAs of their own", None, seen))
@@ -376,6 +397,7 @@ fn packets(evidence: &Evidence<'_>) -> Rung {
 mod tests {
     use super::*;
     use crate::config::parse;
+    use crate::tunnel::session::Carried;
     use ravelin_ike::config::{AdditionalGroups, Encryption, Group, Prf};
     use ravelin_ike::event::IkeSuite;
     use ravelin_ike::id::IkeId;
@@ -414,6 +436,8 @@ value = "hunter2"
             moves: 0,
             redirectable: false,
             resumed: false,
+            since: Instant(0),
+            carried: Carried::default(),
         };
         status::Tunnel { ikes: vec![ike], ..status::Tunnel::default() }
     }
@@ -437,6 +461,7 @@ value = "hunter2"
             children,
             state,
             attempts,
+            shut_down: None,
             outage: None,
             group: None,
             path: (0, None),
@@ -492,6 +517,19 @@ value = "hunter2"
         let told = told(None, &attempt);
         assert_eq!(told.code, "RV-AUTH-012");
         assert!(told.verdict.contains("hq") && told.fix.contains("ppk-list"), "{told:?}");
+    }
+
+    /// An IKE SA without a CHILD SA was no failure, and somebody did call (RFC 6023).
+    #[test]
+    fn an_attempt_without_children_is_told_of() {
+        let address = std::net::SocketAddr::from(([192, 0, 2, 1], 500));
+        let mut attempt = Attempt::new(Role::Responder, address, address, Instant(1));
+        (attempt.stage, attempt.ended) = (Stage::Up, Some(Instant(2)));
+        let status = up(AdditionalGroups::NONE);
+        let verdict = |status, attempts| of(status, &[], State::Down, attempts).verdict;
+        assert!(verdict(Some(&status), vec![&attempt]).starts_with("the IKE SA is up without a CHILD SA"));
+        assert!(verdict(None, vec![&attempt]).starts_with("the last attempt ended well"));
+        assert!(verdict(None, vec![]).contains("no attempt was made or received"));
     }
 
     /// A refusal says in what the nearest proposal differs.

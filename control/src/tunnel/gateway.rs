@@ -8,7 +8,7 @@ use ravelin_ike::config::{ConnectionId, IdKind, Identity};
 use super::words;
 use crate::config::plan::{
     Child, Client, Gateway, Ike, Instance, InstanceId, Keying, Origin, OwnAuthentication, PeerAuthentication,
-    Template, TsList, Tunnel, Unique,
+    Template, TsList, Tunnel, Unique, Written,
 };
 
 /// Characters of an identity in a name: a peer may claim anything.
@@ -56,10 +56,12 @@ impl<'a> Terms<'a> {
             remote_ts: Vec::new(),
             transform: template.transform.clone(),
             dscp: template.dscp,
+            written: Written::default(),
         };
         let client = self.client.map(|client| client.name.clone());
         Tunnel {
             name,
+            enabled: true,
             public: gateway.public,
             private,
             local: gateway.local,

@@ -1,6 +1,6 @@
 //! Tunnels: the plan's tunnels as the IKE engine and the workers know them (`roster`,
 //! `connection`, `scheme`), the SAs of their children (`sas`), and how they are, for
-//! operators (`status`, `explain`, `attempts`, `keys`, `words`).
+//! operators (`status`, `session`, `explain`, `attempts`, `keys`, `words`).
 
 pub mod attempts;
 pub mod connection;
@@ -13,5 +13,6 @@ pub mod reverse;
 pub mod roster;
 pub mod sas;
 pub mod scheme;
+pub mod session;
 pub mod status;
 pub mod words;

@@ -2,12 +2,14 @@
 //! hold exactly those addresses; of the CHILD SAs of one tunnel the larger subnet counts. Pure. That no other tunnel
 //! has any of it is the caller's to ask ([`crate::routing::Routing::others`]), and what changes the caller's to carry out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
 use ravelin_ike::config::{ConnectionId, Selector};
 use ravelin_ike::id::ChildSaId;
+
+use crate::config::plan::Tunnel;
 
 /// Subnets one CHILD SA may make routes of. A range of IPv6 addresses may take 254, and a peer 32 of them.
 const LIMIT: usize = 256;
@@ -37,7 +39,25 @@ pub fn cover(remote: &[Selector], ignore_default: bool) -> Result<Vec<IpNet>, To
     if fewest.len() > LIMIT { Err(TooMany { found: fewest.len() }) } else { Ok(fewest) }
 }
 
-fn subnets(start: IpAddr, end: IpAddr) -> Option<IpSubnets> {
+/// The subnets of each of these selectors of a configured child, for the routes that lead into its tunnel.
+///
+/// # Errors
+/// As [`cover`].
+pub fn networks(remote: &[Selector]) -> Result<Vec<IpNet>, TooMany> {
+    let all = remote.iter().filter_map(|selector| subnets(selector.start, selector.end)).flatten();
+    // More than are allowed need not be counted to their end: a range of IPv6 makes 254 at most.
+    let networks: Vec<IpNet> = all.collect();
+    if networks.len() > LIMIT { Err(TooMany { found: networks.len() }) } else { Ok(networks) }
+}
+
+/// Those of all children of a configured tunnel, each once.
+pub fn of_tunnel(tunnel: &Tunnel) -> Vec<IpNet> {
+    let children = tunnel.children.iter().filter_map(|child| networks(&child.remote_ts).ok());
+    children.flatten().collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The fewest that hold a range; none of two families.
+pub fn subnets(start: IpAddr, end: IpAddr) -> Option<IpSubnets> {
     match (start, end) {
         (IpAddr::V4(start), IpAddr::V4(end)) => Some(Ipv4Subnets::new(start, end, 0).into()),
         (IpAddr::V6(start), IpAddr::V6(end)) => Some(Ipv6Subnets::new(start, end, 0).into()),

@@ -22,9 +22,6 @@ use super::pmtu::PathKey;
 use super::roster::ChildNumber;
 use crate::config::plan;
 
-/// Soft limits stand at this share of the hard ones, in tenths.
-const SOFT: u64 = 9;
-
 /// One installed pair of SAs.
 #[derive(Debug, Clone)]
 pub struct Installed {
@@ -118,11 +115,12 @@ impl Installeds {
         self.by_path.get(path).into_iter().flatten().filter_map(|sa| self.get(*sa))
     }
 
-    fn get(&self, sa: ChildSaId) -> Option<&Installed> {
+    /// One by the engine's name.
+    pub fn get(&self, sa: ChildSaId) -> Option<&Installed> {
         self.by_id.get(&sa).map(Box::as_ref)
     }
 
-    /// One by the engine's name.
+    /// The same, to be changed.
     pub fn get_mut(&mut self, sa: ChildSaId) -> Option<&mut Installed> {
         self.by_id.get_mut(&sa).map(Box::as_mut)
     }
@@ -176,7 +174,7 @@ pub fn parts(
     use ravelin_ike::want::OutboundStart;
     let (esn, transform) = (install.suite.extended_sequence, &child.transform);
     let (local, peer) = endpoints(&install.path);
-    let limits = limits(transform.lifetime_packets, transform.lifetime_bytes);
+    let limits = limits(transform, draw((install.spi_in, install.spi_out)));
     let inbound = inbound::Parts {
         spi: Spi(install.spi_in),
         suite,
@@ -246,8 +244,25 @@ fn wrap(
     Encapsulation { dscp, outer_mtu, ..Encapsulation::between(instance, local, peer) }
 }
 
-fn limits(packets: Option<u64>, octets: Option<u64>) -> Limits {
-    let soft = |hard: Option<u64>| hard.map_or(UNLIMITED, |hard| (hard / 10 * SOFT).max(1));
+/// A number from 0 to 255 that differs from SA to SA and, the SPIs being in another order there, from end to end: it
+/// spreads rekeys, and who guesses it gains nothing. Murmur's finalizer.
+fn draw((spi_in, spi_out): (u32, u32)) -> u8 {
+    let mut mixed = u64::from(spi_in) << 32 | u64::from(spi_out);
+    for factor in [0xff51_afd7_ed55_8ccd, 0xc4ce_b9fe_1a85_ec53] {
+        mixed = (mixed ^ mixed >> 33).wrapping_mul(factor);
+    }
+    (mixed >> 56) as u8
+}
+
+/// Limits of bytes and packets: soft ones at the share of the hard ones that is configured, less as much of the jitter
+/// as is drawn (RFC 4301 §4.4.2.1).
+fn limits(transform: &plan::IpsecTransform, drawn: u8) -> Limits {
+    let plan::IpsecTransform { lifetime_packets: packets, lifetime_bytes: octets, soft, .. } = *transform;
+    // In shares of 1 in 100 * 100 * 255: none of it may be rounded away.
+    let jitter = u128::from(soft.jitter_percent) * u128::from(drawn);
+    let share = u128::from(soft.percent) * (100 * 255 - jitter);
+    let of = |hard: u64| u64::try_from(u128::from(hard) * share / (100 * 100 * 255)).unwrap_or(hard);
+    let soft = |hard: Option<u64>| hard.map_or(UNLIMITED, |hard| of(hard).max(1));
     Limits {
         soft_packets: soft(packets),
         hard_packets: packets.unwrap_or(UNLIMITED),
@@ -270,9 +285,7 @@ fn selector(selector: &IkeSelector) -> Option<Selector> {
 
 /// Configured selectors as the worker checks them.
 pub fn configured(child: &plan::Child) -> Option<SelectorSet> {
-    let side =
-        |selectors: &[plan::Selector]| selectors.iter().map(super::connection::selector).collect::<Vec<_>>();
-    selectors(&side(&child.local_ts), &side(&child.remote_ts))
+    selectors(&child.local_ts, &child.remote_ts)
 }
 
 /// A manual tunnel's two halves (DP-12).
@@ -320,4 +333,40 @@ pub fn manual_parts(
         child,
     };
     Some((inbound, outbound))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transform(percent: u8, jitter_percent: u8, bytes: Option<u64>) -> plan::IpsecTransform {
+        plan::IpsecTransform {
+            proposals: Vec::new().into(),
+            lifetime: std::time::Duration::from_secs(3600),
+            lifetime_bytes: bytes,
+            lifetime_packets: Some(1000),
+            soft: plan::SoftLifetime { percent, jitter_percent },
+            replay_window: 64,
+        }
+    }
+
+    /// Soft limits lie between the configured share and what jitter may take off it, and never above the hard ones
+    /// (DP-44).
+    #[test]
+    fn soft_limits_are_a_share_less_jitter() {
+        let of = |percent, jitter, drawn| limits(&transform(percent, jitter, None), drawn);
+        assert_eq!((of(90, 0, 255).soft_packets, of(90, 10, 0).soft_packets), (900, 900));
+        assert_eq!((of(90, 10, 255).soft_packets, of(50, 50, 255).soft_packets), (810, 250));
+        assert_eq!((of(90, 10, 0).hard_packets, of(90, 10, 0).soft_octets), (1000, UNLIMITED));
+        let most = limits(&transform(99, 0, Some(u64::MAX - 1)), 0);
+        assert!(most.soft_octets < most.hard_octets && most.soft_octets > u64::MAX / 100 * 98);
+    }
+
+    /// SAs that are made together are not rekeyed together, and both ends of one not either.
+    #[test]
+    fn what_is_drawn_differs() {
+        let drawn: std::collections::BTreeSet<u8> = (0..100).map(|n| draw((0x0400_0000 + n, 7))).collect();
+        assert!(drawn.len() > 60, "{}", drawn.len());
+        assert_ne!(draw((1, 2)), draw((2, 1)));
+    }
 }

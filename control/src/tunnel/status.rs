@@ -2,6 +2,7 @@
 //! configured child, whatever its state and with a reason of its own; a rekey is never "down"; counts do not fall when
 //! SAs are replaced.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ravelin_ike::config::{ChildId, ConnectionId};
@@ -14,8 +15,10 @@ use ravelin_ike::time::Instant;
 use ravelin_ike::want::{Path, Role};
 
 use super::roster::Roster;
+use super::session::{self, Carried};
 use super::words;
 use crate::api::reply::State;
+use crate::config::plan::InstanceId;
 use crate::observe::journal::Journal;
 
 /// What is known of one tunnel.
@@ -24,7 +27,7 @@ pub struct Tunnel {
     /// The IKE SAs that are up, newest last: two for a while where both ends called at once.
     pub ikes: Vec<Ike>,
     /// Children that are up, by configuration. In boxes: a map has places for eleven.
-    pub children: BTreeMap<ChildId, Box<ChildUp>>,
+    pub children: BTreeMap<ChildId, Box<Child>>,
     /// Children that were asked for and are not up yet.
     pub asked: BTreeSet<ChildId>,
     /// Why children are not up, as far as it is for them alone.
@@ -37,6 +40,8 @@ pub struct Tunnel {
     pub since: Instant,
     /// Times it came up.
     pub ups: u64,
+    /// Attempts at an IKE SA that failed.
+    pub failed_attempts: u64,
     /// CHILD SA rekeys, by child.
     pub child_rekeys: BTreeMap<ChildId, u64>,
     /// IKE SA rekeys.
@@ -70,6 +75,39 @@ pub struct Ike {
     pub redirectable: bool,
     /// It began by resuming the session of an earlier one (RFC 5723).
     pub resumed: bool,
+    /// When it came up.
+    pub since: Instant,
+    /// What children that are down again have carried.
+    pub carried: Carried,
+}
+
+/// A child that is up, over all rekeys.
+#[derive(Debug, Clone)]
+pub struct Child {
+    /// As it is now.
+    pub up: ChildUp,
+    /// When it came up.
+    since: Instant,
+    /// What had been carried by then.
+    before: Carried,
+    /// The same when the last of its SAs was taken out.
+    last: Carried,
+}
+
+/// What is known beside the engine where its events are taken in.
+pub struct Around<'a> {
+    /// The loop's clock.
+    pub now: Instant,
+    /// Names.
+    pub roster: &'a Roster,
+    /// Where events are noted.
+    pub journal: &'a Journal,
+    /// Names of instances.
+    pub instance: &'a dyn Fn(InstanceId) -> String,
+    /// What a child has carried since the daemon began.
+    pub carried: &'a dyn Fn(ChildId) -> Carried,
+    /// The worker of a child.
+    pub worker: &'a dyn Fn(ChildId) -> Option<usize>,
 }
 
 /// All tunnels.
@@ -159,17 +197,18 @@ impl Status {
     }
 
     /// Takes in what the engine says, and notes it in the journal.
-    pub fn event(&mut self, now: Instant, event: Event, roster: &Roster, journal: &Journal) {
+    pub fn event(&mut self, event: Event, around: &Around<'_>) {
+        let Around { roster, journal, .. } = *around;
         if let Some(fallback) = beside(&event, roster) {
-            return self.of_one_worker(&event, fallback, roster, journal);
+            return self.of_one_worker(&event, fallback, around);
         }
         match event {
-            Event::IkeUp(up) => self.ike_up(now, &up, roster, journal),
+            Event::IkeUp(up) => self.ike_up(&up, around),
             Event::IkeRekeyed { ike, connection, initiator_spi, responder_spi, suite } => {
                 self.ike_rekeyed((connection, ike), (initiator_spi, responder_spi), suite, roster, journal);
             }
             Event::IkeDown { ike, connection, reason } => {
-                self.ike_down(now, ike, connection, reason, roster, journal);
+                self.ike_down(ike, connection, reason, around);
             }
             Event::AttemptFailed { connection: Some(connection), attempt } => {
                 self.attempt_failed(connection, *attempt, roster, journal);
@@ -177,10 +216,10 @@ impl Status {
             Event::AttemptFailed { connection: None, attempt } => {
                 journal.note("", "stranger-refused", stranger(&attempt));
             }
-            Event::ChildUp(up) => self.child_up(now, *up, roster, journal),
-            Event::ChildRekeyed { old, new } => self.child_rekeyed(old, *new, roster, journal),
-            Event::ChildDown { child, connection, config, reason, .. } => {
-                self.child_down(now, child, connection, config, reason, roster, journal);
+            Event::ChildUp(up) => self.child_up(*up, around),
+            Event::ChildRekeyed { old, new } => self.child_rekeyed(old, *new, around),
+            Event::ChildDown { child, ike, connection, config, reason } => {
+                self.child_down((connection, ike), (config, child), reason, around);
             }
             Event::ChildFailed { connection, config, reason, rekey_of, .. } => {
                 let what = if rekey_of.is_some() { "child-rekey-failed" } else { "child-failed" };
@@ -221,23 +260,26 @@ impl Status {
     }
 
     /// What became of a single worker's SA changes nothing about the child it is beside, but counts.
-    fn of_one_worker(&mut self, event: &Event, fallback: ChildId, roster: &Roster, journal: &Journal) {
-        let (connection, what, text) = match event {
-            Event::ChildUp(up) => (up.connection, "child-up", spis(up)),
+    fn of_one_worker(&mut self, event: &Event, fallback: ChildId, around: &Around<'_>) {
+        let (connection, what, reason) = match event {
+            Event::ChildUp(up) => {
+                return self.tell_of(up, "child-up", &format!("for one worker, {}", spis(up)), around);
+            }
             Event::ChildRekeyed { new, old } => {
                 let tunnel = self.tunnels.entry(new.connection).or_default();
                 *tunnel.child_rekeys.entry(fallback).or_default() += 1;
-                (new.connection, "child-rekeyed", format!("{}, replacing SA {}", spis(new), old.0))
+                let text = format!("for one worker, {}, replacing SA {}", spis(new), old.0);
+                return self.tell_of(new, "child-rekeyed", &text, around);
             }
-            Event::ChildDown { connection, reason, .. } => (*connection, "child-down", told(reason)),
+            Event::ChildDown { connection, reason, .. } => (*connection, "child-down", reason),
             Event::ChildFailed { connection, reason, rekey_of, .. } => {
                 let what = if rekey_of.is_some() { "child-rekey-failed" } else { "child-failed" };
-                (*connection, what, told(reason))
+                (*connection, what, reason)
             }
             _ => return,
         };
-        let text = format!("for one worker, {text}");
-        journal.note(roster.name(connection), what, of_child(roster, Some(fallback), &text));
+        let text = of_child(around.roster, Some(fallback), &format!("for one worker, {}", told(reason)));
+        around.journal.note(around.roster.name(connection), what, text);
     }
 
     fn ike(&mut self, (connection, ike): (ConnectionId, IkeId)) -> Option<(&mut u64, &mut Ike)> {
@@ -246,7 +288,8 @@ impl Status {
         Some((&mut tunnel.ike_rekeys, ike))
     }
 
-    fn ike_up(&mut self, now: Instant, up: &IkeUp, roster: &Roster, journal: &Journal) {
+    fn ike_up(&mut self, up: &IkeUp, around: &Around<'_>) {
+        let Around { now, roster, journal, .. } = *around;
         let tunnel = self.tunnels.entry(up.connection).or_default();
         let peer = words::identity(&up.remote_identity);
         let how = if up.resumed { ", resumed" } else { "" };
@@ -266,11 +309,15 @@ impl Status {
             moves: 0,
             redirectable: up.redirectable,
             resumed: up.resumed,
+            since: now,
+            carried: Carried::default(),
         });
         tunnel.connecting = false;
         tunnel.reason = None;
         tunnel.since = now;
-        journal.note(roster.name(up.connection), "ike-up", text);
+        let instance = (around.instance)(up.path.instance);
+        let details = session::ike_up(up, roster.tunnel(up.connection), &instance);
+        journal.tell(roster.name(up.connection), "ike-up", text, details);
     }
 
     fn moved(
@@ -306,23 +353,16 @@ impl Status {
         journal.note(roster.name(which.0), "ike-rekeyed", format!("{:016x}_i {:016x}_r", spis.0, spis.1));
     }
 
-    fn ike_down(
-        &mut self,
-        now: Instant,
-        ike: IkeId,
-        connection: ConnectionId,
-        reason: Failure,
-        roster: &Roster,
-        journal: &Journal,
-    ) {
-        journal.note(roster.name(connection), "ike-down", told(&reason));
+    fn ike_down(&mut self, ike: IkeId, connection: ConnectionId, reason: Failure, around: &Around<'_>) {
         let tunnel = self.tunnels.entry(connection).or_default();
-        let known = tunnel.ikes.len();
-        tunnel.ikes.retain(|known| known.id != ike);
-        if known > 0 && tunnel.ikes.is_empty() {
+        let known = tunnel.ikes.iter().position(|known| known.id == ike).map(|at| tunnel.ikes.remove(at));
+        let details = known.as_ref().map(|ike| session::ended(ike.since, around.now, ike.carried));
+        let name = around.roster.name(connection);
+        around.journal.tell(name, "ike-down", told(&reason), details.unwrap_or_default());
+        if known.is_some() && tunnel.ikes.is_empty() {
             tunnel.give_up();
             tunnel.connecting = matches!(reason, Failure::Redirected(_));
-            tunnel.since = now;
+            tunnel.since = around.now;
             tunnel.reason = Some(reason);
         }
     }
@@ -346,6 +386,7 @@ impl Status {
         }
         journal.note(roster.name(connection), "attempt-failed", text);
         let tunnel = self.tunnels.entry(connection).or_default();
+        tunnel.failed_attempts += 1;
         // The peer's call may have come through meanwhile.
         if tunnel.ikes.is_empty() {
             tunnel.give_up();
@@ -353,42 +394,69 @@ impl Status {
         }
     }
 
-    fn child_up(&mut self, now: Instant, up: ChildUp, roster: &Roster, journal: &Journal) {
-        journal.note(roster.name(up.connection), "child-up", of_child(roster, Some(up.config), &spis(&up)));
+    fn child_up(&mut self, up: ChildUp, around: &Around<'_>) {
+        self.tell_of(&up, "child-up", &spis(&up), around);
         let tunnel = self.tunnels.entry(up.connection).or_default();
         if tunnel.children.is_empty() {
-            (tunnel.ups, tunnel.since) = (tunnel.ups + 1, now);
+            (tunnel.ups, tunnel.since) = (tunnel.ups + 1, around.now);
         }
         tunnel.reason = None;
         tunnel.asked.remove(&up.config);
         tunnel.troubles.remove(&up.config);
-        tunnel.children.insert(up.config, Box::new(up));
+        let carried = (around.carried)(up.config);
+        let child = Child { since: around.now, before: carried, last: carried, up };
+        tunnel.children.insert(child.up.config, Box::new(child));
     }
 
-    fn child_rekeyed(&mut self, old: ChildSaId, up: ChildUp, roster: &Roster, journal: &Journal) {
+    fn child_rekeyed(&mut self, old: ChildSaId, up: ChildUp, around: &Around<'_>) {
         let text = format!("{}, replacing SA {}", spis(&up), old.0);
-        journal.note(roster.name(up.connection), "child-rekeyed", of_child(roster, Some(up.config), &text));
+        self.tell_of(&up, "child-rekeyed", &text, around);
         let tunnel = self.tunnels.entry(up.connection).or_default();
         *tunnel.child_rekeys.entry(up.config).or_default() += 1;
-        tunnel.children.insert(up.config, Box::new(up));
+        if let Some(child) = tunnel.children.get_mut(&up.config) {
+            child.up = up;
+        }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the fields of one event, and where to note it")]
+    fn tell_of(&self, up: &ChildUp, what: &str, text: &str, around: &Around<'_>) {
+        let of = around.roster.child(up.config.0);
+        let instance = of.map(|(_, tunnel, _)| (around.instance)(tunnel.private)).unwrap_or_default();
+        let worker = (around.worker)(up.config);
+        let details = session::child_up(up, of.map(|(.., child)| child), &instance, worker);
+        let text = of_child(around.roster, Some(up.config), text);
+        around.journal.tell(around.roster.name(up.connection), what, text, details);
+    }
+
+    /// An SA of a child is about to be taken out, with its counts: they are what its session comes to, if it is the
+    /// last one.
+    pub fn count_out(&mut self, connection: ConnectionId, config: ChildId, carried: Carried) {
+        let child = self.tunnels.get_mut(&connection).and_then(|tunnel| tunnel.children.get_mut(&config));
+        if let Some(child) = child {
+            child.last = carried;
+        }
+    }
+
     fn child_down(
         &mut self,
-        now: Instant,
-        child: ChildSaId,
-        connection: ConnectionId,
-        config: ChildId,
+        which: (ConnectionId, IkeId),
+        (config, child): (ChildId, ChildSaId),
         reason: Failure,
-        roster: &Roster,
-        journal: &Journal,
+        around: &Around<'_>,
     ) {
-        journal.note(roster.name(connection), "child-down", of_child(roster, Some(config), &told(&reason)));
-        let tunnel = self.tunnels.entry(connection).or_default();
-        if tunnel.children.get(&config).is_some_and(|up| up.child == child) {
-            tunnel.children.remove(&config);
-            tunnel.since = now;
+        let tunnel = self.tunnels.entry(which.0).or_default();
+        let gone = match tunnel.children.entry(config) {
+            Entry::Occupied(up) if up.get().up.child == child => Some(up.remove()),
+            _ => None,
+        };
+        let carried = gone.as_ref().map(|child| child.last - child.before).unwrap_or_default();
+        if let Some(ike) = tunnel.ikes.iter_mut().find(|known| known.id == which.1) {
+            ike.carried += carried;
+        }
+        let details = gone.as_ref().map(|child| session::ended(child.since, around.now, carried));
+        let text = of_child(around.roster, Some(config), &told(&reason));
+        around.journal.tell(around.roster.name(which.0), "child-down", text, details.unwrap_or_default());
+        if gone.is_some() {
+            tunnel.since = around.now;
             tunnel.troubles.insert(config, reason);
         }
     }
@@ -435,112 +503,4 @@ fn stranger(attempt: &ravelin_ike::recorder::Attempt) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use ravelin_ike::config::{AdditionalGroups, Encryption, Group, Identity, Prf};
-
-    fn up(ike: u64) -> Event {
-        let address = std::net::SocketAddr::from(([192, 0, 2, 1], 500));
-        Event::IkeUp(Box::new(IkeUp {
-            ike: IkeId(ike),
-            connection: ConnectionId(1),
-            role: Role::Initiator,
-            initiator_spi: ike,
-            responder_spi: ike,
-            suite: IkeSuite {
-                encryption: Encryption::AesGcm128,
-                integrity: None,
-                prf: Prf::HmacSha256,
-                group: Group::X25519,
-                additional: AdditionalGroups::NONE,
-            },
-            ppk: PpkUse::NotConfigured,
-            path: Path {
-                instance: 0,
-                local: address,
-                remote: address,
-                udp_encapsulation: false,
-                remote_behind_nat: false,
-                mobike: false,
-            },
-            local_behind_nat: false,
-            local_identity: Identity::address(address.ip()),
-            remote_identity: Identity::address(address.ip()),
-            redirectable: false,
-            resumed: false,
-        }))
-    }
-
-    /// Where both ends called at once, the one that is closed takes the other from nobody's sight.
-    #[test]
-    fn the_other_of_two_calls_stays_in_sight() {
-        let (mut status, roster, journal) = (Status::default(), Roster::default(), Journal::default());
-        let mut tell = |event| status.event(Instant(0), event, &roster, &journal);
-        let down = |ike| Event::IkeDown {
-            ike: IkeId(ike),
-            connection: ConnectionId(1),
-            reason: Failure::Superseded,
-        };
-        [up(1), up(2), down(2)].into_iter().for_each(&mut tell);
-        let tunnel = |status: &Status| status.tunnel(ConnectionId(1)).unwrap().clone();
-        assert_eq!(tunnel(&status).ike().map(|ike| ike.spis), Some((1, 1)));
-        assert!(tunnel(&status).reason.is_none());
-        status.event(Instant(0), down(1), &roster, &journal);
-        assert!(tunnel(&status).ike().is_none() && tunnel(&status).reason.is_some());
-    }
-
-    fn child(config: u32) -> ChildUp {
-        ChildUp {
-            child: ChildSaId(config.into()),
-            ike: IkeId(1),
-            connection: ConnectionId(1),
-            config: ChildId(config),
-            spi_in: config,
-            spi_out: config,
-            suite: ravelin_ike::want::EspSuite {
-                encryption: Encryption::AesGcm128,
-                integrity: None,
-                group: None,
-                additional: AdditionalGroups::NONE,
-                extended_sequence: false,
-            },
-            local: Vec::new(),
-            remote: Vec::new(),
-            takes_more: false,
-        }
-    }
-
-    fn failed(config: u32, reason: Failure) -> Event {
-        let (ike, connection, config) = (IkeId(1), ConnectionId(1), Some(ChildId(config)));
-        Event::ChildFailed { ike, connection, config, rekey_of: None, reason }
-    }
-
-    /// Each child has a state and a reason of its own; one that is refused is the reason the tunnel is degraded, in
-    /// whatever order they come.
-    #[test]
-    fn one_refused_child_is_no_trouble_of_the_others() {
-        let (mut status, roster, journal) = (Status::default(), Roster::default(), Journal::default());
-        (1..=3).for_each(|config| status.asked(ConnectionId(1), ChildId(config)));
-        let mut tell = |event| status.event(Instant(0), event, &roster, &journal);
-        tell(up(1));
-        tell(failed(2, Failure::TsRefused));
-        tell(Event::ChildUp(Box::new(child(1))));
-        let tunnel = status.tunnel(ConnectionId(1)).unwrap().clone();
-        let states = [1, 2, 3].map(|config| tunnel.child_state(ChildId(config)));
-        assert_eq!(states, [State::Up, State::Down, State::Connecting]);
-        let whys = [1, 2, 3].map(|config| tunnel.why_child(ChildId(config)).map(Failure::code));
-        assert_eq!(whys, [None, Some("RV-CHILD-002"), None]);
-        assert_eq!(
-            (tunnel.state(3), tunnel.why().map(Failure::code)),
-            (State::Degraded, Some("RV-CHILD-002"))
-        );
-        // It comes after all, and what the peer asked for beyond that changes nothing.
-        let mut tell = |event| status.event(Instant(0), event, &roster, &journal);
-        (2..=3).for_each(|config| tell(Event::ChildUp(Box::new(child(config)))));
-        let (ike, connection) = (IkeId(1), ConnectionId(1));
-        let reason = Failure::TsUnacceptable;
-        tell(Event::ChildFailed { ike, connection, config: None, rekey_of: None, reason });
-        let tunnel = status.tunnel(connection).unwrap();
-        assert_eq!((tunnel.state(3), tunnel.why()), (State::Up, None));
-    }
-}
+mod tests;

@@ -1,13 +1,16 @@
-//! Traffic selectors and identities in the words of the configuration.
+//! Traffic selectors, identities and algorithms in the words of the configuration.
 
 use std::fmt::{self, Display, Formatter, Write};
 use std::net::IpAddr;
 
-use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
-use ravelin_ike::config::{IdKind, Identity, Selector};
+use ipnet::IpNet;
+use ravelin_ike::config::{EspProposal, IdKind, Identity, IkeProposal, Selector};
+use ravelin_ike::event::IkeSuite;
+use ravelin_ike::want::EspSuite;
 use ravelin_pki::x509::Name;
 
-use crate::config::plan::{self, write_upper};
+use super::reverse::subnets;
+use crate::config::plan::write_upper;
 
 /// Octets that most of what is told of a tunnel fit into.
 const MOST: usize = 48;
@@ -22,16 +25,13 @@ pub fn text(told: impl Display) -> String {
 }
 
 /// Those of one side, as they were written.
-pub fn configured(selectors: &[plan::Selector]) -> String {
-    text(Listed(selectors.iter()))
+pub fn configured(selectors: &[Selector]) -> String {
+    text(Listed(selectors))
 }
 
 /// What both sides agreed on, as a pair is written.
 pub fn negotiated(local: &[Selector], remote: &[Selector]) -> String {
-    fn side(selectors: &[Selector]) -> Listed<impl Iterator<Item = Told<'_>> + Clone> {
-        Listed(selectors.iter().map(Told))
-    }
-    text(format_args!("{} === {}", side(local), side(remote)))
+    text(format_args!("{} === {}", Listed(local), Listed(remote)))
 }
 
 /// One; a range that is a prefix is written as one.
@@ -40,13 +40,13 @@ pub fn selector(selector: &Selector) -> String {
 }
 
 /// Several, commas between them.
-struct Listed<I>(I);
+struct Listed<'a>(&'a [Selector]);
 
-impl<I: Iterator<Item: Display> + Clone> Display for Listed<I> {
+impl Display for Listed<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        for (index, item) in self.0.clone().enumerate() {
+        for (index, selector) in self.0.iter().enumerate() {
             out.write_str(if index == 0 { "" } else { "," })?;
-            write!(out, "{item}")?;
+            write!(out, "{}", Told(selector))?;
         }
         Ok(())
     }
@@ -67,13 +67,35 @@ impl Display for Told<'_> {
 }
 
 fn prefix(start: IpAddr, end: IpAddr) -> Option<IpNet> {
-    let mut parts: IpSubnets = match (start, end) {
-        (IpAddr::V4(start), IpAddr::V4(end)) => Ipv4Subnets::new(start, end, 0).into(),
-        (IpAddr::V6(start), IpAddr::V6(end)) => Ipv6Subnets::new(start, end, 0).into(),
-        _ => return None,
-    };
+    let mut parts = subnets(start, end)?;
     let first = parts.next()?;
     parts.next().is_none().then_some(first)
+}
+
+/// The algorithms of an IKE SA as an operator would configure them.
+pub fn ike_suite(suite: &IkeSuite) -> String {
+    let IkeSuite { encryption, integrity, prf, group, additional } = *suite;
+    let proposal = IkeProposal {
+        encryption: vec![encryption],
+        integrity: integrity.into_iter().collect(),
+        prf: vec![prf],
+        groups: vec![group],
+        additional,
+    };
+    proposal.to_string()
+}
+
+/// Those of a CHILD SA.
+pub fn esp_suite(suite: &EspSuite) -> String {
+    let EspSuite { encryption, integrity, group, additional, extended_sequence } = *suite;
+    let proposal = EspProposal {
+        encryption: vec![encryption],
+        integrity: integrity.into_iter().collect(),
+        groups: group.into_iter().collect(),
+        additional,
+        extended_sequence: vec![extended_sequence],
+    };
+    proposal.to_string()
 }
 
 /// Characters of a distinguished name that are written out: a peer may claim anything.

@@ -41,15 +41,15 @@ impl<P: Pool> Workers<P> {
         if is_fuller { outbound } else { inbound }
     }
 
-    /// Opens the tunnels of the start, but for those whose group is shut down.
+    /// Opens the tunnels of the start, but for those that are shut down, or their group is.
     ///
     /// # Errors
     /// As [`Workers::open_tunnel`].
     pub fn open_tunnels(&mut self, roster: &Roster) -> Result<(), NotHeld> {
         for (id, tunnel) in roster.tunnels() {
-            match self.groups.why(&tunnel.group) {
-                None => self.open_tunnel(roster, id)?,
-                Some(_) => self.shut_tunnel(id),
+            match tunnel.enabled && self.groups.why(&tunnel.group).is_none() {
+                true => self.open_tunnel(roster, id)?,
+                false => self.shut_tunnel(id),
             }
         }
         Ok(())

@@ -30,12 +30,18 @@ impl<P: Pool> Workers<P> {
         datagrams
     }
 
+    /// The DSCP of IKE messages from now on (IKE-50).
+    pub fn set_ike_dscp(&mut self, dscp: u8) {
+        self.ike_dscp = dscp;
+    }
+
     /// Sends an IKE message. One that finds no buffer or room is lost like any datagram; IKE
     /// retransmits.
     pub fn transmit(&mut self, transmit: &Transmit) {
         self.packet_id = self.packet_id.wrapping_add(1);
         let Transmit { instance, local, remote, bytes, marker } = transmit;
-        let packet = match datagram::packet(*local, *remote, *marker, bytes, self.packet_id) {
+        let packet = match datagram::packet(*local, *remote, *marker, bytes, (self.ike_dscp, self.packet_id))
+        {
             Ok(packet) => packet,
             Err(error) => return tracing::error!("{error}"),
         };

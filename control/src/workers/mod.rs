@@ -29,7 +29,7 @@ use ravelin_dataplane::sa::SaRef;
 use ravelin_dataplane::sa::allocator::SpiAllocator;
 use ravelin_dataplane::sa::shard::Shard;
 use ravelin_dataplane::sa::spi::Place;
-use ravelin_ike::config::ConnectionId;
+use ravelin_ike::config::{ChildId, ConnectionId};
 use ravelin_ike::id::{ChildSaId, Ticket};
 
 use crate::group::Groups;
@@ -38,6 +38,7 @@ use crate::tunnel::outbox::{Order, Outbox};
 use crate::tunnel::pmtu::PathMtus;
 use crate::tunnel::roster::{ChildNumber, Roster};
 use crate::tunnel::sas::{Home, Installeds};
+use crate::tunnel::session::Carried;
 
 use homes::Homes;
 pub use install::InstallError;
@@ -69,6 +70,9 @@ struct Past {
     sent: (u64, u64),
 }
 
+/// DSCP CS6 (RFC 4594 §3.2).
+const NETWORK_CONTROL: u8 = 48;
+
 /// Control's end of all workers. `P` gives out frames for IKE.
 #[derive(Debug)]
 pub struct Workers<P: Pool> {
@@ -96,6 +100,8 @@ pub struct Workers<P: Pool> {
     packet_id: u16,
     /// IKE messages lost that nobody was told of.
     unsent: u64,
+    /// DSCP of IKE packets.
+    ike_dscp: u8,
     /// Whose traffic was counted last, for dead peer detection.
     seen: HashMap<ChildSaId, u64>,
     /// Hashes the ends of tunnels that come and go; its key is random.
@@ -134,6 +140,7 @@ impl<P: Pool> Workers<P> {
             paths: PathMtus::default(),
             packet_id: 0,
             unsent: 0,
+            ike_dscp: NETWORK_CONTROL,
             seen: HashMap::new(),
             ends: RandomState::new(),
         }
@@ -221,6 +228,17 @@ impl<P: Pool> Workers<P> {
         let (more, more_octets) =
             counters.map_or((0, 0), |counters| (counters.packets.get(), counters.octets.get()));
         (packets + more, octets + more_octets)
+    }
+
+    /// Both directions of a child, over all its SAs, those of single workers among them.
+    pub fn carried(&self, roster: &Roster, child: ChildId) -> Carried {
+        let of = roster.child(child.0).map(|(id, ..)| id);
+        let beside = of.into_iter().flat_map(|id| roster.beside(id, child));
+        let mut sum = Carried::default();
+        for number in beside.chain([child.0]) {
+            sum += Carried { received: self.received(number), sent: self.sent(number) };
+        }
+        sum
     }
 
     /// Whether everything told was applied.

@@ -406,5 +406,6 @@ fn connection(load: &Load, credential: &Credential, local: Ipv4Addr, behind: Ipv
         redirect: Redirection::default(),
         resumption: false,
         clients: None,
+        responder_only: false,
     }
 }

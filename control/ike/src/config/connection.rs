@@ -2,9 +2,9 @@
 
 use super::{
     AlgorithmProfile, ChildConfig, ChildId, Client, Clients, IkeProposal, Lockout, Ppks, Prefix, Proposals,
-    Redirection, SignatureScheme,
+    Redirection, SignatureScheme, distinguished_name,
 };
-use core::fmt;
+use core::fmt::{self, Write as _};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,6 +68,8 @@ pub struct Connection {
     pub resumption: bool,
     /// Clients of a gateway, of which a caller may be one ([`RemoteAddress::Gateway`]); `None` where all are alike.
     pub clients: Option<Arc<Clients>>,
+    /// Whether only the peer makes and renews SAs: what it does not renew ends. A rekey that is commanded is done.
+    pub responder_only: bool,
 }
 
 impl Connection {
@@ -221,6 +223,10 @@ const WRITTEN: usize = 256;
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let written = self.data.get(..WRITTEN).unwrap_or(&self.data);
+        let is_name = self.kind == IdKind::DistinguishedName;
+        if let Some(name) = distinguished_name::text(&self.data).filter(|_| is_name) {
+            return name.chars().take(WRITTEN).try_for_each(|character| f.write_char(character));
+        }
         match self.kind {
             IdKind::Fqdn | IdKind::Email => write!(f, "{}", written.escape_ascii())?,
             IdKind::Ipv4 => match <[u8; 4]>::try_from(self.data.as_slice()) {
@@ -412,11 +418,20 @@ pub struct NatTraversal {
     pub force: bool,
     /// Time between keepalives while we are behind a NAT.
     pub keepalive: Duration,
+    /// Send them without a NAT too, where ESP goes in UDP: for what stands on the way and does not show.
+    pub always_keepalive: bool,
+}
+
+impl NatTraversal {
+    /// The time to the next keepalive, if any are sent.
+    pub(crate) fn pause(&self, behind_nat: bool, in_udp: bool) -> Option<Duration> {
+        (behind_nat || self.always_keepalive && in_udp).then(|| self.keepalive.max(Duration::from_secs(1)))
+    }
 }
 
 impl Default for NatTraversal {
     fn default() -> Self {
-        NatTraversal { force: false, keepalive: Duration::from_secs(20) }
+        NatTraversal { force: false, keepalive: Duration::from_secs(20), always_keepalive: false }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod algorithm;
 pub mod child;
 pub mod clients;
 pub mod connection;
+mod distinguished_name;
 pub mod engine;
 pub mod lockout;
 pub mod ppk;

@@ -65,6 +65,11 @@ impl Selector {
         crate::narrow::intersect(self, other).is_some()
     }
 
+    /// The packets that both allow, if there are any.
+    pub fn intersection(&self, other: &Selector) -> Option<Selector> {
+        crate::narrow::intersect(self, other)
+    }
+
     /// Whether the address and port ranges are possible at all: one family, start not after end.
     pub fn is_well_formed(&self) -> bool {
         self.start.is_ipv4() == self.end.is_ipv4()

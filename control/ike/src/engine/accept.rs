@@ -215,15 +215,21 @@ impl Engine {
             let missed = negotiate::select_ike(&config.proposals, &request.sa).err();
             attempt.difference = missed.map_or(NO_INTERMEDIATE.to_owned(), |missed| missed.to_string());
         }
-        self.note_refusal(datagram.instance, connection.map(|(id, _)| *id), attempt);
+        self.note_refusal(datagram.instance, connection, attempt);
     }
 
     /// Keeps an attempt of a stranger that was refused, and tells of it if it is not the last one again.
-    pub(super) fn note_refusal(&mut self, instance: u16, connection: Option<ConnectionId>, attempt: Attempt) {
+    pub(super) fn note_refusal(
+        &mut self,
+        instance: u16,
+        connection: Option<&(ConnectionId, Arc<Connection>)>,
+        attempt: Attempt,
+    ) {
         let is_new = match connection {
-            Some(id) => self.out.recorder.keep(id, attempt.clone()),
+            Some((id, config)) => self.out.record(*id, config, attempt.clone()),
             None => self.out.recorder.keep_stranger(instance, attempt.clone()),
         };
+        let connection = connection.map(|(id, _)| *id);
         if is_new {
             self.out.events.push_back(Event::AttemptFailed { connection, attempt: Box::new(attempt) });
         }

@@ -307,7 +307,9 @@ impl Engine {
         }
         let Some(config) = self.connections.get(&connection).cloned() else { return };
         let Some(child) = child.or_else(|| config.children.first().map(|child| child.id)) else { return };
-        let usable = |id: &IkeId| self.tunnels.get(id).is_some_and(|entry| entry.tunnel.takes_children());
+        let usable = |id: &IkeId| {
+            !config.responder_only && self.tunnels.get(id).is_some_and(|entry| entry.tunnel.takes_children())
+        };
         // One that stays, and one that is up before one that still calls: the peer may have called meanwhile.
         let rank = |id: &IkeId| {
             let tunnel = self.tunnels.get(id).map(|entry| &entry.tunnel);
@@ -320,8 +322,11 @@ impl Engine {
         if config.child(child).is_some_and(|child| child.resource.is_one()) {
             return;
         }
+        if config.responder_only {
+            return self.cannot_call(now, connection, &config, "the connection only responds");
+        }
         let RemoteAddress::One(remote) = config.remote else {
-            return self.cannot_call(now, connection, &config);
+            return self.cannot_call(now, connection, &config, "the connection has no remote address");
         };
         self.call(now, connection, config, remote, Trail::default(), child);
     }
@@ -355,12 +360,18 @@ impl Engine {
         }
     }
 
-    fn cannot_call(&mut self, now: Instant, connection: ConnectionId, config: &Connection) {
+    fn cannot_call(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        config: &Connection,
+        why: &'static str,
+    ) {
         let local = SocketAddr::new(config.local, self.config.port);
         let nowhere = SocketAddr::new(if local.is_ipv4() { [0; 4].into() } else { [0; 16].into() }, 0);
         let mut attempt = Attempt::new(Role::Initiator, local, nowhere, now);
         attempt.ended = Some(now);
-        attempt.failure = Some(Failure::NotConfigured("the connection has no remote address"));
+        attempt.failure = Some(Failure::NotConfigured(why));
         let connection = Some(connection);
         self.out.events.push_back(Event::AttemptFailed { connection, attempt: Box::new(attempt) });
     }

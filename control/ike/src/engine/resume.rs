@@ -144,7 +144,7 @@ impl Engine {
         let mut attempt = Attempt::new(Role::Responder, datagram.local, datagram.remote, now);
         attempt.ended = Some(now);
         attempt.failure = Some(failure);
-        self.note_refusal(datagram.instance, connection.map(|(id, _)| *id), attempt);
+        self.note_refusal(datagram.instance, connection, attempt);
     }
 
     /// What is left of the lost IKE SA of a connection, to call this gateway; whatever is not used now is gone.

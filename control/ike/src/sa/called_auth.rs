@@ -139,6 +139,7 @@ impl ExpectAuthRequest {
                 if let Failure::IdentityRefused(claimed) = failure {
                     let configured = candidates.iter().map(|(_, config)| &config.remote_identity);
                     common.attempt.difference = words::identities(claimed, configured);
+                    blame_gateway(common, &candidates);
                 }
             })?;
             (common.connection, common.config) = (id, config);
@@ -174,6 +175,15 @@ fn select(
     let exact = candidates.iter().find(|(_, config)| fits(config, is_asked(config)));
     let chosen = exact.or_else(|| candidates.iter().find(|(_, config)| fits(config, true)));
     chosen.cloned().ok_or_else(|| Failure::IdentityRefused(claimed.to_string()))
+}
+
+/// Who is nobody that is named here has called the gateway, if there is one: it comes last.
+fn blame_gateway(common: &mut Common, candidates: &[(ConnectionId, Arc<Connection>)]) {
+    if let Some((id, config)) = candidates.last()
+        && config.remote == RemoteAddress::Gateway
+    {
+        (common.connection, common.config) = (*id, config.clone());
+    }
 }
 
 /// Refuses inside the exchange.

@@ -299,7 +299,9 @@ impl Turn<'_, '_> {
                     self.close(Failure::Expired);
                 } else if self.line.sa.soft_at <= now {
                     self.line.sa.soft_at = crate::time::Instant(u64::MAX);
-                    self.up.tasks.push_back(Task::RekeyIke);
+                    if !self.current_config().responder_only {
+                        self.up.tasks.push_back(Task::RekeyIke);
+                    }
                 }
             }
             Standing::Candidate { until } if until <= now => self.close_line(),

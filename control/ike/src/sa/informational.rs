@@ -254,6 +254,7 @@ impl Turn<'_, '_> {
     /// What is due for a CHILD_SA at this time.
     pub(crate) fn child_due(&mut self, id: ChildSaId) {
         let now = self.ctx.now;
+        let renews = !self.current_config().responder_only;
         let Some(child) = self.up.children.get_mut(id) else { return };
         let (state, hard) = (child.state, child.hard_at <= now);
         match state {
@@ -267,7 +268,7 @@ impl Turn<'_, '_> {
             ChildState::Installing | ChildState::Closing { .. } if hard => child.hard_at = now + PEERS_DELETE,
             ChildState::Live if child.soft_at.is_some_and(|soft| soft <= now) => {
                 child.soft_at = None;
-                self.up.tasks.push_back(Task::RekeyChild(id));
+                self.up.tasks.extend(renews.then_some(Task::RekeyChild(id)));
             }
             _ => {}
         }

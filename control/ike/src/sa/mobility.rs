@@ -182,8 +182,8 @@ impl Turn<'_, '_> {
 
     fn found_nat(&mut self, found: NatFindings) {
         self.common.found_nat(found);
-        let keepalive = self.common.config.nat.keepalive;
-        self.common.keepalive_at = found.local.then_some(self.ctx.now + keepalive);
+        let pause = self.common.config.nat.pause(found.local, self.common.path.udp_encapsulation);
+        self.common.keepalive_at = pause.map(|pause| self.ctx.now + pause);
     }
 
     /// Begins the exchange that is to begin, if there is one.

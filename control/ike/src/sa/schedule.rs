@@ -3,7 +3,6 @@
 use super::common::Common;
 use super::line::Standing;
 use super::up::{Task, Up};
-use crate::config::NatTraversal;
 use crate::context::Context;
 
 impl Up {
@@ -37,9 +36,9 @@ impl Up {
             self.tasks.push_back(Task::Probe);
         }
         if common.keepalive_at.is_some_and(|at| at <= now) {
-            let NatTraversal { keepalive, .. } = common.config.nat;
             ctx.keep_alive(&common.path);
-            common.keepalive_at = Some(now + keepalive.max(std::time::Duration::from_secs(1)));
+            let pause = common.config.nat.pause(common.local_behind_nat, common.path.udp_encapsulation);
+            common.keepalive_at = pause.map(|pause| now + pause);
         }
         for index in 0..self.lines.len() {
             self.turn(ctx, common, index, |turn| turn.timeout());

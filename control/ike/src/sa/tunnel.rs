@@ -295,7 +295,7 @@ impl Tunnel {
         let is_told = !matches!(failure, Failure::HalfOpenTimeout(_)) || ctx.tells_expiry();
         attempt.failure = Some(failure);
         if is_told {
-            ctx.out.recorder.keep(self.common.connection, attempt.clone());
+            ctx.out.record(self.common.connection, &self.common.config, attempt.clone());
             let connection = Some(self.common.connection);
             ctx.event(Event::AttemptFailed { connection, attempt: Box::new(attempt) });
         }
@@ -313,7 +313,7 @@ impl Tunnel {
         let common = &mut self.common;
         if common.attempt.stage == Stage::Up && common.attempt.ended.is_none() {
             common.attempt.ended = Some(ctx.now);
-            ctx.out.recorder.keep(common.connection, common.attempt.clone());
+            ctx.out.record(common.connection, &common.config, common.attempt.clone());
             ctx.trace(common.path.remote, || "the IKE SA is up".to_owned());
             up.tasks.extend(self.wanted.drain(..).map(Task::CreateChild));
             ctx.out.asides.push(Aside::CameUp { ike: common.id });
@@ -402,7 +402,9 @@ impl Tunnel {
     /// What a worker noticed about one of its children.
     pub(crate) fn fact(&mut self, ctx: &mut Context<'_>, child: ChildSaId, kind: ChildFactKind) {
         let Some(Phase::Up(up)) = &mut self.phase else { return };
+        let current = ctx.connections.get(&self.common.connection).unwrap_or(&self.common.config);
         match kind {
+            ChildFactKind::SoftExpiry if current.responder_only => {}
             ChildFactKind::SoftExpiry => self.task(ctx, Task::RekeyChild(child)),
             ChildFactKind::HardExpiry => {
                 self.task(ctx, Task::DeleteChild { child, reason: Failure::Expired });

@@ -101,7 +101,8 @@ impl Up {
         })));
         common.reached(Stage::Up);
         common.heard = ctx.now;
-        common.keepalive_at = common.local_behind_nat.then_some(ctx.now + common.config.nat.keepalive);
+        let keepalive = common.config.nat.pause(common.local_behind_nat, common.path.udp_encapsulation);
+        common.keepalive_at = keepalive.map(|pause| ctx.now + pause);
         let line = Line::new(sa, Standing::Current, common);
         Up {
             proven,

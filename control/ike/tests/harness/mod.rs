@@ -14,7 +14,7 @@ use dataplane::DataPlane;
 use ravelin_ike::Engine;
 use ravelin_ike::config::{Connection, ConnectionId};
 use ravelin_ike::error::Failure;
-use ravelin_ike::event::Event;
+use ravelin_ike::event::{Event, PpkUse};
 use ravelin_ike::id::{ChildSaId, Ticket};
 use ravelin_ike::input::{ChildFact, ChildFactKind, Command, Datagram};
 use ravelin_ike::time::Instant;
@@ -93,6 +93,8 @@ pub struct Tally {
     pub resumed: u64,
     /// CHILD_SAs for a single resource.
     pub resources: u64,
+    /// IKE SAs with a post-quantum preshared key in their keys.
+    pub mixed: u64,
 }
 
 impl Tally {
@@ -120,6 +122,7 @@ impl Tally {
         self.crash_tokens += other.crash_tokens;
         self.resumed += other.resumed;
         self.resources += other.resources;
+        self.mixed += other.mixed;
     }
 }
 
@@ -505,6 +508,7 @@ impl World {
                 // Who resumes a session goes back to a proof of before.
                 this.ups += u64::from(!up.resumed);
                 self.tally.resumed += u64::from(up.resumed);
+                self.tally.mixed += u64::from(matches!(up.ppk, PpkUse::Mixed(_)));
                 self.tally.ike_up += 1;
                 assert!(!this.certificates || this.ups <= this.verified, "up without verified AUTH");
             }

@@ -130,6 +130,7 @@ pub fn connection(end: usize) -> Connection {
         redirect: Redirection::default(),
         resumption: false,
         clients: None,
+        responder_only: false,
     }
 }
 

@@ -32,6 +32,9 @@ pub struct Gateway {
     pub unique: String,
     /// Tunnels its peers have.
     pub count: usize,
+    /// Callers' attempts that failed before anybody was let in.
+    #[serde(default)]
+    pub failed_attempts: u64,
     /// These tunnels, where one gateway was asked for.
     pub tunnels: Vec<GatewayTunnel>,
 }

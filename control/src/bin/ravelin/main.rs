@@ -38,7 +38,7 @@ enum Verb {
     /// Show a part of the gateway.
     #[command(subcommand)]
     Show(Show),
-    /// Say why a tunnel is as it is, or what an address tried that no tunnel was found for.
+    /// Say why a tunnel is as it is, or what callers of a gateway, or of an address, tried in vain.
     Explain(Tunnel),
     /// Bring a tunnel up, or one child of it.
     Initiate(Part),
@@ -46,7 +46,7 @@ enum Verb {
     Terminate(Part),
     /// Negotiate new keys for a tunnel's children, or one of them, or for its IKE SA.
     Rekey(Rekey),
-    /// Send the callers of a tunnel to another gateway.
+    /// Send the callers of a tunnel, or of a gateway, to another gateway.
     Redirect(Redirect),
     /// Print what happened.
     Events(Events),

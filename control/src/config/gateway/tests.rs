@@ -161,3 +161,22 @@ fn a_list_has_thirty_two_entries_a_side() {
     assert!(judge(&list(32)).is_ok());
     assert!(judge(&list(33)).unwrap_err().contains("ts-list.many: remote has 33 entries; expected 1 to 32"));
 }
+
+/// Where callers of a gateway go is judged as in a tunnel.
+#[test]
+fn callers_go_to_another_gateway() {
+    let more = |keys: &str| {
+        let text =
+            format!("[gateway.more]\nlocal = \"2001:db8::2\"\npsk = \"x\"\nts-list = \"branches\"\n{keys}\n");
+        judge(&text)
+    };
+    let plan = more("redirect-callers-to = \"2001:db8::9\"").unwrap();
+    let callers = plan.gateways["more"].ike.redirect.callers.unwrap();
+    assert_eq!(
+        (callers.to.to_string().as_str(), callers.at),
+        ("2001:db8::9", ravelin_ike::config::RedirectAt::Init)
+    );
+    assert!(more("redirect-callers-to = \"2001:db8::2\"").unwrap_err().contains("is our own address here"));
+    assert!(more("redirect-callers-to = \"192.0.2.9\"").unwrap_err().contains("different families"));
+    assert!(more("redirect-callers-at = \"auth\"").unwrap_err().contains("without redirect-callers-to"));
+}

@@ -38,7 +38,10 @@ fn what_is_written_is_what_is_planned() {
     let plan = judge(groups).unwrap();
     assert_eq!(plan.tunnels["branch"].group, "west");
     let mode = GroupMode::SingleActive { primary: WorkerId(2), backup: None };
-    assert_eq!(plan.groups["west"], TunnelGroup { description: String::new(), enabled: true, mode });
+    assert_eq!(
+        plan.groups["west"],
+        TunnelGroup { description: String::new(), enabled: true, responder_only: false, mode }
+    );
     let east = &plan.groups["east"];
     assert!(!east.enabled && east.description == "the east");
     assert_eq!(east.first_active(), [WorkerId(3), WorkerId(0)]);

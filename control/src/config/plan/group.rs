@@ -13,6 +13,8 @@ pub struct TunnelGroup {
     pub description: String,
     /// Whether its tunnels may be up.
     pub enabled: bool,
+    /// Whether its tunnels are called and renewed by their peers alone (TG-08).
+    pub responder_only: bool,
     /// Its workers.
     pub mode: GroupMode,
 }
@@ -43,7 +45,7 @@ impl TunnelGroup {
     pub fn of_all(workers: usize) -> Self {
         let members: Vec<WorkerId> = (0..workers).map(|worker| WorkerId(worker as u8)).collect();
         let mode = GroupMode::MultiActive { active_number: members.len(), members, degrade: true };
-        Self { description: String::new(), enabled: true, mode }
+        Self { description: String::new(), enabled: true, responder_only: false, mode }
     }
 
     /// Its workers, active or not.

@@ -305,6 +305,23 @@ remote-ts = ["10.1.1.0/24"]
         pair.us.events().iter().any(|event| event.contains("RV-AUTH-004"))
     });
     assert_eq!((shown(&mut pair).1.len(), pair.us.core.roster.len()), (1, 2));
+    // Asked of the gateway or of the address: who it said it is, and what to look at.
+    let explain = |pair: &Pair, name: &str| pair.us.core.explain(&TunnelName { tunnel: name.into() });
+    let Ok(Reply::Callers(callers)) = explain(&pair, "g") else { panic!("{:?}", explain(&pair, "g")) };
+    let [attempt] = callers.attempts.as_slice() else { panic!("{callers:?}") };
+    assert_eq!((attempt.code.as_str(), attempt.gateway.as_str()), ("RV-AUTH-004", "g"));
+    assert_eq!(attempt.keys, ["gateway.g.remote-ids"]);
+    assert!(attempt.offered.contains("3.elsewhere"), "{attempt:?}");
+    assert!(attempt.misses.iter().any(|miss| miss.contains("*.example")), "{attempt:?}");
+    assert_eq!((callers.open, callers.count), (true, 1));
+    assert_eq!(shown(&mut pair).0.failed_attempts, 1);
+    let address = PEER.to_string();
+    let Ok(Reply::Strangers(known)) = explain(&pair, &address) else {
+        panic!("{:?}", explain(&pair, &address))
+    };
+    assert_eq!(known.tunnels, ["fixed", "g/2.example"]);
+    let [attempt] = known.attempts.as_slice() else { panic!("{known:?}") };
+    assert_eq!((attempt.code.as_str(), attempt.gateway.as_str()), ("RV-AUTH-004", "g"));
 }
 
 /// Who has gone is not called: a packet for what was behind it finds no route, and one for a tunnel whose CHILD SA the
@@ -411,4 +428,34 @@ fn peers_of_a_stalled_worker_move() {
     assert_eq!(pair.us.core.workers.loads(), [2, 0]);
     assert_eq!((pair.carry(1, true), pair.carry(2, true)), (1, 1));
     assert_eq!((pair.carry(1, false), pair.carry(2, false)), (1, 1));
+}
+
+/// Callers of a gateway are sent to another one: at once, once they have proven themselves, or while they are up; none
+/// of them has a tunnel here then (RFC 5685).
+#[test]
+fn callers_of_a_gateway_are_sent_elsewhere() {
+    let caller = callers(1).replace("on-demand = false", "on-demand = false\nredirect = \"accept\"");
+    for stage in ["init", "auth"] {
+        let keys = format!("redirect-callers-to = \"192.0.2.9\"\nredirect-callers-at = \"{stage}\"");
+        let mut pair = pair(&gateway(&keys), &caller);
+        call(&mut pair, "t1");
+        pair.until("the caller goes elsewhere", |pair| {
+            pair.peer
+                .events()
+                .iter()
+                .any(|event| event.starts_with("redirected") || event.contains("192.0.2.9"))
+        });
+        let redirected = pair.us.core.engine.counters().init_redirected;
+        assert_eq!(redirected, u64::from(stage == "init"));
+        pair.until("nothing of it is left", |pair| pair.us.core.roster.is_empty());
+    }
+    let mut pair = pair(&gateway(""), &caller);
+    call(&mut pair, "t1");
+    until_up(&mut pair, &["g/1.example"]);
+    let to =
+        |to: [u8; 4]| Request::Redirect(crate::api::request::Redirect { tunnel: "g".into(), to: to.into() });
+    assert!(pair.us.core.answer(&to([192, 0, 2, 2])).is_err(), "to ourselves");
+    assert!(pair.us.core.answer(&to([192, 0, 2, 9])).is_ok());
+    pair.until("the caller goes elsewhere", |pair| pair.us.core.roster.is_empty());
+    assert!(pair.us.core.answer(&to([192, 0, 2, 9])).is_err(), "nobody is there");
 }

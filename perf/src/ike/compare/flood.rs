@@ -128,7 +128,7 @@ fn raise(flood: &Flood, (name, threshold): (&'static str, &str)) -> Result<Repor
 /// Whoever invents an address is taken for a peer that may call from anywhere.
 fn more(threshold: &str) -> String {
     format!(
-        "[ike]\ncookie-threshold = {threshold}\n\
+        "[ike]\nhalf-open = {{ cookie-threshold = {threshold} }}\n\
          [[route]]\ndestination = \"{}\"\nvia = \"{ROUTER}\"\n\
          [tunnel.anybody]\nlocal = \"{RESPONDER}\"\nremote = \"any\"\nremote-id = \"anybody.example\"\npsk = \"{PSK}, another\"\n\
          ike-policy = \"p\"\nipsec-transform = \"t\"\nlocal-ts = [\"{PROTECTED}\"]\nremote-ts = [\"10.63.0.0/24\"]\n",
@@ -220,9 +220,9 @@ fn report(
         sent_per_second: (sent.frames as f64 / seconds).round(),
         received_per_second: (since("received")? as f64 / seconds).round(),
         punt_init_full: since("drop-punt-init-full")?,
-        init_requests: since("init-requests")?,
-        cookies_demanded: since("cookies-demanded")?,
-        init_dropped: since("init-dropped")?,
+        init_requests: since("ike-init-requests")?,
+        cookies_demanded: since("ike-cookies-demanded")?,
+        init_dropped: since("ike-init-dropped")?,
         setups: number("setups").context("the generator counts setups")?,
         failed: number("failed").context("the generator counts failures")?,
         setup_p50_ms: latency("p50").context("the generator measures")?,
