@@ -69,6 +69,7 @@ fn connection(own: u8, other: u8, group: &str) -> Connection {
         redirect: Redirection::default(),
         resumption: false,
         clients: None,
+        responder_only: false,
     }
 }
 

@@ -115,6 +115,7 @@ fn connection() -> Connection {
         redirect: Redirection { accept: AcceptRedirect::Anywhere, callers: None },
         resumption: true,
         clients: None,
+        responder_only: false,
     }
 }
 

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 
 use super::network::{
-    BEHIND, INITIATORS, INSIDE, Network, PROTECTED, Program, RESPONDER, ROUTER, command_in, run,
+    BEHIND, INITIATORS, INSIDE, Network, PROTECTED, Program, RESPONDER, ROUTER, command_in,
 };
 use super::scenario::Scenario;
 use crate::ike::Authentication;
