@@ -21,7 +21,7 @@ fuzz_target!(|line: &[u8]| {
     let written = write_answer(&id, &answer);
     assert_eq!(written.find('\n'), Some(written.len() - 1), "an answer is one line");
     assert_eq!(read_answer(written.as_bytes()), answer);
-    if let Err(ApiError::BadRequest { why }) = read_answer(line) {
+    if let Err(ApiError::BadRequest { why }) = read_answer::<Reply>(line) {
         assert!(!why.is_empty());
     }
 });
