@@ -105,8 +105,8 @@ fn no_other_key_is_tried() {
             assert_eq!(failures(&world, CALLER), ["RV-AUTH-001"]);
             assert!(client_of(&world).is_empty(), "nobody was to be let in");
             world.assert_empty();
-            let attempts = world.ends[GATEWAY].engine.recorder().of(settings::CONNECTION);
-            let told = attempts.last().unwrap().offered.clone();
+            let callers = world.ends[GATEWAY].engine.recorder().callers(settings::CONNECTION);
+            let told = callers.flat_map(|(_, attempts)| attempts).last().unwrap().offered.clone();
             let client = format!("; it is client {}", &name[..1]);
             assert!(told.ends_with(&client) && told.contains(name), "{told}");
         }

@@ -89,9 +89,9 @@ fn mistakes_are_refused_by_line() {
         (named(""), "client-db.branches, client \"a\": compares nothing; expected remote or remote-ids"),
         (
             named("remote-ids = [\"a.example\"]") + &named("remote-ids = [\"b.example\"]"),
-            "r.toml:23: client-db.branches: two clients are named \"a\"",
+            "r.toml:22: client-db.branches: two clients are named \"a\"",
         ),
-        (named("remote = [\"198.51.100.1/24\"]"), "r.toml:22: client-db.branches, client \"a\": remote = "),
+        (named("remote = [\"198.51.100.1/24\"]"), "r.toml:21: client-db.branches, client \"a\": remote = "),
         (named("remote = [\"any\"]"), "expected a prefix, an address, ipv4-only or ipv6-only"),
         (named("remote-ids = [\"*a\"]"), "expected an address, a domain name"),
         (named("remote-ids = [\"CN=a\"]"), "remote-ids = \"CN=a\" is not valid"),
