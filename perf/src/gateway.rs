@@ -49,12 +49,24 @@ pub struct Sizes {
     pub depth: usize,
     /// Frames of the pool.
     pub frames: usize,
+    /// Whose tunnels the SAs are.
+    pub layout: Layout,
+}
+
+/// How SAs lie in tunnels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Each has one of its own, to a host of its own.
+    Each,
+    /// One tunnel has all of them and leads to all hosts: the first is that of all workers, each other one its worker's
+    /// own (RFC 9611). There are at most as many as workers.
+    Shared,
 }
 
 impl Sizes {
     /// One worker. Queues hold a burst, and room to notice a second one; frames are few, as DPDK's per-core
     /// cache keeps handing out the ones that are warm.
-    pub const ONE: Sizes = Sizes { workers: 1, depth: 256, frames: 256 };
+    pub const ONE: Sizes = Sizes { workers: 1, depth: 256, frames: 256, layout: Layout::Each };
 
     /// The worker that owns an SA.
     pub const fn owner(self, sa: u32) -> WorkerId {
@@ -247,13 +259,23 @@ impl Gateway {
         // The first host is the router to all.
         tables.set_route(PRIVATE, side.network()?, Some(NextHop::Via(INSIDE, side.host().into())))?;
         tables.set_neighbour(PRIVATE, INSIDE, side.host().into(), Some(side.host_mac()));
-        for number in 0..sas {
-            let tunnel = TunnelId(number);
-            let to = Prefix::host(peer.nth_host(number).into());
-            tables.set_route(PRIVATE, to, Some(NextHop::Tunnel(tunnel)))?;
-            let sa = SaRef { worker: self.sizes.owner(number), slot: self.sizes.slot(number) };
-            let child = Child::new(SelectorSet::any(), sa);
-            tables.set_tunnel(tunnel, Some(Tunnel::new(vec![child])?))?;
+        let sizes = self.sizes;
+        let slot = |number| SaRef { worker: sizes.owner(number), slot: sizes.slot(number) };
+        let child = |number| Child::new(SelectorSet::any(), slot(number));
+        match sizes.layout {
+            Layout::Each => {
+                for number in 0..sas {
+                    let tunnel = TunnelId(number);
+                    let to = Prefix::host(peer.nth_host(number).into());
+                    tables.set_route(PRIVATE, to, Some(NextHop::Tunnel(tunnel)))?;
+                    tables.set_tunnel(tunnel, Some(Tunnel::new(vec![child(number)])?))?;
+                }
+            }
+            Layout::Shared => {
+                tables.set_route(PRIVATE, peer.network()?, Some(NextHop::Tunnel(TunnelId(0))))?;
+                let all = child(0).with_own((1..sas).map(slot));
+                tables.set_tunnel(TunnelId(0), Some(Tunnel::new(vec![all])?))?;
+            }
         }
         self.writer.publish();
         let snapshot = Arc::new(snapshot);

@@ -1,5 +1,5 @@
-//! Many workers: how they scale, what the handoff ring costs, and what a packet costs that arrives at the
-//! worker that does not own its SA.
+//! Many workers: how they scale, what the handoff ring costs, what a packet costs that arrives at the worker that does
+//! not own its SA, and what one tunnel carries of which each worker has an SA.
 //!
 //! `ravelin-perf workers` runs real workers and graphs, each on a thread and a core of its own where there
 //! are as many, over devices in memory that have a queue pair for each. What is counted is the CPU time of
@@ -8,6 +8,7 @@
 mod crew;
 mod foreign;
 mod load;
+mod one_tunnel;
 mod ring;
 mod scaling;
 
@@ -62,6 +63,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     for &mix in &options.sizes {
         scaling::run(mix, effort, &mut rows)?;
         foreign::run(mix, effort, &mut rows)?;
+        one_tunnel::run(mix, effort, &mut rows)?;
     }
     let machine = Machine::here(pinned);
     print!("{}", if options.json { rows.lines()? } else { rows.table(&machine) });

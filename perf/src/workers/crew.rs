@@ -42,9 +42,15 @@ impl Served {
     }
 }
 
-/// What all workers do in so many rounds. `turn` says which core the first worker gets, so that no core is
+/// What all workers do in so many rounds, together. `turn` says which core the first worker gets, so that no core is
 /// always the only one.
 pub fn run(load: &mut Load, rounds: usize, turn: usize) -> anyhow::Result<Served> {
+    let add = |a: Served, b: Served| Served { spent: a.spent + b.spent, packets: a.packets + b.packets };
+    Ok(run_each(load, rounds, turn)?.into_iter().fold(Served::default(), add))
+}
+
+/// The same, worker by worker.
+pub fn run_each(load: &mut Load, rounds: usize, turn: usize) -> anyhow::Result<Vec<Served>> {
     let (due, check, queues) = (load.due(), load.check(), load.rounds(rounds + 1)?);
     let (gateway, input, output) = load.measured();
     let counters: Vec<Arc<Counters>> = gateway.counters().cloned().collect();
@@ -68,9 +74,7 @@ pub fn run(load: &mut Load, rounds: usize, turn: usize) -> anyhow::Result<Served
     });
     gateway.listen();
     let served = served.into_iter().map(Result::flatten).collect::<anyhow::Result<Vec<Served>>>();
-    let served = served.with_context(|| format!("dropped: {}", gateway.dropped()))?;
-    let add = |a: Served, b: Served| Served { spent: a.spent + b.spent, packets: a.packets + b.packets };
-    Ok(served.into_iter().fold(Served::default(), add))
+    served.with_context(|| format!("dropped: {}", gateway.dropped()))
 }
 
 /// Pins this thread to a worker's core.

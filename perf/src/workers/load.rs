@@ -7,7 +7,7 @@ use ravelin_dataplane::io::ram::{RamDevice, RamFrame};
 use ravelin_dataplane::net::eth;
 use ravelin_gcm::{Kernel, KeySize};
 
-use crate::gateway::{Gateway, Side, Sizes, deliver, octets};
+use crate::gateway::{Gateway, Layout, Side, Sizes, deliver, octets};
 use crate::gcm::Direction;
 use crate::inner;
 use crate::traffic::Mix;
@@ -83,15 +83,44 @@ impl Load {
         direction: Direction,
         steering: Steering,
     ) -> anyhow::Result<Load> {
-        let all = PACKETS * usize::from(workers);
-        let sizes = Sizes { workers, depth: 2 * all, frames: all + 64 };
         let sas = tunnels * u32::from(workers);
+        Load::of(workers, (sas, sas, Layout::Each), mix, direction, steering)
+    }
+
+    /// The same with one tunnel to so many hosts, of which each worker has an SA of its own, or all use one.
+    pub fn one_tunnel(
+        workers: u8,
+        own: bool,
+        hosts: u32,
+        mix: Mix,
+        direction: Direction,
+        steering: Steering,
+    ) -> anyhow::Result<Load> {
+        let sas = if own { u32::from(workers) } else { 1 };
+        Load::of(workers, (sas, hosts, Layout::Shared), mix, direction, steering)
+    }
+
+    fn of(
+        workers: u8,
+        (sas, hosts, layout): (u32, u32, Layout),
+        mix: Mix,
+        direction: Direction,
+        steering: Steering,
+    ) -> anyhow::Result<Load> {
+        let all = PACKETS * usize::from(workers);
+        let sizes = Sizes { workers, depth: 2 * all, frames: all + 64, layout };
         let gateway = |side| Gateway::of(side, Kernel::detect(), KeySize::Aes128, sas, sizes);
+        let (left, right) = (gateway(Side::Left)?, gateway(Side::Right)?);
         let packet = |(number, size)| {
             let mut frame = inner::packet(number, size)?;
-            // A prime that divides no number of SAs one would ask for: neighbours are far apart.
-            let sa = (number as u64 * 7919 % u64::from(sas)) as u32;
-            inner::address(&mut frame, number, sa)?;
+            // A prime that divides no number of hosts one would ask for: neighbours are far apart.
+            let host = (number as u64 * 7919 % u64::from(hosts)) as u32;
+            inner::address(&mut frame, number, host)?;
+            let sa = match layout {
+                Layout::Each => host,
+                // That of the worker it arrives at, if that one has its own.
+                Layout::Shared => left.inside.hashed(&frame) as u32 % sas,
+            };
             Ok((sa, frame))
         };
         let each = mix.sizes().into_iter().cycle().take(all).enumerate();
@@ -99,7 +128,6 @@ impl Load {
         let shortest = packets.iter().map(|(_, frame)| frame.len()).min().unwrap_or_default();
         let expected = packets.iter().map(|(_, frame)| inner::forwarded(frame)).collect::<Result<_, _>>()?;
         let check = Arc::new(Check { direction, shortest, expected });
-        let (left, right) = (gateway(Side::Left)?, gateway(Side::Right)?);
         let mut load = Load { sizes, steering, direction, left, right, packets, check };
         load.prove()?;
         Ok(load)
@@ -171,7 +199,7 @@ impl Load {
         Ok(sent.into_iter().map(|frame| (self.owned_by(&frame), frame)).collect())
     }
 
-    /// Some SA of the worker that owns the SPI of an ESP packet: of the shard in its high bits.
+    /// Some SA of the worker that owns the SPI of an ESP packet, of the shard in its high bits.
     fn owned_by(&self, frame: &[u8]) -> u32 {
         let first = frame.get(eth::Repr::LEN + 20).copied().unwrap_or_default();
         (u32::from(first) >> 2).saturating_sub(1) % u32::from(self.sizes.workers)
