@@ -18,7 +18,7 @@ const CHILDREN_OUTLIVED: u32 = 3;
 /// DSCP CS6.
 const NETWORK_CONTROL: u8 = 48;
 
-/// The times of one object, which stands at this place.
+/// The times of one object, which stands at this place. What many tunnels share is told once.
 pub fn times<'t>(
     judge: &mut Judge<'_>,
     (object, at): (&str, usize),
@@ -30,7 +30,7 @@ pub fn times<'t>(
     children.dedup_by_key(|transform| (transform.lifetime, transform.soft));
     let mut told = of_ike(policy);
     told.extend(children.into_iter().flat_map(|child| of_child(policy, child)));
-    told.into_iter().for_each(|(found, expected)| judge.warn(at, object, found, expected));
+    told.into_iter().for_each(|(found, expected)| judge.warn_once(at, object, found, expected));
 }
 
 type Told = (String, String);
@@ -195,6 +195,15 @@ remote-ts = ["10.1.0.0/24"]
                 "wanted {expected:?}, got {told:?}"
             );
         }
+        // Tunnels that share what is wrong share the word of it.
+        let second = "lifetime = 600\n[tunnel.branch]\nlocal = \"192.0.2.2\"\nremote = \"192.0.2.7\"\npsk = \"correct horse\"\n\
+            ike-policy = \"p\"\nipsec-transform = \"t\"\nlocal-ts = [\"10.2.0.0/24\"]\nremote-ts = [\"10.7.0.0/24\"]";
+        let told = warnings("", "", "", second);
+        assert_eq!(
+            told.iter().filter(|warning| warning.contains("lives 600 s; expected 3600 s")).count(),
+            1,
+            "{told:?}"
+        );
         // Who does not ask whether the peer lives finds nothing out too late.
         let told =
             warnings("", "", "dpd = \"reply-only\"\ndpd-interval = 300\ndpd-retries = 10", "lifetime = 400");

@@ -2,7 +2,7 @@
 //! and collects every refusal rather than the first. Tunnels are in `tunnel`, their groups in `group`, gateways in `gateway`,
 //! certificates in `material`, post-quantum preshared keys in `ppk`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,11 +34,20 @@ pub struct Source<'a> {
 pub struct Judge<'a> {
     /// Where the text came from.
     pub source: Source<'a>,
+    /// Where its lines end.
+    ends: Vec<usize>,
     refusals: Vec<Refusal>,
     warnings: Vec<Refusal>,
+    /// What was told for all.
+    once: HashSet<String>,
 }
 
 impl<'a> Judge<'a> {
+    fn new(source: Source<'a>) -> Self {
+        let ends = source.text.match_indices('\n').map(|(end, _)| end).collect();
+        Self { source, ends, refusals: Vec::new(), warnings: Vec::new(), once: HashSet::new() }
+    }
+
     /// Notes a refusal at byte `offset`.
     pub fn refuse(&mut self, offset: usize, object: &str, found: String, expected: impl Into<String>) {
         let refusal = self.told(offset, object, found, expected.into());
@@ -51,8 +60,17 @@ impl<'a> Judge<'a> {
         self.warnings.push(warning);
     }
 
+    /// The same, once for all objects of which it is true: of many tunnels that share what is wrong the first is named.
+    pub fn warn_once(&mut self, offset: usize, object: &str, found: String, expected: String) {
+        if self.once.insert(found.clone()) {
+            self.warn(offset, object, found, expected);
+        }
+    }
+
     fn told(&self, offset: usize, object: &str, found: String, expected: String) -> Refusal {
-        let (file, line) = (self.source.file.to_owned(), value::line_of(self.source.text, offset));
+        // Found among the ends of lines: there may be a hundred thousand tunnels to tell of.
+        let line = self.ends.partition_point(|end| *end < offset) + 1;
+        let file = self.source.file.to_owned();
         Refusal { file, line, object: object.to_owned(), found, expected }
     }
 
@@ -131,7 +149,7 @@ impl<'a> Judge<'a> {
 
 /// Judges a whole file.
 pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>> {
-    let mut judge = Judge { source, refusals: Vec::new(), warnings: Vec::new() };
+    let mut judge = Judge::new(source);
     let instances = instances(raw);
     let mut ports = ports(&mut judge, raw);
     let interfaces = interfaces(&mut judge, raw, &instances, &mut ports);
