@@ -121,9 +121,27 @@ fn parameters(algorithm: &[u8]) -> Result<pbes2::Parameters, PasswordError> {
         return Err(PasswordError::Scheme(name.to_string()));
     }
     match EncryptionScheme::from_der(algorithm) {
-        Ok(EncryptionScheme::Pbes2(parameters)) => Ok(parameters),
+        Ok(EncryptionScheme::Pbes2(parameters)) => {
+            usable(&parameters.kdf)?;
+            Ok(parameters)
+        }
         Ok(_) => Err(PasswordError::Scheme(name.to_string())),
         Err(error) => Err(PasswordError::Scheme(format!("PBES2 with parameters it does not know ({error})"))),
+    }
+}
+
+/// The library takes scrypt's cost for a power of two above 1, as it is to be (RFC 7914 §2), and panics where it is none.
+fn usable(kdf: &Kdf) -> Result<(), PasswordError> {
+    match kdf {
+        Kdf::Scrypt(parameters)
+            if !parameters.cost_parameter.is_power_of_two() || parameters.cost_parameter == 1 =>
+        {
+            Err(PasswordError::Scheme(format!("scrypt at a cost of {}", parameters.cost_parameter)))
+        }
+        Kdf::Pbkdf2(parameters) if parameters.iteration_count == 0 => {
+            Err(PasswordError::Scheme("PBKDF2 without an iteration".into()))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -171,4 +189,27 @@ pub struct NoRandomness;
 /// EncryptedPrivateKeyInfo (RFC 5958 §3).
 pub(crate) fn encrypted_key(algorithm: &[u8], enciphered: &[u8]) -> Vec<u8> {
     write::sequence(&[algorithm, &write::element(tag::OCTET_STRING, &[enciphered])])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{KeyFileError, PrivateKey};
+    use crate::pem;
+
+    /// A key under scrypt with a cost of 0, as a search of hostile files found it.
+    const COSTLESS: &str = "MIHjME4GCSqGSIb3DQEFDTBBMCAGCSsGAQQB2kcECzATBAhM3YM/KUK1LAIBAAIBAQIBATAdBglghkgBZQMEASoEEI4vl9GD\
+        tsQCIQ+UGonPPYsEgZDtXoxNP7OH1STOhNCPa+ZqCldx0ZT8I2sTFA9vHWH/c03velPPa/FyNxEd8Op84egLKUlcdA7VSQ7e\
+        Jxh2Xn0Byya5nqeFFxQmCWASLtitEsjT92yalLIo5VvdwAAujg2cj4t4QCLL1+EJcStMwYWoCMZOznObFxMOq+gwgeMwTgZh\
+        p/c6SK3g853H92R+YBk=";
+
+    /// Parameters that no derivation may have are refused by name, before the library meets them.
+    #[test]
+    fn scrypt_without_cost_is_refused() {
+        let password = Password::new(Zeroizing::new("password".to_owned())).unwrap();
+        let der = pem::from_base64(COSTLESS).unwrap();
+        let refused = PrivateKey::from_der(&der, Some(&password)).map(drop).unwrap_err();
+        let expected = PasswordError::Scheme("scrypt at a cost of 0".into());
+        assert!(matches!(&refused, KeyFileError::Password(error) if *error == expected), "{refused}");
+    }
 }
