@@ -203,7 +203,7 @@ fn dates_decide() {
     assert!(made(300, Some(600), 300).is_ok(), "clocks may differ by five minutes");
     assert!(matches!(made(301, Some(600), 0), Err(OcspError::NotYetValid { .. })));
     assert!(matches!(made(0, Some(600), 301), Err(OcspError::NotYetValid { .. })));
-    // Without nextUpdate it is for now.
+    // Without nextUpdate it is good at its own moment, give or take the clocks.
     assert!(made(-300, None, 0).is_ok());
     assert!(matches!(made(-301, None, 0), Err(OcspError::Expired { .. })));
 

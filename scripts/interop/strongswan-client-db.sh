@@ -16,17 +16,6 @@ BLUE=${GWB}blue HBLUE=${HB}blue
 all_down() { local ns; for ns in "$BLUE" "$HBLUE" "$(client 1)" "$(client 2)" "$(client 3)"; do ip netns del "$ns" 2> /dev/null || :; done; }
 trap 'status=$?; ((status)) && scenario_logs; net_cleanup; all_down' EXIT
 
-# link NS DEV ADDRESS PEER-NS PEER-DEV PEER-ADDRESS: two namespaces next to each other.
-link() {
-  ip link add "$2" netns "$1" type veth peer name "$5" netns "$4"
-  ip -n "$1" addr add "$3" dev "$2"
-  [[ $6 == - ]] || ip -n "$4" addr add "$6" dev "$5"
-  ip -n "$1" link set "$2" up
-  ip -n "$4" link set "$5" up
-  in_ns "$1" ethtool -K "$2" tx off rx off tso off gso off gro off > /dev/null 2>&1 || :
-  in_ns "$4" ethtool -K "$5" tx off rx off tso off gso off gro off > /dev/null 2>&1 || :
-}
-
 # The router is the namespace of gateway A.
 clients_up() {
   local k

@@ -60,6 +60,18 @@ net_up() {
   host_up "$HB" 10.2.0.2/24 10.2.0.1 fd00:2::2/64 fd00:2::1
 }
 
+# link NS DEV ADDRESS PEER-NS PEER-DEV PEER-ADDRESS: two namespaces next to each other, offloads off as above; "-" for
+# no address.
+link() {
+  ip link add "$2" netns "$1" type veth peer name "$5" netns "$4"
+  [[ $3 == - ]] || ip -n "$1" addr add "$3" dev "$2"
+  [[ $6 == - ]] || ip -n "$4" addr add "$6" dev "$5"
+  ip -n "$1" link set "$2" up
+  ip -n "$4" link set "$5" up
+  in_ns "$1" ethtool -K "$2" tx off rx off tso off gso off gro off > /dev/null 2>&1 || :
+  in_ns "$4" ethtool -K "$5" tx off rx off tso off gso off gro off > /dev/null 2>&1 || :
+}
+
 host_up() { # namespace, address, gateway, address6, gateway6
   ip -n "$1" addr add "$2" dev eth0
   ip -n "$1" route add default via "$3"

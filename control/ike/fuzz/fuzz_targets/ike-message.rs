@@ -2,14 +2,16 @@
 //!
 //! Whatever parses writes back to no more octets than came, reads the same again, and is written the
 //! same again. What is not to be read without keys is split without losing an octet. A cookie in front is taken away
-//! whole, and nothing else with it.
+//! whole, and nothing else with it. What is glanced at of a request is what reading it whole finds.
 #![no_main]
 
 #[path = "../written.rs"]
 mod written;
 
 use libfuzzer_sys::fuzz_target;
-use ravelin_ike::wire::{HEADER_LENGTH, Message, Outer, Sealed, limits, without_cookie};
+use ravelin_ike::wire::{
+    Glance, HEADER_LENGTH, Message, NotifyType, Outer, Payload, Sealed, limits, without_cookie,
+};
 use written::written;
 
 fuzz_target!(|data: &[u8]| {
@@ -25,14 +27,35 @@ fuzz_target!(|data: &[u8]| {
 fn check(datagram: &[u8]) {
     cookie(datagram);
     match Outer::parse(datagram) {
-        Ok(Outer::Clear(message)) => round_trip(&message, datagram.len()),
+        Ok(Outer::Clear(message)) => {
+            glance(datagram, &message);
+            round_trip(&message, datagram.len());
+        }
         Ok(Outer::Sealed(sealed)) => whole(&sealed, datagram),
         Ok(Outer::Fragment(fragment)) => {
             assert!((1..=fragment.total()).contains(&fragment.number()));
             assert!(fragment.total() <= limits::FRAGMENTS);
             whole(fragment.sealed(), datagram);
         }
-        Err(refused) => assert!(!refused.to_string().is_empty()),
+        Err(refused) => {
+            // What is glanced at before it is read whole may be anything.
+            let _ = Glance::of(datagram);
+            assert!(!refused.to_string().is_empty());
+        }
+    }
+}
+
+/// What is glanced at of a first request is what reading all of it finds first.
+fn glance(datagram: &[u8], message: &Message) {
+    let nonce = message.payloads.iter().find_map(|payload| match payload {
+        Payload::Nonce(nonce) => Some(nonce.as_bytes()),
+        _ => None,
+    });
+    let glance = Glance::of(datagram);
+    assert_eq!(glance.map(|seen| seen.nonce), nonce);
+    if let Some(seen) = glance {
+        let cookie = message.notify(NotifyType::Cookie).map(|notify| notify.data.as_slice());
+        assert_eq!((seen.header, seen.cookie), (message.header, cookie));
     }
 }
 

@@ -242,7 +242,7 @@ impl Question {
 }
 
 /// Last instant at which a statement may be used. Without nextUpdate newer information is there at any time (RFC 6960
-/// §4.2.2.1): it is for now.
+/// §4.2.2.1), so that it is good at the moment it was made, give or take the clocks.
 fn end(this_update: UnixTime, next_update: Option<UnixTime>, moment: Moment) -> UnixTime {
     next_update.unwrap_or(UnixTime(this_update.0.saturating_add(moment.skew)))
 }

@@ -201,7 +201,7 @@ impl View<'_> {
         Ok(None)
     }
 
-    /// Why an address need not be asked: it has been, by this check or lately by another, or it is left alone for now.
+    /// Why an address need not be asked: it has been, by this check or lately by another, or its failures keep it at rest.
     fn why_not(&self, item: &Item, method: Method, url: &str) -> Option<String> {
         let resting = || {
             let resting = self.cache.rest().resting(url, self.moment.now)?;
