@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Instant, SystemTime};
 
+use crate::answer::check_size;
 use crate::cache::{Head, Keep, Plan, plan, seconds};
 use crate::desk::{Bounds, Desk, Job};
 use crate::dial::{Dialer, machine};
@@ -290,5 +291,5 @@ fn from_disk(head: &Head, mut values: Vec<Vec<u8>>, from: Source, started: Insta
 /// What was kept under a larger cap is still too large for a smaller one.
 fn check(fetched: Fetched, request: &Request) -> Outcome {
     let octets = fetched.bytes.len() + fetched.further.iter().map(Vec::len).sum::<usize>();
-    scheme::check_size(octets, request.limits.content).map(|()| Arc::new(fetched))
+    check_size(octets, request.limits.content).map(|()| Arc::new(fetched))
 }

@@ -3,7 +3,8 @@
 //! What is fetched is judged by its own signature elsewhere, and a URL of a certificate must not come here before that
 //! certificate chains to an anchor: that is the caller's to see to. This crate sees to the rest: where a URL may lead
 //! ([`policy`]), how long it may take and how much it may bring ([`request::Limits`]), that a thousand tunnels ask once
-//! ([`desk`]), that what failed is left alone for a while ([`backoff`]), and what may be used again ([`cache`]). Those
+//! ([`desk`]), that what failed is left alone for a while ([`backoff`]), what may be used again ([`cache`]), and what servers
+//! say ([`answer`]). Those
 //! are pure: time and randomness come in, decisions go out. Sockets, files and threads are in `dial`, `wire`, `disk`,
 //! `scheme` and [`fetcher`].
 //!
@@ -11,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod answer;
 pub mod backoff;
 pub mod cache;
 pub mod desk;

@@ -13,7 +13,8 @@ use std::thread;
 use suppaftp::types::FileType;
 use suppaftp::{FtpError, FtpStream, Mode, Status};
 
-use super::{Content, Errand, read_content, server, target, words};
+use super::{Content, Errand, read_content, server, target};
+use crate::answer::words;
 use crate::dial::{Dialer, machine};
 use crate::error::{FetchError, Stage};
 use crate::url::{Credentials, Scheme, Url};

@@ -20,7 +20,8 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Agent, Body};
 
-use super::{Answer, Content, Errand, read_content, server, target, words};
+use super::{Answer, Content, Errand, read_content, server, target};
+use crate::answer::words;
 use crate::cache::{Keep, Validators};
 use crate::error::{FetchError, Size, Stage};
 use crate::policy::{Origin, permits_redirect, redirect_origin};

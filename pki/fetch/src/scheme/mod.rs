@@ -9,9 +9,10 @@ mod tftp;
 use std::io::Read;
 use std::net::SocketAddr;
 
+use crate::answer::check_size;
 use crate::cache::{Keep, Validators};
 use crate::dial::Dialer;
-use crate::error::{FetchError, Size};
+use crate::error::FetchError;
 use crate::policy::Origin;
 use crate::request::{Method, Request};
 use crate::url::{Scheme, Server, Url};
@@ -89,18 +90,4 @@ pub(crate) fn read_content(
     reader.take(more).read_to_end(&mut bytes).map_err(|error| explain(&error))?;
     check_size(bytes.len(), cap)?;
     Ok(bytes)
-}
-
-/// Refuses so many octets above the cap.
-pub(crate) fn check_size(octets: usize, cap: usize) -> Result<(), FetchError> {
-    if octets <= cap {
-        return Ok(());
-    }
-    Err(FetchError::TooLarge { announced: Size::AtLeast(octets.try_into().unwrap_or(u64::MAX)), cap })
-}
-
-/// A server's words for a person: one line, printable, short.
-pub(crate) fn words(text: &str) -> String {
-    let line = text.lines().next().unwrap_or("");
-    line.chars().filter(|character| !character.is_control()).take(120).collect::<String>().trim().to_owned()
 }

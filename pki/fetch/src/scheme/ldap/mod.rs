@@ -4,14 +4,14 @@
 //! depth by recursion and stumbles over an empty one, none of which a server that a certificate names may be let do; it
 //! would also bring some forty crates. What is needed is two requests and four answers.
 
-mod message;
 mod target;
 
 use std::io::{Read, Write};
 
-use self::message::{Answer, Search, bind, read_answer, search, start_tls, unbind};
 use self::target::Target;
-use super::{Content, Errand, check_size, server, words};
+use super::{Content, Errand, server};
+use crate::answer::ldap::{Answer, Search, bind, read_answer, search, start_tls, unbind};
+use crate::answer::{check_size, words};
 use crate::error::{FetchError, Size, Stage};
 use crate::tls::Judge;
 use crate::url::Scheme;

@@ -3,20 +3,28 @@
 //! Nothing recurses: every answer has a shape known beforehand, and is read level by level.
 
 /// A search for one attribute of one object.
-pub(super) struct Search<'a> {
-    pub(super) object: &'a str,
-    pub(super) attribute: &'a str,
+#[derive(Debug, Clone, Copy)]
+pub struct Search<'a> {
+    /// Its distinguished name.
+    pub object: &'a str,
+    /// The attribute's description, without `;binary`.
+    pub attribute: &'a str,
 }
 
 /// What a server says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub enum Answer {
     /// An object's attributes: names and values.
     Entry(Vec<(String, Vec<Vec<u8>>)>),
     /// The object is elsewhere too; not followed.
     Reference,
     /// The end of an operation, well or not.
-    Done { code: u32, text: String },
+    Done {
+        /// resultCode (RFC 4511 §4.1.9); 0 is success.
+        code: u32,
+        /// diagnosticMessage.
+        text: String,
+    },
 }
 
 /// Attributes of an object and values of an attribute, at most: each costs memory however short it is.
@@ -44,19 +52,19 @@ const REQUEST_NAME: u8 = 0x80;
 const PRESENT: u8 = 0x87;
 
 /// BindRequest with a password (§4.2).
-pub(super) fn bind(number: u8, name: &str, password: &str) -> Vec<u8> {
+pub fn bind(number: u8, name: &str, password: &str) -> Vec<u8> {
     let version = element(INTEGER, &[3]);
     let who = [element(OCTETS, name.as_bytes()), element(SIMPLE, password.as_bytes())].concat();
     message(number, &element(BIND, &[version, who].concat()))
 }
 
 /// ExtendedRequest of StartTLS (§4.14.1).
-pub(super) fn start_tls(number: u8) -> Vec<u8> {
+pub fn start_tls(number: u8) -> Vec<u8> {
     message(number, &element(EXTENDED_REQUEST, &element(REQUEST_NAME, b"1.3.6.1.4.1.1466.20037")))
 }
 
 /// SearchRequest of one object (§4.5.1): scope base, aliases not followed, no limit but ours.
-pub(super) fn search(number: u8, search: &Search<'_>) -> Vec<u8> {
+pub fn search(number: u8, search: &Search<'_>) -> Vec<u8> {
     let attribute = element(OCTETS, format!("{};binary", search.attribute).as_bytes());
     let request = [
         element(OCTETS, search.object.as_bytes()),
@@ -72,12 +80,12 @@ pub(super) fn search(number: u8, search: &Search<'_>) -> Vec<u8> {
 }
 
 /// UnbindRequest (§4.3).
-pub(super) fn unbind(number: u8) -> Vec<u8> {
+pub fn unbind(number: u8) -> Vec<u8> {
     message(number, &element(UNBIND, &[]))
 }
 
 /// The content of an answer's outermost SEQUENCE: which request it answers, and what it says. `None` for what is none.
-pub(super) fn read_answer(mut message: &[u8]) -> Option<(u32, Answer)> {
+pub fn read_answer(mut message: &[u8]) -> Option<(u32, Answer)> {
     let number = unsigned(expect(&mut message, INTEGER)?)?;
     let (tag, mut content) = take(&mut message)?;
     let answer = match tag {
