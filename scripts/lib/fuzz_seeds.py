@@ -447,9 +447,35 @@ udp-encapsulation = true
     write("control", "control-line", {f"line-{at}": line.encode() for at, line in enumerate(lines)})
 
 
+# --- fetching: what servers say (RFC 4511, RFC 1350), URLs, and what is kept
+
+def fetching():
+    text = lambda octets: tlv(4, octets)
+    values = tlv(0x31, text(b"one"), text(bytes(300)))
+    entry = tlv(0x64, text(b"cn=ca"), tlv(0x30, tlv(0x30, text(b"certificateRevocationList;binary"), values)))
+    done = lambda tag, code: tlv(tag, tlv(10, bytes([code])), text(b""), text(b"no such object"))
+    number = tlv(2, b"\2")
+    seeds = {"ldap-entry": b"\0" + number + entry, "ldap-reference": b"\0" + number + tlv(0x73, text(b"ldap://other/")),
+             "ldap-bound": b"\0" + number + done(0x61, 0), "ldap-done": b"\0" + number + done(0x65, 32),
+             "ldap-extended": b"\0" + number + done(0x78, 0)}
+    packets = lambda *each: b"\1" + b"".join(struct.pack("!H", len(packet)) + packet for packet in each)
+    block = lambda number, content: struct.pack("!HH", 3, number) + content
+    seeds |= {"tftp-plain": packets(block(1, bytes(512)), block(1, bytes(512)), block(2, b"end")),
+              "tftp-options": packets(b"\0\6blksize\x001428\0tsize\x00100\0", block(1, bytes(100))),
+              "tftp-error": packets(b"\0\5\0\1File not found\0")}
+    for at, url in enumerate((b"http://crl.example/a.crl ../b.crl", b"https://user@[2001:db8::1]:8443/a?b=c //other/x",
+                              b"ldap://ldap.example/cn=ca,o=x?certificateRevocationList;binary", b"file:///a%20b /c",
+                              b"tftp://198.51.100.1/a;mode=octet", b"ftp://user:pw@h/%2e%2e/x #f")):
+        seeds[f"url-{at}"] = b"\2" + url
+    seeds["kept-for"] = b"\3max-age=3600, must-revalidate\n60"
+    seeds["kept-not"] = b"\3no-store\n"
+    write("pki/fetch", "fetch-answers", seeds)
+
+
 ike()
 packets()
 certificates()
 revocation()
 containers()
+fetching()
 control()

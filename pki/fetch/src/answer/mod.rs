@@ -17,7 +17,7 @@ pub(crate) fn check_size(octets: usize, cap: usize) -> Result<(), FetchError> {
 }
 
 /// A server's words for a person: one line, printable, short.
-pub(crate) fn words(text: &str) -> String {
+pub fn words(text: &str) -> String {
     let line = text.lines().next().unwrap_or("");
     line.chars().filter(|character| !character.is_control()).take(120).collect::<String>().trim().to_owned()
 }
