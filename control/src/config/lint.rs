@@ -116,39 +116,12 @@ pub fn whole(judge: &mut Judge<'_>, raw: &raw::File, plan: &Plan) {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::parse;
-    use std::path::Path;
+    use crate::config::tests::{one_tunnel, read};
 
     fn warnings(ike: &str, group: &str, policy: &str, transform: &str) -> Vec<String> {
-        let text = format!(
-            r#"
-[ike]
-{ike}
-[interface.wan]
-device = "af_packet:eth1"
-addresses = ["192.0.2.2/24"]
-[tunnel-group.g]
-mode = "single-active"
-primary = 0
-{group}
-[ike-policy.p]
-{policy}
-[ipsec-transform.t]
-{transform}
-[tunnel.net]
-local = "192.0.2.2"
-remote = "192.0.2.1"
-tunnel-group = "g"
-auto-establish = true
-psk = "correct horse"
-ike-policy = "p"
-ipsec-transform = "t"
-local-ts = ["10.2.0.0/24"]
-remote-ts = ["10.1.0.0/24"]
-"#
-        );
-        let plan =
-            parse("r.toml", &text, Path::new("/"), &|_| Err(std::io::ErrorKind::NotFound.into())).unwrap();
+        let more = "tunnel-group = \"g\"\nauto-establish = true\n\
+            [tunnel-group.g]\nmode = \"single-active\"\nprimary = 0\n";
+        let plan = read(&one_tunnel(ike, policy, transform, &format!("{more}{group}"))).unwrap();
         plan.warnings.iter().map(ToString::to_string).collect()
     }
 

@@ -128,33 +128,12 @@ fn reduced_timeout(judge: &mut Judge<'_>, value: &Spanned<Value>, timeout: Durat
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Refusal;
     use crate::config::plan::{Keying, Plan, Tunnel};
-    use crate::config::{Refusal, parse};
-    use std::path::Path;
+    use crate::config::tests::{one_tunnel, read};
 
     fn judged(ike: &str, policy: &str, transform: &str) -> Result<Plan, Vec<Refusal>> {
-        let text = format!(
-            r#"
-[ike]
-{ike}
-[interface.wan]
-device = "af_packet:eth1"
-addresses = ["192.0.2.2/24"]
-[ike-policy.p]
-{policy}
-[ipsec-transform.t]
-{transform}
-[tunnel.net]
-local = "192.0.2.2"
-remote = "192.0.2.1"
-psk = "correct horse"
-ike-policy = "p"
-ipsec-transform = "t"
-local-ts = ["10.2.0.0/24"]
-remote-ts = ["10.1.0.0/24"]
-"#
-        );
-        parse("r.toml", &text, Path::new("/"), &|_| Err(std::io::ErrorKind::NotFound.into()))
+        read(&one_tunnel(ike, policy, transform, ""))
     }
 
     fn policy(tunnel: &Tunnel) -> &crate::config::plan::IkePolicy {

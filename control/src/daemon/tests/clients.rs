@@ -1,7 +1,7 @@
 //! A gateway whose peers are clients by name: each has a key, an instance and networks of its own; who is none is
 //! refused; and what becomes of both when the clients change (TS-11 to TS-16).
 
-use super::gateways::{call, gateway, hang_up, shown, until_up, up};
+use super::gateways::{call, caller_with as caller, gateway, hang_up, shown, until_up, up};
 use super::pair::{Pair, host};
 use super::*;
 use crate::api::reply::{GatewayTunnel, Matched, Reply, Route};
@@ -39,23 +39,6 @@ ts-list = "b"
 
 fn us(clients: &str) -> String {
     gateway("client-db = \"branches\"") + CLIENTS + clients
-}
-
-/// A tunnel of the peer's.
-fn caller(name: &str, identity: &str, psk: &str, network: &str, ours: &str) -> String {
-    format!(
-        r#"
-[tunnel.{name}]
-local = "192.0.2.1"
-remote = "192.0.2.2"
-local-id = "{identity}"
-remote-id = "hq.example"
-psk = "{psk}"
-on-demand = false
-local-ts = ["{network}"]
-remote-ts = ["{ours}"]
-"#
-    )
 }
 
 /// Both have the same network behind them, and one a key that is not its own.

@@ -1,24 +1,13 @@
 //! A tunnel that its operator shuts down is closed, calls nobody and hears nobody, until it is enabled (TG-10).
 
-use super::pair::Pair;
+use super::pair::{Pair, one_tunnel};
 use super::*;
 use crate::api::request::Part;
 
 fn text(ours: u8, lines: &str) -> String {
     let theirs = 3 - ours;
-    format!(
-        r#"
-interface.wan = {{ device = "af_packet:eth1", addresses = ["192.0.2.{ours}/24"] }}
-interface.lan = {{ device = "af_packet:eth2", addresses = ["10.{ours}.0.1/16"] }}
-[tunnel.net]
-local = "192.0.2.{ours}"
-remote = "192.0.2.{theirs}"
-psk = "correct horse"
-local-ts = ["10.{ours}.1.0/24"]
-remote-ts = ["10.{theirs}.1.0/24"]
-{lines}
-"#
-    )
+    let networks = format!("local-ts = [\"10.{ours}.1.0/24\"]\nremote-ts = [\"10.{theirs}.1.0/24\"]\n");
+    one_tunnel(ours, &(networks + lines))
 }
 
 fn state(pair: &mut Pair) -> (State, String) {

@@ -31,8 +31,8 @@ preference = 3
     )
 }
 
-/// A tunnel of the peer's, by name, with the identity it claims and its network.
-fn caller(name: &str, identity: &str, network: &str, ours: &str) -> String {
+/// A tunnel of the peer's, by name, with the identity it claims, its key and its network.
+pub(super) fn caller_with(name: &str, identity: &str, psk: &str, network: &str, ours: &str) -> String {
     format!(
         r#"
 [tunnel.{name}]
@@ -40,12 +40,17 @@ local = "192.0.2.1"
 remote = "192.0.2.2"
 local-id = "{identity}"
 remote-id = "hq.example"
-psk = "correct horse"
+psk = "{psk}"
 on-demand = false
 local-ts = ["{network}"]
 remote-ts = ["{ours}"]
 "#
     )
+}
+
+/// The same with the key of all.
+fn caller(name: &str, identity: &str, network: &str, ours: &str) -> String {
+    caller_with(name, identity, "correct horse", network, ours)
 }
 
 fn peer(callers: &str) -> String {

@@ -9,6 +9,22 @@ pub(super) fn host(side: u8, network: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, side, network, 2)
 }
 
+/// One side of a tunnel between two gateways, ours 2 and the peer 1; `lines` end the tunnel's table.
+pub(super) fn one_tunnel(ours: u8, lines: &str) -> String {
+    let theirs = 3 - ours;
+    format!(
+        r#"
+interface.wan = {{ device = "af_packet:eth1", addresses = ["192.0.2.{ours}/24"] }}
+interface.lan = {{ device = "af_packet:eth2", addresses = ["10.{ours}.0.1/16"] }}
+[tunnel.net]
+local = "192.0.2.{ours}"
+remote = "192.0.2.{theirs}"
+psk = "correct horse"
+{lines}
+"#
+    )
+}
+
 impl Bench {
     /// Lets time pass as the loop sees it, a look at the workers at a time.
     pub(super) fn pass(&mut self, looks: u64) {

@@ -1,22 +1,10 @@
 //! Ranges of addresses in a tunnel: agreed on, routed to, and nothing beside them carried (TS-01).
 
-use super::pair::{Pair, host};
+use super::pair::{Pair, host, one_tunnel};
 use super::*;
 
 fn text(ours: u8, local: &str, remote: &str) -> String {
-    let theirs = 3 - ours;
-    format!(
-        r#"
-interface.wan = {{ device = "af_packet:eth1", addresses = ["192.0.2.{ours}/24"] }}
-interface.lan = {{ device = "af_packet:eth2", addresses = ["10.{ours}.0.1/16"] }}
-[tunnel.net]
-local = "192.0.2.{ours}"
-remote = "192.0.2.{theirs}"
-psk = "correct horse"
-local-ts = ["{local}"]
-remote-ts = ["{remote}"]
-"#
-    )
+    one_tunnel(ours, &format!("local-ts = [\"{local}\"]\nremote-ts = [\"{remote}\"]"))
 }
 
 #[test]
