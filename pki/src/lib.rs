@@ -5,12 +5,13 @@
 //! anchors to the trust service, and everything an IKE message looks like to the IKE engine.
 //!
 //! Room by room: [`der`], [`oid`], [`pem`] and [`time`] are the ground; [`x509`] parses a certificate once into an
-//! owned type; [`key`] makes keys, signs and verifies and knows the RFC 7427 names of algorithms; [`file`] reads and writes what
-//! people keep all that in, under a [`password`] where it is secret; [`pkcs10`] asks a CA for a certificate; [`sealed`] is a private key at rest; [`store`] holds anchors and
-//! intermediates; [`path`] builds and validates a certification path (RFC 5280 §6); [`identity`] compares an IKE
-//! identity with a certificate (RFC 4945 §3.1); [`revocation`] knows whether it has been withdrawn since (RFC 5280 §5,
-//! RFC 6960); [`certreq`] speaks the hashes of a CERTREQ payload (RFC 7296 §3.7); [`verdict`] is what all of it amounts
-//! to, including what was *not* checked.
+//! owned type; [`key`] makes keys, signs and verifies and knows the RFC 7427 names of algorithms; [`file`] reads and
+//! writes what people keep all that in, under a [`password`] where it is secret; [`pkcs10`] asks a CA for a
+//! certificate; [`sealed`] is a private key at rest; [`store`] holds anchors and intermediates; [`path`] builds and
+//! validates a certification path (RFC 5280 §6); [`identity`] compares an IKE identity with a certificate (RFC 4945
+//! §3.1); [`revocation`] knows whether it has been withdrawn since (RFC 5280 §5, RFC 6960); [`certreq`] speaks the
+//! hashes of a CERTREQ payload (RFC 7296 §3.7); [`verdict`] is what all of it amounts to, including what was *not*
+//! checked.
 
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,9 @@
-//! The daemon: start and stop in order (`start`, `ports`, `layout`), the control loop (`core`, `wants`,
-//! `answers`), gateways and their peers (`gateways`), tunnel groups (`groups`) and how full they are (`watermarks`, `group_view`), instances out of service (`service`, `outage`), SAs of single workers (`own`), workers that stand still (`pulse`, `stall`,
-//! `spread`), devices (`devices`), other configurations while running (`reload`, `apply`), what operators read
-//! (`view`, `gateway_view`, `client_view`, `desk`) and ask (`explain`, `lookup`, `lockout`, `debug`, `pki`), and the threads that do its slow work (`helpers`).
+//! The daemon: start and stop in order (`start`, `ports`, `layout`), the control loop (`core`, `wants`, `answers`),
+//! gateways and their peers (`gateways`), tunnel groups (`groups`) and how full they are (`watermarks`, `group_view`),
+//! instances out of service (`service`, `outage`), SAs of single workers (`own`), workers that stand still (`pulse`,
+//! `stall`, `spread`), devices (`devices`), other configurations while running (`reload`, `apply`), what operators read
+//! (`view`, `gateway_view`, `client_view`, `desk`) and ask (`explain`, `lookup`, `lockout`, `debug`, `pki`), and the
+//! threads that do its slow work (`helpers`).
 
 mod answers;
 mod apply;

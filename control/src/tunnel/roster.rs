@@ -1,7 +1,7 @@
-//! Who is who: the numbers by which the engine and the workers know the tunnels and
-//! children of a plan and of gateways' peers, and the engine its gateways. At the start numbers follow the order of the plan's names; after that a tunnel keeps
-//! its number as long as it is configured, and a new one takes the number of one that is gone, once nothing
-//! of that is left, or the next. The tunnel of a gateway's peer has its number while it is there. Gateways are numbered
+//! Who is who: the numbers by which the engine and the workers know the tunnels and children of a plan and of gateways'
+//! peers, and the engine its gateways. At the start numbers follow the order of the plan's names; after that a tunnel
+//! keeps its number as long as it is configured, and a new one takes the number of one that is gone, once nothing of
+//! that is left, or the next. The tunnel of a gateway's peer has its number while it is there. Gateways are numbered
 //! from the other end.
 //!
 //! Beside each child of a tunnel that has SAs for each worker (RFC 9611) there are numbers for those: children of the
