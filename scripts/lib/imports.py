@@ -20,6 +20,7 @@ CRATES = {
     "ravelin-ike-fuzz": {"ravelin-gcm", "ravelin-ike"},
     "ravelin-dataplane-fuzz": {"ravelin-dataplane", "ravelin-gcm"},
     "ravelin-pki-fuzz": {"ravelin-pki"},
+    "ravelin-fetch-fuzz": {"ravelin-fetch"},
     "ravelin-control-fuzz": {"ravelin-control"},
     "ravelin-perf": {"dpdk", "ravelin-gcm", "ravelin-mem", "ravelin-dataplane", "ravelin-ike", "ravelin-pki"},
 }
