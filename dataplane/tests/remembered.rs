@@ -270,6 +270,86 @@ proptest! {
     }
 }
 
+/// What arrives from one side only: a burst of both is worked side after side.
+fn one_sided() -> impl Strategy<Value = Vec<Arriving>> {
+    let some = || proptest::collection::vec(arriving(), 1..64);
+    let keep = |all: Vec<Arriving>, from_host: bool| {
+        all.into_iter().filter(|one| matches!(one, Arriving::Host { .. }) == from_host).collect()
+    };
+    (some(), any::<bool>()).prop_map(move |(all, from_host)| keep(all, from_host))
+}
+
+/// Lets all of them arrive before anything is worked.
+fn send_together(a: &mut Gateway, packets: &[(u16, Vec<u8>)]) {
+    for (port, packet) in packets {
+        let (to, from, device) = match *port {
+            PRIVATE => (a.site.mac(PRIVATE), a.site.host_mac(), &a.private),
+            _ => (a.site.mac(PUBLIC), a.site.other().mac(PUBLIC), &a.public),
+        };
+        let frame =
+            ravelin_dataplane::io::Pool::copy_of(&mut a.pool, &common::packet::framed(to, from, packet));
+        device.deliver(0, frame.unwrap()).unwrap();
+    }
+    a.settle();
+}
+
+/// Takes out of a frame what the order of work decides: identification and checksum of IPv4, identification of IPv6's
+/// pieces.
+fn unnumbered(mut frame: Vec<u8>) -> Vec<u8> {
+    const FRAGMENT: u8 = 44;
+    match (frame[14] >> 4, frame[20]) {
+        (4, _) => [18..20, 24..26].into_iter().for_each(|place| frame[place].fill(0)),
+        (6, FRAGMENT) => frame[58..62].fill(0),
+        _ => {}
+    }
+    frame
+}
+
+/// What is encrypted leaves behind what is not, and errors at the end.
+fn sorted((frames, drops): Outcome) -> Outcome {
+    let [private, public, punts] = frames;
+    let unnumbered = |frames: Vec<Vec<u8>>| frames.into_iter().map(unnumbered).collect::<Vec<_>>();
+    let mut frames = [unnumbered(private), unnumbered(public), punts];
+    frames.iter_mut().for_each(|frames| frames.sort());
+    (frames, drops)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// Packets that go in a row share what they ask; each of them fares as it would alone: number, hop, headers, cuts, errors and drops are the same, whatever stands next to it (of errors into the tunnel: how many).
+    #[test]
+    fn a_burst_fares_as_its_packets_one_by_one(arriving in one_sided(), style in 0usize..8, known: bool) {
+        let style = Style::all()[style];
+        let (mut a, mut b) = (Pair::new(1, &style).a, Pair::new(1, &style).a);
+        let forge = Forge::toward_a(&a, &style, 10);
+        let all: Vec<_> =
+            arriving.iter().enumerate().map(|(at, one)| packet(one, &forge, at as u64 + 101)).collect();
+        if known {
+            for (at, v6, port) in [(1, false, 0), (2, true, 0), (3, false, 1), (4, true, 1)] {
+                let there = packet(&Arriving::Tunnel { v6, to: 0, octets: 8, ttl: 64 }, &forge, at);
+                let here = Arriving::Host { v6, to: 0, port, octets: 8, ttl: 64, dont_fragment: false };
+                for (port, packet) in [there, packet(&here, &forge, 0)] {
+                    send(&mut a, port, &packet);
+                    send(&mut b, port, &packet);
+                }
+            }
+        }
+        send_together(&mut a, &all);
+        all.iter().for_each(|(port, packet)| send(&mut b, *port, packet));
+        let (mut ours, mut theirs) = (sorted(outcome(&mut a)), sorted(outcome(&mut b)));
+        if all.iter().any(|(port, _)| *port == PUBLIC) {
+            // Errors about what came by the tunnel go back by it, all made before the first is numbered.
+            for (frames, _) in [&mut ours, &mut theirs] {
+                frames[usize::from(PUBLIC)].iter_mut().for_each(Vec::clear);
+            }
+        }
+        prop_assert_eq!(ours, theirs);
+        a.is_at_rest();
+        b.is_at_rest();
+    }
+}
+
 /// The plainest case by itself: the next hop of a flow in use goes, comes back elsewhere, and the peer's too.
 #[test]
 fn a_flow_in_use_follows_its_neighbours() {
