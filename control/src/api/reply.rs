@@ -5,6 +5,7 @@ mod client;
 mod gateway;
 mod group;
 mod pki;
+mod policy;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ pub use self::client::{Client, ClientDb, Matched};
 pub use self::gateway::{Gateway, GatewayTunnel, Route};
 pub use self::group::{Level, Member, TunnelGroup};
 pub use self::pki::StoredObject;
+pub use self::policy::{InstancePolicy, PolicyRow};
 
 /// One reply.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -116,6 +118,11 @@ pub enum Reply {
     Routes {
         /// One each.
         routes: Vec<Route>,
+    },
+    /// The ordered policies of instances.
+    Policies {
+        /// One each.
+        instances: Vec<InstancePolicy>,
     },
     /// What the store of certificates and keys has, a line each.
     PkiObjects {
@@ -560,6 +567,9 @@ pub struct Lookup {
     pub reason_code: String,
     /// The route of its destination.
     pub route: Option<Way>,
+    /// The policy entry that says so; empty where none does.
+    #[serde(default)]
+    pub entry: String,
     /// The tunnel it is led into.
     pub tunnel: String,
     /// The child that takes it.

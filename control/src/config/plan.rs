@@ -5,6 +5,7 @@
 //! prints nothing and is wiped on drop.
 
 mod clients;
+mod entry;
 mod gateway;
 mod group;
 
@@ -24,6 +25,7 @@ use ravelin_pki::SignatureScheme;
 use zeroize::Zeroizing;
 
 pub use self::clients::{Client, ClientDb};
+pub use self::entry::{PolicyAction, PolicyEntry};
 pub use self::gateway::{Gateway, Origin, ReverseRoutes, Template, TsList, Unique};
 pub use self::group::{DEFAULT_GROUP, GroupMode, TunnelGroup};
 use super::Refusal;
@@ -81,6 +83,8 @@ pub struct Plan {
     pub interfaces: Vec<Interface>,
     /// Static routes.
     pub routes: Vec<Route>,
+    /// Policy entries of all instances, in order.
+    pub policy: Vec<PolicyEntry>,
     /// Tunnels by name.
     pub tunnels: BTreeMap<String, Arc<Tunnel>>,
     /// Our certificates by profile name.

@@ -38,6 +38,8 @@ pub struct File {
     pub interface: BTreeMap<String, Spanned<Interface>>,
     /// Static routes.
     pub route: Vec<Spanned<Route>>,
+    /// Policy entries, in order.
+    pub policy: Vec<Spanned<Policy>>,
     /// IKE policies by name.
     pub ike_policy: BTreeMap<String, Spanned<IkePolicy>>,
     /// ESP transforms by name.
@@ -192,6 +194,29 @@ pub struct Route {
     pub via: Text,
     /// The instance it is in.
     pub instance: Option<Text>,
+}
+
+/// `[[policy]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Policy {
+    /// What it is called.
+    pub name: Text,
+    /// `bypass`, `discard` or `protect`.
+    pub action: Text,
+    /// The instance whose packets it speaks of.
+    pub instance: Option<Text>,
+    /// The tunnel that protects.
+    pub tunnel: Option<Text>,
+    /// It stands before the tunnels; default: behind them.
+    #[serde(default)]
+    pub before_tunnels: bool,
+    /// Our side; default everything.
+    #[serde(default)]
+    pub local: Vec<Text>,
+    /// The other side; default everything.
+    #[serde(default)]
+    pub remote: Vec<Text>,
 }
 
 /// `[ike-policy.NAME]`

@@ -14,7 +14,7 @@ use super::plan::{self, Plan};
 use super::raw::{self, SecretText, Text};
 use super::value::{self, Expected};
 use super::{
-    ReadFile, Refusal, client_db, error, gateway, group, lint, material, policy, ppk, ts_list, tunnel,
+    ReadFile, Refusal, client_db, entry, error, gateway, group, lint, material, policy, ppk, ts_list, tunnel,
 };
 
 /// Where the text came from.
@@ -172,6 +172,7 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
     let client_dbs = client_db::client_dbs(&mut judge, raw, &ground, &mut settled, &lists);
     let gateways = gateway::gateways(&mut judge, raw, &ground, &mut settled, &lists, &client_dbs);
     let workers = workers(&mut judge, &raw.workers);
+    let policy = entry::entries(&mut judge, raw, &instances, &tunnels);
     let mut plan = Plan {
         retransmit: Duration::from_millis(retransmit),
         retransmit_tries: tries as u32,
@@ -188,6 +189,7 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
         log: log(&mut judge, raw.control.log.as_ref()),
         state_directory: raw.control.state_directory.as_deref().unwrap_or("/var/lib/ravelin").into(),
         routes: routes(&mut judge, raw, &instances),
+        policy,
         tunnels,
         instances,
         ports,

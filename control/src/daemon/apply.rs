@@ -11,7 +11,7 @@ use ravelin_ike::time::Instant;
 use super::core::Core;
 use super::reload::{self, Prepared};
 use crate::api::reply::Applied;
-use crate::config::diff::{Difference, difference};
+use crate::config::diff::{Difference, difference, meanwhile};
 use crate::config::plan::{InstanceId, Keying, Plan, Tunnel};
 use crate::config::rules;
 use crate::instance::{Request, TunnelRoute};
@@ -34,6 +34,10 @@ impl<P: Pool> Core<P> {
             return report(difference, &plan, false, refused);
         }
         self.journal.note("", "config-applied", reload::summary(&difference));
+        if difference.policy.differs() && difference.moves_tunnels() {
+            self.workers.set_policy(&meanwhile(&self.plan.policy, &next.policy), &self.roster);
+            self.workers.publish_tables();
+        }
         for name in difference.removed.iter().chain(&difference.replaced) {
             self.remove_tunnel(now, name);
         }
@@ -64,6 +68,8 @@ impl<P: Pool> Core<P> {
             // Every identity was looked at before.
             tracing::error!("{error}");
         }
+        // Tunnels that are named by entries may have other numbers.
+        self.workers.set_policy(&self.plan.policy, &self.roster);
         self.workers.publish_tables();
         report(difference, &self.plan, false, refused)
     }
@@ -200,18 +206,23 @@ impl<P: Pool> Core<P> {
 }
 
 fn report(difference: Difference, asked: &Plan, dry_run: bool, refused: Vec<String>) -> Applied {
-    let Difference { moved, readdressed, untouched, needs_restart, gateways, groups, client_dbs, .. } =
-        difference;
+    let Difference {
+        moved, readdressed, untouched, needs_restart, gateways, groups, client_dbs, policy, ..
+    } = difference;
     let of = |kind: &'static str, names: Vec<String>| {
         names.into_iter().map(move |name| format!("{kind}.{name}")).collect::<Vec<_>>()
     };
-    let all = |tunnels: Vec<String>, gateways, groups, client_dbs| {
-        [tunnels, of("gateway", gateways), of("tunnel-group", groups), of("client-db", client_dbs)].concat()
+    let all = |tunnels: Vec<String>, gateways, groups, client_dbs, policy| {
+        let others = [of("gateway", gateways), of("tunnel-group", groups), of("client-db", client_dbs)];
+        [tunnels, others.concat(), of("policy", policy)].concat()
     };
-    let added = all(difference.added, gateways.added, groups.added, client_dbs.added);
-    let removed = all(difference.removed, gateways.removed, groups.removed, client_dbs.removed);
-    let changed = all(difference.changed, gateways.changed, groups.changed, client_dbs.changed);
-    let replaced = all(difference.replaced, gateways.replaced, Vec::new(), Vec::new());
+    let added = all(difference.added, gateways.added, groups.added, client_dbs.added, policy.added);
+    let removed =
+        all(difference.removed, gateways.removed, groups.removed, client_dbs.removed, policy.removed);
+    let mut changed =
+        all(difference.changed, gateways.changed, groups.changed, client_dbs.changed, policy.changed);
+    changed.extend(policy.reordered.then(|| "order of policy".to_owned()));
+    let replaced = all(difference.replaced, gateways.replaced, Vec::new(), Vec::new(), Vec::new());
     let warnings = asked.warnings.iter().map(ToString::to_string).collect();
     Applied {
         dry_run,

@@ -10,6 +10,7 @@ mod lookup;
 mod mobike;
 mod own;
 mod pair;
+mod policy;
 mod responder_only;
 mod selectors;
 mod stall;
