@@ -354,6 +354,9 @@ pub struct Tunnel {
     /// Times one side of its IKE SA moved, or a NAT between them changed.
     #[serde(default)]
     pub moves: u64,
+    /// What it does to packets, by the keys of `packets` in the configuration: what is other than where nothing is written.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub packets: BTreeMap<String, String>,
     /// Its children.
     pub children: Vec<Child>,
 }

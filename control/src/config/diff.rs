@@ -150,6 +150,7 @@ fn fixed(running: &Plan, asked: &Plan) -> Vec<String> {
         ("control.log", running.log != asked.log),
         ("ike", ike(running) != ike(asked)),
         ("pki", running.vault != asked.vault),
+        ("icmp", running.icmp != asked.icmp),
         ("route", routes(running) != routes(asked)),
     ];
     let parts = parts.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned());

@@ -13,6 +13,7 @@ use toml::Spanned;
 use super::client_db;
 use super::group;
 use super::lint;
+use super::packets;
 use super::plan::{self, ClientDb, ReverseRoutes, Template, TsList, Unique};
 use super::ppk;
 use super::raw::{self, Text};
@@ -206,6 +207,7 @@ impl One<'_, '_, '_> {
             dscp: dscp.map(|dscp| self.judge.number(&self.object, "dscp", Some(dscp), 0..=63, 0) as u8),
             child_limit: child_limit(self.judge, &self.object, raw.child_limit.as_ref()),
             per_worker: raw.per_worker.unwrap_or(false),
+            packets: packets::settings(self.judge, &self.object, &raw.packets, true),
             reverse: self.reverse_routes(raw),
         };
         self.object = gateway;

@@ -8,6 +8,7 @@ mod clients;
 mod entry;
 mod gateway;
 mod group;
+mod packets;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -28,6 +29,7 @@ pub use self::clients::{Client, ClientDb};
 pub use self::entry::{PolicyAction, PolicyEntry};
 pub use self::gateway::{Gateway, Origin, ReverseRoutes, Template, TsList, Unique};
 pub use self::group::{DEFAULT_GROUP, GroupMode, TunnelGroup};
+pub use self::packets::{MssAdjust, OUTER_DF, PacketSettings};
 use super::Refusal;
 use crate::keeper::{KeyPlace, Vault};
 
@@ -75,6 +77,8 @@ pub struct Plan {
     pub reassembly_timeout: Duration,
     /// DSCP of IKE messages.
     pub ike_dscp: u8,
+    /// ICMP errors a worker sends in an interval.
+    pub icmp: (u32, Duration),
     /// Instances, by number.
     pub instances: Vec<Instance>,
     /// Ports, by DPDK's order.
@@ -223,6 +227,8 @@ pub struct Tunnel {
     pub child_limit: usize,
     /// Whether each worker of its group is to have SAs of its own for its children, beside those that all use (RFC 9611).
     pub per_worker: bool,
+    /// What it does to packets.
+    pub packets: PacketSettings,
     /// Its children, first the one that IKE_AUTH makes.
     pub children: Vec<Child>,
     /// Where it comes from if it is not configured: a peer of a gateway has opened it.

@@ -30,6 +30,8 @@ pub struct File {
     pub ike: Ike,
     /// The store of certificates and keys.
     pub pki: Pki,
+    /// Errors that workers send.
+    pub icmp: Icmp,
     /// Instances (VRFs) by name.
     pub instance: BTreeMap<String, Instance>,
     /// DPDK ports by name.
@@ -146,6 +148,16 @@ pub struct Pki {
     pub store: Option<String>,
     /// File of the passphrase that private keys are sealed under; default: the credential `ravelin-pki`.
     pub passphrase_file: Option<String>,
+}
+
+/// `[icmp]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Icmp {
+    /// Errors a worker sends in an interval.
+    pub messages: Option<Spanned<u64>>,
+    /// The interval in seconds.
+    pub interval: Option<Spanned<u64>>,
 }
 
 /// `[instance.NAME]`
@@ -418,6 +430,8 @@ pub struct Tunnel {
     pub child_limit: Option<Spanned<u64>>,
     /// SAs of its own for each worker; default no.
     pub per_worker: Option<bool>,
+    /// What it does to packets.
+    pub packets: Packets,
     /// `accept` or `off`: whether the gateway we call may send us to another one.
     pub redirect: Option<Text>,
     /// The gateways it may send us to; default any.
@@ -430,6 +444,30 @@ pub struct Tunnel {
     pub child: BTreeMap<String, Spanned<Child>>,
     /// Keys by hand instead of IKE.
     pub manual: Option<Spanned<Manual>>,
+}
+
+/// `[tunnel.NAME.packets]`, `[tunnel-template.NAME.packets]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Packets {
+    /// Largest inner packet.
+    pub ip_mtu: Option<Spanned<u64>>,
+    /// Largest outer packet.
+    pub encapsulated_ip_mtu: Option<Spanned<u64>>,
+    /// Cut inner IPv4 packets that forbid it; default no.
+    pub clear_df_bit: Option<bool>,
+    /// `copy`, `clear` or `set`.
+    pub outer_df: Option<Text>,
+    /// A number or `auto`: MSS of SYNs that enter.
+    pub private_tcp_mss_adjust: Option<Spanned<toml::Value>>,
+    /// A number or `auto`: MSS of SYNs that leave.
+    pub public_tcp_mss_adjust: Option<Spanned<toml::Value>>,
+    /// Copy the outer traffic class inwards; default no.
+    pub copy_traffic_class_upon_decapsulation: Option<bool>,
+    /// Tell senders what fits; default yes.
+    pub icmp_generation: Option<bool>,
+    /// Believe routers on the way; default yes.
+    pub path_mtu_discovery: Option<bool>,
 }
 
 /// `[tunnel.NAME.child.NAME]`
@@ -572,6 +610,8 @@ pub struct TunnelTemplate {
     pub child_limit: Option<Spanned<u64>>,
     /// SAs of its own for each worker; default no.
     pub per_worker: Option<bool>,
+    /// What they do to packets.
+    pub packets: Packets,
     /// `selectors` or `none`: routes to what the peer has behind it.
     pub reverse_route: Option<Text>,
     /// No route where the peer has everything behind it; default no.

@@ -188,6 +188,7 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
         socket_group: raw.control.group.as_ref().map(|group| group.get_ref().clone()),
         log: log(&mut judge, raw.control.log.as_ref()),
         state_directory: raw.control.state_directory.as_deref().unwrap_or("/var/lib/ravelin").into(),
+        icmp: icmp(&mut judge, &raw.icmp),
         routes: routes(&mut judge, raw, &instances),
         policy,
         tunnels,
@@ -294,6 +295,13 @@ fn room_on<'p>(
         tunnel_limit.name()
     );
     judge.refuse(line, object, found, expected);
+}
+
+/// DP-28, DP-29: the same for all senders of a worker.
+fn icmp(judge: &mut Judge<'_>, raw: &raw::Icmp) -> (u32, Duration) {
+    let messages = judge.number("icmp", "messages", raw.messages.as_ref(), 10..=1000, 100) as u32;
+    let interval = judge.number("icmp", "interval", raw.interval.as_ref(), 1..=60, 10);
+    (messages, Duration::from_secs(interval))
 }
 
 fn tunnel_limit(judge: &mut Judge<'_>, text: Option<&Text>) -> TunnelLimit {

@@ -12,6 +12,7 @@ use toml::Spanned;
 use super::group;
 use super::lint;
 use super::lockout;
+use super::packets;
 use super::plan;
 use super::policy;
 use super::ppk::{self, PpkLists};
@@ -143,6 +144,7 @@ impl One<'_, '_, '_> {
             keying,
             child_limit,
             per_worker,
+            packets: packets::settings(self.judge, &self.object, &raw.packets, local.is_ipv4()),
             children,
             origin,
             group,

@@ -123,6 +123,7 @@ impl<P: Pool> Core<P> {
         };
         let was_enabled = self.roster.tunnel(id).is_some_and(|former| former.enabled);
         self.roster.replace(id, tunnel.clone());
+        self.workers.reconfigure(&self.roster, id);
         match (was_enabled, tunnel.enabled) {
             (true, false) => self.suspend(now, id),
             (false, true) => self.resume(now, id, &tunnel),

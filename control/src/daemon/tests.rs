@@ -9,6 +9,7 @@ mod groups;
 mod lookup;
 mod mobike;
 mod own;
+mod packets;
 mod pair;
 mod policy;
 mod responder_only;

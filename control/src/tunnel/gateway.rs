@@ -69,6 +69,7 @@ impl<'a> Terms<'a> {
             keying: Keying::Ike(Box::new(self.ike())),
             child_limit: template.child_limit,
             per_worker: template.per_worker,
+            packets: template.packets,
             children: (1..=template.child_limit).map(child).collect(),
             origin: Some(Origin { gateway: gateway.name.clone(), client, reverse: template.reverse }),
             group: gateway.group.clone(),

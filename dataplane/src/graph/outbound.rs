@@ -192,6 +192,9 @@ impl<P: Pool> Graph<P> {
             }
             Some(Fit::TooBig(mtu)) => {
                 self.count_slot(slot, |counters| &counters.too_big);
+                if self.link.outbound.hot(slot).is_some_and(|hot| hot.wrap.is_silent()) {
+                    return self.refuse(packet.frame, Drop::MtuExceeded);
+                }
                 self.report(packet, icmp::Report::TooBig { mtu: usize::from(mtu) }, Drop::MtuExceeded);
             }
             Some(Fit::Whole) | None => self.vacant(packet.frame, slot),
