@@ -144,8 +144,8 @@ impl Wrap {
             class,
             df_mask,
             df,
-            unfit: u8::from(encapsulation.clear_inner_df) * CLEARS_INNER_DF
-                | u8::from(encapsulation.silent) * SILENT,
+            unfit: (u8::from(encapsulation.clear_inner_df) * CLEARS_INNER_DF)
+                | (u8::from(encapsulation.silent) * SILENT),
             sum: 0,
             limits: [0; 3],
             instance: encapsulation.instance,
