@@ -165,6 +165,16 @@ impl Engine {
         }
     }
 
+    /// What a tunnel's peer was believed by holds no longer: closes it, whether it is up already or not.
+    pub fn distrust(&mut self, now: Instant, ike: IkeId, why: AnswerError) {
+        self.close(now, &Failure::CertificateRefused(why), vec![ike]);
+    }
+
+    /// Whether there is such a tunnel, up or on its way.
+    pub fn has(&self, ike: IkeId) -> bool {
+        self.tunnels.contains_key(&ike)
+    }
+
     /// Carries out what an operator or the planner asked for.
     pub fn handle_command(&mut self, now: Instant, command: Command) {
         match command {
