@@ -25,7 +25,7 @@ use crate::sa::tunnel::Tunnel;
 use crate::sa::up::Task;
 use crate::tickets::Tickets;
 use crate::time::Instant;
-use crate::want::{Answer, Role, Want, WantKind};
+use crate::want::{Answer, AnswerError, Role, Want, WantKind};
 use crate::watch::{self, TooManyWatched};
 use crate::wire::{IkeSpi, Outer};
 use admission::Admission;

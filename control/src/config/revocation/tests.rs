@@ -1,0 +1,1 @@
+//! What an operator writes of revocation, and what is refused of it.
