@@ -438,8 +438,8 @@ fn lists_are_due_before_they_end() {
     assert!(Schedule::periodic(3599).is_err() && Schedule::periodic(31_622_401).is_err());
 }
 
-/// One address after the other until one has a newer CRL; then it is its schedule's turn, and after a round for nothing
-/// that of the retry interval, of the period, or nobody's.
+/// One address after the other until one has a newer CRL; then it is its schedule's turn. After rounds for nothing
+/// pauses grow up to the retry interval or the period, or there is no other round.
 #[test]
 fn upkeep_goes_round_the_addresses() {
     let urls = || ["a", "b", "c"].map(|host| format!("http://{host}.example/crl")).to_vec();
@@ -459,17 +459,25 @@ fn upkeep_goes_round_the_addresses() {
         [upkeep.failed(now).is_some(), upkeep.failed(now).is_some(), upkeep.failed(now).is_some()],
         [true, true, false]
     );
-    assert_eq!(upkeep.due(), Some(UnixTime(now.0 + 60)));
+    assert_eq!(upkeep.due(), Some(UnixTime(now.0 + 1)));
 
     let periodic = Schedule::periodic(7200).unwrap();
-    for (schedule, retry, expected) in
-        [(periodic, Some(60), Some(UnixTime(NOW.0 + 7200))), (Schedule::default(), None, None)]
-    {
+    for (schedule, retry, pauses) in [
+        (periodic, Some(60), [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 7200, 7200].as_slice()),
+        (Schedule::default(), Some(60), &[1, 2, 4, 8, 16, 32, 60, 60]),
+        (Schedule::default(), None, &[]),
+    ] {
         let mut upkeep = Upkeep::new(urls()[..1].to_vec(), schedule, retry, None, NOW);
-        assert!(upkeep.begin(NOW).is_some() && upkeep.failed(NOW).is_none());
-        assert_eq!(upkeep.due(), expected);
-        upkeep.hasten(NOW);
-        assert!(upkeep.begin(NOW).is_some(), "somebody asks for it");
+        let mut now = NOW;
+        for pause in pauses {
+            assert!(upkeep.begin(now).is_some() && upkeep.failed(now).is_none());
+            assert_eq!(upkeep.due(), Some(UnixTime(now.0 + pause)));
+            now = UnixTime(now.0 + pause);
+        }
+        assert!(upkeep.begin(now).is_some() && upkeep.failed(now).is_none());
+        assert_eq!(upkeep.due().is_none(), pauses.is_empty());
+        upkeep.hasten(now);
+        assert!(upkeep.begin(now).is_some(), "somebody asks for it");
     }
     assert!(Upkeep::new(Vec::new(), periodic, None, None, NOW).due().is_none());
     let kept = Upkeep::new(urls(), Schedule::default(), None, Some(held), NOW);

@@ -16,8 +16,10 @@ use ravelin_pki::revocation::KeyId;
 use ravelin_pki::verdict::{Revocation as Checked, Verdict};
 
 use super::core::{Core, Input};
+use super::desk::Desk;
+use crate::api::{ApiError, Reply, Request};
 use crate::config::plan::{self, Plan};
-use crate::trust::revocation::{Authority, Effect, Errands, Revocation};
+use crate::trust::revocation::{Authority, Effect, Errands, PATIENCE, Revocation};
 use crate::trust::{self, Particular, Regime};
 
 /// Fetches at a time: two dead servers hold four of them for a while.
@@ -162,6 +164,36 @@ impl<P: Pool> Core<P> {
         if !gone.is_empty() {
             self.helpers.revocation().gone(gone);
         }
+    }
+}
+
+impl Desk {
+    /// Answers a request about revocation: asked of the thread that knows, not of the loop.
+    pub(super) fn revocation(&self, request: Request) -> Result<Reply, ApiError> {
+        let late = || ApiError::Late { milliseconds: PATIENCE.as_millis() as u64 };
+        let done = |message: String| Ok(Reply::Done { message });
+        match request {
+            Request::PkiCrlUpdate(which) => {
+                match self.revocation.hasten(which.name.clone()).ok_or_else(late)? {
+                    0 => Err(ApiError::Refused { why: nothing_to_fetch(which.name.as_deref()) }),
+                    count => {
+                        done(format!("fetching {count}; see `ravelin events` and `ravelin show revocation`"))
+                    }
+                }
+            }
+            Request::PkiClearOcspCache => {
+                let count = self.revocation.clear_answers().ok_or_else(late)?;
+                done(format!("forgot {count} OCSP answers"))
+            }
+            _ => Ok(Reply::Revocation(self.revocation.known().ok_or_else(late)?)),
+        }
+    }
+}
+
+fn nothing_to_fetch(name: Option<&str>) -> String {
+    match name {
+        Some(name) => format!("there is no ca-profile {name} with a URL in crl"),
+        None => "no ca-profile has a URL in crl".to_owned(),
     }
 }
 

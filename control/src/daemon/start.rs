@@ -172,6 +172,7 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
         reload,
         vault: core.plan.vault.clone(),
         making: std::sync::Mutex::new(()),
+        revocation: core.helpers.revocation().clone(),
     });
     listen(&core.plan, Arc::clone(&desk))?;
     signals(inputs, desk)?;

@@ -27,7 +27,7 @@ pub struct CaProfile {
     pub lists: Vec<(String, Arc<[u8]>)>,
     /// When its CRL is fetched again.
     pub schedule: Schedule,
-    /// Seconds after a round of its addresses that brought nothing; `None`: until somebody asks for it.
+    /// The longest pause after a round of its addresses that brought nothing, in seconds; `None`: until somebody asks for it.
     pub retry: Option<i64>,
     /// The instance its servers are asked from.
     pub instance: InstanceId,

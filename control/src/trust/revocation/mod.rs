@@ -18,12 +18,13 @@ use ravelin_ike::id::IkeId;
 use ravelin_pki::UnixTime;
 use ravelin_pki::revocation::policy::Fetched;
 
+use crate::api::reply;
+
 pub use desk::{Authority, Desk, Effect, Errand, Question};
 pub use errand::{Errands, now};
-pub use show::{Known, KnownList, Upkept};
 
 /// How long an operator waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest the thread sleeps: the machine's clock may be set meanwhile.
 const NAP: Duration = Duration::from_secs(10);
 
@@ -32,7 +33,7 @@ enum Message {
     Arrived(u64, Fetched),
     Gone(Vec<IkeId>),
     Configure(Vec<Authority>),
-    Show(Sender<Known>),
+    Show(Sender<reply::Revocation>),
     Hasten(Option<String>, Sender<usize>),
     ClearAnswers(Sender<usize>),
 }
@@ -97,7 +98,7 @@ impl Revocation {
     }
 
     /// What is known; `None` if the thread is late.
-    pub fn known(&self) -> Option<Known> {
+    pub fn known(&self) -> Option<reply::Revocation> {
         self.wait(Message::Show)
     }
 
@@ -151,7 +152,7 @@ impl<T: From<Effect>> Clerk<T> {
             Message::Arrived(number, fetched) => self.desk.arrived(number, fetched, now),
             Message::Gone(ikes) => self.desk.gone(&ikes),
             Message::Configure(authorities) => self.desk.configure(authorities, now),
-            Message::Show(reply) => drop(reply.send(Known::of(&self.desk, now))),
+            Message::Show(reply) => drop(reply.send(show::known(&self.desk, now))),
             Message::Hasten(name, reply) => drop(reply.send(self.desk.hasten(name.as_deref(), now))),
             Message::ClearAnswers(reply) => drop(reply.send(self.desk.clear_answers())),
         }

@@ -2,83 +2,47 @@
 
 use ravelin_pki::UnixTime;
 
-use super::desk::Desk;
+use super::desk::{Authority, Desk};
+use crate::api::reply::{Crl, CrlUpkeep, Resting, Revocation};
 
 /// All of it at one moment.
-#[derive(Clone, Debug)]
-pub struct Known {
-    /// CRLs.
-    pub lists: Vec<KnownList>,
-    /// Authorities whose CRL is kept up.
-    pub upkept: Vec<Upkept>,
-    /// Answers of responders.
-    pub answers: usize,
-    /// Addresses left alone, with until when and why.
-    pub resting: Vec<(String, UnixTime, String)>,
-    /// Peers that wait to be judged.
-    pub waiting: usize,
-    /// Tunnels that a revocation would end.
-    pub watched: usize,
+pub fn known(desk: &Desk, now: UnixTime) -> Revocation {
+    let (waiting, watched) = desk.counts();
+    let stale = |until: UnixTime| now.0.saturating_sub(until.0).max(0).unsigned_abs();
+    let crls = desk.cache().lists().map(|held| Crl {
+        issuer: held.value.issuer().to_string(),
+        source: held.source.clone(),
+        entries: held.value.len(),
+        octets: held.value.octets(),
+        this_update: held.value.this_update().to_string(),
+        next_update: held.value.next_update().map(|until| until.to_string()).unwrap_or_default(),
+        stale: held.value.next_update().map_or(0, stale),
+    });
+    let resting = desk.cache().rest().iter().filter(|(_, resting)| now < resting.until);
+    let resting = resting.map(|(url, it)| Resting {
+        url: url.to_owned(),
+        until: it.until.to_string(),
+        why: it.why.clone(),
+    });
+    Revocation {
+        crls: crls.collect(),
+        upkeep: desk.kept().map(upkeep).collect(),
+        ocsp_answers: desk.cache().answers().count(),
+        resting: resting.collect(),
+        waiting,
+        watched,
+    }
 }
 
-/// A CRL.
-#[derive(Clone, Debug)]
-pub struct KnownList {
-    /// Whose.
-    pub issuer: String,
-    /// From where it came.
-    pub source: String,
-    /// How many certificates it lists.
-    pub entries: usize,
-    /// Octets of memory.
-    pub octets: usize,
-    /// When it was made.
-    pub this_update: UnixTime,
-    /// Until when it is good.
-    pub next_update: Option<UnixTime>,
-    /// Seconds it is out of date.
-    pub stale: u64,
-}
-
-/// An authority whose CRL is kept up.
-#[derive(Clone, Debug)]
-pub struct Upkept {
-    /// Its profile's name.
-    pub profile: String,
-    /// When its CRL is fetched next; `None`: nobody does by itself.
-    pub due: Option<UnixTime>,
-    /// Whether it is being fetched.
-    pub is_asking: bool,
-}
-
-impl Known {
-    pub(super) fn of(desk: &Desk, now: UnixTime) -> Self {
-        let (waiting, watched) = desk.counts();
-        let lists = desk.cache().lists().map(|held| KnownList {
-            issuer: held.value.issuer().to_string(),
-            source: held.source.clone(),
-            entries: held.value.len(),
-            octets: held.value.octets(),
-            this_update: held.value.this_update(),
-            next_update: held.value.next_update(),
-            stale: held
-                .value
-                .next_update()
-                .map_or(0, |until| now.0.saturating_sub(until.0).max(0).unsigned_abs()),
-        });
-        let resting = desk.cache().rest().iter().filter(|(_, resting)| now < resting.until);
-        let upkept = desk.kept().map(|(authority, due, is_asking)| Upkept {
-            profile: authority.name.clone(),
-            due,
-            is_asking,
-        });
-        Self {
-            lists: lists.collect(),
-            upkept: upkept.collect(),
-            answers: desk.cache().answers().count(),
-            resting: resting.map(|(url, it)| (url.to_owned(), it.until, it.why.clone())).collect(),
-            waiting,
-            watched,
-        }
+fn upkeep((authority, due, is_asking): (&Authority, Option<UnixTime>, bool)) -> CrlUpkeep {
+    let state = match (is_asking, due) {
+        (true, _) => "downloading",
+        (false, Some(_)) => "scheduled",
+        (false, None) => "stopped",
+    };
+    CrlUpkeep {
+        ca_profile: authority.name.clone(),
+        state: state.to_owned(),
+        due: due.map(|due| due.to_string()).unwrap_or_default(),
     }
 }

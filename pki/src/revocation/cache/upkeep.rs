@@ -2,7 +2,8 @@
 //! address, and what a failure means for the next time.
 //!
 //! The addresses are asked one after the other, and the first from which a newer CRL comes ends the round. Where none
-//! has one, the round is over until the retry interval has passed, or, by a periodic schedule, until its next turn.
+//! has one, another begins soon, and each further one after twice as long, up to the retry interval or, by a periodic
+//! schedule, the period: a network that is up a second after us is not to cost us an hour.
 
 use std::sync::Arc;
 
@@ -10,13 +11,19 @@ use super::{Held, Schedule};
 use crate::revocation::crl::Crl;
 use crate::time::UnixTime;
 
+/// How long the first pause after a round for nothing is, in seconds.
+const FIRST_PAUSE: i64 = 1;
+
 /// When one authority's CRL is fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upkeep {
     urls: Vec<String>,
     schedule: Schedule,
-    /// Seconds after a round that brought nothing; `None`: there is no other until somebody asks for it.
+    /// The longest pause after a round that brought nothing, in seconds; `None`: there is no other round until somebody
+    /// asks for it.
     retry: Option<i64>,
+    /// Rounds in a row that brought nothing.
+    failed: u32,
     /// When the next round begins; `None`: it has stopped.
     next: Option<UnixTime>,
     /// The address that is being asked.
@@ -34,7 +41,7 @@ impl Upkeep {
         now: UnixTime,
     ) -> Self {
         let next = held.map_or(Some(now), |held| schedule.due(held));
-        Self { urls, schedule, retry, next, asking: None }
+        Self { urls, schedule, retry, failed: 0, next, asking: None }
     }
 
     /// When a round begins, if none is under way.
@@ -63,7 +70,7 @@ impl Upkeep {
 
     /// A newer CRL came.
     pub fn succeeded(&mut self, held: &Held<Arc<Crl>>) {
-        self.asking = None;
+        (self.asking, self.failed) = (None, 0);
         self.next = self.schedule.due(held);
     }
 
@@ -75,8 +82,10 @@ impl Upkeep {
             return Some(url);
         }
         self.asking = None;
-        let wait = self.schedule.period().or(self.retry);
-        self.next = wait.map(|seconds| UnixTime(now.0.saturating_add(seconds)));
+        let pause = FIRST_PAUSE << self.failed.min(24);
+        self.failed = self.failed.saturating_add(1);
+        let longest = self.schedule.period().or(self.retry);
+        self.next = longest.map(|longest| UnixTime(now.0.saturating_add(pause.min(longest))));
         None
     }
 }
