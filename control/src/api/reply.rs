@@ -6,6 +6,7 @@ mod gateway;
 mod group;
 mod pki;
 mod policy;
+mod revocation;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ pub use self::gateway::{Gateway, GatewayTunnel, Route};
 pub use self::group::{Level, Member, TunnelGroup};
 pub use self::pki::StoredObject;
 pub use self::policy::{InstancePolicy, PolicyRow};
+pub use self::revocation::{Crl, CrlUpkeep, Resting, Revocation};
 
 /// One reply.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -141,6 +143,8 @@ pub enum Reply {
         /// DER, as base64.
         data: String,
     },
+    /// What is known of revocation.
+    Revocation(Revocation),
 }
 
 impl Reply {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub use self::clients::ClientDbs;
 pub use self::entries::{Policy, meanwhile};
 pub use self::groups::Groups;
-use super::plan::{Child, Gateway, Ike, InstanceId, Interface, Keying, Plan, Tunnel};
+use super::plan::{CaProfile, Child, Gateway, Ike, InstanceId, Interface, Keying, Plan, Tunnel};
 
 /// What a new plan asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -79,6 +79,7 @@ pub fn difference(running: &Plan, asked: &Plan) -> (Difference, Plan) {
         client_dbs: asked.client_dbs.clone(),
         cert_profiles: asked.cert_profiles.clone(),
         trust: asked.trust.clone(),
+        authorities: authorities(running, asked),
         warnings: asked.warnings.clone(),
         ..running.clone()
     };
@@ -100,6 +101,19 @@ pub fn difference(running: &Plan, asked: &Plan) -> (Difference, Plan) {
     difference.client_dbs = clients::compare(running, &next);
     difference.policy = entries::compare(running, &next);
     (difference, next)
+}
+
+/// Authorities in the numbers of the plan that runs; one whose instance is not there yet is asked from the first.
+fn authorities(running: &Plan, asked: &Plan) -> BTreeMap<String, CaProfile> {
+    let here = |id: InstanceId| {
+        let name = &asked.instances.get(usize::from(id))?.name;
+        running.instances.iter().position(|one| one.name == *name)
+    };
+    let settled = |profile: &CaProfile| CaProfile {
+        instance: here(profile.instance).and_then(|id| InstanceId::try_from(id).ok()).unwrap_or(0),
+        ..profile.clone()
+    };
+    asked.authorities.iter().map(|(name, profile)| (name.clone(), settled(profile))).collect()
 }
 
 /// Gateways in the numbers of the plan that runs; those that stand on what is not there stay as they are.
@@ -151,6 +165,7 @@ fn fixed(running: &Plan, asked: &Plan) -> Vec<String> {
         ("ike", ike(running) != ike(asked)),
         ("pki", running.vault != asked.vault),
         ("icmp", running.icmp != asked.icmp),
+        ("fetch", running.fetch != asked.fetch),
         ("route", routes(running) != routes(asked)),
     ];
     let parts = parts.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned());

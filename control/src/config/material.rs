@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::plan;
 use super::raw::{self, SecretText, Text};
 use super::resolve::Judge;
+use super::revocation::{self, Written};
 use super::value;
 use crate::keeper::{KeyPlace, Vault};
 use crate::store::{Kind, ObjectName, PassphraseSource, Store};
@@ -137,7 +138,16 @@ pub fn trust_anchor_profiles(
             let found = format!("anchors holds {} certificates", anchors.len());
             judge.refuse(raw.anchors.span().start, &object, found, "1 to 8");
         }
-        profiles.insert(name.clone(), plan::TrustAnchorProfile { anchors, intermediates });
+        let written = Written {
+            revocation: raw.revocation.as_ref(),
+            max_stale: raw.max_stale.as_ref(),
+            status_verify: raw.status_verify.as_ref(),
+            revocation_check: raw.revocation_check.as_ref(),
+        };
+        let (demand, order) = revocation::order(judge, (&object, spanned.span().start), &written);
+        let usual = revocation::usual();
+        let (demand, order) = (demand.unwrap_or(usual.0), order.unwrap_or(usual.1));
+        profiles.insert(name.clone(), plan::TrustAnchorProfile { anchors, intermediates, demand, order });
     }
     profiles
 }
@@ -147,8 +157,19 @@ fn bundle(judge: &mut Judge<'_>, object: &str, (key, files): (&str, &[Text]), st
     files.iter().flat_map(&mut read).map(|certificate| certificate.der().to_vec()).collect()
 }
 
+/// The octets of a CRL in a file or the store.
+pub fn crl(
+    judge: &mut Judge<'_>,
+    object: &str,
+    (key, file): (&str, &Text),
+    store: &Store,
+) -> Option<Zeroizing<Vec<u8>>> {
+    let named = place(judge, object, (key, file), store, Kind::Crl)?;
+    read_octets(judge, object, (key, file), &named.path)
+}
+
 /// All certificates of a file, at least one, or one of the store.
-fn certificates(
+pub fn certificates(
     judge: &mut Judge<'_>,
     object: &str,
     (key, file): (&str, &Text),

@@ -1,6 +1,6 @@
 //! The threads that do the loop's slow work: the keeper signs, the pool agrees on keys,
-//! checks signatures and judges chains. Everything asked here is answered once, by an input
-//! of the loop.
+//! checks signatures and judges chains, and a thread of its own knows who is revoked. Everything asked here is answered
+//! once, by an input of the loop.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -9,17 +9,19 @@ use std::time::Duration;
 
 use crossbeam::channel::{self, Receiver, Sender};
 use ravelin_ike::config::ConnectionId;
-use ravelin_ike::id::Ticket;
+use ravelin_ike::id::{IkeId, Ticket};
 use ravelin_ike::key_agreement::KeyAgreement;
 use ravelin_ike::want::{self, Answer, AnswerError};
+use ravelin_pki::Certificate;
 use ravelin_pki::identity::Identity;
 use ravelin_pki::path::Rules;
-use ravelin_pki::{Certificate, UnixTime};
 
 use super::core::Input;
+use super::revocation::regime;
 use crate::config::plan::{Ike, Keying, OwnAuthentication, Plan};
 use crate::keeper::{self, Keeper, KeyName, KeyPlace, KeySource};
 use crate::pool::Pool;
+use crate::trust::revocation::{Effect, Question, Revocation, now};
 use crate::trust::{self, Profile, Sources};
 use crate::tunnel::connection;
 use crate::tunnel::roster::Roster;
@@ -51,6 +53,7 @@ pub struct Helpers {
     /// Anchors, by profile.
     profiles: BTreeMap<String, Arc<Profile>>,
     loader: Loader,
+    revocation: Revocation,
 }
 
 /// Gives private keys to the keeper and waits for its word. Does not keep the keeper alive.
@@ -108,6 +111,7 @@ impl Helpers {
         roster: &Roster,
         threads: usize,
         inputs: &Sender<Input>,
+        revocation: Revocation,
     ) -> Result<Self, String> {
         let machine = |error: std::io::Error| format!("a thread could not be started: {error}");
         let (sender, answers) = channel::unbounded();
@@ -123,9 +127,15 @@ impl Helpers {
             keeper,
             pool: Pool::start(threads, inputs).map_err(machine)?,
             inputs: inputs.clone(),
+            revocation,
         };
         helpers.rebase(plan, roster)?;
         Ok(helpers)
+    }
+
+    /// Who knows of revocation.
+    pub const fn revocation(&self) -> &Revocation {
+        &self.revocation
     }
 
     /// The way for other keys.
@@ -206,7 +216,7 @@ impl Helpers {
         refusal: fn(AnswerError) -> Answer,
         job: impl FnOnce() -> Answer + Send + 'static,
     ) {
-        if let Err(error) = self.pool.submit(move || Input::Answered(ticket, job())) {
+        if let Err(error) = self.pool.submit(move || Some(Input::Answered(ticket, job()))) {
             self.refuse(ticket, refusal(error));
         }
     }
@@ -229,23 +239,24 @@ impl Helpers {
         );
     }
 
-    /// Judges a chain.
-    pub fn verdict(&self, ticket: Ticket, verdict: want::Verdict) {
+    /// Judges a chain; what is good is asked about for revocation before it is the answer.
+    pub fn verdict(&self, ticket: Ticket, ike: IkeId, verdict: want::Verdict) {
         let basis = self.connections.get(&verdict.connection).cloned().unwrap_or_default();
         let Some(profile) = basis.profile else {
             return self.refuse(ticket, Answer::Verdict(Err(missing("trust anchors"))));
         };
-        self.submit(
-            ticket,
-            |error| Answer::Verdict(Err(error)),
-            move || {
-                let judgement = trust::judge(&profile, &verdict, basis.expected.as_ref(), now());
-                if let Ok(verdict) = &judgement.evidence {
-                    tracing::debug!("a peer's chain was accepted; {}", verdict.not_checked().join("; "));
-                }
-                Answer::Verdict(judgement.answer)
-            },
-        );
+        let (revocation, regime) = (self.revocation.clone(), Arc::clone(profile.regime()));
+        let job = move || match trust::judge(&profile, &verdict, basis.expected.as_ref(), now()) {
+            Ok(good) => {
+                let instance = verdict.instance;
+                revocation.ask(Question { ticket, ike, verdict: good, regime, instance });
+                None
+            }
+            refused => Some(Effect::Judged(ticket, ike, refused).into()),
+        };
+        if let Err(error) = self.pool.submit(job) {
+            self.refuse(ticket, Answer::Verdict(Err(error)));
+        }
     }
 
     /// Signs with the connection's key.
@@ -266,11 +277,6 @@ fn missing(what: &str) -> AnswerError {
     AnswerError { code: "RV-LOCAL-015".into(), text: format!("the connection has no {what}") }
 }
 
-pub(super) fn now() -> UnixTime {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    UnixTime(since.as_secs() as i64)
-}
-
 /// The anchors of a plan, parsed.
 pub(super) fn profiles(plan: &Plan) -> Result<BTreeMap<String, Arc<Profile>>, String> {
     let profile = |(name, profile): (&String, &crate::config::plan::TrustAnchorProfile)| {
@@ -279,6 +285,7 @@ pub(super) fn profiles(plan: &Plan) -> Result<BTreeMap<String, Arc<Profile>>, St
             intermediates: &profile.intermediates,
             rules: Rules::default(),
             match_identity: true,
+            regime: regime(plan, profile),
         };
         let built =
             Profile::new(&sources).map_err(|error| format!("trust-anchor-profile {name}: {error}"))?;

@@ -3,7 +3,7 @@
 //! instances out of service (`service`, `outage`), SAs of single workers (`own`), workers that stand still (`pulse`,
 //! `stall`, `spread`), devices (`devices`), other configurations while running (`reload`, `apply`), what operators read
 //! (`view`, `gateway_view`, `client_view`, `desk`) and ask (`explain`, `lookup`, `lockout`, `debug`, `pki`), and the
-//! threads that do its slow work (`helpers`).
+//! threads that do its slow work (`helpers`, `revocation`).
 
 mod answers;
 mod apply;
@@ -33,6 +33,7 @@ mod ports;
 pub mod pulse;
 pub mod reload;
 mod retries;
+pub mod revocation;
 pub mod service;
 pub mod spread;
 pub mod stall;
