@@ -49,8 +49,8 @@ pub struct Difference {
 impl Difference {
     /// Whether other networks lead into tunnels than did.
     pub fn moves_tunnels(&self) -> bool {
-        let Self { added, removed, replaced, gateways, .. } = self;
-        let tunnels = [added, removed, replaced, &gateways.removed, &gateways.replaced];
+        let Self { added, removed, changed, replaced, gateways, .. } = self;
+        let tunnels = [added, removed, changed, replaced, &gateways.removed, &gateways.replaced];
         tunnels.into_iter().any(|names| !names.is_empty())
     }
 }

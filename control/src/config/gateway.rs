@@ -19,7 +19,7 @@ use super::ppk;
 use super::raw::{self, Text};
 use super::redirect;
 use super::resolve::{Judge, instance_id};
-use super::tunnel::{Ground, One, Proofs, Settled, child_limit, profile};
+use super::tunnel::{Ground, One, Proofs, Settled, child_limit, profile, reverse_route};
 use super::value;
 use crate::tunnel::connection;
 
@@ -215,13 +215,7 @@ impl One<'_, '_, '_> {
     }
 
     fn reverse_routes(&mut self, raw: &raw::TunnelTemplate) -> ReverseRoutes {
-        let read = |text: &str| match text {
-            "selectors" => Ok(true),
-            "none" => Ok(false),
-            _ => Err("selectors or none"),
-        };
-        let written = raw.reverse_route.as_ref();
-        let enabled = written.and_then(|text| self.judge.value(&self.object, "reverse-route", text, read));
+        let enabled = reverse_route(self.judge, &self.object, raw.reverse_route.as_ref());
         let mut number = |key, value: &Option<Spanned<u64>>, most| {
             self.judge.number(&self.object, key, value.as_ref(), 0..=most, 0)
         };

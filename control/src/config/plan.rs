@@ -202,7 +202,7 @@ pub struct Interface {
     pub mtu: u16,
 }
 
-/// A static route.
+/// A static route to a next hop; one into a tunnel is the tunnel's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// The instance it is in.
@@ -236,6 +236,10 @@ pub struct Tunnel {
     pub per_worker: bool,
     /// What it does to packets.
     pub packets: PacketSettings,
+    /// Whether routes to its remote networks lead into it by themselves.
+    pub reverse_route: bool,
+    /// Destinations of static routes that lead into it (TG-14).
+    pub routes: Vec<IpNet>,
     /// Its children, first the one that IKE_AUTH makes.
     pub children: Vec<Child>,
     /// Where it comes from if it is not configured: a peer of a gateway has opened it.

@@ -224,8 +224,10 @@ pub struct Interface {
 pub struct Route {
     /// Destination prefix.
     pub destination: Text,
-    /// Next hop.
-    pub via: Text,
+    /// Next hop; this or `tunnel`.
+    pub via: Option<Text>,
+    /// Name of the tunnel it leads into.
+    pub tunnel: Option<Text>,
     /// The instance it is in.
     pub instance: Option<Text>,
 }
@@ -520,6 +522,8 @@ pub struct Tunnel {
     pub per_worker: Option<bool>,
     /// What it does to packets.
     pub packets: Packets,
+    /// `selectors` or `none`: which routes lead into it by themselves.
+    pub reverse_route: Option<Text>,
     /// `accept` or `off`: whether the gateway we call may send us to another one.
     pub redirect: Option<Text>,
     /// The gateways it may send us to; default any.

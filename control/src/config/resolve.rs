@@ -15,7 +15,7 @@ use super::raw::{self, SecretText, Text};
 use super::value::{self, Expected};
 use super::{
     ReadFile, Refusal, client_db, entry, error, fetch, gateway, group, lint, material, policy, ppk,
-    revocation, ts_list, tunnel,
+    revocation, route, ts_list, tunnel,
 };
 
 /// Where the text came from.
@@ -192,7 +192,7 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
         log: log(&mut judge, raw.control.log.as_ref()),
         state_directory: raw.control.state_directory.as_deref().unwrap_or("/var/lib/ravelin").into(),
         icmp: icmp(&mut judge, &raw.icmp),
-        routes: routes(&mut judge, raw, &instances),
+        routes: route::routes(&mut judge, raw, &instances),
         policy,
         tunnels,
         instances,
@@ -209,6 +209,7 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
     };
     room(&mut judge, raw, &plan);
     lint::whole(&mut judge, raw, &plan);
+    route::lint(&mut judge, raw, &plan);
     if judge.refusals.is_empty() {
         plan.warnings = in_order(judge.warnings);
         return Ok(plan);
@@ -425,18 +426,4 @@ fn interface_port(
             None
         }
     }
-}
-
-fn routes(judge: &mut Judge<'_>, raw: &raw::File, instances: &[plan::Instance]) -> Vec<plan::Route> {
-    let mut routes = Vec::new();
-    for route in &raw.route {
-        let route = route.get_ref();
-        let instance = instance_id(judge, "route", "instance", route.instance.as_ref(), instances);
-        let destination = judge.value("route", "destination", &route.destination, value::network);
-        let via = judge.value("route", "via", &route.via, value::address);
-        if let (Some(destination), Some(via)) = (destination, via) {
-            routes.push(plan::Route { instance, destination, via });
-        }
-    }
-    routes
 }

@@ -129,9 +129,11 @@ impl<P: Pool> Core<P> {
         let (Some(id), Some(tunnel)) = (self.roster.find(name), self.plan.tunnels.get(name).cloned()) else {
             return;
         };
-        let was_enabled = self.roster.tunnel(id).is_some_and(|former| former.enabled);
+        let former = self.roster.tunnel(id).cloned();
+        let was_enabled = former.as_ref().is_some_and(|former| former.enabled);
         self.roster.replace(id, tunnel.clone());
         self.workers.reconfigure(&self.roster, id);
+        self.reroute(now, former.as_ref(), &tunnel);
         match (was_enabled, tunnel.enabled) {
             (true, false) => self.suspend(now, id),
             (false, true) => self.resume(now, id, &tunnel),
@@ -139,6 +141,19 @@ impl<P: Pool> Core<P> {
                 self.retries.reset(id);
                 self.connect(now, id);
             }
+        }
+    }
+
+    /// Other static routes lead into a tunnel that stays, or its selectors make some no more.
+    fn reroute(&mut self, now: Instant, former: Option<&Tunnel>, tunnel: &Tunnel) {
+        let (before, after) =
+            (former.map(reverse::of_tunnel).unwrap_or_default(), reverse::of_tunnel(tunnel));
+        for network in after.iter().filter(|network| !before.contains(network)) {
+            self.make_way(now, tunnel.private, *network);
+            self.route_anew(tunnel.private, *network);
+        }
+        for network in before.iter().filter(|network| !after.contains(network)) {
+            self.route_anew(tunnel.private, *network);
         }
     }
 

@@ -115,3 +115,25 @@ fn a_template_is_that_of_tunnels_to_come() {
     call(&mut pair, "t2", 2);
     assert_eq!((told(&mut pair, 1), told(&mut pair, 2)), (Some(600), Some(900)));
 }
+
+/// Static routes lead into a tunnel whose selectors make none, come and go beside it, and what no route leads into it is
+/// discarded (TG-14).
+#[test]
+fn static_routes_lead_into_a_tunnel() {
+    let text = |routes: &[&str]| {
+        let lines = "local-ts = [\"10.2.0.0/16\"]\nremote-ts = [\"10.0.0.0/8\"]\non-demand = false\nreverse-route = \"none\"\n";
+        let route = |network: &&str| format!("[[route]]\ndestination = \"{network}\"\ntunnel = \"net\"\n");
+        one_tunnel(2, lines) + &routes.iter().map(route).collect::<String>()
+    };
+    let peer = "local-ts = [\"10.0.0.0/8\"]\nremote-ts = [\"10.2.0.0/16\"]\non-demand = false\n";
+    let mut pair =
+        Pair::joined(Bench::bare(&text(&["10.1.1.0/24"]), 1, 64), Bench::bare(&one_tunnel(1, peer), 1, 64));
+    pair.us.core.answer(&Request::Initiate(Part { tunnel: "net".into(), child: None })).unwrap();
+    pair.until("the tunnel is up", |pair| pair.us.view().tunnels[0].state == State::Up);
+    let before = spis(&mut pair);
+    assert_eq!((pair.carry(1, true), pair.carry(2, true)), (1, 0));
+    let applied = pair.us.apply(&text(&["10.1.2.0/24"]));
+    assert_eq!((applied.changed, applied.needs_restart.len()), (vec!["net".to_owned()], 0));
+    assert_eq!((pair.carry(1, true), pair.carry(2, true)), (0, 1));
+    assert_eq!(spis(&mut pair), before);
+}
