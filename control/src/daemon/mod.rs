@@ -33,6 +33,7 @@ pub mod pulse;
 pub mod reload;
 mod retries;
 pub mod revocation;
+mod revocation_counters;
 pub mod service;
 pub mod spread;
 pub mod stall;

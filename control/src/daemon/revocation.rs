@@ -17,6 +17,8 @@ use ravelin_pki::verdict::{Revocation as Checked, Verdict};
 
 use super::core::{Core, Input};
 use super::desk::Desk;
+use super::revocation_counters::Counts;
+use crate::api::reply::Counter;
 use crate::api::{ApiError, Reply, Request};
 use crate::config::plan::{self, Plan};
 use crate::trust::revocation::{Authority, Effect, Errands, PATIENCE, Revocation};
@@ -32,6 +34,7 @@ const SWEEP: u64 = 5_000_000;
 pub struct Believed {
     by: std::collections::HashMap<IkeId, Arc<str>>,
     looked: u64,
+    counts: Counts,
 }
 
 impl From<Effect> for Input {
@@ -134,14 +137,21 @@ impl<P: Pool> Core<P> {
     pub(super) fn revocation_found(&mut self, now: Instant, effect: Effect) {
         match effect {
             Effect::Judged(ticket, ike, judged) => {
+                self.believed.counts.judged(&judged);
                 let answer = trust::answer(&judged);
                 if let Ok(verdict) = judged {
                     self.believed.by.insert(ike, evidence(&verdict));
                 }
                 self.engine.handle_answer(now, ticket, Answer::Verdict(answer));
             }
-            Effect::Distrust(ike, refusal) => self.engine.distrust(now, ike, (&refusal).into()),
-            Effect::Tell(what, text) => self.journal.note("", what, text),
+            Effect::Distrust(ike, refusal) => {
+                self.believed.counts.ended();
+                self.engine.distrust(now, ike, (&refusal).into());
+            }
+            Effect::Tell(what, text) => {
+                self.believed.counts.told(what);
+                self.journal.note("", what, text);
+            }
             // The thread sends its fetches itself.
             Effect::Fetch(_) => {}
         }
@@ -150,6 +160,11 @@ impl<P: Pool> Core<P> {
     /// What a tunnel's peer is believed by.
     pub(super) fn believed(&self, ike: IkeId) -> Option<&str> {
         self.believed.by.get(&ike).map(|evidence| &**evidence)
+    }
+
+    /// What was decided, as counters.
+    pub(super) fn revocation_counters(&self) -> impl Iterator<Item = Counter> {
+        self.believed.counts.rows()
     }
 
     /// Forgets what tunnels that are gone rested on, now and then.

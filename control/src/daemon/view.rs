@@ -201,7 +201,8 @@ impl<P: Pool> Core<P> {
             value: self.all_counters().map(|(_, counters)| counters.drops(*reason)).sum(),
             meaning: reason.manual().to_owned(),
         });
-        work.chain(drops).chain(ike_counters::rows(&self.engine.counters())).collect()
+        let ike = self.engine.counters();
+        work.chain(drops).chain(ike_counters::rows(&ike)).chain(self.revocation_counters()).collect()
     }
 
     pub(super) fn tunnel(&self, id: ConnectionId, tunnel: &plan::Tunnel) -> Tunnel {
