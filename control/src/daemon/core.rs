@@ -312,6 +312,7 @@ impl<P: Pool> Core<P> {
         }
         self.watch_levels(now);
         self.forget_disbanded(now);
+        self.ask_about_own(now);
         self.notice_ended(now);
         self.look_at_devices();
         self.choose_queues();

@@ -16,7 +16,7 @@ fn block(file: &str, label: &str) -> Vec<u8> {
     let (_, block) = text.split_once(label).unwrap();
     let end = block.find("-----END ").unwrap();
     let line = block[end..].find('\n').unwrap();
-    block[..=end + line].as_bytes().to_vec()
+    block.as_bytes()[..=end + line].to_vec()
 }
 
 /// A configuration with a CA in `ca.pem`, another's certificate in `leaf.pem`, a CRL in `ca.crl`.

@@ -24,13 +24,20 @@ use crate::trust::{Refusal, Regime, Withdrawn};
 /// Peers that may wait: as many as may be half-open, and then some.
 const PARKED: usize = 65_536;
 
-/// A peer whose chain is good.
+/// Whose certificate it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// A peer's: the engine's question, and the tunnel it is for.
+    Peer(Ticket, IkeId),
+    /// Ours, of this cert-profile.
+    Ours(String),
+}
+
+/// A certificate whose chain is good.
 #[derive(Debug)]
 pub struct Question {
-    /// The engine's question.
-    pub ticket: Ticket,
-    /// Its tunnel.
-    pub ike: IkeId,
+    /// Whose it is.
+    pub whose: Whose,
     /// What is known of it so far.
     pub verdict: Box<Verdict>,
     /// By which rules to ask.
@@ -76,8 +83,8 @@ pub struct Errand {
 pub enum Effect {
     /// Fetch this.
     Fetch(Errand),
-    /// A peer was judged.
-    Judged(Ticket, IkeId, Result<Box<Verdict>, Refusal>),
+    /// A peer was judged, or a certificate of ours.
+    Judged(Whose, Result<Box<Verdict>, Refusal>),
     /// A tunnel rests on a certificate that is revoked.
     Distrust(IkeId, Refusal),
     /// Something the operator should know: what it is called, and a line.
@@ -175,11 +182,11 @@ impl Desk {
         parked.into_iter().chain(rounds).min()
     }
 
-    /// Judges a peer, at once if nothing has to be fetched for it.
+    /// Judges a certificate, at once if nothing has to be fetched for it.
     pub fn ask(&mut self, question: Question, now: UnixTime) {
         if self.parked.len() >= PARKED {
             let refusal = Refusal::Busy(PARKED);
-            return self.effects.push_back(Effect::Judged(question.ticket, question.ike, Err(refusal)));
+            return self.effects.push_back(Effect::Judged(question.whose, Err(refusal)));
         }
         let check = Check::new(&question.verdict.path, |issuer| question.regime.rules(issuer));
         let until = UnixTime(now.0.saturating_add(self.patience));
@@ -288,12 +295,12 @@ impl Desk {
 
     fn decided(&mut self, number: u64, decision: Decision) {
         let Some(Parked { question, .. }) = self.parked.remove(&number) else { return };
-        let Question { ticket, ike, verdict, regime, .. } = question;
+        let Question { whose, verdict, regime, .. } = question;
         let judged = verdict.with_revocation(decision).map(Box::new).map_err(Refusal::from);
-        if let Ok(verdict) = &judged {
-            self.live.add(ike, &verdict.path, |issued| is_asked(&regime.rules(&issued.issuer)));
+        if let (Whose::Peer(_, ike), Ok(verdict)) = (&whose, &judged) {
+            self.live.add(*ike, &verdict.path, |issued| is_asked(&regime.rules(&issued.issuer)));
         }
-        self.effects.push_back(Effect::Judged(ticket, ike, judged));
+        self.effects.push_back(Effect::Judged(whose, judged));
     }
 
     /// A peer waits for a fetch, with others if one is under way.

@@ -20,7 +20,7 @@ use ravelin_pki::revocation::policy::Fetched;
 
 use crate::api::reply;
 
-pub use desk::{Authority, Desk, Effect, Errand, Question};
+pub use desk::{Authority, Desk, Effect, Errand, Question, Whose};
 pub use errand::{Errands, now};
 
 /// How long an operator waits for an answer.
@@ -76,7 +76,7 @@ impl Revocation {
         let _ = self.0.send(message);
     }
 
-    /// Judges a peer; the answer is an [`Effect::Judged`].
+    /// Judges a certificate; the answer is an [`Effect::Judged`].
     pub fn ask(&self, question: Question) {
         self.tell(Message::Ask(Box::new(question)));
     }

@@ -65,8 +65,7 @@ impl Bench {
         let (chain, claimed) = ([GATEWAYS[gateway].der().to_vec()], "gw.example".parse().unwrap());
         let asked = Asked { chain: &chain, claimed: &claimed, expected: None };
         let question = Question {
-            ticket: Ticket(self.last),
-            ike: IkeId(self.last),
+            whose: Whose::Peer(Ticket(self.last), IkeId(self.last)),
             verdict: Box::new(profile.judge(&asked, self.now).unwrap()),
             regime: Arc::clone(&self.regime),
             instance: 0,
@@ -81,11 +80,14 @@ impl Bench {
         while let Some(effect) = self.desk.poll() {
             match effect {
                 Effect::Fetch(errand) => self.errands.push(errand),
-                Effect::Judged(_, ike, Ok(verdict)) => {
+                Effect::Judged(Whose::Peer(_, ike), Ok(verdict)) => {
                     assert!(matches!(verdict.revocation, Revocation::Checked(_)));
                     said.push((ike.0, "yes".to_owned()));
                 }
-                Effect::Judged(_, ike, Err(refusal)) => said.push((ike.0, refusal.code().to_owned())),
+                Effect::Judged(Whose::Peer(_, ike), Err(refusal)) => {
+                    said.push((ike.0, refusal.code().to_owned()));
+                }
+                Effect::Judged(Whose::Ours(_), _) => unreachable!("nobody asked about ours"),
                 Effect::Distrust(ike, refusal) => said.push((ike.0, format!("{} {refusal}", refusal.code()))),
                 Effect::Tell(what, text) => self.told.push((what, text)),
             }
