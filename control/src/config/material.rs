@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use ravelin_pki::sealed::Sealed;
 use ravelin_pki::{Certificate, PrivateKey, SignatureScheme};
+use toml::Spanned;
 use zeroize::Zeroizing;
 
 use super::plan;
@@ -16,6 +17,7 @@ use super::revocation::{self, Written};
 use super::value;
 use crate::keeper::{KeyPlace, Vault};
 use crate::store::{Kind, ObjectName, PassphraseSource, Store};
+use crate::trust::expiry::Warning;
 
 /// What names of the store have before them.
 const STORED: &str = "store:";
@@ -30,6 +32,26 @@ pub fn vault(judge: &Judge<'_>, raw: &raw::Pki) -> Vault {
         None => PassphraseSource::Credential,
     };
     Vault::new(Store::new(judge.source.base.join(store)), passphrase)
+}
+
+/// When the end of a certificate, and that of a CRL, is warned of (PKI-29).
+pub fn expiration_warnings(judge: &mut Judge<'_>, raw: &raw::Pki) -> (Warning, Warning) {
+    let mut hours = |key: &str, value: Option<&Spanned<u64>>, default| {
+        judge.number("pki", key, value, 0..=8760, default) as i64 * 3600
+    };
+    let mut warning = |(key, before, default), (repeat_key, repeat)| {
+        let (before, repeat) = (hours(key, before, default), hours(repeat_key, repeat, 24));
+        Warning { before, repeat: (repeat > 0).then_some(repeat) }
+    };
+    let certificate = warning(
+        ("certificate-expiration-warning", raw.certificate_expiration_warning.as_ref(), 720),
+        ("certificate-expiration-repeat", raw.certificate_expiration_repeat.as_ref()),
+    );
+    let crl = warning(
+        ("crl-expiration-warning", raw.crl_expiration_warning.as_ref(), 0),
+        ("crl-expiration-repeat", raw.crl_expiration_repeat.as_ref()),
+    );
+    (certificate, crl)
 }
 
 /// Our certificates.

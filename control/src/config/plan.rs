@@ -31,6 +31,7 @@ pub use self::gateway::{Gateway, Origin, ReverseRoutes, Template, TsList, Unique
 pub use self::group::{DEFAULT_GROUP, GroupMode, TunnelGroup};
 use super::Refusal;
 use crate::keeper::{KeyPlace, Vault};
+use crate::trust::expiry::Warning;
 
 /// Number of an instance; 0 is `default`.
 pub type InstanceId = u16;
@@ -94,6 +95,10 @@ pub struct Plan {
     pub authorities: BTreeMap<String, CaProfile>,
     /// What is fetched over networks.
     pub fetch: Fetch,
+    /// When the end of a certificate of the configuration is warned of.
+    pub certificate_warning: Warning,
+    /// And that of a CRL.
+    pub crl_warning: Warning,
     /// What is accepted and had better be otherwise.
     pub warnings: Vec<Refusal>,
     /// Gateways for peers from anywhere, by name.

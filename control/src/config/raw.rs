@@ -148,6 +148,14 @@ pub struct Pki {
     pub store: Option<String>,
     /// File of the passphrase that private keys are sealed under; default: the credential `ravelin-pki`.
     pub passphrase_file: Option<String>,
+    /// Hours before the end of a certificate at which it is warned of; 0: when it has ended.
+    pub certificate_expiration_warning: Option<Spanned<u64>>,
+    /// The same of a CRL that is held.
+    pub crl_expiration_warning: Option<Spanned<u64>>,
+    /// Hours after which it is warned of again; 0: never.
+    pub crl_expiration_repeat: Option<Spanned<u64>>,
+    /// Hours after which it is warned of again; 0: never.
+    pub certificate_expiration_repeat: Option<Spanned<u64>>,
 }
 
 /// `[fetch]`

@@ -57,10 +57,10 @@ impl From<Effect> for Input {
 pub fn start(plan: &Plan, directory: Option<PathBuf>, inputs: &Sender<Input>) -> Result<Revocation, String> {
     let errands = Errands {
         fetcher: Arc::new(fetcher(&plan.fetch, directory)?),
-        instances: plan.instances.iter().map(network).collect::<Result<_, _>>()?,
+        instances: plan.instances.iter().map(network).collect(),
         timeout: plan.fetch.timeout,
     };
-    Revocation::start(errands, authorities(plan), inputs.clone())
+    Revocation::start(errands, authorities(plan), plan.crl_warning, inputs.clone())
         .map_err(|error| format!("a thread could not be started: {error}"))
 }
 

@@ -85,6 +85,7 @@ impl<P: Pool> Core<P> {
         findings.extend(super::doctor::ports(&ports));
         findings.extend(self.spread_findings());
         findings.extend(self.worker_findings());
+        findings.extend(self.certificate_findings());
         findings.extend(super::doctor::findings(&counters));
         let (version, workers) = (self.version(), self.worker_rows());
         let material = material(&self.plan);

@@ -8,6 +8,7 @@
 
 mod answer;
 mod code;
+pub mod expiry;
 mod regime;
 pub mod revocation;
 

@@ -19,8 +19,11 @@ use ravelin_pki::verdict::Verdict;
 use ravelin_pki::{Certificate, UnixTime};
 
 use super::live::{Live, is_asked};
+use crate::trust::expiry::{Expiry, Item, Stage, Warning};
 use crate::trust::{Refusal, Regime, Withdrawn};
 
+/// How often CRLs are looked at for whether they end, in seconds.
+const LOOK: i64 = 60;
 /// Peers that may wait: as many as may be half-open, and then some.
 const PARKED: usize = 65_536;
 
@@ -135,13 +138,16 @@ pub struct Desk {
     places: HashMap<Place, u64>,
     authorities: BTreeMap<KeyId, Kept>,
     live: Live,
+    expiry: Expiry,
+    /// When CRLs are looked at again for whether they end.
+    look: UnixTime,
     effects: VecDeque<Effect>,
     last: u64,
 }
 
 impl Desk {
-    /// Nothing known; peers wait for so many seconds.
-    pub fn new(patience: i64) -> Self {
+    /// Nothing known; peers wait for so many seconds, and the end of CRLs is warned of like this.
+    pub fn new(patience: i64, warning: Warning) -> Self {
         Self {
             cache: Cache::new(Limits::default()),
             patience,
@@ -150,6 +156,8 @@ impl Desk {
             places: HashMap::new(),
             authorities: BTreeMap::new(),
             live: Live::default(),
+            expiry: Expiry::new(warning),
+            look: UnixTime(i64::MIN),
             effects: VecDeque::new(),
             last: 0,
         }
@@ -211,8 +219,9 @@ impl Desk {
         }
     }
 
-    /// What time itself does: ends waits, begins rounds of upkeep.
+    /// What time itself does: ends waits, begins rounds of upkeep, warns of CRLs that end.
     pub fn tick(&mut self, now: UnixTime) {
+        self.warn(now);
         while let Some((&number, _)) = self.parked.first_key_value().filter(|(_, it)| it.until <= now) {
             self.step(number, now);
         }
@@ -222,6 +231,28 @@ impl Desk {
             if let Some(url) = kept.upkeep.begin(now).map(str::to_owned) {
                 self.fetch_for(key, url);
             }
+        }
+    }
+
+    /// Warns of CRLs that end, or have ended.
+    fn warn(&mut self, now: UnixTime) {
+        if now < self.look {
+            return;
+        }
+        self.look = UnixTime(now.0.saturating_add(LOOK));
+        let items = self.cache.lists().filter_map(|held| {
+            let name = format!("\"{}\" from {}", held.value.issuer(), held.source);
+            Some(Item { name, from: held.value.this_update(), until: held.value.next_update()? })
+        });
+        for (stage, item) in self.expiry.look(items, now) {
+            let what = match stage {
+                Stage::Good => "crl-valid",
+                Stage::NotYet => "crl-not-yet-valid",
+                Stage::Ending => "crl-expiring",
+                Stage::Ended => "crl-expired",
+            };
+            let text = format!("{}: good from {} until {}", item.name, item.from, item.until);
+            self.effects.push_back(Effect::Tell(what, text));
         }
     }
 

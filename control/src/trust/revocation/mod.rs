@@ -19,6 +19,7 @@ use ravelin_pki::UnixTime;
 use ravelin_pki::revocation::policy::Fetched;
 
 use crate::api::reply;
+use crate::trust::expiry::Warning;
 
 pub use desk::{Authority, Desk, Effect, Errand, Question, Whose};
 pub use errand::{Errands, now};
@@ -56,6 +57,7 @@ impl Revocation {
     pub fn start<T: From<Effect> + Send + 'static>(
         errands: Errands,
         authorities: Vec<Authority>,
+        warning: Warning,
         outcomes: Sender<T>,
     ) -> std::io::Result<Self> {
         let (sender, messages) = channel::unbounded();
@@ -63,7 +65,7 @@ impl Revocation {
         let run = move || {
             // Several addresses may be asked for one peer, each for so long.
             let patience = errands.timeout.as_secs().saturating_mul(3);
-            let mut desk = Desk::new(patience as i64);
+            let mut desk = Desk::new(patience as i64, warning);
             desk.configure(authorities, now());
             Clerk { desk, errands, way_back, outcomes }.run(&messages);
         };

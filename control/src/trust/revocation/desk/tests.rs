@@ -40,7 +40,7 @@ impl Bench {
     fn new(order: &str, servers: &[(&str, State)]) -> Self {
         let order: Order = order.parse().unwrap();
         Self {
-            desk: Desk::new(PATIENCE),
+            desk: Desk::new(PATIENCE, Warning { before: 0, repeat: None }),
             world: World::with(servers),
             now: NOW,
             regime: Arc::new(Regime::new(Demand::Require, &order, [])),
@@ -305,6 +305,20 @@ fn configured_lists_are_kept_up() {
     bench.world = World::with(&[(CRL_URL, State::Good)]);
     bench.serve();
     assert_eq!(bench.desk.deadline(), Some(UnixTime(bench.now.0 - 3600 + 86_400 - 3600)));
+}
+
+/// A CRL that has ended is an event, and so is the one in its place.
+#[test]
+fn the_end_of_a_list_is_told() {
+    let mut bench = Bench::new("crl", &[]);
+    bench.configure(&[], &[("old.crl", list_of(&[], NOW))]);
+    bench.said();
+    let until = bench.desk.cache().lists().next().unwrap().value.next_update().unwrap();
+    bench.told.clear();
+    bench.pass(until.0 - NOW.0);
+    assert_eq!(bench.told, []);
+    bench.pass(61);
+    assert!(bench.told[0].0 == "crl-expired" && bench.told[0].1.contains("old.crl"), "{:?}", bench.told);
 }
 
 #[test]
