@@ -463,7 +463,11 @@ fn upkeep_goes_round_the_addresses() {
 
     let periodic = Schedule::periodic(7200).unwrap();
     for (schedule, retry, pauses) in [
-        (periodic, Some(60), [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 7200, 7200].as_slice()),
+        (
+            periodic,
+            Some(60),
+            [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 7200, 7200].as_slice(),
+        ),
         (Schedule::default(), Some(60), &[1, 2, 4, 8, 16, 32, 60, 60]),
         (Schedule::default(), None, &[]),
     ] {

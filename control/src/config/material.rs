@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use ravelin_pki::path::{KeyPurposes, Rules};
 use ravelin_pki::sealed::Sealed;
 use ravelin_pki::{Certificate, PrivateKey, SignatureScheme};
 use toml::Spanned;
@@ -169,9 +170,37 @@ pub fn trust_anchor_profiles(
         let (demand, order) = revocation::order(judge, (&object, spanned.span().start), &written);
         let usual = revocation::usual();
         let (demand, order) = (demand.unwrap_or(usual.0), order.unwrap_or(usual.1));
-        profiles.insert(name.clone(), plan::TrustAnchorProfile { anchors, intermediates, demand, order });
+        let profile = plan::TrustAnchorProfile {
+            anchors,
+            intermediates,
+            demand,
+            order,
+            rules: path_rules(judge, &object, raw),
+            dynamic_intermediates: raw.dynamic_intermediates.unwrap_or(true),
+            match_identity: raw.match_peer_id_to_cert.unwrap_or(true),
+        };
+        if !profile.match_identity {
+            let found = "match-peer-id-to-cert = false lets every holder of a certificate pose as any other";
+            judge.warn(spanned.span().start, &object, found.into(), "true");
+        }
+        profiles.insert(name.clone(), profile);
     }
     profiles
+}
+
+/// What a path must be like (PKI-20, PKI-21).
+fn path_rules(judge: &mut Judge<'_>, object: &str, raw: &raw::TrustAnchorProfile) -> Rules {
+    let usual = Rules::default();
+    let depth = judge.number(object, "maximum-chain-depth", raw.maximum_chain_depth.as_ref(), 1..=7, 7);
+    let bits = raw.minimum_rsa_bits.as_ref();
+    let bits = judge.number(object, "minimum-rsa-bits", bits, 2048..=16_384, usual.min_rsa_bits.into());
+    let client_auth = raw.accept_client_auth.unwrap_or(usual.purposes.client_auth);
+    Rules {
+        max_chain: depth as usize,
+        min_rsa_bits: bits as u32,
+        purposes: KeyPurposes { client_auth, ..usual.purposes },
+        ..usual
+    }
 }
 
 fn bundle(judge: &mut Judge<'_>, object: &str, (key, files): (&str, &[Text]), store: &Store) -> Vec<Vec<u8>> {

@@ -22,6 +22,7 @@ use ravelin_ike::config::{
     Lockout, NatTraversal, Ppks, Proposals, Redirection, Selector,
 };
 use ravelin_pki::SignatureScheme;
+use ravelin_pki::path::Rules;
 use ravelin_pki::revocation::policy::{Demand, Order};
 use zeroize::Zeroizing;
 
@@ -488,4 +489,10 @@ pub struct TrustAnchorProfile {
     pub demand: Demand,
     /// Whom to ask about revocation, likewise.
     pub order: Order,
+    /// What a path must be like.
+    pub rules: Rules,
+    /// Whether intermediates that the peer sends are looked at.
+    pub dynamic_intermediates: bool,
+    /// Whether the identity a peer claims must be in its certificate.
+    pub match_identity: bool,
 }

@@ -330,6 +330,16 @@ pub struct TrustAnchorProfile {
     pub status_verify: Option<StatusVerify>,
     /// The same in other words: `crl`, `ocsp` and `none` in order.
     pub revocation_check: Option<Text>,
+    /// Certificates of a path, but for the anchor.
+    pub maximum_chain_depth: Option<Spanned<u64>>,
+    /// Take intermediates that the peer sends; default yes.
+    pub dynamic_intermediates: Option<bool>,
+    /// The identity a peer claims must be in its certificate; default yes.
+    pub match_peer_id_to_cert: Option<bool>,
+    /// Smallest RSA key, in bits.
+    pub minimum_rsa_bits: Option<Spanned<u64>>,
+    /// Take clientAuth as a purpose too; default no.
+    pub accept_client_auth: Option<bool>,
 }
 
 /// `status-verify` of a trust-anchor-profile or ca-profile

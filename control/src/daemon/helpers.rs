@@ -326,18 +326,22 @@ fn missing(what: &str) -> AnswerError {
 /// The anchors of a plan, parsed.
 pub(super) fn profiles(plan: &Plan) -> Result<BTreeMap<String, Arc<Profile>>, String> {
     let profile = |(name, profile): (&String, &plan::TrustAnchorProfile)| {
-        let sources = Sources {
-            anchors: &profile.anchors,
-            intermediates: &profile.intermediates,
-            rules: Rules::default(),
-            match_identity: true,
-            regime: regime(plan, profile),
-        };
-        let built =
-            Profile::new(&sources).map_err(|error| format!("trust-anchor-profile {name}: {error}"))?;
+        let built = Profile::new(&sources(plan, profile))
+            .map_err(|error| format!("trust-anchor-profile {name}: {error}"))?;
         Ok((name.clone(), Arc::new(built)))
     };
     plan.trust.iter().map(profile).collect()
+}
+
+fn sources<'a>(plan: &Plan, profile: &'a plan::TrustAnchorProfile) -> Sources<'a> {
+    Sources {
+        anchors: &profile.anchors,
+        intermediates: &profile.intermediates,
+        rules: profile.rules.clone(),
+        dynamic_intermediates: profile.dynamic_intermediates,
+        match_identity: profile.match_identity,
+        regime: regime(plan, profile),
+    }
 }
 
 /// Every anchor and authority there is, by the usual rules; none if there is none.
@@ -347,15 +351,16 @@ fn every_anchor(plan: &Plan) -> Option<Arc<Profile>> {
     let authorities = plan.authorities.values().map(|authority| authority.certificate.clone());
     let anchors: Vec<Vec<u8>> = anchors.chain(authorities).collect();
     let intermediates = plan.trust.values().flat_map(|profile| profile.intermediates.iter().cloned());
-    let profile = plan::TrustAnchorProfile { anchors, intermediates: intermediates.collect(), demand, order };
-    let sources = Sources {
-        anchors: &profile.anchors,
-        intermediates: &profile.intermediates,
+    let profile = plan::TrustAnchorProfile {
+        anchors,
+        intermediates: intermediates.collect(),
+        demand,
+        order,
         rules: Rules::default(),
+        dynamic_intermediates: true,
         match_identity: false,
-        regime: regime(plan, &profile),
     };
-    Profile::new(&sources).ok().map(Arc::new)
+    Profile::new(&sources(plan, &profile)).ok().map(Arc::new)
 }
 
 /// The keeper's signatures as inputs of the loop; its word on keys for whoever loads them.

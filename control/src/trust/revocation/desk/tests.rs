@@ -9,9 +9,7 @@ use ravelin_pki::verdict::Revocation;
 use super::*;
 use crate::trust::{Particular, Profile, Question as Asked, Sources};
 
-#[path = "../../../../../pki/tests/common/mod.rs"]
-mod common;
-
+use crate::trust::common;
 use common::crl::Draft;
 use common::world::{CRL_URL, OCSP_URL, ROOT, State, World, asking};
 use common::{KEYS, NOW, ca, gateway, issued};
@@ -58,6 +56,7 @@ impl Bench {
             anchors: &anchors,
             intermediates: &[],
             rules: PathRules::default(),
+            dynamic_intermediates: true,
             match_identity: true,
             regime: Regime::clone(&self.regime),
         };
