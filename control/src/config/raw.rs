@@ -30,6 +30,8 @@ pub struct File {
     pub ike: Ike,
     /// The store of certificates and keys.
     pub pki: Pki,
+    /// Errors that workers send.
+    pub icmp: Icmp,
     /// What is fetched over networks, and from where it may be.
     pub fetch: Fetch,
     /// Instances (VRFs) by name.
@@ -40,6 +42,8 @@ pub struct File {
     pub interface: BTreeMap<String, Spanned<Interface>>,
     /// Static routes.
     pub route: Vec<Spanned<Route>>,
+    /// Policy entries, in order.
+    pub policy: Vec<Spanned<Policy>>,
     /// IKE policies by name.
     pub ike_policy: BTreeMap<String, Spanned<IkePolicy>>,
     /// ESP transforms by name.
@@ -158,6 +162,16 @@ pub struct Pki {
     pub certificate_expiration_repeat: Option<Spanned<u64>>,
 }
 
+/// `[icmp]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Icmp {
+    /// Errors a worker sends in an interval.
+    pub messages: Option<Spanned<u64>>,
+    /// The interval in seconds.
+    pub interval: Option<Spanned<u64>>,
+}
+
 /// `[fetch]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -218,10 +232,35 @@ pub struct Interface {
 pub struct Route {
     /// Destination prefix.
     pub destination: Text,
-    /// Next hop.
-    pub via: Text,
+    /// Next hop; this or `tunnel`.
+    pub via: Option<Text>,
+    /// Name of the tunnel it leads into.
+    pub tunnel: Option<Text>,
     /// The instance it is in.
     pub instance: Option<Text>,
+}
+
+/// `[[policy]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Policy {
+    /// What it is called.
+    pub name: Text,
+    /// `bypass`, `discard` or `protect`.
+    pub action: Text,
+    /// The instance whose packets it speaks of.
+    pub instance: Option<Text>,
+    /// The tunnel that protects.
+    pub tunnel: Option<Text>,
+    /// It stands before the tunnels; default: behind them.
+    #[serde(default)]
+    pub before_tunnels: bool,
+    /// Our side; default everything.
+    #[serde(default)]
+    pub local: Vec<Text>,
+    /// The other side; default everything.
+    #[serde(default)]
+    pub remote: Vec<Text>,
 }
 
 /// `[ike-policy.NAME]`
@@ -499,6 +538,10 @@ pub struct Tunnel {
     pub child_limit: Option<Spanned<u64>>,
     /// SAs of its own for each worker; default no.
     pub per_worker: Option<bool>,
+    /// What it does to packets.
+    pub packets: Packets,
+    /// `selectors` or `none`: which routes lead into it by themselves.
+    pub reverse_route: Option<Text>,
     /// `accept` or `off`: whether the gateway we call may send us to another one.
     pub redirect: Option<Text>,
     /// The gateways it may send us to; default any.
@@ -511,6 +554,30 @@ pub struct Tunnel {
     pub child: BTreeMap<String, Spanned<Child>>,
     /// Keys by hand instead of IKE.
     pub manual: Option<Spanned<Manual>>,
+}
+
+/// `[tunnel.NAME.packets]`, `[tunnel-template.NAME.packets]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Packets {
+    /// Largest inner packet.
+    pub ip_mtu: Option<Spanned<u64>>,
+    /// Largest outer packet.
+    pub encapsulated_ip_mtu: Option<Spanned<u64>>,
+    /// Cut inner IPv4 packets that forbid it; default no.
+    pub clear_df_bit: Option<bool>,
+    /// `copy`, `clear` or `set`.
+    pub outer_df: Option<Text>,
+    /// A number or `auto`: MSS of SYNs that enter.
+    pub private_tcp_mss_adjust: Option<Spanned<toml::Value>>,
+    /// A number or `auto`: MSS of SYNs that leave.
+    pub public_tcp_mss_adjust: Option<Spanned<toml::Value>>,
+    /// Copy the outer traffic class inwards; default no.
+    pub copy_traffic_class_upon_decapsulation: Option<bool>,
+    /// Tell senders what fits; default yes.
+    pub icmp_generation: Option<bool>,
+    /// Believe routers on the way; default yes.
+    pub path_mtu_discovery: Option<bool>,
 }
 
 /// `[tunnel.NAME.child.NAME]`
@@ -653,6 +720,8 @@ pub struct TunnelTemplate {
     pub child_limit: Option<Spanned<u64>>,
     /// SAs of its own for each worker; default no.
     pub per_worker: Option<bool>,
+    /// What they do to packets.
+    pub packets: Packets,
     /// `selectors` or `none`: routes to what the peer has behind it.
     pub reverse_route: Option<Text>,
     /// No route where the peer has everything behind it; default no.
