@@ -155,6 +155,17 @@ hold "strongSwan was told" not grep -q ESTABLISHED <<< "$(swan ss --list-sas)"
 hold "it is not let in again" not call
 stop b
 
+say "revocation: our own certificate"
+printf 'R\t300101000000Z\t260101000000Z,superseded\t%s\tunknown\t/CN=b.example\n' \
+  "$(openssl x509 -in "$PKI/b.pem" -noout -serial | cut -d= -f2)" > "$PKI/index"
+crl
+rules 'revocation-check = "crl"' 'crl = ["http://192.0.2.1/sub.crl"]'; allowed; begin
+own_is_revoked() { rv b events | grep -q "own-certificate-revoked.*superseded"; }
+soon 20 "ravelind notices that its own certificate is revoked" own_is_revoked
+hold "and shows it to nobody" not call
+hold "for RV-KEY-003" grep -q RV-KEY-003 <<< "$(evidence || :)"
+stop b
+
 say "revocation: a responder that swallows everything holds up nobody else"
 index good; crl
 ip -n "$GWA" addr add 192.0.2.77/24 dev wan0

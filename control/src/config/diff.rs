@@ -155,6 +155,7 @@ fn fixed(running: &Plan, asked: &Plan) -> Vec<String> {
         let retransmission = (plan.retransmit, plan.retransmit_tries);
         (retransmission, plan.crash_detection, plan.half_open, plan.reassembly_timeout, plan.ike_dscp)
     };
+    let pki = |plan: &Plan| (plan.vault.clone(), plan.certificate_warning, plan.crl_warning);
     let control =
         |plan: &Plan| (plan.socket.clone(), plan.socket_group.clone(), plan.state_directory.clone());
     let parts = [
@@ -163,7 +164,7 @@ fn fixed(running: &Plan, asked: &Plan) -> Vec<String> {
         ("control", control(running) != control(asked)),
         ("control.log", running.log != asked.log),
         ("ike", ike(running) != ike(asked)),
-        ("pki", running.vault != asked.vault),
+        ("pki", pki(running) != pki(asked)),
         ("icmp", running.icmp != asked.icmp),
         ("fetch", running.fetch != asked.fetch),
         ("route", routes(running) != routes(asked)),

@@ -41,6 +41,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::Refusal;
 pub use plan::Plan;
+pub use revocation::usual as usual_revocation;
 pub use value::identity;
 use zeroize::Zeroizing;
 

@@ -24,6 +24,7 @@ use ravelin_ike::config::{
     Lockout, NatTraversal, Ppks, Proposals, Redirection, Selector,
 };
 use ravelin_pki::SignatureScheme;
+use ravelin_pki::path::Rules;
 use ravelin_pki::revocation::policy::{Demand, Order};
 use zeroize::Zeroizing;
 
@@ -35,6 +36,7 @@ pub use self::group::{DEFAULT_GROUP, GroupMode, TunnelGroup};
 pub use self::packets::{MssAdjust, OUTER_DF, PacketSettings};
 use super::Refusal;
 use crate::keeper::{KeyPlace, Vault};
+use crate::trust::expiry::Warning;
 
 /// Number of an instance; 0 is `default`.
 pub type InstanceId = u16;
@@ -102,6 +104,10 @@ pub struct Plan {
     pub authorities: BTreeMap<String, CaProfile>,
     /// What is fetched over networks.
     pub fetch: Fetch,
+    /// When the end of a certificate of the configuration is warned of.
+    pub certificate_warning: Warning,
+    /// And that of a CRL.
+    pub crl_warning: Warning,
     /// What is accepted and had better be otherwise.
     pub warnings: Vec<Refusal>,
     /// Gateways for peers from anywhere, by name.
@@ -497,4 +503,10 @@ pub struct TrustAnchorProfile {
     pub demand: Demand,
     /// Whom to ask about revocation, likewise.
     pub order: Order,
+    /// What a path must be like.
+    pub rules: Rules,
+    /// Whether intermediates that the peer sends are looked at.
+    pub dynamic_intermediates: bool,
+    /// Whether the identity a peer claims must be in its certificate.
+    pub match_identity: bool,
 }

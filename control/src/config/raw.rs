@@ -155,6 +155,14 @@ pub struct Pki {
     pub store: Option<String>,
     /// File of the passphrase that private keys are sealed under; default: the credential `ravelin-pki`.
     pub passphrase_file: Option<String>,
+    /// Hours before the end of a certificate at which it is warned of; 0: when it has ended.
+    pub certificate_expiration_warning: Option<Spanned<u64>>,
+    /// The same of a CRL that is held.
+    pub crl_expiration_warning: Option<Spanned<u64>>,
+    /// Hours after which it is warned of again; 0: never.
+    pub crl_expiration_repeat: Option<Spanned<u64>>,
+    /// Hours after which it is warned of again; 0: never.
+    pub certificate_expiration_repeat: Option<Spanned<u64>>,
 }
 
 /// `[icmp]`
@@ -364,6 +372,16 @@ pub struct TrustAnchorProfile {
     pub status_verify: Option<StatusVerify>,
     /// The same in other words: `crl`, `ocsp` and `none` in order.
     pub revocation_check: Option<Text>,
+    /// Certificates of a path, but for the anchor.
+    pub maximum_chain_depth: Option<Spanned<u64>>,
+    /// Take intermediates that the peer sends; default yes.
+    pub dynamic_intermediates: Option<bool>,
+    /// The identity a peer claims must be in its certificate; default yes.
+    pub match_peer_id_to_cert: Option<bool>,
+    /// Smallest RSA key, in bits.
+    pub minimum_rsa_bits: Option<Spanned<u64>>,
+    /// Take clientAuth as a purpose too; default no.
+    pub accept_client_auth: Option<bool>,
 }
 
 /// `status-verify` of a trust-anchor-profile or ca-profile

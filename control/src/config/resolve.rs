@@ -157,6 +157,7 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
     let vault = material::vault(&judge, &raw.pki);
     let cert_profiles = material::cert_profiles(&mut judge, raw, &vault);
     let trust = material::trust_anchor_profiles(&mut judge, raw, vault.store());
+    let (certificate_warning, crl_warning) = material::expiration_warnings(&mut judge, &raw.pki);
     let authorities = revocation::ca_profiles(&mut judge, raw, vault.store(), &instances);
     let fetch = fetch::fetch(&mut judge, raw, vault.store());
     let ppk_lists = ppk::lists(&mut judge, raw);
@@ -202,6 +203,8 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
         trust,
         authorities,
         fetch,
+        certificate_warning,
+        crl_warning,
         vault,
         warnings: Vec::new(),
         gateways,

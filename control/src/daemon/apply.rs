@@ -49,6 +49,7 @@ impl<P: Pool> Core<P> {
         self.plan = next;
         self.readdress(&difference);
         self.helpers.take_over(&self.plan, keys, profiles);
+        self.ask_about_own_again();
         if others {
             self.helpers.revocation().configure(revocation::authorities(&self.plan));
         }

@@ -110,6 +110,7 @@ pub struct Core<P: Pool> {
     pub(super) next_hops: Vec<(u16, InstanceRequest)>,
     pub(super) watermarks: super::watermarks::Watermarks,
     pub(super) believed: super::revocation::Believed,
+    pub(super) certificates: super::expiry::Watch,
 }
 
 impl<P: Pool> Core<P> {
@@ -312,6 +313,8 @@ impl<P: Pool> Core<P> {
         }
         self.watch_levels(now);
         self.forget_disbanded(now);
+        self.ask_about_own(now);
+        self.look_at_certificates(now);
         self.notice_ended(now);
         self.look_at_devices();
         self.choose_queues();

@@ -18,10 +18,10 @@ use ravelin_pki::path::Rules;
 
 use super::core::Input;
 use super::revocation::regime;
-use crate::config::plan::{Ike, Keying, OwnAuthentication, Plan};
+use crate::config::plan::{self, Ike, Keying, OwnAuthentication, Plan};
 use crate::keeper::{self, Keeper, KeyName, KeyPlace, KeySource};
 use crate::pool::Pool;
-use crate::trust::revocation::{Effect, Question, Revocation, now};
+use crate::trust::revocation::{Effect, Question, Revocation, Whose, now};
 use crate::trust::{self, Profile, Sources};
 use crate::tunnel::connection;
 use crate::tunnel::roster::Roster;
@@ -36,7 +36,8 @@ const LOADING: Duration = Duration::from_secs(10);
 /// What a connection's questions are answered with.
 #[derive(Debug, Clone, Default)]
 struct Basis {
-    key: Option<KeyName>,
+    /// The name of our certificate's profile, and of its key.
+    own: Option<(String, KeyName)>,
     profile: Option<Arc<Profile>>,
     expected: Option<Identity>,
 }
@@ -52,6 +53,10 @@ pub struct Helpers {
     keys: BTreeMap<String, KeyName>,
     /// Anchors, by profile.
     profiles: BTreeMap<String, Arc<Profile>>,
+    /// Whom to believe of our own certificates: every authority that is configured for anything.
+    every_anchor: Option<Arc<Profile>>,
+    /// Our certificates that are not to be used, by profile, and why.
+    unusable: BTreeMap<String, AnswerError>,
     loader: Loader,
     revocation: Revocation,
 }
@@ -122,6 +127,8 @@ impl Helpers {
         let mut helpers = Self {
             keys: loader.load(plan, "")?,
             profiles: profiles(plan)?,
+            every_anchor: every_anchor(plan),
+            unusable: BTreeMap::new(),
             loader,
             connections: BTreeMap::new(),
             keeper,
@@ -159,6 +166,8 @@ impl Helpers {
         );
         self.profiles.extend(profiles);
         self.profiles.retain(|name, _| plan.trust.contains_key(name));
+        self.every_anchor = every_anchor(plan);
+        self.unusable.clear();
         for key in former {
             // What was to be signed with it has been asked for already, and is signed first.
             let _ = self.keeper.request(keeper::Request::Forget { key });
@@ -197,12 +206,13 @@ impl Helpers {
     }
 
     fn basis(&self, ike: &Ike) -> Result<Basis, String> {
-        let key = match &ike.own {
-            OwnAuthentication::Certificate(name) => self.keys.get(name).cloned(),
+        let own = match &ike.own {
+            OwnAuthentication::Certificate(name) => self.keys.get_key_value(name),
             OwnAuthentication::Psk(_) => None,
         };
+        let own = own.map(|(name, key)| (name.clone(), key.clone()));
         let profile = ike.peer.anchors().and_then(|name| self.profiles.get(name).cloned());
-        Ok(Basis { key, profile, expected: connection::expected(ike)? })
+        Ok(Basis { own, profile, expected: connection::expected(ike)? })
     }
 
     fn refuse(&self, ticket: Ticket, answer: Answer) {
@@ -249,21 +259,57 @@ impl Helpers {
         let job = move || match trust::judge(&profile, &verdict, basis.expected.as_ref(), now()) {
             Ok(good) => {
                 let instance = verdict.instance;
-                revocation.ask(Question { ticket, ike, verdict: good, regime, instance });
+                let whose = Whose::Peer(ticket, ike);
+                revocation.ask(Question { whose, verdict: good, regime, instance });
                 None
             }
-            refused => Some(Effect::Judged(ticket, ike, refused).into()),
+            refused => Some(Effect::Judged(Whose::Peer(ticket, ike), refused).into()),
         };
         if let Err(error) = self.pool.submit(job) {
             self.refuse(ticket, Answer::Verdict(Err(error)));
         }
     }
 
+    /// Asks whether a certificate of ours has been revoked, if an authority is configured that it chains to (PKI-38).
+    pub fn judge_own(&self, name: &str, profile: &plan::CertProfile) {
+        let Some(trust) = self.every_anchor.clone() else { return };
+        let (revocation, chain, whose) =
+            (self.revocation.clone(), profile.chain.clone(), Whose::Ours(name.to_owned()));
+        let job = move || {
+            let claimed = Identity::KeyId(Vec::new());
+            let question = trust::Question { chain: &chain, claimed: &claimed, expected: None };
+            match trust.judge(&question, now()) {
+                Ok(verdict) => {
+                    let regime = Arc::clone(trust.regime());
+                    revocation.ask(Question { whose, verdict: Box::new(verdict), regime, instance: 0 });
+                }
+                // Whether peers believe it is theirs to say.
+                Err(refusal) => tracing::debug!("a certificate of ours is not asked about: {refusal}"),
+            }
+            None
+        };
+        if let Err(error) = self.pool.submit(job) {
+            tracing::warn!("{error}");
+        }
+    }
+
+    /// A certificate of ours is not to be used from here on, or may be again.
+    pub fn set_unusable(&mut self, name: &str, why: Option<AnswerError>) {
+        match why {
+            Some(why) => drop(self.unusable.insert(name.to_owned(), why)),
+            None => drop(self.unusable.remove(name)),
+        }
+    }
+
     /// Signs with the connection's key.
     pub fn sign(&self, ticket: Ticket, sign: want::Sign) {
-        let Some(key) = self.connections.get(&sign.connection).and_then(|basis| basis.key.clone()) else {
+        let Some((name, key)) = self.connections.get(&sign.connection).and_then(|basis| basis.own.clone())
+        else {
             return self.refuse(ticket, Answer::Sign(Err(missing("private key"))));
         };
+        if let Some(why) = self.unusable.get(&name) {
+            return self.refuse(ticket, Answer::Sign(Err(why.clone())));
+        }
         let scheme = scheme::to_pki(sign.scheme);
         let request = keeper::Request::Sign { ticket: ticket.0, key, scheme, octets: sign.octets };
         if let Err(error) = self.keeper.request(request) {
@@ -279,19 +325,42 @@ fn missing(what: &str) -> AnswerError {
 
 /// The anchors of a plan, parsed.
 pub(super) fn profiles(plan: &Plan) -> Result<BTreeMap<String, Arc<Profile>>, String> {
-    let profile = |(name, profile): (&String, &crate::config::plan::TrustAnchorProfile)| {
-        let sources = Sources {
-            anchors: &profile.anchors,
-            intermediates: &profile.intermediates,
-            rules: Rules::default(),
-            match_identity: true,
-            regime: regime(plan, profile),
-        };
-        let built =
-            Profile::new(&sources).map_err(|error| format!("trust-anchor-profile {name}: {error}"))?;
+    let profile = |(name, profile): (&String, &plan::TrustAnchorProfile)| {
+        let built = Profile::new(&sources(plan, profile))
+            .map_err(|error| format!("trust-anchor-profile {name}: {error}"))?;
         Ok((name.clone(), Arc::new(built)))
     };
     plan.trust.iter().map(profile).collect()
+}
+
+fn sources<'a>(plan: &Plan, profile: &'a plan::TrustAnchorProfile) -> Sources<'a> {
+    Sources {
+        anchors: &profile.anchors,
+        intermediates: &profile.intermediates,
+        rules: profile.rules.clone(),
+        dynamic_intermediates: profile.dynamic_intermediates,
+        match_identity: profile.match_identity,
+        regime: regime(plan, profile),
+    }
+}
+
+/// Every anchor and authority there is, by the usual rules; none if there is none.
+fn every_anchor(plan: &Plan) -> Option<Arc<Profile>> {
+    let (demand, order) = crate::config::usual_revocation();
+    let anchors = plan.trust.values().flat_map(|profile| profile.anchors.iter().cloned());
+    let authorities = plan.authorities.values().map(|authority| authority.certificate.clone());
+    let anchors: Vec<Vec<u8>> = anchors.chain(authorities).collect();
+    let intermediates = plan.trust.values().flat_map(|profile| profile.intermediates.iter().cloned());
+    let profile = plan::TrustAnchorProfile {
+        anchors,
+        intermediates: intermediates.collect(),
+        demand,
+        order,
+        rules: Rules::default(),
+        dynamic_intermediates: true,
+        match_identity: false,
+    };
+    Profile::new(&sources(plan, &profile)).ok().map(Arc::new)
 }
 
 /// The keeper's signatures as inputs of the loop; its word on keys for whoever loads them.

@@ -1,6 +1,7 @@
 //! Revocation in the daemon: what the fetcher and the thread that knows are made of, what the loop does with what they
 //! find, and what operators ask.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,20 +11,24 @@ use ravelin_fetch::desk::Bounds;
 use ravelin_fetch::{Fetcher, Instance, Policy, Roots, Settings};
 use ravelin_ike::id::IkeId;
 use ravelin_ike::time::Instant;
-use ravelin_ike::want::Answer;
+use ravelin_ike::want::{Answer, AnswerError};
 use ravelin_pki::Certificate;
 use ravelin_pki::revocation::KeyId;
 use ravelin_pki::verdict::{Revocation as Checked, Verdict};
 
 use super::core::{Core, Input};
 use super::desk::Desk;
+use super::revocation_counters::Counts;
+use crate::api::reply::Counter;
 use crate::api::{ApiError, Reply, Request};
 use crate::config::plan::{self, Plan};
-use crate::trust::revocation::{Authority, Effect, Errands, PATIENCE, Revocation};
+use crate::trust::revocation::{Authority, Effect, Errands, PATIENCE, Revocation, Whose};
 use crate::trust::{self, Particular, Regime};
 
 /// Fetches at a time: two dead servers hold four of them for a while.
 const FETCHES: usize = 8;
+/// Certificates of ours are asked about this often, in microseconds, and whenever a CRL comes.
+const OWN: u64 = 600_000_000;
 /// Tunnels that have gone are forgotten this often, in microseconds.
 const SWEEP: u64 = 5_000_000;
 
@@ -32,6 +37,11 @@ const SWEEP: u64 = 5_000_000;
 pub struct Believed {
     by: std::collections::HashMap<IkeId, Arc<str>>,
     looked: u64,
+    counts: Counts,
+    /// When certificates of ours were asked about last, in microseconds; 0: they are to be.
+    asked_own: u64,
+    /// What is wrong with certificates of ours, by profile.
+    own: BTreeMap<String, String>,
 }
 
 impl From<Effect> for Input {
@@ -47,10 +57,10 @@ impl From<Effect> for Input {
 pub fn start(plan: &Plan, directory: Option<PathBuf>, inputs: &Sender<Input>) -> Result<Revocation, String> {
     let errands = Errands {
         fetcher: Arc::new(fetcher(&plan.fetch, directory)?),
-        instances: plan.instances.iter().map(network).collect::<Result<_, _>>()?,
+        instances: plan.instances.iter().map(network).collect(),
         timeout: plan.fetch.timeout,
     };
-    Revocation::start(errands, authorities(plan), inputs.clone())
+    Revocation::start(errands, authorities(plan), plan.crl_warning, inputs.clone())
         .map_err(|error| format!("a thread could not be started: {error}"))
 }
 
@@ -133,15 +143,26 @@ impl<P: Pool> Core<P> {
     /// Takes in what was found about revocation.
     pub(super) fn revocation_found(&mut self, now: Instant, effect: Effect) {
         match effect {
-            Effect::Judged(ticket, ike, judged) => {
+            Effect::Judged(Whose::Ours(name), judged) => self.own_judged(&name, judged.err()),
+            Effect::Judged(Whose::Peer(ticket, ike), judged) => {
+                self.believed.counts.judged(&judged);
                 let answer = trust::answer(&judged);
                 if let Ok(verdict) = judged {
                     self.believed.by.insert(ike, evidence(&verdict));
                 }
                 self.engine.handle_answer(now, ticket, Answer::Verdict(answer));
             }
-            Effect::Distrust(ike, refusal) => self.engine.distrust(now, ike, (&refusal).into()),
-            Effect::Tell(what, text) => self.journal.note("", what, text),
+            Effect::Distrust(ike, refusal) => {
+                self.believed.counts.ended();
+                self.engine.distrust(now, ike, (&refusal).into());
+            }
+            Effect::Tell(what, text) => {
+                self.believed.counts.told(what);
+                if what == "crl-updated" {
+                    self.ask_about_own_again();
+                }
+                self.journal.note("", what, text);
+            }
             // The thread sends its fetches itself.
             Effect::Fetch(_) => {}
         }
@@ -150,6 +171,45 @@ impl<P: Pool> Core<P> {
     /// What a tunnel's peer is believed by.
     pub(super) fn believed(&self, ike: IkeId) -> Option<&str> {
         self.believed.by.get(&ike).map(|evidence| &**evidence)
+    }
+
+    /// What was decided, as counters.
+    pub(super) fn revocation_counters(&self) -> impl Iterator<Item = Counter> {
+        self.believed.counts.rows()
+    }
+
+    /// Certificates of ours may be others.
+    pub(super) fn ask_about_own_again(&mut self) {
+        self.believed.asked_own = 0;
+    }
+
+    /// Asks about certificates of ours, now and then.
+    pub(super) fn ask_about_own(&mut self, now: Instant) {
+        let asked = self.believed.asked_own;
+        if asked != 0 && now.0 < asked + OWN {
+            return;
+        }
+        self.believed.asked_own = now.0.max(1);
+        for (name, profile) in &self.plan.cert_profiles {
+            self.helpers.judge_own(name, profile);
+        }
+    }
+
+    /// A certificate of ours was judged. One that is revoked proves nothing to anybody any more; silence is told, and no
+    /// reason to stop.
+    fn own_judged(&mut self, name: &str, refusal: Option<trust::Refusal>) {
+        let told = refusal.as_ref().map(ToString::to_string);
+        let is_revoked = |refusal: &trust::Refusal| refusal.code() == "RV-PKI-043";
+        let revoked = refusal.filter(is_revoked).map(|refusal| AnswerError {
+            code: "RV-KEY-003".into(),
+            text: format!("our certificate of cert-profile {name} is not to be used: {refusal}"),
+        });
+        let what = if revoked.is_some() { "own-certificate-revoked" } else { "own-certificate-unknown" };
+        self.helpers.set_unusable(name, revoked);
+        let Some(told) = told else { return drop(self.believed.own.remove(name)) };
+        if self.believed.own.insert(name.to_owned(), what.to_owned()).as_deref() != Some(what) {
+            self.journal.note("", what, format!("cert-profile {name}: {told}"));
+        }
     }
 
     /// Forgets what tunnels that are gone rested on, now and then.

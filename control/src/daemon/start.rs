@@ -161,6 +161,7 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
         next_hops: Vec::new(),
         watermarks: super::watermarks::Watermarks::default(),
         believed: super::revocation::Believed::default(),
+        certificates: super::expiry::Watch::new(&plan),
         roster,
         plan,
     };

@@ -197,6 +197,7 @@ impl Bench {
             next_hops: Vec::new(),
             watermarks: super::watermarks::Watermarks::default(),
             believed: super::revocation::Believed::default(),
+            certificates: super::expiry::Watch::new(&plan),
             roster,
             plan,
         };

@@ -30,8 +30,10 @@ pub fn judge(
 /// # Errors
 /// The refusal, with its code.
 pub fn answer(judged: &Result<Box<Verdict>, Refusal>) -> Result<PeerKey, AnswerError> {
-    let key = |verdict: &Box<Verdict>| PeerKey { public_key: verdict.path.end_entity().spki.clone() };
-    judged.as_ref().map(key).map_err(AnswerError::from)
+    match judged {
+        Ok(verdict) => Ok(PeerKey { public_key: verdict.path.end_entity().spki.clone() }),
+        Err(refusal) => Err(refusal.into()),
+    }
 }
 
 /// Checks the signature of an engine's question. A public-key operation: not for the control loop's own thread.

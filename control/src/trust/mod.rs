@@ -8,6 +8,7 @@
 
 mod answer;
 mod code;
+pub mod expiry;
 mod regime;
 pub mod revocation;
 
@@ -33,6 +34,7 @@ pub struct Profile {
     anchors: Anchors,
     intermediates: Intermediates,
     rules: Rules,
+    dynamic_intermediates: bool,
     match_identity: bool,
     regime: Arc<Regime>,
     /// Peers bring the same intermediates again and again.
@@ -48,6 +50,8 @@ pub struct Sources<'a> {
     pub intermediates: &'a [Vec<u8>],
     /// What is acceptable.
     pub rules: Rules,
+    /// Whether intermediates that the peer sends are looked at: else those we hold are all there are.
+    pub dynamic_intermediates: bool,
     /// Whether the identity a peer claims must be in its certificate (RFC 4945 §3.1). Turning it off lets every
     /// holder of a certificate below the anchors pose as any other.
     pub match_identity: bool,
@@ -147,6 +151,7 @@ impl Profile {
             anchors: certificates("anchors", sources.anchors)?.into_iter().collect(),
             intermediates: certificates("intermediates", sources.intermediates)?.into_iter().collect(),
             rules: sources.rules.clone(),
+            dynamic_intermediates: sources.dynamic_intermediates,
             match_identity: sources.match_identity,
             regime: Arc::new(sources.regime.clone()),
             known: Arc::default(),
@@ -171,7 +176,11 @@ impl Profile {
             known: Some(&self.known),
             match_identity: self.match_identity,
         };
-        Ok(verdict::reach(question.chain, question.claimed, &basis)?)
+        let chain = match (self.dynamic_intermediates, question.chain) {
+            (false, [own, ..]) => std::slice::from_ref(own),
+            (_, chain) => chain,
+        };
+        Ok(verdict::reach(chain, question.claimed, &basis)?)
     }
 
     /// The hashes for our CERTREQ: anchors first, then the intermediates we know (RFC 7296 §3.7).
@@ -212,5 +221,9 @@ fn certificates(list: &'static str, ders: &[Vec<u8>]) -> Result<Vec<Arc<Certific
     ders.iter().zip(1..).map(parse).collect()
 }
 
+/// Certificates made on the spot, as pki's own tests make them.
+#[cfg(test)]
+#[path = "../../../pki/tests/common/mod.rs"]
+mod common;
 #[cfg(test)]
 mod tests;

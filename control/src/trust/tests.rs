@@ -37,6 +37,7 @@ fn pinning(name: &str, match_identity: bool) -> Profile {
         anchors: &[der(name)],
         intermediates: &[],
         rules: Rules::default(),
+        dynamic_intermediates: true,
         match_identity,
         regime: Regime::default(),
     };
@@ -82,6 +83,7 @@ fn authorities_are_the_hashes_of_the_keys() {
         anchors: &anchors,
         intermediates: &anchors,
         rules: Rules::default(),
+        dynamic_intermediates: true,
         match_identity: true,
         regime: Regime::default(),
     };
@@ -95,6 +97,7 @@ fn profiles_say_what_is_wrong_with_them() {
         anchors: &[],
         intermediates: &[],
         rules: Rules::default(),
+        dynamic_intermediates: true,
         match_identity: true,
         regime: Regime::default(),
     };
@@ -170,5 +173,29 @@ fn codes_are_unique_and_in_the_manual() {
     let manual = include_str!("../../../docs/certificates.md");
     for code in codes {
         assert_eq!(manual.matches(&format!("| {code} |")).count(), 1, "{code} in docs/certificates.md");
+    }
+}
+
+/// With the peer's intermediates left aside, only those we hold lead to an anchor.
+#[test]
+fn intermediates_of_the_peer_count_unless_they_are_not_to() {
+    let path = common::world::long_path();
+    let chain: Vec<Vec<u8>> = path.certificates().iter().map(|one| one.der().to_vec()).collect();
+    let anchors = [path.anchor().der().to_vec()];
+    let claimed: Identity = "gw.example".parse().unwrap();
+    for (dynamic, held, expected) in [(true, false, true), (false, false, false), (false, true, true)] {
+        let intermediates: Vec<Vec<u8>> = if held { chain[1..].to_vec() } else { Vec::new() };
+        let sources = Sources {
+            anchors: &anchors,
+            intermediates: &intermediates,
+            rules: Rules::default(),
+            dynamic_intermediates: dynamic,
+            match_identity: true,
+            regime: Regime::default(),
+        };
+        let profile = Profile::new(&sources).unwrap();
+        let question = Question { chain: &chain, claimed: &claimed, expected: None };
+        let judged = profile.judge(&question, common::NOW);
+        assert_eq!(judged.is_ok(), expected, "{dynamic} {held}: {judged:?}");
     }
 }

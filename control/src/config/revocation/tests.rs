@@ -16,7 +16,7 @@ fn block(file: &str, label: &str) -> Vec<u8> {
     let (_, block) = text.split_once(label).unwrap();
     let end = block.find("-----END ").unwrap();
     let line = block[end..].find('\n').unwrap();
-    block[..=end + line].as_bytes().to_vec()
+    block.as_bytes()[..=end + line].to_vec()
 }
 
 /// A configuration with a CA in `ca.pem`, another's certificate in `leaf.pem`, a CRL in `ca.crl`.
@@ -143,5 +143,30 @@ fn what_may_be_fetched_is_public_unless_it_is_opened() {
         ("timeout = 7", "1 to 6"),
     ] {
         assert!(judged(&format!("fetch = {{ {keys} }}")).unwrap_err().contains(expected), "{keys}");
+    }
+}
+
+/// What a path must be like is the profile's to say, within bounds.
+#[test]
+fn paths_have_rules() {
+    let plan = judged(
+        "[trust-anchor-profile.t]
+         anchors = [\"leaf.pem\"]
+         maximum-chain-depth = 3
+         dynamic-intermediates = false
+         match-peer-id-to-cert = false
+         minimum-rsa-bits = 3072
+         accept-client-auth = true",
+    )
+    .unwrap();
+    let profile = &plan.trust["t"];
+    assert_eq!((profile.rules.max_chain, profile.rules.min_rsa_bits), (3, 3072));
+    assert!(profile.rules.purposes.client_auth && !profile.dynamic_intermediates && !profile.match_identity);
+    assert!(plan.warnings.iter().any(|warning| warning.to_string().contains("match-peer-id-to-cert")));
+    for (key, expected) in
+        [("maximum-chain-depth = 8", "1 to 7"), ("minimum-rsa-bits = 1024", "2048 to 16384")]
+    {
+        let text = format!("[trust-anchor-profile.t]\nanchors = [\"leaf.pem\"]\n{key}");
+        assert!(judged(&text).unwrap_err().contains(expected), "{key}");
     }
 }

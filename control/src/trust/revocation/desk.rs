@@ -19,18 +19,28 @@ use ravelin_pki::verdict::Verdict;
 use ravelin_pki::{Certificate, UnixTime};
 
 use super::live::{Live, is_asked};
+use crate::trust::expiry::{Expiry, Item, Stage, Warning};
 use crate::trust::{Refusal, Regime, Withdrawn};
 
+/// How often CRLs are looked at for whether they end, in seconds.
+const LOOK: i64 = 60;
 /// Peers that may wait: as many as may be half-open, and then some.
 const PARKED: usize = 65_536;
 
-/// A peer whose chain is good.
+/// Whose certificate it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// A peer's: the engine's question, and the tunnel it is for.
+    Peer(Ticket, IkeId),
+    /// Ours, of this cert-profile.
+    Ours(String),
+}
+
+/// A certificate whose chain is good.
 #[derive(Debug)]
 pub struct Question {
-    /// The engine's question.
-    pub ticket: Ticket,
-    /// Its tunnel.
-    pub ike: IkeId,
+    /// Whose it is.
+    pub whose: Whose,
     /// What is known of it so far.
     pub verdict: Box<Verdict>,
     /// By which rules to ask.
@@ -76,8 +86,8 @@ pub struct Errand {
 pub enum Effect {
     /// Fetch this.
     Fetch(Errand),
-    /// A peer was judged.
-    Judged(Ticket, IkeId, Result<Box<Verdict>, Refusal>),
+    /// A peer was judged, or a certificate of ours.
+    Judged(Whose, Result<Box<Verdict>, Refusal>),
     /// A tunnel rests on a certificate that is revoked.
     Distrust(IkeId, Refusal),
     /// Something the operator should know: what it is called, and a line.
@@ -128,13 +138,16 @@ pub struct Desk {
     places: HashMap<Place, u64>,
     authorities: BTreeMap<KeyId, Kept>,
     live: Live,
+    expiry: Expiry,
+    /// When CRLs are looked at again for whether they end.
+    look: UnixTime,
     effects: VecDeque<Effect>,
     last: u64,
 }
 
 impl Desk {
-    /// Nothing known; peers wait for so many seconds.
-    pub fn new(patience: i64) -> Self {
+    /// Nothing known; peers wait for so many seconds, and the end of CRLs is warned of like this.
+    pub fn new(patience: i64, warning: Warning) -> Self {
         Self {
             cache: Cache::new(Limits::default()),
             patience,
@@ -143,6 +156,8 @@ impl Desk {
             places: HashMap::new(),
             authorities: BTreeMap::new(),
             live: Live::default(),
+            expiry: Expiry::new(warning),
+            look: UnixTime(i64::MIN),
             effects: VecDeque::new(),
             last: 0,
         }
@@ -175,11 +190,11 @@ impl Desk {
         parked.into_iter().chain(rounds).min()
     }
 
-    /// Judges a peer, at once if nothing has to be fetched for it.
+    /// Judges a certificate, at once if nothing has to be fetched for it.
     pub fn ask(&mut self, question: Question, now: UnixTime) {
         if self.parked.len() >= PARKED {
             let refusal = Refusal::Busy(PARKED);
-            return self.effects.push_back(Effect::Judged(question.ticket, question.ike, Err(refusal)));
+            return self.effects.push_back(Effect::Judged(question.whose, Err(refusal)));
         }
         let check = Check::new(&question.verdict.path, |issuer| question.regime.rules(issuer));
         let until = UnixTime(now.0.saturating_add(self.patience));
@@ -204,8 +219,9 @@ impl Desk {
         }
     }
 
-    /// What time itself does: ends waits, begins rounds of upkeep.
+    /// What time itself does: ends waits, begins rounds of upkeep, warns of CRLs that end.
     pub fn tick(&mut self, now: UnixTime) {
+        self.warn(now);
         while let Some((&number, _)) = self.parked.first_key_value().filter(|(_, it)| it.until <= now) {
             self.step(number, now);
         }
@@ -215,6 +231,28 @@ impl Desk {
             if let Some(url) = kept.upkeep.begin(now).map(str::to_owned) {
                 self.fetch_for(key, url);
             }
+        }
+    }
+
+    /// Warns of CRLs that end, or have ended.
+    fn warn(&mut self, now: UnixTime) {
+        if now < self.look {
+            return;
+        }
+        self.look = UnixTime(now.0.saturating_add(LOOK));
+        let items = self.cache.lists().filter_map(|held| {
+            let name = format!("\"{}\" from {}", held.value.issuer(), held.source);
+            Some(Item { name, from: held.value.this_update(), until: held.value.next_update()? })
+        });
+        for (stage, item) in self.expiry.look(items, now) {
+            let what = match stage {
+                Stage::Good => "crl-valid",
+                Stage::NotYet => "crl-not-yet-valid",
+                Stage::Ending => "crl-expiring",
+                Stage::Ended => "crl-expired",
+            };
+            let text = format!("{}: good from {} until {}", item.name, item.from, item.until);
+            self.effects.push_back(Effect::Tell(what, text));
         }
     }
 
@@ -288,12 +326,12 @@ impl Desk {
 
     fn decided(&mut self, number: u64, decision: Decision) {
         let Some(Parked { question, .. }) = self.parked.remove(&number) else { return };
-        let Question { ticket, ike, verdict, regime, .. } = question;
+        let Question { whose, verdict, regime, .. } = question;
         let judged = verdict.with_revocation(decision).map(Box::new).map_err(Refusal::from);
-        if let Ok(verdict) = &judged {
-            self.live.add(ike, &verdict.path, |issued| is_asked(&regime.rules(&issued.issuer)));
+        if let (Whose::Peer(_, ike), Ok(verdict)) = (&whose, &judged) {
+            self.live.add(*ike, &verdict.path, |issued| is_asked(&regime.rules(&issued.issuer)));
         }
-        self.effects.push_back(Effect::Judged(ticket, ike, judged));
+        self.effects.push_back(Effect::Judged(whose, judged));
     }
 
     /// A peer waits for a fetch, with others if one is under way.

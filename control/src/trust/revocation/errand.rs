@@ -16,8 +16,8 @@ use super::desk::Errand;
 pub struct Errands {
     /// Who fetches.
     pub fetcher: Arc<Fetcher>,
-    /// Networks of the instances, by number; `None` is the process's own.
-    pub instances: Vec<Option<Instance>>,
+    /// Networks of the instances, by number, or why one cannot be entered; `None` is the process's own.
+    pub instances: Vec<Result<Option<Instance>, String>>,
     /// How long one fetch may take.
     pub timeout: Duration,
 }
@@ -35,18 +35,15 @@ impl Errands {
         let (fetch, instance) = (errand.fetch, usize::from(errand.instance));
         let question = (fetch.method == By::Ocsp).then(|| fetch.question(random));
         let asked = Asked { fetch, question };
-        let request = match asked.request() {
-            Ok(request) => request,
+        let instance = self.instances.get(instance).cloned().unwrap_or(Ok(None));
+        let (request, instance) = match asked.request().and_then(|request| Ok((request, instance?))) {
+            Ok(found) => found,
             Err(why) => return reply(Fetched::Nothing(why)),
         };
         let priority = if errand.is_awaited { Priority::Authentication } else { Priority::Prefetch };
         let content = if asked.question.is_some() { MAX_RESPONSE } else { Limits::default().content };
-        let request = Request {
-            instance: self.instances.get(instance).cloned().flatten(),
-            limits: Limits { deadline: self.timeout, content },
-            priority,
-            ..request
-        };
+        let request =
+            Request { instance, limits: Limits { deadline: self.timeout, content }, priority, ..request };
         let (again, kept) = (request.clone(), Arc::clone(&self.fetcher));
         self.fetcher.submit(request, move |outcome| reply(asked.judge(outcome, || kept.kept(&again))));
     }

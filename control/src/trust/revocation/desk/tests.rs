@@ -9,9 +9,7 @@ use ravelin_pki::verdict::Revocation;
 use super::*;
 use crate::trust::{Particular, Profile, Question as Asked, Sources};
 
-#[path = "../../../../../pki/tests/common/mod.rs"]
-mod common;
-
+use crate::trust::common;
 use common::crl::Draft;
 use common::world::{CRL_URL, OCSP_URL, ROOT, State, World, asking};
 use common::{KEYS, NOW, ca, gateway, issued};
@@ -40,7 +38,7 @@ impl Bench {
     fn new(order: &str, servers: &[(&str, State)]) -> Self {
         let order: Order = order.parse().unwrap();
         Self {
-            desk: Desk::new(PATIENCE),
+            desk: Desk::new(PATIENCE, Warning { before: 0, repeat: None }),
             world: World::with(servers),
             now: NOW,
             regime: Arc::new(Regime::new(Demand::Require, &order, [])),
@@ -58,6 +56,7 @@ impl Bench {
             anchors: &anchors,
             intermediates: &[],
             rules: PathRules::default(),
+            dynamic_intermediates: true,
             match_identity: true,
             regime: Regime::clone(&self.regime),
         };
@@ -65,8 +64,7 @@ impl Bench {
         let (chain, claimed) = ([GATEWAYS[gateway].der().to_vec()], "gw.example".parse().unwrap());
         let asked = Asked { chain: &chain, claimed: &claimed, expected: None };
         let question = Question {
-            ticket: Ticket(self.last),
-            ike: IkeId(self.last),
+            whose: Whose::Peer(Ticket(self.last), IkeId(self.last)),
             verdict: Box::new(profile.judge(&asked, self.now).unwrap()),
             regime: Arc::clone(&self.regime),
             instance: 0,
@@ -81,11 +79,14 @@ impl Bench {
         while let Some(effect) = self.desk.poll() {
             match effect {
                 Effect::Fetch(errand) => self.errands.push(errand),
-                Effect::Judged(_, ike, Ok(verdict)) => {
+                Effect::Judged(Whose::Peer(_, ike), Ok(verdict)) => {
                     assert!(matches!(verdict.revocation, Revocation::Checked(_)));
                     said.push((ike.0, "yes".to_owned()));
                 }
-                Effect::Judged(_, ike, Err(refusal)) => said.push((ike.0, refusal.code().to_owned())),
+                Effect::Judged(Whose::Peer(_, ike), Err(refusal)) => {
+                    said.push((ike.0, refusal.code().to_owned()));
+                }
+                Effect::Judged(Whose::Ours(_), _) => unreachable!("nobody asked about ours"),
                 Effect::Distrust(ike, refusal) => said.push((ike.0, format!("{} {refusal}", refusal.code()))),
                 Effect::Tell(what, text) => self.told.push((what, text)),
             }
@@ -303,6 +304,20 @@ fn configured_lists_are_kept_up() {
     bench.world = World::with(&[(CRL_URL, State::Good)]);
     bench.serve();
     assert_eq!(bench.desk.deadline(), Some(UnixTime(bench.now.0 - 3600 + 86_400 - 3600)));
+}
+
+/// A CRL that has ended is an event, and so is the one in its place.
+#[test]
+fn the_end_of_a_list_is_told() {
+    let mut bench = Bench::new("crl", &[]);
+    bench.configure(&[], &[("old.crl", list_of(&[], NOW))]);
+    bench.said();
+    let until = bench.desk.cache().lists().next().unwrap().value.next_update().unwrap();
+    bench.told.clear();
+    bench.pass(until.0 - NOW.0);
+    assert_eq!(bench.told, []);
+    bench.pass(61);
+    assert!(bench.told[0].0 == "crl-expired" && bench.told[0].1.contains("old.crl"), "{:?}", bench.told);
 }
 
 #[test]
