@@ -103,48 +103,6 @@ rv() { local name=$1; shift; "$TARGET/ravelin" --socket "$WORK/$name.sock" "$@";
 # tunnel_up NAME TUNNEL: whether that ravelind says the tunnel is up.
 tunnel_up() { rv "$1" --json show tunnels | jq -e --arg t "$2" '.tunnels[] | select(.name == $t) | .state == "up"'; }
 
-# start_strongswan NS NAME [LINE...]: charon with $WORK/NAME/swanctl.conf; extra lines go to strongswan.conf.
-start_strongswan() {
-  local ns=$1 name=$2 dir=$WORK/$2; shift 2
-  mkdir -p "$dir"/{x509,x509ca,private}
-  {
-    echo "charon-systemd {"
-    # kernel-libipsec carries ESP in user space; it must come before kernel-netlink.
-    echo "  load = random nonce openssl pem pkcs1 pkcs8 x509 revocation constraints pubkey curve25519 hmac kdf gmp sha1 sha2 aes gcm drbg socket-default kernel-libipsec kernel-netlink updown vici counters"
-    echo "  port = 500"
-    echo "  port_nat_t = 4500"
-    echo "  journal { default = -1 }"
-    echo "  filelog { f { path = $dir/log"
-    echo "    default = 1"
-    echo "    ike = 2"
-    echo "    flush_line = yes } }"
-    echo "  plugins { vici { socket = unix://$dir/vici } }"
-    printf '  %s\n' "$@"
-    echo "}"
-  } > "$dir/strongswan.conf"
-  rm -f "$dir/vici"
-  STRONGSWAN_CONF=$dir/strongswan.conf SWANCTL_DIR=$dir ip netns exec "$ns" /usr/sbin/charon-systemd > "$dir/out" 2>&1 &
-  PIDS+=($!)
-  eval "PID_$name=$!"
-  wait_for 10 test -S "$dir/vici" || { tail -n 5 "$dir/out" >&2; die "strongSwan did not start"; }
-  swan "$name" --load-all > "$dir/load" 2>&1 || { cat "$dir/load" >&2; die "strongSwan refused its configuration"; }
-}
-
-# swan NAME ARGS...: swanctl against that charon.
-swan() {
-  local name=$1 dir=$WORK/$1 verb=$2; shift 2
-  STRONGSWAN_CONF=$dir/strongswan.conf SWANCTL_DIR=$dir timeout 30 swanctl "$verb" --uri "unix://$dir/vici" "$@"
-}
-
-# gateway_a_addresses: what the kernel of a strongSwan gateway A needs; ravelind brings its own.
-gateway_a_addresses() {
-  ip -n "$GWA" addr add 192.0.2.1/24 dev wan0
-  ip -n "$GWA" addr add 2001:db8::1/64 dev wan0 nodad
-  ip -n "$GWA" addr add 10.1.0.1/24 dev lan0
-  ip -n "$GWA" addr add fd00:1::1/64 dev lan0 nodad
-  in_ns "$GWA" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
-}
-
 # ike_cut / ike_joined: whether IKE passes the public segment. A packet for a tunnel that is down may
 # have ravelind negotiate one, so "down" needs a reason: the peer is not heard.
 ike_cut() {

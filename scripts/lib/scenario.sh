@@ -7,6 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 [[ $EUID -eq 0 ]] || { echo "skipped: needs root, for namespaces and packet sockets" >&2; exit 77; }
 . scripts/lib/net.sh
 . scripts/lib/gateways.sh
+. scripts/lib/strongswan.sh
 export PYTHONPATH=$ROOT/scripts/lib PYTHONDONTWRITEBYTECODE=1
 PYTHON=/usr/bin/python3 # Debian's: the one that has scapy and cryptography
 FULL=${RAVELIN_FULL:-0}
