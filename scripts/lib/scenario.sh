@@ -82,6 +82,12 @@ sas() { rv "$1" --json show sa | jq '.sas | length'; }
 only_two_sas() { [[ $(sas "$1") == 2 ]]; }
 no_sas() { [[ $(sas "$1") == 0 ]]; }
 
+# told WHAT [TEXT]: whether gateway B has an event of that name with that text; attempt JQ:
+# something of its last attempt; last_code CODE: that ended so.
+told() { rv b --json events | jq -e --arg w "$1" --arg t "${2:-}" '[.events[] | select(.what == $w and (.text | contains($t)))] | length > 0' > /dev/null; }
+attempt() { rv b --json explain net | jq -r ".attempts[0] | $1"; }
+last_code() { [[ $(attempt .code) == "$1" ]]; }
+
 # silence NAMESPACE: its kernel keeps the addresses and answers ARP and ND for a peer that is a
 # program; it forwards nothing and says nothing to ESP and IKE.
 silence() {

@@ -82,3 +82,16 @@ connections { net { version = 2
 secrets { ike-1 { secret = "$PSK" } }
 C
 }
+
+# swan_has PATTERN: whether a line of `swanctl --list-sas` is like it; swan_empty: there is none; swan_lists NUMBER: so
+# many CHILD SAs are installed.
+swan_has() { swan ss --list-sas > "$WORK/ss/sas" 2>&1 && grep -qE "$1" "$WORK/ss/sas"; }
+swan_empty() { swan ss --list-sas > "$WORK/ss/sas" 2>&1 && ! grep -q . "$WORK/ss/sas"; }
+swan_lists() { swan ss --list-sas > "$WORK/ss/sas" 2>&1 && [[ $(grep -cE '^ +[^ ]+: #[0-9]+, reqid [0-9]+, INSTALLED' "$WORK/ss/sas") == "$1" ]]; }
+# swan_call [CHILD]: strongSwan asks for it, for 6 s at most; whether it came up. What it said meanwhile is in $WORK/ss/initiate.
+swan_call() { swan ss --initiate --child "${1:-net}" --timeout 6 > "$WORK/ss/initiate" 2>&1; }
+# swan_said PATTERN: whether it logged such a line, since swan_mark if that was called.
+swan_mark() { SWAN_MARK=$(($(wc -l < "$WORK/ss/log") + 1)); }
+swan_said() { tail -n "+${SWAN_MARK:-1}" "$WORK/ss/log" | grep -E "$1" > /dev/null; }
+# finish: ends both gateways, and takes away the device that strongSwan leaves.
+finish() { stop b; kill "$PID_ss"; ended "$PID_ss"; ip -n "$GWA" link del ipsec0 2> /dev/null || :; }
