@@ -4,8 +4,8 @@
 #   host A --- strongSwan === public segment === ravelind --- host B
 #
 # Both are asked to rekey while no IKE passes the public segment, so that each begins unaware of the other; then requests
-# pass and answers do not, so that each has the other's request before an answer to its own: both of the CHILD SA
-# (RFC 7296 §2.8.1), both of the IKE SA (§2.8.2), one of each. Once more where answers pass too, so that one side is
+# pass and answers do not, so that each has the other's request before an answer to its own, which ravelind gets first:
+# both of the CHILD SA (RFC 7296 §2.8.1), both of the IKE SA (§2.8.2), one of each. Once more where answers pass too, so that one side is
 # done before it hears that there was a collision. Then both have equal short lifetimes and no jitter. Numbered UDP goes both ways all the time: none missing, none twice, none late. Each
 # round ends with one IKE SA and one CHILD SA, by what both sides list, and both say that there were collisions.
 . "$(dirname "$0")/../lib/scenario.sh"
@@ -33,13 +33,15 @@ collide() {
   if [[ $kind == seen ]]; then
     ike_held '@th,248,8 & 0x20 == 0x20'
     soon 5 "both have answered" both_held
+    ike_held '@th,248,8 & 0x20 == 0x20' accept
+    soon 5 "ravelind has its answer" both_held
   fi
   ike_joined
   soon 20 "$what" reached "$field" $((before + 1))
   soon 20 "one of each is left" one_of_each
 }
-# ike_held FLAGS: IKE messages with such flags do not pass (they stand behind the four octets that tell IKE from ESP), ESP
-# does; both_held: whether some of each side were stopped.
+# ike_held FLAGS [accept]: IKE messages with such flags do not pass (they stand behind the four octets that tell IKE from
+# ESP), or those of strongSwan do, as ESP does; both_held: whether there were some of each side.
 ike_held() {
   in_ns "$PUB" nft -f - <<N
 add table bridge cut
@@ -47,7 +49,7 @@ delete table bridge cut
 table bridge cut {
   chain forward {
     type filter hook forward priority 0; policy accept;
-    ip saddr 192.0.2.1 udp dport 4500 @th,64,32 0 $1 counter drop
+    ip saddr 192.0.2.1 udp dport 4500 @th,64,32 0 $1 counter ${2:-drop}
     ip saddr 192.0.2.2 udp dport 4500 @th,64,32 0 $1 counter drop
   }
 }
