@@ -211,7 +211,9 @@ mod tests {
     /// Attributes of one part have no order (X.501 §9.3), and DER sorts them by octets that may differ.
     #[test]
     fn attributes_of_one_part_have_no_order() {
-        let pair = |kind: &[u8], tag, value: &[u8]| element(SEQUENCE, &[element(6, kind), element(tag, value)].concat());
+        let pair = |kind: &[u8], tag, value: &[u8]| {
+            element(SEQUENCE, &[element(6, kind), element(tag, value)].concat())
+        };
         let (name, unit) = (pair(&[0x55, 4, 3], 0x0c, b"gw"), pair(&[0x55, 4, 11], 0x0c, b"edge"));
         let both = |first: &[u8], second: &[u8]| element(SEQUENCE, &element(SET, &[first, second].concat()));
         assert!(is_same(&both(&name, &unit), &both(&unit, &name)));
