@@ -117,6 +117,51 @@ N
 }
 ike_joined() { in_ns "$PUB" nft delete table bridge cut; }
 
+# ike_held FLAGS drop|accept: until ike_joined, IKE messages with these flags, 0x20 for answers and 0 for all, do not pass
+# from gateway B, and from A they are dropped or let through; ESP passes. ike_held_from a|b|ab: whether there were some.
+ike_held() {
+  in_ns "$PUB" nft -f - <<N
+add table bridge cut
+delete table bridge cut
+table bridge cut {
+  counter a { }
+  counter b { }
+  chain held { # flags are octet 19 of the header of IKE, before which port 4500 has four octets of zero
+    udp dport 500 @th,216,8 & $1 == $1 goto side
+    udp dport 4500 @th,64,32 0 @th,248,8 & $1 == $1 goto side
+  }
+  chain side {
+    ip saddr 192.0.2.1 counter name a $2
+    ip saddr 192.0.2.2 counter name b drop
+  }
+  chain forward {
+    type filter hook forward priority 0; policy accept;
+    jump held
+  }
+}
+N
+}
+ike_held_from() { in_ns "$PUB" nft -j list counters table bridge cut | jq -e --arg s "$1" 'all(.nftables[].counter // empty; (.name | inside($s) | not) or .packets > 0)' > /dev/null; }
+
+# clear_watched / nothing_clear: what passes the public segment from now on; whether ESP did, and nothing between the inner
+# networks. It counts every packet, however many there are.
+clear_watched() {
+  in_ns "$PUB" nft -f - <<'N'
+table bridge watch {
+  counter sealed { }
+  counter clear { }
+  chain forward {
+    type filter hook forward priority -10; policy accept;
+    ip saddr 10.0.0.0/8 counter name clear
+    ip6 saddr fd00::/8 counter name clear
+    ip protocol esp counter name sealed
+    udp dport 4500 @th,64,32 != 0 counter name sealed
+  }
+}
+N
+}
+nothing_clear() { [[ $(in_ns "$PUB" nft -j list counters table bridge watch | jq '[.nftables[].counter // empty | {(.name): .packets}] | add | .clear == 0 and .sealed > 0') == true ]]; }
+
 # capture_start FILE [TCPDUMP OPTIONS] / capture_stop: the public segment, whole.
 capture_start() {
   ip netns exec "$PUB" tcpdump -i br0 -s 160 -B 65536 "${@:2}" -w "$1" -Z root > "$1.out" 2>&1 &
