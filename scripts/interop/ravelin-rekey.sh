@@ -4,9 +4,9 @@
 #   host A --- ravelind === public segment === ravelind --- host B
 #
 # Numbered UDP, 10,000 packets a second both ways, while CHILD SAs and IKE SAs are rekeyed: by command from each side in
-# turn; by command from both sides at once, where IKE is held up on the way until each has the other's request before an
-# answer to its own, so that they collide (RFC 7296 §2.8.1, §2.8.2); then by equal short lifetimes on both sides. None
-# missing, none twice, none later than 50 ms, and not one packet in clear on the public segment, where all are counted.
+# turn; by command from both sides at once, where CREATE_CHILD_SA is held up on the way until each has the other's request
+# before an answer to its own, so that they collide (RFC 7296 §2.8.1, §2.8.2); then by equal short lifetimes. None missing,
+# none twice, none later than 50 ms, and not one packet in clear on the public segment, where all are counted.
 # RAVELIN_FULL=1: 1000 rekeys by command, 250 of each kind from each side, 100 collisions, and 60 rekeys by lifetime.
 . "$(dirname "$0")/../lib/scenario.sh"
 ((FULL)) && { turns=250 collisions=50 by_lifetime=60; } || { turns=4 collisions=2 by_lifetime=6; }
@@ -25,14 +25,14 @@ rekeyed() {
 }
 # at_once ARGUMENTS...: both sides rekey, each unaware of the other, and B has its answer first.
 at_once() {
-  ike_held 0 drop
+  rekeys_held requests drop
   rv a rekey net "$@" > /dev/null
   rv b rekey net "$@" > /dev/null
-  wait_for 3 ike_held_from ab || die "a rekey was not begun"
-  ike_held 0x20 drop
-  wait_for 5 ike_held_from ab || die "a rekey was not answered"
-  ike_held 0x20 accept
-  wait_for 8 ike_held_from a || die "B had no answer"
+  wait_for 3 rekeys_held_from ab || die "a rekey was not begun"
+  rekeys_held answers drop
+  wait_for 5 rekeys_held_from ab || die "a rekey was not answered"
+  rekeys_held answers accept
+  wait_for 8 rekeys_held_from a || die "B had no answer"
   ike_joined
 }
 begin() { # IKE-POLICY-LINES TRANSFORM-LINES
@@ -65,7 +65,8 @@ for ((n = 0; n < turns; n++)); do
     rekeyed ike_rekeys rv $side rekey net --ike > /dev/null
   done
 done
-hold "each side counts $((2 * turns)) of each kind" test "$(count a child_rekeys) $(count b child_rekeys) $(count a ike_rekeys) $(count b ike_rekeys)" = "$((2 * turns)) $((2 * turns)) $((2 * turns)) $((2 * turns))"
+each=$((2 * turns))
+for side in a b; do hold "$side counts $each of each kind" test "$(count $side child_rekeys) $(count $side ike_rekeys)" = "$each $each"; done
 traffic_stop
 judged
 

@@ -3,11 +3,12 @@
 #
 #   host A --- strongSwan === public segment === ravelind --- host B
 #
-# Both are asked to rekey while no IKE passes the public segment, so that each begins unaware of the other; then requests
-# pass and answers do not, so that each has the other's request before an answer to its own, which ravelind gets first:
-# both of the CHILD SA (RFC 7296 §2.8.1), both of the IKE SA (§2.8.2), one of each. Once more where answers pass too, so that one side is
-# done before it hears that there was a collision. Then both have equal short lifetimes and no jitter. Numbered UDP goes both ways all the time: none missing, none twice. Each
-# round ends with one IKE SA and one CHILD SA, by what both sides list, and both say that there were collisions.
+# Both are asked to rekey while no CREATE_CHILD_SA passes the public segment, so that each begins unaware of the other;
+# then requests pass and answers do not, so that each has the other's request before an answer to its own, which ravelind
+# gets first: both of the CHILD SA (RFC 7296 §2.8.1), both of the IKE SA (§2.8.2), one of each. Once more where answers
+# pass too, so that one side is done before it hears that there was a collision. Then both have equal short lifetimes and
+# no jitter. Numbered UDP goes both ways all the time: none missing, none twice. Each round ends with one IKE SA and one
+# CHILD SA, by what both sides list, and both say that there were collisions.
 . "$(dirname "$0")/../lib/scenario.sh"
 needs charon-systemd strongSwan
 ((FULL)) && { rate=2000 rounds=20 by_lifetime=20; } || { rate=500 rounds=1 by_lifetime=2; }
@@ -26,15 +27,15 @@ collide() {
   while [[ $1 != -- ]]; do ours+=("$1"); shift; done
   shift; theirs=("$@")
   before=$(count "$field")
-  ike_held 0 drop
+  rekeys_held requests drop
   rv b rekey net "${ours[@]}" > /dev/null
   swan ss --rekey "${theirs[@]}" > /dev/null
-  soon 3 "both ask" ike_held_from ab
+  soon 3 "both ask" rekeys_held_from ab
   if [[ $kind == seen ]]; then
-    ike_held 0x20 drop
-    soon 5 "both have answered" ike_held_from ab
-    ike_held 0x20 accept
-    soon 5 "ravelind has its answer" ike_held_from a
+    rekeys_held answers drop
+    soon 5 "both have answered" rekeys_held_from ab
+    rekeys_held answers accept
+    soon 5 "ravelind has its answer" rekeys_held_from a
   fi
   ike_joined
   soon 20 "$what" reached "$field" $((before + 1))
@@ -71,8 +72,8 @@ done
 traffic_stop
 judged
 hold "they did collide" test "$(collisions)" -ge $((2 * rounds))
-hold "strongSwan says so, of CHILD SAs" test "$(grep -c 'CHILD_REKEY collision with CHILD_REKEY' "$WORK/ss/log")" -ge $((2 * rounds))
-hold "and of IKE SAs" test "$(grep -c 'IKE_REKEY collision with IKE_REKEY' "$WORK/ss/log")" -ge $((2 * rounds))
+hold "strongSwan says so, of CHILD SAs" test "$(grep -c 'CHILD_REKEY collision with CHILD_REKEY' "$WORK/ss/log")" -ge "$rounds"
+hold "and of IKE SAs" test "$(grep -c 'IKE_REKEY collision with IKE_REKEY' "$WORK/ss/log")" -ge "$rounds"
 finish
 
 say "equal short lifetimes"

@@ -117,31 +117,31 @@ N
 }
 ike_joined() { in_ns "$PUB" nft delete table bridge cut; }
 
-# ike_held FLAGS drop|accept: until ike_joined, IKE messages with these flags, 0x20 for answers and 0 for all, do not pass
-# from gateway B, and from A they are dropped or let through; ESP passes. ike_held_from a|b|ab: whether there were some.
-ike_held() {
+# rekeys_held requests|answers drop|accept: until ike_joined, CREATE_CHILD_SA's requests and answers, or its answers alone,
+# do not pass from gateway B, and from A they are dropped or let through; all else passes. rekeys_held_from a|b|ab: whether
+# there were some.
+rekeys_held() {
+  local octets=0xff00 value=0x2400 # exchange type and flags, octets 18 and 19 of the header of IKE
+  [[ $1 == requests ]] || octets=0xff20 value=0x2420
   in_ns "$PUB" nft -f - <<N
 add table bridge cut
 delete table bridge cut
 table bridge cut {
   counter a { }
   counter b { }
-  chain held { # flags are octet 19 of the header of IKE, before which port 4500 has four octets of zero
-    udp dport 500 @th,216,8 & $1 == $1 goto side
-    udp dport 4500 @th,64,32 0 @th,248,8 & $1 == $1 goto side
-  }
   chain side {
     ip saddr 192.0.2.1 counter name a $2
     ip saddr 192.0.2.2 counter name b drop
   }
   chain forward {
     type filter hook forward priority 0; policy accept;
-    jump held
+    udp dport 500 @th,208,16 & $octets == $value goto side
+    udp dport 4500 @th,64,32 0 @th,240,16 & $octets == $value goto side
   }
 }
 N
 }
-ike_held_from() { in_ns "$PUB" nft -j list counters table bridge cut | jq -e --arg s "$1" 'all(.nftables[].counter // empty; (.name | inside($s) | not) or .packets > 0)' > /dev/null; }
+rekeys_held_from() { in_ns "$PUB" nft -j list counters table bridge cut | jq -e --arg s "$1" 'all(.nftables[].counter // empty; (.name | inside($s) | not) or .packets > 0)' > /dev/null; }
 
 # clear_watched / nothing_clear: what passes the public segment from now on; whether ESP did, and nothing between the inner
 # networks. It counts every packet, however many there are.
