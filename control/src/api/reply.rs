@@ -5,6 +5,8 @@ mod client;
 mod gateway;
 mod group;
 mod pki;
+mod policy;
+mod revocation;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +16,8 @@ pub use self::client::{Client, ClientDb, Matched};
 pub use self::gateway::{Gateway, GatewayTunnel, Route};
 pub use self::group::{Level, Member, TunnelGroup};
 pub use self::pki::StoredObject;
+pub use self::policy::{InstancePolicy, PolicyRow};
+pub use self::revocation::{Crl, CrlUpkeep, Resting, Revocation};
 
 /// One reply.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -117,6 +121,11 @@ pub enum Reply {
         /// One each.
         routes: Vec<Route>,
     },
+    /// The ordered policies of instances.
+    Policies {
+        /// One each.
+        instances: Vec<InstancePolicy>,
+    },
     /// What the store of certificates and keys has, a line each.
     PkiObjects {
         /// One each.
@@ -134,6 +143,8 @@ pub enum Reply {
         /// DER, as base64.
         data: String,
     },
+    /// What is known of revocation.
+    Revocation(Revocation),
 }
 
 impl Reply {
@@ -347,6 +358,9 @@ pub struct Tunnel {
     /// Times one side of its IKE SA moved, or a NAT between them changed.
     #[serde(default)]
     pub moves: u64,
+    /// What it does to packets, by the keys of `packets` in the configuration: what is other than where nothing is written.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub packets: BTreeMap<String, String>,
     /// Its children.
     pub children: Vec<Child>,
 }
@@ -560,6 +574,9 @@ pub struct Lookup {
     pub reason_code: String,
     /// The route of its destination.
     pub route: Option<Way>,
+    /// The policy entry that says so; empty where none does.
+    #[serde(default)]
+    pub entry: String,
     /// The tunnel it is led into.
     pub tunnel: String,
     /// The child that takes it.

@@ -81,6 +81,9 @@ pub enum Request {
     /// Routes into tunnels, and static ones.
     #[serde(rename = "show.routes")]
     ShowRoutes,
+    /// The ordered policies of instances.
+    #[serde(rename = "show.policy")]
+    ShowPolicy,
     /// What the store of certificates and keys has.
     #[serde(rename = "pki.list")]
     PkiList,
@@ -108,6 +111,15 @@ pub enum Request {
     /// Remove a certificate or CRL.
     #[serde(rename = "pki.remove")]
     PkiRemove(PkiRemove),
+    /// What is known of revocation.
+    #[serde(rename = "show.revocation")]
+    ShowRevocation,
+    /// Fetch the CRL of an authority now, or of all that have addresses.
+    #[serde(rename = "pki.crl-update")]
+    PkiCrlUpdate(PkiName),
+    /// Forget what OCSP responders have said.
+    #[serde(rename = "pki.clear-ocsp-cache")]
+    PkiClearOcspCache,
     /// Has a worker do nothing for a while: only where tests ask for it.
     #[cfg(feature = "stall")]
     #[serde(rename = "test.stand-still")]

@@ -4,9 +4,12 @@
 //! have alike, and a tunnel that several look at, is in memory once, in an `Arc`. Secrets are held in `Secret`, which
 //! prints nothing and is wiped on drop.
 
+mod authority;
 mod clients;
+mod entry;
 mod gateway;
 mod group;
+mod packets;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -21,13 +24,19 @@ use ravelin_ike::config::{
     Lockout, NatTraversal, Ppks, Proposals, Redirection, Selector,
 };
 use ravelin_pki::SignatureScheme;
+use ravelin_pki::path::Rules;
+use ravelin_pki::revocation::policy::{Demand, Order};
 use zeroize::Zeroizing;
 
+pub use self::authority::{CaProfile, Fetch};
 pub use self::clients::{Client, ClientDb};
+pub use self::entry::{PolicyAction, PolicyEntry};
 pub use self::gateway::{Gateway, Origin, ReverseRoutes, Template, TsList, Unique};
 pub use self::group::{DEFAULT_GROUP, GroupMode, TunnelGroup};
+pub use self::packets::{MssAdjust, OUTER_DF, PacketSettings};
 use super::Refusal;
 use crate::keeper::{KeyPlace, Vault};
+use crate::trust::expiry::Warning;
 
 /// Number of an instance; 0 is `default`.
 pub type InstanceId = u16;
@@ -73,6 +82,8 @@ pub struct Plan {
     pub reassembly_timeout: Duration,
     /// DSCP of IKE messages.
     pub ike_dscp: u8,
+    /// ICMP errors a worker sends in an interval.
+    pub icmp: (u32, Duration),
     /// Instances, by number.
     pub instances: Vec<Instance>,
     /// Ports, by DPDK's order.
@@ -81,12 +92,22 @@ pub struct Plan {
     pub interfaces: Vec<Interface>,
     /// Static routes.
     pub routes: Vec<Route>,
+    /// Policy entries of all instances, in order.
+    pub policy: Vec<PolicyEntry>,
     /// Tunnels by name.
     pub tunnels: BTreeMap<String, Arc<Tunnel>>,
     /// Our certificates by profile name.
     pub cert_profiles: BTreeMap<String, CertProfile>,
     /// Anchors by profile name.
     pub trust: BTreeMap<String, TrustAnchorProfile>,
+    /// Authorities by profile name.
+    pub authorities: BTreeMap<String, CaProfile>,
+    /// What is fetched over networks.
+    pub fetch: Fetch,
+    /// When the end of a certificate of the configuration is warned of.
+    pub certificate_warning: Warning,
+    /// And that of a CRL.
+    pub crl_warning: Warning,
     /// What is accepted and had better be otherwise.
     pub warnings: Vec<Refusal>,
     /// Gateways for peers from anywhere, by name.
@@ -187,7 +208,7 @@ pub struct Interface {
     pub mtu: u16,
 }
 
-/// A static route.
+/// A static route to a next hop; one into a tunnel is the tunnel's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// The instance it is in.
@@ -219,6 +240,12 @@ pub struct Tunnel {
     pub child_limit: usize,
     /// Whether each worker of its group is to have SAs of its own for its children, beside those that all use (RFC 9611).
     pub per_worker: bool,
+    /// What it does to packets.
+    pub packets: PacketSettings,
+    /// Whether routes to its remote networks lead into it by themselves.
+    pub reverse_route: bool,
+    /// Destinations of static routes that lead into it (TG-14).
+    pub routes: Vec<IpNet>,
     /// Its children, first the one that IKE_AUTH makes.
     pub children: Vec<Child>,
     /// Where it comes from if it is not configured: a peer of a gateway has opened it.
@@ -472,4 +499,14 @@ pub struct TrustAnchorProfile {
     pub anchors: Vec<Vec<u8>>,
     /// Intermediates a peer may omit.
     pub intermediates: Vec<Vec<u8>>,
+    /// How much an answer about revocation matters, for what no CA profile says otherwise of.
+    pub demand: Demand,
+    /// Whom to ask about revocation, likewise.
+    pub order: Order,
+    /// What a path must be like.
+    pub rules: Rules,
+    /// Whether intermediates that the peer sends are looked at.
+    pub dynamic_intermediates: bool,
+    /// Whether the identity a peer claims must be in its certificate.
+    pub match_identity: bool,
 }

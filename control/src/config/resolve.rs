@@ -14,7 +14,8 @@ use super::plan::{self, Plan};
 use super::raw::{self, SecretText, Text};
 use super::value::{self, Expected};
 use super::{
-    ReadFile, Refusal, client_db, error, gateway, group, lint, material, policy, ppk, ts_list, tunnel,
+    ReadFile, Refusal, client_db, entry, error, fetch, gateway, group, lint, material, policy, ppk,
+    revocation, route, ts_list, tunnel,
 };
 
 /// Where the text came from.
@@ -156,6 +157,9 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
     let vault = material::vault(&judge, &raw.pki);
     let cert_profiles = material::cert_profiles(&mut judge, raw, &vault);
     let trust = material::trust_anchor_profiles(&mut judge, raw, vault.store());
+    let (certificate_warning, crl_warning) = material::expiration_warnings(&mut judge, &raw.pki);
+    let authorities = revocation::ca_profiles(&mut judge, raw, vault.store(), &instances);
+    let fetch = fetch::fetch(&mut judge, raw, vault.store());
     let ppk_lists = ppk::lists(&mut judge, raw);
     let tries = judge.number("ike", "retransmit-tries", raw.ike.retransmit_tries.as_ref(), 1..=12, 7);
     let retransmit = judge.number("ike", "retransmit-ms", raw.ike.retransmit_ms.as_ref(), 50..=10_000, 500);
@@ -172,6 +176,7 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
     let client_dbs = client_db::client_dbs(&mut judge, raw, &ground, &mut settled, &lists);
     let gateways = gateway::gateways(&mut judge, raw, &ground, &mut settled, &lists, &client_dbs);
     let workers = workers(&mut judge, &raw.workers);
+    let policy = entry::entries(&mut judge, raw, &instances, &tunnels);
     let mut plan = Plan {
         retransmit: Duration::from_millis(retransmit),
         retransmit_tries: tries as u32,
@@ -187,13 +192,19 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
         socket_group: raw.control.group.as_ref().map(|group| group.get_ref().clone()),
         log: log(&mut judge, raw.control.log.as_ref()),
         state_directory: raw.control.state_directory.as_deref().unwrap_or("/var/lib/ravelin").into(),
-        routes: routes(&mut judge, raw, &instances),
+        icmp: icmp(&mut judge, &raw.icmp),
+        routes: route::routes(&mut judge, raw, &instances),
+        policy,
         tunnels,
         instances,
         ports,
         interfaces,
         cert_profiles,
         trust,
+        authorities,
+        fetch,
+        certificate_warning,
+        crl_warning,
         vault,
         warnings: Vec::new(),
         gateways,
@@ -201,6 +212,7 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
     };
     room(&mut judge, raw, &plan);
     lint::whole(&mut judge, raw, &plan);
+    route::lint(&mut judge, raw, &plan);
     if judge.refusals.is_empty() {
         plan.warnings = in_order(judge.warnings);
         return Ok(plan);
@@ -292,6 +304,13 @@ fn room_on<'p>(
         tunnel_limit.name()
     );
     judge.refuse(line, object, found, expected);
+}
+
+/// DP-28, DP-29: the same for all senders of a worker.
+fn icmp(judge: &mut Judge<'_>, raw: &raw::Icmp) -> (u32, Duration) {
+    let messages = judge.number("icmp", "messages", raw.messages.as_ref(), 10..=1000, 100) as u32;
+    let interval = judge.number("icmp", "interval", raw.interval.as_ref(), 1..=60, 10);
+    (messages, Duration::from_secs(interval))
 }
 
 fn tunnel_limit(judge: &mut Judge<'_>, text: Option<&Text>) -> TunnelLimit {
@@ -410,18 +429,4 @@ fn interface_port(
             None
         }
     }
-}
-
-fn routes(judge: &mut Judge<'_>, raw: &raw::File, instances: &[plan::Instance]) -> Vec<plan::Route> {
-    let mut routes = Vec::new();
-    for route in &raw.route {
-        let route = route.get_ref();
-        let instance = instance_id(judge, "route", "instance", route.instance.as_ref(), instances);
-        let destination = judge.value("route", "destination", &route.destination, value::network);
-        let via = judge.value("route", "via", &route.via, value::address);
-        if let (Some(destination), Some(via)) = (destination, via) {
-            routes.push(plan::Route { instance, destination, via });
-        }
-    }
-    routes
 }
