@@ -8,6 +8,7 @@ mod answers;
 mod compare;
 mod cost;
 mod fleet;
+mod kept;
 mod probe;
 mod report;
 mod wire;

@@ -122,7 +122,6 @@ reconfigure() { configure_client "$@"; swan "c$1" --load-all > /dev/null 2>&1; }
 
 call() { swan "c$1" --initiate --child own > "$WORK/c$1/initiate" 2>&1; }
 close() { swan "c$1" --terminate --ike net > /dev/null; }
-told() { rv b --json events | jq -e --arg w "$1" --arg t "$2" '[.events[] | select(.what == $w and (.text | contains($t)))] | length > 0' > /dev/null; }
 peers() { [[ $(rv b --json show gateways branches | jq -r '[.gateways[].tunnels[] | select(.state == "up") | .client + " in " + .private_instance] | sort | join(", ")') == "$1" ]]; }
 routes() { [[ $(rv b --json show routes | jq -r '[.routes[] | select(.kind == "reverse") | .instance + " " + .destination + " " + .tunnel] | sort | join(", ")') == "$1" ]]; }
 rekeyed() { (($(tunnel_field b "branches/c$1.branch.example" child_rekeys) >= $2)); }

@@ -122,7 +122,6 @@ peers() { [[ $(gateway '[.gateways[].tunnels[] | select(.state == "up") | .name]
 routes() { rv b --json show routes | jq -r '[.routes[] | select(.kind == "reverse") | .destination + " " + .tunnel] | sort | join(", ")'; }
 routes_are() { [[ $(routes) == "$1" ]]; }
 kernel_has() { ip -n "$GWB" route show "$1" dev rv-default metric 20 2> /dev/null | grep -q .; }
-told() { rv b --json events | jq -e --arg w "$1" --arg t "$2" '[.events[] | select(.what == $w and (.text | contains($t)))] | length > 0' > /dev/null; }
 packets() { rv b --json show gateways branches | jq -c --arg n "$1" '[.gateways[].tunnels[] | select((.name == $n) == '"$2"') | [.name, .in_packets, .out_packets]]'; }
 rekeyed() { (($(tunnel_field b "$(name "$1")" child_rekeys) >= $2)); }
 

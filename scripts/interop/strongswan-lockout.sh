@@ -31,7 +31,6 @@ failed() { lockout ".lockouts | length == 1 and (.[0].blocked | not) and .[0].fa
 nobody() { lockout '.lockouts | length == 0'; }
 # traced TEXT: a line of debugging has it.
 traced() { rv b --json events | jq -e --arg t "$1" '[.events[] | select(.what == "debug" and (.text | contains($t)))] | length > 0' > /dev/null; }
-told() { rv b --json events | jq -e --arg w "$1" '[.events[] | select(.what == $w)] | length > 0' > /dev/null; }
 
 # begin LOCKOUT [CONNECTION-LINES]
 begin() {
@@ -41,7 +40,6 @@ begin() {
   start_ravelind "$GWB" b
   start_strongswan "$GWA" ss 'retransmit_tries = 1' 'retransmit_timeout = 1'
 }
-finish() { stop b; kill "$PID_ss"; ended "$PID_ss"; ip -n "$GWA" link del ipsec0 2> /dev/null || :; }
 
 net_up
 gateway_a_addresses

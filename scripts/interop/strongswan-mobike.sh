@@ -15,7 +15,6 @@
 needs charon-systemd strongSwan
 ((FULL)) && { rate=2000 moves=6; } || { rate=500 moves=2; }
 
-swan_has() { swan ss --list-sas > "$WORK/ss/sas" 2>&1 && grep -qE "$1" "$WORK/ss/sas"; }
 homes() { rv b --json show sa | jq -c '[.sas[].worker] | unique'; }
 one_pair() { [[ $(rv b --json show sa | jq '[.sas[] | select(.state == "active")] | length') == 2 ]]; }
 goes_to() { [[ $(tunnel_field b net remote) == "$1" ]]; }
@@ -39,7 +38,6 @@ begin() {
   initiate_from peer strongswan
   soon 15 "the tunnel is up" tunnel_up b net
 }
-finish() { stop b; kill "$PID_ss"; ended "$PID_ss"; ip -n "$GWA" link del ipsec0 2> /dev/null || :; }
 
 # move FROM TO: strongSwan has TO in place of FROM. Adds the seconds until ravelind followed to $away.
 move() {

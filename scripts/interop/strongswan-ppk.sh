@@ -13,8 +13,6 @@ needs charon-systemd strongSwan
 VALUE=0x$(printf '5a%.0s' {1..32})
 OTHER=0x$(printf 'a5%.0s' {1..32})
 
-swan_has() { swan ss --list-sas > "$WORK/ss/sas" 2>&1 && grep -qE "$1" "$WORK/ss/sas"; }
-swan_empty() { swan ss --list-sas > "$WORK/ss/sas" 2>&1 && ! grep -q . "$WORK/ss/sas"; }
 # begin AUTH RAVELIN-VALUE STRONGSWAN-VALUE REQUIRED-HERE REQUIRED-THERE [NAME-THERE]: a side whose value is - has no PPK.
 begin() {
   local auth=$1 ours=$2 theirs=$3 here=$4 there=$5 name=${6:-hq} connection=
@@ -32,9 +30,7 @@ begin() {
   start_ravelind "$GWB" b
   start_strongswan "$GWA" ss 'retransmit_tries = 2' 'retransmit_timeout = 0.5'
 }
-finish() { stop b; kill "$PID_ss"; ended "$PID_ss"; ip -n "$GWA" link del ipsec0 2> /dev/null || :; }
 explains() { rv b --json explain net | jq -e --arg s "$1" '.rungs[] | select(.question == "post-quantum preshared key") | .seen == $s' > /dev/null; }
-last_code() { [[ $(rv b --json explain net | jq -r '.attempts[0].code') == "$1" ]]; }
 counted() { rv b --json show tunnels | jq -e --arg f "$1" '.tunnels[0][$f] >= 1' > /dev/null; }
 # up NAME SEEN: both sides say it is up, this PPK is in the keys, hosts ping.
 up() {

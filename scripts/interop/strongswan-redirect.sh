@@ -62,7 +62,6 @@ secrets { ike-1 { secret = "$PSK" } }
 C
 }
 begin() { start_ravelind "$GWB" b; start_strongswan "$GWA" ss "$@"; }
-finish() { stop b; kill "$PID_ss"; ended "$PID_ss"; ip -n "$GWA" link del ipsec0 2> /dev/null || :; }
 swan_initiate() { swan ss --initiate --child net > "$WORK/ss/initiate" 2>&1; }
 swan_is_at() { swan ss --list-sas > "$WORK/ss/sas" 2>&1 && grep -q "remote 'b.example' @ $1\[" "$WORK/ss/sas" && [[ $(grep -c ESTABLISHED "$WORK/ss/sas") == 1 ]]; }
 is_up() { tunnel_up b "$1" > /dev/null; }

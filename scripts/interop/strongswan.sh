@@ -11,8 +11,6 @@
 . "$(dirname "$0")/../lib/scenario.sh"
 needs charon-systemd strongSwan
 
-swan_has() { swan ss --list-sas > "$WORK/ss/sas" 2>&1 && grep -qE "$1" "$WORK/ss/sas"; }
-swan_empty() { swan ss --list-sas > "$WORK/ss/sas" 2>&1 && ! grep -q . "$WORK/ss/sas"; }
 # up CIPHER PEER: both sides say it is up, with the right peer and cipher, and hosts ping.
 up() {
   soon 15 "ravelind says the tunnel is up" tunnel_up b net
@@ -38,7 +36,6 @@ begin() { # AUTH CIPHER
   start_ravelind "$GWB" b
   start_strongswan "$GWA" ss 'retransmit_tries = 2' 'retransmit_timeout = 0.5'
 }
-finish() { stop b; kill "$PID_ss"; ended "$PID_ss"; }
 
 RETRANSMISSION=$'retransmit-ms = 200\nretransmit-tries = 3'
 net_up

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Holds docs/compliance-*.md against the tree: files and tests named there exist, each row has what its state asks for,
-and the tally counts the rows."""
+and the tally counts the rows. Of docs/exchanges.md, too, that its tests exist."""
 import pathlib, re, sys
 
 # Where a path on the page may begin.
@@ -54,6 +54,9 @@ def main():
         found = list(rows(text))
         wrong += [f"{page}:{number}: {fault}" for number, cells in found for fault in faults(cells)]
         wrong += [f"{page}: {fault}" for fault in wrong_tallies(text, [cells[3] for _, cells in found])]
+    exchanges = pathlib.Path("docs/exchanges.md")
+    named = REFERENCE.findall(exchanges.read_text())
+    wrong += [f"{exchanges}: {fault}" for found in named for fault in [missing(*found)] if fault]
     print("\n".join(wrong), file=sys.stderr, end="\n" if wrong else "")
     return bool(wrong)
 

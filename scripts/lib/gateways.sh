@@ -81,44 +81,6 @@ C
   "$TARGET/ravelin" config check "$WORK/$me.toml" > /dev/null || die "configuration refused"
 }
 
-# configure_strongswan AUTH CIPHER [CONNECTION LINES] [CHILD LINES]
-configure_strongswan() {
-  local auth=$1 cipher=$2 connection=${3:-} child=${4:-} dir=$WORK/ss
-  local local_auth="auth = psk" remote_auth="auth = psk" theirs_address theirs_nets
-  mkdir -p "$dir"/{x509,x509ca,private}
-  if [[ $auth != psk ]]; then
-    cp "$WORK/pki/root.pem" "$WORK/pki/sub.pem" "$dir/x509ca/"
-    cp "$WORK/pki/a.pem" "$dir/x509/"
-    cp "$WORK/pki/a.key" "$dir/private/"
-    local_auth="auth = pubkey
-      certs = a.pem" remote_auth="auth = pubkey
-      cacerts = root.pem"
-  fi
-  side b
-  theirs_address=$OUTER_ADDRESS theirs_nets=$NETS
-  side a
-  cat > "$dir/swanctl.conf" <<C
-connections { net { version = 2
-  local_addrs = $OUTER_ADDRESS
-  remote_addrs = $theirs_address
-  proposals = ${cipher}gcm16-prfsha256-x25519,aes256-sha256-ecp256
-  mobike = no
-  fragmentation = yes
-  send_certreq = yes
-  send_cert = always
-  $connection
-  local { $local_auth
-    id = a.example }
-  remote { $remote_auth
-    id = b.example }
-  children { net { local_ts = $NETS
-    remote_ts = $theirs_nets
-    $child
-    esp_proposals = ${cipher}gcm16-x25519 } } } }
-secrets { ike-1 { secret = "$PSK" } }
-C
-}
-
 # initiate_from ravelin|peer PEER
 initiate_from() {
   case $1-$2 in

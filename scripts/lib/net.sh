@@ -103,48 +103,6 @@ rv() { local name=$1; shift; "$TARGET/ravelin" --socket "$WORK/$name.sock" "$@";
 # tunnel_up NAME TUNNEL: whether that ravelind says the tunnel is up.
 tunnel_up() { rv "$1" --json show tunnels | jq -e --arg t "$2" '.tunnels[] | select(.name == $t) | .state == "up"'; }
 
-# start_strongswan NS NAME [LINE...]: charon with $WORK/NAME/swanctl.conf; extra lines go to strongswan.conf.
-start_strongswan() {
-  local ns=$1 name=$2 dir=$WORK/$2; shift 2
-  mkdir -p "$dir"/{x509,x509ca,private}
-  {
-    echo "charon-systemd {"
-    # kernel-libipsec carries ESP in user space; it must come before kernel-netlink.
-    echo "  load = random nonce openssl pem pkcs1 pkcs8 x509 revocation constraints pubkey curve25519 hmac kdf gmp sha1 sha2 aes gcm drbg socket-default kernel-libipsec kernel-netlink updown vici counters"
-    echo "  port = 500"
-    echo "  port_nat_t = 4500"
-    echo "  journal { default = -1 }"
-    echo "  filelog { f { path = $dir/log"
-    echo "    default = 1"
-    echo "    ike = 2"
-    echo "    flush_line = yes } }"
-    echo "  plugins { vici { socket = unix://$dir/vici } }"
-    printf '  %s\n' "$@"
-    echo "}"
-  } > "$dir/strongswan.conf"
-  rm -f "$dir/vici"
-  STRONGSWAN_CONF=$dir/strongswan.conf SWANCTL_DIR=$dir ip netns exec "$ns" /usr/sbin/charon-systemd > "$dir/out" 2>&1 &
-  PIDS+=($!)
-  eval "PID_$name=$!"
-  wait_for 10 test -S "$dir/vici" || { tail -n 5 "$dir/out" >&2; die "strongSwan did not start"; }
-  swan "$name" --load-all > "$dir/load" 2>&1 || { cat "$dir/load" >&2; die "strongSwan refused its configuration"; }
-}
-
-# swan NAME ARGS...: swanctl against that charon.
-swan() {
-  local name=$1 dir=$WORK/$1 verb=$2; shift 2
-  STRONGSWAN_CONF=$dir/strongswan.conf SWANCTL_DIR=$dir timeout 30 swanctl "$verb" --uri "unix://$dir/vici" "$@"
-}
-
-# gateway_a_addresses: what the kernel of a strongSwan gateway A needs; ravelind brings its own.
-gateway_a_addresses() {
-  ip -n "$GWA" addr add 192.0.2.1/24 dev wan0
-  ip -n "$GWA" addr add 2001:db8::1/64 dev wan0 nodad
-  ip -n "$GWA" addr add 10.1.0.1/24 dev lan0
-  ip -n "$GWA" addr add fd00:1::1/64 dev lan0 nodad
-  in_ns "$GWA" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
-}
-
 # ike_cut / ike_joined: whether IKE passes the public segment. A packet for a tunnel that is down may
 # have ravelind negotiate one, so "down" needs a reason: the peer is not heard.
 ike_cut() {
@@ -158,6 +116,51 @@ table bridge cut {
 N
 }
 ike_joined() { in_ns "$PUB" nft delete table bridge cut; }
+
+# rekeys_held requests|answers drop|accept: until ike_joined, CREATE_CHILD_SA's requests and answers, or its answers alone,
+# do not pass from gateway B, and from A they are dropped or let through; all else passes. rekeys_held_from a|b|ab: whether
+# there were some.
+rekeys_held() {
+  local octets=0xff00 value=0x2400 # exchange type and flags, octets 18 and 19 of the header of IKE
+  [[ $1 == requests ]] || octets=0xff20 value=0x2420
+  in_ns "$PUB" nft -f - <<N
+add table bridge cut
+delete table bridge cut
+table bridge cut {
+  counter a { }
+  counter b { }
+  chain side {
+    ip saddr 192.0.2.1 counter name a $2
+    ip saddr 192.0.2.2 counter name b drop
+  }
+  chain forward {
+    type filter hook forward priority 0; policy accept;
+    udp dport 500 @th,208,16 & $octets == $value goto side
+    udp dport 4500 @th,64,32 0 @th,240,16 & $octets == $value goto side
+  }
+}
+N
+}
+rekeys_held_from() { in_ns "$PUB" nft -j list counters table bridge cut | jq -e --arg s "$1" 'all(.nftables[].counter // empty; (.name | inside($s) | not) or .packets > 0)' > /dev/null; }
+
+# clear_watched / nothing_clear: what passes the public segment from now on; whether ESP did, and nothing between the inner
+# networks. It counts every packet, however many there are.
+clear_watched() {
+  in_ns "$PUB" nft -f - <<'N'
+table bridge watch {
+  counter sealed { }
+  counter clear { }
+  chain forward {
+    type filter hook forward priority -10; policy accept;
+    ip saddr 10.0.0.0/8 counter name clear
+    ip6 saddr fd00::/8 counter name clear
+    ip protocol esp counter name sealed
+    udp dport 4500 @th,64,32 != 0 counter name sealed
+  }
+}
+N
+}
+nothing_clear() { [[ $(in_ns "$PUB" nft -j list counters table bridge watch | jq '[.nftables[].counter // empty | {(.name): .packets}] | add | .clear == 0 and .sealed > 0') == true ]]; }
 
 # capture_start FILE [TCPDUMP OPTIONS] / capture_stop: the public segment, whole.
 capture_start() {

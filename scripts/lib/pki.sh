@@ -2,29 +2,43 @@
 
 # make_pki DIR ec|rsa: a root, an intermediate, and leaves a.example and b.example.
 make_pki() {
-  local dir=$1 kind=$2 name
-  mkdir -p "$dir"
-  newkey() {
-    case $kind in
-      ec) openssl ecparam -name prime256v1 -genkey -noout -out "$dir/$1.key" 2>/dev/null ;;
-      rsa) openssl genrsa -out "$dir/$1.key" 2048 2>/dev/null ;;
-    esac
-    openssl pkcs8 -topk8 -nocrypt -in "$dir/$1.key" -out "$dir/$1.p8" && mv "$dir/$1.p8" "$dir/$1.key"
-    chmod 600 "$dir/$1.key"
-  }
-  newkey root
-  openssl req -x509 -new -key "$dir/root.key" -subj "/O=Ravelin Demo/CN=Root" -days 30 -out "$dir/root.pem" \
+  pki_begin "$1" "$2"
+  pki_authority sub root Intermediate ,pathlen:0
+  pki_leaf a sub DNS:a.example
+  pki_leaf b sub DNS:b.example
+}
+
+# pki_begin DIR ec|rsa: a root there. What follows is beside it, with keys of that kind.
+pki_begin() {
+  PKI_DIR=$1 PKI_KIND=$2
+  mkdir -p "$PKI_DIR"
+  pki_key root
+  openssl req -x509 -new -key "$PKI_DIR/root.key" -subj "/O=Ravelin Demo/CN=Root" -days 30 -out "$PKI_DIR/root.pem" \
     -addext basicConstraints=critical,CA:true -addext keyUsage=critical,keyCertSign,cRLSign 2>/dev/null
-  sign() { # name, subject, issuer, extensions
-    newkey "$1"
-    openssl req -new -key "$dir/$1.key" -subj "$2" -out "$dir/$1.csr" 2>/dev/null
-    openssl x509 -req -in "$dir/$1.csr" -CA "$dir/$3.pem" -CAkey "$dir/$3.key" -CAcreateserial -days 20 \
-      -extfile <(printf '%b' "$4") -out "$dir/$1.pem" 2>/dev/null
-  }
-  sign sub "/O=Ravelin Demo/CN=Intermediate" root \
-    'basicConstraints=critical,CA:true,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n'
-  for name in a b; do
-    sign $name "/O=Ravelin Demo/CN=$name.example" sub \
-      "basicConstraints=CA:false\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth,clientAuth\nsubjectAltName=DNS:$name.example\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
-  done
+}
+
+# pki_authority NAME ISSUER CN [CONSTRAINT]: an intermediate.
+pki_authority() {
+  pki_sign "$1" "/O=Ravelin Demo/CN=$3" "$2" "basicConstraints=critical,CA:true${4:-}\nkeyUsage=critical,keyCertSign,cRLSign\n"
+}
+
+# pki_leaf NAME ISSUER ALTERNATIVE-NAMES: a gateway, whose CN is NAME.example.
+pki_leaf() {
+  pki_sign "$1" "/O=Ravelin Demo/CN=$1.example" "$2" \
+    "basicConstraints=CA:false\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth,clientAuth\nsubjectAltName=$3\n"
+}
+
+pki_key() { # name
+  case $PKI_KIND in
+    ec) openssl ecparam -name prime256v1 -genkey -noout -out "$PKI_DIR/$1.key" 2>/dev/null ;;
+    rsa) openssl genrsa -out "$PKI_DIR/$1.key" 2048 2>/dev/null ;;
+  esac
+  openssl pkcs8 -topk8 -nocrypt -in "$PKI_DIR/$1.key" -out "$PKI_DIR/$1.p8" && mv "$PKI_DIR/$1.p8" "$PKI_DIR/$1.key"
+  chmod 600 "$PKI_DIR/$1.key"
+}
+pki_sign() { # name, subject, issuer, extensions
+  pki_key "$1"
+  openssl req -new -key "$PKI_DIR/$1.key" -subj "$2" -out "$PKI_DIR/$1.csr" 2>/dev/null
+  openssl x509 -req -in "$PKI_DIR/$1.csr" -CA "$PKI_DIR/$3.pem" -CAkey "$PKI_DIR/$3.key" -CAcreateserial -days 20 \
+    -extfile <(printf '%b' "$4subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n") -out "$PKI_DIR/$1.pem" 2>/dev/null
 }

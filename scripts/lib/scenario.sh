@@ -7,6 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 [[ $EUID -eq 0 ]] || { echo "skipped: needs root, for namespaces and packet sockets" >&2; exit 77; }
 . scripts/lib/net.sh
 . scripts/lib/gateways.sh
+. scripts/lib/strongswan.sh
 export PYTHONPATH=$ROOT/scripts/lib PYTHONDONTWRITEBYTECODE=1
 PYTHON=/usr/bin/python3 # Debian's: the one that has scapy and cryptography
 FULL=${RAVELIN_FULL:-0}
@@ -80,6 +81,12 @@ tunnel_down() { [[ $(tunnel_field "$1" "$2" state) == down ]]; }
 sas() { rv "$1" --json show sa | jq '.sas | length'; }
 only_two_sas() { [[ $(sas "$1") == 2 ]]; }
 no_sas() { [[ $(sas "$1") == 0 ]]; }
+
+# told WHAT [TEXT]: whether gateway B has an event of that name with that text; attempt JQ:
+# something of its last attempt; last_code CODE: that ended so.
+told() { rv b --json events | jq -e --arg w "$1" --arg t "${2:-}" '[.events[] | select(.what == $w and (.text | contains($t)))] | length > 0' > /dev/null; }
+attempt() { rv b --json explain net | jq -r ".attempts[0] | $1"; }
+last_code() { [[ $(attempt .code) == "$1" ]]; }
 
 # silence NAMESPACE: its kernel keeps the addresses and answers ARP and ND for a peer that is a
 # program; it forwards nothing and says nothing to ESP and IKE.

@@ -341,3 +341,39 @@ fn nats_are_kept_open_and_followed_through() {
         assert_eq!(sent, if keeps_open { vec![vec![0xff]] } else { vec![] });
     }
 }
+
+/// What the engine is told of a CHILD_SA it asks for: its own side is that of the initiator.
+fn answer(peer: &Peer, spi: u32) -> Vec<Payload> {
+    let mut payloads = peer.child(1, spi, None);
+    payloads[2] = Payload::TrafficSelectorsInitiator(selectors(1, 1));
+    payloads[3] = Payload::TrafficSelectorsResponder(selectors(0, 1));
+    payloads
+}
+
+/// §2.8: some delete what is replaced themselves, before their answer to the rekey comes. The successor lives.
+#[test]
+fn a_peer_deletes_what_we_replace_before_it_answers() {
+    let mut peer = Peer::up(|_| {});
+    let rekey = peer.hear_child_rekey();
+    let ours = peer.children()[0].0;
+    assert_eq!(peer.ask(Informational, delete(Protocol::Esp, CHILD)), delete(Protocol::Esp, ours));
+    peer.tell(&rekey, answer(&peer, 0x2222_2222));
+    assert_eq!(peer.children().iter().map(|(_, theirs)| *theirs).collect::<Vec<_>>(), [0x2222_2222]);
+    assert!(peer.heard.is_empty(), "there is nothing left to delete");
+}
+
+/// §2.8.1: the same where both rekey: one successor is left, whoever had the lowest nonce, and the other is deleted.
+#[test]
+fn a_peer_deletes_what_both_replace_before_it_answers() {
+    let mut peer = Peer::up(|_| {});
+    let rekey = peer.hear_child_rekey();
+    assert!(sa(&peer.ask(CreateChildSa, peer.child_rekey(CHILD))).is_some());
+    peer.ask(Informational, delete(Protocol::Esp, CHILD));
+    peer.tell(&rekey, answer(&peer, 0x3333_3333));
+    while !peer.heard.is_empty() {
+        let request = peer.hear();
+        assert_eq!(kinds(&request.payloads), [PayloadType::Delete]);
+        peer.tell(&request, Vec::new());
+    }
+    assert_eq!(peer.children().len(), 1);
+}

@@ -177,14 +177,14 @@ fn local_identity(plan: &Plan, local: IpAddr, ike: &plan::Ike) -> Result<Identit
     }
 }
 
-/// The peer's: as configured; with a PSK its address; else whatever its certificate proves. One
-/// distinguished name has several encodings, so the trust profile compares those ([`expected`]).
+/// The peer's: as configured; with a PSK its address; else whatever its certificate proves. A distinguished name may have
+/// strings of types that only the trust profile knows, so that compares those ([`expected`]).
 fn remote_identity(tunnel: &plan::Tunnel, ike: &plan::Ike) -> Result<IdentityMatch, String> {
     match (&ike.remote_id, &ike.peer, tunnel.remote) {
         (Some(plan::Identity::DistinguishedName(_)), PeerAuthentication::Certificate(_), _) => {
             Ok(IdentityMatch::Any)
         }
-        // By a key it would be whoever has that: the octets are compared, and by certificate its name too.
+        // By a key it would be whoever has that: the engine compares it, and by certificate the trust profile too.
         (Some(identity), _, _) => wire(identity).map(IdentityMatch::Exact),
         (None, PeerAuthentication::Psk(_), Some(address)) => {
             Ok(IdentityMatch::Exact(Identity::address(address)))

@@ -22,9 +22,9 @@ use ravelin_ike::event::Event;
 use ravelin_ike::input::Command;
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::Path;
-use serde::Serialize;
 
 use super::answers::{Answers, Credential};
+use super::kept::{Keeper, Kept, PATIENCE};
 use super::probe::Probe;
 use super::wire::{Arrived, Wire};
 
@@ -87,23 +87,6 @@ pub struct Outcome {
     pub kept: Kept,
 }
 
-/// The life of tunnels after their setup.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Kept {
-    /// Seconds from the last setup to the end.
-    pub seconds: f64,
-    /// CHILD_SAs replaced.
-    pub child_rekeys: u64,
-    /// IKE SAs replaced.
-    pub ike_rekeys: u64,
-    /// CHILD_SAs that ended without a successor, and IKE SAs.
-    pub lost: u64,
-    /// Why, each with its count.
-    pub endings: BTreeMap<String, u64>,
-    /// Rekeys that failed; they are tried again.
-    pub failed_rekeys: u64,
-}
-
 /// Where one setup is.
 enum Stage {
     Called { at: Clock },
@@ -123,6 +106,7 @@ pub struct Fleet {
     due: VecDeque<(Clock, ConnectionId)>,
     /// Whose inbound SPI it is.
     spis: HashMap<u32, ConnectionId>,
+    keeper: Keeper,
     outcome: Outcome,
 }
 
@@ -157,6 +141,7 @@ impl Fleet {
             outstanding: HashMap::new(),
             due: VecDeque::new(),
             spis: HashMap::new(),
+            keeper: Keeper::default(),
             outcome: Outcome {
                 up: 0,
                 failures: BTreeMap::new(),
@@ -182,9 +167,14 @@ impl Fleet {
         self.outcome.elapsed = self.started.elapsed();
         let settled = Clock::now();
         while settled.elapsed() < self.load.stay {
+            self.carry()?;
             self.turn()?;
         }
-        self.outcome.kept.seconds = settled.elapsed().as_secs_f64();
+        let stayed = settled.elapsed();
+        while !self.load.stay.is_zero() && settled.elapsed() < stayed + PATIENCE {
+            self.turn()?;
+        }
+        self.outcome.kept = self.keeper.kept(stayed.as_secs_f64());
         Ok(self.outcome)
     }
 
@@ -199,6 +189,14 @@ impl Fleet {
         self.give_up();
         if !arrived {
             self.wire.wait(Duration::from_millis(1))?;
+        }
+        Ok(())
+    }
+
+    /// Packets of tunnels that carry some all the while.
+    fn carry(&mut self) -> Result<()> {
+        for (path, packet) in self.keeper.due()? {
+            self.wire.send_esp(path.local, path.remote, &packet)?;
         }
         Ok(())
     }
@@ -231,6 +229,7 @@ impl Fleet {
             match self.wire.receive()? {
                 Some(Arrived::Ike(datagram)) => {
                     self.outcome.datagrams.1 += 1;
+                    self.keeper.heard(&datagram);
                     self.engine.handle_datagram(self.now(), datagram);
                     self.drain()?;
                 }
@@ -268,23 +267,18 @@ impl Fleet {
     }
 
     fn event(&mut self, event: Event) -> Result<()> {
+        self.keeper.note(&event);
         match event {
             Event::ChildUp(up) => self.up(up.connection)?,
             Event::AttemptFailed { connection: Some(connection), attempt } => {
                 let failure = attempt.failure.as_ref().map(told);
                 self.failed(connection, failure.unwrap_or_else(|| "unknown".to_owned()));
             }
-            Event::ChildFailed { rekey_of: Some(_), .. } | Event::IkeRekeyFailed { .. } => {
-                self.outcome.kept.failed_rekeys += 1;
-            }
-            Event::ChildFailed { connection, reason, .. } => self.failed(connection, told(&reason)),
-            Event::IkeDown { connection, reason, .. } => {
-                self.lost("IKE SA", &reason);
+            Event::ChildFailed { rekey_of: Some(_), .. } => {}
+            Event::ChildFailed { connection, reason, .. } | Event::IkeDown { connection, reason, .. } => {
                 self.failed(connection, told(&reason));
             }
-            Event::ChildDown { reason, .. } => self.lost("CHILD_SA", &reason),
-            Event::ChildRekeyed { .. } => self.outcome.kept.child_rekeys += 1,
-            Event::IkeRekeyed { .. } => self.outcome.kept.ike_rekeys += 1,
+            Event::ChildRekeyed { new, .. } => self.renewed(new.connection)?,
             _ => {}
         }
         Ok(())
@@ -303,6 +297,9 @@ impl Fleet {
             self.outcome.up += 1;
             return Ok(());
         };
+        if !self.load.stay.is_zero() && Keeper::carries(connection) {
+            self.keeper.renew(&install, target)?;
+        }
         let probe = Box::new(Probe::new(&install, target, connection.0 as u16)?);
         self.spis.insert(install.spi_in, connection);
         let now = Clock::now();
@@ -312,9 +309,15 @@ impl Fleet {
         Ok(())
     }
 
-    fn lost(&mut self, what: &str, reason: &Failure) {
-        self.outcome.kept.lost += 1;
-        *self.outcome.kept.endings.entry(format!("{what}: {}", reason.code())).or_default() += 1;
+    /// A CHILD_SA was replaced: what its tunnel carries goes by the new one.
+    fn renewed(&mut self, connection: ConnectionId) -> Result<()> {
+        let install = self.answers.take(connection);
+        match (install, self.load.ping) {
+            (Some(install), Some(target)) if Keeper::carries(connection) => {
+                self.keeper.renew(&install, target)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn failed(&mut self, connection: ConnectionId, reason: String) {
@@ -340,13 +343,16 @@ impl Fleet {
 
     /// An answer ends its setup.
     fn esp(&mut self, packet: &[u8]) {
-        let spi = packet.first_chunk().map(|octets| u32::from_be_bytes(*octets));
-        let Some(connection) = spi.and_then(|spi| self.spis.get(&spi).copied()) else { return };
-        let Some(Stage::Probing { probe, .. }) = self.outstanding.get(&connection) else { return };
-        if probe.is_reply(packet) {
-            self.outstanding.remove(&connection);
-            self.outcome.packets.1 += 1;
-            self.outcome.up += 1;
+        let Some(spi) = packet.first_chunk().map(|octets| u32::from_be_bytes(*octets)) else { return };
+        let probed =
+            self.spis.get(&spi).and_then(|connection| Some((*connection, self.outstanding.get(connection)?)));
+        match probed {
+            Some((connection, Stage::Probing { probe, .. })) if probe.is_reply(packet) => {
+                self.outstanding.remove(&connection);
+                self.outcome.packets.1 += 1;
+                self.outcome.up += 1;
+            }
+            _ => self.keeper.answered(spi, packet),
         }
     }
 

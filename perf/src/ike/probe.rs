@@ -52,6 +52,11 @@ impl Probe {
         Ok(Probe { spi_out: install.spi_out, sent: 0, seal, open, source, target, number })
     }
 
+    /// The same, whose numbers begin after this one.
+    pub fn going_on_from(self, sent: u32) -> Probe {
+        Probe { sent, ..self }
+    }
+
     /// The next packet out.
     ///
     /// # Errors

@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::cost::Cost;
-use super::fleet::{Kept, Outcome};
+use super::fleet::Outcome;
+use super::kept::Kept;
 
 /// A run of the generator.
 #[derive(Debug, Clone, Serialize)]
@@ -101,15 +102,8 @@ impl Report {
         for (reason, count) in &self.failures {
             let _ = writeln!(text, "  {count} failed: {reason}");
         }
-        if let Some(Kept { seconds, child_rekeys, ike_rekeys, lost, failed_rekeys, endings }) = &self.kept {
-            let _ = writeln!(
-                text,
-                "  kept for {seconds:.0} s: {child_rekeys} CHILD_SAs and {ike_rekeys} IKE SAs rekeyed, {failed_rekeys} \
-                 rekeys failed, {lost} SAs lost"
-            );
-            for (ending, count) in endings {
-                let _ = writeln!(text, "    {count} {ending}");
-            }
+        if let Some(kept) = &self.kept {
+            text.push_str(&kept.text());
         }
         if let Some(responder) = &self.responder {
             text.push_str(&responder.text());

@@ -194,12 +194,14 @@ impl Identity {
         }
     }
 
-    /// Whether both are one; upper and lower case of host names are the same.
+    /// Whether both are one; upper and lower case of host names are the same, and every encoding of a distinguished name.
     pub fn is_same(&self, other: &Identity) -> bool {
-        match self.kind {
-            IdKind::Fqdn => other.kind == IdKind::Fqdn && self.data.eq_ignore_ascii_case(&other.data),
-            _ => self == other,
-        }
+        let same_octets = match self.kind {
+            IdKind::Fqdn => self.data.eq_ignore_ascii_case(&other.data),
+            IdKind::DistinguishedName => distinguished_name::is_same(&self.data, &other.data),
+            _ => self.data == other.data,
+        };
+        self.kind == other.kind && same_octets
     }
 
     /// The address that it is, if it is one.
@@ -238,7 +240,10 @@ impl fmt::Display for Identity {
                 Err(_) => return write!(f, "malformed IPv6 ({} octets)", self.data.len()),
             },
             kind => {
-                write!(f, "{kind:?}:")?;
+                match kind {
+                    IdKind::KeyId => f.write_str("keyid:")?,
+                    kind => write!(f, "{kind:?}:")?,
+                }
                 written.iter().try_for_each(|octet| write!(f, "{octet:02x}"))?;
             }
         }
@@ -296,8 +301,7 @@ impl IdentityPattern {
 }
 
 impl IdentityMatch {
-    /// Whether `identity` is accepted. Names of hosts and the domain part of mail addresses are compared
-    /// without regard to ASCII case.
+    /// Whether `identity` is accepted: names are compared as [`Identity::is_same`] and [`IdentityPattern::accepts`] say.
     pub fn accepts(&self, identity: &Identity) -> bool {
         match self {
             IdentityMatch::Any => true,

@@ -170,7 +170,8 @@ fn select(
     let claimed = proof::identity(initiator);
     let asked = responder.map(proof::identity);
     let fits = |config: &Connection, asked: bool| config.remote_identity.accepts(&claimed) && asked;
-    let is_asked = |config: &Connection| asked.as_ref().is_none_or(|asked| *asked == config.local_identity);
+    let is_asked =
+        |config: &Connection| asked.as_ref().is_none_or(|asked| config.local_identity.is_same(asked));
     // "the responder is free to use another identity" than the IDr asked for (RFC 7296 §1.2): one that fits first.
     let exact = candidates.iter().find(|(_, config)| fits(config, is_asked(config)));
     let chosen = exact.or_else(|| candidates.iter().find(|(_, config)| fits(config, true)));
