@@ -102,6 +102,7 @@ fn connection() -> Connection {
         children: vec![child(1), child(2)],
         max_children: 4,
         lifetime: IkeLifetime::default(),
+        authentication_lifetime: None,
         dead_peer: Some(DeadPeer {
             interval: Duration::from_secs(10),
             retries: 4,

@@ -258,6 +258,14 @@ pub enum Failure {
     /// The same peer came with a new IKE SA.
     #[error("replaced by a newer IKE SA of the same peer")]
     Superseded,
+    /// Both ends have proven themselves anew, by another IKE SA.
+    #[error("replaced by a new IKE SA, for which both sides have proven themselves anew")]
+    Reauthenticated,
+    /// The time for which a proof counts is over.
+    #[error(
+        "its authentication-lifetime is over, and the sides have not proven themselves anew (RFC 4478): does who called repeat its authentication?"
+    )]
+    ProofExpired,
     /// Our address changed, and it could not go along.
     #[error("closed because our address changed: the peer called, or one side does no MOBIKE")]
     AddressChanged,
@@ -399,6 +407,8 @@ impl Failure {
             F::Expired => "RV-END-005",
             F::Superseded => "RV-END-006",
             F::AddressChanged => "RV-END-007",
+            F::Reauthenticated => "RV-END-010",
+            F::ProofExpired => "RV-END-011",
             F::NotAdmitted(_) => "RV-GATE-001",
             F::NetworksTaken(_) => "RV-CHILD-011",
             F::Redirected(_) => "RV-END-008",
@@ -417,6 +427,7 @@ impl Failure {
             | F::PeerForgot(_)
             | F::FollowupForgotten
             | F::UnexpectedNat
+            | F::ProofExpired
             | F::Expired => Blame::Network,
             F::NoConnection
             | F::MoveRefused(_)
@@ -468,6 +479,7 @@ impl Failure {
             | F::Unconfigured
             | F::PeerDeleted
             | F::Superseded
+            | F::Reauthenticated
             | F::AddressChanged
             | F::NotAdmitted(_)
             | F::Redirected(_)
@@ -503,6 +515,7 @@ impl Failure {
                 | Failure::Unconfigured
                 | Failure::PeerDeleted
                 | Failure::Superseded
+                | Failure::Reauthenticated
                 | Failure::AddressChanged
                 | Failure::Redirected(_)
                 | Failure::RedirectedPeer(_)

@@ -67,6 +67,8 @@ impl Failure {
             | F::Redirected(_)
             | F::RedirectedPeer(_)
             | F::Superseded
+            | F::Reauthenticated
+            | F::ProofExpired
             | F::NotAdmitted(_) => NotifyType::TemporaryFailure,
         }
     }

@@ -14,6 +14,7 @@ use super::parts::Parts;
 use super::phase::{Calling, Next, Phase};
 use super::ppk;
 use super::proof::{self, Claim, Judged, OwnProof, Proven, SignedClaim, VerifyingClaim};
+use super::reauthentication;
 use super::redirect;
 use super::ticket;
 use super::up::{PeerHasIt, Task, Up};
@@ -238,6 +239,7 @@ impl Course {
         handshake.sa.crash_token = crash::of_peer(&reply);
         handshake.sa.ticket = ticket::given(ctx, common, &reply);
         let mut up = Up::begin(ctx, common, handshake.sa, proven);
+        reauthentication::heed(ctx, common, &reply);
         match first {
             First::Now(intent, spi) => {
                 let accepted = child_deal::accept(&intent, &reply, ChildExchange::IkeAuth)

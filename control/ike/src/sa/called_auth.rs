@@ -14,6 +14,7 @@ use super::parts::Parts;
 use super::phase::{Called, Next, Phase};
 use super::ppk;
 use super::proof::{self, Claim, Judged, OwnProof, Proven, SignedClaim, VerifyingClaim};
+use super::reauthentication;
 use super::redirect;
 use super::up::Up;
 use crate::config::{Connection, ConnectionId, RemoteAddress, SignatureScheme};
@@ -348,6 +349,7 @@ fn finish(
         up.send_away(ctx, common, to);
         return Phase::Up(Box::new(up));
     }
+    front.extend(reauthentication::announced(ctx, common));
     up.turn(ctx, common, 0, |turn| front.extend(turn.peer_ticket(&request)));
     ctx.out.asides.extend(was.map(|spis| Aside::Resumed { by: common.id, spis }));
     up.supersede_others(ctx, common, request.has(NotifyType::InitialContact));

@@ -72,6 +72,7 @@ pub struct Tally {
     pub answers_never: u64,
     pub ike_up: u64,
     pub ike_rekeyed: u64,
+    pub reauthenticated: u64,
     pub child_up: u64,
     pub child_rekeyed: u64,
     pub child_down: u64,
@@ -107,6 +108,7 @@ impl Tally {
         self.answers_never += other.answers_never;
         self.ike_up += other.ike_up;
         self.ike_rekeyed += other.ike_rekeyed;
+        self.reauthenticated += other.reauthenticated;
         self.child_up += other.child_up;
         self.child_rekeyed += other.child_rekeyed;
         self.child_down += other.child_down;
@@ -146,6 +148,8 @@ pub struct End {
     /// The connections of peers that were let in, and those ever made.
     pub admitted: std::collections::BTreeSet<ConnectionId>,
     admissions: u32,
+    /// A peer that comes again while it is there has the connection that it has.
+    pub takes_over: bool,
     /// Which of a gateway's clients those were that it was asked to let in.
     pub clients: Vec<ravelin_ike::config::ClientMatch>,
 }
@@ -153,6 +157,9 @@ pub struct End {
 impl End {
     fn admit(&mut self, now: Instant) -> Option<ConnectionId> {
         let connection = self.admits.clone()?;
+        if let Some(id) = self.admitted.first().copied().filter(|_| self.takes_over) {
+            return Some(id);
+        }
         self.admissions += 1;
         let id = ConnectionId(1000 + self.admissions);
         self.engine.set_connection(now, id, Some(connection));
@@ -214,6 +221,7 @@ impl World {
             admits: None,
             admitted: Default::default(),
             admissions: 0,
+            takes_over: false,
             clients: Vec::new(),
         });
         World {
@@ -513,6 +521,7 @@ impl World {
                 assert!(!this.certificates || this.ups <= this.verified, "up without verified AUTH");
             }
             Event::IkeRekeyed { .. } => self.tally.ike_rekeyed += 1,
+            Event::Reauthenticated { .. } => self.tally.reauthenticated += 1,
             Event::ChildUp(up) => {
                 self.tally.child_up += 1;
                 self.tally.resources += u64::from(up.config.0 >= settings::ONE_RESOURCE);
@@ -586,6 +595,20 @@ impl World {
             for spi in plane.receivers() {
                 let sealed = other.seals(spi);
                 assert!(sealed.is_none() || sealed == plane.opens(spi), "{spi:08x}: two keys for one SA");
+            }
+        }
+    }
+
+    /// Whatever is sent at this moment is received: who sends by an SA has a peer that has it.
+    pub fn assert_carries(&self) {
+        for end in 0..2 {
+            for (spi, ..) in self.ends[end].plane.senders() {
+                let opens = self.ends[1 - end].plane.opens(spi).is_some();
+                assert!(
+                    opens,
+                    "{} sends by {spi:08x} at {}, which is not there",
+                    self.ends[end].name, self.now
+                );
             }
         }
     }
