@@ -136,6 +136,12 @@ pub enum Failure {
     #[error("the peer announced no signature hash that our key can use (RFC 7427)")]
     NoCommonHash,
 
+    /// The peer does not know RFC 7427, and the methods before it do nothing with our key.
+    #[error(
+        "the peer does not announce signature hashes (RFC 7427), and without them only keys for ECDSA can prove anything (RFC 4754); ours signs by {0}, and RSA with SHA-1 is not done"
+    )]
+    NoOlderMethod(String),
+
     /// Who resumes a session does not have its keys.
     #[error("the peer's AUTH does not fit the session that it resumes (RFC 5723)")]
     ResumptionProof,
@@ -381,6 +387,7 @@ impl Failure {
             F::PpkDeclined(_) => "RV-AUTH-016",
             F::ResumptionProof => "RV-AUTH-017",
             F::NoClient(_) => "RV-AUTH-018",
+            F::NoOlderMethod(_) => "RV-AUTH-019",
             F::TsUnacceptable => "RV-CHILD-001",
             F::TsRefused => "RV-CHILD-002",
             F::TsNotOffered => "RV-CHILD-003",
@@ -447,6 +454,7 @@ impl Failure {
             | F::NoCertificate
             | F::SchemeRefused(_)
             | F::NoCommonHash
+            | F::NoOlderMethod(_)
             | F::PpkNotAnnounced
             | F::PpkUnknown(_)
             | F::PpkDiffers(_)

@@ -33,6 +33,7 @@ impl Failure {
             | F::NoCertificate
             | F::SchemeRefused(_)
             | F::NoCommonHash
+            | F::NoOlderMethod(_)
             | F::PpkNotAnnounced
             | F::PpkNotNamed
             | F::PpkUnknown(_)
