@@ -43,11 +43,21 @@ finish() {
   soon 60 "$1 new proofs" repeated "$1"
   soon 20 "strongSwan has one IKE SA" one_ike
   traffic_stop
-  hold "none missing, none twice" nothing_missing "$UDP"
+  ${2:-nothing} "$UDP"
   hold "the tunnel never went down" test "$(tunnel_field b "$name" ups)" = 1
   soon 20 "one pair of SAs is in use" one_pair
   stop b; kill "$PID_ss"; ended "$PID_ss"
   ip -n "$GWA" link del ipsec0 2> /dev/null || :
+}
+
+# strongSwan calls: we go on sending by the old SA until it sends by the new one.
+nothing() { hold "none missing, none twice" nothing_missing "$1"; }
+# We call: strongSwan sends by a new SA as soon as it has answered, and what comes before our worker has it is lost. That
+# is all that is lost, and it is little.
+little() {
+  local missed; missed=$(counter b drop-sa-miss || echo 0)
+  hold "nothing is missing but $missed that strongSwan sent too soon, none twice" udp_holds ".lost <= $missed and .duplicates == 0" "$1"
+  hold "which is what it sends in 50 ms a proof" test "$missed" -le $((rate * rounds / 20))
 }
 
 net_up
@@ -61,18 +71,18 @@ for ((n = 1; n <= rounds; n++)); do
   soon 15 "proof $n" repeated "$n"
   soon 15 "strongSwan has one IKE SA" one_ike
 done
-finish "$rounds"
+finish "$rounds" little
 
 say "we call, by our own lifetime"
 begin ravelin "authentication-lifetime = 8" ""
-finish "$rounds"
+finish "$rounds" little
 
 say "we call, and strongSwan says how long a proof counts"
 begin ravelin "" 'reauth_time = 8s
   rand_time = 0s
   over_time = 4s'
 hold "it said so" grep -q 'generating IKE_AUTH response.*N(AUTH_LFT)' "$WORK/ss/log"
-finish "$rounds"
+finish "$rounds" little
 
 say "strongSwan calls, by its own time"
 begin peer "" 'reauth_time = 5s

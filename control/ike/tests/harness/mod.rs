@@ -325,7 +325,7 @@ impl World {
                 self.now,
                 self.ends[from].name,
                 self.ends[to].name,
-                describe(&bytes)
+                picture::describe(&bytes)
             );
         }
         let passes = self.gate.as_mut().is_none_or(|gate| gate(from, &bytes));
@@ -599,20 +599,6 @@ impl World {
         }
     }
 
-    /// Whatever is sent at this moment is received: who sends by an SA has a peer that has it.
-    pub fn assert_carries(&self) {
-        for end in 0..2 {
-            for (spi, ..) in self.ends[end].plane.senders() {
-                let opens = self.ends[1 - end].plane.opens(spi).is_some();
-                assert!(
-                    opens,
-                    "{} sends by {spi:08x} at {}, which is not there",
-                    self.ends[end].name, self.now
-                );
-            }
-        }
-    }
-
     /// A packet of traffic on every SA that sends, with what the receiving worker notices.
     pub fn traffic(&mut self) {
         self.assert_keys_agree();
@@ -648,24 +634,6 @@ fn fake_signature(key: &[u8], octets: &[u8]) -> Vec<u8> {
     let mut hasher = DefaultHasher::new();
     (key, octets).hash(&mut hasher);
     hasher.finish().to_be_bytes().to_vec()
-}
-
-fn describe(bytes: &[u8]) -> String {
-    let exchange = match bytes[18] {
-        34 => "IKE_SA_INIT",
-        35 => "IKE_AUTH",
-        36 => "CREATE_CHILD_SA",
-        37 => "INFORMATIONAL",
-        38 => "IKE_SESSION_RESUME",
-        43 => "IKE_INTERMEDIATE",
-        44 => "IKE_FOLLOWUP_KE",
-        _ => "?",
-    };
-    let id = u32::from_be_bytes(bytes[20..24].try_into().unwrap());
-    let response = if bytes[19] & 0x20 != 0 { "response" } else { "request" };
-    let side = if bytes[19] & 0x08 != 0 { "i" } else { "r" };
-    let spi: String = bytes[..4].iter().map(|octet| format!("{octet:02x}")).collect();
-    format!("{spi} {exchange} {response} {id} ({side}, {} octets)", bytes.len())
 }
 
 /// Two ends with these connections, not yet connected.
