@@ -7,9 +7,9 @@ use std::time::Duration;
 use ravelin_gcm::{Kernel, Key, Seal, seal_burst};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{
-    AcceptRedirect, AdditionalGroups, AlgorithmProfile, Auth, AuthenticationLifetime, ChildConfig, ChildId, ChildLifetime,
-    Connection, ConnectionId, DeadPeer, Encryption, EngineConfig, EspProposal, Fragmentation, Group,
-    Identity, IdentityMatch, IkeLifetime, IkeProposal, InitialContact, NatTraversal, Prf, Redirection,
+    AcceptRedirect, AdditionalGroups, AlgorithmProfile, Auth, AuthenticationLifetime, ChildConfig, ChildId,
+    ChildLifetime, Connection, ConnectionId, DeadPeer, Encryption, EngineConfig, EspProposal, Fragmentation,
+    Group, Identity, IdentityMatch, IkeLifetime, IkeProposal, InitialContact, NatTraversal, Prf, Redirection,
     RemoteAddress, RemoteAuth, Resource, Selector,
 };
 use ravelin_ike::crypto::auth::SignedOctets;

@@ -106,6 +106,7 @@ mod tests {
                 reauthenticate: false,
             }),
             Request::PkiList,
+            Request::PkiCrlUpdate(crate::api::request::PkiName { name: Some("root".into()) }),
             Request::PkiShow(crate::api::request::PkiName::default()),
             Request::PkiImport(crate::api::request::PkiImport {
                 kind: "key".into(),

@@ -5,16 +5,20 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use ravelin_pki::path::{KeyPurposes, Rules};
 use ravelin_pki::sealed::Sealed;
 use ravelin_pki::{Certificate, PrivateKey, SignatureScheme};
+use toml::Spanned;
 use zeroize::Zeroizing;
 
 use super::plan;
 use super::raw::{self, SecretText, Text};
 use super::resolve::Judge;
+use super::revocation::{self, Written};
 use super::value;
 use crate::keeper::{KeyPlace, Vault};
 use crate::store::{Kind, ObjectName, PassphraseSource, Store};
+use crate::trust::expiry::Warning;
 
 /// What names of the store have before them.
 const STORED: &str = "store:";
@@ -29,6 +33,26 @@ pub fn vault(judge: &Judge<'_>, raw: &raw::Pki) -> Vault {
         None => PassphraseSource::Credential,
     };
     Vault::new(Store::new(judge.source.base.join(store)), passphrase)
+}
+
+/// When the end of a certificate, and that of a CRL, is warned of (PKI-29).
+pub fn expiration_warnings(judge: &mut Judge<'_>, raw: &raw::Pki) -> (Warning, Warning) {
+    let mut hours = |key: &str, value: Option<&Spanned<u64>>, default| {
+        judge.number("pki", key, value, 0..=8760, default) as i64 * 3600
+    };
+    let mut warning = |(key, before, default), (repeat_key, repeat)| {
+        let (before, repeat) = (hours(key, before, default), hours(repeat_key, repeat, 24));
+        Warning { before, repeat: (repeat > 0).then_some(repeat) }
+    };
+    let certificate = warning(
+        ("certificate-expiration-warning", raw.certificate_expiration_warning.as_ref(), 720),
+        ("certificate-expiration-repeat", raw.certificate_expiration_repeat.as_ref()),
+    );
+    let crl = warning(
+        ("crl-expiration-warning", raw.crl_expiration_warning.as_ref(), 0),
+        ("crl-expiration-repeat", raw.crl_expiration_repeat.as_ref()),
+    );
+    (certificate, crl)
 }
 
 /// Our certificates.
@@ -137,9 +161,46 @@ pub fn trust_anchor_profiles(
             let found = format!("anchors holds {} certificates", anchors.len());
             judge.refuse(raw.anchors.span().start, &object, found, "1 to 8");
         }
-        profiles.insert(name.clone(), plan::TrustAnchorProfile { anchors, intermediates });
+        let written = Written {
+            revocation: raw.revocation.as_ref(),
+            max_stale: raw.max_stale.as_ref(),
+            status_verify: raw.status_verify.as_ref(),
+            revocation_check: raw.revocation_check.as_ref(),
+        };
+        let (demand, order) = revocation::order(judge, (&object, spanned.span().start), &written);
+        let usual = revocation::usual();
+        let (demand, order) = (demand.unwrap_or(usual.0), order.unwrap_or(usual.1));
+        let profile = plan::TrustAnchorProfile {
+            anchors,
+            intermediates,
+            demand,
+            order,
+            rules: path_rules(judge, &object, raw),
+            dynamic_intermediates: raw.dynamic_intermediates.unwrap_or(true),
+            match_identity: raw.match_peer_id_to_cert.unwrap_or(true),
+        };
+        if !profile.match_identity {
+            let found = "match-peer-id-to-cert = false lets every holder of a certificate pose as any other";
+            judge.warn(spanned.span().start, &object, found.into(), "true");
+        }
+        profiles.insert(name.clone(), profile);
     }
     profiles
+}
+
+/// What a path must be like (PKI-20, PKI-21).
+fn path_rules(judge: &mut Judge<'_>, object: &str, raw: &raw::TrustAnchorProfile) -> Rules {
+    let usual = Rules::default();
+    let depth = judge.number(object, "maximum-chain-depth", raw.maximum_chain_depth.as_ref(), 1..=7, 7);
+    let bits = raw.minimum_rsa_bits.as_ref();
+    let bits = judge.number(object, "minimum-rsa-bits", bits, 2048..=16_384, usual.min_rsa_bits.into());
+    let client_auth = raw.accept_client_auth.unwrap_or(usual.purposes.client_auth);
+    Rules {
+        max_chain: depth as usize,
+        min_rsa_bits: bits as u32,
+        purposes: KeyPurposes { client_auth, ..usual.purposes },
+        ..usual
+    }
 }
 
 fn bundle(judge: &mut Judge<'_>, object: &str, (key, files): (&str, &[Text]), store: &Store) -> Vec<Vec<u8>> {
@@ -147,8 +208,19 @@ fn bundle(judge: &mut Judge<'_>, object: &str, (key, files): (&str, &[Text]), st
     files.iter().flat_map(&mut read).map(|certificate| certificate.der().to_vec()).collect()
 }
 
+/// The octets of a CRL in a file or the store.
+pub fn crl(
+    judge: &mut Judge<'_>,
+    object: &str,
+    (key, file): (&str, &Text),
+    store: &Store,
+) -> Option<Zeroizing<Vec<u8>>> {
+    let named = place(judge, object, (key, file), store, Kind::Crl)?;
+    read_octets(judge, object, (key, file), &named.path)
+}
+
 /// All certificates of a file, at least one, or one of the store.
-fn certificates(
+pub fn certificates(
     judge: &mut Judge<'_>,
     object: &str,
     (key, file): (&str, &Text),

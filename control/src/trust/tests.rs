@@ -33,8 +33,14 @@ fn now() -> UnixTime {
 
 /// A profile that pins one fixture.
 fn pinning(name: &str, match_identity: bool) -> Profile {
-    let sources =
-        Sources { anchors: &[der(name)], intermediates: &[], rules: Rules::default(), match_identity };
+    let sources = Sources {
+        anchors: &[der(name)],
+        intermediates: &[],
+        rules: Rules::default(),
+        dynamic_intermediates: true,
+        match_identity,
+        regime: Regime::default(),
+    };
     Profile::new(&sources).unwrap()
 }
 
@@ -73,15 +79,28 @@ fn a_believed_peer_must_be_who_it_says_and_who_is_expected() {
 #[test]
 fn authorities_are_the_hashes_of_the_keys() {
     let anchors = [der("p256.cert.pem"), der("p384.cert.pem")];
-    let sources =
-        Sources { anchors: &anchors, intermediates: &anchors, rules: Rules::default(), match_identity: true };
+    let sources = Sources {
+        anchors: &anchors,
+        intermediates: &anchors,
+        rules: Rules::default(),
+        dynamic_intermediates: true,
+        match_identity: true,
+        regime: Regime::default(),
+    };
     let hashes = [certreq::hash(&certificate("p256.cert.pem")), certreq::hash(&certificate("p384.cert.pem"))];
     assert_eq!(Profile::new(&sources).unwrap().authorities(), hashes);
 }
 
 #[test]
 fn profiles_say_what_is_wrong_with_them() {
-    let bad = Sources { anchors: &[], intermediates: &[], rules: Rules::default(), match_identity: true };
+    let bad = Sources {
+        anchors: &[],
+        intermediates: &[],
+        rules: Rules::default(),
+        dynamic_intermediates: true,
+        match_identity: true,
+        regime: Regime::default(),
+    };
     assert_eq!(Profile::new(&bad).unwrap_err(), ProfileError::NoAnchor);
     let good = [der("p256.cert.pem")];
     let bad = Sources { anchors: &good, intermediates: &[good[0].clone(), vec![0]], ..bad };
@@ -97,9 +116,9 @@ fn question(identity: ike::Identity) -> want::Verdict {
 fn the_engine_gets_the_key_and_can_have_signatures_checked_with_it() {
     let fqdn = ike::Identity { kind: ike::IdKind::Fqdn, data: b"gw.example".to_vec() };
     let judgement = judge(&pinning("p256.cert.pem", true), &question(fqdn), None, now());
-    let public_key = judgement.answer.unwrap().public_key;
+    let public_key = answer(&judgement).unwrap().public_key;
     assert_eq!(public_key, certificate("p256.cert.pem").spki);
-    assert!(!judgement.evidence.unwrap().not_checked().is_empty());
+    assert!(!judgement.unwrap().not_checked().is_empty());
 
     let key = PrivateKey::from_file_bytes(&fs::read(format!("{DATA}/p256.pkcs8.pem")).unwrap()).unwrap();
     let signature = key.sign(SignatureScheme::EcdsaSha256, b"octets", &SystemRandom::new()).unwrap();
@@ -120,11 +139,11 @@ fn the_engine_gets_the_key_and_can_have_signatures_checked_with_it() {
 fn the_engine_is_told_why_not() {
     let malformed = ike::Identity { kind: ike::IdKind::Ipv4, data: vec![1] };
     let judgement = judge(&pinning("p256.cert.pem", true), &question(malformed), None, now());
-    assert_eq!(judgement.answer.unwrap_err().code, "RV-PKI-002");
+    assert_eq!(answer(&judgement).unwrap_err().code, "RV-PKI-002");
     let fqdn = ike::Identity { kind: ike::IdKind::Fqdn, data: b"gw.example".to_vec() };
     let late = UnixTime(certificate("p256.cert.pem").not_after.0 + 1);
     let judgement = judge(&pinning("p256.cert.pem", true), &question(fqdn), None, late);
-    let error = judgement.answer.unwrap_err();
+    let error = answer(&judgement).unwrap_err();
     assert_eq!(error.code, "RV-PKI-035");
     assert!(error.text.contains("it expired at") && error.text.contains("now is"), "{}", error.text);
 }
@@ -154,5 +173,29 @@ fn codes_are_unique_and_in_the_manual() {
     let manual = include_str!("../../../docs/certificates.md");
     for code in codes {
         assert_eq!(manual.matches(&format!("| {code} |")).count(), 1, "{code} in docs/certificates.md");
+    }
+}
+
+/// With the peer's intermediates left aside, only those we hold lead to an anchor.
+#[test]
+fn intermediates_of_the_peer_count_unless_they_are_not_to() {
+    let path = common::world::long_path();
+    let chain: Vec<Vec<u8>> = path.certificates().iter().map(|one| one.der().to_vec()).collect();
+    let anchors = [path.anchor().der().to_vec()];
+    let claimed: Identity = "gw.example".parse().unwrap();
+    for (dynamic, held, expected) in [(true, false, true), (false, false, false), (false, true, true)] {
+        let intermediates: Vec<Vec<u8>> = if held { chain[1..].to_vec() } else { Vec::new() };
+        let sources = Sources {
+            anchors: &anchors,
+            intermediates: &intermediates,
+            rules: Rules::default(),
+            dynamic_intermediates: dynamic,
+            match_identity: true,
+            regime: Regime::default(),
+        };
+        let profile = Profile::new(&sources).unwrap();
+        let question = Question { chain: &chain, claimed: &claimed, expected: None };
+        let judged = profile.judge(&question, common::NOW);
+        assert_eq!(judged.is_ok(), expected, "{dynamic} {held}: {judged:?}");
     }
 }

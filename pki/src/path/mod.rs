@@ -52,7 +52,7 @@ pub struct Request<'a> {
 }
 
 /// What a path must be like.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// Which extended key usages an IKE certificate may carry.
     pub purposes: KeyPurposes,
@@ -80,7 +80,7 @@ impl Default for Rules {
 }
 
 /// The inputs (c), (e), (f) and (g) of RFC 5280 §6.1.1. The default accepts any policy and requires none.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PolicyRules {
     /// user-initial-policy-set; `None` is any-policy.
     pub acceptable: Option<BTreeSet<Oid>>,

@@ -22,8 +22,7 @@ use crate::wire::{
 const SIGNATURES: &str = "signature (14) or ECDSA (9 to 11)";
 
 /// What a peer with an RSA key lacks that signs in the way of RFC 7296 §3.8.
-const RSA_WITH_SHA1: &str =
-    "signature (14): RSA with SHA-1 (1) is not taken, and the peer has to do signatures with SHA-2 (RFC 7427)";
+const RSA_WITH_SHA1: &str = "signature (14): RSA with SHA-1 (1) is not taken, and the peer has to do signatures with SHA-2 (RFC 7427)";
 
 /// A peer whose identity was proven.
 #[derive(Clone, Debug)]
