@@ -87,7 +87,7 @@ pub(crate) fn begin(
     child: ChildId,
 ) -> Next {
     ppk::name(&mut handshake, common);
-    if handshake.childless && (common.config.childless || reauthentication::repeats(ctx, common)) {
+    if common.config.childless && handshake.childless {
         return Course { handshake, first: First::Later(child) }.prove(ctx, common, Vec::new());
     }
     let config = common.config.child(child).ok_or(Failure::NotConfigured("the child is not configured"))?;

@@ -125,13 +125,6 @@ fn configured(ctx: &Context<'_>, common: &Common) -> Arc<Connection> {
     ctx.connections.get(&common.connection).unwrap_or(&common.config).clone()
 }
 
-/// Whether we call a peer that we have called already. Then its children are asked for when the proofs are checked: who
-/// answers may send by them at once, and what it sends while we judge its certificate would be lost.
-pub(crate) fn repeats(ctx: &Context<'_>, common: &Common) -> bool {
-    let others = ctx.others.of(common.connection);
-    others.iter().any(|other| other.common.role == Role::Initiator && other.is_established())
-}
-
 /// Called, how long the caller's proof counts (RFC 4478 §3).
 pub(crate) fn announced(ctx: &Context<'_>, common: &Common) -> Option<Payload> {
     let due = common.term.due.filter(|_| common.role == Role::Responder)?;
