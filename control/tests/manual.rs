@@ -9,7 +9,8 @@ use ravelin_control::config;
 
 const README: &str = include_str!("../../README.md");
 const MANUAL: &str = include_str!("../../docs/configuration.md");
-const KEYS: &str = include_str!("../src/config/raw.rs");
+const KEYS: &str =
+    concat!(include_str!("../src/config/raw.rs"), include_str!("../src/config/raw/gateway.rs"));
 
 /// The TOML of a page, each piece with the lines it stands on.
 fn printed(page: &'static str) -> Vec<&'static str> {

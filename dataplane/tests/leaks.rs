@@ -53,7 +53,7 @@ fn flat(workers: u8, entries: Vec<Entry>, otherwise: Otherwise) -> Gateway {
         .unwrap();
     tables.set_neighbour(0, inside, host, Some(host_mac));
     tables.set_neighbour(0, outside, gateway, Some(mac));
-    tables.set_spd(0, Spd::new(entries, otherwise).unwrap());
+    tables.set_spd(0, Spd::new(entries, otherwise).unwrap()).unwrap();
     a.tables.publish();
     a.settle();
     a
@@ -124,7 +124,7 @@ fn an_instance_never_sends_by_the_port_of_another() {
         let mut a = Gateway::new(1, workers);
         let outside = route::Interface { port: PUBLIC, vlan: 0 };
         let tables = a.tables.tables_mut();
-        tables.set_spd(INSIDE, Spd::new(vec![], Otherwise::Bypass).unwrap());
+        tables.set_spd(INSIDE, Spd::new(vec![], Otherwise::Bypass).unwrap()).unwrap();
         tables
             .set_route(
                 INSIDE,

@@ -148,7 +148,7 @@ fn apply(a: &mut Gateway, style: &Style, change: &Change) {
             };
             let entries = action.map(|action| Entry { selectors: all, action }).into_iter().collect();
             let otherwise = if *otherwise { Otherwise::Bypass } else { Otherwise::Discard };
-            a.tables.tables_mut().set_spd(INSIDE, Spd::new(entries, otherwise).unwrap());
+            a.tables.tables_mut().set_spd(INSIDE, Spd::new(entries, otherwise).unwrap()).unwrap();
         }
         Change::Tunnel { narrow, there } => {
             let selectors = match narrow {

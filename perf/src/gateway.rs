@@ -249,8 +249,8 @@ impl Gateway {
         let interfaces = vec![interface(INSIDE, PRIVATE), interface(OUTSIDE, PUBLIC)];
         let snapshot = Snapshot::new(interfaces, vec![local]);
         let tables = self.writer.tables_mut();
-        tables.set_spd(PUBLIC, Spd::new(Vec::new(), Otherwise::Bypass)?);
-        tables.set_spd(PRIVATE, Spd::new(Vec::new(), Otherwise::Bypass)?);
+        tables.set_spd(PUBLIC, Spd::new(Vec::new(), Otherwise::Bypass)?)?;
+        tables.set_spd(PRIVATE, Spd::new(Vec::new(), Otherwise::Bypass)?)?;
         tables.set_route(PUBLIC, Prefix::host(side.outer().into()), Some(NextHop::Local))?;
         let segment = Prefix::new(side.outer().into(), 24)?;
         tables.set_route(PUBLIC, segment, Some(NextHop::Connected(OUTSIDE)))?;

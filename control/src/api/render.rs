@@ -4,6 +4,7 @@
 mod client;
 mod group;
 mod pki;
+mod policy;
 mod revocation;
 
 use comfy_table::{ContentArrangement, Table, TableStyle};
@@ -41,6 +42,7 @@ pub fn text(reply: &Reply) -> String {
         Reply::TunnelGroups { groups, by_name } => group::groups(groups, *by_name),
         Reply::ClientDbs { databases, clients, .. } => client::databases(databases, clients),
         Reply::ClientMatch(matched) => client::matched(matched),
+        Reply::Policies { instances } => policy::policies(instances),
         Reply::Routes { routes } => self::routes(routes),
         Reply::PkiObjects { objects } => pki::list(objects),
         Reply::PkiDetails { objects } => pki::details(objects),
@@ -442,6 +444,7 @@ fn lookup(lookup: &Lookup) -> String {
     let Lookup { instance, packet, arrival, .. } = lookup;
     let mut text = format!("{packet} in instance {instance}, {arrival}: {}", verdict(lookup));
     let lines = [
+        (!lookup.entry.is_empty()).then(|| format!("policy entry: {}", lookup.entry)),
         lookup.route.as_ref().map(|route| format!("route: {}", way(route))),
         lookup.outer_route.as_ref().map(|route| format!("to the peer: {}", way(route))),
     ];

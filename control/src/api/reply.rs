@@ -5,6 +5,7 @@ mod client;
 mod gateway;
 mod group;
 mod pki;
+mod policy;
 mod revocation;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ pub use self::client::{Client, ClientDb, Matched};
 pub use self::gateway::{Gateway, GatewayTunnel, Route};
 pub use self::group::{Level, Member, TunnelGroup};
 pub use self::pki::StoredObject;
+pub use self::policy::{InstancePolicy, PolicyRow};
 pub use self::revocation::{Crl, CrlUpkeep, Resting, Revocation};
 
 /// One reply.
@@ -118,6 +120,11 @@ pub enum Reply {
     Routes {
         /// One each.
         routes: Vec<Route>,
+    },
+    /// The ordered policies of instances.
+    Policies {
+        /// One each.
+        instances: Vec<InstancePolicy>,
     },
     /// What the store of certificates and keys has, a line each.
     PkiObjects {
@@ -354,6 +361,9 @@ pub struct Tunnel {
     /// Times one side of its IKE SA moved, or a NAT between them changed.
     #[serde(default)]
     pub moves: u64,
+    /// What it does to packets, by the keys of `packets` in the configuration: what is other than where nothing is written.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub packets: BTreeMap<String, String>,
     /// Its children.
     pub children: Vec<Child>,
 }
@@ -567,6 +577,9 @@ pub struct Lookup {
     pub reason_code: String,
     /// The route of its destination.
     pub route: Option<Way>,
+    /// The policy entry that says so; empty where none does.
+    #[serde(default)]
+    pub entry: String,
     /// The tunnel it is led into.
     pub tunnel: String,
     /// The child that takes it.

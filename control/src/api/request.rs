@@ -81,6 +81,9 @@ pub enum Request {
     /// Routes into tunnels, and static ones.
     #[serde(rename = "show.routes")]
     ShowRoutes,
+    /// The ordered policies of instances.
+    #[serde(rename = "show.policy")]
+    ShowPolicy,
     /// What the store of certificates and keys has.
     #[serde(rename = "pki.list")]
     PkiList,

@@ -5,6 +5,7 @@
 //! restart; each is named. A tunnel or gateway that stands on such a thing waits with it.
 
 mod clients;
+mod entries;
 mod groups;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use self::clients::ClientDbs;
+pub use self::entries::{Policy, meanwhile};
 pub use self::groups::Groups;
 use super::plan::{CaProfile, Child, Gateway, Ike, InstanceId, Interface, Keying, Plan, Tunnel};
 
@@ -40,6 +42,17 @@ pub struct Difference {
     pub groups: Groups,
     /// What becomes of databases of clients.
     pub client_dbs: ClientDbs,
+    /// What becomes of policy entries.
+    pub policy: Policy,
+}
+
+impl Difference {
+    /// Whether other networks lead into tunnels than did.
+    pub fn moves_tunnels(&self) -> bool {
+        let Self { added, removed, changed, replaced, gateways, .. } = self;
+        let tunnels = [added, removed, changed, replaced, &gateways.removed, &gateways.replaced];
+        tunnels.into_iter().any(|names| !names.is_empty())
+    }
 }
 
 /// Gateways that are not as they were.
@@ -72,6 +85,7 @@ pub fn difference(running: &Plan, asked: &Plan) -> (Difference, Plan) {
     };
     interfaces(running, asked, &mut next, &mut difference);
     groups::settle(running, asked, &mut next, &mut difference);
+    entries::settle(running, asked, &mut next, &mut difference);
     for (name, tunnel) in &asked.tunnels {
         match settled(&next, asked, tunnel) {
             Some(tunnel) => drop(next.tunnels.insert(name.clone(), same_or(running, tunnel))),
@@ -85,6 +99,7 @@ pub fn difference(running: &Plan, asked: &Plan) -> (Difference, Plan) {
     compare(running, &next, &mut difference);
     difference.groups = groups::compare(running, &next);
     difference.client_dbs = clients::compare(running, &next);
+    difference.policy = entries::compare(running, &next);
     (difference, next)
 }
 
@@ -150,6 +165,7 @@ fn fixed(running: &Plan, asked: &Plan) -> Vec<String> {
         ("control.log", running.log != asked.log),
         ("ike", ike(running) != ike(asked)),
         ("pki", pki(running) != pki(asked)),
+        ("icmp", running.icmp != asked.icmp),
         ("fetch", running.fetch != asked.fetch),
         ("route", routes(running) != routes(asked)),
     ];

@@ -13,12 +13,13 @@ use toml::Spanned;
 use super::client_db;
 use super::group;
 use super::lint;
+use super::packets;
 use super::plan::{self, ClientDb, ReverseRoutes, Template, TsList, Unique};
 use super::ppk;
 use super::raw::{self, Text};
 use super::redirect;
 use super::resolve::{Judge, instance_id};
-use super::tunnel::{Ground, One, Proofs, Settled, child_limit, profile};
+use super::tunnel::{Ground, One, Proofs, Settled, child_limit, profile, reverse_route};
 use super::value;
 use crate::tunnel::connection;
 
@@ -206,6 +207,7 @@ impl One<'_, '_, '_> {
             dscp: dscp.map(|dscp| self.judge.number(&self.object, "dscp", Some(dscp), 0..=63, 0) as u8),
             child_limit: child_limit(self.judge, &self.object, raw.child_limit.as_ref()),
             per_worker: raw.per_worker.unwrap_or(false),
+            packets: packets::settings(self.judge, &self.object, &raw.packets, true),
             reverse: self.reverse_routes(raw),
         };
         self.object = gateway;
@@ -213,13 +215,7 @@ impl One<'_, '_, '_> {
     }
 
     fn reverse_routes(&mut self, raw: &raw::TunnelTemplate) -> ReverseRoutes {
-        let read = |text: &str| match text {
-            "selectors" => Ok(true),
-            "none" => Ok(false),
-            _ => Err("selectors or none"),
-        };
-        let written = raw.reverse_route.as_ref();
-        let enabled = written.and_then(|text| self.judge.value(&self.object, "reverse-route", text, read));
+        let enabled = reverse_route(self.judge, &self.object, raw.reverse_route.as_ref());
         let mut number = |key, value: &Option<Spanned<u64>>, most| {
             self.judge.number(&self.object, key, value.as_ref(), 0..=most, 0)
         };

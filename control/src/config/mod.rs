@@ -3,7 +3,7 @@
 //! `raw` is the file's shape, `resolve` judges it (`value` a single value, `selector` what traffic is meant, `secret` and
 //! `material` what lies in other files, `ppk` lists of keys,
 //! `profile` algorithms, `policy` times, probes and what strangers may cost, `lockout` lockouts, `lint` what contradicts
-//! itself, `group` groups of tunnels, `gateway`, `client_db` and `ts_list` what lets peers in from anywhere), `plan` is the
+//! itself, `group` groups of tunnels, `entry` policy entries, `route` static routes, `packets` what tunnels do to packets, `gateway`, `client_db` and `ts_list` what lets peers in from anywhere), `plan` is the
 //! result, `diff` what another one changes, `rules` what of that is refused. The daemon and
 //! `ravelin config check` run exactly this code. Reading files is an argument, so that
 //! everything here is tested without a disk.
@@ -11,6 +11,7 @@
 mod children;
 mod client_db;
 pub mod diff;
+mod entry;
 pub mod error;
 mod fetch;
 mod gateway;
@@ -18,6 +19,7 @@ mod group;
 mod lint;
 mod lockout;
 mod material;
+mod packets;
 pub mod plan;
 mod policy;
 mod ppk;
@@ -27,6 +29,7 @@ pub mod raw;
 mod redirect;
 mod resolve;
 mod revocation;
+mod route;
 pub mod rules;
 mod secret;
 mod selector;

@@ -6,8 +6,10 @@
 
 mod authority;
 mod clients;
+mod entry;
 mod gateway;
 mod group;
+mod packets;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -28,8 +30,10 @@ use zeroize::Zeroizing;
 
 pub use self::authority::{CaProfile, Fetch};
 pub use self::clients::{Client, ClientDb};
+pub use self::entry::{PolicyAction, PolicyEntry};
 pub use self::gateway::{Gateway, Origin, ReverseRoutes, Template, TsList, Unique};
 pub use self::group::{DEFAULT_GROUP, GroupMode, TunnelGroup};
+pub use self::packets::{MssAdjust, OUTER_DF, PacketSettings};
 use super::Refusal;
 use crate::keeper::{KeyPlace, Vault};
 use crate::trust::expiry::Warning;
@@ -78,6 +82,8 @@ pub struct Plan {
     pub reassembly_timeout: Duration,
     /// DSCP of IKE messages.
     pub ike_dscp: u8,
+    /// ICMP errors a worker sends in an interval.
+    pub icmp: (u32, Duration),
     /// Instances, by number.
     pub instances: Vec<Instance>,
     /// Ports, by DPDK's order.
@@ -86,6 +92,8 @@ pub struct Plan {
     pub interfaces: Vec<Interface>,
     /// Static routes.
     pub routes: Vec<Route>,
+    /// Policy entries of all instances, in order.
+    pub policy: Vec<PolicyEntry>,
     /// Tunnels by name.
     pub tunnels: BTreeMap<String, Arc<Tunnel>>,
     /// Our certificates by profile name.
@@ -200,7 +208,7 @@ pub struct Interface {
     pub mtu: u16,
 }
 
-/// A static route.
+/// A static route to a next hop; one into a tunnel is the tunnel's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// The instance it is in.
@@ -232,6 +240,12 @@ pub struct Tunnel {
     pub child_limit: usize,
     /// Whether each worker of its group is to have SAs of its own for its children, beside those that all use (RFC 9611).
     pub per_worker: bool,
+    /// What it does to packets.
+    pub packets: PacketSettings,
+    /// Whether routes to its remote networks lead into it by themselves.
+    pub reverse_route: bool,
+    /// Destinations of static routes that lead into it (TG-14).
+    pub routes: Vec<IpNet>,
     /// Its children, first the one that IKE_AUTH makes.
     pub children: Vec<Child>,
     /// Where it comes from if it is not configured: a peer of a gateway has opened it.

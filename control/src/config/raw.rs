@@ -3,11 +3,14 @@
 //! [`Plan`](super::plan::Plan). Values that can be wrong are `Spanned`, so that the refusal
 //! can name the line.
 
+mod gateway;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use toml::Spanned;
 
+pub use self::gateway::{Client, ClientDb, Gateway, TsList, TunnelTemplate};
 use super::secret::Hidden;
 
 /// A string and where it stands.
@@ -30,6 +33,8 @@ pub struct File {
     pub ike: Ike,
     /// The store of certificates and keys.
     pub pki: Pki,
+    /// Errors that workers send.
+    pub icmp: Icmp,
     /// What is fetched over networks, and from where it may be.
     pub fetch: Fetch,
     /// Instances (VRFs) by name.
@@ -40,6 +45,8 @@ pub struct File {
     pub interface: BTreeMap<String, Spanned<Interface>>,
     /// Static routes.
     pub route: Vec<Spanned<Route>>,
+    /// Policy entries, in order.
+    pub policy: Vec<Spanned<Policy>>,
     /// IKE policies by name.
     pub ike_policy: BTreeMap<String, Spanned<IkePolicy>>,
     /// ESP transforms by name.
@@ -158,6 +165,16 @@ pub struct Pki {
     pub certificate_expiration_repeat: Option<Spanned<u64>>,
 }
 
+/// `[icmp]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Icmp {
+    /// Errors a worker sends in an interval.
+    pub messages: Option<Spanned<u64>>,
+    /// The interval in seconds.
+    pub interval: Option<Spanned<u64>>,
+}
+
 /// `[fetch]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -218,10 +235,35 @@ pub struct Interface {
 pub struct Route {
     /// Destination prefix.
     pub destination: Text,
-    /// Next hop.
-    pub via: Text,
+    /// Next hop; this or `tunnel`.
+    pub via: Option<Text>,
+    /// Name of the tunnel it leads into.
+    pub tunnel: Option<Text>,
     /// The instance it is in.
     pub instance: Option<Text>,
+}
+
+/// `[[policy]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Policy {
+    /// What it is called.
+    pub name: Text,
+    /// `bypass`, `discard` or `protect`.
+    pub action: Text,
+    /// The instance whose packets it speaks of.
+    pub instance: Option<Text>,
+    /// The tunnel that protects.
+    pub tunnel: Option<Text>,
+    /// It stands before the tunnels; default: behind them.
+    #[serde(default)]
+    pub before_tunnels: bool,
+    /// Our side; default everything.
+    #[serde(default)]
+    pub local: Vec<Text>,
+    /// The other side; default everything.
+    #[serde(default)]
+    pub remote: Vec<Text>,
 }
 
 /// `[ike-policy.NAME]`
@@ -501,6 +543,10 @@ pub struct Tunnel {
     pub child_limit: Option<Spanned<u64>>,
     /// SAs of its own for each worker; default no.
     pub per_worker: Option<bool>,
+    /// What it does to packets.
+    pub packets: Packets,
+    /// `selectors` or `none`: which routes lead into it by themselves.
+    pub reverse_route: Option<Text>,
     /// `accept` or `off`: whether the gateway we call may send us to another one.
     pub redirect: Option<Text>,
     /// The gateways it may send us to; default any.
@@ -513,6 +559,30 @@ pub struct Tunnel {
     pub child: BTreeMap<String, Spanned<Child>>,
     /// Keys by hand instead of IKE.
     pub manual: Option<Spanned<Manual>>,
+}
+
+/// `[tunnel.NAME.packets]`, `[tunnel-template.NAME.packets]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Packets {
+    /// Largest inner packet.
+    pub ip_mtu: Option<Spanned<u64>>,
+    /// Largest outer packet.
+    pub encapsulated_ip_mtu: Option<Spanned<u64>>,
+    /// Cut inner IPv4 packets that forbid it; default no.
+    pub clear_df_bit: Option<bool>,
+    /// `copy`, `clear` or `set`.
+    pub outer_df: Option<Text>,
+    /// A number or `auto`: MSS of SYNs that enter.
+    pub private_tcp_mss_adjust: Option<Spanned<toml::Value>>,
+    /// A number or `auto`: MSS of SYNs that leave.
+    pub public_tcp_mss_adjust: Option<Spanned<toml::Value>>,
+    /// Copy the outer traffic class inwards; default no.
+    pub copy_traffic_class_upon_decapsulation: Option<bool>,
+    /// Tell senders what fits; default yes.
+    pub icmp_generation: Option<bool>,
+    /// Believe routers on the way; default yes.
+    pub path_mtu_discovery: Option<bool>,
 }
 
 /// `[tunnel.NAME.child.NAME]`
@@ -555,122 +625,4 @@ pub struct Manual {
     /// Encapsulate in UDP port 4500.
     #[serde(default)]
     pub udp_encapsulation: bool,
-}
-
-/// `[gateway.NAME]`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Gateway {
-    /// Let peers in; default yes.
-    pub enabled: Option<bool>,
-    /// Name of the tunnel-group of its tunnels; default: that of all workers.
-    pub tunnel_group: Option<Text>,
-    /// Our outer address.
-    pub local: Option<Text>,
-    /// Instance of the outer packets.
-    pub public_instance: Option<Text>,
-    /// Instance of the inner packets.
-    pub private_instance: Option<Text>,
-    /// `auto`, or our identity.
-    pub local_id: Option<Text>,
-    /// Which peers are let in; default any that proves itself.
-    pub remote_ids: Vec<Text>,
-    /// Pre-shared key of all peers.
-    pub psk: Option<SecretText>,
-    /// File that holds it.
-    pub psk_file: Option<Text>,
-    /// Name of a ppk-list.
-    pub ppk_list: Option<Text>,
-    /// Nothing comes up without a post-quantum preshared key; default no.
-    pub ppk_required: Option<bool>,
-    /// Name of a cert-profile.
-    pub certificate: Option<Text>,
-    /// Name of a trust-anchor-profile.
-    pub trust: Option<Text>,
-    /// Take the pre-shared key of a peer that moves to certificates, too; default no.
-    pub accept_psk: Option<bool>,
-    /// Name of an ike-policy.
-    pub ike_policy: Option<Text>,
-    /// Name of a tunnel-template.
-    pub tunnel_template: Option<Text>,
-    /// Name of a ts-list.
-    pub ts_list: Option<Text>,
-    /// `replace`, `keep` or `never`: what an identity that is there already means.
-    pub unique: Option<Text>,
-    /// The gateway that callers are sent to.
-    pub redirect_callers_to: Option<Text>,
-    /// `init` or `auth`: when they are.
-    pub redirect_callers_at: Option<Text>,
-    /// Name of a client-db; default: all peers are alike.
-    pub client_db: Option<Text>,
-}
-
-/// `[client-db.NAME]`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct ClientDb {
-    /// Look clients up in it; default yes.
-    pub enabled: Option<bool>,
-    /// Meet whom no client fits as the gateway alone would; default yes.
-    pub fallback: Option<bool>,
-    /// Its clients, in order.
-    pub client: Vec<Spanned<Client>>,
-}
-
-/// `[[client-db.NAME.client]]`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Client {
-    /// Its name.
-    pub name: Option<Text>,
-    /// Whether anybody is it; default yes.
-    pub enabled: Option<bool>,
-    /// Where it calls from; default anywhere.
-    pub remote: Vec<Text>,
-    /// Who it says it is; default whoever.
-    pub remote_ids: Vec<Text>,
-    /// Its pre-shared key; default: as the gateway has it.
-    pub psk: Option<SecretText>,
-    /// File that holds it.
-    pub psk_file: Option<Text>,
-    /// Take a certificate too, if the gateway does: it moves from its key to that; default no.
-    pub accept_certificate: Option<bool>,
-    /// Instance of its inner packets; default that of the gateway.
-    pub private_instance: Option<Text>,
-    /// Name of a tunnel-template; default that of the gateway.
-    pub tunnel_template: Option<Text>,
-    /// Name of a ts-list; default that of the gateway.
-    pub ts_list: Option<Text>,
-}
-
-/// `[tunnel-template.NAME]`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct TunnelTemplate {
-    /// Name of an ipsec-transform.
-    pub ipsec_transform: Option<Text>,
-    /// DSCP of outer packets.
-    pub dscp: Option<Spanned<u64>>,
-    /// Children there may be at once; default 5.
-    pub child_limit: Option<Spanned<u64>>,
-    /// SAs of its own for each worker; default no.
-    pub per_worker: Option<bool>,
-    /// `selectors` or `none`: routes to what the peer has behind it.
-    pub reverse_route: Option<Text>,
-    /// No route where the peer has everything behind it; default no.
-    pub ignore_default_route: Option<bool>,
-    /// Metric of these routes.
-    pub metric: Option<Spanned<u64>>,
-    /// Their preference before other protocols' routes; lower is better.
-    pub preference: Option<Spanned<u64>>,
-}
-
-/// `[ts-list.NAME]`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct TsList {
-    /// Our side.
-    pub local: Vec<Text>,
-    /// The peers' side.
-    pub remote: Vec<Text>,
 }

@@ -14,8 +14,8 @@ use super::plan::{self, Plan};
 use super::raw::{self, SecretText, Text};
 use super::value::{self, Expected};
 use super::{
-    ReadFile, Refusal, client_db, error, fetch, gateway, group, lint, material, policy, ppk, revocation,
-    ts_list, tunnel,
+    ReadFile, Refusal, client_db, entry, error, fetch, gateway, group, lint, material, policy, ppk,
+    revocation, route, ts_list, tunnel,
 };
 
 /// Where the text came from.
@@ -176,6 +176,7 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
     let client_dbs = client_db::client_dbs(&mut judge, raw, &ground, &mut settled, &lists);
     let gateways = gateway::gateways(&mut judge, raw, &ground, &mut settled, &lists, &client_dbs);
     let workers = workers(&mut judge, &raw.workers);
+    let policy = entry::entries(&mut judge, raw, &instances, &tunnels);
     let mut plan = Plan {
         retransmit: Duration::from_millis(retransmit),
         retransmit_tries: tries as u32,
@@ -191,7 +192,9 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
         socket_group: raw.control.group.as_ref().map(|group| group.get_ref().clone()),
         log: log(&mut judge, raw.control.log.as_ref()),
         state_directory: raw.control.state_directory.as_deref().unwrap_or("/var/lib/ravelin").into(),
-        routes: routes(&mut judge, raw, &instances),
+        icmp: icmp(&mut judge, &raw.icmp),
+        routes: route::routes(&mut judge, raw, &instances),
+        policy,
         tunnels,
         instances,
         ports,
@@ -209,6 +212,7 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
     };
     room(&mut judge, raw, &plan);
     lint::whole(&mut judge, raw, &plan);
+    route::lint(&mut judge, raw, &plan);
     if judge.refusals.is_empty() {
         plan.warnings = in_order(judge.warnings);
         return Ok(plan);
@@ -300,6 +304,13 @@ fn room_on<'p>(
         tunnel_limit.name()
     );
     judge.refuse(line, object, found, expected);
+}
+
+/// DP-28, DP-29: the same for all senders of a worker.
+fn icmp(judge: &mut Judge<'_>, raw: &raw::Icmp) -> (u32, Duration) {
+    let messages = judge.number("icmp", "messages", raw.messages.as_ref(), 10..=1000, 100) as u32;
+    let interval = judge.number("icmp", "interval", raw.interval.as_ref(), 1..=60, 10);
+    (messages, Duration::from_secs(interval))
 }
 
 fn tunnel_limit(judge: &mut Judge<'_>, text: Option<&Text>) -> TunnelLimit {
@@ -418,18 +429,4 @@ fn interface_port(
             None
         }
     }
-}
-
-fn routes(judge: &mut Judge<'_>, raw: &raw::File, instances: &[plan::Instance]) -> Vec<plan::Route> {
-    let mut routes = Vec::new();
-    for route in &raw.route {
-        let route = route.get_ref();
-        let instance = instance_id(judge, "route", "instance", route.instance.as_ref(), instances);
-        let destination = judge.value("route", "destination", &route.destination, value::network);
-        let via = judge.value("route", "via", &route.via, value::address);
-        if let (Some(destination), Some(via)) = (destination, via) {
-            routes.push(plan::Route { instance, destination, via });
-        }
-    }
-    routes
 }

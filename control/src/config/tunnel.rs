@@ -12,6 +12,7 @@ use toml::Spanned;
 use super::group;
 use super::lint;
 use super::lockout;
+use super::packets;
 use super::plan;
 use super::policy;
 use super::ppk::{self, PpkLists};
@@ -20,6 +21,7 @@ use super::proposal;
 use super::raw::{self, SecretText, Text};
 use super::redirect;
 use super::resolve::{Judge, instance_id};
+use super::route;
 use super::value;
 
 /// Packets of the anti-replay window where none is configured.
@@ -93,6 +95,16 @@ pub(super) struct One<'j, 's, 'r> {
     pub(super) at: usize,
 }
 
+/// `reverse-route` of a tunnel or template: whether routes are made of its selectors.
+pub(super) fn reverse_route(judge: &mut Judge<'_>, object: &str, text: Option<&Text>) -> Option<bool> {
+    let read = |text: &str| match text {
+        "selectors" => Ok(true),
+        "none" => Ok(false),
+        _ => Err("selectors or none"),
+    };
+    text.and_then(|text| judge.value(object, "reverse-route", text, read))
+}
+
 /// How both sides prove themselves, as it is written.
 #[derive(Clone, Copy)]
 pub(super) struct Proofs<'r> {
@@ -132,6 +144,7 @@ impl One<'_, '_, '_> {
         }
         let group = group::named(self.judge, &self.object, raw.tunnel_group.as_ref(), self.raw)?;
         let per_worker = self.per_worker(raw);
+        let routes = route::into_tunnel(self.judge, self.raw, name, private, instances);
         let (name, origin) = (name.to_owned(), None);
         Some(plan::Tunnel {
             name,
@@ -143,6 +156,10 @@ impl One<'_, '_, '_> {
             keying,
             child_limit,
             per_worker,
+            packets: packets::settings(self.judge, &self.object, &raw.packets, local.is_ipv4()),
+            reverse_route: reverse_route(self.judge, &self.object, raw.reverse_route.as_ref())
+                .unwrap_or(true),
+            routes,
             children,
             origin,
             group,

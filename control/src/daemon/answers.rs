@@ -38,6 +38,7 @@ impl<P: Pool> Core<P> {
             Request::ShowTunnelGroups(name) => self.group_rows(name),
             Request::ShowClientDb(asked) => self.client_db_rows(asked),
             Request::MatchClient(asked) => self.match_client(asked),
+            Request::ShowPolicy => Ok(self.policy_rows()),
             Request::ShowRoutes => Ok(Reply::Routes { routes: self.route_rows() }),
             Request::Redirect(redirect) => self.redirect(redirect),
             #[cfg(feature = "stall")]

@@ -12,7 +12,7 @@ use super::core::Core;
 use super::reload::{self, Prepared};
 use super::revocation;
 use crate::api::reply::Applied;
-use crate::config::diff::{Difference, difference};
+use crate::config::diff::{Difference, difference, meanwhile};
 use crate::config::plan::{InstanceId, Keying, Plan, Tunnel};
 use crate::config::rules;
 use crate::instance::{Request, TunnelRoute};
@@ -35,6 +35,10 @@ impl<P: Pool> Core<P> {
             return report(difference, &plan, false, refused);
         }
         self.journal.note("", "config-applied", reload::summary(&difference));
+        if difference.policy.differs() && difference.moves_tunnels() {
+            self.workers.set_policy(&meanwhile(&self.plan.policy, &next.policy), &self.roster);
+            self.workers.publish_tables();
+        }
         for name in difference.removed.iter().chain(&difference.replaced) {
             self.remove_tunnel(now, name);
         }
@@ -70,6 +74,8 @@ impl<P: Pool> Core<P> {
             // Every identity was looked at before.
             tracing::error!("{error}");
         }
+        // Tunnels that are named by entries may have other numbers.
+        self.workers.set_policy(&self.plan.policy, &self.roster);
         self.workers.publish_tables();
         report(difference, &self.plan, false, refused)
     }
@@ -124,8 +130,11 @@ impl<P: Pool> Core<P> {
         let (Some(id), Some(tunnel)) = (self.roster.find(name), self.plan.tunnels.get(name).cloned()) else {
             return;
         };
-        let was_enabled = self.roster.tunnel(id).is_some_and(|former| former.enabled);
+        let former = self.roster.tunnel(id).cloned();
+        let was_enabled = former.as_ref().is_some_and(|former| former.enabled);
         self.roster.replace(id, tunnel.clone());
+        self.workers.reconfigure(&self.roster, id);
+        self.reroute(now, former.as_ref(), &tunnel);
         match (was_enabled, tunnel.enabled) {
             (true, false) => self.suspend(now, id),
             (false, true) => self.resume(now, id, &tunnel),
@@ -133,6 +142,19 @@ impl<P: Pool> Core<P> {
                 self.retries.reset(id);
                 self.connect(now, id);
             }
+        }
+    }
+
+    /// Other static routes lead into a tunnel that stays, or its selectors make some no more.
+    fn reroute(&mut self, now: Instant, former: Option<&Tunnel>, tunnel: &Tunnel) {
+        let (before, after) =
+            (former.map(reverse::of_tunnel).unwrap_or_default(), reverse::of_tunnel(tunnel));
+        for network in after.iter().filter(|network| !before.contains(network)) {
+            self.make_way(now, tunnel.private, *network);
+            self.route_anew(tunnel.private, *network);
+        }
+        for network in before.iter().filter(|network| !after.contains(network)) {
+            self.route_anew(tunnel.private, *network);
         }
     }
 
@@ -209,18 +231,23 @@ impl<P: Pool> Core<P> {
 }
 
 fn report(difference: Difference, asked: &Plan, dry_run: bool, refused: Vec<String>) -> Applied {
-    let Difference { moved, readdressed, untouched, needs_restart, gateways, groups, client_dbs, .. } =
-        difference;
+    let Difference {
+        moved, readdressed, untouched, needs_restart, gateways, groups, client_dbs, policy, ..
+    } = difference;
     let of = |kind: &'static str, names: Vec<String>| {
         names.into_iter().map(move |name| format!("{kind}.{name}")).collect::<Vec<_>>()
     };
-    let all = |tunnels: Vec<String>, gateways, groups, client_dbs| {
-        [tunnels, of("gateway", gateways), of("tunnel-group", groups), of("client-db", client_dbs)].concat()
+    let all = |tunnels: Vec<String>, gateways, groups, client_dbs, policy| {
+        let others = [of("gateway", gateways), of("tunnel-group", groups), of("client-db", client_dbs)];
+        [tunnels, others.concat(), of("policy", policy)].concat()
     };
-    let added = all(difference.added, gateways.added, groups.added, client_dbs.added);
-    let removed = all(difference.removed, gateways.removed, groups.removed, client_dbs.removed);
-    let changed = all(difference.changed, gateways.changed, groups.changed, client_dbs.changed);
-    let replaced = all(difference.replaced, gateways.replaced, Vec::new(), Vec::new());
+    let added = all(difference.added, gateways.added, groups.added, client_dbs.added, policy.added);
+    let removed =
+        all(difference.removed, gateways.removed, groups.removed, client_dbs.removed, policy.removed);
+    let mut changed =
+        all(difference.changed, gateways.changed, groups.changed, client_dbs.changed, policy.changed);
+    changed.extend(policy.reordered.then(|| "order of policy".to_owned()));
+    let replaced = all(difference.replaced, gateways.replaced, Vec::new(), Vec::new(), Vec::new());
     let warnings = asked.warnings.iter().map(ToString::to_string).collect();
     Applied {
         dry_run,

@@ -144,6 +144,7 @@ impl Answer for Desk {
             | Request::ShowTunnelGroups(_)
             | Request::ShowClientDb(_)
             | Request::MatchClient(_)
+            | Request::ShowPolicy
             | Request::ShowRoutes) => self.ask(read, ACTION),
             action @ (Request::Initiate(_)
             | Request::Terminate(_)

@@ -4,7 +4,6 @@
 use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::net::eth::Mac;
 use ravelin_dataplane::policy::route::{Interface, TunnelId};
-use ravelin_dataplane::policy::spd::{Otherwise, Spd};
 use ravelin_dataplane::policy::table::Tables;
 use ravelin_ike::config::{EngineConfig, Retransmission};
 use ravelin_ike::crypto::{CrashSecret, TicketKeys};
@@ -18,19 +17,17 @@ use crate::tunnel::reverse;
 use crate::tunnel::roster::Roster;
 use crate::workers::Workers;
 
-/// Policy of the start, without tunnels: what no tunnel and no route of a public instance speaks of is
-/// discarded.
+/// Tables of the start, without tunnels and entries: everything is discarded.
 pub fn tables(plan: &Plan) -> Tables {
     let mut tables = Tables::new();
     for instance in 0..plan.instances.len() {
+        // It discards everything.
         tables.add_instance(instance as u16);
-        // An empty list is never too long.
-        tables.set_spd(instance as u16, Spd::new(Vec::new(), Otherwise::Discard).unwrap_or_default());
     }
     tables
 }
 
-/// Interfaces, by the link addresses of their ports; static routes and the tunnels' routes.
+/// Interfaces, by the link addresses of their ports; static routes and the tunnels' routes; policy entries.
 pub fn routes<P: Pool>(workers: &mut Workers<P>, plan: &Plan, roster: &Roster, macs: &[[u8; 6]]) {
     let (routing, tables) = workers.routing_mut();
     for interface in &plan.interfaces {
@@ -46,6 +43,7 @@ pub fn routes<P: Pool>(workers: &mut Workers<P>, plan: &Plan, roster: &Roster, m
             routing.add_tunnel(tunnel.private, network, TunnelId(id.0), tables);
         }
     }
+    workers.set_policy(&plan.policy, roster);
     workers.publish(&Outcome { tables: true, snapshot: true, ..Outcome::default() });
 }
 

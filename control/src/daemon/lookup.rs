@@ -68,13 +68,21 @@ impl<P: Pool> Core<P> {
         if let Some(refused) = self.refused_by_sa(&found, probe) {
             return refused;
         }
-        match policy::judge(tables, snapshot, ANYBODY, &probe.meta, &probe.flow) {
+        let judgement = policy::judge(tables, snapshot, ANYBODY, &probe.meta, &probe.flow);
+        let found = Lookup { entry: self.entry_of(probe.meta.instance, judgement), ..found };
+        match judgement {
             Judgement::Kernel => Lookup { verdict: "kernel".into(), ..found },
             Judgement::Ours | Judgement::Routed => Lookup { verdict: "local".into(), ..found },
-            Judgement::Goes(Fate::Seal(sa)) => self.sealed(found, sa),
-            Judgement::Goes(Fate::Clear(_)) => self.forwarded(found, probe),
-            Judgement::Goes(Fate::Drop(reason)) => self.unwanted(found, probe, reason),
+            Judgement::Goes(Fate::Seal(sa), _) => self.sealed(found, sa),
+            Judgement::Goes(Fate::Clear(_), _) => self.forwarded(found, probe),
+            Judgement::Goes(Fate::Drop(reason), _) => self.unwanted(found, probe, reason),
         }
+    }
+
+    /// The name of the policy entry that a judgement is by.
+    fn entry_of(&self, instance: InstanceId, judgement: Judgement) -> String {
+        let Judgement::Goes(_, Some(at)) = judgement else { return String::new() };
+        self.workers.policy_entry(instance, at).unwrap_or_default().to_owned()
     }
 
     /// What comes out of a tunnel must be what its SAs carry (RFC 4301 §5.2 step 4).

@@ -28,8 +28,9 @@ mod lookup;
 mod outage;
 mod own;
 mod pki;
+mod policy_view;
 #[cfg(feature = "dpdk")]
-pub mod ports;
+mod ports;
 pub mod pulse;
 pub mod reload;
 mod retries;

@@ -97,6 +97,7 @@ pub fn summary(difference: &diff::Difference) -> String {
         gateways,
         groups,
         client_dbs,
+        policy,
     } = difference;
     let mut text = format!(
         "{} added, {} removed, {} changed, {} replaced, {untouched} untouched",
@@ -127,6 +128,15 @@ pub fn summary(difference: &diff::Difference) -> String {
         if !names.is_empty() {
             text += &format!("; clients {what}: {}", names.join(", "));
         }
+    }
+    let diff::Policy { added, removed, changed, reordered } = policy;
+    for (what, names) in [("added", added), ("removed", removed), ("changed", changed)] {
+        if !names.is_empty() {
+            text += &format!("; policy entries {what}: {}", names.join(", "));
+        }
+    }
+    if *reordered {
+        text += "; policy in another order";
     }
     if !readdressed.is_empty() {
         text += &format!("; other addresses on {}", readdressed.join(", "));

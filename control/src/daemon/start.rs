@@ -216,7 +216,10 @@ fn launch(
     lcores: Vec<ravelin_dataplane::io::dpdk::Lcore>,
     stop: &Arc<AtomicBool>,
 ) -> Result<Vec<Running<()>>, StartError> {
-    let settings = Settings::new(u64::from_le_bytes(random()?));
+    let (icmp_messages, interval) = plan.icmp;
+    let icmp_interval_us = interval.as_micros() as u64;
+    let seed = u64::from_le_bytes(random()?);
+    let settings = Settings { icmp_messages, icmp_interval_us, ..Settings::new(seed) };
     let idle = match plan.workers.idle {
         plan::Idle::Poll => Idle::Poll,
         plan::Idle::Adaptive => Idle::Adaptive,

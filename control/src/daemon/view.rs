@@ -267,6 +267,7 @@ impl<P: Pool> Core<P> {
             mobike: ike.is_some_and(|ike| ike.mobike),
             resumed: ike.is_some_and(|ike| ike.resumed),
             moves: ike.map_or(0, |ike| ike.moves),
+            packets: tunnel.packets.told().into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
             children,
         }
     }

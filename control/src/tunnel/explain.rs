@@ -226,6 +226,7 @@ fn rungs(evidence: &Evidence<'_>) -> Vec<Rung> {
         reachable,
         evidence.unreachable.clone().unwrap_or_default(),
     ));
+    rungs.extend(packet_settings(tunnel));
     if let plan::Keying::Ike(ike) = &tunnel.keying {
         rungs.push(rung("algorithm profile", None, ike.policy.profile.name().into()));
         rungs.extend(negotiation(evidence));
@@ -409,6 +410,13 @@ fn packets(evidence: &Evidence<'_>) -> Rung {
     let outward: u64 = evidence.children.iter().map(|child| child.out_packets).sum();
     let holds = (evidence.state == State::Up).then_some(inward > 0 && outward > 0);
     rung("packets move both ways", holds, format!("{inward} in, {outward} out"))
+}
+
+/// What the tunnel does to packets, where that is not as usual.
+fn packet_settings(tunnel: &plan::Tunnel) -> Option<Rung> {
+    let told: Vec<String> =
+        tunnel.packets.told().into_iter().map(|(key, value)| format!("{key} {value}")).collect();
+    (!told.is_empty()).then(|| rung("what it does to packets", None, told.join(", ")))
 }
 
 #[cfg(test)]

@@ -69,6 +69,10 @@ impl<'a> Terms<'a> {
             keying: Keying::Ike(Box::new(self.ike())),
             child_limit: template.child_limit,
             per_worker: template.per_worker,
+            packets: template.packets,
+            // Which lead into it is decided by what is agreed on.
+            reverse_route: false,
+            routes: Vec::new(),
             children: (1..=template.child_limit).map(child).collect(),
             origin: Some(Origin { gateway: gateway.name.clone(), client, reverse: template.reverse }),
             group: gateway.group.clone(),

@@ -16,3 +16,4 @@ pub mod scheme;
 pub mod session;
 pub mod status;
 pub mod words;
+pub mod wrapping;

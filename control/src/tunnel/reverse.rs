@@ -50,10 +50,12 @@ pub fn networks(remote: &[Selector]) -> Result<Vec<IpNet>, TooMany> {
     if networks.len() > LIMIT { Err(TooMany { found: networks.len() }) } else { Ok(networks) }
 }
 
-/// Those of all children of a configured tunnel, each once.
+/// Those of all children of a configured tunnel, if routes are made of its selectors, and those of static routes into it,
+/// each once.
 pub fn of_tunnel(tunnel: &Tunnel) -> Vec<IpNet> {
-    let children = tunnel.children.iter().filter_map(|child| networks(&child.remote_ts).ok());
-    children.flatten().collect::<BTreeSet<_>>().into_iter().collect()
+    let children = tunnel.children.iter().filter(|_| tunnel.reverse_route);
+    let networks = children.filter_map(|child| networks(&child.remote_ts).ok()).flatten();
+    networks.chain(tunnel.routes.iter().copied()).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// The fewest that hold a range; none of two families.

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use ravelin_dataplane::policy::selector::{AddressRange, Ports, Selector, SelectorSet};
 use ravelin_dataplane::sa::inbound::{self, MayMove};
 use ravelin_dataplane::sa::lifetime::{Limits, UNLIMITED};
-use ravelin_dataplane::sa::outbound::{self, Encapsulation, OuterDscp};
+use ravelin_dataplane::sa::outbound::{self, Encapsulation};
 use ravelin_dataplane::sa::replay::Window;
 use ravelin_dataplane::sa::shard::WorkerId;
 use ravelin_dataplane::sa::spi::{Place, Spi};
@@ -20,6 +20,7 @@ use ravelin_ike::want::{InstallChild, Path};
 
 use super::pmtu::PathKey;
 use super::roster::ChildNumber;
+use super::wrapping::{Sizes, Wrapping};
 use crate::config::plan;
 
 /// One installed pair of SAs.
@@ -49,6 +50,8 @@ pub struct Installed {
     pub draining: bool,
     /// How its packets are wrapped.
     pub encapsulation: Encapsulation,
+    /// By which settings.
+    pub wrapping: Wrapping,
 }
 
 /// The installed SAs, by their several names.
@@ -169,12 +172,13 @@ pub fn parts(
     private: u16,
     home: Home,
     suite: Suite,
-    outer_mtu: Option<u16>,
+    (wrapping, sizes): (&Wrapping, Sizes),
 ) -> Option<(inbound::Parts, outbound::Parts)> {
     use ravelin_ike::want::OutboundStart;
     let (esn, transform) = (install.suite.extended_sequence, &child.transform);
     let (local, peer) = endpoints(&install.path);
     let limits = limits(transform, draw((install.spi_in, install.spi_out)));
+    let encapsulation = encapsulation(&install.path, wrapping, sizes);
     let inbound = inbound::Parts {
         spi: Spi(install.spi_in),
         suite,
@@ -189,8 +193,8 @@ pub fn parts(
             (false, true) => MayMove::Peer,
             (false, false) => MayMove::Nobody,
         },
-        copy_traffic_class: false,
-        tcp_mss: None,
+        copy_traffic_class: wrapping.copies_traffic_class(),
+        tcp_mss: wrapping.leaving_mss(&encapsulation),
         selectors: Box::new(selectors(&install.local, &install.remote)?),
         limits,
         child: install.config.0,
@@ -201,7 +205,7 @@ pub fn parts(
         suite,
         esn,
         last_sequence: 0,
-        encapsulation: encapsulation(&install.path, outer_mtu, outer_dscp(child)),
+        encapsulation,
         limits,
         child: install.config.0,
     };
@@ -222,26 +226,9 @@ pub fn path_key(path: &Path) -> PathKey {
     PathKey { instance: path.instance, local: path.local.ip(), peer: path.remote.ip() }
 }
 
-/// How packets of a path are wrapped that may have `outer_mtu` octets.
-pub fn encapsulation(path: &Path, outer_mtu: Option<u16>, dscp: OuterDscp) -> Encapsulation {
-    let (local, peer) = endpoints(path);
-    wrap(path.instance, (local, peer), outer_mtu, dscp)
-}
-
-/// The DSCP of a child's outer packets (IKE-14).
-pub fn outer_dscp(child: &plan::Child) -> OuterDscp {
-    child.dscp.map_or(OuterDscp::Copy, OuterDscp::Fixed)
-}
-
-/// Outer Don't Fragment follows the inner packet; a sender whose packet may not be cut is told what fits into
-/// `outer_mtu` (RFC 4301 §8.1).
-fn wrap(
-    instance: u16,
-    (local, peer): (Endpoint, Endpoint),
-    outer_mtu: Option<u16>,
-    dscp: OuterDscp,
-) -> Encapsulation {
-    Encapsulation { dscp, outer_mtu, ..Encapsulation::between(instance, local, peer) }
+/// How packets of a path are wrapped.
+pub fn encapsulation(path: &Path, wrapping: &Wrapping, sizes: Sizes) -> Encapsulation {
+    wrapping.encapsulation(path.instance, endpoints(path), sizes)
 }
 
 /// A number from 0 to 255 that differs from SA to SA and, the SPIs being in another order there, from end to end: it
@@ -295,7 +282,7 @@ pub fn manual_parts(
     remote: IpAddr,
     child: ChildNumber,
     suite: Suite,
-    outer_mtu: Option<u16>,
+    (wrapping, sizes): (&Wrapping, Sizes),
 ) -> Option<(inbound::Parts, outbound::Parts)> {
     let esn = manual.extended_sequence_number;
     let port = if manual.udp_encapsulation { 4500 } else { 0 };
@@ -307,6 +294,7 @@ pub fn manual_parts(
         Some(size) => Window::resume(size, esn, last).ok()?,
         None => Window::off(),
     };
+    let encapsulation = wrapping.encapsulation(tunnel.public, (local, peer), sizes);
     let inbound = inbound::Parts {
         spi: Spi(manual.inbound_spi),
         suite,
@@ -316,8 +304,8 @@ pub fn manual_parts(
         local,
         peer,
         may_move: MayMove::Nobody,
-        copy_traffic_class: false,
-        tcp_mss: None,
+        copy_traffic_class: wrapping.copies_traffic_class(),
+        tcp_mss: wrapping.leaving_mss(&encapsulation),
         selectors: Box::new(configured(configuration)?),
         limits: Limits::NONE,
         child,
@@ -328,7 +316,7 @@ pub fn manual_parts(
         suite,
         esn,
         last_sequence: last,
-        encapsulation: wrap(tunnel.public, (local, peer), outer_mtu, outer_dscp(configuration)),
+        encapsulation,
         limits: Limits::NONE,
         child,
     };

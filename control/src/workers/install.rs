@@ -22,6 +22,7 @@ use crate::tunnel::outbox::{Key, Order};
 use crate::tunnel::pmtu::PathKey;
 use crate::tunnel::roster::{ChildNumber, Roster};
 use crate::tunnel::sas::{self, Home, Installed};
+use crate::tunnel::wrapping::Wrapping;
 
 /// Why an SA cannot be put into its worker: ours, or the machine's for want of room.
 #[derive(Debug, thiserror::Error)]
@@ -138,8 +139,9 @@ impl<P: Pool> Workers<P> {
         if place.shard != shard_of(home.worker)? {
             return Err(InstallError::Stalled);
         }
-        let outer_mtu = self.outer_mtu(&sas::path_key(&install.path));
-        let parts = sas::parts(install, config, tunnel.private, home, suite, outer_mtu);
+        let wrapping = Wrapping::of(tunnel, config, &install.local);
+        let sizes = self.sizes(&sas::path_key(&install.path));
+        let parts = sas::parts(install, config, tunnel.private, home, suite, (&wrapping, sizes));
         let (inbound, outbound) = parts.ok_or(InstallError::Unknown("selector or window"))?;
         self.narrow(roster, child, Some((*inbound.selectors).clone()));
         let encapsulation = outbound.encapsulation;
@@ -163,6 +165,7 @@ impl<P: Pool> Workers<P> {
             installed_at: now.0,
             draining: false,
             encapsulation,
+            wrapping,
         });
         Ok(())
     }
@@ -206,11 +209,11 @@ impl<P: Pool> Workers<P> {
 
     /// Changes the outer addresses of an SA.
     pub fn update_path(&mut self, sa: ChildSaId, path: &Path) {
-        let outer_mtu = self.outer_mtu(&sas::path_key(path));
+        let sizes = self.sizes(&sas::path_key(path));
         let Some(installed) = self.sas.get_mut(sa) else { return };
         installed.udp = path.udp_encapsulation;
-        let dscp = installed.encapsulation.dscp;
-        let Some(installed) = self.sas.rewrap(sa, sas::encapsulation(path, outer_mtu, dscp)) else { return };
+        let encapsulation = sas::encapsulation(path, &installed.wrapping, sizes);
+        let Some(installed) = self.sas.rewrap(sa, encapsulation) else { return };
         let (local, peer) = sas::endpoints(path);
         let inbound = Command::MoveInbound { place: installed.place, spi: installed.spi_in, local, peer };
         self.outbox.put(installed.home.worker, Order::Plain(inbound), None);
@@ -292,9 +295,10 @@ impl<P: Pool> Workers<P> {
         let suite =
             suite.ok_or_else(|| InstallError::Suite(format!("{} octets of key", manual.key_length)))?;
         let remote = tunnel.remote.ok_or(InstallError::Unknown("peer"))?;
-        let outer_mtu =
-            self.outer_mtu(&PathKey { instance: tunnel.public, local: tunnel.local, peer: remote });
-        let parts = sas::manual_parts(manual, tunnel, remote, child, suite, outer_mtu);
+        let sizes = self.sizes(&PathKey { instance: tunnel.public, local: tunnel.local, peer: remote });
+        let config = tunnel.children.first().ok_or(InstallError::Unknown("child"))?;
+        let wrapping = Wrapping::of(tunnel, config, &config.local_ts);
+        let parts = sas::manual_parts(manual, tunnel, remote, child, suite, (&wrapping, sizes));
         let (inbound, outbound) = parts.ok_or(InstallError::Unknown("selector or window"))?;
         let place = self.spis.allocate_place(shard_of(home.worker)?, now.0)?;
         let encapsulation = outbound.encapsulation;
@@ -316,6 +320,7 @@ impl<P: Pool> Workers<P> {
             installed_at: now.0,
             draining: false,
             encapsulation,
+            wrapping,
         });
         Ok(place)
     }

@@ -11,6 +11,7 @@ mod install;
 mod own;
 mod path;
 mod placement;
+mod policy;
 mod reports;
 mod stall;
 mod tunnels;
@@ -42,6 +43,7 @@ use crate::tunnel::session::Carried;
 
 use homes::Homes;
 pub use install::InstallError;
+use policy::Policies;
 pub use reports::Noticed;
 pub use stall::Unmoved;
 use tunnels::Manual;
@@ -94,6 +96,8 @@ pub struct Workers<P: Pool> {
     own: BTreeSet<ChildNumber>,
     /// The inbound SAs with manual SPIs.
     manual: Vec<Manual>,
+    /// The policy entries in force.
+    policies: Policies,
     /// What was learned of paths to peers.
     paths: PathMtus,
     /// IPv4 identification of the next IKE packet.
@@ -137,6 +141,7 @@ impl<P: Pool> Workers<P> {
             narrowed: HashMap::new(),
             own: BTreeSet::new(),
             manual: Vec::new(),
+            policies: Policies::default(),
             paths: PathMtus::default(),
             packet_id: 0,
             unsent: 0,

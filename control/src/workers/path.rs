@@ -3,13 +3,17 @@
 
 use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::link::command::Command;
+use ravelin_dataplane::sa::outbound::Encapsulation;
 use ravelin_dataplane::sa::spi::Spi;
+use ravelin_ike::config::ConnectionId;
 use ravelin_ike::time::Instant;
 
 use super::Workers;
 use crate::tunnel::outbox::Order;
 use crate::tunnel::pmtu::{Learned, PathKey};
+use crate::tunnel::roster::{ChildNumber, Roster};
 use crate::tunnel::sas::{Home, Installed};
+use crate::tunnel::wrapping::{Sizes, Wrapping};
 
 impl<P: Pool> Workers<P> {
     /// The largest packet for a path: what was learned, else what fits through every way out.
@@ -21,15 +25,22 @@ impl<P: Pool> Workers<P> {
         }
     }
 
+    /// What is known of how large packets may be on a path.
+    pub(super) fn sizes(&self, path: &PathKey) -> Sizes {
+        let learned = self.paths.get(path).map(|learned| learned.mtu);
+        Sizes { widest: self.routing.smallest_mtu(path.instance), learned }
+    }
+
     /// What was learned of the path of a child, if anything; with the largest packet there is.
     pub fn path_mtu(&self, path: &PathKey) -> (Option<u16>, Option<&Learned>) {
         (self.outer_mtu(path), self.paths.get(path))
     }
 
     /// Somebody on the way says that a packet of `spi` was too large. Nobody authenticates that, so it is
-    /// believed only of an SA we send with, if it is sane and lower than before. True if it was.
+    /// believed only of an SA we send with and that is to heed it, if it is sane and lower than before. True if it was.
     pub(super) fn too_big(&mut self, path: PathKey, spi: Option<Spi>, told: u32, now: Instant) -> bool {
-        let is_ours = spi.is_some_and(|spi| self.sas.on(&path).any(|sa| sa.spi_out == spi));
+        let is_ours =
+            spi.is_some_and(|spi| self.sas.on(&path).any(|sa| sa.spi_out == spi && sa.wrapping.learns()));
         let Some(current) = self.outer_mtu(&path).filter(|_| is_ours) else { return false };
         let learned = self.paths.learn(path, told, current, now);
         if learned {
@@ -49,15 +60,41 @@ impl<P: Pool> Workers<P> {
 
     /// Tells the workers the size of a path, for every SA on it.
     fn rewrap(&mut self, path: &PathKey) {
-        let outer_mtu = self.outer_mtu(path);
         let on_path: Vec<Installed> = self.sas.on(path).cloned().collect();
-        for sa in on_path {
-            let encapsulation =
-                ravelin_dataplane::sa::outbound::Encapsulation { outer_mtu, ..sa.encapsulation };
-            if let Some(installed) = self.sas.rewrap(sa.sa, encapsulation) {
-                self.wrap_anew(&installed);
+        on_path.iter().for_each(|sa| self.wrap_by(sa, sa.wrapping));
+    }
+
+    /// A tunnel is configured otherwise: what is up goes by that at once, under the keys that it has.
+    pub fn reconfigure(&mut self, roster: &Roster, id: ConnectionId) {
+        let numbers: Vec<ChildNumber> = roster.numbers(id).collect();
+        for number in numbers {
+            let Some((_, tunnel, child)) = roster.child(number) else { continue };
+            let all: Vec<Installed> = self.sas.of(number).cloned().collect();
+            for sa in all {
+                let wrapping = sa.wrapping.reconfigured(tunnel, child);
+                if wrapping != sa.wrapping {
+                    self.wrap_by(&sa, wrapping);
+                }
             }
         }
+    }
+
+    /// Has an SA's packets wrapped and unwrapped by these settings, and what is known of its path.
+    fn wrap_by(&mut self, sa: &Installed, wrapping: Wrapping) {
+        let Encapsulation { instance, local, peer, .. } = sa.encapsulation;
+        let encapsulation = wrapping.encapsulation(instance, (local, peer), self.sizes(&sa.path()));
+        if let Some(known) = self.sas.get_mut(sa.sa) {
+            known.wrapping = wrapping;
+        }
+        let Some(installed) = self.sas.rewrap(sa.sa, encapsulation) else { return };
+        self.wrap_anew(&installed);
+        let adjusted = Command::AdjustInbound {
+            place: sa.place,
+            spi: sa.spi_in,
+            copy_traffic_class: wrapping.copies_traffic_class(),
+            tcp_mss: wrapping.leaving_mss(&encapsulation),
+        };
+        self.outbox.put(sa.home.worker, Order::Plain(adjusted), None);
     }
 
     /// Gives an SA's encapsulation to its worker.

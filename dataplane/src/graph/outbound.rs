@@ -9,6 +9,7 @@ use crate::node::memo::{Packed, Place, Way};
 use crate::node::policy::{self, Fate, Judgement};
 use crate::node::seal::{self, Fit, Order, Sealing};
 use crate::node::{Packet, clamp, icmp, is_transit, offload};
+use crate::policy::spd::At;
 use crate::sa::fact::{Fact, Facts};
 use crate::verdict::Drop;
 
@@ -112,7 +113,10 @@ impl<P: Pool> Graph<P> {
             Judgement::Kernel => return self.punt_packet(packet),
             Judgement::Ours => return self.arrive(packet),
             Judgement::Routed => return self.keep(packet),
-            Judgement::Goes(fate) => fate,
+            Judgement::Goes(fate, by) => {
+                by.into_iter().for_each(|at| self.count_entry(meta.instance, at));
+                fate
+            }
         };
         if let Fate::Drop(reason) = fate {
             return self.refuse(packet.frame, reason);
@@ -132,6 +136,12 @@ impl<P: Pool> Graph<P> {
                 }
                 None => self.leave_by(packet, Some(hop)),
             },
+        }
+    }
+
+    fn count_entry(&self, instance: u16, at: At) {
+        if let Some(spd) = self.tables.tables().spd(instance) {
+            spd.count(self.link.id(), at);
         }
     }
 
@@ -182,6 +192,9 @@ impl<P: Pool> Graph<P> {
             }
             Some(Fit::TooBig(mtu)) => {
                 self.count_slot(slot, |counters| &counters.too_big);
+                if self.link.outbound.hot(slot).is_some_and(|hot| hot.wrap.is_silent()) {
+                    return self.refuse(packet.frame, Drop::MtuExceeded);
+                }
                 self.report(packet, icmp::Report::TooBig { mtu: usize::from(mtu) }, Drop::MtuExceeded);
             }
             Some(Fit::Whole) | None => self.vacant(packet.frame, slot),

@@ -59,6 +59,17 @@ pub enum Command {
         /// The peer's end from now on.
         peer: Endpoint,
     },
+    /// Changes what becomes of the headers of packets that an inbound SA has carried.
+    AdjustInbound {
+        /// Where it is.
+        place: Place,
+        /// Which it is.
+        spi: Spi,
+        /// Copy the outer traffic class inwards (DP-35), not only ECN.
+        copy_traffic_class: bool,
+        /// Lower the MSS of SYNs that leave the tunnel to this.
+        tcp_mss: Option<u16>,
+    },
     /// Gives an outbound slot an SA.
     InstallOutbound {
         /// The child's slot on this worker.

@@ -1,10 +1,10 @@
 //! What policy and routes make of a packet, given where it came from (RFC 4301 §5.1, §5.2; DP-18, DP-19,
 //! DP-50). The one place that lets anything leave in clear.
 //!
-//! [`View::decide`] says what policy holds of a packet on its way out; this node adds what only the packet
+//! [`View::weigh`] says what policy holds of a packet, in the order of its entries; this node adds what only the packet
 //! path knows: who brought it. A packet from the wire must not have had to come through a tunnel. One from a
-//! tunnel was authorised by its SA's selectors and goes where the route says, unless policy protects or
-//! discards it. What a worker itself says about a clear packet goes back the way that packet came, or not at
+//! tunnel was authorised by its SA's selectors and goes where the route says, unless an entry before the tunnels protects
+//! or discards it. What a worker itself says about a clear packet goes back the way that packet came, or not at
 //! all.
 //!
 //! [`judge`] is the whole of it, in the order in which a packet meets it: a worker asks it of every flow it
@@ -15,8 +15,8 @@ use crate::io::{Meta, Origin};
 use crate::link::snapshot::{Snapshot, is_link_scope};
 use crate::net::flow::{self, Flow};
 use crate::policy::route::{Interface, NextHop};
-use crate::policy::spd::Action;
-use crate::policy::view::{Decision, View};
+use crate::policy::spd::{Action, At};
+use crate::policy::view::{Came, Decision, View};
 use crate::sa::SaRef;
 use crate::sa::shard::WorkerId;
 use crate::verdict::Drop;
@@ -41,8 +41,8 @@ pub enum Judgement {
     Ours,
     /// A route says that it is for this machine.
     Routed,
-    /// It goes on, or ends here.
-    Goes(Fate),
+    /// It goes on, or ends here; the policy entry that says so, if one does.
+    Goes(Fate, Option<At>),
 }
 
 /// Judges an IP packet in clear that `worker` has and that came as `meta` says: whose it is, and where it goes if it
@@ -51,13 +51,13 @@ pub fn judge(tables: &View, snapshot: &Snapshot, worker: WorkerId, meta: &Meta, 
     match whose(snapshot, meta, flow) {
         Ok(Judged::Kernel) => Judgement::Kernel,
         Ok(Judged::Local) => Judgement::Ours,
-        Err(reason) => Judgement::Goes(Fate::Drop(reason)),
+        Err(reason) => Judgement::Goes(Fate::Drop(reason), None),
         Ok(Judged::Transit) if is_link_scope(flow.destination) => {
-            Judgement::Goes(Fate::Drop(Drop::NotForwardable))
+            Judgement::Goes(Fate::Drop(Drop::NotForwardable), None)
         }
         Ok(Judged::Transit) => match decide(tables, worker, meta, flow) {
-            Fate::Clear(NextHop::Local) => Judgement::Routed,
-            fate => Judgement::Goes(fate),
+            (Fate::Clear(NextHop::Local), _) => Judgement::Routed,
+            (fate, by) => Judgement::Goes(fate, by),
         },
     }
 }
@@ -72,16 +72,26 @@ fn whose(snapshot: &Snapshot, meta: &Meta, flow: &Flow) -> Result<Judged, Drop> 
     }
 }
 
-/// Decides about an IP packet in clear that `worker` has and that wants to leave `meta.instance`.
-pub fn decide(tables: &View, worker: WorkerId, meta: &Meta, flow: &Flow) -> Fate {
-    match tables.decide(worker, meta.instance, flow) {
+/// Decides about an IP packet in clear that `worker` has and that wants to leave `meta.instance`; the policy entry that
+/// says so, if one does.
+pub fn decide(tables: &View, worker: WorkerId, meta: &Meta, flow: &Flow) -> (Fate, Option<At>) {
+    let came = match meta.origin {
+        Origin::Wire => Came::InClear,
+        Origin::Tunnel | Origin::Worker => Came::Admitted,
+        _ => Came::FromHere,
+    };
+    let (decision, by) = tables.weigh(worker, meta.instance, came, flow);
+    let fate = match decision {
         Decision::Protect { sa, .. } if may_enter_tunnel(tables, meta, flow) => Fate::Seal(sa),
         Decision::Protect { .. } => Fate::Drop(Drop::BadSource),
         Decision::NoChild { .. } => Fate::Drop(Drop::PolicyMiss),
+        Decision::Unprotected => Fate::Drop(Drop::Unprotected),
         Decision::NoRoute => Fate::Drop(Drop::NoRoute),
         Decision::Forward(hop) => in_clear(tables, meta, flow, hop),
-        Decision::Discard => discarded(tables, meta, flow),
-    }
+        Decision::Discard if by.is_some() => Fate::Drop(Drop::PolicyDiscard),
+        Decision::Discard => unspoken(tables, meta, flow),
+    };
+    (fate, by)
 }
 
 /// A stranger on the public side of an instance that has both sides must not write into a tunnel by using a
@@ -103,25 +113,19 @@ fn arrival(meta: &Meta) -> Interface {
 
 fn in_clear(tables: &View, meta: &Meta, flow: &Flow, hop: NextHop) -> Fate {
     match meta.origin {
-        Origin::Wire if is_unprotected(tables, meta.instance, flow) => Fate::Drop(Drop::Unprotected),
+        Origin::Wire if is_from_tunnel(tables, meta.instance, flow) => Fate::Drop(Drop::Unprotected),
         Origin::Worker if !goes_back(meta, hop) => Fate::Drop(Drop::ClearRefused),
         _ => clear(hop),
     }
 }
 
-/// An entry, or the absence of one, says no. Only the absence can be outweighed.
-fn discarded(tables: &View, meta: &Meta, flow: &Flow) -> Fate {
-    let Some(spd) = tables.spd(meta.instance) else { return Fate::Drop(Drop::NoRoute) };
-    if spd.outbound(flow) == Some(Action::Discard) {
-        return Fate::Drop(Drop::PolicyDiscard);
-    }
+/// No entry speaks of it, which says no unless something outweighs that.
+fn unspoken(tables: &View, meta: &Meta, flow: &Flow) -> Fate {
     let Some(hop) = tables.route(meta.instance, flow.destination) else { return Fate::Drop(Drop::NoRoute) };
     match meta.origin {
         // The SA's selectors have admitted it (RFC 4301 §5.2 step 4).
         Origin::Tunnel => clear(hop),
         Origin::Worker if goes_back(meta, hop) => clear(hop),
-        // The operator lets it in from outside; what is inside has no say of its own.
-        Origin::Wire if spd.inbound(flow) == Some(Action::Bypass) => in_clear(tables, meta, flow, hop),
         _ => Fate::Drop(Drop::PolicyMiss),
     }
 }
@@ -140,23 +144,24 @@ fn clear(hop: NextHop) -> Fate {
     }
 }
 
-/// Whether a packet that arrived in clear should have come through a tunnel, or not at all (RFC 4301 §5.2:
-/// "if the packet is [...] not IPsec protected", the SPD decides whether it may pass).
+/// Whether what has a packet's source is behind a tunnel: then nobody lets it in in clear.
+fn is_from_tunnel(tables: &View, instance: u16, flow: &Flow) -> bool {
+    matches!(tables.route(instance, flow.source), Some(NextHop::Tunnel(_)))
+}
+
+/// Whether a packet for this machine that arrived in clear should have come through a tunnel (RFC 4301 §5.2). What
+/// entries bypass and discard is what is forwarded.
 pub fn is_unprotected(tables: &View, instance: u16, flow: &Flow) -> bool {
     let entry = tables.spd(instance).and_then(|spd| spd.inbound(flow));
-    match entry {
-        Some(Action::Protect(_) | Action::Discard) => true,
-        Some(Action::Bypass) => false,
-        None => matches!(tables.route(instance, flow.source), Some(NextHop::Tunnel(_))),
-    }
+    matches!(entry, Some(Action::Protect(_))) || is_from_tunnel(tables, instance, flow)
 }
 
 /// What becomes of a packet the kernel sends by a twin and that `worker` has: under an SA if policy protects it; else
-/// it is the kernel's own and leaves as it is.
+/// it is the kernel's own and leaves as it is: neighbours, routing daemons and management are not forwarded traffic.
 pub fn decide_twin(tables: &View, worker: WorkerId, instance: u16, flow: &Flow) -> Option<Fate> {
-    match tables.decide(worker, instance, flow) {
+    match tables.weigh(worker, instance, Came::ByTwin, flow).0 {
         Decision::Protect { sa, .. } => Some(Fate::Seal(sa)),
         Decision::NoChild { .. } => Some(Fate::Drop(Drop::PolicyMiss)),
-        Decision::Forward(_) | Decision::Discard | Decision::NoRoute => None,
+        Decision::Forward(_) | Decision::Discard | Decision::Unprotected | Decision::NoRoute => None,
     }
 }

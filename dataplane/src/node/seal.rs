@@ -43,7 +43,7 @@ pub fn fit<F: Frame>(packet: &mut Packet<F>, wrap: &Wrap) -> Fit {
     if length <= limit {
         return Fit::Whole;
     }
-    if v4 && wrap.clear_inner_df && dont_fragment {
+    if v4 && wrap.clears_inner_df() && dont_fragment {
         ipv4::clear_dont_fragment(packet.frame.data_mut());
         packet.summary.clear_dont_fragment();
     }

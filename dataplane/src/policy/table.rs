@@ -6,7 +6,7 @@
 //! it after every batch of changes. What workers may ask is [`View`].
 
 use super::array::Array;
-use super::fib::{Memory, Prefixes};
+use super::fib::{Memory, Prefixes, Root};
 use super::hop::{self, Hops};
 use super::pool::TableFull;
 use super::publish::{Source, Version};
@@ -33,6 +33,8 @@ pub struct Tables {
     lines: Lines,
     /// By instance, and whether it is IPv4.
     prefixes: HashMap<(u16, bool), Prefixes>,
+    /// The networks of tunnels alone, of the instances whose policy must know them.
+    claims: HashMap<(u16, bool), Prefixes>,
 }
 
 impl Deref for Tables {
@@ -72,7 +74,14 @@ impl Tables {
             tunnels: Array::default(),
             manual: ExactTable::default(),
         };
-        Tables { view, memory, hops: Hops::default(), lines, prefixes: HashMap::new() }
+        Tables {
+            view,
+            memory,
+            hops: Hops::default(),
+            lines,
+            prefixes: HashMap::new(),
+            claims: HashMap::new(),
+        }
     }
 
     /// Adds an instance without routes that discards everything, if it is not there.
@@ -82,6 +91,7 @@ impl Tables {
 
     /// Removes an instance with all it has.
     pub fn remove_instance(&mut self, instance: u16) {
+        self.drop_claims(instance);
         if let Some(place) = Arc::make_mut(&mut self.view.instances).0.get_mut(usize::from(instance)) {
             *place = None;
         }
@@ -95,8 +105,56 @@ impl Tables {
     }
 
     /// Replaces an instance's ordered policy.
-    pub fn set_spd(&mut self, instance: u16, spd: Spd) {
+    ///
+    /// # Errors
+    /// When the tables have no room for the networks that it must yield to; the former stays then.
+    pub fn set_spd(&mut self, instance: u16, spd: Spd) -> Result<(), TableFull> {
+        match spd.yields_to_tunnels() {
+            true if self.claims.contains_key(&(instance, true)) => {}
+            true => {
+                let claimed = self.claim_all(instance);
+                if claimed.is_err() {
+                    self.drop_claims(instance);
+                }
+                claimed?;
+            }
+            false => self.drop_claims(instance),
+        }
         self.change(instance, |instance| instance.spd = spd);
+        Ok(())
+    }
+
+    /// Keeps the networks of an instance's tunnels apart from its other routes, from now on.
+    fn claim_all(&mut self, instance: u16) -> Result<(), TableFull> {
+        for v4 in [true, false] {
+            let claims = Prefixes::new(&mut self.memory)?;
+            let root = claims.root();
+            self.claims.insert((instance, v4), claims);
+            self.change(instance, |instance| *instance.claims(v4) = root);
+        }
+        let mut all = Vec::new();
+        self.for_each_route(instance, |prefix, hop| {
+            if let NextHop::Tunnel(tunnel) = hop {
+                all.push((prefix, tunnel));
+            }
+        });
+        all.into_iter().try_for_each(|(prefix, tunnel)| self.claim(instance, prefix, Some(tunnel)))
+    }
+
+    /// Notes whose a network is, where that must be known.
+    fn claim(&mut self, instance: u16, at: Prefix, tunnel: Option<TunnelId>) -> Result<(), TableFull> {
+        let Some(claims) = self.claims.get_mut(&(instance, at.address().is_ipv4())) else { return Ok(()) };
+        // A tunnel's code is its number and takes no memory.
+        let code = tunnel.map(|tunnel| self.hops.acquire(&mut self.memory, NextHop::Tunnel(tunnel)));
+        claims.set(&mut self.memory, at.bits(), code.transpose()?).map(|_| ())
+    }
+
+    fn drop_claims(&mut self, instance: u16) {
+        for v4 in [true, false] {
+            let Some(claims) = self.claims.remove(&(instance, v4)) else { continue };
+            self.change(instance, |instance| *instance.claims(v4) = Root::default());
+            claims.end(&mut self.memory);
+        }
     }
 
     /// Adds, replaces or removes a tunnel; the former one comes back. Seen at once.
@@ -111,13 +169,15 @@ impl Tables {
     /// Adds, replaces or removes a route; the former next hop comes back. Seen at once.
     ///
     /// # Errors
-    /// When the tables are full; nothing was changed then.
+    /// When the tables are full; no route was changed then.
     pub fn set_route(
         &mut self,
         instance: u16,
         prefix: Prefix,
         hop: Option<NextHop>,
     ) -> Result<Option<NextHop>, TableFull> {
+        let tunnel = if let Some(NextHop::Tunnel(tunnel)) = hop { Some(tunnel) } else { None };
+        self.claim(instance, prefix, tunnel)?;
         let Some(hop) = hop else { return self.remove_route(instance, prefix) };
         self.add_table(instance, prefix.address().is_ipv4())?;
         let code = self.hops.acquire(&mut self.memory, hop)?;

@@ -55,6 +55,8 @@ pub struct Encapsulation {
     pub clear_inner_df: bool,
     /// Lower the MSS of SYNs that enter the tunnel to this.
     pub tcp_mss: Option<u16>,
+    /// Tell nobody whose packet is too large (DP-28, DP-29 turned off).
+    pub silent: bool,
 }
 
 impl Encapsulation {
@@ -72,6 +74,7 @@ impl Encapsulation {
             outer_mtu: None,
             clear_inner_df: false,
             tcp_mss: None,
+            silent: false,
         }
     }
 }

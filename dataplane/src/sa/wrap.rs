@@ -31,8 +31,8 @@ pub struct Wrap {
     /// Outer Don't Fragment is inner `& df_mask | df`, each as the bit of [`Summary::dont_fragment_bit`].
     df_mask: u16,
     df: u16,
-    /// Clear Don't Fragment of inner IPv4 where it stands in the way (DP-24).
-    pub clear_inner_df: bool,
+    /// [`CLEARS_INNER_DF`] and [`SILENT`]: one octet, since the hot half of an SA has no room for two.
+    unfit: u8,
     /// Sum over the words of the IPv4 header that are the same in every packet.
     sum: u32,
     /// Largest inner packet: IPv4 without and with Don't Fragment, IPv6.
@@ -44,6 +44,11 @@ pub struct Wrap {
     /// Lower the MSS of SYNs that enter the tunnel to this; 0 for as they are.
     pub tcp_mss: u16,
 }
+
+/// Of packets that do not fit: Don't Fragment of inner IPv4 is cleared where it stands in the way (DP-24).
+const CLEARS_INNER_DF: u8 = 1;
+/// Nobody is told (DP-28, DP-29 turned off).
+const SILENT: u8 = 2;
 
 /// What the outer headers are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +144,8 @@ impl Wrap {
             class,
             df_mask,
             df,
-            clear_inner_df: encapsulation.clear_inner_df,
+            unfit: (u8::from(encapsulation.clear_inner_df) * CLEARS_INNER_DF)
+                | (u8::from(encapsulation.silent) * SILENT),
             sum: 0,
             limits: [0; 3],
             instance: encapsulation.instance,
@@ -238,6 +244,17 @@ impl Wrap {
         let has_room = place.map(|place| place.copy_from_slice(link)).is_some();
         self.front = self.front.led_by(if has_room { link.len() as u8 } else { 0 });
         has_room
+    }
+
+    /// Whether Don't Fragment of inner IPv4 is cleared where it stands in the way.
+    #[inline]
+    pub const fn clears_inner_df(&self) -> bool {
+        self.unfit & CLEARS_INNER_DF != 0
+    }
+
+    /// Whether nobody is told whose packet is too large.
+    pub const fn is_silent(&self) -> bool {
+        self.unfit & SILENT != 0
     }
 
     /// What stands in front of ESP where it is known how packets leave.
@@ -379,6 +396,7 @@ mod tests {
                 outer_mtu,
                 clear_inner_df: false,
                 tcp_mss: None,
+                silent: false,
             }
         })
     }

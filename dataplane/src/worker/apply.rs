@@ -48,6 +48,11 @@ impl<P: Pool, O: Port<Frame = P::Frame>> Worker<P, O> {
                 hot.move_peer(peer);
                 Ok(())
             }
+            Command::AdjustInbound { place, spi, copy_traffic_class, tcp_mss } => {
+                let hot = link.inbound.hot_mut(place, spi).ok_or(Refusal::NoSuchSa)?;
+                (hot.copy_traffic_class, hot.tcp_mss) = (copy_traffic_class, tcp_mss);
+                Ok(())
+            }
             Command::InstallOutbound { slot, parts, key, turn } => {
                 install_outbound(link, self.kernel, slot, parts, key, turn)
             }

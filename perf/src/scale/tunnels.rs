@@ -66,7 +66,7 @@ fn reader(by: By, count: u32) -> anyhow::Result<Reader<Tables>> {
             By::Entry => entries.push(Entry { selectors, action: Action::Protect(TunnelId(n)) }),
         }
     }
-    tables.set_spd(INSTANCE, Spd::new(entries, Otherwise::Discard)?);
+    tables.set_spd(INSTANCE, Spd::new(entries, Otherwise::Discard)?)?;
     let (_, mut readers) = publish::channel(tables, 1);
     readers.pop().context("one reader was asked for")
 }

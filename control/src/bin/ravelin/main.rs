@@ -99,6 +99,8 @@ enum Show {
     ClientDb(ClientDb),
     /// Routes into tunnels, and static ones.
     Routes,
+    /// Policy: entries and tunnels in the order in which they count.
+    Policy,
     /// CRLs and OCSP answers that are held, and when CRLs are fetched next.
     Revocation,
 }
@@ -299,6 +301,7 @@ fn request(verb: &Verb) -> Request {
         }
         Verb::Show(Show::ClientDb(asked)) => client_db(asked),
         Verb::Show(Show::Routes) => Request::ShowRoutes,
+        Verb::Show(Show::Policy) => Request::ShowPolicy,
         Verb::Show(Show::Revocation) => Request::ShowRevocation,
         Verb::Show(Show::Version) | Verb::Config(Config::Check { .. }) | Verb::Bench(_) | Verb::Pki(_) => {
             Request::ShowVersion

@@ -52,7 +52,8 @@ fn what_is_written_is_what_is_planned() {
     );
     assert!(!full.enabled && full.unique == Unique::Keep);
     assert_eq!(full.ike.local_id, Some(plan::Identity::Fqdn("hq.example".into())));
-    let Template { name, transform, dscp, child_limit, per_worker, reverse } = full.template;
+    let Template { name, transform, dscp, child_limit, per_worker, reverse, packets } = full.template;
+    assert_eq!(packets, plan::PacketSettings::default());
     assert_eq!((name.as_str(), dscp, child_limit, per_worker), ("branch", Some(46), 3, true));
     assert_eq!((transform.proposals.len(), reverse.kernel_metric()), (1, 7 << 24 | 20));
     assert!(reverse.ignore_default);

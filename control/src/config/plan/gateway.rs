@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ravelin_ike::config::{IdentityPattern, Selector};
 
-use super::{Client, ClientDb, Ike, InstanceId, IpsecTransform};
+use super::{Client, ClientDb, Ike, InstanceId, IpsecTransform, PacketSettings};
 
 /// What a tunnel has of the gateway that let its peer in, as it was then.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +86,8 @@ pub struct Template {
     pub child_limit: usize,
     /// Whether each worker is to have SAs of its own for them (RFC 9611).
     pub per_worker: bool,
+    /// What they do to packets.
+    pub packets: PacketSettings,
     /// Which routes lead into them.
     pub reverse: ReverseRoutes,
 }

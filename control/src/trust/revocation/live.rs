@@ -60,3 +60,42 @@ impl Live {
 pub fn is_asked(rules: &Rules) -> bool {
     rules.demand != Demand::Off && !rules.order.methods().is_empty()
 }
+
+#[cfg(test)]
+mod tests {
+    use ravelin_pki::UnixTime;
+    use ravelin_pki::revocation::crl::Unverified;
+
+    use super::*;
+    use crate::trust::common::crl::Draft;
+    use crate::trust::common::world::ROOT;
+    use crate::trust::common::{KEYS, NOW};
+
+    /// Of 32 thousand tunnels those are named whose certificate is listed, by number, and nobody else's (REV-28):
+    /// neither those of another authority that gave out the same serial numbers.
+    #[test]
+    fn the_listed_among_tens_of_thousands_are_found() {
+        let serial = |number: u64| number.to_be_bytes()[4..].to_vec();
+        let (ours, other) = (
+            KeyId::of(&ROOT),
+            KeyId::of(&crate::trust::common::self_signed(&crate::trust::common::ca("Other"), 3)),
+        );
+        let named = |authority, number| vec![Named { authority, serial: serial(number).into() }];
+        let first = 0x0100_0000;
+        let live = (0..32_768).map(|number| {
+            let authority = if number % 2 == 0 { ours } else { other };
+            (IkeId(number), named(authority, first + number / 2))
+        });
+        let live = Live(live.collect());
+        let revoked = (0..500).map(|number| first + number * 7);
+        let draft = revoked.fold(Draft::of(&ROOT, NOW), |draft, number| {
+            draft.revoking(&serial(number), UnixTime(NOW.0 - 60), Some(1))
+        });
+        let octets = draft.sign(&KEYS[0]);
+        let list = Unverified::from_der(&octets).unwrap().verify(&ROOT, NOW).unwrap();
+        let mut found: Vec<u64> = live.listed(&list).into_iter().map(|(ike, ..)| ike.0).collect();
+        found.sort_unstable();
+        assert_eq!(found, (0..500).map(|number| number * 14).collect::<Vec<_>>());
+        assert_eq!(live.resting_on(other, &serial(first + 3)), [IkeId(7)]);
+    }
+}

@@ -13,7 +13,7 @@ use std::fmt;
 use std::thread;
 use std::time::Duration;
 
-use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
+use crossbeam::channel::{self, Receiver, Sender, select};
 use ravelin_ike::id::IkeId;
 use ravelin_pki::UnixTime;
 use ravelin_pki::revocation::policy::Fetched;
@@ -31,7 +31,6 @@ const NAP: Duration = Duration::from_secs(10);
 
 enum Message {
     Ask(Box<Question>),
-    Arrived(u64, Fetched),
     Gone(Vec<IkeId>),
     Configure(Vec<Authority>),
     Show(Sender<reply::Revocation>),
@@ -39,7 +38,10 @@ enum Message {
     ClearAnswers(Sender<usize>),
 }
 
-/// The way to the thread. It ends when nobody has one any more and nothing is under way.
+/// What came of an errand.
+type Arrival = (u64, Fetched);
+
+/// The way to the thread. It ends when nobody has one any more.
 #[derive(Clone)]
 pub struct Revocation(Sender<Message>);
 
@@ -61,13 +63,13 @@ impl Revocation {
         outcomes: Sender<T>,
     ) -> std::io::Result<Self> {
         let (sender, messages) = channel::unbounded();
-        let way_back = sender.clone();
         let run = move || {
             // Several addresses may be asked for one peer, each for so long.
             let patience = errands.timeout.as_secs().saturating_mul(3);
             let mut desk = Desk::new(patience as i64, warning);
             desk.configure(authorities, now());
-            Clerk { desk, errands, way_back, outcomes }.run(&messages);
+            let (way_back, arrivals) = channel::unbounded();
+            Clerk { desk, errands, way_back, outcomes }.run(&messages, &arrivals);
         };
         thread::Builder::new().name("revocation".into()).spawn(run)?;
         Ok(Self(sender))
@@ -119,20 +121,25 @@ impl Revocation {
 struct Clerk<T> {
     desk: Desk,
     errands: Errands,
-    way_back: Sender<Message>,
+    way_back: Sender<Arrival>,
     outcomes: Sender<T>,
 }
 
 impl<T: From<Effect>> Clerk<T> {
-    fn run(mut self, messages: &Receiver<Message>) {
-        loop {
-            if self.carry_out().is_err() {
-                return;
-            }
-            match messages.recv_timeout(self.nap()) {
-                Ok(message) => self.take(message),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+    fn run(mut self, messages: &Receiver<Message>, arrivals: &Receiver<Arrival>) {
+        while self.carry_out().is_ok() {
+            select! {
+                recv(messages) -> message => match message {
+                    Ok(message) => self.take(message),
+                    Err(_) => return,
+                },
+                recv(arrivals) -> arrival => {
+                    // We have a sender ourselves.
+                    if let Ok((number, fetched)) = arrival {
+                        self.desk.arrived(number, fetched, now());
+                    }
+                },
+                default(self.nap()) => {},
             }
             self.desk.tick(now());
         }
@@ -151,7 +158,6 @@ impl<T: From<Effect>> Clerk<T> {
         // Whoever asked may have gone.
         match message {
             Message::Ask(question) => self.desk.ask(*question, now),
-            Message::Arrived(number, fetched) => self.desk.arrived(number, fetched, now),
             Message::Gone(ikes) => self.desk.gone(&ikes),
             Message::Configure(authorities) => self.desk.configure(authorities, now),
             Message::Show(reply) => drop(reply.send(show::known(&self.desk, now))),
@@ -176,11 +182,45 @@ impl<T: From<Effect>> Clerk<T> {
         let mut random = [0; 32];
         if aws_lc_rs::rand::fill(&mut random).is_err() {
             let nothing = Fetched::Nothing("this machine's generator gave no random octets".to_owned());
-            return drop(way_back.send(Message::Arrived(number, nothing)));
+            return drop(way_back.send((number, nothing)));
         }
         self.errands.send(errand, random, move |fetched| {
             // The thread has ended: nobody waits.
-            let _ = way_back.send(Message::Arrived(number, fetched));
+            let _ = way_back.send((number, fetched));
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ravelin_fetch::desk::Bounds;
+    use ravelin_fetch::{Fetcher, Policy, Roots, Settings};
+
+    use super::*;
+
+    /// The thread ends with its last user, and answers until then.
+    #[test]
+    fn the_thread_ends_with_its_last_user() {
+        let settings = Settings {
+            policy: Policy::default(),
+            roots: Roots::none(),
+            bounds: Bounds::default(),
+            threads: 1,
+            kept: None,
+            random: Box::new(|| 7),
+        };
+        let fetcher = Arc::new(Fetcher::start(settings).unwrap());
+        let errands = Errands { fetcher, instances: Vec::new(), timeout: Duration::from_secs(1) };
+        let (outcomes, heard) = channel::unbounded::<Effect>();
+        let warning = Warning { before: 0, repeat: None };
+        let revocation = Revocation::start(errands, Vec::new(), warning, outcomes).unwrap();
+        let other = revocation.clone();
+        drop(revocation);
+        assert_eq!(other.known(), Some(reply::Revocation::default()));
+        assert_eq!((other.hasten(None), other.clear_answers()), (Some(0), Some(0)));
+        drop(other);
+        assert!(heard.recv().is_err(), "it has ended, and says nothing more");
     }
 }

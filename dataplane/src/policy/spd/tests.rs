@@ -63,12 +63,40 @@ proptest! {
         flows in proptest::collection::vec(any_flow(), 40),
     ) {
         let spd = Spd::new(entries.clone(), Otherwise::Discard).unwrap();
-        prop_assert_eq!(spd.index.is_some(), entries.len() > SHORT);
+        prop_assert_eq!(spd.before.index.is_some(), entries.len() > SHORT);
         for flow in &flows {
             let outbound = entries.iter().find(|entry| entry.selectors.admits_outbound(flow));
             prop_assert_eq!(spd.outbound(flow), outbound.map(|entry| entry.action));
             let inbound = entries.iter().find(|entry| entry.selectors.admits_inbound(flow));
             prop_assert_eq!(spd.inbound(flow), inbound.map(|entry| entry.action));
+        }
+    }
+}
+
+proptest! {
+    /// Of entries on both sides of the tunnels each is found in its list, by its place in the whole.
+    #[test]
+    fn entries_are_numbered_through(
+        before in proptest::collection::vec(any_entry(), 0..8),
+        behind in proptest::collection::vec(any_entry(), 0..8),
+        flow in any_flow(),
+    ) {
+        let spd = Spd::around(before.clone(), behind.clone(), Otherwise::Discard, 1).unwrap();
+        let all = [before.clone(), behind].concat();
+        for (at, entry) in all.iter().enumerate() {
+            prop_assert_eq!(spd.entry(At(at as u32)), Some(entry));
+        }
+        prop_assert_eq!(spd.entry(At(all.len() as u32)), None);
+        let admits = |entry: &Entry, way| match way {
+            Way::Out => entry.selectors.admits_outbound(&flow),
+            Way::In => entry.selectors.admits_inbound(&flow),
+        };
+        for (list, base, entries) in [(spd.before(), 0, &all[..before.len()]), (spd.behind(), before.len(), &all[before.len()..])] {
+            let either = entries.iter().enumerate().find_map(|(at, entry)| {
+                let way = [Way::Out, Way::In].into_iter().find(|way| admits(entry, *way))?;
+                Some(Match { at: At((base + at) as u32), way, action: entry.action })
+            });
+            prop_assert_eq!(list.either(&flow), either);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What decisions must hold: order, narrowest child, and never in clear what a tunnel should carry.
 
+mod order;
+
 use super::*;
 use crate::net::flow::{Flow, Upper};
 use crate::net::protocol::UDP;
@@ -44,7 +46,7 @@ fn protects(tables: &View, flow: &Flow) -> bool {
 
 fn tables(entries: Vec<Entry>, otherwise: Otherwise) -> Tables {
     let mut tables = Tables::new();
-    tables.set_spd(5, Spd::new(entries, otherwise).unwrap());
+    tables.set_spd(5, Spd::new(entries, otherwise).unwrap()).unwrap();
     tables.set_route(5, prefix([0, 0, 0, 0], 0), Some(NextHop::Connected(LAN))).unwrap();
     tables.set_route(5, prefix([172, 16, 0, 0], 12), Some(NextHop::Tunnel(TunnelId(9)))).unwrap();
     tables.set_route(5, prefix([192, 0, 2, 1], 32), Some(NextHop::Local)).unwrap();
@@ -136,7 +138,7 @@ fn routes_and_tunnels_are_seen_at_once_policy_after_publication() {
     let (mut writer, mut readers) = channel(tables(vec![], Otherwise::Discard), 1);
     let flow = to([172, 16, 5, 1]);
     assert!(protects(readers[0].tables(), &flow));
-    writer.tables_mut().set_spd(5, Spd::new(vec![], Otherwise::Bypass).unwrap());
+    writer.tables_mut().set_spd(5, Spd::new(vec![], Otherwise::Bypass).unwrap()).unwrap();
     writer.tables_mut().set_tunnel(TunnelId(9), None).unwrap();
     let no_child = Decision::NoChild { tunnel: TunnelId(9) };
     assert_eq!(
@@ -211,7 +213,7 @@ proptest! {
     ) {
         let spd = entries.iter().map(|(side, action)| entry(range(*side), *action)).collect();
         let mut tables = Tables::new();
-        tables.set_spd(0, Spd::new(spd, if open { Otherwise::Bypass } else { Otherwise::Discard }).unwrap());
+        tables.set_spd(0, Spd::new(spd, if open { Otherwise::Bypass } else { Otherwise::Discard }).unwrap()).unwrap();
         for tunnel in 0..3 {
             let own = children.iter().enumerate().filter(|(_, (t, _))| *t == tunnel);
             let own = own.map(|(slot, (_, side))| Child::new(set(range(*side)), sa(slot as u32))).collect();

@@ -163,7 +163,7 @@ impl Gateway {
         let tables = self.writer.tables_mut();
         for instance in [PUBLIC, PRIVATE] {
             tables.add_instance(instance);
-            tables.set_spd(instance, Spd::new(Vec::new(), Otherwise::Discard)?);
+            tables.set_spd(instance, Spd::new(Vec::new(), Otherwise::Discard)?)?;
         }
         let router: IpAddr = ROUTER.into();
         tables.set_route(PUBLIC, Prefix::host(GATEWAY.into()), Some(NextHop::Local))?;

@@ -1,0 +1,151 @@
+//! How a tunnel's settings and the sizes of its path become what workers do to packets (DP-23 to DP-35). Pure; the same
+//! for a new SA, for one whose path has moved or was found to be narrower, and for one whose tunnel was configured anew.
+
+use ravelin_dataplane::sa::Endpoint;
+use ravelin_dataplane::sa::outbound::{Encapsulation, OuterDscp};
+use ravelin_dataplane::sa::wrap::Wrap;
+use ravelin_ike::config::Selector;
+
+use crate::config::plan::{Child, MssAdjust, PacketSettings, Tunnel};
+
+/// Octets of an IPv4, an IPv6 and a TCP header without options (RFC 6691 §2).
+const IPV4: u16 = 20;
+const IPV6: u16 = 40;
+const TCP: u16 = 20;
+
+/// What is known of how large packets may be on a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// What fits through every way out.
+    pub widest: Option<u16>,
+    /// What a router on the way said.
+    pub learned: Option<u16>,
+}
+
+/// How an SA's packets are to be wrapped and unwrapped, whatever its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wrapping {
+    packets: PacketSettings,
+    dscp: OuterDscp,
+    /// Whether there may be IPv6 inside, whose header is larger.
+    carries_v6: bool,
+}
+
+impl Wrapping {
+    /// That of a child whose SA carries this on our side.
+    pub fn of(tunnel: &Tunnel, child: &Child, carried: &[Selector]) -> Self {
+        let carries_v6 = carried.iter().any(|selector| selector.start.is_ipv6());
+        Self { packets: tunnel.packets, dscp: outer_dscp(child), carries_v6 }
+    }
+
+    /// The same under another configuration.
+    pub fn reconfigured(self, tunnel: &Tunnel, child: &Child) -> Self {
+        Self { packets: tunnel.packets, dscp: outer_dscp(child), ..self }
+    }
+
+    /// Whether routers on the way are believed.
+    pub const fn learns(&self) -> bool {
+        self.packets.path_mtu_discovery
+    }
+
+    /// Whether the outer traffic class is copied inwards.
+    pub const fn copies_traffic_class(&self) -> bool {
+        self.packets.copy_traffic_class
+    }
+
+    /// How packets go from one end to the other.
+    pub fn encapsulation(
+        &self,
+        instance: u16,
+        (local, peer): (Endpoint, Endpoint),
+        sizes: Sizes,
+    ) -> Encapsulation {
+        let Self { packets, dscp, .. } = *self;
+        let learned = sizes.learned.filter(|_| self.learns());
+        let outer_mtu = [sizes.widest, learned, packets.encapsulated_ip_mtu].into_iter().flatten().min();
+        let wrapped = Encapsulation {
+            df: packets.outer_df,
+            dscp,
+            inner_mtu: packets.ip_mtu,
+            outer_mtu,
+            clear_inner_df: packets.clear_df_bit,
+            silent: !packets.icmp_generation,
+            ..Encapsulation::between(instance, local, peer)
+        };
+        Encapsulation { tcp_mss: self.mss(packets.private_mss, &wrapped), ..wrapped }
+    }
+
+    /// To what the MSS of SYNs that leave the tunnel is lowered.
+    pub fn leaving_mss(&self, encapsulation: &Encapsulation) -> Option<u16> {
+        self.mss(self.packets.public_mss, encapsulation)
+    }
+
+    fn mss(&self, adjust: MssAdjust, encapsulation: &Encapsulation) -> Option<u16> {
+        match adjust {
+            MssAdjust::Off => None,
+            MssAdjust::To(mss) => Some(mss),
+            MssAdjust::Auto => {
+                let within =
+                    encapsulation.outer_mtu.map(|outer| Wrap::new(encapsulation).largest_within(outer));
+                let inner = [within, encapsulation.inner_mtu].into_iter().flatten().min()?;
+                let ip = if self.carries_v6 { IPV6 } else { IPV4 };
+                Some(inner.saturating_sub(ip + TCP)).filter(|mss| *mss > 0)
+            }
+        }
+    }
+}
+
+/// The DSCP of a child's outer packets (IKE-14).
+fn outer_dscp(child: &Child) -> OuterDscp {
+    child.dscp.map_or(OuterDscp::Copy, OuterDscp::Fixed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrapping(packets: PacketSettings, carries_v6: bool) -> Wrapping {
+        Wrapping { packets, dscp: OuterDscp::Copy, carries_v6 }
+    }
+
+    fn wrapped(wrapping: Wrapping, learned: Option<u16>) -> Encapsulation {
+        let end = |n: u8| Endpoint { address: [192, 0, 2, n].into(), port: 0 };
+        wrapping.encapsulation(0, (end(1), end(2)), Sizes { widest: Some(1500), learned })
+    }
+
+    /// The smallest of what is configured, what routers say and what interfaces take; routers only where they are heard.
+    #[test]
+    fn the_smallest_size_counts() {
+        let of = |encapsulated_ip_mtu, path_mtu_discovery, learned| {
+            let packets =
+                PacketSettings { encapsulated_ip_mtu, path_mtu_discovery, ..PacketSettings::default() };
+            wrapped(wrapping(packets, false), learned).outer_mtu
+        };
+        assert_eq!(of(None, true, None), Some(1500));
+        assert_eq!(of(None, true, Some(1300)), Some(1300));
+        assert_eq!(of(None, false, Some(1300)), Some(1500));
+        assert_eq!(of(Some(1400), true, Some(1300)), Some(1300));
+        assert_eq!(of(Some(1200), true, Some(1300)), Some(1200));
+        assert_eq!(of(Some(9000), true, None), Some(1500));
+    }
+
+    /// What `auto` makes of an MSS is what fits whole, and follows the path.
+    #[test]
+    fn auto_follows_what_fits() {
+        let auto = PacketSettings {
+            private_mss: MssAdjust::Auto,
+            public_mss: MssAdjust::Auto,
+            ..PacketSettings::default()
+        };
+        // 1500 - 20 - 8 - 8 - 16 = 1448 octets of text, of which two are trailer.
+        assert_eq!(wrapped(wrapping(auto, false), None).tcp_mss, Some(1446 - 40));
+        assert_eq!(wrapped(wrapping(auto, true), None).tcp_mss, Some(1446 - 60));
+        assert_eq!(wrapped(wrapping(auto, false), Some(1300)).tcp_mss, Some(1246 - 40));
+        let narrow = PacketSettings { ip_mtu: Some(1000), ..auto };
+        let narrow = (wrapping(narrow, false), wrapped(wrapping(narrow, false), None));
+        assert_eq!((narrow.1.tcp_mss, narrow.0.leaving_mss(&narrow.1)), (Some(960), Some(960)));
+        let fixed = PacketSettings { private_mss: MssAdjust::To(1111), ..PacketSettings::default() };
+        let fixed = (wrapping(fixed, true), wrapped(wrapping(fixed, true), Some(600)));
+        assert_eq!((fixed.1.tcp_mss, fixed.0.leaving_mss(&fixed.1)), (Some(1111), None));
+    }
+}
