@@ -60,6 +60,7 @@ fn connection(own: u8, other: u8, group: &str) -> Connection {
         }],
         max_children: 5,
         lifetime: IkeLifetime::default(),
+        authentication_lifetime: None,
         dead_peer: None,
         nat: NatTraversal::default(),
         mobike: false,

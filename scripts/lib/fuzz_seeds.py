@@ -135,6 +135,8 @@ def ike():
         "move": moved + act(2), "move-unanswered": moved + act(3, 255), "move-back": moved + say(seal_info, move) + act(2),
         "move-answered-wrong": moved + say(seal_info, chain(notify(16401, bytes(32))), True), "own-move": up + act(5, 6),
         "move-no-nat": up + say(seal_info, chain(notify(16400), notify(16402, bytes(12)))),
+        "auth-lifetime": up + say(seal_info, chain(notify(16403, bytes(4)))) + act(3, 255), "own-proof": up + act(5, 7) + act(3, 50),
+        "twice-up": up + act(5, 0) + act(3, 100) + act(5, 7) + act(3, 255),
         "error": up + say(seal_info, chain(notify(24))) + say(seal_info, chain(notify(16384)))})
 
     def follow(exchange, chained):

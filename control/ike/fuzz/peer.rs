@@ -7,9 +7,9 @@ use std::time::Duration;
 use ravelin_gcm::{Kernel, Key, Seal, seal_burst};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{
-    AcceptRedirect, AdditionalGroups, AlgorithmProfile, Auth, ChildConfig, ChildId, ChildLifetime,
-    Connection, ConnectionId, DeadPeer, Encryption, EngineConfig, EspProposal, Fragmentation, Group,
-    Identity, IdentityMatch, IkeLifetime, IkeProposal, InitialContact, NatTraversal, Prf, Redirection,
+    AcceptRedirect, AdditionalGroups, AlgorithmProfile, Auth, AuthenticationLifetime, ChildConfig, ChildId,
+    ChildLifetime, Connection, ConnectionId, DeadPeer, Encryption, EngineConfig, EspProposal, Fragmentation,
+    Group, Identity, IdentityMatch, IkeLifetime, IkeProposal, InitialContact, NatTraversal, Prf, Redirection,
     RemoteAddress, RemoteAuth, Resource, Selector,
 };
 use ravelin_ike::crypto::auth::SignedOctets;
@@ -102,6 +102,7 @@ fn connection() -> Connection {
         children: vec![child(1), child(2)],
         max_children: 4,
         lifetime: IkeLifetime::default(),
+        authentication_lifetime: Some(AuthenticationLifetime::of(Duration::from_secs(7200))),
         dead_peer: Some(DeadPeer {
             interval: Duration::from_secs(10),
             retries: 4,

@@ -131,13 +131,14 @@ impl World {
     }
 
     fn command(&mut self, argument: u8) {
-        let command = match (argument % 7, self.ike, self.child) {
+        let command = match (argument % 8, self.ike, self.child) {
             (0, _, _) => Command::Initiate { connection: CONNECTION, child: None },
             (1, _, _) => Command::Terminate { connection: CONNECTION },
             (2, Some(ike), _) => Command::RekeyIke { ike },
             (3, Some(ike), _) => Command::TerminateIke { ike },
             (4, _, Some(child)) => Command::RekeyChild { child },
             (5, _, Some(child)) => Command::TerminateChild { child },
+            (7, Some(ike), _) => Command::Reauthenticate { ike },
             (6, _, _) => Command::Move { connection: CONNECTION, local: name(9, 0).ip() },
             _ => return,
         };

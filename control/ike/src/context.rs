@@ -9,6 +9,7 @@ use crate::event::{Event, Transmit};
 use crate::id::{ChildSaId, IkeId, Ticket};
 use crate::lockout::Offender;
 use crate::recorder::{Attempt, Recorder};
+use crate::sa::tunnel::Tunnel;
 use crate::tickets::Tickets;
 use crate::time::Instant;
 use crate::want::{Path, Want, WantKind};
@@ -32,11 +33,25 @@ pub(crate) struct Pending {
     pub(crate) until: Instant,
 }
 
+/// The other tunnels, as far as one tunnel's step may see them.
+pub(crate) trait Others {
+    /// Those of a connection.
+    fn of(&self, connection: ConnectionId) -> Vec<&Tunnel>;
+    /// One by name.
+    fn tunnel(&self, ike: IkeId) -> Option<&Tunnel>;
+}
+
 /// Something one tunnel's step asks to happen to other tunnels.
 #[derive(Debug)]
 pub(crate) enum Aside {
-    /// Close the other tunnels of this connection whose peer has this identity and that came up before.
-    Supersede { by: IkeId, connection: ConnectionId, identity: crate::config::Identity, before: Instant },
+    /// Close the other tunnels of this connection whose peer has this identity and that came up before, but for one.
+    Supersede {
+        by: IkeId,
+        connection: ConnectionId,
+        identity: crate::config::Identity,
+        before: Instant,
+        spares: Option<IkeId>,
+    },
     /// This tunnel came up: see whether the peer's own call did, too.
     CameUp { ike: IkeId },
     /// The CHILD_SA that was told to send at `started` is gone. The caller has one place for what is sent to a child's
@@ -50,6 +65,10 @@ pub(crate) enum Aside {
     Lost(Box<crate::sa::ticket::Resumable>),
     /// The session of the IKE SA with these SPIs goes on in this tunnel.
     Resumed { by: IkeId, spis: crate::sa::session::Spis },
+    /// Make a new IKE SA for what this tunnel has.
+    Reauthenticate { ike: IkeId },
+    /// End this tunnel, whose place its heir takes, if it has one.
+    HandOver { ike: IkeId, reason: crate::error::Failure },
     /// See whether this tunnel can go, now that another one has its children.
     Yield { ike: IkeId },
 }
@@ -65,6 +84,9 @@ pub(crate) struct Outbox {
     pub(crate) watch: Watch,
     /// Who sent the datagram of this step.
     pub(crate) sender: Option<SocketAddr>,
+    /// Tunnels that took the place of others by a new proof, and those that ended because there was none.
+    pub(crate) reauthenticated: u64,
+    pub(crate) proofs_expired: u64,
     /// Simultaneous rekeys that had to be decided.
     pub(crate) collisions: u64,
     /// Peers' crash tokens that proved something, and that did not.
@@ -120,6 +142,7 @@ pub(crate) struct Context<'a> {
     pub(crate) random: &'a mut Drbg,
     pub(crate) out: &'a mut Outbox,
     pub(crate) tickets: &'a mut Tickets,
+    pub(crate) others: &'a dyn Others,
     /// Whether there is no other tunnel of the same connection: asked by callers only, and known for them only.
     pub(crate) alone: bool,
 }

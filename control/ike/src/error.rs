@@ -136,6 +136,12 @@ pub enum Failure {
     #[error("the peer announced no signature hash that our key can use (RFC 7427)")]
     NoCommonHash,
 
+    /// The peer does not know RFC 7427, and the methods before it do nothing with our key.
+    #[error(
+        "the peer does not announce signature hashes (RFC 7427), and without them only keys for ECDSA can prove anything (RFC 4754); ours signs by {0}, and RSA with SHA-1 is not done"
+    )]
+    NoOlderMethod(String),
+
     /// Who resumes a session does not have its keys.
     #[error("the peer's AUTH does not fit the session that it resumes (RFC 5723)")]
     ResumptionProof,
@@ -258,6 +264,14 @@ pub enum Failure {
     /// The same peer came with a new IKE SA.
     #[error("replaced by a newer IKE SA of the same peer")]
     Superseded,
+    /// Both ends have proven themselves anew, by another IKE SA.
+    #[error("replaced by a new IKE SA, for which both sides have proven themselves anew")]
+    Reauthenticated,
+    /// The time for which a proof counts is over.
+    #[error(
+        "its authentication-lifetime is over, and the sides have not proven themselves anew (RFC 4478): does who called repeat its authentication?"
+    )]
+    ProofExpired,
     /// Our address changed, and it could not go along.
     #[error("closed because our address changed: the peer called, or one side does no MOBIKE")]
     AddressChanged,
@@ -373,6 +387,7 @@ impl Failure {
             F::PpkDeclined(_) => "RV-AUTH-016",
             F::ResumptionProof => "RV-AUTH-017",
             F::NoClient(_) => "RV-AUTH-018",
+            F::NoOlderMethod(_) => "RV-AUTH-019",
             F::TsUnacceptable => "RV-CHILD-001",
             F::TsRefused => "RV-CHILD-002",
             F::TsNotOffered => "RV-CHILD-003",
@@ -399,6 +414,8 @@ impl Failure {
             F::Expired => "RV-END-005",
             F::Superseded => "RV-END-006",
             F::AddressChanged => "RV-END-007",
+            F::Reauthenticated => "RV-END-010",
+            F::ProofExpired => "RV-END-011",
             F::NotAdmitted(_) => "RV-GATE-001",
             F::NetworksTaken(_) => "RV-CHILD-011",
             F::Redirected(_) => "RV-END-008",
@@ -417,6 +434,7 @@ impl Failure {
             | F::PeerForgot(_)
             | F::FollowupForgotten
             | F::UnexpectedNat
+            | F::ProofExpired
             | F::Expired => Blame::Network,
             F::NoConnection
             | F::MoveRefused(_)
@@ -436,6 +454,7 @@ impl Failure {
             | F::NoCertificate
             | F::SchemeRefused(_)
             | F::NoCommonHash
+            | F::NoOlderMethod(_)
             | F::PpkNotAnnounced
             | F::PpkUnknown(_)
             | F::PpkDiffers(_)
@@ -468,6 +487,7 @@ impl Failure {
             | F::Unconfigured
             | F::PeerDeleted
             | F::Superseded
+            | F::Reauthenticated
             | F::AddressChanged
             | F::NotAdmitted(_)
             | F::Redirected(_)
@@ -503,6 +523,7 @@ impl Failure {
                 | Failure::Unconfigured
                 | Failure::PeerDeleted
                 | Failure::Superseded
+                | Failure::Reauthenticated
                 | Failure::AddressChanged
                 | Failure::Redirected(_)
                 | Failure::RedirectedPeer(_)

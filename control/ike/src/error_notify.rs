@@ -33,6 +33,7 @@ impl Failure {
             | F::NoCertificate
             | F::SchemeRefused(_)
             | F::NoCommonHash
+            | F::NoOlderMethod(_)
             | F::PpkNotAnnounced
             | F::PpkNotNamed
             | F::PpkUnknown(_)
@@ -67,6 +68,8 @@ impl Failure {
             | F::Redirected(_)
             | F::RedirectedPeer(_)
             | F::Superseded
+            | F::Reauthenticated
+            | F::ProofExpired
             | F::NotAdmitted(_) => NotifyType::TemporaryFailure,
         }
     }

@@ -37,7 +37,8 @@ impl Failure {
             | F::AuthMethod { .. }
             | F::NoCertificate
             | F::SchemeRefused(_)
-            | F::NoCommonHash => Some(Topic::Proof),
+            | F::NoCommonHash
+            | F::NoOlderMethod(_) => Some(Topic::Proof),
             _ if self.is_about_ppk() => Some(Topic::Proof),
             _ => None,
         }

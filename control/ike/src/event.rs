@@ -102,6 +102,16 @@ pub enum Event {
         /// Everything known about it.
         attempt: Box<Attempt>,
     },
+    /// An IKE SA that is up takes the place of another one of the same peer: both ends have proven themselves anew (RFC
+    /// 7296 §2.8.3). The other one goes down later, and its children with it.
+    Reauthenticated {
+        /// Which.
+        ike: IkeId,
+        /// The other one.
+        elder: IkeId,
+        /// Their connection.
+        connection: ConnectionId,
+    },
     /// A CHILD_SA is installed and may carry traffic.
     ChildUp(Box<ChildUp>),
     /// A CHILD_SA took over from another, which is only drained now.

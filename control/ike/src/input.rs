@@ -54,6 +54,11 @@ pub enum Command {
         /// Which.
         ike: IkeId,
     },
+    /// Make a new IKE SA, with the same children and new proofs of identity, and then delete this one; if we called it.
+    Reauthenticate {
+        /// Which.
+        ike: IkeId,
+    },
     /// Our address of a connection is another one from now on. What is up moves there, if we called and both sides do
     /// MOBIKE (RFC 4555 §3.5: who called decides); all else of it is closed.
     Move {

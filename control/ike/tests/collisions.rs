@@ -385,7 +385,7 @@ fn a_peer_without_the_rule_is_not_left_with_both() {
 ///
 /// ```text
 ///   A  IKE_SA_INIT, IKE_AUTH            <------>   B   up
-///   A  IKE_SA_INIT, IKE_AUTH once more  ------->   B   sends on the second's CHILD_SA
+///   A  IKE_SA_INIT, IKE_AUTH once more  ------->   B   sends, in the end, on the second's CHILD_SA
 ///      (answers to IKE_AUTH lost)      X-------    B
 ///   A  gives up                                    B   finds the second dead
 ///   A                                   <-------   B   CREATE_CHILD_SA{N(REKEY_SA)} in the first
@@ -403,7 +403,10 @@ fn an_abandoned_call_does_not_keep_its_place() {
     world.command(0, Command::Initiate { connection: again, child: Some(ChildId(1)) });
     world.run_for(SECOND);
     assert_eq!(world.ikes(1).len(), 2);
-    assert!(!world.ends[0].plane.was_installed(world.ends[1].plane.senders()[0].0), "A does not have it");
+    let is_there = |world: &World| world.ends[0].plane.was_installed(world.ends[1].plane.senders()[0].0);
+    assert!(is_there(&world), "B goes on by the first");
+    world.run_for(6 * SECOND);
+    assert!(!is_there(&world), "A does not have it");
     world.run_for(60 * SECOND);
     settle(&mut world);
     assert_eq!((world.ikes(0).len(), world.children(1).len()), (1, 1));

@@ -5,7 +5,7 @@
 //! missing answers; with one key exchange or several, which one end or both prefer, with a post-quantum preshared key
 //! or without, with the first child in IKE_AUTH or after it, with tickets asked for and given or without, and then often
 //! with a time in which nothing arrives at all; in some of them with SAs for single resources beside those for all, as
-//! many at either end or not; in some of them one end moves from address to address, with
+//! many at either end or not; with new proofs of identity by command or because theirs are over; in some of them one end moves from address to address, with
 //! somebody on the way who gives its requests another source. Checked all along: nobody sends on a successor SA that its
 //! peer never installed, both ends hold the same keys for an SA or one holds none, nothing is up without a verified
 //! AUTH, no SPI is used or given back twice, nothing leaves from an address that is gone, no ESP goes where the peer
@@ -22,7 +22,9 @@ mod harness;
 
 use harness::{Dice, Faults, Tally, World, settings};
 use ravelin_ike::Engine;
-use ravelin_ike::config::{ChildId, ChildLifetime, Connection, EngineConfig, Group, IkeLifetime, PpkIdKind};
+use ravelin_ike::config::{
+    AuthenticationLifetime, ChildId, ChildLifetime, Connection, EngineConfig, Group, IkeLifetime, PpkIdKind,
+};
 use ravelin_ike::engine::IkePhase;
 use ravelin_ike::input::Command;
 use ravelin_ike::time::Instant;
@@ -53,6 +55,8 @@ struct Ways {
     resumption: [bool; 2],
     /// Resources of each end that may have an SA of their own beside each child's; `None`: it knows of none.
     resources: [Option<u32>; 2],
+    /// For how many seconds proofs of identity count at each end.
+    proofs: [Option<u64>; 2],
 }
 
 const ADDITIONAL: [&[Group]; 3] = [&[Group::MlKem512], &[Group::EcpP256], &[Group::EcpP256, Group::MlKem512]];
@@ -73,7 +77,10 @@ impl Ways {
         let resumption = [apart.chance(600), apart.chance(600)];
         let both = apart.chance(400);
         let resources = [0, 1].map(|_| (both && apart.chance(900)).then(|| apart.below(4) as u32));
+        let mut apart = Dice(seed ^ 0x4478);
+        let proofs = [0, 1].map(|_| apart.chance(250).then(|| 12 + apart.below(60)));
         Ways {
+            proofs,
             certificates,
             short,
             children,
@@ -95,7 +102,10 @@ impl Ways {
             false => settings::connection(end),
         };
         let resumption = self.resumption[end];
+        let lifetime = |seconds| AuthenticationLifetime::of(Duration::from_secs(seconds));
+        let authentication_lifetime = self.proofs[end].map(lifetime);
         let plain = Connection { max_children: self.limits[end], resumption, ..plain };
+        let plain = Connection { authentication_lifetime, ..plain };
         let plain = Connection { childless: self.childless[end], ..plain };
         let plain = match self.mobile {
             Some(both) => {
@@ -189,6 +199,12 @@ fn random_command(world: &mut World, ways: &Ways) {
         children.get(pick).copied()
     };
     let ike = world.ikes(end).first().copied();
+    // Dice of their own, so that all else of a seed is as it was.
+    if Dice(world.now ^ 0x4478).chance(120)
+        && let Some(ike) = ike
+    {
+        world.command(end, Command::Reauthenticate { ike });
+    }
     match (world.dice.below(100), child, ike) {
         (0..35, Some(child), _) => {
             world.command(end, Command::RekeyChild { child });
@@ -244,7 +260,7 @@ fn black_out(world: &mut World) {
 
 fn live(seed: u64) -> Tally {
     let mut dice = Dice(seed);
-    let ways = Ways::of(seed, &mut dice);
+    let mut ways = Ways::of(seed, &mut dice);
     let engines = [0, 1].map(|end| engine(end, seed, &mut dice, &ways));
     let mut world = World::new(seed, engines, ways.certificates);
     let bad = dice.below(4);
@@ -275,6 +291,7 @@ fn live(seed: u64) -> Tally {
     // The world becomes good, and lifetimes long.
     world.faults = Faults { delay: 2000, answer_delay: 1000, ..Faults::default() };
     world.run_for(130 * SECOND);
+    ways.proofs = [None; 2];
     for end in 0..2 {
         let now = world.at();
         let connection = Connection { local: world.ends[end].place, ..ways.connection(end) };
@@ -344,6 +361,10 @@ fn seeded_lives() {
     assert!(
         one.is_some() || total.crossed_calls > 0,
         "no two calls crossed: the simulation proves nothing of them"
+    );
+    assert!(
+        one.is_some() || total.reauthenticated > 0,
+        "no IKE SA took the place of another one by a new proof: the simulation proves nothing of them"
     );
     assert!(
         one.is_some() || (total.resumed > 0 && total.mixed > 0),

@@ -31,6 +31,8 @@ fn left_after_a_second_call(caller: InitialContact, called: InitialContact) -> u
     world.restart(0, engine);
     call(&mut world);
     assert_eq!(world.ikes(0).len(), 1);
+    // A peer that has not said that it has no other is left five seconds to delete that itself.
+    world.run_for(7 * SECOND);
     world.ikes(1).len()
 }
 

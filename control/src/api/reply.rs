@@ -349,6 +349,9 @@ pub struct Tunnel {
     pub child_rekeys: u64,
     /// IKE SA rekeys completed.
     pub ike_rekeys: u64,
+    /// IKE SAs that took the place of others by new proofs of identity.
+    #[serde(default)]
+    pub reauthentications: u64,
     /// Whether both sides do MOBIKE, so that it survives a move of the caller.
     #[serde(default)]
     pub mobike: bool,

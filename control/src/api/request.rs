@@ -236,6 +236,9 @@ pub struct Rekey {
     /// The IKE SA rather than its children.
     #[serde(default)]
     pub ike: bool,
+    /// By a new IKE SA with new proofs of identity, which takes the place of the one that is up.
+    #[serde(default)]
+    pub reauthenticate: bool,
 }
 
 /// Whom to send where.

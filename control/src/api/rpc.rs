@@ -99,7 +99,12 @@ mod tests {
             Request::ShowTunnels(None),
             Request::ShowSa(Some(Page { from: 512 })),
             Request::Explain(TunnelName { tunnel: "a".into() }),
-            Request::Rekey(crate::api::request::Rekey { tunnel: "a".into(), child: None, ike: true }),
+            Request::Rekey(crate::api::request::Rekey {
+                tunnel: "a".into(),
+                child: None,
+                ike: true,
+                reauthenticate: false,
+            }),
             Request::PkiList,
             Request::PkiCrlUpdate(crate::api::request::PkiName { name: Some("root".into()) }),
             Request::PkiShow(crate::api::request::PkiName::default()),

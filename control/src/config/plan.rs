@@ -344,7 +344,9 @@ pub struct IkePolicy {
     pub proposals: Proposals<IkeProposal>,
     /// Lifetime of the IKE SA.
     pub lifetime: Duration,
-    /// When it is rekeyed.
+    /// How long proofs of identity count; `None`: for ever.
+    pub authentication_lifetime: Option<Duration>,
+    /// When it is rekeyed, or a new proof begun.
     pub soft: SoftLifetime,
     /// Dead peer detection; `None` answers the peer's probes and sends none.
     pub dead_peer: Option<DeadPeer>,

@@ -55,6 +55,17 @@ pub fn fragmentation(judge: &mut Judge<'_>, object: &str, raw: &raw::IkePolicy) 
     raw.fragmentation.unwrap_or(true).then_some(Fragmentation { mtu })
 }
 
+/// How long proofs of identity count (RFC 4478); `None`: for ever.
+pub fn authentication_lifetime(
+    judge: &mut Judge<'_>,
+    object: &str,
+    raw: &raw::IkePolicy,
+) -> Option<Duration> {
+    let written = raw.authentication_lifetime.as_ref();
+    let seconds = |_| judge.number(object, "authentication-lifetime", written, 1..=31_536_000, 86_400);
+    written.map(seconds).map(Duration::from_secs)
+}
+
 /// When an SA is replaced before its end (RFC 4301 §4.4.2.1).
 pub fn soft_lifetime(
     judge: &mut Judge<'_>,

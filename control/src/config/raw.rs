@@ -276,7 +276,9 @@ pub struct IkePolicy {
     pub proposals: Option<Spanned<Vec<Text>>>,
     /// Lifetime of the IKE SA in seconds.
     pub lifetime: Option<Spanned<u64>>,
-    /// Share of the lifetime, in percent, after which it is rekeyed.
+    /// Seconds that proofs of identity count; default: for ever.
+    pub authentication_lifetime: Option<Spanned<u64>>,
+    /// Share of these, in percent, after which it is rekeyed, or a new proof begun.
     pub soft_lifetime_percent: Option<Spanned<u64>>,
     /// Share of that, in percent, that is taken off at random at most.
     pub jitter_percent: Option<Spanned<u64>>,

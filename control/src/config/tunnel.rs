@@ -348,6 +348,7 @@ impl One<'_, '_, '_> {
             profile,
             proposals: proposal::list(judge, place, written, &proposal::IKE, proposal::ike).into(),
             lifetime: Duration::from_secs(lifetime),
+            authentication_lifetime: policy::authentication_lifetime(judge, &object, raw),
             soft: policy::soft_lifetime(judge, &object, percent, jitter),
             dead_peer: policy::dead_peer(judge, &object, raw),
             fragmentation: policy::fragmentation(judge, &object, raw),

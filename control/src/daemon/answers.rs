@@ -6,6 +6,7 @@ use ravelin_dataplane::io::Pool;
 use ravelin_ike::config::{ChildId, ConnectionId};
 use ravelin_ike::id::ChildSaId;
 use ravelin_ike::input::Command;
+use ravelin_ike::want::Role;
 
 use super::core::Core;
 use crate::api::request::{Part, Redirect, Rekey};
@@ -80,14 +81,17 @@ impl<P: Pool> Core<P> {
     }
 
     fn rekey(&mut self, rekey: &Rekey) -> Result<Reply, ApiError> {
-        let Rekey { tunnel, child, ike } = rekey.clone();
-        if ike && child.is_some() {
+        let Rekey { tunnel, child, ike, reauthenticate } = rekey.clone();
+        if (ike || reauthenticate) && child.is_some() {
             let why = "the IKE SA is that of all children: leave out the child, or the IKE SA".into();
             return Err(ApiError::Refused { why });
         }
         let part = Part { tunnel, child };
         let children = self.live_children(&part, "rekey")?;
         self.may_begin(self.ike_tunnel(&part.tunnel)?, &part.tunnel)?;
+        if reauthenticate {
+            return self.reauthenticate(&part);
+        }
         if ike {
             let connection = self.ike_tunnel(&part.tunnel)?;
             let up = self.status.tunnel(connection).and_then(|status| status.ike().map(|ike| ike.id));
@@ -101,6 +105,19 @@ impl<P: Pool> Core<P> {
             Some(_) => format!("{part}: rekeying"),
             None => format!("{part}: rekeying {} CHILD SAs", children.len()),
         }))
+    }
+
+    /// Who called proves itself anew; the called end cannot begin that (RFC 4478).
+    fn reauthenticate(&mut self, part: &Part) -> Result<Reply, ApiError> {
+        let connection = self.ike_tunnel(&part.tunnel)?;
+        let ike =
+            self.status.tunnel(connection).and_then(|status| status.ike()).map(|ike| (ike.id, ike.role));
+        let Some((ike, _)) = ike.filter(|(_, role)| *role == Role::Initiator) else {
+            let why = format!("{part}: the peer called, and only who called can begin anew");
+            return Err(ApiError::Refused { why });
+        };
+        self.command(Command::Reauthenticate { ike });
+        Ok(done(format!("{part}: calling anew")))
     }
 
     /// Refuses to begin what is the peer's to begin (TG-08).

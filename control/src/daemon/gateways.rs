@@ -3,6 +3,7 @@
 //! in [`crate::tunnel::reverse`].
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use ipnet::IpNet;
 use ravelin_dataplane::io::Pool;
@@ -81,8 +82,13 @@ impl<P: Pool> Core<P> {
         let is_taken = |name: &str| self.plan.tunnels.contains_key(name);
         let tunnel = self.terms(&gateway, &admit.client).map(|terms| terms.tunnel(String::new()))?;
         let who = (client_name(&admit.client), &admit.identity);
-        let met = self.gateways.peers.meet(&gateway, who, admit.initial_contact, is_taken);
+        let there = |id: ConnectionId| self.is_at(id, admit.path.remote);
+        let met = self.gateways.peers.meet(&gateway, who, admit.initial_contact, there, is_taken);
         let met = met.map_err(|kept| no(KEPT, kept.to_string()))?;
+        if let Some(id) = met.goes_on {
+            self.connect_peer(now, id);
+            return Ok(id);
+        }
         let (there, limit) = (self.roster.len() - met.replaces.len(), self.tunnel_limit());
         if there >= limit {
             let text =
@@ -112,6 +118,11 @@ impl<P: Pool> Core<P> {
         self.journal.note(&met.name, "peer-admitted", text);
         self.connect_peer(now, id);
         Ok(id)
+    }
+
+    /// Whether the peer of a tunnel is at this address and port: of several peers behind one address each has its own.
+    fn is_at(&self, id: ConnectionId, remote: SocketAddr) -> bool {
+        self.status.tunnel(id).is_some_and(|status| status.ikes.iter().any(|ike| ike.remote == remote))
     }
 
     /// What a peer of a gateway gets, which is this client.

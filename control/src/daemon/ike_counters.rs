@@ -8,7 +8,7 @@ use crate::api::reply::Counter;
 type Value = fn(&Counters) -> u64;
 
 /// All there are, by name.
-const TABLE: [(&str, Value, &str); 20] = [
+const TABLE: [(&str, Value, &str); 22] = [
     ("ike-collisions", |c| c.collisions, "Rekeys of one SA by both ends at once, decided by their nonces."),
     (
         "ike-cookies-demanded",
@@ -43,6 +43,16 @@ const TABLE: [(&str, Value, &str); 20] = [
     ("ike-lockout-dropped", |c| c.lockout_dropped, "Datagrams of callers that are locked out."),
     ("ike-lockouts", |c| c.lockouts, "Callers and addresses that were locked out."),
     ("ike-malformed", |c| c.malformed, "Datagrams that are no IKE message, or larger than is taken."),
+    (
+        "ike-proofs-expired",
+        |c| c.proofs_expired,
+        "IKE SAs ended because nobody proved itself anew in time (RFC 4478).",
+    ),
+    (
+        "ike-reauthenticated",
+        |c| c.reauthenticated,
+        "IKE SAs that took the place of others by new proofs of identity.",
+    ),
     ("ike-unknown-spi", |c| c.unknown_spi, "Messages of IKE SAs that are not here."),
     ("crash-tokens-sent", |c| c.crash_tokens_sent, "Crash tokens given out for IKE SAs that are not here."),
     (
@@ -105,10 +115,12 @@ mod tests {
             crash_tokens_proven: 18,
             crash_tokens_wrong: 19,
             half_open_expired: 20,
+            reauthenticated: 21,
+            proofs_expired: 22,
         };
         let mut shown: Vec<u64> = rows(&counters).map(|row| row.value).collect();
         shown.sort_unstable();
-        assert_eq!(shown, (1..=20).collect::<Vec<u64>>());
+        assert_eq!(shown, (1..=22).collect::<Vec<u64>>());
         let manual = include_str!("../../../docs/counters.md");
         for row in rows(&counters) {
             assert!(manual.contains(&format!("| `{}` |", row.name)), "{} is not in the manual", row.name);

@@ -263,6 +263,7 @@ impl<P: Pool> Core<P> {
             failed_attempts: status.failed_attempts,
             child_rekeys: status.child_rekeys.values().sum(),
             ike_rekeys: status.ike_rekeys,
+            reauthentications: status.reauthentications,
             mobike: ike.is_some_and(|ike| ike.mobike),
             resumed: ike.is_some_and(|ike| ike.resumed),
             moves: ike.map_or(0, |ike| ike.moves),

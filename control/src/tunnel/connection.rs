@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use ravelin_dataplane::policy::table::{MAX_CHILDREN, TooManyChildren};
 use ravelin_ike::config::{
-    Auth, CertificateAuth, ChildConfig, ChildId, ChildLifetime, Connection, IdKind, Identity, IdentityMatch,
-    IkeLifetime, RemoteAddress, RemoteAuth, Resource,
+    Auth, AuthenticationLifetime, CertificateAuth, ChildConfig, ChildId, ChildLifetime, Connection, IdKind,
+    Identity, IdentityMatch, IkeLifetime, RemoteAddress, RemoteAuth, Resource,
 };
 use ravelin_pki::x509::Name;
 use ravelin_pki::{Certificate, certreq};
@@ -107,6 +107,10 @@ fn base(
         max_children: 0,
         children: Vec::new(),
         lifetime: ike_lifetime(ike.policy.lifetime, ike.policy.soft),
+        authentication_lifetime: ike
+            .policy
+            .authentication_lifetime
+            .map(|hard| authentication_lifetime(hard, ike.policy.soft)),
         dead_peer: ike.policy.dead_peer,
         nat: ike.policy.nat,
         mobike: ike.mobike,
@@ -139,6 +143,10 @@ pub fn usable(plan: &Plan, tunnel: &plan::Tunnel) -> Result<(), Unusable> {
 
 fn ike_lifetime(hard: Duration, share: SoftLifetime) -> IkeLifetime {
     IkeLifetime { soft: soft(hard, share.percent), hard, jitter_percent: share.jitter_percent }
+}
+
+fn authentication_lifetime(hard: Duration, share: SoftLifetime) -> AuthenticationLifetime {
+    AuthenticationLifetime { soft: soft(hard, share.percent), hard, jitter_percent: share.jitter_percent }
 }
 
 /// When to rekey what ends after `hard`: when so many percent of its life are over, or [`TIME_TO_REKEY`] before its end

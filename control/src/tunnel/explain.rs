@@ -237,6 +237,7 @@ fn rungs(evidence: &Evidence<'_>) -> Vec<Rung> {
         rungs.extend(ppk(evidence, ike));
         rungs.extend(mobike(evidence, ike));
         rungs.extend(resumption(evidence, ike));
+        rungs.extend(reauthentication(evidence, ike));
     }
     rungs.push(children(evidence));
     rungs.extend(evidence.children.iter().map(child));
@@ -328,6 +329,18 @@ fn resumption(evidence: &Evidence<'_>, ike: &plan::Ike) -> Option<Rung> {
         Some(false) => "negotiated in full",
     };
     ike.policy.resumption.then(|| rung("session resumption", None, seen.into()))
+}
+
+/// Where proofs count for a time, or have been repeated: how often that was. The peer may have set the time.
+fn reauthentication(evidence: &Evidence<'_>, ike: &plan::Ike) -> Option<Rung> {
+    let lifetime = ike.policy.authentication_lifetime;
+    let repeated = evidence.status.map_or(0, |status| status.reauthentications);
+    if lifetime.is_none() && repeated == 0 {
+        return None;
+    }
+    let within =
+        lifetime.map_or("as the peer says".into(), |lifetime| format!("every {} s", lifetime.as_secs()));
+    Some(rung("proven anew", None, format!("{within}; so far: {repeated}")))
 }
 
 /// Where MOBIKE is configured: whether the tunnel survives a move, and who may move. That the peer does without was

@@ -114,6 +114,8 @@ pub struct Meeting {
     pub name: String,
     /// Tunnels that it takes the place of.
     pub replaces: Vec<ConnectionId>,
+    /// The tunnel that it goes on with: it has called from there before, and has not forgotten that.
+    pub goes_on: Option<ConnectionId>,
 }
 
 /// A peer is refused because it is there already.
@@ -148,8 +150,10 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// How a peer of this identity is met, which is this client, or none. `first` says that it has no other tunnel that it knows of; `is_taken` that
-    /// something else has a name.
+    /// How a peer of this identity is met, which is this client, or none. `first` says that it has no other tunnel that it
+    /// knows of; `is_there` that the peer of a tunnel is where this one calls from; `is_taken` that something else has a
+    /// name. One that calls anew from where it is goes on with its tunnel, in which the new IKE SA takes over (RFC 7296
+    /// §2.8.3).
     ///
     /// # Errors
     /// When it is there already, and that one is to stay.
@@ -158,10 +162,16 @@ impl Peers {
         gateway: &Gateway,
         (client, identity): (Option<&str>, &Identity),
         first: bool,
+        is_there: impl Fn(ConnectionId) -> bool,
         is_taken: impl Fn(&str) -> bool,
     ) -> Result<Meeting, Kept> {
         let others = self.by_identity.get(&who(&gateway.name, client, identity));
         let others = others.map(Vec::as_slice).unwrap_or_default();
+        let repeats = !first && gateway.unique != Unique::Never;
+        if let Some(id) = others.iter().copied().find(|id| repeats && is_there(*id)) {
+            let name = self.name(id).to_owned();
+            return Ok(Meeting { name, replaces: Vec::new(), goes_on: Some(id) });
+        }
         let replaces = match (gateway.unique, others.first()) {
             (Unique::Replace, _) => others.to_vec(),
             (Unique::Keep, _) if first => others.to_vec(),
@@ -173,7 +183,7 @@ impl Peers {
         let names = (1u32..).map(|n| if n == 1 { base.clone() } else { format!("{base}#{n}") });
         let free = |name: &String| goes(name) && !is_taken(name);
         let name = { names }.find(free).unwrap_or(base);
-        Ok(Meeting { name, replaces })
+        Ok(Meeting { name, replaces, goes_on: None })
     }
 
     fn name(&self, id: ConnectionId) -> &str {
@@ -252,6 +262,10 @@ remote = ["0.0.0.0/0"]
         plan.gateways["g"].clone()
     }
 
+    fn nowhere(_: ConnectionId) -> bool {
+        false
+    }
+
     fn met(meeting: &Result<Meeting, Kept>) -> Result<(&str, Vec<u32>), &str> {
         let told = |meeting: &'_ Meeting| meeting.replaces.iter().map(|id| id.0).collect();
         meeting.as_ref().map(|met| (met.name.as_str(), told(met))).map_err(|kept| kept.name.as_str())
@@ -274,28 +288,61 @@ remote = ["0.0.0.0/0"]
             let gateway = gateway(unique);
             let mut peers = Peers::default();
             assert_eq!(
-                met(&peers.meet(&gateway, (None, &a), first, free)),
+                met(&peers.meet(&gateway, (None, &a), first, nowhere, free)),
                 Ok(("g/a.example", vec![])),
                 "{unique}"
             );
             peers.add(ConnectionId(7), "g", (None, &a), "g/a.example");
-            assert_eq!(met(&peers.meet(&gateway, (None, &again), first, free)), expected, "{unique} {first}");
+            assert_eq!(
+                met(&peers.meet(&gateway, (None, &again), first, nowhere, free)),
+                expected,
+                "{unique} {first}"
+            );
             let other = Identity::fqdn("b.example");
-            assert_eq!(met(&peers.meet(&gateway, (None, &other), first, free)), Ok(("g/b.example", vec![])));
+            assert_eq!(
+                met(&peers.meet(&gateway, (None, &other), first, nowhere, free)),
+                Ok(("g/b.example", vec![]))
+            );
             peers.remove(ConnectionId(7));
             assert!(peers.is_empty());
         }
         let (gateway, mut peers) = (gateway("never"), Peers::default());
         for (id, name) in [(1, "g/a.example"), (2, "g/a.example#2"), (3, "g/a.example#3")] {
-            assert_eq!(met(&peers.meet(&gateway, (None, &a), true, free)), Ok((name, vec![])));
+            assert_eq!(met(&peers.meet(&gateway, (None, &a), true, nowhere, free)), Ok((name, vec![])));
             peers.add(ConnectionId(id), "g", (None, &a), name);
         }
         peers.remove(ConnectionId(2));
-        assert_eq!(met(&peers.meet(&gateway, (None, &a), true, free)), Ok(("g/a.example#2", vec![])));
+        assert_eq!(
+            met(&peers.meet(&gateway, (None, &a), true, nowhere, free)),
+            Ok(("g/a.example#2", vec![]))
+        );
         assert_eq!(peers.of("g").count(), 2);
         let taken = |name: &str| name == "g/c.example";
         let c = Identity::fqdn("c.example");
-        assert_eq!(met(&peers.meet(&gateway, (None, &c), true, taken)), Ok(("g/c.example#2", vec![])));
+        assert_eq!(
+            met(&peers.meet(&gateway, (None, &c), true, nowhere, taken)),
+            Ok(("g/c.example#2", vec![]))
+        );
+    }
+
+    /// A peer that calls anew from where its tunnel leads goes on with that, if it still knows of it: proofs are repeated
+    /// so. One that may have several tunnels is not held to be the same.
+    #[test]
+    fn a_peer_that_calls_anew_goes_on_with_its_tunnel() {
+        for (unique, first, goes_on) in [
+            ("replace", false, Some(7)),
+            ("keep", false, Some(7)),
+            ("replace", true, None),
+            ("keep", true, None),
+            ("never", false, None),
+        ] {
+            let (gateway, mut peers) = (gateway(unique), Peers::default());
+            let a = Identity::fqdn("a.example");
+            peers.add(ConnectionId(7), "g", (None, &a), "g/a.example");
+            let meeting = peers.meet(&gateway, (None, &a), first, |id| id.0 == 7, |_| false).unwrap();
+            assert_eq!(meeting.goes_on.map(|id| id.0), goes_on, "{unique} {first}");
+            assert_eq!(meeting.replaces.is_empty(), goes_on.is_some() || unique == "never");
+        }
     }
 
     /// Who has the name of another client's peer is not that peer: it takes nobody's place, and has a name of its own.
@@ -309,7 +356,7 @@ remote = ["0.0.0.0/0"]
             (None, ("g/a.example#2", vec![])),
             (Some("a"), ("g/a.example", vec![7])),
         ] {
-            assert_eq!(met(&peers.meet(&gateway, (client, &a), true, free)), Ok(expected));
+            assert_eq!(met(&peers.meet(&gateway, (client, &a), true, nowhere, free)), Ok(expected));
         }
         peers.add(ConnectionId(8), "g", (None, &a), "g/a.example#2");
         assert_eq!(peers.by_client("g"), [("a", 1)].into());
@@ -321,7 +368,7 @@ remote = ["0.0.0.0/0"]
     fn names_are_short_and_printable() {
         let gateway = gateway("replace");
         let name = |identity: Identity| {
-            Peers::default().meet(&gateway, (None, &identity), false, |_| false).unwrap().name
+            Peers::default().meet(&gateway, (None, &identity), false, nowhere, |_| false).unwrap().name
         };
         assert_eq!(name(Identity::fqdn(&"x".repeat(500))).len(), "g/".len() + WRITTEN);
         assert!(name(Identity::fqdn("a\n\u{1b}b")).chars().all(|c| !c.is_control()));

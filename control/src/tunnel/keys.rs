@@ -98,7 +98,7 @@ fn proof(failure: &Failure, ike: &plan::Ike, accepted: &'static str) -> Vec<&'st
     };
     match failure {
         Failure::AuthRefused => vec![own, "local-id"],
-        Failure::NoCommonHash => vec![own],
+        Failure::NoCommonHash | Failure::NoOlderMethod(_) => vec![own],
         Failure::IdentityRefused(_) => vec![accepted],
         Failure::CertificateRefused(_) => vec![peers, accepted],
         _ => vec![peers],

@@ -46,6 +46,8 @@ pub struct Tunnel {
     pub child_rekeys: BTreeMap<ChildId, u64>,
     /// IKE SA rekeys.
     pub ike_rekeys: u64,
+    /// IKE SAs that took the place of others by new proofs of identity.
+    pub reauthentications: u64,
 }
 
 /// The IKE SA of a tunnel.
@@ -161,6 +163,13 @@ impl Tunnel {
 }
 
 impl Tunnel {
+    /// Another IKE SA's takes the place of a child that is up: what that has carried so far is its IKE SA's.
+    fn credit(&mut self, config: ChildId, carried: Carried) {
+        let Some(former) = self.children.get(&config) else { return };
+        let ike = self.ikes.iter_mut().find(|known| known.id == former.up.ike);
+        ike.into_iter().for_each(|ike| ike.carried += carried - former.before);
+    }
+
     /// One that was asked for did not come to be; what is up stays. Who refused what the peer asked for may not know
     /// whose child it was to be.
     fn child_failed(&mut self, config: Option<ChildId>, rekey_of: Option<ChildSaId>, reason: Failure) {
@@ -206,6 +215,11 @@ impl Status {
             Event::IkeUp(up) => self.ike_up(&up, around),
             Event::IkeRekeyed { ike, connection, initiator_spi, responder_spi, suite } => {
                 self.ike_rekeyed((connection, ike), (initiator_spi, responder_spi), suite, roster, journal);
+            }
+            Event::Reauthenticated { connection, .. } => {
+                let text = "both sides have proven themselves anew; the IKE SA before it goes";
+                journal.note(roster.name(connection), "reauthenticated", text.into());
+                self.tunnels.entry(connection).or_default().reauthentications += 1;
             }
             Event::IkeDown { ike, connection, reason } => {
                 self.ike_down(ike, connection, reason, around);
@@ -404,6 +418,7 @@ impl Status {
         tunnel.asked.remove(&up.config);
         tunnel.troubles.remove(&up.config);
         let carried = (around.carried)(up.config);
+        tunnel.credit(up.config, carried);
         let child = Child { since: around.now, before: carried, last: carried, up };
         tunnel.children.insert(child.up.config, Box::new(child));
     }

@@ -403,6 +403,7 @@ fn connection(load: &Load, credential: &Credential, local: Ipv4Addr, behind: Ipv
         }],
         max_children: 1,
         lifetime: IkeLifetime::default(),
+        authentication_lifetime: None,
         dead_peer: None,
         nat: NatTraversal { force: load.udp_encapsulation, ..NatTraversal::default() },
         mobike: false,

@@ -1,8 +1,8 @@
 //! A connection: one peer we may speak IKE with, how each side proves itself, and what may be negotiated.
 
 use super::{
-    AlgorithmProfile, ChildConfig, ChildId, Client, Clients, IkeProposal, Lockout, Ppks, Prefix, Proposals,
-    Redirection, SignatureScheme, distinguished_name,
+    AlgorithmProfile, AuthenticationLifetime, ChildConfig, ChildId, Client, Clients, IkeProposal, Lockout,
+    Ppks, Prefix, Proposals, Redirection, SignatureScheme, distinguished_name,
 };
 use core::fmt::{self, Write as _};
 use std::net::IpAddr;
@@ -48,6 +48,8 @@ pub struct Connection {
     pub max_children: usize,
     /// Time limits of the IKE SA.
     pub lifetime: IkeLifetime,
+    /// How long proofs of identity count; `None`: as long as the IKE SA is rekeyed, or as the peer says.
+    pub authentication_lifetime: Option<AuthenticationLifetime>,
     /// Dead peer detection; `None` answers the peer's probes and sends none.
     pub dead_peer: Option<DeadPeer>,
     /// NAT traversal.

@@ -5,6 +5,7 @@
 
 pub mod additional;
 pub mod algorithm;
+pub mod authentication_lifetime;
 pub mod child;
 pub mod clients;
 pub mod connection;
@@ -22,6 +23,7 @@ pub use additional::AdditionalGroups;
 pub use algorithm::{
     Encryption, EspProposal, Group, HashAlgorithm, IkeProposal, Integrity, Prf, SignatureScheme,
 };
+pub use authentication_lifetime::AuthenticationLifetime;
 pub use child::{ChildConfig, ChildId, ChildLifetime, Resource};
 pub use clients::{Client, ClientMatch, Clients, Criteria, NoClient};
 pub use connection::{

@@ -38,6 +38,10 @@ pub struct Counters {
     pub errors_suppressed: u64,
     /// Simultaneous rekeys of one SA that were decided by their nonces.
     pub collisions: u64,
+    /// IKE SAs that took the place of others after new proofs of identity.
+    pub reauthenticated: u64,
+    /// IKE SAs that were ended because there was no new proof in time (RFC 4478).
+    pub proofs_expired: u64,
     /// Calls of both ends at once that both came through: one of the two tunnels goes, decided by their nonces.
     pub crossed_calls: u64,
     /// Datagrams dropped because their sender is locked out.

@@ -17,10 +17,12 @@ impl Engine {
     pub(super) fn asides(&mut self, now: Instant) {
         for aside in std::mem::take(&mut self.out.asides) {
             match aside {
-                Aside::Supersede { by, connection, identity, before } => {
+                Aside::Supersede { by, connection, identity, before, spares } => {
                     let stale = |id: &IkeId| {
                         let tunnel = self.tunnels.get(id).map(|entry| &entry.tunnel);
-                        *id != by && tunnel.is_some_and(|tunnel| tunnel.is_stale(&identity, before))
+                        *id != by
+                            && Some(*id) != spares
+                            && tunnel.is_some_and(|tunnel| tunnel.is_stale(&identity, before))
                     };
                     let stale = self.tunnels_of(connection).into_iter().filter(stale).collect();
                     self.close(now, &Failure::Superseded, stale);
@@ -29,8 +31,11 @@ impl Engine {
                     self.forgive(now, ike);
                     let connection = self.tunnel(ike).map(|tunnel| tunnel.common.connection);
                     connection.into_iter().for_each(|connection| _ = self.lost.remove(&connection));
+                    self.take_place(now, ike);
                     self.meet_crossing_calls(now, ike);
                 }
+                Aside::Reauthenticate { ike } => self.reauthenticate(now, ike),
+                Aside::HandOver { ike, reason } => self.hand_over(now, ike, reason),
                 Aside::ProofFailed { caller, floated, policy } => {
                     self.proof_failed(now, caller, floated, &policy);
                 }

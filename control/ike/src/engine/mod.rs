@@ -7,7 +7,9 @@ mod accept;
 mod admission;
 mod asides;
 mod cookies;
+mod kin;
 mod lockout;
+mod reauthenticate;
 mod resume;
 mod show;
 
@@ -29,6 +31,7 @@ use crate::want::{Answer, AnswerError, Role, Want, WantKind};
 use crate::watch::{self, TooManyWatched};
 use crate::wire::{IkeSpi, Outer};
 use admission::Admission;
+use kin::Kin;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -113,6 +116,9 @@ impl Engine {
             Some(connection) => {
                 self.by_addresses.extend(accept::addresses(id, &connection));
                 self.connections.insert(id, Arc::new(connection.within_profile()));
+                for tunnel in self.tunnels_of(id) {
+                    self.with_tunnel(now, tunnel, |tunnel, ctx| tunnel.term_changed(ctx));
+                }
             }
             None => {
                 self.connections.remove(&id);
@@ -193,6 +199,7 @@ impl Engine {
             Command::RekeyIke { ike } => {
                 self.with_tunnel(now, ike, |tunnel, ctx| tunnel.task(ctx, Task::RekeyIke))
             }
+            Command::Reauthenticate { ike } => self.reauthenticate(now, ike),
             Command::Move { connection, local } => {
                 for id in self.tunnels_of(connection) {
                     self.with_tunnel(now, id, |tunnel, ctx| tunnel.move_to(ctx, local));
@@ -266,7 +273,20 @@ impl Engine {
 
     /// The next thing to be done for the engine.
     pub fn poll_want(&mut self) -> Option<Want> {
-        self.out.wants.pop_front()
+        while let Some(want) = self.out.wants.pop_front() {
+            match want.kind {
+                // Another tunnel of the same peer has it, and dismisses it when it ends.
+                WantKind::Dismiss(connection) if self.serves(connection) => {}
+                _ => return Some(want),
+            }
+        }
+        None
+    }
+
+    /// Whether a tunnel of a connection serves its peer.
+    fn serves(&self, connection: ConnectionId) -> bool {
+        let established = |id: &IkeId| self.tunnel(*id).is_some_and(Tunnel::is_established);
+        self.tunnels_of(connection).iter().any(established)
     }
 
     /// The next thing that happened.
@@ -303,6 +323,8 @@ impl Engine {
         let (crash_tokens_proven, crash_tokens_wrong) = self.out.crash_tokens;
         let (collisions, half_open_expired) = (self.out.collisions, self.out.expired);
         Counters {
+            reauthenticated: self.out.reauthenticated,
+            proofs_expired: self.out.proofs_expired,
             collisions,
             half_open_expired,
             crash_tokens_proven,
@@ -323,7 +345,8 @@ impl Engine {
         // One that stays, and one that is up before one that still calls: the peer may have called meanwhile.
         let rank = |id: &IkeId| {
             let tunnel = self.tunnels.get(id).map(|entry| &entry.tunnel);
-            tunnel.map(|tunnel| (tunnel.yields.is_some(), !tunnel.is_established()))
+            let goes = |tunnel: &Tunnel| tunnel.yields.is_some() || tunnel.common.term.heir.is_some();
+            tunnel.map(|tunnel| (goes(tunnel), !tunnel.is_established()))
         };
         if let Some(id) = self.tunnels_of(connection).into_iter().filter(usable).min_by_key(rank) {
             return self.with_tunnel(now, id, |tunnel, ctx| tunnel.want_child(ctx, child));
@@ -356,7 +379,8 @@ impl Engine {
         let id = self.out.next_ike();
         let mut common = Common::new(id, Role::Initiator, (connection, config), (local, remote), now);
         common.trail = trail;
-        let lost = self.resumable(now, connection, remote.ip());
+        // What is up already shows no ticket: a new proof is wanted.
+        let lost = self.resumable(now, connection, remote.ip()).filter(|_| !self.serves(connection));
         self.make_tunnel(now, None, |ctx| Tunnel::call(ctx, common, child, lost));
         id
     }
@@ -422,6 +446,7 @@ impl Engine {
             random: &mut self.random,
             out: &mut self.out,
             tickets: &mut self.tickets,
+            others: &Kin { tunnels: &self.tunnels, by_connection: &self.by_connection },
             alone: false,
         };
         let tunnel = make(&mut ctx);
@@ -457,6 +482,7 @@ impl Engine {
             random: &mut self.random,
             out: &mut self.out,
             tickets: &mut self.tickets,
+            others: &Kin { tunnels: &self.tunnels, by_connection: &self.by_connection },
             alone,
         };
         step(&mut entry.tunnel, &mut ctx);

@@ -13,11 +13,12 @@ use super::mobility;
 use super::parts::Parts;
 use super::phase::{Calling, Next, Phase};
 use super::ppk;
-use super::proof::{self, Claim, Judged, OwnProof, Proven, SignedClaim, VerifyingClaim};
+use super::proof::{self, Claim, Judged, Manner, OwnProof, Proven, SignedClaim, VerifyingClaim};
+use super::reauthentication;
 use super::redirect;
 use super::ticket;
 use super::up::{PeerHasIt, Task, Up};
-use crate::config::{ChildId, IdentityMatch, InitialContact, SignatureScheme};
+use crate::config::{ChildId, IdentityMatch, InitialContact};
 use crate::context::{Context, Pending};
 use crate::crypto::negotiate::ChildExchange;
 use crate::error::Failure;
@@ -53,7 +54,7 @@ pub(crate) struct ExpectSignature {
     pub(crate) course: Course,
     /// Proofs that are made.
     made: Vec<Authentication>,
-    scheme: SignatureScheme,
+    manner: Manner,
     pub(crate) pending: Pending,
 }
 
@@ -140,10 +141,10 @@ impl Course {
         while let Some(keys) = ppk::proof_keys(&self.handshake, &config, made.len()) {
             match proof::own(&self.handshake, keys, &config) {
                 Ok(OwnProof::Made(auth)) => made.push(auth),
-                Ok(OwnProof::ToSign(scheme, octets)) => {
-                    let sign = Sign { connection: common.connection, scheme, octets };
+                Ok(OwnProof::ToSign(manner, octets)) => {
+                    let sign = Sign { connection: common.connection, scheme: manner.scheme, octets };
                     let pending = ctx.ask(common.id, WantKind::Sign(sign));
-                    let state = ExpectSignature { course: self, made, scheme, pending };
+                    let state = ExpectSignature { course: self, made, manner, pending };
                     return Ok(Phase::Calling(Calling::Signature(Box::new(state))));
                 }
                 Err(failure) => return Err(self.fail(ctx, failure)),
@@ -238,6 +239,7 @@ impl Course {
         handshake.sa.crash_token = crash::of_peer(&reply);
         handshake.sa.ticket = ticket::given(ctx, common, &reply);
         let mut up = Up::begin(ctx, common, handshake.sa, proven);
+        reauthentication::heed(ctx, common, &reply);
         match first {
             First::Now(intent, spi) => {
                 let accepted = child_deal::accept(&intent, &reply, ChildExchange::IkeAuth)
@@ -264,8 +266,11 @@ impl ExpectSignature {
     pub(crate) fn answer(self, ctx: &mut Context<'_>, common: &mut Common, answer: Answer) -> Next {
         match answer {
             Answer::Sign(Ok(octets)) => {
-                let Self { course, mut made, scheme, .. } = self;
-                made.push(proof::signature_auth(scheme, &octets));
+                let Self { course, mut made, manner, .. } = self;
+                match proof::signature_auth(manner, &octets) {
+                    Ok(auth) => made.push(auth),
+                    Err(failure) => return Err(course.fail(ctx, failure)),
+                }
                 course.prove(ctx, common, made)
             }
             Answer::Sign(Err(error)) => {

@@ -13,10 +13,11 @@ use super::mobility;
 use super::parts::Parts;
 use super::phase::{Called, Next, Phase};
 use super::ppk;
-use super::proof::{self, Claim, Judged, OwnProof, Proven, SignedClaim, VerifyingClaim};
+use super::proof::{self, Claim, Judged, Manner, OwnProof, Proven, SignedClaim, VerifyingClaim};
+use super::reauthentication;
 use super::redirect;
 use super::up::Up;
-use crate::config::{Connection, ConnectionId, RemoteAddress, SignatureScheme};
+use crate::config::{Connection, ConnectionId, RemoteAddress};
 use crate::context::{Aside, Context, Pending};
 use crate::error::Failure;
 use crate::input::Datagram;
@@ -56,7 +57,7 @@ pub(crate) struct ExpectSignature {
     pub(crate) handshake: Handshake,
     request: Parts,
     proven: Proven,
-    scheme: SignatureScheme,
+    manner: Manner,
     pub(crate) pending: Pending,
 }
 
@@ -230,12 +231,12 @@ impl ExpectVerification {
 
 impl ExpectSignature {
     pub(crate) fn answer(self, ctx: &mut Context<'_>, common: &mut Common, answer: Answer) -> Next {
-        let Self { handshake, request, proven, scheme, .. } = self;
+        let Self { handshake, request, proven, manner, .. } = self;
         match answer {
-            Answer::Sign(Ok(octets)) => {
-                let auth = proof::signature_auth(scheme, &octets);
-                Ok(admit(ctx, common, handshake, request, proven, auth))
-            }
+            Answer::Sign(Ok(octets)) => match proof::signature_auth(manner, &octets) {
+                Ok(auth) => Ok(admit(ctx, common, handshake, request, proven, auth)),
+                Err(failure) => Err(refuse(ctx, common, handshake, failure)),
+            },
             Answer::Sign(Err(error)) => {
                 Err(refuse(ctx, common, handshake, Failure::AnswerRefused { what: "signing", error }))
             }
@@ -283,10 +284,10 @@ fn prove_ourselves(
     let config = common.config.clone();
     match proof::own(&handshake, handshake.keys(), &config) {
         Ok(OwnProof::Made(auth)) => Ok(admit(ctx, common, handshake, request, proven, auth)),
-        Ok(OwnProof::ToSign(scheme, octets)) => {
-            let pending =
-                ctx.ask(common.id, WantKind::Sign(Sign { connection: common.connection, scheme, octets }));
-            let state = ExpectSignature { handshake, request, proven, scheme, pending };
+        Ok(OwnProof::ToSign(manner, octets)) => {
+            let sign = Sign { connection: common.connection, scheme: manner.scheme, octets };
+            let pending = ctx.ask(common.id, WantKind::Sign(sign));
+            let state = ExpectSignature { handshake, request, proven, manner, pending };
             Ok(Phase::Called(Called::Signature(Box::new(state))))
         }
         Err(failure) => Err(refuse(ctx, common, handshake, failure)),
@@ -349,6 +350,7 @@ fn finish(
         up.send_away(ctx, common, to);
         return Phase::Up(Box::new(up));
     }
+    front.extend(reauthentication::announced(ctx, common));
     up.turn(ctx, common, 0, |turn| front.extend(turn.peer_ticket(&request)));
     ctx.out.asides.extend(was.map(|spis| Aside::Resumed { by: common.id, spis }));
     up.supersede_others(ctx, common, request.has(NotifyType::InitialContact));

@@ -162,12 +162,16 @@ pub(crate) fn refused(error: NotifyType) -> Failure {
     }
 }
 
+/// The selectors of a CHILD_SA, ours first.
+pub(crate) type Carried<'a> = (&'a [Selector], &'a [Selector]);
+
 /// Chooses from the peer's offer: the first child configuration whose selectors and proposals both fit, of those that
-/// are not up (`is_up`) before others. If any carries the first selectors of the offer, which may be the packet it is
+/// are not up (`is_up`) before others; and of these, where a tunnel takes the place of another one, the one that carried
+/// the same there, and at last those that carried something else (`before`). If any carries the first selectors of the offer, which may be the packet it is
 /// made for, it is one of these or none (RFC 7296 §2.9).
-pub(crate) fn choose(
+pub(crate) fn choose<'a>(
     children: &[&ChildConfig],
-    is_up: impl Fn(&ChildId) -> bool,
+    (is_up, before): (impl Fn(&ChildId) -> bool, impl Fn(&ChildId) -> Option<Carried<'a>>),
     offer: &Parts,
     exchange: ChildExchange,
 ) -> Result<Choice, Box<Refusal>> {
@@ -186,11 +190,20 @@ pub(crate) fn choose(
     if children.iter().any(|config| carries_first(config)) {
         ordered.retain(|config| carries_first(config));
     }
-    ordered.sort_by_key(|config| is_up(&config.id));
+    let narrowed = |config: &ChildConfig| {
+        (narrow::narrow(&ours, &config.local), narrow::narrow(&theirs, &config.remote))
+    };
+    let changes = |config: &ChildConfig| match (before(&config.id), narrowed(config)) {
+        (Some((local, remote)), (Some(ours), Some(theirs))) => match ours == local && theirs == remote {
+            true => 0,
+            false => 2,
+        },
+        _ => 1,
+    };
+    ordered.sort_by_key(|config| (is_up(&config.id), changes(config)));
     let mut best: Box<Refusal> = Failure::TsUnacceptable.into();
     for config in ordered {
-        let selectors = (narrow::narrow(&ours, &config.local), narrow::narrow(&theirs, &config.remote));
-        let (Some(local), Some(remote)) = selectors else { continue };
+        let (Some(local), Some(remote)) = narrowed(config) else { continue };
         match negotiate::select_esp(&config.proposals, exchange, sa) {
             Ok(chosen) => {
                 let spi_out = usable_spi(chosen.peer_spi)?;

@@ -2,6 +2,7 @@
 
 use super::mobility::Mobility;
 use super::nat::NatFindings;
+use super::reauthentication::Term;
 use super::redirect::{Onward, Redirectable, Trail};
 use crate::config::{ChildId, Connection, ConnectionId};
 use crate::event::PpkUse;
@@ -42,6 +43,8 @@ pub(crate) struct Common {
     pub(crate) resumed: bool,
     /// The lower nonce of IKE_SA_INIT, once the peer is proven: see [`super::crossing`].
     pub(crate) mark: Option<crate::wire::Nonce>,
+    /// How long its proofs count, once it is up.
+    pub(crate) term: Term,
     /// Where we come from, if a gateway has redirected us.
     pub(crate) trail: Trail,
     /// Whether the caller can be redirected.
@@ -91,6 +94,7 @@ impl Common {
             ppk: PpkUse::NotConfigured,
             resumed: false,
             mark: None,
+            term: Term::default(),
             trail: Trail::default(),
             redirectable: None,
             sent_away: None,

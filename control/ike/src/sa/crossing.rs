@@ -6,6 +6,7 @@
 //! [`crate::engine`]'s to find.
 
 use super::children::ChildState;
+use super::common::Common;
 use super::phase::Phase;
 use super::tunnel::Tunnel;
 use super::up::{Task, Up};
@@ -57,10 +58,19 @@ pub(crate) fn mark(nonces: (&Nonce, &Nonce)) -> Option<Nonce> {
     Some(lowest(nonces.0, nonces.1).clone())
 }
 
+/// A tunnel that takes the place of another one is as strong as that: what was decided about the one holds for the other.
+pub(crate) fn take_up_mark(ctx: &Context<'_>, common: &mut Common) {
+    let elder = common.term.elder().and_then(|elder| ctx.others.tunnel(elder));
+    if let Some(mark) = elder.and_then(|elder| elder.common.mark.clone()) {
+        common.mark = Some(mark);
+    }
+}
+
 impl Tunnel {
     /// Whether these are two calls of two ends that are to be one tunnel.
     pub(crate) fn crosses(&self, other: &Tunnel) -> bool {
-        let alive = self.is_established() && other.is_established();
+        let stands = |tunnel: &Tunnel| tunnel.is_established() && tunnel.common.term.heir.is_none();
+        let alive = stands(self) && stands(other);
         let same = self.common.connection == other.common.connection && self.peer() == other.peer();
         alive && same && self.common.role != other.common.role && !self.undisputed && !other.undisputed
     }
@@ -76,6 +86,13 @@ impl Tunnel {
         let wait = if self.common.role == Role::Initiator { CALLER } else { CALLED };
         let youngest = ctx.youngest_child();
         self.yields = Some(Yield { to, since: ctx.now, youngest, at: ctx.now + wait, wait: LOOKS.0 });
+    }
+
+    /// `elder`, for which this one is to go, has an heir.
+    pub(crate) fn yields_to_heir(&mut self, elder: IkeId, heir: IkeId) {
+        if let Some(lot) = self.yields.as_mut().filter(|lot| lot.to == elder) {
+            lot.to = heir;
+        }
     }
 
     /// If it is time to look at whether it can go: what has to be taken over first. The next look is set.
@@ -121,7 +138,7 @@ impl Tunnel {
 }
 
 impl Up {
-    fn children_and_wishes(&self) -> Vec<ChildId> {
+    pub(crate) fn children_and_wishes(&self) -> Vec<ChildId> {
         let alive = self.children.iter().filter(|child| child.state == ChildState::Live);
         let tasks = self.tasks.iter().chain(self.later.iter().map(|(_, task)| task));
         let wishes = tasks.filter_map(|task| match task {
@@ -148,7 +165,7 @@ impl Up {
     }
 
     /// Whether an exchange is under way or waits to begin.
-    fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         let under_way = |line: &super::line::Line| {
             line.is_current() && (line.own.is_some() || line.peer.is_some() || line.sa.window.is_waiting())
         };

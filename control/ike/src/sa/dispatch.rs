@@ -5,6 +5,7 @@ use super::children::ChildState;
 use super::ike_sa::Opened;
 use super::line::{Own, Peer, Standing};
 use super::parts::Parts;
+use super::tunnel::Tunnel;
 use super::turn::Turn;
 use super::up::Task;
 use crate::config::{ChildId, Resource};
@@ -359,6 +360,10 @@ impl Turn<'_, '_> {
     /// Begins a task; yields it if its time has not come.
     fn begin(&mut self, task: Task) -> Option<Task> {
         match task {
+            // What takes the place of all of this is on its way.
+            Task::CreateChild(_) | Task::RekeyChild(_) | Task::RekeyIke if self.has_heir() => {
+                return Some(task);
+            }
             Task::CreateChild(id) if self.line.is_made_by_peer(Aim::New(id)) => return Some(task),
             Task::CreateChild(id) => self.create_child(id),
             Task::RekeyChild(id) if self.line.is_made_by_peer(Aim::Rekey(id)) => return Some(task),
@@ -380,6 +385,7 @@ impl Turn<'_, '_> {
             Task::Probe => self.start_probe(),
             Task::SendCrashToken => self.send_crash_token(),
             Task::RequestTicket => self.request_ticket(),
+            Task::SendAuthLifetime => self.send_auth_lifetime(),
             Task::Redirect(to) => self.start_redirect(to),
             Task::Leave(to) => {
                 self.line.delete = true;
@@ -387,6 +393,11 @@ impl Turn<'_, '_> {
             }
         }
         None
+    }
+
+    fn has_heir(&self) -> bool {
+        let heir = self.common.term.heir.and_then(|heir| self.ctx.others.tunnel(heir));
+        heir.is_some_and(Tunnel::is_established)
     }
 
     /// Begins a child that is configured and has no SA, as far as our own limit goes.

@@ -3,9 +3,11 @@
 use super::children::ChildState;
 use super::line::{Own, Standing};
 use super::parts::Parts;
+use super::reauthentication;
 use super::turn::Turn;
 use super::up::{PEERS_DELETE, Task};
 use crate::collision::{Rival, Winner};
+use crate::context::Aside;
 use crate::error::Failure;
 use crate::id::ChildSaId;
 use crate::want::WantKind;
@@ -119,6 +121,7 @@ impl Turn<'_, '_> {
             return self.peer_deletes_ike(&parts);
         }
         self.line.take_crash_token(&parts);
+        reauthentication::heed(self.ctx, self.common, &parts);
         if let Some(notify) = parts.notify(NotifyType::Redirect) {
             return self.peer_redirects(notify);
         }
@@ -238,12 +241,24 @@ impl Turn<'_, '_> {
                     if self.up.lines.iter().any(|line| matches!(line.standing, Standing::Candidate { .. })) {
                         return self.settle_candidate(Winner::Theirs);
                     }
-                    return self.up.report_end(self.ctx, self.common, reason);
+                    return self.peer_ended(reason);
                 }
             }
         }
         self.line.own = own;
         self.close_line();
+    }
+
+    /// The peer is done with this tunnel: what takes its place, if it has an heir, is told first.
+    fn peer_ended(&mut self, reason: Failure) {
+        let ike = self.common.id;
+        match self.common.term.heir {
+            Some(_) => {
+                let reason = Failure::Reauthenticated;
+                self.ctx.out.asides.push(Aside::HandOver { ike, reason });
+            }
+            None => self.up.report_end(self.ctx, self.common, reason),
+        }
     }
 
     /// The reply to our Delete of this IKE SA came, or will not come.
@@ -258,9 +273,6 @@ impl Turn<'_, '_> {
         let Some(child) = self.up.children.get_mut(id) else { return };
         let (state, hard) = (child.state, child.hard_at <= now);
         match state {
-            ChildState::Draining { until } if until <= now => {
-                self.up.drop_child(self.ctx, self.common, id, Failure::Superseded);
-            }
             ChildState::Live | ChildState::Replaced { .. } | ChildState::Redundant if hard => {
                 child.hard_at = now + PEERS_DELETE;
                 self.up.tasks.push_back(Task::DeleteChild { child: id, reason: Failure::Expired });

@@ -3,7 +3,7 @@
 //!
 //! [`tunnel`] is the entry. [`call`], [`call_intermediate`] and [`call_auth`] set up as initiator, [`called`],
 //! [`called_intermediate`] and [`called_auth`] as responder, [`call_resume`] and [`called_resume`] by a ticket, with [`proof`] and [`ppk`] in either role; [`up`] is what they lead to, where [`dispatch`] hands each input to an exchange: [`own_child`], [`peer_child`],
-//! [`own_ike`], [`peer_ike`], with more key exchanges in [`own_followup`], [`peer_followup`]; [`informational`]; [`mobility`]. [`crash`] is about tokens that prove a peer's crash, [`redirect`] about other gateways, [`resource`] about SAs for single resources, [`ticket`] and [`session`] about resumption, [`crossing`] is about two tunnels where one is meant. Routing between tunnels is left to [`crate::engine`].
+//! [`own_ike`], [`peer_ike`], with more key exchanges in [`own_followup`], [`peer_followup`]; [`informational`]; [`mobility`]. [`crash`] is about tokens that prove a peer's crash, [`reauthentication`] about proofs that count for a time, [`redirect`] about other gateways, [`resource`] about SAs for single resources, [`ticket`] and [`session`] about resumption, [`crossing`] is about two tunnels where one is meant. Routing between tunnels is left to [`crate::engine`].
 
 pub(crate) mod call;
 pub(crate) mod call_auth;
@@ -37,6 +37,7 @@ pub(crate) mod peer_ike;
 pub(crate) mod phase;
 pub(crate) mod ppk;
 pub(crate) mod proof;
+pub(crate) mod reauthentication;
 pub(crate) mod redirect;
 pub(crate) mod resource;
 pub(crate) mod schedule;

@@ -239,7 +239,11 @@ impl Turn<'_, '_> {
         };
         let children: Vec<&ChildConfig> = config.children.iter().filter(may_be).collect();
         let is_up = |id: &ChildId| self.up.children.has(*id);
-        child_deal::choose(&children, is_up, parts, exchange).map_err(Refused::Deal)
+        let before = |id: &ChildId| {
+            let of_elder = self.elder()?.children.in_use(*id)?;
+            Some((of_elder.local.as_slice(), of_elder.remote.as_slice()))
+        };
+        child_deal::choose(&children, (is_up, before), parts, exchange).map_err(Refused::Deal)
     }
 
     /// Our own request for the same meets the peer's: one not yet sent is dropped, one sent will be decided by
@@ -358,7 +362,8 @@ impl Turn<'_, '_> {
         let keys = EspKeyPair::derive(&chosen.suite, sa.suite.prf, &sa.keys.sk_d, secrets, nonces);
         let config_id = config.id;
         let made = Made { config, spi_in, spi_out, suite: chosen.suite, local, remote, takes_more };
-        let start = if rekey.is_some() { OutboundStart::OnFirstInbound } else { OutboundStart::OnActivate };
+        let takes_over = rekey.is_some() || self.elder_child(config_id).is_some();
+        let start = if takes_over { OutboundStart::OnFirstInbound } else { OutboundStart::OnActivate };
         let keys = (keys.initiator_to_responder, keys.responder_to_initiator);
         let (child, pending) = self.install(made, keys, Role::Responder, rekey, start);
         let state = ExpectInstall { envelope, child, config: config_id, rekey, payloads, pending };
@@ -407,13 +412,21 @@ impl Turn<'_, '_> {
         if let (Some(old), Some(rival)) = (state.rekey, self.line.own.as_mut().and_then(Own::child_rival)) {
             rival.succeed(old, state.child);
         }
+        let elder_sends = self.elder_child(state.config).is_some() && self.takes_over(state.child);
         match state.rekey.and_then(|old| self.up.children.get_mut(old)) {
             Some(old) => old.state = ChildState::Replaced { by: state.child },
+            // That of the elder goes on sending, until the caller shows that it has this one.
+            None if elder_sends => {}
             None => {
                 self.ctx.order(WantKind::Activate(state.child));
                 self.up.announce(self.ctx, self.common, state.child);
             }
         }
+    }
+
+    /// Whether a CHILD_SA was installed to take over from another one.
+    fn takes_over(&self, child: ChildSaId) -> bool {
+        self.up.children.get(child).is_some_and(|child| child.takes_over.is_some())
     }
 
     /// Our own unanswered request for the same learns of the SA that the peer's made.

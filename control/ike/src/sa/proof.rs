@@ -18,6 +18,12 @@ use crate::wire::{
     IdentificationType, Payload,
 };
 
+/// Methods by which a certificate's key may prove.
+const SIGNATURES: &str = "signature (14) or ECDSA (9 to 11)";
+
+/// What a peer with an RSA key lacks that signs in the way of RFC 7296 §3.8.
+const RSA_WITH_SHA1: &str = "signature (14): RSA with SHA-1 (1) is not taken, and the peer has to do signatures with SHA-2 (RFC 7427)";
+
 /// A peer whose identity was proven.
 #[derive(Clone, Debug)]
 pub(crate) struct Proven {
@@ -124,16 +130,22 @@ pub(crate) fn judge(
         }
         (
             RemoteAuth::Certificate { schemes, .. } | RemoteAuth::Either { schemes, .. },
-            AuthenticationMethod::DigitalSignature,
+            AuthenticationMethod::DigitalSignature
+            | AuthenticationMethod::EcdsaP256Sha256
+            | AuthenticationMethod::EcdsaP384Sha384
+            | AuthenticationMethod::EcdsaP521Sha512,
         ) => {
             let octets = octets.octets();
             let (verdict, claim) = signed_claim(id, config, identity, schemes, claim, octets)?;
             Ok(Judged::Certificate(verdict, claim))
         }
         (RemoteAuth::Psk(_), method) => Err(method_mismatch(method, "pre-shared key (2)")),
-        (RemoteAuth::Certificate { .. }, method) => Err(method_mismatch(method, "digital signature (14)")),
+        (_, AuthenticationMethod::RsaDigitalSignature) => {
+            Err(method_mismatch(AuthenticationMethod::RsaDigitalSignature, RSA_WITH_SHA1))
+        }
+        (RemoteAuth::Certificate { .. }, method) => Err(method_mismatch(method, SIGNATURES)),
         (RemoteAuth::Either { .. }, method) => {
-            Err(method_mismatch(method, "pre-shared key (2) or digital signature (14)"))
+            Err(method_mismatch(method, "pre-shared key (2), signature (14) or ECDSA (9 to 11)"))
         }
     }
 }
@@ -171,15 +183,28 @@ fn signed_claim(
     if claim.certificates.is_empty() {
         return Err(Failure::NoCertificate);
     }
-    let (scheme, signature) =
-        signature::decode(&claim.auth.data).map_err(|why| Failure::SchemeRefused(why.to_string()))?;
+    let (scheme, signature) = decode(&claim.auth)?;
     if !allowed.is_empty() && !allowed.contains(&scheme) {
         return Err(Failure::SchemeRefused(format!("{scheme:?} is not among the schemes allowed")));
     }
     let proven = Proven { identity: identity.clone(), basis: Basis::of(config, &claim.certificates) };
     let verdict = Verdict { connection, instance: config.instance, identity, chain: claim.certificates };
-    let verify = Verify { public_key: Vec::new(), scheme, octets, signature: signature.to_vec() };
+    let verify = Verify { public_key: Vec::new(), scheme, octets, signature };
     Ok((verdict, SignedClaim { proven, verify }))
+}
+
+/// The scheme of an AUTH payload and its signature: named in it (RFC 7427 §3), or by the method itself (RFC 4754 §3).
+fn decode(auth: &Authentication) -> Result<(SignatureScheme, Vec<u8>), Failure> {
+    let Some(scheme) = signature::scheme_of_method(auth.method) else {
+        let (scheme, signature) =
+            signature::decode(&auth.data).map_err(|why| Failure::SchemeRefused(why.to_string()))?;
+        return Ok((scheme, signature.to_vec()));
+    };
+    let refused = || {
+        let (length, name) = (auth.data.len(), scheme.name());
+        Failure::SchemeRefused(format!("{length} octets are no signature of {name} (RFC 4754)"))
+    };
+    signature::ecdsa_to_der(scheme, &auth.data).map(|signature| (scheme, signature)).ok_or_else(refused)
 }
 
 impl SignedClaim {
@@ -207,7 +232,14 @@ pub(crate) enum OwnProof {
     /// The AUTH payload.
     Made(Authentication),
     /// Octets to be signed, and how.
-    ToSign(SignatureScheme, Vec<u8>),
+    ToSign(Manner, Vec<u8>),
+}
+
+/// How we sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Manner {
+    pub(crate) scheme: SignatureScheme,
+    method: AuthenticationMethod,
 }
 
 /// Begins our own proof under these keys.
@@ -229,15 +261,31 @@ pub(crate) fn own(handshake: &Handshake, keys: &IkeKeys, config: &Connection) ->
     }
 }
 
-/// "signature algorithm ... MUST be one of the hash functions the peer announced" (RFC 7427 §4).
-fn choose_scheme(certificate: &CertificateAuth, peer_hashes: &[u16]) -> Result<SignatureScheme, Failure> {
+/// By what the peer announced: signatures that name their scheme, of a hash that it knows ("MUST be one of the hash
+/// functions the peer announced", RFC 7427 §4); where it announced none it does not know RFC 7427, and of the methods
+/// before that those of ECDSA are left (RFC 4754), whose hash goes with the curve.
+fn choose_scheme(certificate: &CertificateAuth, peer_hashes: &[u16]) -> Result<Manner, Failure> {
+    if peer_hashes.is_empty() {
+        let older = |scheme: &SignatureScheme| {
+            signature::method_of_scheme(*scheme).map(|method| Manner { scheme: *scheme, method })
+        };
+        let names = || certificate.schemes.iter().map(|scheme| scheme.name()).collect::<Vec<_>>().join(", ");
+        return certificate.schemes.iter().find_map(older).ok_or_else(|| Failure::NoOlderMethod(names()));
+    }
     let usable = |scheme: &&SignatureScheme| peer_hashes.contains(&scheme.hash().number());
-    certificate.schemes.iter().find(usable).copied().ok_or(Failure::NoCommonHash)
+    let scheme = certificate.schemes.iter().find(usable).copied().ok_or(Failure::NoCommonHash)?;
+    Ok(Manner { scheme, method: AuthenticationMethod::DigitalSignature })
 }
 
 /// The AUTH payload of a signature.
-pub(crate) fn signature_auth(scheme: SignatureScheme, octets: &[u8]) -> Authentication {
-    Authentication { method: AuthenticationMethod::DigitalSignature, data: signature::encode(scheme, octets) }
+pub(crate) fn signature_auth(manner: Manner, octets: &[u8]) -> Result<Authentication, Failure> {
+    let Manner { scheme, method } = manner;
+    let data = match method {
+        AuthenticationMethod::DigitalSignature => signature::encode(scheme, octets),
+        _ => signature::ecdsa_from_der(scheme, octets)
+            .ok_or(Failure::Crypto("our signature is not of the curve it should be of"))?,
+    };
+    Ok(Authentication { method, data })
 }
 
 /// Our CERT payloads; none where a session is resumed (RFC 5723 §4.3.3).

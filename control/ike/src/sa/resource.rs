@@ -94,7 +94,8 @@ impl Turn<'_, '_> {
         let free = config.children.iter().filter(free);
         let child = free.min_by_key(|child| self.asks_for(child.id)).ok_or_else(full)?;
         let child = beside(child, fallback);
-        child_deal::choose(&[&child], |_| false, parts, ChildExchange::CreateChildSa).map_err(Refused::Deal)
+        let alone = (|_: &_| false, |_: &_| None);
+        child_deal::choose(&[&child], alone, parts, ChildExchange::CreateChildSa).map_err(Refused::Deal)
     }
 
     /// Whether a request of ours for an SA of this child is under way.

@@ -10,7 +10,8 @@ impl Up {
     pub(crate) fn deadline(&self, common: &Common) -> Option<crate::time::Instant> {
         let lines = self.lines.iter().filter_map(|line| line.deadline());
         let later = self.later.iter().map(|(at, _)| *at);
-        let own = [self.children.deadline(), self.probe_at(common), common.keepalive_at];
+        let term = common.term.deadline().filter(|_| !self.is_closing());
+        let own = [self.children.deadline(), self.probe_at(common), common.keepalive_at, term];
         lines.chain(later).chain(own.into_iter().flatten()).min()
     }
 
@@ -40,9 +41,11 @@ impl Up {
             let pause = common.config.nat.pause(common.local_behind_nat, common.path.udp_encapsulation);
             common.keepalive_at = pause.map(|pause| now + pause);
         }
+        self.term_due(ctx, common);
         for index in 0..self.lines.len() {
             self.turn(ctx, common, index, |turn| turn.timeout());
         }
+        self.drained_due(ctx, common);
         if let Some(index) = self.lines.iter().position(|line| line.is_current()) {
             for id in self.children.due(now) {
                 self.turn(ctx, common, index, |turn| turn.child_due(id));

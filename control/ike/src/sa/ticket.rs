@@ -72,13 +72,13 @@ pub(crate) fn answer(
 }
 
 /// A ticket lives no longer than the IKE SA may, by the gateway's policy, nor than until a new proof is due (RFC 5723
-/// §6.2): there is no other time of that kind here than the hard lifetime.
+/// §6.2).
 fn give(ctx: &mut Context<'_>, common: &Common, proven: &Proven, sa: &mut IkeSa) -> Option<TicketGiven> {
     if common.role == Role::Initiator || !common.config.resumption {
         return None;
     }
     let session = Session::of(common, proven, sa)?;
-    let longest = sa.hard_at.min(sa.tickets_until).since(ctx.now);
+    let longest = sa.hard_at.min(sa.tickets_until).min(common.term.ends()).since(ctx.now);
     let (ticket, lifetime) = ctx.tickets.seal(ctx.now, &session, longest, ctx.random)?;
     let fits = ticket.len() <= limits::TICKET_OCTETS;
     sa.ticket_given |= fits;
@@ -102,7 +102,7 @@ pub(crate) fn keep(ctx: &mut Context<'_>, common: &Common, up: &mut Up, reason: 
             connection: common.connection,
             gateway: common.path.remote.ip(),
             ticket: held.octets,
-            until: held.until,
+            until: held.until.min(common.term.ends()),
             session,
         })));
     }

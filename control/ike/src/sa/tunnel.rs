@@ -319,6 +319,7 @@ impl Tunnel {
             ctx.out.asides.push(Aside::CameUp { ike: common.id });
         }
         up.pump(ctx, common);
+        up.relieve_elder(ctx, common);
         up.trim();
         if let Some(failure) = up.ended.take() {
             ticket::keep(ctx, common, up, &failure);
@@ -328,6 +329,8 @@ impl Tunnel {
         }
         if up.lines.is_empty() {
             up.report_end(ctx, common, Failure::PeerDeleted);
+            let left: Vec<ChildSaId> = up.children.iter().map(|child| child.id).collect();
+            left.into_iter().for_each(|child| _ = up.drop_child(ctx, common, child, Failure::Superseded));
             self.phase = None;
         }
     }

@@ -3,9 +3,11 @@
 use super::child_deal::{Accepted, Intent};
 use super::children::{Child, ChildState, Children};
 use super::common::Common;
+use super::crossing;
 use super::ike_sa::IkeSa;
 use super::line::{Line, Own, Peer, Standing};
 use super::proof::Proven;
+use super::reauthentication::{self, Term};
 use crate::config::{ChildId, InitialContact, RemoteAddress};
 use crate::context::{Aside, Context};
 use crate::error::Failure;
@@ -54,6 +56,8 @@ pub(crate) enum Task {
     Redirect(IpAddr),
     /// The caller was told, and has not gone.
     Leave(IpAddr),
+    /// Tell the caller how long its proof counts.
+    SendAuthLifetime,
 }
 
 /// Whether the peer's answer says that it made the CHILD_SA which is none for us.
@@ -84,6 +88,8 @@ pub(crate) struct Up {
 impl Up {
     /// The IKE SA is up. Asking for a [`Proven`] is the check that the peer's AUTH was verified.
     pub(crate) fn begin(ctx: &mut Context<'_>, common: &mut Common, sa: IkeSa, proven: Proven) -> Up {
+        common.term = Term::begin(ctx, common, &sa, proven.identity());
+        crossing::take_up_mark(ctx, common);
         ctx.event(Event::IkeUp(Box::new(IkeUp {
             ike: common.id,
             connection: common.connection,
@@ -99,6 +105,7 @@ impl Up {
             redirectable: common.redirectable.is_some(),
             resumed: common.resumed,
         })));
+        reauthentication::told(common).into_iter().for_each(|event| ctx.event(event));
         common.reached(Stage::Up);
         common.heard = ctx.now;
         let keepalive = common.config.nat.pause(common.local_behind_nat, common.path.udp_encapsulation);
@@ -131,6 +138,8 @@ impl Up {
                 connection: common.connection,
                 identity,
                 before: common.attempt.began,
+                // Where the peer has not said that it is alone, it may be about to end the other one itself.
+                spares: common.term.elder().filter(|_| !notified),
             });
         }
     }
@@ -272,9 +281,12 @@ impl Up {
         if std::mem::replace(&mut self.closing, true) {
             return;
         }
-        let ids: Vec<ChildSaId> = self.children.iter().map(|child| child.id).collect();
-        for id in ids {
-            self.drop_child(ctx, common, id, reason.clone());
+        let ids: Vec<_> = self.children.iter().map(|child| (child.id, child.config)).collect();
+        for (id, config) in ids {
+            match self.is_inherited(ctx, common, config) {
+                true => self.bequeath(ctx, common, id),
+                false => _ = self.drop_child(ctx, common, id, reason.clone()),
+            }
         }
         let foreign = self.tasks.drain(..).filter_map(|task| match task {
             Task::DeleteForeign { spi_in } => Some(spi_in),

@@ -6,6 +6,7 @@ use super::error::{EmitError, ParseError};
 use super::registry::{KeyExchangeId, NotifyType, Protocol};
 use super::spi::Spi;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// One notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +42,18 @@ impl Notify {
     pub fn crash_token(token: &[u8]) -> Self {
         let notify_type = NotifyType::QuickCrashDetection;
         Self { protocol: Some(Protocol::Ike), spi: Spi::None, notify_type, data: token.to_vec() }
+    }
+
+    /// AUTH_LIFETIME: the seconds after which the original initiator is to have proven itself anew (RFC 4478 §3).
+    pub fn auth_lifetime(left: Duration) -> Self {
+        let seconds = u32::try_from(left.as_secs()).unwrap_or(u32::MAX);
+        Self::new(NotifyType::AuthLifetime, seconds.to_be_bytes().to_vec())
+    }
+
+    /// The lifetime in AUTH_LIFETIME.
+    pub fn lifetime(&self) -> Option<Duration> {
+        let seconds = <[u8; 4]>::try_from(self.data.as_slice()).ok()?;
+        Some(Duration::from_secs(u32::from_be_bytes(seconds).into()))
     }
 
     /// The data as one 16-bit number: the method named by INVALID_KE_PAYLOAD.

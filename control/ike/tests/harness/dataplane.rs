@@ -2,7 +2,7 @@
 
 use super::Dice;
 use ravelin_ike::config::ChildId;
-use ravelin_ike::id::ChildSaId;
+use ravelin_ike::id::{ChildSaId, IkeId};
 use ravelin_ike::want::{Answer, EspKeys, InstallChild, OutboundStart, Path};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +13,9 @@ struct Installed {
     keys_out: EspKeys,
     config: ChildId,
     replaces: Option<ChildSaId>,
+    ike: IkeId,
+    /// It takes the place of an SA of another tunnel: who makes it is left only so much time to show that it has it.
+    takes_place: bool,
     start: OutboundStart,
     sending: bool,
     /// Stands by to send.
@@ -55,6 +58,8 @@ impl DataPlane {
         self.ever.insert(install.spi_in);
         let start = install.start;
         let child = install.child;
+        let elder = install.replaces.and_then(|replaced| self.installed.get(&replaced));
+        let takes_place = elder.is_some_and(|elder| elder.ike != install.ike);
         let installed = Installed {
             spi_in: install.spi_in,
             spi_out: install.spi_out,
@@ -62,6 +67,8 @@ impl DataPlane {
             keys_out: install.keys_out,
             config: install.config,
             replaces: install.replaces,
+            ike: install.ike,
+            takes_place,
             start,
             sending: false,
             waits: true,
@@ -121,7 +128,8 @@ impl DataPlane {
     /// SPIs sent on, whether the SA is a successor whose peer must have it installed, and the way the packets go.
     pub fn senders(&self) -> Vec<(u32, bool, Path)> {
         let senders = self.installed.values().filter(|installed| installed.sending);
-        let is_rekey = |installed: &Installed| installed.start != OutboundStart::OnActivate;
+        let is_rekey =
+            |installed: &Installed| installed.start != OutboundStart::OnActivate && !installed.takes_place;
         senders.map(|installed| (installed.spi_out, is_rekey(installed), installed.path)).collect()
     }
 

@@ -72,6 +72,7 @@ pub struct Tally {
     pub answers_never: u64,
     pub ike_up: u64,
     pub ike_rekeyed: u64,
+    pub reauthenticated: u64,
     pub child_up: u64,
     pub child_rekeyed: u64,
     pub child_down: u64,
@@ -107,6 +108,7 @@ impl Tally {
         self.answers_never += other.answers_never;
         self.ike_up += other.ike_up;
         self.ike_rekeyed += other.ike_rekeyed;
+        self.reauthenticated += other.reauthenticated;
         self.child_up += other.child_up;
         self.child_rekeyed += other.child_rekeyed;
         self.child_down += other.child_down;
@@ -146,6 +148,8 @@ pub struct End {
     /// The connections of peers that were let in, and those ever made.
     pub admitted: std::collections::BTreeSet<ConnectionId>,
     admissions: u32,
+    /// A peer that comes again while it is there has the connection that it has.
+    pub takes_over: bool,
     /// Which of a gateway's clients those were that it was asked to let in.
     pub clients: Vec<ravelin_ike::config::ClientMatch>,
 }
@@ -153,6 +157,9 @@ pub struct End {
 impl End {
     fn admit(&mut self, now: Instant) -> Option<ConnectionId> {
         let connection = self.admits.clone()?;
+        if let Some(id) = self.admitted.first().copied().filter(|_| self.takes_over) {
+            return Some(id);
+        }
         self.admissions += 1;
         let id = ConnectionId(1000 + self.admissions);
         self.engine.set_connection(now, id, Some(connection));
@@ -214,6 +221,7 @@ impl World {
             admits: None,
             admitted: Default::default(),
             admissions: 0,
+            takes_over: false,
             clients: Vec::new(),
         });
         World {
@@ -317,7 +325,7 @@ impl World {
                 self.now,
                 self.ends[from].name,
                 self.ends[to].name,
-                describe(&bytes)
+                picture::describe(&bytes)
             );
         }
         let passes = self.gate.as_mut().is_none_or(|gate| gate(from, &bytes));
@@ -513,6 +521,7 @@ impl World {
                 assert!(!this.certificates || this.ups <= this.verified, "up without verified AUTH");
             }
             Event::IkeRekeyed { .. } => self.tally.ike_rekeyed += 1,
+            Event::Reauthenticated { .. } => self.tally.reauthenticated += 1,
             Event::ChildUp(up) => {
                 self.tally.child_up += 1;
                 self.tally.resources += u64::from(up.config.0 >= settings::ONE_RESOURCE);
@@ -625,24 +634,6 @@ fn fake_signature(key: &[u8], octets: &[u8]) -> Vec<u8> {
     let mut hasher = DefaultHasher::new();
     (key, octets).hash(&mut hasher);
     hasher.finish().to_be_bytes().to_vec()
-}
-
-fn describe(bytes: &[u8]) -> String {
-    let exchange = match bytes[18] {
-        34 => "IKE_SA_INIT",
-        35 => "IKE_AUTH",
-        36 => "CREATE_CHILD_SA",
-        37 => "INFORMATIONAL",
-        38 => "IKE_SESSION_RESUME",
-        43 => "IKE_INTERMEDIATE",
-        44 => "IKE_FOLLOWUP_KE",
-        _ => "?",
-    };
-    let id = u32::from_be_bytes(bytes[20..24].try_into().unwrap());
-    let response = if bytes[19] & 0x20 != 0 { "response" } else { "request" };
-    let side = if bytes[19] & 0x08 != 0 { "i" } else { "r" };
-    let spi: String = bytes[..4].iter().map(|octet| format!("{octet:02x}")).collect();
-    format!("{spi} {exchange} {response} {id} ({side}, {} octets)", bytes.len())
 }
 
 /// Two ends with these connections, not yet connected.

@@ -15,7 +15,7 @@ use ravelin_ike::event::{Event, Transmit};
 use ravelin_ike::id::{ChildSaId, IkeId};
 use ravelin_ike::input::{Command, Datagram};
 use ravelin_ike::time::Instant;
-use ravelin_ike::want::{Answer, Role, WantKind};
+use ravelin_ike::want::{Answer, AnswerError, PeerKey, Role, Sign, Verify, WantKind};
 use ravelin_ike::wire::*;
 use std::net::{IpAddr, SocketAddr};
 
@@ -60,6 +60,10 @@ pub struct Peer {
     /// The octets of the last request and of its reply.
     pub last: (Vec<u8>, Vec<u8>),
     pub events: Vec<Event>,
+    /// What the engine had verified, all of which was found right.
+    pub verified: Vec<Verify>,
+    /// How what it wants signed is signed.
+    pub sign: fn(&Sign) -> Result<Vec<u8>, AnswerError>,
     spis: u32,
 }
 
@@ -95,6 +99,8 @@ impl Peer {
             heard: Vec::new(),
             last: Default::default(),
             events: Vec::new(),
+            verified: Vec::new(),
+            sign: |_| panic!("nothing is to be signed"),
             spis: 0x2000,
         }
     }
@@ -127,18 +133,27 @@ impl Peer {
 
     /// What IKE_AUTH needs, with the first child.
     pub fn auth(&self) -> Vec<Payload> {
+        let prove = |signed: SignedOctets<'_>| signed.shared_key_proof(&settings::psk()).to_vec();
+        self.auth_by(AuthenticationMethod::SharedKey, prove)
+    }
+
+    /// The same, proven by another method.
+    pub fn auth_by(
+        &self,
+        method: AuthenticationMethod,
+        prove: impl FnOnce(SignedOctets<'_>) -> Vec<u8>,
+    ) -> Vec<Payload> {
         let sa = self.sa.as_ref().unwrap();
         let identification = Identification::new(IdentificationType::Fqdn, b"end0.example".to_vec());
-        let signed = SignedOctets {
+        let data = prove(SignedOctets {
             prf: SUITE.prf,
             sk_p: &sa.keys.sk_pi,
             message: &self.request,
             peer_nonce: &self.their_nonce,
             identification: &identification,
             int_auth: &IntAuth::default(),
-        };
-        let data = signed.shared_key_proof(&settings::psk()).to_vec();
-        let auth = Authentication { method: AuthenticationMethod::SharedKey, data };
+        });
+        let auth = Authentication { method, data };
         let mut payloads =
             vec![Payload::IdentificationInitiator(identification), Payload::Authentication(auth)];
         payloads.extend(child_offer(1, CHILD, None));
@@ -343,6 +358,14 @@ impl Peer {
                     Answer::AllocateSpi(Ok(self.spis))
                 }
                 WantKind::Install(_) => Answer::Install(Ok(())),
+                WantKind::Verdict(verdict) => {
+                    Answer::Verdict(Ok(PeerKey { public_key: verdict.chain[0].clone() }))
+                }
+                WantKind::Verify(verify) => {
+                    self.verified.push(verify);
+                    Answer::Verify(Ok(()))
+                }
+                WantKind::Sign(sign) => Answer::Sign((self.sign)(&sign)),
                 order => {
                     assert!(order.is_order(), "{order:?}");
                     continue;

@@ -36,6 +36,20 @@ impl World {
         self.ends[end].engine.snapshot().iter().filter(|ike| is_up(ike)).map(|ike| ike.ike).collect()
     }
 
+    /// Whatever is sent at this moment is received: who sends by an SA has a peer that has it.
+    pub fn assert_carries(&self) {
+        for end in 0..2 {
+            for (spi, ..) in self.ends[end].plane.senders() {
+                let opens = self.ends[1 - end].plane.opens(spi).is_some();
+                assert!(
+                    opens,
+                    "{} sends by {spi:08x} at {}, which is not there",
+                    self.ends[end].name, self.now
+                );
+            }
+        }
+    }
+
     pub fn assert_converged(&self) {
         assert_eq!(self.picture(0, 0), self.picture(1, 0), "the ends do not agree");
         for end in 0..2 {
@@ -65,4 +79,23 @@ impl World {
 
 fn is_up(ike: &IkeSnapshot) -> bool {
     ike.spis != (0, 0) && ike.phase != IkePhase::Closing
+}
+
+/// A datagram, from its header.
+pub fn describe(bytes: &[u8]) -> String {
+    let exchange = match bytes[18] {
+        34 => "IKE_SA_INIT",
+        35 => "IKE_AUTH",
+        36 => "CREATE_CHILD_SA",
+        37 => "INFORMATIONAL",
+        38 => "IKE_SESSION_RESUME",
+        43 => "IKE_INTERMEDIATE",
+        44 => "IKE_FOLLOWUP_KE",
+        _ => "?",
+    };
+    let id = u32::from_be_bytes(bytes[20..24].try_into().unwrap());
+    let response = if bytes[19] & 0x20 != 0 { "response" } else { "request" };
+    let side = if bytes[19] & 0x08 != 0 { "i" } else { "r" };
+    let spi: String = bytes[..4].iter().map(|octet| format!("{octet:02x}")).collect();
+    format!("{spi} {exchange} {response} {id} ({side}, {} octets)", bytes.len())
 }

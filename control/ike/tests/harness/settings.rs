@@ -117,6 +117,7 @@ pub fn connection(end: usize) -> Connection {
         children: vec![child(end, 1, false), child(end, 2, true)],
         max_children: 5,
         lifetime: IkeLifetime::default(),
+        authentication_lifetime: None,
         dead_peer: Some(DeadPeer {
             interval: Duration::from_secs(10),
             retries: 4,

@@ -204,6 +204,9 @@ struct Rekey {
     /// The IKE SA rather than its children.
     #[arg(long, conflicts_with = "child")]
     ike: bool,
+    /// By a new IKE SA with new proofs of identity.
+    #[arg(long, conflicts_with_all = ["child", "ike"])]
+    reauthenticate: bool,
 }
 
 #[derive(Args)]
@@ -308,9 +311,10 @@ fn request(verb: &Verb) -> Request {
         Verb::Explain(tunnel) => Request::Explain(name(tunnel)),
         Verb::Initiate(part) => Request::Initiate(named(part)),
         Verb::Terminate(part) => Request::Terminate(named(part)),
-        Verb::Rekey(Rekey { part, ike }) => {
+        Verb::Rekey(Rekey { part, ike, reauthenticate }) => {
             let request::Part { tunnel, child } = named(part);
-            Request::Rekey(request::Rekey { tunnel, child, ike: *ike })
+            let (ike, reauthenticate) = (*ike, *reauthenticate);
+            Request::Rekey(request::Rekey { tunnel, child, ike, reauthenticate })
         }
         Verb::Redirect(Redirect { tunnel, to }) => {
             Request::Redirect(request::Redirect { tunnel: tunnel.clone(), to: *to })

@@ -117,8 +117,9 @@ fn each_child_carries_its_own() {
 fn commands_may_name_a_child() {
     let mut pair = usual();
     let before = spis(&mut pair.us);
-    let rekey =
-        |child: &str, ike| Request::Rekey(Rekey { tunnel: "net".into(), child: Some(child.into()), ike });
+    let rekey = |child: &str, ike| {
+        Request::Rekey(Rekey { tunnel: "net".into(), child: Some(child.into()), ike, reauthenticate: false })
+    };
     pair.us.core.answer(&rekey("c2", false)).unwrap();
     pair.until("c2 is rekeyed", |pair| of(&mut pair.us, "c2").rekeys == 1);
     pair.until("its old SA is drained", |pair| spis(&mut pair.us)["c2"] != before["c2"]);
@@ -278,7 +279,8 @@ fn no_more_is_sent_than_was_agreed_on() {
     assert_eq!(narrow.carries, "10.2.1.0/24 === 10.1.1.0/25");
     assert_eq!((narrow.local_ts.as_str(), narrow.remote_ts.as_str()), ("10.2.1.0/24", "10.1.1.0/24"));
     let beyond = v4(host(2, 1), Ipv4Addr::new(10, 1, 1, 200), 100, false);
-    let rekey = Request::Rekey(Rekey { tunnel: "net".into(), child: None, ike: false });
+    let rekey =
+        Request::Rekey(Rekey { tunnel: "net".into(), child: None, ike: false, reauthenticate: false });
     for rekeys in 0..2 {
         pair.until("it is rekeyed", |pair| of(&mut pair.us, "c1").rekeys == rekeys);
         assert_eq!((pair.carry(1, true), pair.carry(1, false)), (1, 1));

@@ -126,7 +126,7 @@ fn clients_that_change_are_met_anew() {
     assert_eq!(pair.us.apply(&other).changed, ["gateway.g", "client-db.branches"]);
     assert_eq!((pair.carry(1, true), up(&mut pair).len()), (1, 2));
     for (name, rekeyed) in [("a", 1), ("b", 2)] {
-        let rekey = Rekey { tunnel: name.into(), child: None, ike: false };
+        let rekey = Rekey { tunnel: name.into(), child: None, ike: false, reauthenticate: false };
         pair.peer.core.answer(&Request::Rekey(rekey)).unwrap();
         let count =
             |pair: &Pair| pair.us.events().iter().filter(|event| event.starts_with("child-rekeyed")).count();

@@ -5,6 +5,7 @@ use super::pair::{Pair, host};
 use super::*;
 use crate::api::reply::{Gateway, GatewayTunnel, Reply, Route};
 use crate::api::request::{GatewayName, Rekey};
+use ravelin_ike::engine::{IkePhase, IkeSnapshot};
 
 /// Us: a gateway for whoever has the key, and these lines.
 pub(super) fn gateway(lines: &str) -> String {
@@ -168,7 +169,7 @@ fn peers_come_carry_and_go() {
     assert_eq!(explain.state, State::Up);
     assert_eq!(explain.rungs[0].seen, "g at 192.0.2.2");
     let before = pair.us.view().tunnels[0].clone();
-    let rekey = Rekey { tunnel: "g/1.example".into(), child: None, ike: false };
+    let rekey = Rekey { tunnel: "g/1.example".into(), child: None, ike: false, reauthenticate: false };
     pair.us.core.answer(&Request::Rekey(rekey.clone())).unwrap();
     let rekeys = |bench: &mut Bench| bench.view().tunnels[0].child_rekeys;
     pair.until("we rekeyed", |pair| rekeys(&mut pair.us) == 1 && rekeys(&mut pair.peer) == 1);
@@ -185,6 +186,38 @@ fn peers_come_carry_and_go() {
     until_up(&mut pair, &[]);
     assert_nobody_left(&mut pair, 0);
     assert_eq!(pair.carry(1, true), 0, "no route is left");
+}
+
+/// A peer that proves itself anew goes on with its tunnel, whatever the gateway thinks of peers that come twice: name,
+/// number, routes and homes stay, and every packet arrives.
+#[test]
+fn a_peer_that_proves_itself_anew_keeps_its_tunnel() {
+    for unique in ["replace", "keep"] {
+        let mut pair = pair(&gateway(&format!("unique = \"{unique}\"")), &callers(1));
+        call(&mut pair, "t1");
+        until_up(&mut pair, &["g/1.example"]);
+        let (before, routes) = (pair.us.view().tunnels[0].clone(), leads(&mut pair));
+        let rekey = Rekey { tunnel: "t1".into(), child: None, ike: false, reauthenticate: true };
+        for round in 1..=3 {
+            pair.peer.core.answer(&Request::Rekey(rekey.clone())).unwrap();
+            pair.until("both have a new IKE SA alone", |pair| {
+                assert_eq!((pair.carry(1, true), pair.carry(1, false)), (1, 1), "round {round}");
+                let done = |bench: &mut Bench| bench.view().tunnels[0].reauthentications == round;
+                let open = |ike: &&IkeSnapshot| ike.phase != IkePhase::Closing;
+                let left = pair.us.core.engine.snapshot().iter().filter(open).count();
+                done(&mut pair.us) && done(&mut pair.peer) && left == 1
+            });
+        }
+        let after = pair.us.view().tunnels[0].clone();
+        assert_ne!(after.ike_spis, before.ike_spis);
+        assert_eq!((after.name, after.ups, leads(&mut pair)), (before.name, 1, routes));
+        assert!(pair.us.events().iter().any(|event| event.starts_with("ike-down: RV-END-010")));
+        let refused = Rekey { tunnel: "g/1.example".into(), ..rekey };
+        assert!(pair.us.core.answer(&Request::Rekey(refused)).is_err(), "the peer called");
+        hang_up(&mut pair, "t1");
+        until_up(&mut pair, &[]);
+        assert_nobody_left(&mut pair, 0);
+    }
 }
 
 /// A worker of eight takes eight; the ninth is refused by name until there is room (TG-07).
@@ -371,7 +404,7 @@ fn another_configuration_while_peers_are_there() {
     let narrower = other.replace("[\"10.1.0.0/16\"]", "[\"10.1.2.0/24\"]");
     pair.us.apply(&narrower);
     assert_eq!((pair.carry(1, true), pair.carry(2, true)), (1, 1), "what is up stays");
-    let rekey = |name: &str| Rekey { tunnel: name.into(), child: None, ike: false };
+    let rekey = |name: &str| Rekey { tunnel: name.into(), child: None, ike: false, reauthenticate: false };
     pair.peer.core.answer(&Request::Rekey(rekey("t1"))).unwrap();
     pair.until("its rekey is refused", |pair| {
         pair.has_event("child-failed") || pair.has_event("child-rekey-failed")

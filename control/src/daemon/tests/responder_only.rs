@@ -35,7 +35,7 @@ fn only_the_peer_calls() {
     let us = text(2, "responder-only = true", "auto-establish = true");
     let mut pair = Pair::joined(Bench::bare(&us, 1, 64), Bench::bare(&text(1, "", ""), 1, 64));
     let part = || Part { tunnel: "net".into(), child: None };
-    let rekey = |ike| Request::Rekey(Rekey { tunnel: "net".into(), child: None, ike });
+    let rekey = |ike| Request::Rekey(Rekey { tunnel: "net".into(), child: None, ike, reauthenticate: false });
     pair.carry(1, true);
     assert!(pair.us.core.answer(&Request::Initiate(part())).is_err());
     pair.pass(100, |pair| assert_eq!(pair.us.view().tunnels[0].state, State::Down));

@@ -183,7 +183,12 @@ fn a_rekey_under_way_when_its_worker_stops_does_not_hold_the_tunnel() {
     let mut pair = Pair::up(2);
     let left = pair.spis(1);
     let (other, still) = pair.stall();
-    let rekey = Request::Rekey(crate::api::request::Rekey { tunnel: "two".into(), child: None, ike: false });
+    let rekey = Request::Rekey(crate::api::request::Rekey {
+        tunnel: "two".into(),
+        child: None,
+        ike: false,
+        reauthenticate: false,
+    });
     pair.us.core.answer(&rekey).unwrap();
     pair.until("the worker is told", |pair| pair.spis(1).len() == 2);
     let never = pair.spis(1);

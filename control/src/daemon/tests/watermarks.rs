@@ -60,7 +60,7 @@ fn a_worker_at_its_end_takes_nobody_new() {
     call(&mut pair, "t9");
     pair.until("it is not heard", |pair| pair.us.core.engine.counters().init_dropped > dropped);
     assert_eq!(pair.us.core.engine.half_open(), 0, "nothing is kept of it");
-    let rekey = Rekey { tunnel: "g/3.example".into(), child: None, ike: false };
+    let rekey = Rekey { tunnel: "g/3.example".into(), child: None, ike: false, reauthenticate: false };
     pair.us.core.answer(&Request::Rekey(rekey)).unwrap();
     pair.until("a rekey is let", |pair| {
         pair.us.events().iter().any(|event| event.starts_with("child-rekeyed"))
