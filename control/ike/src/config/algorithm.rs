@@ -16,11 +16,23 @@ pub enum Encryption {
     AesGcm256,
     /// ENCR_AES_CBC (12), 128-bit key (RFC 3602). Needs an integrity algorithm.
     AesCbc128,
+    /// ENCR_AES_CBC (12), 192-bit key. Needs an integrity algorithm.
+    AesCbc192,
     /// ENCR_AES_CBC (12), 256-bit key. Needs an integrity algorithm.
     AesCbc256,
 }
 
 impl Encryption {
+    /// Every cipher.
+    pub const ALL: [Encryption; 6] = [
+        Encryption::AesGcm128,
+        Encryption::AesGcm192,
+        Encryption::AesGcm256,
+        Encryption::AesCbc128,
+        Encryption::AesCbc192,
+        Encryption::AesCbc256,
+    ];
+
     /// The transform ID of type 1 (ENCR).
     pub fn transform_id(self) -> u16 {
         if self.is_aead() { 20 } else { 12 }
@@ -30,7 +42,7 @@ impl Encryption {
     pub fn key_bits(self) -> u16 {
         match self {
             Encryption::AesGcm128 | Encryption::AesCbc128 => 128,
-            Encryption::AesGcm192 => 192,
+            Encryption::AesGcm192 | Encryption::AesCbc192 => 192,
             Encryption::AesGcm256 | Encryption::AesCbc256 => 256,
         }
     }
@@ -49,6 +61,8 @@ impl Encryption {
 /// Integrity for an IKE SA or a CHILD_SA whose cipher does not authenticate (RFC 4868).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Integrity {
+    /// AUTH_HMAC_SHA1_96 (2, RFC 2404): for peers that have no other.
+    HmacSha1,
     /// AUTH_HMAC_SHA2_256_128 (12).
     HmacSha256,
     /// AUTH_HMAC_SHA2_384_192 (13).
@@ -58,18 +72,24 @@ pub enum Integrity {
 }
 
 impl Integrity {
+    /// Every algorithm.
+    pub const ALL: [Integrity; 4] =
+        [Integrity::HmacSha1, Integrity::HmacSha256, Integrity::HmacSha384, Integrity::HmacSha512];
+
     /// The transform ID of type 3 (INTEG).
     pub fn transform_id(self) -> u16 {
         match self {
+            Integrity::HmacSha1 => 2,
             Integrity::HmacSha256 => 12,
             Integrity::HmacSha384 => 13,
             Integrity::HmacSha512 => 14,
         }
     }
 
-    /// Octets of key, equal to the hash output (RFC 4868 §2.1.1).
+    /// Octets of key, equal to the hash output (RFC 2404 §3, RFC 4868 §2.1.1).
     pub fn key_len(self) -> usize {
         match self {
+            Integrity::HmacSha1 => 20,
             Integrity::HmacSha256 => 32,
             Integrity::HmacSha384 => 48,
             Integrity::HmacSha512 => 64,
@@ -80,6 +100,8 @@ impl Integrity {
 /// Pseudo-random function of an IKE SA (RFC 4868 §2.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Prf {
+    /// PRF_HMAC_SHA1 (2, RFC 2104): for peers that have no other.
+    HmacSha1,
     /// PRF_HMAC_SHA2_256 (5).
     HmacSha256,
     /// PRF_HMAC_SHA2_384 (6).
@@ -89,9 +111,13 @@ pub enum Prf {
 }
 
 impl Prf {
+    /// Every function.
+    pub const ALL: [Prf; 4] = [Prf::HmacSha1, Prf::HmacSha256, Prf::HmacSha384, Prf::HmacSha512];
+
     /// The transform ID of type 2 (PRF).
     pub fn transform_id(self) -> u16 {
         match self {
+            Prf::HmacSha1 => 2,
             Prf::HmacSha256 => 5,
             Prf::HmacSha384 => 6,
             Prf::HmacSha512 => 7,

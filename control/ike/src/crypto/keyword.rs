@@ -95,13 +95,16 @@ const WORDS: &[(Word, &str, &[&str])] = &[
     (Word::Encryption(Encryption::AesGcm192), "aes192gcm16", &["aes192gcm", "aes192gcm128"]),
     (Word::Encryption(Encryption::AesGcm128), "aes128gcm16", &["aes128gcm", "aes128gcm128"]),
     (Word::Encryption(Encryption::AesCbc256), "aes256", &["aes256cbc"]),
+    (Word::Encryption(Encryption::AesCbc192), "aes192", &["aes192cbc"]),
     (Word::Encryption(Encryption::AesCbc128), "aes128", &["aes128cbc"]),
     (Word::Integrity(Integrity::HmacSha256), "sha256", &["sha2_256"]),
     (Word::Integrity(Integrity::HmacSha384), "sha384", &["sha2_384"]),
     (Word::Integrity(Integrity::HmacSha512), "sha512", &["sha2_512"]),
+    (Word::Integrity(Integrity::HmacSha1), "sha1", &["sha", "sha1_96"]),
     (Word::Prf(Prf::HmacSha256), "prfsha256", &[]),
     (Word::Prf(Prf::HmacSha384), "prfsha384", &[]),
     (Word::Prf(Prf::HmacSha512), "prfsha512", &[]),
+    (Word::Prf(Prf::HmacSha1), "prfsha1", &[]),
     (alone(Group::X25519), "x25519", &["curve25519"]),
     (alone(Group::EcpP256), "ecp256", &[]),
     (alone(Group::EcpP384), "ecp384", &[]),
@@ -326,6 +329,7 @@ fn known(kind: fn(&Word) -> bool) -> String {
 
 fn prf_like(integrity: Integrity) -> Prf {
     match integrity {
+        Integrity::HmacSha1 => Prf::HmacSha1,
         Integrity::HmacSha256 => Prf::HmacSha256,
         Integrity::HmacSha384 => Prf::HmacSha384,
         Integrity::HmacSha512 => Prf::HmacSha512,

@@ -21,6 +21,7 @@ fn suites() -> Vec<IkeSuite> {
         suite(Encryption::AesGcm192, None),
         suite(Encryption::AesGcm256, None),
         suite(Encryption::AesCbc128, Some(Integrity::HmacSha256)),
+        suite(Encryption::AesCbc192, Some(Integrity::HmacSha1)),
         suite(Encryption::AesCbc256, Some(Integrity::HmacSha384)),
         suite(Encryption::AesCbc256, Some(Integrity::HmacSha512)),
     ]

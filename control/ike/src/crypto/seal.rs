@@ -3,7 +3,7 @@
 //!
 //! Knows neither messages nor roles; those are put together in [`super::protection`].
 
-use aws_lc_rs::cipher::{AES_128, AES_256, DecryptingKey, EncryptingKey, UnboundCipherKey};
+use aws_lc_rs::cipher::{AES_128, AES_192, AES_256, DecryptingKey, EncryptingKey, UnboundCipherKey};
 use aws_lc_rs::cipher::{Algorithm, DecryptionContext, EncryptionContext};
 use aws_lc_rs::hmac;
 use aws_lc_rs::iv::FixedLength;
@@ -48,7 +48,7 @@ pub(super) struct Gcm {
     next: Option<u64>,
 }
 
-/// AES-CBC with HMAC-SHA2 over the whole message (RFC 7296 §3.14).
+/// AES-CBC with HMAC over the whole message (RFC 7296 §3.14).
 pub(super) struct Cbc {
     algorithm: &'static Algorithm,
     key: Secret,
@@ -72,8 +72,11 @@ impl Direction {
             |algorithm, integrity| Cbc::new(algorithm, integrity, sk_e, sk_a).map(Box::new).map(Self::Cbc);
         match (encryption, integrity) {
             (Encryption::AesCbc128, Some(integrity)) => cbc(&AES_128, integrity),
+            (Encryption::AesCbc192, Some(integrity)) => cbc(&AES_192, integrity),
             (Encryption::AesCbc256, Some(integrity)) => cbc(&AES_256, integrity),
-            (Encryption::AesCbc128 | Encryption::AesCbc256, None) => Err(BadKeys::NoIntegrity),
+            (Encryption::AesCbc128 | Encryption::AesCbc192 | Encryption::AesCbc256, None) => {
+                Err(BadKeys::NoIntegrity)
+            }
             (Encryption::AesGcm128 | Encryption::AesGcm192 | Encryption::AesGcm256, _) => {
                 Gcm::new(sk_e).map(Box::new).map(Self::Gcm)
             }
@@ -187,6 +190,7 @@ impl Cbc {
             return Err(BadKeys::Length { key: "SK_a", length: sk_a.len(), expected });
         }
         let hash = match integrity {
+            Integrity::HmacSha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
             Integrity::HmacSha256 => hmac::HMAC_SHA256,
             Integrity::HmacSha384 => hmac::HMAC_SHA384,
             Integrity::HmacSha512 => hmac::HMAC_SHA512,

@@ -30,6 +30,10 @@ pub struct DataPlane {
     ever: BTreeSet<u32>,
 }
 
+fn in_a_row(keys: &EspKeys) -> Vec<u8> {
+    [keys.encryption.as_slice(), keys.integrity.as_slice()].concat()
+}
+
 impl DataPlane {
     pub fn new(base: u32, seed: u64) -> DataPlane {
         DataPlane {
@@ -130,16 +134,16 @@ impl DataPlane {
         self.installed.values().map(|installed| (installed.spi_out, installed.path)).collect()
     }
 
-    /// The key packets on this SPI are opened with, if it is ours and installed.
-    pub fn opens(&self, spi: u32) -> Option<&[u8]> {
+    /// The keys packets on this SPI are opened with, cipher's and hash's in a row, if it is ours and installed.
+    pub fn opens(&self, spi: u32) -> Option<Vec<u8>> {
         let installed = self.installed.values().find(|installed| installed.spi_in == spi)?;
-        Some(installed.keys_in.encryption.as_slice())
+        Some(in_a_row(&installed.keys_in))
     }
 
-    /// The key packets on this SPI are sealed with, if it is the peer's and installed.
-    pub fn seals(&self, spi: u32) -> Option<&[u8]> {
+    /// The keys packets on this SPI are sealed with, if it is the peer's and installed.
+    pub fn seals(&self, spi: u32) -> Option<Vec<u8>> {
         let installed = self.installed.values().find(|installed| installed.spi_out == spi)?;
-        Some(installed.keys_out.encryption.as_slice())
+        Some(in_a_row(&installed.keys_out))
     }
 
     /// The SPIs we receive on.
