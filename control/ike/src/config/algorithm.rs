@@ -130,6 +130,10 @@ impl Prf {
 pub enum Group {
     /// 2048-bit MODP (14, RFC 3526).
     Modp2048,
+    /// 3072-bit MODP (15, RFC 3526).
+    Modp3072,
+    /// 4096-bit MODP (16, RFC 3526).
+    Modp4096,
     /// 256-bit random ECP (19, RFC 5903).
     EcpP256,
     /// 384-bit random ECP (20).
@@ -148,8 +152,10 @@ pub enum Group {
 
 impl Group {
     /// Every method, in the order of their numbers.
-    pub const ALL: [Group; 8] = [
+    pub const ALL: [Group; 10] = [
         Group::Modp2048,
+        Group::Modp3072,
+        Group::Modp4096,
         Group::EcpP256,
         Group::EcpP384,
         Group::EcpP521,
@@ -163,6 +169,8 @@ impl Group {
     pub fn transform_id(self) -> u16 {
         match self {
             Group::Modp2048 => 14,
+            Group::Modp3072 => 15,
+            Group::Modp4096 => 16,
             Group::EcpP256 => 19,
             Group::EcpP384 => 20,
             Group::EcpP521 => 21,

@@ -258,6 +258,8 @@ fn row(algorithm: Algorithm) -> [Standing; 3] {
         Algorithm::Group(Group::EcpP384 | Group::MlKem1024) => [Allowed, Allowed, Allowed],
         Algorithm::Group(
             Group::Modp2048
+            | Group::Modp3072
+            | Group::Modp4096
             | Group::EcpP256
             | Group::EcpP521
             | Group::X25519

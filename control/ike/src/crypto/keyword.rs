@@ -110,6 +110,8 @@ const WORDS: &[(Word, &str, &[&str])] = &[
     (alone(Group::EcpP384), "ecp384", &[]),
     (alone(Group::EcpP521), "ecp521", &[]),
     (alone(Group::Modp2048), "modp2048", &[]),
+    (alone(Group::Modp3072), "modp3072", &[]),
+    (alone(Group::Modp4096), "modp4096", &[]),
     (alone(Group::MlKem512), "mlkem512", &[]),
     (alone(Group::MlKem768), "mlkem768", &[]),
     (alone(Group::MlKem1024), "mlkem1024", &[]),
