@@ -77,7 +77,7 @@ fn every_length_is_sealed_as_the_rfcs_say_and_opened_again() {
             assert_eq!(sent.len(), 1, "{length}: {:?}", pair.a.drops());
             let (iv, inner) = read(style, length + 1, &sent[0]);
             assert_eq!(inner, one_hop_later(&there));
-            assert!(ivs.insert(iv), "no IV twice");
+            assert!(ivs.insert(iv) || style.suite.framing().iv == 0, "no IV twice");
             let back = numbered(right, left, length as u32, length as usize);
             accepted(&mut pair.a, &forge.packet(length + 1, &back), &back);
         }

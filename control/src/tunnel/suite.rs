@@ -21,6 +21,8 @@ pub fn carried(encryption: Encryption, integrity: Option<Integrity>) -> Option<S
         Encryption::AesCbc128 => cbc(KeySize::Aes128),
         Encryption::AesCbc192 => cbc(KeySize::Aes192),
         Encryption::AesCbc256 => cbc(KeySize::Aes256),
+        Encryption::ChaCha20Poly1305 => Some(Suite::ChaCha20Poly1305),
+        Encryption::Null => Some(Suite::Null(hash(integrity?))),
     }
 }
 

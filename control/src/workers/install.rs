@@ -55,7 +55,7 @@ impl From<InstallError> for AnswerError {
         let code = match error {
             InstallError::Unknown(_) => "RV-LOCAL-011",
             InstallError::Suite(_) => "RV-LOCAL-012",
-            InstallError::NoRandomness => "RV-LOCAL-018",
+            InstallError::NoRandomness => "RV-LOCAL-021",
             InstallError::NoSlot(_) => "RV-LOCAL-013",
             InstallError::Stalled => "RV-LOCAL-016",
             InstallError::NoWorker => "RV-LOCAL-017",

@@ -7,12 +7,16 @@
 //! Left to the caller: the layout (`net::esp::Framing`), sequence numbers and their uniqueness, the replay window, what
 //! the text says.
 
-mod cbc;
+mod chacha;
+mod hashed;
 mod mac;
 
 pub use mac::Hash;
 
 use ravelin_gcm::KeySize;
+
+/// Octets of keying material of ChaCha20-Poly1305: key and salt (RFC 7634 §2).
+pub const CHACHA: usize = chacha::KEY + chacha::SALT;
 
 /// Octets of secret that a sender of AES-CBC draws its IVs from.
 pub const SEED: usize = 16;
@@ -49,15 +53,19 @@ impl Suffix {
 /// Encrypts the packets of one SA.
 #[derive(Debug)]
 pub enum Sealer {
-    /// AES-CBC, then HMAC.
-    Cbc(cbc::Sealer),
+    /// AES-CBC, or nothing, then HMAC.
+    Hashed(hashed::Sealer),
+    /// ChaCha20-Poly1305.
+    ChaCha(chacha::Key),
 }
 
 /// Decrypts the packets of one SA.
 #[derive(Debug)]
 pub enum Opener {
-    /// HMAC, then AES-CBC.
-    Cbc(cbc::Opener),
+    /// HMAC, then AES-CBC, or nothing.
+    Hashed(hashed::Opener),
+    /// ChaCha20-Poly1305.
+    ChaCha(chacha::Key),
 }
 
 // Both lie where the key of AES-GCM would, behind a tag (`sa::Keyed`).
@@ -74,13 +82,24 @@ pub struct BadIcv;
 impl Sealer {
     /// For AES-CBC with HMAC; `keys` are the cipher's key, the hash's, and [`SEED`] octets that nobody else knows.
     pub fn cbc(size: KeySize, hash: Hash, keys: &[u8]) -> Option<Sealer> {
-        cbc::Sealer::new(size, hash, keys).map(Sealer::Cbc)
+        hashed::Sealer::new(size, hash, keys).map(Sealer::Hashed)
+    }
+
+    /// For HMAC without a cipher (RFC 2410).
+    pub fn null(hash: Hash, key: &[u8]) -> Option<Sealer> {
+        hashed::Sealer::null(hash, key).map(Sealer::Hashed)
+    }
+
+    /// For ChaCha20-Poly1305; `keys` are key and salt.
+    pub fn chacha(keys: &[u8]) -> Option<Sealer> {
+        chacha::Key::new(keys).map(Sealer::ChaCha)
     }
 
     /// Encrypts `packet`, which is an ESP packet from SPI to ICV but for its IV, its ICV and that its text is in clear.
     pub fn seal(&self, at: Position, packet: &mut [u8]) -> Result<(), TooShort> {
         match self {
-            Sealer::Cbc(sealer) => sealer.seal(at, packet).ok_or(TooShort),
+            Sealer::Hashed(sealer) => sealer.seal(at, packet).ok_or(TooShort),
+            Sealer::ChaCha(key) => key.seal(at, packet).ok_or(TooShort),
         }
     }
 }
@@ -88,14 +107,25 @@ impl Sealer {
 impl Opener {
     /// For AES-CBC with HMAC; `keys` as for [`Sealer::cbc`].
     pub fn cbc(size: KeySize, hash: Hash, keys: &[u8]) -> Option<Opener> {
-        cbc::Opener::new(size, hash, keys).map(Opener::Cbc)
+        hashed::Opener::new(size, hash, keys).map(Opener::Hashed)
+    }
+
+    /// For HMAC without a cipher (RFC 2410).
+    pub fn null(hash: Hash, key: &[u8]) -> Option<Opener> {
+        hashed::Opener::null(hash, key).map(Opener::Hashed)
+    }
+
+    /// For ChaCha20-Poly1305; `keys` are key and salt.
+    pub fn chacha(keys: &[u8]) -> Option<Opener> {
+        chacha::Key::new(keys).map(Opener::ChaCha)
     }
 
     /// Checks the ICV of `packet`, an ESP packet from SPI to ICV, in constant time, and only then decrypts its text in
     /// place (RFC 4303 §3.4.4.1).
     pub fn open(&self, at: Position, packet: &mut [u8]) -> Result<(), BadIcv> {
         match self {
-            Opener::Cbc(opener) => opener.open(at, packet).ok_or(BadIcv),
+            Opener::Hashed(opener) => opener.open(at, packet).ok_or(BadIcv),
+            Opener::ChaCha(key) => key.open(at, packet).ok_or(BadIcv),
         }
     }
 }

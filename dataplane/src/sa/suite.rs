@@ -24,6 +24,10 @@ pub enum Suite {
     AesGcm256,
     /// AES-CBC (RFC 3602) with HMAC (RFC 2404, RFC 4868).
     AesCbc(KeySize, Hash),
+    /// HMAC without a cipher (RFC 2410).
+    Null(Hash),
+    /// ChaCha20-Poly1305 (RFC 7634).
+    ChaCha20Poly1305,
 }
 
 /// A key that is expanded for its suite and its direction: `T` is what carries out a suite other than AES-GCM.
@@ -73,7 +77,8 @@ impl Suite {
     /// Every one.
     pub fn all() -> impl Iterator<Item = Suite> {
         let cbc = KeySize::ALL.into_iter().flat_map(|size| Hash::ALL.map(|hash| Suite::AesCbc(size, hash)));
-        [Suite::AesGcm128, Suite::AesGcm192, Suite::AesGcm256].into_iter().chain(cbc)
+        let others = Hash::ALL.map(Suite::Null).into_iter().chain([Suite::ChaCha20Poly1305]);
+        [Suite::AesGcm128, Suite::AesGcm192, Suite::AesGcm256].into_iter().chain(cbc).chain(others)
     }
 
     /// AES-GCM with a key of so many bits.
@@ -86,14 +91,9 @@ impl Suite {
         }
     }
 
-    /// The size of the AES key, where it is AES-GCM.
-    const fn gcm(self) -> Option<KeySize> {
-        match self {
-            Suite::AesGcm128 => Some(KeySize::Aes128),
-            Suite::AesGcm192 => Some(KeySize::Aes192),
-            Suite::AesGcm256 => Some(KeySize::Aes256),
-            Suite::AesCbc(..) => None,
-        }
+    /// Whether it is any but AES-GCM.
+    pub const fn is_apart(self) -> bool {
+        !matches!(self, Suite::AesGcm128 | Suite::AesGcm192 | Suite::AesGcm256)
     }
 
     /// Octets of keying material a direction takes from IKE: the cipher's key, then the salt (RFC 4106 §8.1) or the
@@ -104,6 +104,8 @@ impl Suite {
             Suite::AesGcm192 => KeySize::Aes192.octets() + SALT_LEN,
             Suite::AesGcm256 => KeySize::Aes256.octets() + SALT_LEN,
             Suite::AesCbc(size, hash) => size.octets() + hash.key_length(),
+            Suite::Null(hash) => hash.key_length(),
+            Suite::ChaCha20Poly1305 => cipher::CHACHA,
         }
     }
 
@@ -120,6 +122,9 @@ impl Suite {
     pub const fn framing(self) -> Framing {
         match self {
             Suite::AesCbc(_, hash) => Framing { iv: 16, block: 16, icv: hash.icv_length() },
+            Suite::Null(hash) => Framing { iv: 0, block: 4, icv: hash.icv_length() },
+            // The same as AES-GCM (RFC 7634 §2).
+            Suite::ChaCha20Poly1305 => Framing::GCM,
             Suite::AesGcm128 | Suite::AesGcm192 | Suite::AesGcm256 => Framing::GCM,
         }
     }
@@ -128,7 +133,9 @@ impl Suite {
     pub fn sealer(self, kernel: Kernel, material: &[u8]) -> Result<Expanded<Sealer>, BadKeymat> {
         self.expand(kernel, material, |material| match self {
             Suite::AesCbc(size, hash) => Sealer::cbc(size, hash, material),
-            _ => None,
+            Suite::Null(hash) => Sealer::null(hash, material),
+            Suite::ChaCha20Poly1305 => Sealer::chacha(material),
+            Suite::AesGcm128 | Suite::AesGcm192 | Suite::AesGcm256 => None,
         })
     }
 
@@ -136,7 +143,9 @@ impl Suite {
     pub fn opener(self, kernel: Kernel, material: &[u8]) -> Result<Expanded<Opener>, BadKeymat> {
         self.expand(kernel, material, |material| match self {
             Suite::AesCbc(size, hash) => Opener::cbc(size, hash, material),
-            _ => None,
+            Suite::Null(hash) => Opener::null(hash, material),
+            Suite::ChaCha20Poly1305 => Opener::chacha(material),
+            Suite::AesGcm128 | Suite::AesGcm192 | Suite::AesGcm256 => None,
         })
     }
 
@@ -150,9 +159,9 @@ impl Suite {
         if material.len() != self.keymat_length() + self.seed_length() {
             return Err(wrong);
         }
-        match self.gcm() {
-            None => Ok((Keyed::Apart(apart(material).ok_or(wrong)?), [0; SALT_LEN])),
-            Some(_) => {
+        match self.is_apart() {
+            true => Ok((Keyed::Apart(apart(material).ok_or(wrong)?), [0; SALT_LEN])),
+            false => {
                 let (key, salt) = material.split_last_chunk::<SALT_LEN>().ok_or(wrong)?;
                 Ok((Keyed::Gcm(Key::new(kernel, key).map_err(|_| wrong)?), *salt))
             }
@@ -166,6 +175,11 @@ impl Suite {
             Suite::AesGcm128 => "aes128gcm16",
             Suite::AesGcm192 => "aes192gcm16",
             Suite::AesGcm256 => "aes256gcm16",
+            Suite::Null(Hash::Sha1) => "null-sha1",
+            Suite::Null(Hash::Sha256) => "null-sha256",
+            Suite::Null(Hash::Sha384) => "null-sha384",
+            Suite::Null(Hash::Sha512) => "null-sha512",
+            Suite::ChaCha20Poly1305 => "chacha20poly1305",
             Suite::AesCbc(Aes128, Hash::Sha1) => "aes128-sha1",
             Suite::AesCbc(Aes128, Hash::Sha256) => "aes128-sha256",
             Suite::AesCbc(Aes128, Hash::Sha384) => "aes128-sha384",

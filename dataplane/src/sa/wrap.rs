@@ -463,7 +463,7 @@ mod tests {
 
         /// What the limit admits fits the outer size wherever that may not be cut.
         #[test]
-        fn what_is_admitted_fits(encapsulation in encapsulation(), v4: bool, dont_fragment: bool, suite in 0usize..15) {
+        fn what_is_admitted_fits(encapsulation in encapsulation(), v4: bool, dont_fragment: bool, suite in 0usize..20) {
             let framing = Suite::all().nth(suite).unwrap().framing();
             let wrap = Wrap::new(&encapsulation, framing);
             let limit = wrap.limits.largest(v4, dont_fragment || !v4);

@@ -27,7 +27,6 @@ use ravelin_dataplane::link::counter::Counters;
 use ravelin_dataplane::link::report::Report;
 use ravelin_dataplane::link::snapshot::{Interface, Local, Snapshot};
 use ravelin_dataplane::link::{self, ControlEnd, ExceptionEnd, Shape};
-use ravelin_dataplane::net::esp::Framing;
 use ravelin_dataplane::net::eth::Mac;
 use ravelin_dataplane::policy::publish::{self, Writer};
 use ravelin_dataplane::policy::route::{self, NextHop, Prefix, TunnelId};
@@ -140,7 +139,7 @@ impl Style {
     /// One of each suite that is not AES-GCM, in turn over one family and the other, in UDP and bare, with numbers of
     /// either length.
     pub fn apart() -> Vec<Style> {
-        let suites = Suite::all().filter(|suite| suite.framing() != Framing::GCM);
+        let suites = Suite::all().filter(|suite| suite.is_apart());
         let style = |(bits, suite)| Style {
             outer_v6: bits & 1 > 0,
             udp: bits & 2 > 0,

@@ -20,27 +20,46 @@ pub enum Encryption {
     AesCbc192,
     /// ENCR_AES_CBC (12), 256-bit key. Needs an integrity algorithm.
     AesCbc256,
+    /// ENCR_CHACHA20_POLY1305 (28, RFC 7634).
+    ChaCha20Poly1305,
+    /// ENCR_NULL (11, RFC 2410): ESP only. Needs an integrity algorithm.
+    Null,
 }
 
 impl Encryption {
     /// Every cipher.
-    pub const ALL: [Encryption; 6] = [
+    pub const ALL: [Encryption; 8] = [
         Encryption::AesGcm128,
         Encryption::AesGcm192,
         Encryption::AesGcm256,
         Encryption::AesCbc128,
         Encryption::AesCbc192,
         Encryption::AesCbc256,
+        Encryption::ChaCha20Poly1305,
+        Encryption::Null,
     ];
 
     /// The transform ID of type 1 (ENCR).
     pub fn transform_id(self) -> u16 {
-        if self.is_aead() { 20 } else { 12 }
+        match self {
+            Encryption::AesGcm128 | Encryption::AesGcm192 | Encryption::AesGcm256 => 20,
+            Encryption::AesCbc128 | Encryption::AesCbc192 | Encryption::AesCbc256 => 12,
+            Encryption::ChaCha20Poly1305 => 28,
+            Encryption::Null => 11,
+        }
     }
 
-    /// The key length attribute, in bits.
+    /// The key length attribute, which the others must not have, their keys being of one length (RFC 7296 §3.3.5, RFC
+    /// 7634 §4).
+    pub fn key_length_attribute(self) -> Option<u16> {
+        (!matches!(self, Encryption::ChaCha20Poly1305 | Encryption::Null)).then(|| self.key_bits())
+    }
+
+    /// Bits of key.
     pub fn key_bits(self) -> u16 {
         match self {
+            Encryption::Null => 0,
+            Encryption::ChaCha20Poly1305 => 256,
             Encryption::AesGcm128 | Encryption::AesCbc128 => 128,
             Encryption::AesGcm192 | Encryption::AesCbc192 => 192,
             Encryption::AesGcm256 | Encryption::AesCbc256 => 256,
@@ -49,10 +68,12 @@ impl Encryption {
 
     /// Whether the cipher authenticates by itself, so that no integrity transform goes with it.
     pub fn is_aead(self) -> bool {
-        matches!(self, Encryption::AesGcm128 | Encryption::AesGcm192 | Encryption::AesGcm256)
+        use Encryption::{AesGcm128, AesGcm192, AesGcm256, ChaCha20Poly1305};
+        matches!(self, AesGcm128 | AesGcm192 | AesGcm256 | ChaCha20Poly1305)
     }
 
-    /// Octets of keying material taken per direction: the key and, for GCM, the 4-octet salt (RFC 4106 §8.1).
+    /// Octets of keying material taken per direction: the key and, for AEAD ciphers, the 4-octet salt (RFC 4106 §8.1, RFC
+    /// 7634 §2).
     pub fn keymat_len(self) -> usize {
         usize::from(self.key_bits() / 8) + if self.is_aead() { 4 } else { 0 }
     }

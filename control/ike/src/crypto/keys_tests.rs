@@ -69,6 +69,7 @@ fn suites() -> Vec<IkeSuite> {
         for (encryption, integrity) in [
             (Encryption::AesGcm128, None),
             (Encryption::AesGcm256, None),
+            (Encryption::ChaCha20Poly1305, None),
             (Encryption::AesCbc128, Some(Integrity::HmacSha256)),
             (Encryption::AesCbc192, Some(Integrity::HmacSha1)),
             (Encryption::AesCbc256, Some(Integrity::HmacSha512)),

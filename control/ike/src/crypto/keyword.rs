@@ -94,6 +94,8 @@ const WORDS: &[(Word, &str, &[&str])] = &[
     (Word::Encryption(Encryption::AesGcm256), "aes256gcm16", &["aes256gcm", "aes256gcm128"]),
     (Word::Encryption(Encryption::AesGcm192), "aes192gcm16", &["aes192gcm", "aes192gcm128"]),
     (Word::Encryption(Encryption::AesGcm128), "aes128gcm16", &["aes128gcm", "aes128gcm128"]),
+    (Word::Encryption(Encryption::ChaCha20Poly1305), "chacha20poly1305", &[]),
+    (Word::Encryption(Encryption::Null), "null", &[]),
     (Word::Encryption(Encryption::AesCbc256), "aes256", &["aes256cbc"]),
     (Word::Encryption(Encryption::AesCbc192), "aes192", &["aes192cbc"]),
     (Word::Encryption(Encryption::AesCbc128), "aes128", &["aes128cbc"]),
@@ -119,7 +121,8 @@ const WORDS: &[(Word, &str, &[&str])] = &[
     (Word::ExtendedSequence(false), "noesn", &[]),
 ];
 
-const IKE: fn(&Word) -> bool = |word| !matches!(word, Word::ExtendedSequence(_));
+const IKE: fn(&Word) -> bool =
+    |word| !matches!(word, Word::ExtendedSequence(_) | Word::Encryption(Encryption::Null));
 const ESP: fn(&Word) -> bool = |word| !matches!(word, Word::Prf(_));
 
 impl FromStr for IkeProposal {
@@ -423,6 +426,9 @@ mod tests {
             assert!(esp(bad).is_err(), "{bad}");
         }
         assert!(ike("aes128-sha256-ecp256-esn").is_err());
+        assert!(text(ike("null-sha256-ecp256")).contains("\"null\""), "an IKE SA is always encrypted");
+        assert!(esp("null").is_err() && esp("null-sha256").is_ok(), "never without both (RFC 8221 §4)");
+        assert!(esp("chacha20poly1305-sha256").is_err());
         assert!(text(ike("aes256gcm16-prfsha384-x25519+mlkem999")).contains("\"mlkem999\""));
         assert!(text(ike("aes256gcm16-prfsha384+mlkem768-x25519")).contains("\"prfsha384\""));
         assert!(text(ike("aes256gcm16-prfsha384-x25519+x25519")).contains("different key exchanges"));

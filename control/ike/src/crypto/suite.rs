@@ -6,7 +6,7 @@ use crate::wire::{EncryptionId, Transform, TransformType};
 impl Encryption {
     /// This cipher as a transform.
     pub fn transform(self) -> Transform {
-        Transform::encryption(EncryptionId::from(self.transform_id()), Some(self.key_bits()))
+        Transform::encryption(EncryptionId::from(self.transform_id()), self.key_length_attribute())
     }
 }
 

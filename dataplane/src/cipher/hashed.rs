@@ -1,4 +1,5 @@
-//! AES-CBC with a separate ICV: encrypt, then authenticate (RFC 3602, RFC 4303 §3.3.2.1, RFC 8221 §4).
+//! AES-CBC, or no cipher at all, with a separate ICV: encrypt, then authenticate (RFC 3602, RFC 2410, RFC 4303 §3.3.2.1,
+//! RFC 8221 §4).
 //!
 //! Over RustCrypto's `aes` and `cbc`: decryption, whose blocks do not wait for each other, takes VAES where the
 //! processor has it.
@@ -27,7 +28,7 @@ const HEADER: usize = 8;
 pub struct Sealer {
     cipher: Encryption,
     mac: Mac,
-    /// Key of the function that makes IVs of sequence numbers.
+    /// Key of the function that makes IVs of sequence numbers; without a cipher nothing.
     seed: Zeroizing<[u8; SEED]>,
 }
 
@@ -38,12 +39,14 @@ pub struct Opener {
 }
 
 enum Encryption {
+    Null,
     Aes128(Aes128Enc),
     Aes192(Aes192Enc),
     Aes256(Aes256Enc),
 }
 
 enum Decryption {
+    Null,
     Aes128(Aes128Dec),
     Aes192(Aes192Dec),
     Aes256(Aes256Dec),
@@ -59,6 +62,11 @@ fn split(size: KeySize, keys: &[u8]) -> Option<Split<'_>> {
 }
 
 impl Sealer {
+    /// Without a cipher; `key` is the hash's.
+    pub(super) fn null(hash: Hash, key: &[u8]) -> Option<Sealer> {
+        Some(Sealer { cipher: Encryption::Null, mac: Mac::new(hash, key)?, seed: Zeroizing::new([0; SEED]) })
+    }
+
     pub(super) fn new(size: KeySize, hash: Hash, keys: &[u8]) -> Option<Sealer> {
         let (key, authentication, seed) = split(size, keys)?;
         let cipher = match size {
@@ -71,12 +79,12 @@ impl Sealer {
 
     pub(super) fn seal(&self, at: Position, packet: &mut [u8]) -> Option<()> {
         let (covered, icv) = packet.split_at_mut_checked(packet.len().checked_sub(self.mac.length())?)?;
-        let (iv, text) = covered.get_mut(HEADER..)?.split_first_chunk_mut()?;
-        *iv = self.iv(at.sequence);
+        let text = covered.get_mut(HEADER..)?;
         match &self.cipher {
-            Encryption::Aes128(cipher) => encrypt(cipher, iv, text),
-            Encryption::Aes192(cipher) => encrypt(cipher, iv, text),
-            Encryption::Aes256(cipher) => encrypt(cipher, iv, text),
+            Encryption::Null => Some(()),
+            Encryption::Aes128(cipher) => encrypt(cipher, self.iv(at.sequence), text),
+            Encryption::Aes192(cipher) => encrypt(cipher, self.iv(at.sequence), text),
+            Encryption::Aes256(cipher) => encrypt(cipher, self.iv(at.sequence), text),
         }?;
         self.mac.write([covered, at.suffix().as_bytes()], icv);
         Some(())
@@ -93,6 +101,11 @@ impl Sealer {
 }
 
 impl Opener {
+    /// Without a cipher; `key` is the hash's.
+    pub(super) fn null(hash: Hash, key: &[u8]) -> Option<Opener> {
+        Some(Opener { cipher: Decryption::Null, mac: Mac::new(hash, key)? })
+    }
+
     pub(super) fn new(size: KeySize, hash: Hash, keys: &[u8]) -> Option<Opener> {
         let (key, authentication, _) = split(size, keys)?;
         let cipher = match size {
@@ -108,51 +121,52 @@ impl Opener {
         if !self.mac.fits([covered, at.suffix().as_bytes()], icv) {
             return None;
         }
-        let (iv, text) = covered.get_mut(HEADER..)?.split_first_chunk_mut()?;
+        let text = covered.get_mut(HEADER..)?;
         match &self.cipher {
-            Decryption::Aes128(cipher) => decrypt(cipher, iv, text),
-            Decryption::Aes192(cipher) => decrypt(cipher, iv, text),
-            Decryption::Aes256(cipher) => decrypt(cipher, iv, text),
+            Decryption::Null => Some(()),
+            Decryption::Aes128(cipher) => decrypt(cipher, text),
+            Decryption::Aes192(cipher) => decrypt(cipher, text),
+            Decryption::Aes256(cipher) => decrypt(cipher, text),
         }
     }
 }
 
-/// Encrypts whole blocks; `None` if there is a part of one.
+/// Encrypts whole blocks behind the IV, which is written in front of them; `None` if there is a part of one.
 fn encrypt<C: BlockCipherEncrypt<BlockSize = U16>>(
     cipher: &C,
-    iv: &[u8; BLOCK],
+    iv: [u8; BLOCK],
     text: &mut [u8],
 ) -> Option<()> {
+    let (place, text) = text.split_first_chunk_mut()?;
+    *place = iv;
     let (blocks, rest) = Array::slice_as_chunks_mut(text);
     if !rest.is_empty() {
         return None;
     }
-    ::cbc::Encryptor::inner_iv_init(cipher, &Array::from(*iv)).encrypt_blocks(blocks);
+    cbc::Encryptor::inner_iv_init(cipher, &Array::from(iv)).encrypt_blocks(blocks);
     Some(())
 }
 
-fn decrypt<C: BlockCipherDecrypt<BlockSize = U16>>(
-    cipher: &C,
-    iv: &[u8; BLOCK],
-    text: &mut [u8],
-) -> Option<()> {
+/// Decrypts whole blocks behind their IV.
+fn decrypt<C: BlockCipherDecrypt<BlockSize = U16>>(cipher: &C, text: &mut [u8]) -> Option<()> {
+    let (iv, text) = text.split_first_chunk_mut::<BLOCK>()?;
     let (blocks, rest) = Array::slice_as_chunks_mut(text);
     if !rest.is_empty() {
         return None;
     }
-    ::cbc::Decryptor::inner_iv_init(cipher, &Array::from(*iv)).decrypt_blocks(blocks);
+    cbc::Decryptor::inner_iv_init(cipher, &Array::from(*iv)).decrypt_blocks(blocks);
     Some(())
 }
 
 /// Keys do not belong in logs.
 impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("cbc::Sealer(..)")
+        f.write_str("hashed::Sealer(..)")
     }
 }
 
 impl fmt::Debug for Opener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("cbc::Opener(..)")
+        f.write_str("hashed::Opener(..)")
     }
 }
