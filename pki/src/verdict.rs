@@ -2,13 +2,14 @@
 //!
 //! A [`Verdict`] cannot be had without a [`VerifiedPath`], and it says in its type what it does not rest on: no
 //! field is optional in silence. [`reach`] goes from the octets of a peer's CERT payloads to the verdict in one
-//! step.
+//! step; what is known about revocation is added by [`Verdict::with_revocation`], since it may have to be fetched first.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::identity::{Identity, Match, Mismatch};
 use crate::path::{self, Budget, KnownSignatures, PathError, Request, Rules, VerifiedPath};
+use crate::revocation::policy::{Conclusion, Decision, Finding, Lack};
 use crate::store::{Anchors, Intermediates};
 use crate::time::UnixTime;
 use crate::x509::{Certificate, CertificateError};
@@ -49,6 +50,8 @@ pub enum Revocation {
         /// Why it was not.
         why: NotChecked,
     },
+    /// It was asked about each certificate of the path by the operator's rules, and none is refused.
+    Checked(Decision),
 }
 
 /// Why revocation was not checked.
@@ -56,7 +59,7 @@ pub enum Revocation {
 #[non_exhaustive]
 pub enum NotChecked {
     /// [`reach`] consults neither CRLs nor OCSP: [`crate::revocation`] does, for those who fetch for it.
-    Unsupported,
+    NotYet,
 }
 
 /// Why a peer's certificate is not believed.
@@ -77,6 +80,9 @@ pub enum Refusal {
     /// It does not carry the identity the peer claims.
     #[error(transparent)]
     Identity(Mismatch),
+    /// A certificate of the path is revoked, or nobody said that it is not where the rules want it said.
+    #[error("{0}")]
+    Revocation(Box<Finding>),
 }
 
 /// All that [`reach`] needs besides the peer's octets.
@@ -129,15 +135,21 @@ pub fn reach(
         IdentityCheck::NotCompared
     };
     let unreadable = others.len().saturating_sub(readable.len());
-    Ok(Verdict {
-        path,
-        identity,
-        revocation: Revocation::NotChecked { why: NotChecked::Unsupported },
-        unreadable,
-    })
+    Ok(Verdict { path, identity, revocation: Revocation::NotChecked { why: NotChecked::NotYet }, unreadable })
 }
 
 impl Verdict {
+    /// The verdict with what was decided about the revocation of its path.
+    ///
+    /// # Errors
+    /// The certificate that is refused, with everybody who was asked about it.
+    pub fn with_revocation(self, decision: Decision) -> Result<Self, Refusal> {
+        match decision.refused() {
+            Some(refused) => Err(Refusal::Revocation(Box::new(refused.clone()))),
+            None => Ok(Self { revocation: Revocation::Checked(decision), ..self }),
+        }
+    }
+
     /// What the verdict does not rest on, one line each, for the operator.
     pub fn not_checked(&self) -> Vec<String> {
         let identity = match self.identity {
@@ -146,8 +158,13 @@ impl Verdict {
                 Some("identity: not compared with the certificate, by configuration".to_owned())
             }
         };
-        let Revocation::NotChecked { why } = &self.revocation;
-        [Some(format!("revocation: not checked, {why}")), identity].into_iter().flatten().collect()
+        let revocation = match &self.revocation {
+            Revocation::NotChecked { why } => vec![format!("revocation: not checked, {why}")],
+            Revocation::Checked(decision) => {
+                decision.unanswered().map(|finding| format!("revocation: {finding}")).collect()
+            }
+        };
+        revocation.into_iter().chain(identity).collect()
     }
 }
 
@@ -160,6 +177,11 @@ impl Refusal {
             Self::Unreadable(_) => "unreadable-certificate",
             Self::Path(error) => error.cause.code(),
             Self::Identity(_) => "identity-mismatch",
+            Self::Revocation(finding) => match finding.conclusion {
+                Conclusion::Refused(Lack::NoAnswer) => "revocation-unknown",
+                Conclusion::Refused(Lack::NoCrl) => "no-crl",
+                _ => "revoked",
+            },
         }
     }
 
@@ -175,7 +197,7 @@ impl Refusal {
 impl fmt::Display for NotChecked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unsupported => f.write_str("neither CRLs nor OCSP are consulted"),
+            Self::NotYet => f.write_str("neither CRLs nor OCSP were consulted"),
         }
     }
 }

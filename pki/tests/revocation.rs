@@ -13,13 +13,13 @@ use common::world::{
 };
 use common::{KEYS, NOW, ca, gateway, issued, judge};
 use ravelin_pki::path::Rules as PathRules;
-use ravelin_pki::revocation::cache::{Cache, Limits, NotKept, Schedule};
+use ravelin_pki::revocation::cache::{Cache, Limits, NotKept, Schedule, Upkeep};
 use ravelin_pki::revocation::crl::{Crl, Unverified};
 use ravelin_pki::revocation::ocsp::{IdHash, NonceRule, Question, ResponseRules};
 use ravelin_pki::revocation::policy::{
     Check, Conclusion, CrlDuty, Demand, Lack, Method, Order, Otherwise, Rules, Step, Why,
 };
-use ravelin_pki::revocation::{Issued, KeyId, Status};
+use ravelin_pki::revocation::{Issued, Status};
 use ravelin_pki::{UnixTime, oid};
 
 fn rules(order: &str) -> Rules {
@@ -272,7 +272,7 @@ fn a_revoked_answer_is_final_unless_told_otherwise() {
 }
 
 #[test]
-fn addresses_are_asked_in_order_and_the_failing_ones_rest() {
+fn addresses_are_asked_in_order_and_the_useless_ones_rest() {
     let (first, second) = ("http://a.example/1.crl", "http://b.example/2.crl");
     let configured = Rules { crl_urls: vec![first.to_owned()], ..rules("crl") };
     let params = asking(gateway("Gateway"), 9, &[second, CRL_URL, second], &[]);
@@ -284,13 +284,15 @@ fn addresses_are_asked_in_order_and_the_failing_ones_rest() {
     assert!(!decision.is_accepted() && world.asked == [first, second, CRL_URL], "{:?}", world.asked);
     assert_eq!(decision.findings[0].trail.len(), 3);
 
-    // Everybody who calls while they rest gets the same answer at once.
-    let mut world = World::with(&[(CRL_URL, State::Good)]);
-    let decision = world.decide(&path, &configured, &mut cache, UnixTime(NOW.0 + 59));
-    assert!(!decision.is_accepted() && world.asked.is_empty());
+    // What came from the first was of no use, and would be again. Whether servers that said nothing are asked is for
+    // whoever fetches.
+    let mut world = World::default();
+    let decision = world.decide(&path, &configured, &mut cache, UnixTime(NOW.0 + 14));
+    assert!(!decision.is_accepted() && world.asked == [second, CRL_URL], "{:?}", world.asked);
     assert!(decision.to_string().contains("left alone until"), "{decision}");
-    let decision = world.decide(&path, &configured, &mut cache, UnixTime(NOW.0 + 60));
-    assert!(decision.is_accepted(), "{decision}");
+    let mut world = World::with(&[(CRL_URL, State::Good)]);
+    let decision = world.decide(&path, &configured, &mut cache, UnixTime(NOW.0 + 15));
+    assert!(decision.is_accepted() && world.asked == [first, second, CRL_URL], "{decision}");
     assert!(cache.rest().resting(CRL_URL, NOW).is_none() && cache.rest().resting(first, NOW).is_some());
 }
 
@@ -329,7 +331,7 @@ fn only_so_many_addresses_are_asked() {
 /// One certificate unknown to a responder says nothing of its health.
 #[test]
 fn a_responder_rests_only_for_faults_of_its_own() {
-    for (state, rests) in [(State::Unknown, false), (State::Dead, true), (State::Forged, true)] {
+    for (state, rests) in [(State::Unknown, false), (State::Dead, false), (State::Forged, true)] {
         let mut cache = Cache::default();
         let mut world = World::with(&[(OCSP_URL, state)]);
         world.decide(&direct_path(), &rules("ocsp"), &mut cache, NOW);
@@ -424,21 +426,60 @@ fn a_cache_is_bounded() {
 
 #[test]
 fn lists_are_due_before_they_end() {
-    let mut cache = holding(&[root_list(State::Good, NOW)]);
-    let until = cache.lists().next().unwrap().value.next_update().unwrap().0;
-    let hour = Schedule::default();
-    let due = |cache: &Cache, schedule, now: i64| cache.due(schedule, UnixTime(now)).count();
-    assert_eq!(cache.next_due(hour), Some(UnixTime(until - 3600)));
-    assert_eq!((due(&cache, hour, until - 3601), due(&cache, hour, until - 3600)), (0, 1));
-    let daily = Schedule::periodic(86_400).unwrap();
-    assert_eq!(cache.next_due(daily), Some(UnixTime(NOW.0 + 86_400)));
+    let cache = holding(&[root_list(State::Good, NOW)]);
+    let held = cache.lists().next().unwrap();
+    let until = held.value.next_update().unwrap().0;
+    assert_eq!(Schedule::default().due(held), Some(UnixTime(until - 3600)));
+    assert_eq!(Schedule::periodic(86_400).unwrap().due(held), Some(UnixTime(NOW.0 + 86_400)));
     // Longer before its end than it lives: half of its life, and not without end.
     let early = Schedule::before_next_update(366 * 86_400).unwrap();
-    assert_eq!(cache.next_due(early), Some(UnixTime(until - 43_200)));
-    cache.rest_mut().failed(CRL_URL, "down".to_owned(), UnixTime(until));
-    assert_eq!((due(&cache, hour, until + 59), due(&cache, hour, until + 60)), (0, 1), "left alone");
-    let found = cache.due(hour, UnixTime(until + 60)).next().unwrap();
-    assert_eq!((found.source.as_str(), found.key), (CRL_URL, KeyId::of(&ROOT)));
+    assert_eq!(early.due(held), Some(UnixTime(until - 43_200)));
     assert!(Schedule::before_next_update(-1).is_err() && Schedule::before_next_update(31_622_401).is_err());
     assert!(Schedule::periodic(3599).is_err() && Schedule::periodic(31_622_401).is_err());
+}
+
+/// One address after the other until one has a newer CRL; then it is its schedule's turn. After rounds for nothing
+/// pauses grow up to the retry interval or the period, or there is no other round.
+#[test]
+fn upkeep_goes_round_the_addresses() {
+    let urls = || ["a", "b", "c"].map(|host| format!("http://{host}.example/crl")).to_vec();
+    let cache = holding(&[root_list(State::Good, NOW)]);
+    let held = cache.lists().next().unwrap();
+    let until = held.value.next_update().unwrap().0;
+    let mut upkeep = Upkeep::new(urls(), Schedule::default(), Some(60), None, NOW);
+    assert_eq!(upkeep.begin(NOW).map(str::to_owned), Some(urls()[0].clone()));
+    assert!(upkeep.begin(NOW).is_none() && upkeep.due().is_none(), "one round at a time");
+    assert_eq!(upkeep.failed(NOW), Some(urls()[1].as_str()));
+    upkeep.succeeded(held);
+    assert_eq!(upkeep.due(), Some(UnixTime(until - 3600)));
+    assert!(upkeep.begin(UnixTime(until - 3601)).is_none());
+    assert!(upkeep.begin(UnixTime(until - 3600)).is_some());
+    let now = UnixTime(until - 3600);
+    assert_eq!(
+        [upkeep.failed(now).is_some(), upkeep.failed(now).is_some(), upkeep.failed(now).is_some()],
+        [true, true, false]
+    );
+    assert_eq!(upkeep.due(), Some(UnixTime(now.0 + 1)));
+
+    let periodic = Schedule::periodic(7200).unwrap();
+    for (schedule, retry, pauses) in [
+        (periodic, Some(60), [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 7200, 7200].as_slice()),
+        (Schedule::default(), Some(60), &[1, 2, 4, 8, 16, 32, 60, 60]),
+        (Schedule::default(), None, &[]),
+    ] {
+        let mut upkeep = Upkeep::new(urls()[..1].to_vec(), schedule, retry, None, NOW);
+        let mut now = NOW;
+        for pause in pauses {
+            assert!(upkeep.begin(now).is_some() && upkeep.failed(now).is_none());
+            assert_eq!(upkeep.due(), Some(UnixTime(now.0 + pause)));
+            now = UnixTime(now.0 + pause);
+        }
+        assert!(upkeep.begin(now).is_some() && upkeep.failed(now).is_none());
+        assert_eq!(upkeep.due().is_none(), pauses.is_empty());
+        upkeep.hasten(now);
+        assert!(upkeep.begin(now).is_some(), "somebody asks for it");
+    }
+    assert!(Upkeep::new(Vec::new(), periodic, None, None, NOW).due().is_none());
+    let kept = Upkeep::new(urls(), Schedule::default(), None, Some(held), NOW);
+    assert_eq!(kept.due(), Some(UnixTime(until - 3600)), "what is held need not be fetched");
 }

@@ -116,8 +116,8 @@ fn a_verdict_says_what_it_rests_on_and_what_not() {
     let presented = ders(&[&chain[0], &chain[1]]);
     let verdict = decide(&presented, "gw.example", std::slice::from_ref(&anchor), true).unwrap();
     assert_eq!(verdict.identity, IdentityCheck::Matches(Match::AlternativeName("DNS:gw.example".into())));
-    assert_eq!(verdict.revocation, Revocation::NotChecked { why: NotChecked::Unsupported });
-    assert_eq!(verdict.not_checked(), ["revocation: not checked, neither CRLs nor OCSP are consulted"]);
+    assert_eq!(verdict.revocation, Revocation::NotChecked { why: NotChecked::NotYet });
+    assert_eq!(verdict.not_checked(), ["revocation: not checked, neither CRLs nor OCSP were consulted"]);
     assert_eq!((verdict.path.anchor(), verdict.path.time()), (&anchor, NOW));
 
     let refusal = decide(&presented, "other.example", std::slice::from_ref(&anchor), true).unwrap_err();

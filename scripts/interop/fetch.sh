@@ -5,6 +5,8 @@
 #
 #   [gateway A] 10.1.0.1 fd00:1::1 --- 10.1.0.2 fd00:1::2 [host A: the servers]
 . "$(dirname "$0")/../lib/scenario.sh"
+. "$ROOT/scripts/lib/servers.sh"
+SERVERS=$HA
 for program in nginx slapd vsftpd in.tftpd; do needs "/usr/sbin/$program" "$program"; done
 chmod 755 "$WORK" # servers give up root before they read
 KEPT=$WORK/kept SERVED=$WORK/served ROOTS=$WORK/pki/root.pem
@@ -35,15 +37,6 @@ make_crl() {
   cp "$SERVED"/*.crl "$SERVED/pub/"
   chmod -R a+rX "$SERVED"
 }
-
-start() { # NAME PORT COMMAND...: in host A's namespace, until somebody listens on the port
-  local name=$1 port=$2; shift 2
-  ip netns exec "$HA" "$@" > "$WORK/$name.log" 2>&1 &
-  PIDS+=($!)
-  eval "PID_$name=$!"
-  wait_for 10 listens "$port" || die "$name did not start"
-}
-listens() { in_ns "$HA" ss -Hlntu | awk '{ print $5 }' | grep -q ":$1\$"; }
 
 start_nginx() {
   mkdir -p "$WORK/nginx"

@@ -83,7 +83,7 @@ pub(crate) struct Outbox {
 impl Outbox {
     pub(crate) fn order(&mut self, kind: WantKind) {
         let ticket = self.next_ticket();
-        self.wants.push_back(Want { ticket, kind });
+        self.wants.push_back(Want { ticket, ike: None, kind });
     }
 
     pub(crate) fn next_ike(&mut self) -> IkeId {
@@ -129,7 +129,7 @@ impl Context<'_> {
     pub(crate) fn ask(&mut self, ike: IkeId, kind: WantKind) -> Pending {
         let ticket = self.out.next_ticket();
         self.out.tickets.insert(ticket, ike);
-        self.out.wants.push_back(Want { ticket, kind });
+        self.out.wants.push_back(Want { ticket, ike: Some(ike), kind });
         Pending { ticket, until: self.now + self.config.answer_timeout }
     }
 

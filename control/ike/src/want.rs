@@ -22,6 +22,8 @@ use zeroize::Zeroizing;
 pub struct Want {
     /// Given back with the answer. Unique for the life of the engine.
     pub ticket: Ticket,
+    /// The tunnel whose question it is; `None`: an order.
+    pub ike: Option<IkeId>,
     /// What to do.
     pub kind: WantKind,
 }

@@ -4,6 +4,7 @@
 mod client;
 mod group;
 mod pki;
+mod revocation;
 
 use comfy_table::{ContentArrangement, Table, TableStyle};
 
@@ -43,6 +44,7 @@ pub fn text(reply: &Reply) -> String {
         Reply::Routes { routes } => self::routes(routes),
         Reply::PkiObjects { objects } => pki::list(objects),
         Reply::PkiDetails { objects } => pki::details(objects),
+        Reply::Revocation(known) => revocation::revocation(known),
         Reply::PkiData { label, .. } => format!("{label}: say --out FILE, or --json"),
     }
 }

@@ -5,6 +5,7 @@ mod client;
 mod gateway;
 mod group;
 mod pki;
+mod revocation;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ pub use self::client::{Client, ClientDb, Matched};
 pub use self::gateway::{Gateway, GatewayTunnel, Route};
 pub use self::group::{Level, Member, TunnelGroup};
 pub use self::pki::StoredObject;
+pub use self::revocation::{Crl, CrlUpkeep, Resting, Revocation};
 
 /// One reply.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -134,6 +136,8 @@ pub enum Reply {
         /// DER, as base64.
         data: String,
     },
+    /// What is known of revocation.
+    Revocation(Revocation),
 }
 
 impl Reply {

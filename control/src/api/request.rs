@@ -108,6 +108,15 @@ pub enum Request {
     /// Remove a certificate or CRL.
     #[serde(rename = "pki.remove")]
     PkiRemove(PkiRemove),
+    /// What is known of revocation.
+    #[serde(rename = "show.revocation")]
+    ShowRevocation,
+    /// Fetch the CRL of an authority now, or of all that have addresses.
+    #[serde(rename = "pki.crl-update")]
+    PkiCrlUpdate(PkiName),
+    /// Forget what OCSP responders have said.
+    #[serde(rename = "pki.clear-ocsp-cache")]
+    PkiClearOcspCache,
     /// Has a worker do nothing for a while: only where tests ask for it.
     #[cfg(feature = "stall")]
     #[serde(rename = "test.stand-still")]

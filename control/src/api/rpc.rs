@@ -101,6 +101,7 @@ mod tests {
             Request::Explain(TunnelName { tunnel: "a".into() }),
             Request::Rekey(crate::api::request::Rekey { tunnel: "a".into(), child: None, ike: true }),
             Request::PkiList,
+            Request::PkiCrlUpdate(crate::api::request::PkiName { name: Some("root".into()) }),
             Request::PkiShow(crate::api::request::PkiName::default()),
             Request::PkiImport(crate::api::request::PkiImport {
                 kind: "key".into(),

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 pub use self::clients::ClientDbs;
 pub use self::groups::Groups;
-use super::plan::{Child, Gateway, Ike, InstanceId, Interface, Keying, Plan, Tunnel};
+use super::plan::{CaProfile, Child, Gateway, Ike, InstanceId, Interface, Keying, Plan, Tunnel};
 
 /// What a new plan asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,6 +66,7 @@ pub fn difference(running: &Plan, asked: &Plan) -> (Difference, Plan) {
         client_dbs: asked.client_dbs.clone(),
         cert_profiles: asked.cert_profiles.clone(),
         trust: asked.trust.clone(),
+        authorities: authorities(running, asked),
         warnings: asked.warnings.clone(),
         ..running.clone()
     };
@@ -85,6 +86,19 @@ pub fn difference(running: &Plan, asked: &Plan) -> (Difference, Plan) {
     difference.groups = groups::compare(running, &next);
     difference.client_dbs = clients::compare(running, &next);
     (difference, next)
+}
+
+/// Authorities in the numbers of the plan that runs; one whose instance is not there yet is asked from the first.
+fn authorities(running: &Plan, asked: &Plan) -> BTreeMap<String, CaProfile> {
+    let here = |id: InstanceId| {
+        let name = &asked.instances.get(usize::from(id))?.name;
+        running.instances.iter().position(|one| one.name == *name)
+    };
+    let settled = |profile: &CaProfile| CaProfile {
+        instance: here(profile.instance).and_then(|id| InstanceId::try_from(id).ok()).unwrap_or(0),
+        ..profile.clone()
+    };
+    asked.authorities.iter().map(|(name, profile)| (name.clone(), settled(profile))).collect()
 }
 
 /// Gateways in the numbers of the plan that runs; those that stand on what is not there stay as they are.
@@ -126,6 +140,7 @@ fn fixed(running: &Plan, asked: &Plan) -> Vec<String> {
         let retransmission = (plan.retransmit, plan.retransmit_tries);
         (retransmission, plan.crash_detection, plan.half_open, plan.reassembly_timeout, plan.ike_dscp)
     };
+    let pki = |plan: &Plan| (plan.vault.clone(), plan.certificate_warning, plan.crl_warning);
     let control =
         |plan: &Plan| (plan.socket.clone(), plan.socket_group.clone(), plan.state_directory.clone());
     let parts = [
@@ -134,7 +149,8 @@ fn fixed(running: &Plan, asked: &Plan) -> Vec<String> {
         ("control", control(running) != control(asked)),
         ("control.log", running.log != asked.log),
         ("ike", ike(running) != ike(asked)),
-        ("pki", running.vault != asked.vault),
+        ("pki", pki(running) != pki(asked)),
+        ("fetch", running.fetch != asked.fetch),
         ("route", routes(running) != routes(asked)),
     ];
     let parts = parts.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned());

@@ -7,14 +7,17 @@ use std::path::{Path, PathBuf};
 
 use ravelin_pki::sealed::Sealed;
 use ravelin_pki::{Certificate, PrivateKey, SignatureScheme};
+use toml::Spanned;
 use zeroize::Zeroizing;
 
 use super::plan;
 use super::raw::{self, SecretText, Text};
 use super::resolve::Judge;
+use super::revocation::{self, Written};
 use super::value;
 use crate::keeper::{KeyPlace, Vault};
 use crate::store::{Kind, ObjectName, PassphraseSource, Store};
+use crate::trust::expiry::Warning;
 
 /// What names of the store have before them.
 const STORED: &str = "store:";
@@ -29,6 +32,26 @@ pub fn vault(judge: &Judge<'_>, raw: &raw::Pki) -> Vault {
         None => PassphraseSource::Credential,
     };
     Vault::new(Store::new(judge.source.base.join(store)), passphrase)
+}
+
+/// When the end of a certificate, and that of a CRL, is warned of (PKI-29).
+pub fn expiration_warnings(judge: &mut Judge<'_>, raw: &raw::Pki) -> (Warning, Warning) {
+    let mut hours = |key: &str, value: Option<&Spanned<u64>>, default| {
+        judge.number("pki", key, value, 0..=8760, default) as i64 * 3600
+    };
+    let mut warning = |(key, before, default), (repeat_key, repeat)| {
+        let (before, repeat) = (hours(key, before, default), hours(repeat_key, repeat, 24));
+        Warning { before, repeat: (repeat > 0).then_some(repeat) }
+    };
+    let certificate = warning(
+        ("certificate-expiration-warning", raw.certificate_expiration_warning.as_ref(), 720),
+        ("certificate-expiration-repeat", raw.certificate_expiration_repeat.as_ref()),
+    );
+    let crl = warning(
+        ("crl-expiration-warning", raw.crl_expiration_warning.as_ref(), 0),
+        ("crl-expiration-repeat", raw.crl_expiration_repeat.as_ref()),
+    );
+    (certificate, crl)
 }
 
 /// Our certificates.
@@ -137,7 +160,16 @@ pub fn trust_anchor_profiles(
             let found = format!("anchors holds {} certificates", anchors.len());
             judge.refuse(raw.anchors.span().start, &object, found, "1 to 8");
         }
-        profiles.insert(name.clone(), plan::TrustAnchorProfile { anchors, intermediates });
+        let written = Written {
+            revocation: raw.revocation.as_ref(),
+            max_stale: raw.max_stale.as_ref(),
+            status_verify: raw.status_verify.as_ref(),
+            revocation_check: raw.revocation_check.as_ref(),
+        };
+        let (demand, order) = revocation::order(judge, (&object, spanned.span().start), &written);
+        let usual = revocation::usual();
+        let (demand, order) = (demand.unwrap_or(usual.0), order.unwrap_or(usual.1));
+        profiles.insert(name.clone(), plan::TrustAnchorProfile { anchors, intermediates, demand, order });
     }
     profiles
 }
@@ -147,8 +179,19 @@ fn bundle(judge: &mut Judge<'_>, object: &str, (key, files): (&str, &[Text]), st
     files.iter().flat_map(&mut read).map(|certificate| certificate.der().to_vec()).collect()
 }
 
+/// The octets of a CRL in a file or the store.
+pub fn crl(
+    judge: &mut Judge<'_>,
+    object: &str,
+    (key, file): (&str, &Text),
+    store: &Store,
+) -> Option<Zeroizing<Vec<u8>>> {
+    let named = place(judge, object, (key, file), store, Kind::Crl)?;
+    read_octets(judge, object, (key, file), &named.path)
+}
+
 /// All certificates of a file, at least one, or one of the store.
-fn certificates(
+pub fn certificates(
     judge: &mut Judge<'_>,
     object: &str,
     (key, file): (&str, &Text),

@@ -12,6 +12,7 @@ mod children;
 mod client_db;
 pub mod diff;
 pub mod error;
+mod fetch;
 mod gateway;
 mod group;
 mod lint;
@@ -25,6 +26,7 @@ mod proposal;
 pub mod raw;
 mod redirect;
 mod resolve;
+mod revocation;
 pub mod rules;
 mod secret;
 mod selector;
@@ -36,6 +38,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::Refusal;
 pub use plan::Plan;
+pub use revocation::usual as usual_revocation;
 pub use value::identity;
 use zeroize::Zeroizing;
 

@@ -4,6 +4,7 @@
 //! have alike, and a tunnel that several look at, is in memory once, in an `Arc`. Secrets are held in `Secret`, which
 //! prints nothing and is wiped on drop.
 
+mod authority;
 mod clients;
 mod gateway;
 mod group;
@@ -21,13 +22,16 @@ use ravelin_ike::config::{
     Lockout, NatTraversal, Ppks, Proposals, Redirection, Selector,
 };
 use ravelin_pki::SignatureScheme;
+use ravelin_pki::revocation::policy::{Demand, Order};
 use zeroize::Zeroizing;
 
+pub use self::authority::{CaProfile, Fetch};
 pub use self::clients::{Client, ClientDb};
 pub use self::gateway::{Gateway, Origin, ReverseRoutes, Template, TsList, Unique};
 pub use self::group::{DEFAULT_GROUP, GroupMode, TunnelGroup};
 use super::Refusal;
 use crate::keeper::{KeyPlace, Vault};
+use crate::trust::expiry::Warning;
 
 /// Number of an instance; 0 is `default`.
 pub type InstanceId = u16;
@@ -87,6 +91,14 @@ pub struct Plan {
     pub cert_profiles: BTreeMap<String, CertProfile>,
     /// Anchors by profile name.
     pub trust: BTreeMap<String, TrustAnchorProfile>,
+    /// Authorities by profile name.
+    pub authorities: BTreeMap<String, CaProfile>,
+    /// What is fetched over networks.
+    pub fetch: Fetch,
+    /// When the end of a certificate of the configuration is warned of.
+    pub certificate_warning: Warning,
+    /// And that of a CRL.
+    pub crl_warning: Warning,
     /// What is accepted and had better be otherwise.
     pub warnings: Vec<Refusal>,
     /// Gateways for peers from anywhere, by name.
@@ -472,4 +484,8 @@ pub struct TrustAnchorProfile {
     pub anchors: Vec<Vec<u8>>,
     /// Intermediates a peer may omit.
     pub intermediates: Vec<Vec<u8>>,
+    /// How much an answer about revocation matters, for what no CA profile says otherwise of.
+    pub demand: Demand,
+    /// Whom to ask about revocation, likewise.
+    pub order: Order,
 }

@@ -30,6 +30,8 @@ pub struct File {
     pub ike: Ike,
     /// The store of certificates and keys.
     pub pki: Pki,
+    /// What is fetched over networks, and from where it may be.
+    pub fetch: Fetch,
     /// Instances (VRFs) by name.
     pub instance: BTreeMap<String, Instance>,
     /// DPDK ports by name.
@@ -46,6 +48,8 @@ pub struct File {
     pub cert_profile: BTreeMap<String, Spanned<CertProfile>>,
     /// Trust anchors by name.
     pub trust_anchor_profile: BTreeMap<String, Spanned<TrustAnchorProfile>>,
+    /// What is known of authorities, by name.
+    pub ca_profile: BTreeMap<String, Spanned<CaProfile>>,
     /// Lists of post-quantum preshared keys by name, and in each the keys by theirs.
     pub ppk_list: BTreeMap<String, PpkList>,
     /// Groups of tunnels, each with its workers, by name.
@@ -144,6 +148,32 @@ pub struct Pki {
     pub store: Option<String>,
     /// File of the passphrase that private keys are sealed under; default: the credential `ravelin-pki`.
     pub passphrase_file: Option<String>,
+    /// Hours before the end of a certificate at which it is warned of; 0: when it has ended.
+    pub certificate_expiration_warning: Option<Spanned<u64>>,
+    /// The same of a CRL that is held.
+    pub crl_expiration_warning: Option<Spanned<u64>>,
+    /// Hours after which it is warned of again; 0: never.
+    pub crl_expiration_repeat: Option<Spanned<u64>>,
+    /// Hours after which it is warned of again; 0: never.
+    pub certificate_expiration_repeat: Option<Spanned<u64>>,
+}
+
+/// `[fetch]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Fetch {
+    /// Private or special networks that URLs of certificates may lead to all the same.
+    pub allow: Vec<Text>,
+    /// Schemes that are spoken; default: all but `file`.
+    pub schemes: Vec<Text>,
+    /// Directory below which `file` URLs are read; default: none is.
+    pub files: Option<String>,
+    /// Certificates that TLS servers must chain to.
+    pub roots: Vec<Text>,
+    /// Seconds one fetch may take.
+    pub timeout: Option<Spanned<u64>>,
+    /// Mebibytes of answers kept over a restart; 0: none.
+    pub kept: Option<Spanned<u64>>,
 }
 
 /// `[instance.NAME]`
@@ -292,6 +322,72 @@ pub struct TrustAnchorProfile {
     /// Intermediates a peer may omit.
     #[serde(default)]
     pub intermediates: Vec<Text>,
+    /// `require`, `if-uri`, `soft` or `off`.
+    pub revocation: Option<Text>,
+    /// Seconds out of date that `soft` still takes.
+    pub max_stale: Option<Spanned<u64>>,
+    /// Whom to ask, in which order.
+    pub status_verify: Option<StatusVerify>,
+    /// The same in other words: `crl`, `ocsp` and `none` in order.
+    pub revocation_check: Option<Text>,
+}
+
+/// `status-verify` of a trust-anchor-profile or ca-profile
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct StatusVerify {
+    /// `crl` or `ocsp`; default `crl`.
+    pub primary: Option<Text>,
+    /// `none`, `crl` or `ocsp`; default `none`.
+    pub secondary: Option<Text>,
+    /// `revoked` or `good`; default `revoked`.
+    pub default_result: Option<Text>,
+}
+
+/// `[ca-profile.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CaProfile {
+    /// The authority's certificate.
+    pub certificate: Text,
+    /// As in a trust-anchor-profile, for what this authority has issued.
+    pub revocation: Option<Text>,
+    /// Likewise.
+    pub max_stale: Option<Spanned<u64>>,
+    /// Likewise.
+    pub status_verify: Option<StatusVerify>,
+    /// Likewise.
+    pub revocation_check: Option<Text>,
+    /// Its CRLs: files, names in the store, URLs.
+    #[serde(default)]
+    pub crl: Vec<Text>,
+    /// `by-order`, `mandatory` or `optional`.
+    pub crl_duty: Option<Text>,
+    /// `next-update` or `periodic`.
+    pub crl_update: Option<Text>,
+    /// Seconds before nextUpdate at which the CRL is fetched again.
+    pub pre_update_time: Option<Spanned<u64>>,
+    /// Seconds between fetches of a periodic update.
+    pub update_period: Option<Spanned<u64>>,
+    /// Seconds after all addresses have failed; 0: until somebody asks for it.
+    pub retry_interval: Option<Spanned<u64>>,
+    /// Its OCSP responder, in place of those that certificates name.
+    pub ocsp: Option<Text>,
+    /// `off`, `lenient` or `strict`.
+    pub ocsp_nonce: Option<Text>,
+    /// `sha1` or `sha256`.
+    pub ocsp_hash: Option<Text>,
+    /// Ask the responder about CAs as well.
+    #[serde(default)]
+    pub ocsp_for_authorities: bool,
+    /// Believe responders whose certificate lacks id-pkix-ocsp-nocheck.
+    #[serde(default)]
+    pub ocsp_unchecked_responders: bool,
+    /// Let a CRL that does not list a certificate overrule a responder that says it is revoked.
+    #[serde(default)]
+    pub ocsp_revoked_falls_back_to_crl: bool,
+    /// The instance its servers are asked from.
+    pub instance: Option<Text>,
 }
 
 /// `[ppk-list.NAME]`: keys by name.

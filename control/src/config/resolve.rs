@@ -14,7 +14,8 @@ use super::plan::{self, Plan};
 use super::raw::{self, SecretText, Text};
 use super::value::{self, Expected};
 use super::{
-    ReadFile, Refusal, client_db, error, gateway, group, lint, material, policy, ppk, ts_list, tunnel,
+    ReadFile, Refusal, client_db, error, fetch, gateway, group, lint, material, policy, ppk, revocation,
+    ts_list, tunnel,
 };
 
 /// Where the text came from.
@@ -156,6 +157,9 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
     let vault = material::vault(&judge, &raw.pki);
     let cert_profiles = material::cert_profiles(&mut judge, raw, &vault);
     let trust = material::trust_anchor_profiles(&mut judge, raw, vault.store());
+    let (certificate_warning, crl_warning) = material::expiration_warnings(&mut judge, &raw.pki);
+    let authorities = revocation::ca_profiles(&mut judge, raw, vault.store(), &instances);
+    let fetch = fetch::fetch(&mut judge, raw, vault.store());
     let ppk_lists = ppk::lists(&mut judge, raw);
     let tries = judge.number("ike", "retransmit-tries", raw.ike.retransmit_tries.as_ref(), 1..=12, 7);
     let retransmit = judge.number("ike", "retransmit-ms", raw.ike.retransmit_ms.as_ref(), 50..=10_000, 500);
@@ -194,6 +198,10 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
         interfaces,
         cert_profiles,
         trust,
+        authorities,
+        fetch,
+        certificate_warning,
+        crl_warning,
         vault,
         warnings: Vec::new(),
         gateways,

@@ -10,6 +10,7 @@ use ravelin_ike::time::Instant;
 
 use super::core::Core;
 use super::reload::{self, Prepared};
+use super::revocation;
 use crate::api::reply::Applied;
 use crate::config::diff::{Difference, difference};
 use crate::config::plan::{InstanceId, Keying, Plan, Tunnel};
@@ -40,9 +41,14 @@ impl<P: Pool> Core<P> {
         for name in difference.gateways.removed.iter().chain(&difference.gateways.replaced) {
             self.remove_gateway(now, name);
         }
+        let others = self.plan.authorities != next.authorities;
         self.plan = next;
         self.readdress(&difference);
         self.helpers.take_over(&self.plan, keys, profiles);
+        self.ask_about_own_again();
+        if others {
+            self.helpers.revocation().configure(revocation::authorities(&self.plan));
+        }
         self.take_over_groups(now);
         self.reconnect_groups(now, &difference.groups.changed);
         for name in &difference.changed {
@@ -77,6 +83,9 @@ impl<P: Pool> Core<P> {
         }
         for (name, profile) in &mut plan.trust {
             read.trust.get(name).into_iter().for_each(|other| profile.clone_from(other));
+        }
+        for (name, profile) in &mut plan.authorities {
+            read.authorities.get(name).into_iter().for_each(|other| profile.clone_from(other));
         }
         self.apply(now, Prepared { plan, keys, profiles })
     }

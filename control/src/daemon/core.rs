@@ -36,6 +36,7 @@ use crate::exception::{Exception, Rate};
 use crate::instance::{Change, Event as InstanceEvent, Handle, Request as InstanceRequest, Wall};
 use crate::observe::journal::Journal;
 use crate::routing::Outcome;
+use crate::trust::revocation::Effect;
 use crate::tunnel::pmtu::PathKey;
 use crate::tunnel::roster::Roster;
 use crate::tunnel::status::{Around, Status};
@@ -59,6 +60,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub enum Input {
     /// An answer for the engine.
     Answered(Ticket, Answer),
+    /// What was found about revocation.
+    Revocation(Effect),
     /// An operator's request and where the answer goes.
     Asked(Request, Sender<Result<Reply, ApiError>>),
     /// Another configuration, and where the report goes.
@@ -106,6 +109,8 @@ pub struct Core<P: Pool> {
     /// Next hops to keep and to let go, asked for when workers know the interfaces: else they drop the question.
     pub(super) next_hops: Vec<(u16, InstanceRequest)>,
     pub(super) watermarks: super::watermarks::Watermarks,
+    pub(super) believed: super::revocation::Believed,
+    pub(super) certificates: super::expiry::Watch,
 }
 
 impl<P: Pool> Core<P> {
@@ -172,6 +177,7 @@ impl<P: Pool> Core<P> {
     pub(super) fn input(&mut self, input: Input) {
         match input {
             Input::Answered(ticket, answer) => self.engine.handle_answer(self.now(), ticket, answer),
+            Input::Revocation(effect) => self.revocation_found(self.now(), effect),
             Input::Asked(request, reply) => {
                 let answer = self.answer(&request);
                 // A client that has gone needs no answer.
@@ -306,6 +312,9 @@ impl<P: Pool> Core<P> {
             tracing::warn!("{unsent} IKE messages were lost: no buffer or no room towards the worker");
         }
         self.watch_levels(now);
+        self.forget_disbanded(now);
+        self.ask_about_own(now);
+        self.look_at_certificates(now);
         self.notice_ended(now);
         self.look_at_devices();
         self.choose_queues();

@@ -18,6 +18,7 @@ use crate::api::server::Answer;
 use crate::api::{ApiError, Reply, Request};
 use crate::keeper::Vault;
 use crate::observe::journal::Journal;
+use crate::trust::revocation::Revocation;
 
 /// How long an action may wait for the loop.
 pub(super) const ACTION: Duration = Duration::from_secs(2);
@@ -47,6 +48,8 @@ pub struct Desk {
     pub vault: Vault,
     /// Held while a key is made.
     pub making: Mutex<()>,
+    /// Who knows of revocation.
+    pub revocation: Revocation,
 }
 
 impl Desk {
@@ -132,6 +135,9 @@ impl Answer for Desk {
             | Request::PkiCsr(_)
             | Request::PkiZeroize(_)
             | Request::PkiRemove(_)) => self.pki(&pki),
+            about @ (Request::ShowRevocation | Request::PkiCrlUpdate(_) | Request::PkiClearOcspCache) => {
+                self.revocation(about)
+            }
             part @ (Request::ShowTunnels(_) | Request::ShowSa(_)) => self.ask(part, LIST),
             read @ (Request::Explain(_)
             | Request::ShowGateways(_)

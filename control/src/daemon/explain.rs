@@ -47,6 +47,7 @@ impl<P: Pool> Core<P> {
             path: self.path_of(id, tunnel),
             unreachable: tunnel.remote.and_then(|remote| routing.unreachable(tunnel.public, remote, tables)),
             standstill: self.standstill(id),
+            believed: self.status.tunnel(id).and_then(|it| it.ike()).and_then(|ike| self.believed(ike.id)),
             child_ids: self.roster.children(id).map(|(child, _)| child).collect(),
             now: self.now(),
             time: self.time(),

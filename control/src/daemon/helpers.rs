@@ -1,6 +1,6 @@
 //! The threads that do the loop's slow work: the keeper signs, the pool agrees on keys,
-//! checks signatures and judges chains. Everything asked here is answered once, by an input
-//! of the loop.
+//! checks signatures and judges chains, and a thread of its own knows who is revoked. Everything asked here is answered
+//! once, by an input of the loop.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -9,17 +9,19 @@ use std::time::Duration;
 
 use crossbeam::channel::{self, Receiver, Sender};
 use ravelin_ike::config::ConnectionId;
-use ravelin_ike::id::Ticket;
+use ravelin_ike::id::{IkeId, Ticket};
 use ravelin_ike::key_agreement::KeyAgreement;
 use ravelin_ike::want::{self, Answer, AnswerError};
+use ravelin_pki::Certificate;
 use ravelin_pki::identity::Identity;
 use ravelin_pki::path::Rules;
-use ravelin_pki::{Certificate, UnixTime};
 
 use super::core::Input;
-use crate::config::plan::{Ike, Keying, OwnAuthentication, Plan};
+use super::revocation::regime;
+use crate::config::plan::{self, Ike, Keying, OwnAuthentication, Plan};
 use crate::keeper::{self, Keeper, KeyName, KeyPlace, KeySource};
 use crate::pool::Pool;
+use crate::trust::revocation::{Effect, Question, Revocation, Whose, now};
 use crate::trust::{self, Profile, Sources};
 use crate::tunnel::connection;
 use crate::tunnel::roster::Roster;
@@ -34,7 +36,8 @@ const LOADING: Duration = Duration::from_secs(10);
 /// What a connection's questions are answered with.
 #[derive(Debug, Clone, Default)]
 struct Basis {
-    key: Option<KeyName>,
+    /// The name of our certificate's profile, and of its key.
+    own: Option<(String, KeyName)>,
     profile: Option<Arc<Profile>>,
     expected: Option<Identity>,
 }
@@ -50,7 +53,12 @@ pub struct Helpers {
     keys: BTreeMap<String, KeyName>,
     /// Anchors, by profile.
     profiles: BTreeMap<String, Arc<Profile>>,
+    /// Whom to believe of our own certificates: every authority that is configured for anything.
+    every_anchor: Option<Arc<Profile>>,
+    /// Our certificates that are not to be used, by profile, and why.
+    unusable: BTreeMap<String, AnswerError>,
     loader: Loader,
+    revocation: Revocation,
 }
 
 /// Gives private keys to the keeper and waits for its word. Does not keep the keeper alive.
@@ -108,6 +116,7 @@ impl Helpers {
         roster: &Roster,
         threads: usize,
         inputs: &Sender<Input>,
+        revocation: Revocation,
     ) -> Result<Self, String> {
         let machine = |error: std::io::Error| format!("a thread could not be started: {error}");
         let (sender, answers) = channel::unbounded();
@@ -118,14 +127,22 @@ impl Helpers {
         let mut helpers = Self {
             keys: loader.load(plan, "")?,
             profiles: profiles(plan)?,
+            every_anchor: every_anchor(plan),
+            unusable: BTreeMap::new(),
             loader,
             connections: BTreeMap::new(),
             keeper,
             pool: Pool::start(threads, inputs).map_err(machine)?,
             inputs: inputs.clone(),
+            revocation,
         };
         helpers.rebase(plan, roster)?;
         Ok(helpers)
+    }
+
+    /// Who knows of revocation.
+    pub const fn revocation(&self) -> &Revocation {
+        &self.revocation
     }
 
     /// The way for other keys.
@@ -149,6 +166,8 @@ impl Helpers {
         );
         self.profiles.extend(profiles);
         self.profiles.retain(|name, _| plan.trust.contains_key(name));
+        self.every_anchor = every_anchor(plan);
+        self.unusable.clear();
         for key in former {
             // What was to be signed with it has been asked for already, and is signed first.
             let _ = self.keeper.request(keeper::Request::Forget { key });
@@ -187,12 +206,13 @@ impl Helpers {
     }
 
     fn basis(&self, ike: &Ike) -> Result<Basis, String> {
-        let key = match &ike.own {
-            OwnAuthentication::Certificate(name) => self.keys.get(name).cloned(),
+        let own = match &ike.own {
+            OwnAuthentication::Certificate(name) => self.keys.get_key_value(name),
             OwnAuthentication::Psk(_) => None,
         };
+        let own = own.map(|(name, key)| (name.clone(), key.clone()));
         let profile = ike.peer.anchors().and_then(|name| self.profiles.get(name).cloned());
-        Ok(Basis { key, profile, expected: connection::expected(ike)? })
+        Ok(Basis { own, profile, expected: connection::expected(ike)? })
     }
 
     fn refuse(&self, ticket: Ticket, answer: Answer) {
@@ -206,7 +226,7 @@ impl Helpers {
         refusal: fn(AnswerError) -> Answer,
         job: impl FnOnce() -> Answer + Send + 'static,
     ) {
-        if let Err(error) = self.pool.submit(move || Input::Answered(ticket, job())) {
+        if let Err(error) = self.pool.submit(move || Some(Input::Answered(ticket, job()))) {
             self.refuse(ticket, refusal(error));
         }
     }
@@ -229,30 +249,67 @@ impl Helpers {
         );
     }
 
-    /// Judges a chain.
-    pub fn verdict(&self, ticket: Ticket, verdict: want::Verdict) {
+    /// Judges a chain; what is good is asked about for revocation before it is the answer.
+    pub fn verdict(&self, ticket: Ticket, ike: IkeId, verdict: want::Verdict) {
         let basis = self.connections.get(&verdict.connection).cloned().unwrap_or_default();
         let Some(profile) = basis.profile else {
             return self.refuse(ticket, Answer::Verdict(Err(missing("trust anchors"))));
         };
-        self.submit(
-            ticket,
-            |error| Answer::Verdict(Err(error)),
-            move || {
-                let judgement = trust::judge(&profile, &verdict, basis.expected.as_ref(), now());
-                if let Ok(verdict) = &judgement.evidence {
-                    tracing::debug!("a peer's chain was accepted; {}", verdict.not_checked().join("; "));
+        let (revocation, regime) = (self.revocation.clone(), Arc::clone(profile.regime()));
+        let job = move || match trust::judge(&profile, &verdict, basis.expected.as_ref(), now()) {
+            Ok(good) => {
+                let instance = verdict.instance;
+                let whose = Whose::Peer(ticket, ike);
+                revocation.ask(Question { whose, verdict: good, regime, instance });
+                None
+            }
+            refused => Some(Effect::Judged(Whose::Peer(ticket, ike), refused).into()),
+        };
+        if let Err(error) = self.pool.submit(job) {
+            self.refuse(ticket, Answer::Verdict(Err(error)));
+        }
+    }
+
+    /// Asks whether a certificate of ours has been revoked, if an authority is configured that it chains to (PKI-38).
+    pub fn judge_own(&self, name: &str, profile: &plan::CertProfile) {
+        let Some(trust) = self.every_anchor.clone() else { return };
+        let (revocation, chain, whose) =
+            (self.revocation.clone(), profile.chain.clone(), Whose::Ours(name.to_owned()));
+        let job = move || {
+            let claimed = Identity::KeyId(Vec::new());
+            let question = trust::Question { chain: &chain, claimed: &claimed, expected: None };
+            match trust.judge(&question, now()) {
+                Ok(verdict) => {
+                    let regime = Arc::clone(trust.regime());
+                    revocation.ask(Question { whose, verdict: Box::new(verdict), regime, instance: 0 });
                 }
-                Answer::Verdict(judgement.answer)
-            },
-        );
+                // Whether peers believe it is theirs to say.
+                Err(refusal) => tracing::debug!("a certificate of ours is not asked about: {refusal}"),
+            }
+            None
+        };
+        if let Err(error) = self.pool.submit(job) {
+            tracing::warn!("{error}");
+        }
+    }
+
+    /// A certificate of ours is not to be used from here on, or may be again.
+    pub fn set_unusable(&mut self, name: &str, why: Option<AnswerError>) {
+        match why {
+            Some(why) => drop(self.unusable.insert(name.to_owned(), why)),
+            None => drop(self.unusable.remove(name)),
+        }
     }
 
     /// Signs with the connection's key.
     pub fn sign(&self, ticket: Ticket, sign: want::Sign) {
-        let Some(key) = self.connections.get(&sign.connection).and_then(|basis| basis.key.clone()) else {
+        let Some((name, key)) = self.connections.get(&sign.connection).and_then(|basis| basis.own.clone())
+        else {
             return self.refuse(ticket, Answer::Sign(Err(missing("private key"))));
         };
+        if let Some(why) = self.unusable.get(&name) {
+            return self.refuse(ticket, Answer::Sign(Err(why.clone())));
+        }
         let scheme = scheme::to_pki(sign.scheme);
         let request = keeper::Request::Sign { ticket: ticket.0, key, scheme, octets: sign.octets };
         if let Err(error) = self.keeper.request(request) {
@@ -266,25 +323,39 @@ fn missing(what: &str) -> AnswerError {
     AnswerError { code: "RV-LOCAL-015".into(), text: format!("the connection has no {what}") }
 }
 
-pub(super) fn now() -> UnixTime {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    UnixTime(since.as_secs() as i64)
-}
-
 /// The anchors of a plan, parsed.
 pub(super) fn profiles(plan: &Plan) -> Result<BTreeMap<String, Arc<Profile>>, String> {
-    let profile = |(name, profile): (&String, &crate::config::plan::TrustAnchorProfile)| {
+    let profile = |(name, profile): (&String, &plan::TrustAnchorProfile)| {
         let sources = Sources {
             anchors: &profile.anchors,
             intermediates: &profile.intermediates,
             rules: Rules::default(),
             match_identity: true,
+            regime: regime(plan, profile),
         };
         let built =
             Profile::new(&sources).map_err(|error| format!("trust-anchor-profile {name}: {error}"))?;
         Ok((name.clone(), Arc::new(built)))
     };
     plan.trust.iter().map(profile).collect()
+}
+
+/// Every anchor and authority there is, by the usual rules; none if there is none.
+fn every_anchor(plan: &Plan) -> Option<Arc<Profile>> {
+    let (demand, order) = crate::config::usual_revocation();
+    let anchors = plan.trust.values().flat_map(|profile| profile.anchors.iter().cloned());
+    let authorities = plan.authorities.values().map(|authority| authority.certificate.clone());
+    let anchors: Vec<Vec<u8>> = anchors.chain(authorities).collect();
+    let intermediates = plan.trust.values().flat_map(|profile| profile.intermediates.iter().cloned());
+    let profile = plan::TrustAnchorProfile { anchors, intermediates: intermediates.collect(), demand, order };
+    let sources = Sources {
+        anchors: &profile.anchors,
+        intermediates: &profile.intermediates,
+        rules: Rules::default(),
+        match_identity: false,
+        regime: regime(plan, &profile),
+    };
+    Profile::new(&sources).ok().map(Arc::new)
 }
 
 /// The keeper's signatures as inputs of the loop; its word on keys for whoever loads them.

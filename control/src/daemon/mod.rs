@@ -3,7 +3,7 @@
 //! instances out of service (`service`, `outage`), SAs of single workers (`own`), workers that stand still (`pulse`,
 //! `stall`, `spread`), devices (`devices`), other configurations while running (`reload`, `apply`), what operators read
 //! (`view`, `gateway_view`, `client_view`, `desk`) and ask (`explain`, `lookup`, `lockout`, `debug`, `pki`), and the
-//! threads that do its slow work (`helpers`).
+//! threads that do its slow work (`helpers`, `revocation`), and what ends soon (`expiry`).
 
 mod answers;
 mod apply;
@@ -14,6 +14,7 @@ mod debug;
 pub mod desk;
 pub mod devices;
 mod doctor;
+mod expiry;
 mod explain;
 mod gateway_view;
 mod gateways;
@@ -32,6 +33,8 @@ pub mod ports;
 pub mod pulse;
 pub mod reload;
 mod retries;
+pub mod revocation;
+mod revocation_counters;
 pub mod service;
 pub mod spread;
 pub mod stall;

@@ -10,12 +10,12 @@ use ravelin_pki::x509::{GeneralName, Name};
 use ravelin_pki::{Certificate, UnixTime, pem};
 
 use super::desk::Desk;
-use super::helpers::now;
 use crate::api::request::{PkiCsr, PkiExport, PkiGenerate, PkiImport, PkiName, PkiRemove};
 use crate::api::secret::Secret;
 use crate::api::{ApiError, Reply, Request};
 use crate::keeper::VaultError;
 use crate::store::{Kind, ObjectName, StoreError, catalog};
+use crate::trust::revocation::now;
 
 /// What a request is refused with.
 fn refused(why: impl ToString) -> ApiError {

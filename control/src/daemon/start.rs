@@ -28,6 +28,7 @@ use super::helpers::Helpers;
 use super::layout::{self, Secrets};
 use super::ports::{self, Ports, PortsError};
 use super::reload::{Reload, Reread};
+use super::revocation;
 use super::service::Service;
 use super::view::{Machine, View};
 use crate::api::reply::Finding;
@@ -88,7 +89,7 @@ pub enum StartError {
     /// A tunnel the tables do not hold.
     #[error(transparent)]
     Tables(#[from] crate::workers::NotHeld),
-    /// A private key.
+    /// A private key, or what fetches.
     #[error("{0}")]
     Keys(String),
     /// A thread, the socket, randomness.
@@ -132,7 +133,9 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
     let (inputs, receiver) = channel::bounded(INPUTS);
     let journal = Arc::new(Journal::default());
     let view = Arc::new(ArcSwap::from_pointee(View::default()));
-    let helpers = Helpers::start(&plan, &roster, POOL, &inputs).map_err(StartError::Keys)?;
+    let fetched = plan.state_directory.join("fetched");
+    let revocation = revocation::start(&plan, Some(fetched), &inputs).map_err(StartError::Keys)?;
+    let helpers = Helpers::start(&plan, &roster, POOL, &inputs, revocation).map_err(StartError::Keys)?;
     let mut core = Core {
         started: Clock::now(),
         engine: layout::engine(&plan, &roster, secrets)?,
@@ -157,6 +160,8 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
         gateways: super::gateways::Gateways::default(),
         next_hops: Vec::new(),
         watermarks: super::watermarks::Watermarks::default(),
+        believed: super::revocation::Believed::default(),
+        certificates: super::expiry::Watch::new(&plan),
         roster,
         plan,
     };
@@ -168,6 +173,7 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
         reload,
         vault: core.plan.vault.clone(),
         making: std::sync::Mutex::new(()),
+        revocation: core.helpers.revocation().clone(),
     });
     listen(&core.plan, Arc::clone(&desk))?;
     signals(inputs, desk)?;

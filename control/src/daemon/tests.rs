@@ -168,6 +168,7 @@ impl Bench {
         });
         let threads = threads.collect();
         let (inputs, receiver) = crossbeam::channel::unbounded();
+        let revocation = super::revocation::start(&plan, None, &inputs).unwrap();
         let secrets = layout::Secrets { seed: [7; 32], crash: None, tickets: None };
         let core = Core {
             started: Clock::now(),
@@ -175,7 +176,7 @@ impl Bench {
             workers,
             instances: Vec::new(),
             exception: Exception::start(ExceptionLink::new(link.exception, pool.clone())).unwrap(),
-            helpers: Helpers::start(&plan, &roster, 1, &inputs).unwrap(),
+            helpers: Helpers::start(&plan, &roster, 1, &inputs, revocation).unwrap(),
             status: Status::default(),
             service: Service::new(&plan),
             devices: Box::new(super::devices::None),
@@ -193,6 +194,8 @@ impl Bench {
             gateways: super::gateways::Gateways::default(),
             next_hops: Vec::new(),
             watermarks: super::watermarks::Watermarks::default(),
+            believed: super::revocation::Believed::default(),
+            certificates: super::expiry::Watch::new(&plan),
             roster,
             plan,
         };

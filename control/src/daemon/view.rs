@@ -85,6 +85,7 @@ impl<P: Pool> Core<P> {
         findings.extend(super::doctor::ports(&ports));
         findings.extend(self.spread_findings());
         findings.extend(self.worker_findings());
+        findings.extend(self.certificate_findings());
         findings.extend(super::doctor::findings(&counters));
         let (version, workers) = (self.version(), self.worker_rows());
         let material = material(&self.plan);
@@ -201,7 +202,8 @@ impl<P: Pool> Core<P> {
             value: self.all_counters().map(|(_, counters)| counters.drops(*reason)).sum(),
             meaning: reason.manual().to_owned(),
         });
-        work.chain(drops).chain(ike_counters::rows(&self.engine.counters())).collect()
+        let ike = self.engine.counters();
+        work.chain(drops).chain(ike_counters::rows(&ike)).chain(self.revocation_counters()).collect()
     }
 
     pub(super) fn tunnel(&self, id: ConnectionId, tunnel: &plan::Tunnel) -> Tunnel {

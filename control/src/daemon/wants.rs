@@ -14,7 +14,12 @@ impl<P: Pool> Core<P> {
             WantKind::KeyAgreement(agreement) => self.helpers.agree(ticket, agreement),
             WantKind::Sign(sign) => self.helpers.sign(ticket, sign),
             WantKind::Verify(verify) => self.helpers.verify(ticket, verify),
-            WantKind::Verdict(verdict) => self.helpers.verdict(ticket, verdict),
+            WantKind::Verdict(verdict) => {
+                // Every question is some tunnel's.
+                if let Some(ike) = want.ike {
+                    self.helpers.verdict(ticket, ike, verdict);
+                }
+            }
             WantKind::AllocateSpi(allocate) => {
                 let spi = self.workers.allocate_spi(allocate.config.0, &self.roster, now);
                 self.tell(now, ticket, Answer::AllocateSpi(spi.map_err(Into::into)));

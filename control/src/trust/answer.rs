@@ -9,31 +9,31 @@ use ravelin_pki::verdict::Verdict;
 use super::{Profile, Question, Refusal, check_signature};
 use crate::tunnel::scheme;
 
-/// What became of a peer's chain: the engine's answer, and the evidence for `explain`.
-#[derive(Debug)]
-pub struct Judgement {
-    /// For the engine.
-    pub answer: Result<PeerKey, AnswerError>,
-    /// The verdict or the refusal behind it.
-    pub evidence: Result<Box<Verdict>, Refusal>,
-}
-
-/// Judges the chain of an engine's question under the connection's profile. `expected` is the peer's configured
-/// identity. A public-key operation for each certificate: not for the control loop's own thread.
+/// Judges the chain of an engine's question under the connection's profile, but for its revocation. `expected` is the
+/// peer's configured identity. A public-key operation for each certificate: not for the control loop's own thread.
+///
+/// # Errors
+/// Why the peer is not believed.
 pub fn judge(
     profile: &Profile,
     question: &want::Verdict,
     expected: Option<&Identity>,
     now: UnixTime,
-) -> Judgement {
-    let evidence = identity_from_ike(&question.identity).map_err(Refusal::from).and_then(|claimed| {
-        profile.judge(&Question { chain: &question.chain, claimed: &claimed, expected }, now)
-    });
-    let answer = match &evidence {
+) -> Result<Box<Verdict>, Refusal> {
+    let claimed = identity_from_ike(&question.identity)?;
+    let question = Question { chain: &question.chain, claimed: &claimed, expected };
+    profile.judge(&question, now).map(Box::new)
+}
+
+/// A judgement in the engine's words.
+///
+/// # Errors
+/// The refusal, with its code.
+pub fn answer(judged: &Result<Box<Verdict>, Refusal>) -> Result<PeerKey, AnswerError> {
+    match judged {
         Ok(verdict) => Ok(PeerKey { public_key: verdict.path.end_entity().spki.clone() }),
         Err(refusal) => Err(refusal.into()),
-    };
-    Judgement { answer, evidence: evidence.map(Box::new) }
+    }
 }
 
 /// Checks the signature of an engine's question. A public-key operation: not for the control loop's own thread.

@@ -1,6 +1,7 @@
 //! The stable codes of this room's refusals, `RV-PKI-...`. A code never changes its meaning and none is used twice.
 
 use ravelin_pki::path::Cause;
+use ravelin_pki::revocation::policy::{Conclusion, Lack};
 use ravelin_pki::verdict;
 
 use super::Refusal;
@@ -18,6 +19,14 @@ impl Refusal {
             Self::Certificate(verdict::Refusal::Unreadable(_)) => "RV-PKI-007",
             Self::Certificate(verdict::Refusal::Identity(_)) => "RV-PKI-008",
             Self::Certificate(verdict::Refusal::Path(error)) => of_cause(&error.cause),
+            Self::Certificate(verdict::Refusal::Revocation(finding)) => match finding.conclusion {
+                // Not the peer's fault.
+                Conclusion::Refused(Lack::NoAnswer) => "RV-LOCAL-018",
+                Conclusion::Refused(Lack::NoCrl) => "RV-LOCAL-019",
+                _ => "RV-PKI-043",
+            },
+            Self::Withdrawn(_) => "RV-PKI-044",
+            Self::Busy(_) => "RV-LOCAL-020",
         }
     }
 }

@@ -3,10 +3,14 @@
 //! A [`Profile`] is the anchors and rules of one trust-anchor-profile; what it says never changes once made, so any thread of
 //! the pool may judge with it while the control loop goes on. The current time comes with each question. Deciding is
 //! left to `ravelin-pki`; this room turns configuration into profiles, adds the one check that needs configuration
-//! (is this the peer the operator expects?), and gives every refusal a stable code.
+//! (is this the peer the operator expects?), and gives every refusal a stable code. Whether what was judged has been
+//! revoked since is asked in [`revocation`], by the rules of a [`Regime`].
 
 mod answer;
 mod code;
+pub mod expiry;
+mod regime;
+pub mod revocation;
 
 use std::sync::Arc;
 
@@ -14,12 +18,15 @@ use ravelin_pki::certreq::{self, KeyHash};
 use ravelin_pki::identity::Identity;
 use ravelin_pki::key::VerifyError;
 use ravelin_pki::path::{Budget, KnownSignatures, Rules};
+use ravelin_pki::revocation::Revoked;
+use ravelin_pki::revocation::policy::Method;
 use ravelin_pki::store::{Anchors, Intermediates};
 use ravelin_pki::verdict::{self, Basis, Verdict};
 use ravelin_pki::x509::CertificateError;
 use ravelin_pki::{Certificate, PublicKey, SignatureScheme, UnixTime};
 
-pub use answer::{Judgement, identity_from_ike, judge, verify};
+pub use answer::{answer, identity_from_ike, judge, verify};
+pub use regime::{Particular, Regime};
 
 /// Whom to believe, and under which rules.
 #[derive(Clone, Debug)]
@@ -28,6 +35,7 @@ pub struct Profile {
     intermediates: Intermediates,
     rules: Rules,
     match_identity: bool,
+    regime: Arc<Regime>,
     /// Peers bring the same intermediates again and again.
     known: Arc<KnownSignatures>,
 }
@@ -44,6 +52,8 @@ pub struct Sources<'a> {
     /// Whether the identity a peer claims must be in its certificate (RFC 4945 §3.1). Turning it off lets every
     /// holder of a certificate below the anchors pose as any other.
     pub match_identity: bool,
+    /// How revocation is asked about.
+    pub regime: Regime,
 }
 
 /// Why there is no profile. The operator's to mend.
@@ -98,6 +108,30 @@ pub enum Refusal {
     /// Its signature is wrong, or not of its key's kind.
     #[error("{0}")]
     Signature(#[from] VerifyError),
+    /// It was believed, and a certificate that rested on is revoked now.
+    #[error("{0}")]
+    Withdrawn(Box<Withdrawn>),
+    /// Too many peers wait to be judged.
+    #[error("{0} peers wait for word on revocation already; look at `ravelin show revocation`")]
+    Busy(usize),
+}
+
+/// The revocation of a certificate that a tunnel rests on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a certificate it rests on (serial {}) is {revoked} by {method} from {place}", hex(serial))]
+pub struct Withdrawn {
+    /// The certificate's serial number.
+    pub serial: Vec<u8>,
+    /// Since when and why.
+    pub revoked: Revoked,
+    /// How it became known.
+    pub method: Method,
+    /// From where.
+    pub place: String,
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 impl Profile {
@@ -115,6 +149,7 @@ impl Profile {
             intermediates: certificates("intermediates", sources.intermediates)?.into_iter().collect(),
             rules: sources.rules.clone(),
             match_identity: sources.match_identity,
+            regime: Arc::new(sources.regime.clone()),
             known: Arc::default(),
         })
     }
@@ -144,6 +179,11 @@ impl Profile {
     pub fn authorities(&self) -> Vec<KeyHash> {
         let known = self.anchors.iter().chain(self.intermediates.iter());
         certreq::parse(&certreq::field(known))
+    }
+
+    /// How revocation is asked about.
+    pub fn regime(&self) -> &Arc<Regime> {
+        &self.regime
     }
 
     /// The anchors, for those who show them.

@@ -33,8 +33,13 @@ fn now() -> UnixTime {
 
 /// A profile that pins one fixture.
 fn pinning(name: &str, match_identity: bool) -> Profile {
-    let sources =
-        Sources { anchors: &[der(name)], intermediates: &[], rules: Rules::default(), match_identity };
+    let sources = Sources {
+        anchors: &[der(name)],
+        intermediates: &[],
+        rules: Rules::default(),
+        match_identity,
+        regime: Regime::default(),
+    };
     Profile::new(&sources).unwrap()
 }
 
@@ -73,15 +78,26 @@ fn a_believed_peer_must_be_who_it_says_and_who_is_expected() {
 #[test]
 fn authorities_are_the_hashes_of_the_keys() {
     let anchors = [der("p256.cert.pem"), der("p384.cert.pem")];
-    let sources =
-        Sources { anchors: &anchors, intermediates: &anchors, rules: Rules::default(), match_identity: true };
+    let sources = Sources {
+        anchors: &anchors,
+        intermediates: &anchors,
+        rules: Rules::default(),
+        match_identity: true,
+        regime: Regime::default(),
+    };
     let hashes = [certreq::hash(&certificate("p256.cert.pem")), certreq::hash(&certificate("p384.cert.pem"))];
     assert_eq!(Profile::new(&sources).unwrap().authorities(), hashes);
 }
 
 #[test]
 fn profiles_say_what_is_wrong_with_them() {
-    let bad = Sources { anchors: &[], intermediates: &[], rules: Rules::default(), match_identity: true };
+    let bad = Sources {
+        anchors: &[],
+        intermediates: &[],
+        rules: Rules::default(),
+        match_identity: true,
+        regime: Regime::default(),
+    };
     assert_eq!(Profile::new(&bad).unwrap_err(), ProfileError::NoAnchor);
     let good = [der("p256.cert.pem")];
     let bad = Sources { anchors: &good, intermediates: &[good[0].clone(), vec![0]], ..bad };
@@ -97,9 +113,9 @@ fn question(identity: ike::Identity) -> want::Verdict {
 fn the_engine_gets_the_key_and_can_have_signatures_checked_with_it() {
     let fqdn = ike::Identity { kind: ike::IdKind::Fqdn, data: b"gw.example".to_vec() };
     let judgement = judge(&pinning("p256.cert.pem", true), &question(fqdn), None, now());
-    let public_key = judgement.answer.unwrap().public_key;
+    let public_key = answer(&judgement).unwrap().public_key;
     assert_eq!(public_key, certificate("p256.cert.pem").spki);
-    assert!(!judgement.evidence.unwrap().not_checked().is_empty());
+    assert!(!judgement.unwrap().not_checked().is_empty());
 
     let key = PrivateKey::from_file_bytes(&fs::read(format!("{DATA}/p256.pkcs8.pem")).unwrap()).unwrap();
     let signature = key.sign(SignatureScheme::EcdsaSha256, b"octets", &SystemRandom::new()).unwrap();
@@ -120,11 +136,11 @@ fn the_engine_gets_the_key_and_can_have_signatures_checked_with_it() {
 fn the_engine_is_told_why_not() {
     let malformed = ike::Identity { kind: ike::IdKind::Ipv4, data: vec![1] };
     let judgement = judge(&pinning("p256.cert.pem", true), &question(malformed), None, now());
-    assert_eq!(judgement.answer.unwrap_err().code, "RV-PKI-002");
+    assert_eq!(answer(&judgement).unwrap_err().code, "RV-PKI-002");
     let fqdn = ike::Identity { kind: ike::IdKind::Fqdn, data: b"gw.example".to_vec() };
     let late = UnixTime(certificate("p256.cert.pem").not_after.0 + 1);
     let judgement = judge(&pinning("p256.cert.pem", true), &question(fqdn), None, late);
-    let error = judgement.answer.unwrap_err();
+    let error = answer(&judgement).unwrap_err();
     assert_eq!(error.code, "RV-PKI-035");
     assert!(error.text.contains("it expired at") && error.text.contains("now is"), "{}", error.text);
 }

@@ -42,6 +42,8 @@ pub struct Evidence<'a> {
     pub unreachable: Option<String>,
     /// Why it carries nothing, if that is for its worker.
     pub standstill: Option<Why>,
+    /// What its peer is believed by, where that is a certificate.
+    pub believed: Option<&'a str>,
     /// The numbers of the tunnel's children, in their order.
     pub child_ids: Vec<ChildId>,
     /// The loop's clock.
@@ -227,6 +229,9 @@ fn rungs(evidence: &Evidence<'_>) -> Vec<Rung> {
     if let plan::Keying::Ike(ike) = &tunnel.keying {
         rungs.push(rung("algorithm profile", None, ike.policy.profile.name().into()));
         rungs.extend(negotiation(evidence));
+        rungs.extend(
+            evidence.believed.map(|by| rung("its peer's certificate holds", Some(true), by.to_owned())),
+        );
         rungs.extend(additional(evidence, ike));
         rungs.extend(ppk(evidence, ike));
         rungs.extend(mobike(evidence, ike));
@@ -456,6 +461,7 @@ value = "hunter2"
         let plan =
             parse("r.toml", FILE, Path::new("/"), &|_| Err(std::io::ErrorKind::NotFound.into())).unwrap();
         explain(&Evidence {
+            believed: None,
             tunnel: &plan.tunnels["branch"],
             status,
             children,

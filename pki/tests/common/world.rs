@@ -115,7 +115,8 @@ impl World {
         }
     }
 
-    fn fetch(&self, fetch: &Fetch, now: UnixTime) -> Fetched {
+    /// What comes of a fetch.
+    pub fn fetch(&self, fetch: &Fetch, now: UnixTime) -> Fetched {
         let state = self.servers.get(&fetch.url).copied().unwrap_or(State::Dead);
         let octets = match fetch.method {
             _ if state == State::Dead => return Fetched::Nothing("connection refused".to_owned()),

@@ -25,7 +25,7 @@ use crate::sa::tunnel::Tunnel;
 use crate::sa::up::Task;
 use crate::tickets::Tickets;
 use crate::time::Instant;
-use crate::want::{Answer, Role, Want, WantKind};
+use crate::want::{Answer, AnswerError, Role, Want, WantKind};
 use crate::watch::{self, TooManyWatched};
 use crate::wire::{IkeSpi, Outer};
 use admission::Admission;
@@ -163,6 +163,16 @@ impl Engine {
             }),
             None => self.unknown_spi(now, &datagram, &outer),
         }
+    }
+
+    /// What a tunnel's peer was believed by holds no longer: closes it, whether it is up already or not.
+    pub fn distrust(&mut self, now: Instant, ike: IkeId, why: AnswerError) {
+        self.close(now, &Failure::CertificateRefused(why), vec![ike]);
+    }
+
+    /// Whether there is such a tunnel, up or on its way.
+    pub fn has(&self, ike: IkeId) -> bool {
+        self.tunnels.contains_key(&ike)
     }
 
     /// Carries out what an operator or the planner asked for.

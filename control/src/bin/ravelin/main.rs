@@ -99,6 +99,8 @@ enum Show {
     ClientDb(ClientDb),
     /// Routes into tunnels, and static ones.
     Routes,
+    /// CRLs and OCSP answers that are held, and when CRLs are fetched next.
+    Revocation,
 }
 
 #[derive(Args)]
@@ -294,6 +296,7 @@ fn request(verb: &Verb) -> Request {
         }
         Verb::Show(Show::ClientDb(asked)) => client_db(asked),
         Verb::Show(Show::Routes) => Request::ShowRoutes,
+        Verb::Show(Show::Revocation) => Request::ShowRevocation,
         Verb::Show(Show::Version) | Verb::Config(Config::Check { .. }) | Verb::Bench(_) | Verb::Pki(_) => {
             Request::ShowVersion
         }

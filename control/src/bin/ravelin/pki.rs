@@ -46,6 +46,13 @@ pub enum Pki {
     Csr(Csr),
     /// Have the daemon read certificates, keys and anchors of its profiles again; what is up stays up.
     Reload,
+    /// Fetch the CRL of an authority now, or of all whose ca-profile has URLs.
+    CrlUpdate {
+        /// Name of a ca-profile.
+        name: Option<String>,
+    },
+    /// Forget what OCSP responders have said.
+    ClearOcspCache,
     /// Destroy a key and the certificates issued on it.
     Zeroize(Zeroize),
     /// Remove a certificate or CRL.
@@ -227,6 +234,13 @@ pub fn run(socket: &Path, json: bool, command: &Pki) -> ExitCode {
         }
         Pki::Csr(arguments) => csr(socket, json, arguments),
         Pki::Reload => ask(socket, &Request::PkiReload).map(|reply| super::show(&reply, json)),
+        Pki::CrlUpdate { name } => {
+            let request = Request::PkiCrlUpdate(request::PkiName { name: name.clone() });
+            ask(socket, &request).map(|reply| super::show(&reply, json))
+        }
+        Pki::ClearOcspCache => {
+            ask(socket, &Request::PkiClearOcspCache).map(|reply| super::show(&reply, json))
+        }
         Pki::Zeroize(arguments) => zeroize(socket, json, arguments),
         Pki::Remove(Remove { name, kind }) => {
             let kind = if *kind == RemoveKind::Crl { "crl" } else { "certificate" }.to_owned();

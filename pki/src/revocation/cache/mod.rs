@@ -1,5 +1,5 @@
 //! What is known about revocation: verified CRLs and OCSP answers by the key of their authority, and which addresses
-//! have failed lately.
+//! were of no use lately.
 //!
 //! A plain value with one owner, bounded in every direction; the time comes as an argument. Only newer statements take
 //! the place of older ones, so that nobody brings yesterday's "good" back. A CRL comes and goes as a whole behind an
@@ -7,12 +7,14 @@
 
 mod rest;
 mod schedule;
+mod upkeep;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 pub use rest::{Rest, Resting};
 pub use schedule::{Schedule, ScheduleError};
+pub use upkeep::Upkeep;
 
 use super::crl::{Crl, NotNewer};
 use super::ocsp::Answer;
@@ -64,17 +66,6 @@ pub enum NotKept {
         /// How many could be.
         limits: Limits,
     },
-}
-
-/// A CRL to be fetched again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Due {
-    /// From where it came.
-    pub source: String,
-    /// Whose key it is signed with.
-    pub key: KeyId,
-    /// Since when it is due.
-    pub since: UnixTime,
 }
 
 type AnswerKey = (KeyId, Vec<u8>);
@@ -188,19 +179,5 @@ impl Cache {
     /// To note failures, and what works again.
     pub const fn rest_mut(&mut self) -> &mut Rest {
         &mut self.rest
-    }
-
-    /// The CRLs to fetch again now, by a schedule; those whose address rests are left out.
-    pub fn due(&self, schedule: Schedule, now: UnixTime) -> impl Iterator<Item = Due> {
-        let due = self.lists().filter_map(move |held| {
-            let since = schedule.due(held)?;
-            Some(Due { source: held.source.clone(), key: held.value.key(), since })
-        });
-        due.filter(move |due| due.since <= now && self.rest.resting(&due.source, now).is_none())
-    }
-
-    /// When the next one will be due, whether or not its address rests then.
-    pub fn next_due(&self, schedule: Schedule) -> Option<UnixTime> {
-        self.lists().filter_map(|held| schedule.due(held)).min()
     }
 }

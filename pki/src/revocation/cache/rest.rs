@@ -1,15 +1,17 @@
-//! Addresses that failed, left alone for a while: a minute, then twice as long each time, an hour at most.
+//! Addresses from which came what is of no use, left alone for a while: fifteen seconds, then twice as long each time,
+//! five minutes at most.
 //!
-//! Without it, a dead server would cost every peer that calls the whole time it takes to find that out.
+//! Without it, each peer that calls would have the same garbage fetched and judged again. Servers that do not answer at
+//! all are left alone by whoever fetches.
 
 use std::collections::BTreeMap;
 
 use crate::time::UnixTime;
 
 /// How long the first rest is, in seconds.
-const FIRST: i64 = 60;
+const FIRST: i64 = 15;
 /// How long the longest is.
-const LONGEST: i64 = 3600;
+const LONGEST: i64 = 300;
 /// Failing addresses remembered: certificates name them, and whoever has one of ours could name many.
 const KEPT: usize = 4096;
 
@@ -82,7 +84,7 @@ mod tests {
     fn rests_grow_and_end_and_are_forgotten_when_it_works() {
         let mut rest = Rest::default();
         let mut now = UnixTime(0);
-        for expected in [60, 120, 240, 480, 960, 1920, 3600, 3600] {
+        for expected in [15, 30, 60, 120, 240, 300, 300] {
             rest.failed("http://a", "no route".to_owned(), now);
             let until = rest.resting("http://a", now).unwrap().until;
             assert_eq!(until.0 - now.0, expected);

@@ -53,6 +53,14 @@ impl Schedule {
         possible.then_some(Self(Kind::Periodic(seconds))).ok_or(ScheduleError::Period(seconds))
     }
 
+    /// The period, if it has one.
+    pub(super) const fn period(self) -> Option<i64> {
+        match self.0 {
+            Kind::Periodic(seconds) => Some(seconds),
+            Kind::BeforeNextUpdate(_) => None,
+        }
+    }
+
     /// When a CRL is to be fetched again; `None`: never.
     pub fn due(self, held: &Held<Arc<Crl>>) -> Option<UnixTime> {
         match self.0 {

@@ -280,6 +280,11 @@ impl Answer {
         (self.key, &self.serial)
     }
 
+    /// What it says, whether or not it is out of date.
+    pub const fn status(&self) -> Status {
+        self.status
+    }
+
     /// Until when it may be used.
     pub const fn next_update(&self) -> Option<UnixTime> {
         self.next_update

@@ -96,6 +96,11 @@ impl Decision {
         self.findings.iter().find(refused)
     }
 
+    /// The certificates that are accepted without an authority's word.
+    pub fn unanswered(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| matches!(finding.conclusion, Conclusion::Accepted(_)))
+    }
+
     /// Whether it rests on something out of date: a reason for an alarm.
     pub fn is_stale(&self) -> bool {
         let stale = |finding: &Finding| matches!(finding.conclusion, Conclusion::Good(evidence) if evidence.stale > 0);
@@ -117,6 +122,15 @@ impl fmt::Display for Decision {
             finding.trail.iter().try_for_each(|asked| writeln!(f, "  {asked}"))?;
         }
         Ok(())
+    }
+}
+
+/// All on one line.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.certificate, self.conclusion)?;
+        let said: Vec<String> = self.trail.iter().map(Asked::to_string).collect();
+        if said.is_empty() { Ok(()) } else { write!(f, " ({})", said.join("; ")) }
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Fetch {
 }
 
 /// What came of a fetch, verified.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Fetched {
     /// A CRL, or why it is none.
     List(Result<Arc<Crl>, CrlError>),
@@ -61,12 +61,17 @@ impl Fetch {
 }
 
 impl Fetched {
-    /// Puts it into the cache, and notes there whether the address works; or says why nothing came of it.
-    pub(super) fn keep(self, url: &str, cache: &mut Cache, now: UnixTime) -> Result<(), String> {
+    /// Puts it into the cache, and notes there whether what comes from the address is of use.
+    ///
+    /// # Errors
+    /// Why nothing came of it.
+    pub fn keep(self, url: &str, cache: &mut Cache, now: UnixTime) -> Result<(), String> {
+        let came = !matches!(self, Self::Nothing(_));
         let kept = self.keep_statement(url, cache, now);
         match &kept {
             Err(Failure { why, rests: true }) => cache.rest_mut().failed(url, why.clone(), now),
-            _ => cache.rest_mut().worked(url),
+            _ if came => cache.rest_mut().worked(url),
+            _ => {}
         }
         kept.map_err(|failure| failure.why)
     }
@@ -84,7 +89,8 @@ impl Fetched {
                 let answer = answer.map_err(|error| failure(error.to_string(), error.is_outage()))?;
                 cache.keep_answer(answer, url, now);
             }
-            Self::Nothing(why) => return Err(failure(why, true)),
+            // Whoever fetches leaves servers alone that do not answer; twice would be too long.
+            Self::Nothing(why) => return Err(failure(why, false)),
         }
         Ok(())
     }

@@ -89,6 +89,11 @@ impl Check {
     /// Takes what came of a fetch: into the cache, or as the reason to ask elsewhere.
     pub fn feed(&mut self, fetch: &Fetch, fetched: Fetched, cache: &mut Cache, moment: impl Into<Moment>) {
         let failure = fetched.keep(&fetch.url, cache, moment.into().now).err();
+        self.fetched(fetch, failure);
+    }
+
+    /// Notes that a fetch is over, whose result is in the cache already or that failed: it is not wanted again.
+    pub fn fetched(&mut self, fetch: &Fetch, failure: Option<String>) {
         let (issued, method, url) = (fetch.issued.clone(), fetch.method, fetch.url.clone());
         self.fetched.push(Done { issued, method, url, failure });
     }

@@ -1,0 +1,332 @@
+//! Peers wait for word on revocation and for nothing else, and what becomes known ends what rested on the contrary.
+
+use std::sync::LazyLock;
+
+use ravelin_pki::path::Rules as PathRules;
+use ravelin_pki::revocation::policy::{Demand, Order};
+use ravelin_pki::verdict::Revocation;
+
+use super::*;
+use crate::trust::{Particular, Profile, Question as Asked, Sources};
+
+#[path = "../../../../../pki/tests/common/mod.rs"]
+mod common;
+
+use common::crl::Draft;
+use common::world::{CRL_URL, OCSP_URL, ROOT, State, World, asking};
+use common::{KEYS, NOW, ca, gateway, issued};
+
+const PATIENCE: i64 = 15;
+const OTHER_URL: &str = "http://crl.example/other.crl";
+
+/// Gateways below the root, by serial number; asked about at both addresses.
+static GATEWAYS: LazyLock<Vec<Arc<Certificate>>> = LazyLock::new(|| {
+    let params = |serial| asking(gateway("Gateway"), serial, &[CRL_URL], &[OCSP_URL]);
+    (0..4).map(|serial| issued(&params(serial + 1), 1, &ca("Root"), 0)).collect()
+});
+
+/// A desk, the servers it sends to, and the fetches that are under way.
+struct Bench {
+    desk: Desk,
+    world: World,
+    now: UnixTime,
+    regime: Arc<Regime>,
+    errands: Vec<Errand>,
+    told: Vec<(&'static str, String)>,
+    last: u64,
+}
+
+impl Bench {
+    fn new(order: &str, servers: &[(&str, State)]) -> Self {
+        let order: Order = order.parse().unwrap();
+        Self {
+            desk: Desk::new(PATIENCE, Warning { before: 0, repeat: None }),
+            world: World::with(servers),
+            now: NOW,
+            regime: Arc::new(Regime::new(Demand::Require, &order, [])),
+            errands: Vec::new(),
+            told: Vec::new(),
+            last: 0,
+        }
+    }
+
+    /// A peer with this gateway's certificate calls; the number of its tunnel.
+    fn call(&mut self, gateway: usize) -> u64 {
+        self.last += 1;
+        let anchors = [ROOT.der().to_vec()];
+        let sources = Sources {
+            anchors: &anchors,
+            intermediates: &[],
+            rules: PathRules::default(),
+            match_identity: true,
+            regime: Regime::clone(&self.regime),
+        };
+        let profile = Profile::new(&sources).unwrap();
+        let (chain, claimed) = ([GATEWAYS[gateway].der().to_vec()], "gw.example".parse().unwrap());
+        let asked = Asked { chain: &chain, claimed: &claimed, expected: None };
+        let question = Question {
+            whose: Whose::Peer(Ticket(self.last), IkeId(self.last)),
+            verdict: Box::new(profile.judge(&asked, self.now).unwrap()),
+            regime: Arc::clone(&self.regime),
+            instance: 0,
+        };
+        self.desk.ask(question, self.now);
+        self.last
+    }
+
+    /// What the desk wants said: tunnels with `yes` or the code of the refusal.
+    fn said(&mut self) -> Vec<(u64, String)> {
+        let mut said = Vec::new();
+        while let Some(effect) = self.desk.poll() {
+            match effect {
+                Effect::Fetch(errand) => self.errands.push(errand),
+                Effect::Judged(Whose::Peer(_, ike), Ok(verdict)) => {
+                    assert!(matches!(verdict.revocation, Revocation::Checked(_)));
+                    said.push((ike.0, "yes".to_owned()));
+                }
+                Effect::Judged(Whose::Peer(_, ike), Err(refusal)) => {
+                    said.push((ike.0, refusal.code().to_owned()));
+                }
+                Effect::Judged(Whose::Ours(_), _) => unreachable!("nobody asked about ours"),
+                Effect::Distrust(ike, refusal) => said.push((ike.0, format!("{} {refusal}", refusal.code()))),
+                Effect::Tell(what, text) => self.told.push((what, text)),
+            }
+        }
+        said
+    }
+
+    /// The fetches under way come back, and those they lead to.
+    fn serve(&mut self) -> Vec<(u64, String)> {
+        let mut said = self.said();
+        while let Some(errand) = self.errands.pop() {
+            self.world.asked.push(errand.fetch.url.clone());
+            let fetched = self.world.fetch(&errand.fetch, self.now);
+            self.desk.arrived(errand.number, fetched, self.now);
+            said.extend(self.said());
+        }
+        said
+    }
+
+    fn pass(&mut self, seconds: i64) -> Vec<(u64, String)> {
+        self.now = UnixTime(self.now.0 + seconds);
+        self.desk.tick(self.now);
+        self.said()
+    }
+
+    fn configure(&mut self, urls: &[&str], lists: &[(&str, Vec<u8>)]) {
+        let rules =
+            Rules { crl_urls: urls.iter().map(|url| (*url).to_owned()).collect(), ..Rules::default() };
+        let lists = lists.iter().map(|(name, der)| ((*name).to_owned(), der.as_slice().into()));
+        let authority = Authority {
+            name: "root".into(),
+            certificate: Arc::clone(&ROOT),
+            rules: Arc::new(rules),
+            lists: lists.collect(),
+            schedule: Schedule::default(),
+            retry: Some(600),
+            instance: 0,
+        };
+        self.desk.configure(vec![authority], self.now);
+    }
+}
+
+fn said(ike: u64, what: &str) -> (u64, String) {
+    (ike, what.to_owned())
+}
+
+/// A root's CRL that lists these gateways.
+fn list_of(gateways: &[usize], now: UnixTime) -> Vec<u8> {
+    let revoking = |draft: Draft, gateway: &usize| draft.revoking(&GATEWAYS[*gateway].serial, NOW, Some(1));
+    gateways.iter().fold(Draft::of(&ROOT, now), revoking).sign(&KEYS[0])
+}
+
+#[test]
+fn peers_wait_for_one_fetch_and_later_ones_for_none() {
+    let mut bench = Bench::new("crl", &[(CRL_URL, State::Good)]);
+    let callers = [bench.call(0), bench.call(1), bench.call(2)];
+    assert_eq!(bench.said(), [], "nobody is believed before the CRL is there");
+    assert_eq!((bench.errands.len(), bench.errands[0].is_awaited), (1, true));
+    assert_eq!(bench.serve(), callers.map(|ike| said(ike, "yes")));
+    let late = bench.call(3);
+    assert_eq!((bench.said(), bench.errands.len()), (vec![said(late, "yes")], 0));
+    assert_eq!(bench.desk.counts(), (0, 4));
+}
+
+/// The answer of a responder is about one certificate: two peers are two questions, and one peer twice is one.
+#[test]
+fn responders_are_asked_about_each() {
+    let mut bench = Bench::new("ocsp", &[(OCSP_URL, State::Good)]);
+    let callers = [bench.call(0), bench.call(1), bench.call(0)];
+    let mut answered = bench.serve();
+    answered.sort_unstable();
+    assert_eq!(answered, callers.map(|ike| said(ike, "yes")));
+    assert_eq!(bench.world.asked.len(), 2);
+    assert_eq!((bench.desk.clear_answers(), bench.desk.cache().answers().count()), (2, 0));
+}
+
+/// A server that swallows everything costs its own peers their patience, and nobody else anything (IKE-54).
+#[test]
+fn who_waits_for_the_dead_blocks_nobody() {
+    let mut bench = Bench::new("ocsp crl", &[(OCSP_URL, State::Dead), (CRL_URL, State::Good)]);
+    let waiting = bench.call(0);
+    assert_eq!(bench.said(), []);
+    bench.regime = Arc::new(Regime::new(Demand::Require, &"crl".parse().unwrap(), []));
+    let other = bench.call(1);
+    bench.said();
+    let crl = bench.errands.pop().unwrap();
+    let fetched = bench.world.fetch(&crl.fetch, bench.now);
+    bench.desk.arrived(crl.number, fetched, bench.now);
+    assert_eq!(bench.said(), [said(other, "yes")]);
+    assert_eq!(bench.pass(PATIENCE - 1), []);
+    // Its time is over, and what is known meanwhile is good.
+    assert_eq!(bench.pass(1), [said(waiting, "yes")]);
+    assert_eq!(bench.desk.counts(), (0, 2));
+}
+
+#[test]
+fn nobody_waits_longer_than_that_and_what_comes_late_is_kept() {
+    let mut bench = Bench::new("crl", &[(CRL_URL, State::Good)]);
+    let waiting = bench.call(0);
+    assert_eq!((bench.said(), bench.desk.deadline()), (vec![], Some(UnixTime(NOW.0 + PATIENCE))));
+    assert_eq!(
+        bench.pass(PATIENCE),
+        [said(waiting, "RV-LOCAL-018")],
+        "nobody said a word: not the peer's fault"
+    );
+    assert_eq!(bench.serve(), []);
+    let next = bench.call(1);
+    assert_eq!(bench.said(), [said(next, "yes")]);
+}
+
+#[test]
+fn refusals_have_their_codes() {
+    for (order, state, code) in [
+        ("crl", State::Revoked, "RV-PKI-043"),
+        ("ocsp", State::Revoked, "RV-PKI-043"),
+        ("crl", State::Dead, "RV-LOCAL-018"),
+        ("crl", State::Forged, "RV-LOCAL-018"),
+        ("ocsp", State::Unknown, "RV-LOCAL-018"),
+        ("crl none", State::Dead, "yes"),
+    ] {
+        let mut bench = Bench::new(order, &[(CRL_URL, state), (OCSP_URL, state)]);
+        let caller = bench.call(0);
+        assert_eq!(bench.serve(), [said(caller, code)], "{order} {state:?}");
+    }
+}
+
+/// Tunnels whose certificate becomes revoked are named, and no others (REV-28).
+#[test]
+fn what_becomes_known_ends_what_rests_on_it() {
+    let mut bench = Bench::new("crl", &[(CRL_URL, State::Good)]);
+    let callers = [bench.call(0), bench.call(1), bench.call(2), bench.call(1)];
+    assert_eq!(bench.serve().len(), callers.len());
+    bench.desk.gone(&[IkeId(callers[3])]);
+    bench.configure(&[], &[("new.crl", list_of(&[1, 3], UnixTime(NOW.0 + 60)))]);
+    let ended = bench.said();
+    assert_eq!(ended.len(), 1, "{ended:?}");
+    assert_eq!(ended[0].0, callers[1]);
+    assert!(
+        ended[0].1.starts_with("RV-PKI-044 a certificate it rests on (serial 02) is revoked at "),
+        "{ended:?}"
+    );
+    assert!(ended[0].1.ends_with("by crl from new.crl"), "{ended:?}");
+    let again = bench.call(1);
+    assert_eq!(bench.said(), [said(again, "RV-PKI-043")]);
+}
+
+#[test]
+fn a_responders_revocation_ends_what_rests_on_it() {
+    let mut bench = Bench::new("ocsp", &[(OCSP_URL, State::Good)]);
+    let callers = [bench.call(0), bench.call(1)];
+    assert_eq!(bench.serve().len(), 2);
+    bench.desk.clear_answers();
+    bench.world = World::with(&[(OCSP_URL, State::Revoked)]);
+    let late = bench.call(1);
+    let mut ended = bench.serve();
+    ended.sort_unstable();
+    assert_eq!(ended.iter().map(|(ike, _)| *ike).collect::<Vec<_>>(), [callers[1], late]);
+    assert!(ended[0].1.starts_with("RV-PKI-044") && ended[1].1 == "RV-PKI-043", "{ended:?}");
+}
+
+/// Where nobody is to be asked, nobody is ended either.
+#[test]
+fn who_is_not_asked_about_is_not_ended() {
+    let mut bench = Bench::new("none", &[]);
+    let caller = bench.call(0);
+    assert_eq!(bench.said(), [said(caller, "yes")]);
+    bench.configure(&[], &[("new.crl", list_of(&[0], NOW))]);
+    assert_eq!(bench.said(), []);
+}
+
+/// A CA's own rules stand in place of the profile's.
+#[test]
+fn a_ca_has_rules_of_its_own() {
+    let (rules, never) = (Rules { crl_urls: vec![OTHER_URL.to_owned()], ..Rules::default() }, Order::never());
+    let order: Order = "crl".parse().unwrap();
+    let particular = |demand| Particular {
+        key: KeyId::of(&ROOT),
+        demand: Some(demand),
+        order: Some(&order),
+        rules: &rules,
+    };
+    for (demand, expected) in [(Demand::Off, "yes"), (Demand::Require, "RV-PKI-043")] {
+        let mut bench = Bench::new("none", &[(OTHER_URL, State::Revoked)]);
+        bench.regime = Arc::new(Regime::new(Demand::Require, &never, [particular(demand)]));
+        let caller = bench.call(0);
+        assert_eq!(bench.serve(), [said(caller, expected)]);
+    }
+}
+
+/// The CRL of a configured address is there before anybody calls, comes again in time, and from the next address if the
+/// first has none.
+#[test]
+fn configured_lists_are_kept_up() {
+    let mut bench = Bench::new("crl", &[(OTHER_URL, State::Good)]);
+    bench.configure(&[CRL_URL, OTHER_URL], &[]);
+    assert_eq!((bench.said(), bench.errands.len(), bench.errands[0].is_awaited), (vec![], 1, false));
+    bench.serve();
+    assert_eq!(bench.world.asked, [CRL_URL, OTHER_URL]);
+    let caller = bench.call(0);
+    assert_eq!(bench.said(), [said(caller, "yes")]);
+    let until = bench.desk.cache().lists().next().unwrap().value.next_update().unwrap();
+    assert_eq!(bench.desk.deadline(), Some(UnixTime(until.0 - 3600)));
+
+    // An hour before its end nobody has a newer one: soon it is tried again.
+    bench.world = World::default();
+    bench.pass(until.0 - 3600 - NOW.0);
+    bench.serve();
+    assert_eq!(bench.world.asked, [CRL_URL, OTHER_URL]);
+    assert!(bench.told.iter().any(|(what, _)| *what == "crl-round-failed"), "{:?}", bench.told);
+    assert_eq!(bench.desk.deadline(), Some(UnixTime(bench.now.0 + 1)));
+    assert_eq!(
+        (bench.desk.hasten(Some("other"), bench.now), bench.desk.hasten(Some("root"), bench.now)),
+        (0, 1)
+    );
+    bench.world = World::with(&[(CRL_URL, State::Good)]);
+    bench.serve();
+    assert_eq!(bench.desk.deadline(), Some(UnixTime(bench.now.0 - 3600 + 86_400 - 3600)));
+}
+
+/// A CRL that has ended is an event, and so is the one in its place.
+#[test]
+fn the_end_of_a_list_is_told() {
+    let mut bench = Bench::new("crl", &[]);
+    bench.configure(&[], &[("old.crl", list_of(&[], NOW))]);
+    bench.said();
+    let until = bench.desk.cache().lists().next().unwrap().value.next_update().unwrap();
+    bench.told.clear();
+    bench.pass(until.0 - NOW.0);
+    assert_eq!(bench.told, []);
+    bench.pass(61);
+    assert!(bench.told[0].0 == "crl-expired" && bench.told[0].1.contains("old.crl"), "{:?}", bench.told);
+}
+
+#[test]
+fn a_list_of_the_operators_that_is_no_good_is_told() {
+    let mut bench = Bench::new("crl", &[]);
+    let forged = Draft::of(&ROOT, NOW).sign(&KEYS[5]);
+    bench.configure(&[], &[("forged.crl", forged)]);
+    assert_eq!(bench.said(), []);
+    assert!(bench.told[0].0 == "crl-refused" && bench.told[0].1.contains("forged.crl"), "{:?}", bench.told);
+    assert_eq!(bench.desk.deadline(), None, "there is no address to ask");
+}

@@ -1,0 +1,186 @@
+//! Revocation: asked about every peer whose chain is good, before it is believed (REV-01 to REV-29).
+//!
+//! One thread owns what is known ([`desk`]); questions, what was fetched and what operators ask reach it as messages, and
+//! judgements leave it as [`Effect`]s for the control loop. Fetching is `ravelin-fetch`'s, on threads of its own, and so is
+//! the verifying of what comes ([`errand`]). What a decision is, is `ravelin-pki`'s.
+
+mod desk;
+mod errand;
+mod live;
+mod show;
+
+use std::fmt;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
+use ravelin_ike::id::IkeId;
+use ravelin_pki::UnixTime;
+use ravelin_pki::revocation::policy::Fetched;
+
+use crate::api::reply;
+use crate::trust::expiry::Warning;
+
+pub use desk::{Authority, Desk, Effect, Errand, Question, Whose};
+pub use errand::{Errands, now};
+
+/// How long an operator waits for an answer.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+/// The longest the thread sleeps: the machine's clock may be set meanwhile.
+const NAP: Duration = Duration::from_secs(10);
+
+enum Message {
+    Ask(Box<Question>),
+    Arrived(u64, Fetched),
+    Gone(Vec<IkeId>),
+    Configure(Vec<Authority>),
+    Show(Sender<reply::Revocation>),
+    Hasten(Option<String>, Sender<usize>),
+    ClearAnswers(Sender<usize>),
+}
+
+/// The way to the thread. It ends when nobody has one any more and nothing is under way.
+#[derive(Clone)]
+pub struct Revocation(Sender<Message>);
+
+impl fmt::Debug for Revocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Revocation")
+    }
+}
+
+impl Revocation {
+    /// Starts the thread; `outcomes` hears what the loop has to do.
+    ///
+    /// # Errors
+    /// When the machine refuses a thread.
+    pub fn start<T: From<Effect> + Send + 'static>(
+        errands: Errands,
+        authorities: Vec<Authority>,
+        warning: Warning,
+        outcomes: Sender<T>,
+    ) -> std::io::Result<Self> {
+        let (sender, messages) = channel::unbounded();
+        let way_back = sender.clone();
+        let run = move || {
+            // Several addresses may be asked for one peer, each for so long.
+            let patience = errands.timeout.as_secs().saturating_mul(3);
+            let mut desk = Desk::new(patience as i64, warning);
+            desk.configure(authorities, now());
+            Clerk { desk, errands, way_back, outcomes }.run(&messages);
+        };
+        thread::Builder::new().name("revocation".into()).spawn(run)?;
+        Ok(Self(sender))
+    }
+
+    fn tell(&self, message: Message) {
+        // A thread that has ended has panicked, and said so; whoever waits for it ends by its deadline.
+        let _ = self.0.send(message);
+    }
+
+    /// Judges a certificate; the answer is an [`Effect::Judged`].
+    pub fn ask(&self, question: Question) {
+        self.tell(Message::Ask(Box::new(question)));
+    }
+
+    /// Tunnels are gone.
+    pub fn gone(&self, ikes: Vec<IkeId>) {
+        self.tell(Message::Gone(ikes));
+    }
+
+    /// The authorities whose CRLs are kept are these from now on.
+    pub fn configure(&self, authorities: Vec<Authority>) {
+        self.tell(Message::Configure(authorities));
+    }
+
+    fn wait<T>(&self, message: impl FnOnce(Sender<T>) -> Message) -> Option<T> {
+        let (reply, answer) = channel::bounded(1);
+        self.tell(message(reply));
+        answer.recv_timeout(PATIENCE).ok()
+    }
+
+    /// What is known; `None` if the thread is late.
+    pub fn known(&self) -> Option<reply::Revocation> {
+        self.wait(Message::Show)
+    }
+
+    /// Has the CRL of one authority, or of all, fetched now: of how many.
+    pub fn hasten(&self, name: Option<String>) -> Option<usize> {
+        self.wait(|reply| Message::Hasten(name, reply))
+    }
+
+    /// Forgets what responders have said: how many answers.
+    pub fn clear_answers(&self) -> Option<usize> {
+        self.wait(Message::ClearAnswers)
+    }
+}
+
+/// What the thread has.
+struct Clerk<T> {
+    desk: Desk,
+    errands: Errands,
+    way_back: Sender<Message>,
+    outcomes: Sender<T>,
+}
+
+impl<T: From<Effect>> Clerk<T> {
+    fn run(mut self, messages: &Receiver<Message>) {
+        loop {
+            if self.carry_out().is_err() {
+                return;
+            }
+            match messages.recv_timeout(self.nap()) {
+                Ok(message) => self.take(message),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.desk.tick(now());
+        }
+    }
+
+    fn nap(&self) -> Duration {
+        let UnixTime(now) = now();
+        let until = self.desk.deadline().map(|due| due.0.saturating_sub(now).max(0));
+        until.map_or(NAP, |seconds| {
+            Duration::from_secs(seconds.unsigned_abs()).clamp(Duration::from_millis(50), NAP)
+        })
+    }
+
+    fn take(&mut self, message: Message) {
+        let now = now();
+        // Whoever asked may have gone.
+        match message {
+            Message::Ask(question) => self.desk.ask(*question, now),
+            Message::Arrived(number, fetched) => self.desk.arrived(number, fetched, now),
+            Message::Gone(ikes) => self.desk.gone(&ikes),
+            Message::Configure(authorities) => self.desk.configure(authorities, now),
+            Message::Show(reply) => drop(reply.send(show::known(&self.desk, now))),
+            Message::Hasten(name, reply) => drop(reply.send(self.desk.hasten(name.as_deref(), now))),
+            Message::ClearAnswers(reply) => drop(reply.send(self.desk.clear_answers())),
+        }
+    }
+
+    /// Carries out what the desk wants; an error when the loop has ended.
+    fn carry_out(&mut self) -> Result<(), ()> {
+        while let Some(effect) = self.desk.poll() {
+            match effect {
+                Effect::Fetch(errand) => self.send(errand),
+                other => self.outcomes.send(T::from(other)).map_err(drop)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&self, errand: Errand) {
+        let (number, way_back) = (errand.number, self.way_back.clone());
+        let mut random = [0; 32];
+        if aws_lc_rs::rand::fill(&mut random).is_err() {
+            let nothing = Fetched::Nothing("this machine's generator gave no random octets".to_owned());
+            return drop(way_back.send(Message::Arrived(number, nothing)));
+        }
+        self.errands.send(errand, random, move |fetched| {
+            // The thread has ended: nobody waits.
+            let _ = way_back.send(Message::Arrived(number, fetched));
+        });
+    }
+}
