@@ -96,7 +96,7 @@ impl Cipher {
             Self::ChaCha20Poly1305 => {
                 let key = aead::LessSafeKey::new(aead::UnboundKey::new(&CHACHA20_POLY1305, key).ok()?);
                 let nonce = aead::Nonce::assume_unique_for_key(nonce);
-                let mut whole = Zeroizing::new([text, tag.as_slice()].concat());
+                let mut whole = Zeroizing::new([&*text, tag.as_slice()].concat());
                 let opened = key.open_in_place(nonce, aead::Aad::from(associated), &mut whole).ok()?;
                 text.copy_from_slice(opened);
                 Some(())

@@ -55,7 +55,7 @@ impl DataPlane {
 
     pub fn install(&mut self, install: InstallChild) {
         assert!(self.allocated.contains(&install.spi_in), "installed on an SPI that is not reserved");
-        assert_ne!(install.keys_in.encryption, install.keys_out.encryption);
+        assert_ne!(in_a_row(&install.keys_in), in_a_row(&install.keys_out));
         self.ever.insert(install.spi_in);
         let start = install.start;
         let child = install.child;
