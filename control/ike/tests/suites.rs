@@ -105,7 +105,8 @@ fn every_ike_suite_is_negotiated_and_rekeyed() {
         .map(|at| format!("{}-{}", ciphers[at % ciphers.len()], methods[at % methods.len()]));
     for (at, one) in each.enumerate() {
         let caller = at % 2;
-        let mut world = pair([0, 1].map(|end| connection(end, &[one.clone()], &["aes128gcm16".to_owned()])));
+        let mut world =
+            pair([0, 1].map(|end| connection(end, std::slice::from_ref(&one), &["aes128gcm16".to_owned()])));
         world.command(caller, Command::Initiate { connection: settings::CONNECTION, child: None });
         world.run_for(30 * SECOND);
         world.assert_converged();

@@ -13,7 +13,7 @@ pub enum Oracle {
     /// RFC 3602, or RFC 2410 without a cipher, with RFC 2404 or RFC 4868.
     Hashed { aes: Option<Vec<u8>>, hash: Hash, key: Vec<u8> },
     /// RFC 7634.
-    ChaCha { key: aead::LessSafeKey, salt: [u8; 4] },
+    ChaCha { key: Box<aead::LessSafeKey>, salt: [u8; 4] },
 }
 
 /// What a cipher does to a block.
@@ -107,7 +107,7 @@ impl Oracle {
             Suite::ChaCha20Poly1305 => {
                 let (key, salt) = material.split_last_chunk().unwrap();
                 let key = aead::UnboundKey::new(&aead::CHACHA20_POLY1305, key).unwrap();
-                Some(Oracle::ChaCha { key: aead::LessSafeKey::new(key), salt: *salt })
+                Some(Oracle::ChaCha { key: Box::new(aead::LessSafeKey::new(key)), salt: *salt })
             }
             _ => None,
         }
