@@ -3,6 +3,7 @@
 //! One burst in, a verdict for each packet out. Nothing here allocates after start, waits, locks or logs;
 //! nothing here knows DPDK except `io::dpdk`. See `docs/design.md` §2 for how packets flow.
 
+pub mod cipher;
 pub mod graph;
 pub mod io;
 pub mod link;

@@ -47,7 +47,7 @@ fn the_counter_counts() {
 #[test]
 fn packets_cost_no_allocation() {
     for workers in [1, 2] {
-        for style in Style::all() {
+        for style in Style::every() {
             let mut pair = Pair::new(workers, &style);
             let (left, right) = (pair.a.site.host(false), pair.b.site.host(false));
             let forge = Forge::toward_a(&pair.a, &style, 10);

@@ -26,7 +26,7 @@ CRATES = {
 }
 # Inside the dataplane, lowest first: a folder may use those of its own storey and below. SAs
 # hold selectors and policy names SAs; what crosses the link is a packet as nodes see it.
-STOREYS = [{"net"}, {"verdict"}, {"sa", "policy"}, {"io"}, {"link", "node", "trace"}, {"graph"}, {"worker"}]
+STOREYS = [{"net", "cipher"}, {"verdict"}, {"sa", "policy"}, {"io"}, {"link", "node", "trace"}, {"graph"}, {"worker"}]
 STOREY = {folder: height for height, folders in enumerate(STOREYS) for folder in folders}
 
 

@@ -184,7 +184,7 @@ fn the_ppk_is_in_the_keys() {
         world.run_for(SECOND);
         world.assert_converged();
         let plane = &world.ends[0].plane;
-        let keys = plane.receivers().into_iter().map(|spi| plane.opens(spi).map(<[u8]>::to_vec));
+        let keys = plane.receivers().into_iter().map(|spi| plane.opens(spi));
         keys.collect::<Option<Vec<_>>>().unwrap()
     };
     let [without, right, wrong] = [Has::None, Has::Right, Has::Wrong].map(keys);

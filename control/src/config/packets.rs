@@ -1,8 +1,7 @@
 //! `packets` of tunnels and templates: sizes, Don't Fragment, MSS, traffic class, what senders are told (DP-23 to DP-35).
 
-use ravelin_dataplane::net::esp;
+use ravelin_dataplane::net::esp::Framing;
 use ravelin_dataplane::sa::outbound::OuterDf;
-use ravelin_dataplane::sa::suite::ICV_LEN;
 use toml::Spanned;
 
 use super::plan::{MssAdjust, OUTER_DF, PacketSettings};
@@ -71,7 +70,8 @@ fn warn_of_two_cuts(judge: &mut Judge<'_>, object: &str, raw: &raw::Packets, out
     let (Some(inner), Some(outer)) = (&raw.ip_mtu, &raw.encapsulated_ip_mtu) else { return };
     let headers = if outer_v4 { OUTER_V4 } else { OUTER_V6 };
     let room = (*outer.get_ref() as usize).saturating_sub(headers);
-    let fits = esp::largest_payload(room, ICV_LEN);
+    // Other suites take more; who uses them is not told too early.
+    let fits = Framing::GCM.largest_payload(room);
     if *inner.get_ref() as usize > fits {
         let found = format!(
             "ip-mtu = {}, and what encapsulated-ip-mtu = {} holds is {fits} at most: large packets are cut twice",

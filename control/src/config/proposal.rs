@@ -28,19 +28,16 @@ pub fn ike(text: &str) -> Result<IkeProposal, Refused> {
     text.parse().map_err(|error: BadProposal| Refused { why: error.to_string(), expected: EXPECTED })
 }
 
-/// An ESP proposal, such as `aes256gcm16`, or `aes128gcm16-x25519` with perfect forward
+/// An ESP proposal, such as `aes256gcm16`, or `aes128-sha256-x25519` with perfect forward
 /// secrecy at a rekey. Extended sequence numbers are as the transform says, unless the
 /// proposal has a word for it.
 ///
 /// # Errors
 /// What is wrong with it, and what was expected.
 pub fn esp(text: &str, extended_sequence_number: bool) -> Result<EspProposal, Refused> {
-    const EXPECTED: &str = "AES-GCM, with a key exchange group for forward secrecy, like aes256gcm16-x25519";
+    const EXPECTED: &str = "AES-GCM or ChaCha20-Poly1305, or AES-CBC with an integrity algorithm; a key exchange group for forward secrecy, like aes256gcm16-x25519";
     let refused = |why| Refused { why, expected: EXPECTED };
     let mut proposal: EspProposal = text.parse().map_err(|error: BadProposal| refused(error.to_string()))?;
-    if !proposal.encryption.iter().all(|cipher| cipher.is_aead()) {
-        return Err(refused("the workers carry no CBC".into()));
-    }
     if extended_sequence_number && !text.contains("esn") {
         proposal.extended_sequence = vec![true, false];
     }
@@ -101,6 +98,8 @@ pub fn list<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tunnel::suite;
+    use ravelin_ike::config::Algorithm;
 
     /// Extended sequence numbers come from the transform, and a word in the proposal wins.
     #[test]
@@ -121,10 +120,33 @@ mod tests {
         assert!(refused.why.ends_with("write two"), "{}", refused.why);
     }
 
-    /// What the workers cannot carry is refused at once, not when a tunnel comes up.
+    /// Whatever may be negotiated the workers carry: what they could not is refused at once, not when a tunnel comes up.
     #[test]
-    fn no_cbc_for_esp() {
-        assert!(esp("aes128-sha256", false).unwrap_err().expected.contains("AES-GCM"));
-        assert!(ike("aes128-sha256-modp2048").is_ok());
+    fn every_suite_of_a_proposal_is_the_workers() {
+        for text in [
+            "aes128gcm16-aes192gcm16-aes256gcm16-chacha20poly1305",
+            "null-aes128-aes192-aes256-sha1-sha256-sha384-sha512",
+        ] {
+            let proposal = esp(text, false).unwrap();
+            for encryption in &proposal.encryption {
+                let integrities = proposal.integrity.iter().map(|integrity| Some(*integrity));
+                let integrities: Vec<_> =
+                    integrities.chain(proposal.integrity.is_empty().then_some(None)).collect();
+                for integrity in integrities {
+                    let suite = suite::carried(*encryption, integrity).unwrap();
+                    let written = match integrity {
+                        Some(integrity) => format!(
+                            "{}-{}",
+                            Algorithm::Encryption(*encryption),
+                            Algorithm::Integrity(integrity)
+                        ),
+                        None => Algorithm::Encryption(*encryption).to_string(),
+                    };
+                    assert_eq!(suite.name(), written);
+                }
+            }
+        }
+        assert!(esp("aes128", false).unwrap_err().why.contains("integrity"));
+        assert!(esp("aes128gcm16-sha256", false).unwrap_err().expected.contains("AES-GCM"));
     }
 }

@@ -501,10 +501,16 @@ fn proposals_are_linted_by_profile() {
         ),
         (
             "rfc8247",
-            ike("aes128-sha1-modp2048"),
             String::new(),
-            Err("\"sha1\" is on its way out (MUST-, RFC 8247 §2)"),
+            ike("aes128-sha1"),
+            Ok(
+                "r.toml:17: ipsec-transform.t: proposal \"aes128-sha1\": \"sha1\" SHOULD NOT be used; expected what \
+                profile rfc8247 allows",
+            ),
         ),
+        ("legacy", ike("aes128-sha1-modp2048"), ike("aes128-sha1"), Ok("")),
+        ("rfc8247", String::new(), ike("aes256-aes192-aes128-sha512-sha384-sha256"), Ok("")),
+        ("cnsa2", String::new(), ike("aes256-sha512"), Err("\"sha512\" MUST NOT be used")),
         (
             "legacy",
             ike("3des-sha256-modp2048"),

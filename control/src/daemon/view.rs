@@ -349,7 +349,7 @@ impl<P: Pool> Core<P> {
             child: child.name.clone(),
             direction: direction.into(),
             spi: format!("{spi:08x}"),
-            suite: format!("aes{}gcm16", 8 * installed.suite.key_length()),
+            suite: installed.suite.name().into(),
             encapsulation: if installed.udp { "esp-in-udp" } else { "esp" }.into(),
             extended_sequence_number: installed.esn,
             worker,

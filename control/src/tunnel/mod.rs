@@ -1,5 +1,5 @@
 //! Tunnels: the plan's tunnels as the IKE engine and the workers know them (`roster`,
-//! `connection`, `scheme`), the SAs of their children (`sas`), and how they are, for
+//! `connection`, `scheme`, `suite`), the SAs of their children (`sas`), and how they are, for
 //! operators (`status`, `session`, `explain`, `attempts`, `keys`, `words`).
 
 pub mod attempts;
@@ -15,5 +15,6 @@ pub mod sas;
 pub mod scheme;
 pub mod session;
 pub mod status;
+pub mod suite;
 pub mod words;
 pub mod wrapping;

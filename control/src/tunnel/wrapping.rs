@@ -1,8 +1,10 @@
 //! How a tunnel's settings and the sizes of its path become what workers do to packets (DP-23 to DP-35). Pure; the same
 //! for a new SA, for one whose path has moved or was found to be narrower, and for one whose tunnel was configured anew.
 
+use ravelin_dataplane::net::esp::Framing;
 use ravelin_dataplane::sa::Endpoint;
 use ravelin_dataplane::sa::outbound::{Encapsulation, OuterDscp};
+use ravelin_dataplane::sa::suite::Suite;
 use ravelin_dataplane::sa::wrap::Wrap;
 use ravelin_ike::config::Selector;
 
@@ -29,13 +31,15 @@ pub struct Wrapping {
     dscp: OuterDscp,
     /// Whether there may be IPv6 inside, whose header is larger.
     carries_v6: bool,
+    /// What its suite puts around a packet.
+    framing: Framing,
 }
 
 impl Wrapping {
-    /// That of a child whose SA carries this on our side.
-    pub fn of(tunnel: &Tunnel, child: &Child, carried: &[Selector]) -> Self {
+    /// That of a child whose SA carries this on our side, by this suite.
+    pub fn of(tunnel: &Tunnel, child: &Child, carried: &[Selector], suite: Suite) -> Self {
         let carries_v6 = carried.iter().any(|selector| selector.start.is_ipv6());
-        Self { packets: tunnel.packets, dscp: outer_dscp(child), carries_v6 }
+        Self { packets: tunnel.packets, dscp: outer_dscp(child), carries_v6, framing: suite.framing() }
     }
 
     /// The same under another configuration.
@@ -85,8 +89,8 @@ impl Wrapping {
             MssAdjust::Off => None,
             MssAdjust::To(mss) => Some(mss),
             MssAdjust::Auto => {
-                let within =
-                    encapsulation.outer_mtu.map(|outer| Wrap::new(encapsulation).largest_within(outer));
+                let wrap = Wrap::new(encapsulation, self.framing);
+                let within = encapsulation.outer_mtu.map(|outer| wrap.largest_within(outer, self.framing));
                 let inner = [within, encapsulation.inner_mtu].into_iter().flatten().min()?;
                 let ip = if self.carries_v6 { IPV6 } else { IPV4 };
                 Some(inner.saturating_sub(ip + TCP)).filter(|mss| *mss > 0)
@@ -105,7 +109,7 @@ mod tests {
     use super::*;
 
     fn wrapping(packets: PacketSettings, carries_v6: bool) -> Wrapping {
-        Wrapping { packets, dscp: OuterDscp::Copy, carries_v6 }
+        Wrapping { packets, dscp: OuterDscp::Copy, carries_v6, framing: Framing::GCM }
     }
 
     fn wrapped(wrapping: Wrapping, learned: Option<u16>) -> Encapsulation {

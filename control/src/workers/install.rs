@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use aws_lc_rs::rand;
+use ravelin_dataplane::cipher::SEED;
 use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::link::command::{Command, Turn};
 use ravelin_dataplane::sa::allocator::NoSlot;
@@ -12,6 +14,7 @@ use ravelin_ike::config::ConnectionId;
 use ravelin_ike::id::{ChildSaId, Ticket};
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::{AnswerError, InstallChild, OutboundStart, Path};
+use zeroize::Zeroizing;
 
 use super::homes::Homes;
 use super::own::is_lodger;
@@ -22,6 +25,7 @@ use crate::tunnel::outbox::{Key, Order};
 use crate::tunnel::pmtu::PathKey;
 use crate::tunnel::roster::{ChildNumber, Roster};
 use crate::tunnel::sas::{self, Home, Installed};
+use crate::tunnel::suite;
 use crate::tunnel::wrapping::Wrapping;
 
 /// Why an SA cannot be put into its worker: ours, or the machine's for want of room.
@@ -33,6 +37,9 @@ pub enum InstallError {
     /// The workers do not carry this suite.
     #[error("the workers do not carry {0}")]
     Suite(String),
+    /// The machine gives no randomness, which IVs are to be drawn from.
+    #[error("the machine gives no randomness")]
+    NoRandomness,
     /// Each worker that could have an SA of its own has one.
     #[error("every worker of its tunnel group that polls has an SA of its own already")]
     NoWorker,
@@ -49,6 +56,7 @@ impl From<InstallError> for AnswerError {
         let code = match error {
             InstallError::Unknown(_) => "RV-LOCAL-011",
             InstallError::Suite(_) => "RV-LOCAL-012",
+            InstallError::NoRandomness => "RV-LOCAL-021",
             InstallError::NoSlot(_) => "RV-LOCAL-013",
             InstallError::Stalled => "RV-LOCAL-016",
             InstallError::NoWorker => "RV-LOCAL-017",
@@ -73,6 +81,14 @@ pub fn homes(roster: &Roster, groups: &Groups, slots: Vec<usize>) -> Homes {
         *turn += 1;
     }
     homes
+}
+
+/// What a worker may need to draw IVs from. Only the SA that sends does; the other is given it too, and makes nothing
+/// of it.
+fn seed() -> Result<Zeroizing<[u8; SEED]>, InstallError> {
+    let mut seed = Zeroizing::new([0; SEED]);
+    rand::fill(&mut *seed).map_err(|_| InstallError::NoRandomness)?;
+    Ok(seed)
 }
 
 /// Worker `n` starts with shard `n + 1` (`link::build`).
@@ -133,22 +149,23 @@ impl<P: Pool> Workers<P> {
         let place = Spi(install.spi_in).place().ok_or(InstallError::Unknown("shard"))?;
         let home = self.housed(child, Some(worker_of_shard(place.shard)), roster, now)?;
         let (_, tunnel, config) = roster.child(child).ok_or(InstallError::Unknown("child"))?;
-        let suite = Suite::from_key_bits(install.suite.encryption.key_bits())
-            .filter(|_| install.suite.encryption.is_aead())
-            .ok_or_else(|| InstallError::Suite(format!("{:?}", install.suite.encryption)))?;
+        let (encryption, integrity) = (install.suite.encryption, install.suite.integrity);
+        let suite = suite::carried(encryption, integrity)
+            .ok_or_else(|| InstallError::Suite(format!("{encryption:?} with {integrity:?}")))?;
+        let seed = seed()?;
         if place.shard != shard_of(home.worker)? {
             return Err(InstallError::Stalled);
         }
-        let wrapping = Wrapping::of(tunnel, config, &install.local);
+        let wrapping = Wrapping::of(tunnel, config, &install.local, suite);
         let sizes = self.sizes(&sas::path_key(&install.path));
         let parts = sas::parts(install, config, tunnel.private, home, suite, (&wrapping, sizes));
         let (inbound, outbound) = parts.ok_or(InstallError::Unknown("selector or window"))?;
         self.narrow(roster, child, Some((*inbound.selectors).clone()));
         let encapsulation = outbound.encapsulation;
         let turn = if install.start == OutboundStart::Now { Turn::Now } else { Turn::StandBy };
-        let key = install.keys_in.encryption.clone();
+        let key = suite::material(suite, &install.keys_in, &*seed);
         self.outbox.put(home.worker, Order::Inbound { place, parts: inbound, key }, None);
-        let key = install.keys_out.encryption.clone();
+        let key = suite::material(suite, &install.keys_out, &*seed);
         let outbound = Order::Outbound { slot: home.slot, parts: outbound, key, turn };
         self.outbox.put(home.worker, outbound, Some(Then::Answer(ticket, install.child)));
         self.supersede(install.replaces);
@@ -297,7 +314,7 @@ impl<P: Pool> Workers<P> {
         let remote = tunnel.remote.ok_or(InstallError::Unknown("peer"))?;
         let sizes = self.sizes(&PathKey { instance: tunnel.public, local: tunnel.local, peer: remote });
         let config = tunnel.children.first().ok_or(InstallError::Unknown("child"))?;
-        let wrapping = Wrapping::of(tunnel, config, &config.local_ts);
+        let wrapping = Wrapping::of(tunnel, config, &config.local_ts, suite);
         let parts = sas::manual_parts(manual, tunnel, remote, child, suite, (&wrapping, sizes));
         let (inbound, outbound) = parts.ok_or(InstallError::Unknown("selector or window"))?;
         let place = self.spis.allocate_place(shard_of(home.worker)?, now.0)?;

@@ -12,7 +12,7 @@ use crate::node::open::{self, Lanes, ROOM, TOGETHER};
 use crate::node::opening::{self, Inner, Opening, Stage};
 use crate::node::reassemble::key::Fragment;
 use crate::node::reassemble::{Offered, Why};
-use crate::node::{Packet, policy};
+use crate::node::{Packet, apart, policy};
 use crate::sa::fact::{Fact, Facts};
 use crate::sa::shard::WorkerId;
 use crate::sa::spi::{Place, Spi};
@@ -274,7 +274,10 @@ impl<P: Pool> Graph<P> {
         let named = run.first().map(|opening| (opening.place, opening.esp.spi));
         let Some((place, spi)) = named else { return Accepted::default() };
         let Some(hot) = self.link.inbound.hot_mut(place, spi) else { return Accepted::default() };
-        let accepted = inspect::accept(run, hot);
+        let accepted = match hot.apart().is_none() {
+            true => inspect::accept(run, hot),
+            false => apart::accept(run, hot),
+        };
         if let Some(counters) = self.link.inbound.counters(place) {
             counters.packets.add(accepted.packets);
             counters.octets.add(accepted.octets);

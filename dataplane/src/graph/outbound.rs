@@ -4,13 +4,15 @@
 use crate::io::{Meta, Origin, Pool};
 use crate::link::handoff::Work;
 use crate::link::packet::{Kernel, KernelPunt};
+use crate::net::flow::Summary;
 use crate::node::forward;
 use crate::node::memo::{Packed, Place, Way};
 use crate::node::policy::{self, Fate, Judgement};
-use crate::node::seal::{self, Fit, Order, Sealing};
-use crate::node::{Packet, clamp, icmp, is_transit, offload};
+use crate::node::seal::{self, Fit, Laid, Order, Sealing};
+use crate::node::{Packet, apart, clamp, icmp, is_transit, offload};
 use crate::policy::spd::At;
 use crate::sa::fact::{Fact, Facts};
+use crate::sa::outbound::Hot;
 use crate::verdict::Drop;
 
 use super::{Clear, Graph};
@@ -170,25 +172,27 @@ impl<P: Pool> Graph<P> {
 
     /// A packet for a slot of this worker that has taken its hop: does it fit, and is there an SA?
     pub(super) fn prepare(&mut self, mut packet: Packet<P::Frame>, slot: u32) {
-        let fits = self.link.outbound.hot(slot).map(|hot| {
+        let fits = self.link.outbound.hot(slot).is_some_and(|hot| {
             if hot.wrap.tcp_mss > 0 {
                 clamp::clamp(&mut packet.frame, &packet.summary, hot.wrap.tcp_mss);
             }
-            seal::fit(&mut packet, &hot.wrap)
+            seal::fits(&packet, &hot.wrap)
         });
         match fits {
-            Some(Fit::Whole) => self.number(packet, slot),
-            fits => self.prepare_unfit(packet, slot, fits),
+            true => self.number(packet, slot),
+            false => self.prepare_unfit(packet, slot),
         }
     }
 
-    /// A packet that its tunnel does not take as it is, or for which there is no SA.
+    /// A packet that its tunnel does not take as a matter of course, or for which there is no SA.
     #[cold]
-    fn prepare_unfit(&mut self, packet: Packet<P::Frame>, slot: u32, fits: Option<Fit>) {
-        match fits {
+    fn prepare_unfit(&mut self, mut packet: Packet<P::Frame>, slot: u32) {
+        let fit = self.link.outbound.hot(slot).map(|hot| seal::fit(&mut packet, hot));
+        match fit {
+            Some(Fit::Whole) => self.number_any(packet, slot),
             Some(Fit::Cut(mtu)) => {
                 self.count_slot(slot, |counters| &counters.pre_fragmented);
-                self.cut(packet, mtu, |graph, piece| graph.number(piece, slot));
+                self.cut(packet, mtu, |graph, piece| graph.number_any(piece, slot));
             }
             Some(Fit::TooBig(mtu)) => {
                 self.count_slot(slot, |counters| &counters.too_big);
@@ -197,7 +201,7 @@ impl<P: Pool> Graph<P> {
                 }
                 self.report(packet, icmp::Report::TooBig { mtu: usize::from(mtu) }, Drop::MtuExceeded);
             }
-            Some(Fit::Whole) | None => self.vacant(packet.frame, slot),
+            None => self.vacant(packet.frame, slot),
         }
     }
 
@@ -240,15 +244,33 @@ impl<P: Pool> Graph<P> {
         }
     }
 
-    /// Gives a packet that fits its SA a sequence number and headers.
-    fn number(&mut self, mut packet: Packet<P::Frame>, slot: u32) {
+    /// Gives a packet that fits its SA, whatever its suite, a sequence number and headers.
+    fn number_any(&mut self, packet: Packet<P::Frame>, slot: u32) {
+        match self.link.outbound.hot(slot).is_some_and(|hot| hot.apart().is_some()) {
+            true => self.number_by(packet, slot, apart::lay_out),
+            false => self.number(packet, slot),
+        }
+    }
+
+    /// The same under an SA of AES-GCM.
+    fn number(&mut self, packet: Packet<P::Frame>, slot: u32) {
+        self.number_by(packet, slot, seal::lay_out);
+    }
+
+    #[inline(always)]
+    fn number_by(
+        &mut self,
+        mut packet: Packet<P::Frame>,
+        slot: u32,
+        lay_out: impl Fn(&mut P::Frame, &Summary, &mut Hot, Order) -> Result<Laid, Drop>,
+    ) {
         let (id, epoch, octets) = (self.id(), self.exits.epoch(), packet.summary.length());
         let laid = match self.link.outbound.hot_mut(slot) {
             Some(hot) if self.stations.sealings.room() > 0 => {
                 // Where the last packet of the SA left, if that is still to be believed.
-                let dont_fragment = seal::dont_fragment(&hot.wrap, &packet.summary);
+                let dont_fragment = seal::dont_fragment(hot, &packet.summary);
                 let order = Order { departs: hot.departs(epoch, octets), hop: false, dont_fragment, id };
-                seal::lay_out(&mut packet.frame, &packet.summary, hot, order)
+                lay_out(&mut packet.frame, &packet.summary, hot, order)
             }
             _ => Err(Drop::BurstFull),
         };

@@ -1,7 +1,8 @@
 //! ESP (RFC 4303): the header in clear, the trailer after decryption, the lengths between.
 //!
-//! Layout of what this gateway sends and takes (RFC 4106): SPI, sequence number, 8-octet IV,
-//! ciphertext of (payload, padding, pad length, next header), ICV.
+//! Layout of what this gateway sends and takes: SPI, sequence number, IV, ciphertext of (payload, padding,
+//! pad length, next header), ICV. How long IV and ICV are and where the ciphertext may end is the suite's
+//! ([`Framing`]); constants here are those of AES-GCM (RFC 4106).
 
 use super::{Layer, Malformed, fill, room, split};
 
@@ -216,16 +217,57 @@ pub const fn pad_length(payload_length: usize) -> u8 {
     ((ALIGNMENT - over) % ALIGNMENT) as u8
 }
 
-/// Octets that ESP adds around a payload of `payload_length` octets with an ICV of `icv` octets:
-/// header, IV, padding, trailer, ICV (no outer IP or UDP header).
-pub const fn overhead(payload_length: usize, icv: usize) -> usize {
-    Repr::LEN + IV_LEN + pad_length(payload_length) as usize + TRAILER_LEN + icv
+/// What a suite puts around a text, and where the text may end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Framing {
+    /// Octets of IV.
+    pub iv: usize,
+    /// The text's length is a multiple of this: a block of the cipher, and at least [`ALIGNMENT`].
+    pub block: usize,
+    /// Octets of ICV.
+    pub icv: usize,
 }
 
-/// The largest payload whose ESP packet (header to ICV) fits into `room` octets; zero if none does.
-pub const fn largest_payload(room: usize, icv: usize) -> usize {
-    let text = room.saturating_sub(Repr::LEN + IV_LEN + icv);
-    (text - text % ALIGNMENT).saturating_sub(TRAILER_LEN)
+impl Framing {
+    /// AES-GCM with a 16-octet ICV (RFC 4106).
+    pub const GCM: Framing = Framing { iv: IV_LEN, block: ALIGNMENT, icv: 16 };
+
+    /// Octets from the SPI to the text.
+    pub const fn front(self) -> usize {
+        Repr::LEN + self.iv
+    }
+
+    /// Octets around the text.
+    pub const fn around(self) -> usize {
+        self.front() + self.icv
+    }
+
+    /// Octets of the text of an ESP packet of `length` octets; `None` if no packet has that many.
+    pub const fn text_within(self, length: usize) -> Option<usize> {
+        match length.checked_sub(self.around()) {
+            Some(text) if text > 0 && text.is_multiple_of(self.block) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The trailer of a payload of `payload_length` octets, with the least padding that ends a block (RFC 4303 §2.4).
+    pub const fn trailer(self, payload_length: usize, next_header: u8) -> Trailer {
+        let over = (payload_length + TRAILER_LEN) % self.block;
+        let pad_length = ((self.block - over) % self.block) as u8;
+        Trailer { next_header, pad_length, payload_length }
+    }
+
+    /// Octets that ESP adds around a payload of `payload_length` octets: header, IV, padding, trailer, ICV (no outer IP
+    /// or UDP header).
+    pub const fn overhead(self, payload_length: usize) -> usize {
+        self.around() + self.trailer(payload_length, 0).length()
+    }
+
+    /// The largest payload whose ESP packet (header to ICV) fits into `room` octets; zero if none does.
+    pub const fn largest_payload(self, room: usize) -> usize {
+        let text = room.saturating_sub(self.around());
+        (text - text % self.block).saturating_sub(TRAILER_LEN)
+    }
 }
 
 #[cfg(test)]
@@ -288,10 +330,23 @@ mod tests {
         }
 
         #[test]
-        fn the_largest_payload_fits_and_one_more_does_not(room in 40usize..9000, icv in prop_oneof![Just(8usize), Just(12), Just(16)]) {
-            let payload = largest_payload(room, icv);
-            prop_assert!(payload + overhead(payload, icv) <= room);
-            prop_assert!(payload + 1 + overhead(payload + 1, icv) > room);
+        fn the_largest_payload_fits_and_one_more_does_not(
+            room in 80usize..9000, iv in 0usize..=16, block in prop_oneof![Just(4usize), Just(16)], icv in 8usize..=32,
+        ) {
+            let framing = Framing { iv, block, icv };
+            let payload = framing.largest_payload(room);
+            prop_assert!(payload + framing.overhead(payload) <= room);
+            prop_assert!(payload + 1 + framing.overhead(payload + 1) > room);
+            prop_assert_eq!(framing.text_within(payload + framing.overhead(payload)), Some(payload + framing.trailer(payload, 4).length()));
+        }
+    }
+
+    /// What is written down for AES-GCM alone is what its framing says.
+    #[test]
+    fn constants_are_those_of_gcm() {
+        for payload in 0..64 {
+            assert_eq!(Framing::GCM.trailer(payload, 4), Trailer::aligned(payload, 4));
+            assert_eq!(text_length(payload), payload + Framing::GCM.trailer(payload, 4).length());
         }
     }
 

@@ -7,8 +7,9 @@
 use std::net::IpAddr;
 
 use crate::io::{Frame, Meta, Origin};
+use crate::net::esp::{self, Framing};
 use crate::net::flow::{Flow, Summary, Upper};
-use crate::net::{esp, icmp, protocol};
+use crate::net::{icmp, protocol};
 use crate::node::classify::EspAt;
 use crate::node::opening::{Inner, Opening, Stage};
 use crate::node::{clamp, ecn, lookup};
@@ -16,7 +17,6 @@ use crate::sa::Endpoint;
 use crate::sa::fact::{Fact, Facts};
 use crate::sa::inbound::{Arrival, Hot, Refused};
 use crate::sa::replay::Guess;
-use crate::sa::suite::{ICV_LEN, IV_LEN};
 use crate::verdict::Drop;
 
 /// What some packets of one SA came to.
@@ -35,20 +35,35 @@ pub struct Accepted {
 #[inline(never)]
 pub fn accept<F: Frame>(openings: &mut [Opening<F>], hot: &mut Hot) -> Accepted {
     let mut accepted = Accepted::default();
-    for Opening { frame, summary, esp, stage, guess, .. } in openings {
-        let (Some(frame), Stage::Found(arrival)) = (frame, *stage) else { continue };
-        let committed = commit(*guess, arrival, summary, esp, hot, &mut accepted.facts);
-        *stage = match committed.and_then(|()| inspect(frame, summary, esp, hot)) {
-            Ok(Inner::Packet) => {
-                accepted.packets += 1;
-                accepted.octets += summary.length() as u64;
-                Stage::Opened(Inner::Packet)
-            }
-            Ok(Inner::Dummy) => Stage::Opened(Inner::Dummy),
-            Err(reason) => Stage::Refused(reason),
-        };
+    for opening in openings {
+        if let Stage::Found(arrival) = opening.stage {
+            accept_one(opening, arrival, hot, Framing::GCM, &mut accepted);
+        }
     }
     accepted
+}
+
+/// The same of one packet, that `arrival` is known of and that has this `framing`.
+#[inline(always)]
+pub fn accept_one<F: Frame>(
+    opening: &mut Opening<F>,
+    arrival: Arrival,
+    hot: &mut Hot,
+    framing: Framing,
+    accepted: &mut Accepted,
+) {
+    let Opening { frame, summary, esp, stage, guess, .. } = opening;
+    let Some(frame) = frame else { return };
+    let committed = commit(*guess, arrival, summary, esp, hot, &mut accepted.facts);
+    *stage = match committed.and_then(|()| inspect(frame, summary, esp, framing, hot)) {
+        Ok(Inner::Packet) => {
+            accepted.packets += 1;
+            accepted.octets += summary.length() as u64;
+            Stage::Opened(Inner::Packet)
+        }
+        Ok(Inner::Dummy) => Stage::Opened(Inner::Dummy),
+        Err(reason) => Stage::Refused(reason),
+    };
 }
 
 /// Moves the window of an SA and notes what a first and a moved packet mean. Nothing of this happens before
@@ -84,9 +99,15 @@ fn commit(
 /// The frame's data is the outer packet, in which the ESP packet is where `at` says; of an inner packet frame and
 /// summary are that packet's then.
 #[inline(always)]
-fn inspect<F: Frame>(frame: &mut F, summary: &mut Summary, at: &EspAt, hot: &Hot) -> Result<Inner, Drop> {
-    let text_at = usize::from(at.offset) + esp::Repr::LEN + IV_LEN;
-    let length = usize::from(at.length).saturating_sub(esp::Repr::LEN + IV_LEN + ICV_LEN);
+fn inspect<F: Frame>(
+    frame: &mut F,
+    summary: &mut Summary,
+    at: &EspAt,
+    framing: Framing,
+    hot: &Hot,
+) -> Result<Inner, Drop> {
+    let text_at = usize::from(at.offset) + framing.front();
+    let length = usize::from(at.length).saturating_sub(framing.around());
     let text = frame.reshape(text_at as isize, length).ok_or(Drop::EspLength)?;
     let trailer = esp::Trailer::parse(text).map_err(|_| Drop::BadPadding)?;
     let packet = text.get(..trailer.payload_length).ok_or(Drop::BadPadding)?;

@@ -11,6 +11,7 @@ use crate::sa::inbound::{Arrival, Hot};
 use crate::sa::replay::{Guess, Replayed};
 use crate::sa::suite::{ICV_LEN, IV_LEN};
 use crate::verdict::Drop;
+use ravelin_gcm::Key;
 
 /// Smallest ESP packet there can be: header, IV, the trailer aligned, ICV.
 const SMALLEST: usize = esp::Repr::LEN + IV_LEN + esp::ALIGNMENT + ICV_LEN;
@@ -57,6 +58,8 @@ pub struct Found<'a> {
     pub parts: Parts<'a>,
     /// Its SA.
     pub hot: &'a Hot,
+    /// The SA's key.
+    pub key: &'a Key,
     /// How its outer addresses compare with those of the SA.
     pub arrival: Arrival,
     /// Its sequence number.
@@ -64,24 +67,37 @@ pub struct Found<'a> {
 }
 
 /// Asks of an ESP packet everything that can be asked without its key. It lies in `packet`, which arrived in
-/// `instance`, as `outer` and `at` say; `hot` is the SA it names, if there is one.
+/// `instance`, as `outer` and `at` say; `keyed` is the SA it names, if there is one of AES-GCM, and its key.
 #[inline(always)]
 pub fn find<'a>(
     packet: &'a mut [u8],
     instance: u16,
     outer: &Summary,
     at: &EspAt,
-    hot: Option<&'a Hot>,
+    keyed: Option<(&'a Hot, &'a Key)>,
 ) -> Result<Found<'a>, Drop> {
     // 1. Length.
     let parts = at.within(packet).and_then(Parts::split).ok_or(Drop::EspLength)?;
     // 2. SA, by the whole SPI.
-    let hot = hot.ok_or(Drop::SaMiss)?;
+    let (hot, key) = keyed.ok_or(Drop::SaMiss)?;
+    let (arrival, guess) = ask(instance, outer, at, hot, parts.sequence())?;
+    Ok(Found { parts, hot, key, arrival, guess })
+}
+
+/// Asks the SA of an ESP packet what it can say without its key.
+#[inline(always)]
+pub fn ask(
+    instance: u16,
+    outer: &Summary,
+    at: &EspAt,
+    hot: &Hot,
+    sequence: u32,
+) -> Result<(Arrival, Guess), Drop> {
     // 3. Outer addresses (RFC 4301 §4.1, DP-17).
     let arrival = hot.arrival(instance, outer, at.ports).map_err(|_| Drop::IpMismatch)?;
     // 4. Replay window, which does not move yet.
-    let guess = hot.window().check(parts.sequence()).map_err(replay_reason)?;
-    Ok(Found { parts, hot, arrival, guess })
+    let guess = hot.window().check(sequence).map_err(replay_reason)?;
+    Ok((arrival, guess))
 }
 
 /// The drop reason of a refused sequence number.

@@ -3,6 +3,7 @@
 //! A node decides about packets and changes their bytes; what calls what, and in which order, is said in
 //! [`crate::graph`]. Nodes that keep frames (reassembly) or make them (fragmentation, ICMP) say so.
 
+pub mod apart;
 pub mod clamp;
 pub mod classify;
 pub mod ecn;

@@ -1,7 +1,7 @@
 //! Checks integrity and decrypts, some packets at a time, each under its own key (RFC 4303 §3.4.4, RFC 4106).
 //!
 //! Two steps: [`lay_out`] what [`super::lookup`] lets pass, and [`open`] it. Packets of one SA mostly come in a row;
-//! it is looked up once for all of them.
+//! it is looked up once for all of them. Here an SA is one of AES-GCM; others are [`super::apart`]'s.
 
 use arrayvec::ArrayVec;
 use ravelin_gcm::{Open, open_burst};
@@ -37,11 +37,12 @@ pub fn lay_out<'a, F: Frame>(
     let mut room = room.iter_mut();
     for run in openings.chunk_by_mut(Opening::is_followed_by) {
         let hot = run.first().and_then(|first| inbound.hot(first.place, first.esp.spi));
+        let keyed = hot.and_then(|hot| Some((hot, hot.key()?)));
         for (opening, room) in run.iter_mut().zip(room.by_ref()) {
             let Opening { frame, summary, esp, stage, guess, .. } = opening;
             let Some(frame) = frame else { continue };
             let instance = frame.meta().instance;
-            *stage = match lookup::find(frame.data_mut(), instance, summary, esp, hot) {
+            *stage = match lookup::find(frame.data_mut(), instance, summary, esp, keyed) {
                 Ok(found) => {
                     *guess = found.guess;
                     let arrival = found.arrival;
@@ -55,9 +56,9 @@ pub fn lay_out<'a, F: Frame>(
 }
 
 #[inline(always)]
-fn lane<'a>(Found { parts, hot, guess, .. }: Found<'a>, room: &'a mut Aad) -> Open<'a> {
+fn lane<'a>(Found { parts, hot, key, guess, .. }: Found<'a>, room: &'a mut Aad) -> Open<'a> {
     let nonce = suite::nonce(hot.salt(), *parts.iv);
-    Open::new(hot.key(), nonce, hot.aad(parts.header, guess, room), parts.text, *parts.tag)
+    Open::new(key, nonce, hot.aad(parts.header, guess, room), parts.text, *parts.tag)
 }
 
 /// Lanes whose tags are bad, as bits.

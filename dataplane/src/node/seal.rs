@@ -2,18 +2,19 @@
 //! RFC 3948; DP-03, DP-15, DP-16).
 //!
 //! Two passes: [`lay_out`] each packet, which makes it an outer packet in all but its text, and [`seal`] the
-//! burst. Size is asked first ([`fit`]); cutting, ICMP and the exit are the caller's. A packet that either
-//! pass refuses is dropped, never sent as it is.
+//! burst. Size is asked first ([`fits`], [`fit`]); cutting, ICMP and the exit are the caller's. A packet that either
+//! pass refuses is dropped, never sent as it is. What is laid out and encrypted here is AES-GCM; of other suites that is
+//! [`super::apart`]'s.
 
 use std::net::IpAddr;
 
 use arrayvec::ArrayVec;
-use ravelin_gcm::{BURST, Seal, seal_burst};
+use ravelin_gcm::{BURST, Key, Seal, seal_burst};
 
 use crate::io::Frame;
 use crate::net::flow::Summary;
 use crate::net::{esp, ipv4, ipv6, protocol, udp};
-use crate::node::{Packet, forward};
+use crate::node::{Packet, apart, forward};
 use crate::sa::fact::Facts;
 use crate::sa::outbound::{Departure, Hot, Stopped};
 use crate::sa::sequence::Number;
@@ -34,16 +35,23 @@ pub enum Fit {
     TooBig(u16),
 }
 
-/// Compares a packet with what its tunnel takes; clears Don't Fragment where the tunnel says so (DP-24).
+/// Whether a packet goes into its tunnel as a matter of course.
 #[inline(always)]
-pub fn fit<F: Frame>(packet: &mut Packet<F>, wrap: &Wrap) -> Fit {
-    let Packet { summary, .. } = &packet;
-    let (length, v4, dont_fragment) = (summary.length(), summary.is_v4(), summary.dont_fragment());
-    let limit = wrap.largest_inner(v4, dont_fragment);
+pub fn fits<F: Frame>(packet: &Packet<F>, wrap: &Wrap) -> bool {
+    let Packet { summary, .. } = packet;
+    summary.length() <= wrap.limits.largest(summary.is_v4(), summary.dont_fragment())
+}
+
+/// Compares a packet with what its tunnel takes; clears Don't Fragment where the tunnel says so (DP-24).
+#[cold]
+pub fn fit<F: Frame>(packet: &mut Packet<F>, hot: &Hot) -> Fit {
+    let (length, v4, dont_fragment) =
+        (packet.summary.length(), packet.summary.is_v4(), packet.summary.dont_fragment());
+    let limit = hot.limits().largest(v4, dont_fragment);
     if length <= limit {
         return Fit::Whole;
     }
-    if v4 && wrap.clears_inner_df() && dont_fragment {
+    if v4 && hot.wrap.clears_inner_df() && dont_fragment {
         ipv4::clear_dont_fragment(packet.frame.data_mut());
         packet.summary.clear_dont_fragment();
     }
@@ -80,6 +88,13 @@ pub struct Laid {
     pub facts: Facts,
 }
 
+impl Laid {
+    /// Of an SA that is laid out elsewhere ([`super::apart`]).
+    pub(super) const fn new(number: Number, spi: Spi, front: Front, facts: Facts) -> Laid {
+        Laid { number, spi, front, facts }
+    }
+}
+
 impl<F> Sealing<F> {
     /// A packet of `octets` that was laid out under the SA in `slot`.
     #[inline(always)]
@@ -104,6 +119,13 @@ impl<F> Sealing<F> {
     #[inline(always)]
     pub const fn octets(&self) -> u64 {
         self.octets as u64
+    }
+}
+
+impl<F: Frame> Sealing<F> {
+    /// The ESP packet, from SPI to ICV.
+    pub(super) fn esp_mut(&mut self) -> &mut [u8] {
+        self.frame.data_mut().get_mut(self.front.octets()..).unwrap_or_default()
     }
 }
 
@@ -163,8 +185,8 @@ pub fn lay_out<F: Frame>(
 }
 
 /// Don't Fragment of the outer packet of one that was not asked whether it must pass.
-pub fn dont_fragment(wrap: &Wrap, summary: &Summary) -> u16 {
-    if wrap.must_pass(summary) { 0 } else { wrap.outer_df(summary.dont_fragment_bit()) }
+pub fn dont_fragment(hot: &Hot, summary: &Summary) -> u16 {
+    if hot.limits().must_pass(summary) { 0 } else { hot.wrap.outer_df(summary.dont_fragment_bit()) }
 }
 
 /// SPI, sequence number and IV: two words.
@@ -193,8 +215,12 @@ pub fn seal<F: Frame>(sealings: &mut [Sealing<F>], outbound: &OutboundTable) {
             let hot =
                 run.first().and_then(|first| outbound.hot(first.slot).filter(|hot| hot.spi() == first.spi));
             let Some(hot) = hot else { continue };
+            let Some(key) = hot.key() else {
+                apart::seal(run, hot);
+                continue;
+            };
             for (sealing, room) in run.iter_mut().zip(room.by_ref()) {
-                add_lane(&mut lanes, sealing, hot, room);
+                add_lane(&mut lanes, sealing, (hot, key), room);
             }
         }
         seal_burst(&mut lanes);
@@ -206,7 +232,7 @@ pub fn seal<F: Frame>(sealings: &mut [Sealing<F>], outbound: &OutboundTable) {
 fn add_lane<'a, F: Frame>(
     lanes: &mut ArrayVec<Seal<'a>, BURST>,
     sealing: &'a mut Sealing<F>,
-    hot: &'a Hot,
+    (hot, key): (&'a Hot, &'a Key),
     room: &'a mut Aad,
 ) {
     let Sealing { frame, number, front, sealed, .. } = sealing;
@@ -219,7 +245,7 @@ fn add_lane<'a, F: Frame>(
             room.as_bytes()
         }
     };
-    lanes.push(Seal::new(hot.key(), number.nonce(hot.salt()), aad, text, tag));
+    lanes.push(Seal::new(key, number.nonce(hot.salt()), aad, text, tag));
     *sealed = true;
 }
 

@@ -8,7 +8,8 @@ use super::fact::{Fact, Facts};
 use super::lifetime::{HardExpired, Lifetime, Limits};
 use super::replay::{Guess, Replayed, Window};
 use super::spi::Spi;
-use super::suite::{Aad, SALT_LEN, Suite};
+use super::suite::{Aad, Keyed, SALT_LEN, Suite};
+use crate::cipher::Opener;
 use crate::net::flow::{self, Flow, Summary, Words};
 use crate::policy::selector::{ANY_PROTOCOL, AddressRange, Ports, Selector, SelectorSet};
 use ravelin_gcm::Key;
@@ -84,7 +85,7 @@ pub struct Hot {
     /// Taken out only while the SA is dismantled.
     selectors: Option<Box<SelectorSet>>,
     lifetime: Lifetime,
-    key: Key,
+    key: Keyed<Opener>,
 }
 
 /// The two ends of a tunnel, or of a packet that came by it, as words.
@@ -224,7 +225,7 @@ pub enum Refused {
 
 impl Inbound {
     /// Joins what control sent with the key the worker expanded.
-    pub fn new(parts: Parts, key: Key, salt: [u8; SALT_LEN]) -> Inbound {
+    pub fn new(parts: Parts, key: impl Into<Keyed<Opener>>, salt: [u8; SALT_LEN]) -> Inbound {
         let hot = Hot {
             spi: parts.spi,
             salt: Zeroizing::new(salt),
@@ -240,7 +241,7 @@ impl Inbound {
             usual: Usual::of(&parts.selectors),
             selectors: Some(parts.selectors),
             lifetime: Lifetime::new(parts.limits),
-            key,
+            key: key.into(),
         };
         Inbound { hot, cold: Cold { child: parts.child, activates: parts.activates, facts: Facts::NONE } }
     }
@@ -289,9 +290,16 @@ impl Hot {
         self.suite
     }
 
-    /// Its expanded key.
-    pub const fn key(&self) -> &Key {
-        &self.key
+    /// Its expanded key, where it is one of AES-GCM.
+    #[inline(always)]
+    pub const fn key(&self) -> Option<&Key> {
+        self.key.gcm()
+    }
+
+    /// What it has instead of one.
+    #[inline(always)]
+    pub const fn apart(&self) -> Option<&Opener> {
+        self.key.apart()
     }
 
     /// The implicit part of the nonce.

@@ -5,8 +5,9 @@ use super::fact::{Fact, Facts};
 use super::lifetime::{HardExpired, Lifetime, Limits};
 use super::sequence::{Exhausted, Number, Sequence};
 use super::spi::Spi;
-use super::suite::{Aad, SALT_LEN, Suite};
-use super::wrap::Wrap;
+use super::suite::{Aad, Keyed, SALT_LEN, Suite};
+use super::wrap::{InnerLimits, Wrap};
+use crate::cipher::Sealer;
 use ravelin_gcm::Key;
 use zeroize::Zeroizing;
 
@@ -129,7 +130,16 @@ pub struct Hot {
     departure: Departure,
     sequence: Sequence,
     lifetime: Lifetime,
-    key: Key,
+    key: Keyed<Apart>,
+}
+
+/// What an SA has whose suite is not AES-GCM.
+#[derive(Debug)]
+pub struct Apart {
+    /// Encrypts its packets.
+    pub sealer: Sealer,
+    /// What fits into its tunnel; of the ordinary way nothing does ([`Wrap::set_apart`]).
+    pub limits: InnerLimits,
 }
 
 /// The half that few packets touch.
@@ -163,11 +173,16 @@ pub enum Stopped {
 
 impl Outbound {
     /// Joins what control sent with the key the worker expanded.
-    pub fn new(parts: Parts, key: Key, salt: [u8; SALT_LEN]) -> Outbound {
+    pub fn new(parts: Parts, key: impl Into<Keyed<Sealer>>, salt: [u8; SALT_LEN]) -> Outbound {
+        let mut wrap = Wrap::new(&parts.encapsulation, parts.suite.framing());
+        let key = match key.into() {
+            Keyed::Gcm(key) => Keyed::Gcm(key),
+            Keyed::Apart(sealer) => Keyed::Apart(Apart { sealer, limits: wrap.set_apart() }),
+        };
         let hot = Hot {
             spi: parts.spi,
             salt: Zeroizing::new(salt),
-            wrap: Wrap::new(&parts.encapsulation),
+            wrap,
             suite: parts.suite,
             esn: parts.esn,
             soft_told: false,
@@ -196,9 +211,21 @@ impl Hot {
         self.esn
     }
 
-    /// Its expanded key.
-    pub const fn key(&self) -> &Key {
-        &self.key
+    /// Its expanded key, where it is one of AES-GCM.
+    #[inline(always)]
+    pub const fn key(&self) -> Option<&Key> {
+        self.key.gcm()
+    }
+
+    /// What it has instead of one.
+    #[inline(always)]
+    pub const fn apart(&self) -> Option<&Apart> {
+        self.key.apart()
+    }
+
+    /// What fits into its tunnel.
+    pub fn limits(&self) -> InnerLimits {
+        self.apart().map_or(self.wrap.limits, |apart| apart.limits)
     }
 
     /// The implicit part of the nonce.
@@ -218,7 +245,10 @@ impl Hot {
 
     /// Wraps packets another way from now on.
     pub fn wrap_as(&mut self, encapsulation: &Encapsulation) {
-        (self.wrap, self.departure) = (Wrap::new(encapsulation), Departure::default());
+        (self.wrap, self.departure) = (Wrap::new(encapsulation, self.suite.framing()), Departure::default());
+        if let Keyed::Apart(apart) = &mut self.key {
+            apart.limits = self.wrap.set_apart();
+        }
     }
 
     /// Notes where packets leave: in a state of the tables, by a port with a tag (0 for none) and a largest
@@ -226,7 +256,8 @@ impl Hot {
     pub fn leaves_by(&mut self, epoch: u64, (port, vlan, mtu): (u16, u16, u16), link: &[u8]) {
         self.departure = match self.wrap.lead_with(link) {
             true => {
-                let largest = self.wrap.largest_within(mtu.min(self.wrap.outer_mtu));
+                let outer = mtu.min(self.wrap.outer_mtu);
+                let largest = self.wrap.largest_within(outer, self.suite.framing());
                 let unasked = self.wrap.unasked().min(largest);
                 Departure { epoch, port, vlan, largest, unasked }
             }

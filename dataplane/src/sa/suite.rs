@@ -1,8 +1,10 @@
-//! The ESP transforms of the packet path: AES-GCM with a 16-octet ICV (RFC 4106), and the nonce
-//! and associated data it takes.
+//! The ESP transforms of the packet path: AES-GCM with a 16-octet ICV (RFC 4106), with the nonce and
+//! associated data it takes, and those that [`crate::cipher`] carries out.
 
 use super::spi::Spi;
-use ravelin_gcm::{Kernel, Key};
+use crate::cipher::{self, Hash, Opener, Sealer};
+use crate::net::esp::Framing;
+use ravelin_gcm::{Kernel, Key, KeySize};
 
 /// Octets of salt, the implicit part of the nonce (RFC 4106 §4).
 pub const SALT_LEN: usize = 4;
@@ -20,24 +22,66 @@ pub enum Suite {
     AesGcm192,
     /// AES-GCM-16, 256-bit key.
     AesGcm256,
+    /// AES-CBC (RFC 3602) with HMAC (RFC 2404, RFC 4868).
+    AesCbc(KeySize, Hash),
+    /// HMAC without a cipher (RFC 2410).
+    Null(Hash),
+    /// ChaCha20-Poly1305 (RFC 7634).
+    ChaCha20Poly1305,
 }
 
-impl Suite {
-    /// Octets of AES key.
-    pub const fn key_length(self) -> usize {
+/// A key that is expanded for its suite and its direction: `T` is what carries out a suite other than AES-GCM.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a key lies where it is used; nothing is allocated for it")]
+pub enum Keyed<T> {
+    /// AES-GCM, in bursts.
+    Gcm(Key),
+    /// Another suite, a packet at a time.
+    Apart(T),
+}
+
+// What is apart lies where the key of AES-GCM would: the hot halves of SAs are as long with either.
+const _: () =
+    assert!(size_of::<Keyed<Sealer>>() == size_of::<Key>() && size_of::<Keyed<Opener>>() == size_of::<Key>());
+
+/// An expanded key, and the implicit part of the nonce of AES-GCM.
+pub type Expanded<T> = (Keyed<T>, [u8; SALT_LEN]);
+
+impl<T> From<Key> for Keyed<T> {
+    fn from(key: Key) -> Keyed<T> {
+        Keyed::Gcm(key)
+    }
+}
+
+impl<T> Keyed<T> {
+    /// The key of AES-GCM.
+    #[inline(always)]
+    pub const fn gcm(&self) -> Option<&Key> {
         match self {
-            Suite::AesGcm128 => 16,
-            Suite::AesGcm192 => 24,
-            Suite::AesGcm256 => 32,
+            Keyed::Gcm(key) => Some(key),
+            Keyed::Apart(_) => None,
         }
     }
 
-    /// Octets of keying material a direction takes from IKE: key, then salt (RFC 4106 §8.1).
-    pub const fn keymat_length(self) -> usize {
-        self.key_length() + SALT_LEN
+    /// What carries out another suite.
+    #[inline(always)]
+    pub const fn apart(&self) -> Option<&T> {
+        match self {
+            Keyed::Gcm(_) => None,
+            Keyed::Apart(apart) => Some(apart),
+        }
+    }
+}
+
+impl Suite {
+    /// Every one.
+    pub fn all() -> impl Iterator<Item = Suite> {
+        let cbc = KeySize::ALL.into_iter().flat_map(|size| Hash::ALL.map(|hash| Suite::AesCbc(size, hash)));
+        let others = Hash::ALL.map(Suite::Null).into_iter().chain([Suite::ChaCha20Poly1305]);
+        [Suite::AesGcm128, Suite::AesGcm192, Suite::AesGcm256].into_iter().chain(cbc).chain(others)
     }
 
-    /// The suite of a key length, as IKE negotiates it (in bits).
+    /// AES-GCM with a key of so many bits.
     pub const fn from_key_bits(bits: u16) -> Option<Suite> {
         match bits {
             128 => Some(Suite::AesGcm128),
@@ -47,29 +91,114 @@ impl Suite {
         }
     }
 
-    /// Splits keying material into AES key and salt and expands the key for `kernel`.
-    pub fn expand(self, kernel: Kernel, keymat: &[u8]) -> Result<(Key, [u8; SALT_LEN]), BadKeymat> {
-        let wrong = BadKeymat { suite: self, octets: keymat.len() };
-        let (key, salt) = keymat.split_last_chunk::<SALT_LEN>().ok_or(wrong)?;
-        if key.len() != self.key_length() {
-            return Err(wrong);
-        }
-        Ok((Key::new(kernel, key).map_err(|_| wrong)?, *salt))
+    /// Whether it is any but AES-GCM.
+    pub const fn is_apart(self) -> bool {
+        !matches!(self, Suite::AesGcm128 | Suite::AesGcm192 | Suite::AesGcm256)
     }
 
-    /// As operators write it.
-    pub const fn name(self) -> &'static str {
+    /// Octets of keying material a direction takes from IKE: the cipher's key, then the salt (RFC 4106 §8.1) or the
+    /// hash's key (RFC 7296 §2.17).
+    pub const fn keymat_length(self) -> usize {
         match self {
-            Suite::AesGcm128 => "aes128-gcm16",
-            Suite::AesGcm192 => "aes192-gcm16",
-            Suite::AesGcm256 => "aes256-gcm16",
+            Suite::AesGcm128 => KeySize::Aes128.octets() + SALT_LEN,
+            Suite::AesGcm192 => KeySize::Aes192.octets() + SALT_LEN,
+            Suite::AesGcm256 => KeySize::Aes256.octets() + SALT_LEN,
+            Suite::AesCbc(size, hash) => size.octets() + hash.key_length(),
+            Suite::Null(hash) => hash.key_length(),
+            Suite::ChaCha20Poly1305 => cipher::CHACHA,
+        }
+    }
+
+    /// Octets of secret that a worker needs behind the keying material, which the peer has no part in: IVs that are not
+    /// to be foreseen are drawn from it.
+    pub const fn seed_length(self) -> usize {
+        match self {
+            Suite::AesCbc(..) => cipher::SEED,
+            _ => 0,
+        }
+    }
+
+    /// What it puts around a text.
+    pub const fn framing(self) -> Framing {
+        match self {
+            Suite::AesCbc(_, hash) => Framing { iv: 16, block: 16, icv: hash.icv_length() },
+            Suite::Null(hash) => Framing { iv: 0, block: 4, icv: hash.icv_length() },
+            // The same as AES-GCM (RFC 7634 §2).
+            Suite::ChaCha20Poly1305 => Framing::GCM,
+            Suite::AesGcm128 | Suite::AesGcm192 | Suite::AesGcm256 => Framing::GCM,
+        }
+    }
+
+    /// Expands keying material, with the seed behind it, to encrypt with; AES-GCM for `kernel`.
+    pub fn sealer(self, kernel: Kernel, material: &[u8]) -> Result<Expanded<Sealer>, BadKeymat> {
+        self.expand(kernel, material, |material| match self {
+            Suite::AesCbc(size, hash) => Sealer::cbc(size, hash, material),
+            Suite::Null(hash) => Sealer::null(hash, material),
+            Suite::ChaCha20Poly1305 => Sealer::chacha(material),
+            Suite::AesGcm128 | Suite::AesGcm192 | Suite::AesGcm256 => None,
+        })
+    }
+
+    /// Expands keying material, with the seed behind it, to decrypt with.
+    pub fn opener(self, kernel: Kernel, material: &[u8]) -> Result<Expanded<Opener>, BadKeymat> {
+        self.expand(kernel, material, |material| match self {
+            Suite::AesCbc(size, hash) => Opener::cbc(size, hash, material),
+            Suite::Null(hash) => Opener::null(hash, material),
+            Suite::ChaCha20Poly1305 => Opener::chacha(material),
+            Suite::AesGcm128 | Suite::AesGcm192 | Suite::AesGcm256 => None,
+        })
+    }
+
+    fn expand<T>(
+        self,
+        kernel: Kernel,
+        material: &[u8],
+        apart: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Result<Expanded<T>, BadKeymat> {
+        let wrong = BadKeymat { suite: self, octets: material.len() };
+        if material.len() != self.keymat_length() + self.seed_length() {
+            return Err(wrong);
+        }
+        match self.is_apart() {
+            true => Ok((Keyed::Apart(apart(material).ok_or(wrong)?), [0; SALT_LEN])),
+            false => {
+                let (key, salt) = material.split_last_chunk::<SALT_LEN>().ok_or(wrong)?;
+                Ok((Keyed::Gcm(Key::new(kernel, key).map_err(|_| wrong)?), *salt))
+            }
+        }
+    }
+
+    /// As a proposal says it.
+    pub const fn name(self) -> &'static str {
+        use KeySize::{Aes128, Aes192, Aes256};
+        match self {
+            Suite::AesGcm128 => "aes128gcm16",
+            Suite::AesGcm192 => "aes192gcm16",
+            Suite::AesGcm256 => "aes256gcm16",
+            Suite::Null(Hash::Sha1) => "null-sha1",
+            Suite::Null(Hash::Sha256) => "null-sha256",
+            Suite::Null(Hash::Sha384) => "null-sha384",
+            Suite::Null(Hash::Sha512) => "null-sha512",
+            Suite::ChaCha20Poly1305 => "chacha20poly1305",
+            Suite::AesCbc(Aes128, Hash::Sha1) => "aes128-sha1",
+            Suite::AesCbc(Aes128, Hash::Sha256) => "aes128-sha256",
+            Suite::AesCbc(Aes128, Hash::Sha384) => "aes128-sha384",
+            Suite::AesCbc(Aes128, Hash::Sha512) => "aes128-sha512",
+            Suite::AesCbc(Aes192, Hash::Sha1) => "aes192-sha1",
+            Suite::AesCbc(Aes192, Hash::Sha256) => "aes192-sha256",
+            Suite::AesCbc(Aes192, Hash::Sha384) => "aes192-sha384",
+            Suite::AesCbc(Aes192, Hash::Sha512) => "aes192-sha512",
+            Suite::AesCbc(Aes256, Hash::Sha1) => "aes256-sha1",
+            Suite::AesCbc(Aes256, Hash::Sha256) => "aes256-sha256",
+            Suite::AesCbc(Aes256, Hash::Sha384) => "aes256-sha384",
+            Suite::AesCbc(Aes256, Hash::Sha512) => "aes256-sha512",
         }
     }
 }
 
 /// Keying material of the wrong length: our own fault, or a manual key's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} takes {} octets of keying material (key and salt), not {octets}", suite.name(), suite.keymat_length())]
+#[error("{} takes {} octets of keying material, not {octets}", suite.name(), suite.keymat_length() + suite.seed_length())]
 pub struct BadKeymat {
     /// The suite.
     pub suite: Suite,
@@ -125,18 +254,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keying_material_is_key_and_salt() {
-        for suite in [Suite::AesGcm128, Suite::AesGcm192, Suite::AesGcm256] {
-            let keymat: Vec<u8> = (0..40).collect();
-            for length in 0..keymat.len() {
-                let result = suite.expand(Kernel::portable(), &keymat[..length]);
-                assert_eq!(result.is_ok(), length == suite.keymat_length());
-                if let Ok((_, salt)) = result {
-                    assert_eq!(salt, keymat[length - 4..length]);
+    fn keying_material_is_of_one_length_for_each_suite() {
+        for suite in Suite::all() {
+            let material: Vec<u8> = (0..120).collect();
+            for length in 0..material.len() {
+                let (kernel, fits) =
+                    (Kernel::portable(), length == suite.keymat_length() + suite.seed_length());
+                let sealer = suite.sealer(kernel, &material[..length]);
+                assert_eq!((sealer.is_ok(), suite.opener(kernel, &material[..length]).is_ok()), (fits, fits));
+                if let Ok((Keyed::Gcm(_), salt)) = sealer {
+                    assert_eq!(salt, material[length - 4..length]);
                 }
             }
-            assert_eq!(Suite::from_key_bits(suite.key_length() as u16 * 8), Some(suite));
+            assert!(suite.keymat_length() + suite.seed_length() <= crate::link::key::KEY_MATERIAL);
         }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let names: std::collections::BTreeSet<_> = Suite::all().map(Suite::name).collect();
+        assert_eq!(names.len(), Suite::all().count());
     }
 
     #[test]

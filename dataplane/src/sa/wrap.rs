@@ -2,15 +2,17 @@
 //! packets are wrapped, and the link header, as long as it is known. A packet copies all of it at once and
 //! fills in what differs (RFC 4301 §5.1.2, RFC 3948 §2.1; DP-03, DP-23 to DP-27, DP-34).
 //!
+//! The largest inner packet that fits is told here too ([`InnerLimits`]): it follows from headers and suite.
+//!
 //! Left to the caller: how long a link header is to be believed, and the checksum of UDP over IPv6, which
 //! covers the ciphertext.
 
 use std::net::IpAddr;
 
 use super::outbound::{Encapsulation, OuterDf, OuterDscp};
-use super::suite::ICV_LEN;
+use crate::net::esp::Framing;
 use crate::net::flow::Summary;
-use crate::net::{checksum, esp, ipv4, ipv6, protocol, udp};
+use crate::net::{checksum, ipv4, ipv6, protocol, udp};
 
 /// RFC 8200 §5: every link carries IPv6 packets of 1280 octets.
 const SMALLEST_IPV6_MTU: u16 = 1280;
@@ -35,8 +37,8 @@ pub struct Wrap {
     unfit: u8,
     /// Sum over the words of the IPv4 header that are the same in every packet.
     sum: u32,
-    /// Largest inner packet: IPv4 without and with Don't Fragment, IPv6.
-    limits: [u16; 3],
+    /// Of what goes the ordinary way, which only AES-GCM does ([`Wrap::set_apart`]).
+    pub limits: InnerLimits,
     /// Instance the ESP packets leave in.
     pub instance: u16,
     /// Largest outer packet, if not the port's MTU alone decides.
@@ -49,6 +51,40 @@ pub struct Wrap {
 const CLEARS_INNER_DF: u8 = 1;
 /// Nobody is told (DP-28, DP-29 turned off).
 const SILENT: u8 = 2;
+
+/// Octets of the largest inner packet: IPv4 without and with Don't Fragment, IPv6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InnerLimits([u16; 3]);
+
+impl InnerLimits {
+    /// No packet fits.
+    pub const NONE: InnerLimits = InnerLimits([0; 3]);
+
+    /// Octets of the largest inner packet that is not to be cut first.
+    #[inline]
+    pub const fn largest(&self, v4: bool, dont_fragment: bool) -> usize {
+        let [free, fixed, v6] = self.0;
+        let limit = match (v4, dont_fragment) {
+            (true, false) => free,
+            (true, true) => fixed,
+            (false, _) => v6,
+        };
+        limit as usize
+    }
+
+    /// RFC 2473 §7.1 (b): an IPv6 packet of the minimum MTU cannot be refused for its size; where the path is
+    /// too narrow for it, the outer packet is cut.
+    #[inline(always)]
+    pub const fn must_pass(&self, inner: &Summary) -> bool {
+        let [_, narrow, _] = self.0;
+        !inner.is_v4() && inner.length() > narrow as usize && inner.length() <= SMALLEST_IPV6_MTU as usize
+    }
+
+    /// The least of them.
+    fn least(&self) -> u16 {
+        self.0.into_iter().fold(u16::MAX, u16::min)
+    }
+}
 
 /// What the outer headers are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,8 +153,8 @@ pub struct Varying {
 }
 
 impl Wrap {
-    /// The headers for `encapsulation`.
-    pub fn new(encapsulation: &Encapsulation) -> Wrap {
+    /// The headers for `encapsulation`, and the limits of a suite with this `framing`.
+    pub fn new(encapsulation: &Encapsulation, framing: Framing) -> Wrap {
         let Encapsulation { local, peer, .. } = encapsulation;
         let (class_mask, class) = match encapsulation.dscp {
             OuterDscp::Copy => (0xff, 0),
@@ -147,16 +183,16 @@ impl Wrap {
             unfit: (u8::from(encapsulation.clear_inner_df) * CLEARS_INNER_DF)
                 | (u8::from(encapsulation.silent) * SILENT),
             sum: 0,
-            limits: [0; 3],
+            limits: InnerLimits::NONE,
             instance: encapsulation.instance,
             outer_mtu: encapsulation.outer_mtu.unwrap_or(u16::MAX),
             tcp_mss: encapsulation.tcp_mss.unwrap_or(0),
         };
         let headers = wrap.lay_out(encapsulation).unwrap_or(0);
         wrap.front = Front::new(headers as u8, shape == Shape::V6Udp);
-        let limit = |inner_df| wrap.inner_limit(encapsulation, inner_df);
+        let limit = |inner_df| wrap.inner_limit(encapsulation, framing, inner_df);
         let fixed = limit(ipv4::DONT_FRAGMENT);
-        wrap.limits = [limit(0), fixed, fixed.max(SMALLEST_IPV6_MTU)];
+        wrap.limits = InnerLimits([limit(0), fixed, fixed.max(SMALLEST_IPV6_MTU)]);
         wrap
     }
 
@@ -219,15 +255,21 @@ impl Wrap {
     }
 
     /// Largest inner packet: what was configured, and where the outer packet may not be cut, what fits in it.
-    fn inner_limit(&self, encapsulation: &Encapsulation, inner_df: u16) -> u16 {
+    fn inner_limit(&self, encapsulation: &Encapsulation, framing: Framing, inner_df: u16) -> u16 {
         let configured = encapsulation.inner_mtu.unwrap_or(u16::MAX);
         let outer = encapsulation.outer_mtu.filter(|_| self.outer_df(inner_df) != 0);
-        configured.min(outer.map_or(u16::MAX, |outer| self.largest_within(outer)))
+        configured.min(outer.map_or(u16::MAX, |outer| self.largest_within(outer, framing)))
     }
 
     /// Octets of the largest inner packet whose outer packet has at most `outer` octets.
-    pub fn largest_within(&self, outer: u16) -> u16 {
-        esp::largest_payload(usize::from(outer).saturating_sub(self.front.headers()), ICV_LEN) as u16
+    pub fn largest_within(&self, outer: u16, framing: Framing) -> u16 {
+        framing.largest_payload(usize::from(outer).saturating_sub(self.front.headers())) as u16
+    }
+
+    /// Makes these headers ones that nothing fits into as a matter of course, so that no packet goes the ordinary way:
+    /// that is laid out for AES-GCM. The limits come back, to be asked where a packet is found not to fit.
+    pub fn set_apart(&mut self) -> InnerLimits {
+        std::mem::replace(&mut self.limits, InnerLimits::NONE)
     }
 
     /// Octets of the outer headers; `None` if there can be none because the ends are of two families.
@@ -272,37 +314,17 @@ impl Wrap {
         }
     }
 
-    /// Octets of the largest inner packet that is not to be cut first.
-    #[inline]
-    pub const fn largest_inner(&self, v4: bool, dont_fragment: bool) -> usize {
-        let [free, fixed, v6] = self.limits;
-        let limit = match (v4, dont_fragment) {
-            (true, false) => free,
-            (true, true) => fixed,
-            (false, _) => v6,
-        };
-        limit as usize
-    }
-
     /// Octets of the largest inner packet that the tunnel takes as it is, whatever it is; of a larger one it is
     /// to be asked in full.
     pub fn unasked(&self) -> u16 {
         // SYNs are looked for where their MSS is to be lowered.
-        if self.tcp_mss == 0 { self.limits.into_iter().fold(u16::MAX, u16::min) } else { 0 }
+        if self.tcp_mss == 0 { self.limits.least() } else { 0 }
     }
 
     /// Don't Fragment of the outer packet; IPv6 is never cut on the way (RFC 8200 §5), but may be by us.
     #[inline(always)]
     pub const fn outer_df(&self, inner: u16) -> u16 {
         inner & self.df_mask | self.df
-    }
-
-    /// RFC 2473 §7.1 (b): an IPv6 packet of the minimum MTU cannot be refused for its size; where the path is
-    /// too narrow for it, the outer packet is cut.
-    #[inline(always)]
-    pub const fn must_pass(&self, inner: &Summary) -> bool {
-        let [_, narrow, _] = self.limits;
-        !inner.is_v4() && inner.length() > narrow as usize && inner.length() <= SMALLEST_IPV6_MTU as usize
     }
 
     /// Whether the IP header is version 4.
@@ -372,6 +394,7 @@ fn vary_udp(out: &mut [u8; udp::Repr::LEN], varying: &Varying) -> Option<()> {
 mod tests {
     use super::*;
     use crate::sa::Endpoint;
+    use crate::sa::suite::Suite;
     use proptest::prelude::*;
 
     fn encapsulation() -> impl Strategy<Value = Encapsulation> {
@@ -405,7 +428,7 @@ mod tests {
         /// What a reader of the packet sees is what was asked for, and the checksum is right.
         #[test]
         fn headers_read_back(encapsulation in encapsulation(), class: u8, dont_fragment: bool, id: u16, behind in 36usize..9000) {
-            let wrap = Wrap::new(&encapsulation);
+            let wrap = Wrap::new(&encapsulation, Framing::GCM);
             let length = wrap.length().unwrap();
             let mut front = [0xa5; ROOM];
             let bit = if dont_fragment { ipv4::DONT_FRAGMENT } else { 0 };
@@ -438,7 +461,7 @@ mod tests {
         /// A link header changes nothing behind it, and the next one replaces it.
         #[test]
         fn a_link_header_leads(encapsulation in encapsulation(), links in proptest::collection::vec((any::<u8>(), any::<bool>()), 1..4), id: u16) {
-            let mut wrap = Wrap::new(&encapsulation);
+            let mut wrap = Wrap::new(&encapsulation, Framing::GCM);
             let length = wrap.length().unwrap();
             let varying = Varying { class: 1, dont_fragment: 0, id, behind: 100 };
             let mut plain = [0; ROOM];
@@ -458,11 +481,12 @@ mod tests {
 
         /// What the limit admits fits the outer size wherever that may not be cut.
         #[test]
-        fn what_is_admitted_fits(encapsulation in encapsulation(), v4: bool, dont_fragment: bool) {
-            let wrap = Wrap::new(&encapsulation);
-            let limit = wrap.largest_inner(v4, dont_fragment || !v4);
+        fn what_is_admitted_fits(encapsulation in encapsulation(), v4: bool, dont_fragment: bool, suite in 0usize..20) {
+            let framing = Suite::all().nth(suite).unwrap().framing();
+            let wrap = Wrap::new(&encapsulation, framing);
+            let limit = wrap.limits.largest(v4, dont_fragment || !v4);
             let bit = if dont_fragment || !v4 { ipv4::DONT_FRAGMENT } else { 0 };
-            let outer = |inner: usize| wrap.length().unwrap() + inner + esp::overhead(inner, ICV_LEN);
+            let outer = |inner: usize| wrap.length().unwrap() + inner + framing.overhead(inner);
             if let Some(mtu) = encapsulation.outer_mtu.filter(|mtu| *mtu > 1400 && wrap.outer_df(bit) != 0) {
                 prop_assert!(outer(limit) <= usize::from(mtu));
             }
@@ -477,6 +501,6 @@ mod tests {
         let ends = |a: &str| Endpoint { address: a.parse().unwrap(), port: 0 };
         let parts = crate::sa::outbound::tests::parts(256).encapsulation;
         let mixed = Encapsulation { local: ends("192.0.2.1"), peer: ends("2001:db8::1"), ..parts };
-        assert_eq!(Wrap::new(&mixed).length(), None);
+        assert_eq!(Wrap::new(&mixed, Framing::GCM).length(), None);
     }
 }

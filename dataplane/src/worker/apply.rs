@@ -8,9 +8,9 @@ use crate::link::report::{Refusal, Report};
 use crate::sa::inbound::{self, Inbound, Remains};
 use crate::sa::outbound::{self, Encapsulation, Outbound};
 use crate::sa::spi::{Place, Spi};
-use crate::sa::suite::{SALT_LEN, Suite};
+use crate::sa::suite::{BadKeymat, Expanded};
 use crate::sa::table::Misplaced;
-use ravelin_gcm::{Kernel, Key};
+use ravelin_gcm::Kernel;
 use ravelin_mem::tsc;
 
 use super::{COMMANDS_A_POLL, Worker};
@@ -95,13 +95,12 @@ impl<P: Pool, O: Port<Frame = P::Frame>> Worker<P, O> {
 }
 
 /// Takes the key out of its cell, which is wiped by that, and expands it.
-fn expand<F>(
+fn expand<F, T>(
     link: &WorkerEnd<F>,
-    kernel: Kernel,
-    suite: Suite,
     key: KeyIndex,
-) -> Result<(Key, [u8; SALT_LEN]), Refusal> {
-    let expanded = link.keys().take(key, |octets| suite.expand(kernel, octets)).ok_or(Refusal::NoKey)?;
+    expand: impl FnOnce(&[u8]) -> Result<Expanded<T>, BadKeymat>,
+) -> Result<Expanded<T>, Refusal> {
+    let expanded = link.keys().take(key, expand).ok_or(Refusal::NoKey)?;
     expanded.map_err(|_| Refusal::BadKey)
 }
 
@@ -112,7 +111,7 @@ fn install_inbound<F>(
     parts: inbound::Parts,
     key: KeyIndex,
 ) -> Result<(), Refusal> {
-    let (key, salt) = match expand(link, kernel, parts.suite, key) {
+    let (key, salt) = match expand(link, key, |octets| parts.suite.opener(kernel, octets)) {
         Ok(expanded) => expanded,
         Err(refusal) => {
             link.answer(Report::Removed(Remains::from(parts)));
@@ -149,7 +148,7 @@ fn install_outbound<F>(
     key: KeyIndex,
     turn: Turn,
 ) -> Result<(), Refusal> {
-    let (key, salt) = expand(link, kernel, parts.suite, key)?;
+    let (key, salt) = expand(link, key, |octets| parts.suite.sealer(kernel, octets))?;
     let sa = Outbound::new(parts, key, salt);
     if turn == Turn::StandBy && link.outbound.standby_spi(slot).is_some() {
         // The peer has rekeyed again before it sent anything: the exchange it made first is complete, so

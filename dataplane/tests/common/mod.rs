@@ -13,6 +13,7 @@
 )]
 
 pub mod forge;
+pub mod oracle;
 pub mod packet;
 
 use std::net::IpAddr;
@@ -133,6 +134,25 @@ impl Style {
             });
         }
         all
+    }
+
+    /// One of each suite that is not AES-GCM, in turn over one family and the other, in UDP and bare, with numbers of
+    /// either length.
+    pub fn apart() -> Vec<Style> {
+        let suites = Suite::all().filter(|suite| suite.is_apart());
+        let style = |(bits, suite)| Style {
+            outer_v6: bits & 1 > 0,
+            udp: bits & 2 > 0,
+            esn: bits % 3 > 0,
+            suite,
+            ..Style::PLAIN
+        };
+        suites.enumerate().map(|(bits, suite): (usize, Suite)| style((bits, suite))).collect()
+    }
+
+    /// All of both.
+    pub fn every() -> Vec<Style> {
+        [Style::all(), Style::apart()].concat()
     }
 
     fn port(&self) -> u16 {
@@ -398,7 +418,8 @@ impl Gateway {
 }
 
 pub fn key(suite: Suite, seed: u8) -> Vec<u8> {
-    (0..suite.keymat_length() as u8).map(|n| n.wrapping_mul(7) ^ seed).collect()
+    let length = suite.keymat_length() + suite.seed_length();
+    (0..length as u8).map(|n| n.wrapping_mul(7) ^ seed).collect()
 }
 
 /// Two gateways with a tunnel of `style` between them, static keys.

@@ -16,31 +16,64 @@ pub enum Encryption {
     AesGcm256,
     /// ENCR_AES_CBC (12), 128-bit key (RFC 3602). Needs an integrity algorithm.
     AesCbc128,
+    /// ENCR_AES_CBC (12), 192-bit key. Needs an integrity algorithm.
+    AesCbc192,
     /// ENCR_AES_CBC (12), 256-bit key. Needs an integrity algorithm.
     AesCbc256,
+    /// ENCR_CHACHA20_POLY1305 (28, RFC 7634).
+    ChaCha20Poly1305,
+    /// ENCR_NULL (11, RFC 2410): ESP only. Needs an integrity algorithm.
+    Null,
 }
 
 impl Encryption {
+    /// Every cipher.
+    pub const ALL: [Encryption; 8] = [
+        Encryption::AesGcm128,
+        Encryption::AesGcm192,
+        Encryption::AesGcm256,
+        Encryption::AesCbc128,
+        Encryption::AesCbc192,
+        Encryption::AesCbc256,
+        Encryption::ChaCha20Poly1305,
+        Encryption::Null,
+    ];
+
     /// The transform ID of type 1 (ENCR).
     pub fn transform_id(self) -> u16 {
-        if self.is_aead() { 20 } else { 12 }
+        match self {
+            Encryption::AesGcm128 | Encryption::AesGcm192 | Encryption::AesGcm256 => 20,
+            Encryption::AesCbc128 | Encryption::AesCbc192 | Encryption::AesCbc256 => 12,
+            Encryption::ChaCha20Poly1305 => 28,
+            Encryption::Null => 11,
+        }
     }
 
-    /// The key length attribute, in bits.
+    /// The key length attribute, which the others must not have, their keys being of one length (RFC 7296 §3.3.5, RFC
+    /// 7634 §4).
+    pub fn key_length_attribute(self) -> Option<u16> {
+        (!matches!(self, Encryption::ChaCha20Poly1305 | Encryption::Null)).then(|| self.key_bits())
+    }
+
+    /// Bits of key.
     pub fn key_bits(self) -> u16 {
         match self {
+            Encryption::Null => 0,
+            Encryption::ChaCha20Poly1305 => 256,
             Encryption::AesGcm128 | Encryption::AesCbc128 => 128,
-            Encryption::AesGcm192 => 192,
+            Encryption::AesGcm192 | Encryption::AesCbc192 => 192,
             Encryption::AesGcm256 | Encryption::AesCbc256 => 256,
         }
     }
 
     /// Whether the cipher authenticates by itself, so that no integrity transform goes with it.
     pub fn is_aead(self) -> bool {
-        matches!(self, Encryption::AesGcm128 | Encryption::AesGcm192 | Encryption::AesGcm256)
+        use Encryption::{AesGcm128, AesGcm192, AesGcm256, ChaCha20Poly1305};
+        matches!(self, AesGcm128 | AesGcm192 | AesGcm256 | ChaCha20Poly1305)
     }
 
-    /// Octets of keying material taken per direction: the key and, for GCM, the 4-octet salt (RFC 4106 §8.1).
+    /// Octets of keying material taken per direction: the key and, for AEAD ciphers, the 4-octet salt (RFC 4106 §8.1, RFC
+    /// 7634 §2).
     pub fn keymat_len(self) -> usize {
         usize::from(self.key_bits() / 8) + if self.is_aead() { 4 } else { 0 }
     }
@@ -49,6 +82,8 @@ impl Encryption {
 /// Integrity for an IKE SA or a CHILD_SA whose cipher does not authenticate (RFC 4868).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Integrity {
+    /// AUTH_HMAC_SHA1_96 (2, RFC 2404): for peers that have no other.
+    HmacSha1,
     /// AUTH_HMAC_SHA2_256_128 (12).
     HmacSha256,
     /// AUTH_HMAC_SHA2_384_192 (13).
@@ -58,18 +93,24 @@ pub enum Integrity {
 }
 
 impl Integrity {
+    /// Every algorithm.
+    pub const ALL: [Integrity; 4] =
+        [Integrity::HmacSha1, Integrity::HmacSha256, Integrity::HmacSha384, Integrity::HmacSha512];
+
     /// The transform ID of type 3 (INTEG).
     pub fn transform_id(self) -> u16 {
         match self {
+            Integrity::HmacSha1 => 2,
             Integrity::HmacSha256 => 12,
             Integrity::HmacSha384 => 13,
             Integrity::HmacSha512 => 14,
         }
     }
 
-    /// Octets of key, equal to the hash output (RFC 4868 §2.1.1).
+    /// Octets of key, equal to the hash output (RFC 2404 §3, RFC 4868 §2.1.1).
     pub fn key_len(self) -> usize {
         match self {
+            Integrity::HmacSha1 => 20,
             Integrity::HmacSha256 => 32,
             Integrity::HmacSha384 => 48,
             Integrity::HmacSha512 => 64,
@@ -80,6 +121,8 @@ impl Integrity {
 /// Pseudo-random function of an IKE SA (RFC 4868 §2.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Prf {
+    /// PRF_HMAC_SHA1 (2, RFC 2104): for peers that have no other.
+    HmacSha1,
     /// PRF_HMAC_SHA2_256 (5).
     HmacSha256,
     /// PRF_HMAC_SHA2_384 (6).
@@ -89,9 +132,13 @@ pub enum Prf {
 }
 
 impl Prf {
+    /// Every function.
+    pub const ALL: [Prf; 4] = [Prf::HmacSha1, Prf::HmacSha256, Prf::HmacSha384, Prf::HmacSha512];
+
     /// The transform ID of type 2 (PRF).
     pub fn transform_id(self) -> u16 {
         match self {
+            Prf::HmacSha1 => 2,
             Prf::HmacSha256 => 5,
             Prf::HmacSha384 => 6,
             Prf::HmacSha512 => 7,
@@ -104,6 +151,10 @@ impl Prf {
 pub enum Group {
     /// 2048-bit MODP (14, RFC 3526).
     Modp2048,
+    /// 3072-bit MODP (15, RFC 3526).
+    Modp3072,
+    /// 4096-bit MODP (16, RFC 3526).
+    Modp4096,
     /// 256-bit random ECP (19, RFC 5903).
     EcpP256,
     /// 384-bit random ECP (20).
@@ -122,8 +173,10 @@ pub enum Group {
 
 impl Group {
     /// Every method, in the order of their numbers.
-    pub const ALL: [Group; 8] = [
+    pub const ALL: [Group; 10] = [
         Group::Modp2048,
+        Group::Modp3072,
+        Group::Modp4096,
         Group::EcpP256,
         Group::EcpP384,
         Group::EcpP521,
@@ -137,6 +190,8 @@ impl Group {
     pub fn transform_id(self) -> u16 {
         match self {
             Group::Modp2048 => 14,
+            Group::Modp3072 => 15,
+            Group::Modp4096 => 16,
             Group::EcpP256 => 19,
             Group::EcpP384 => 20,
             Group::EcpP521 => 21,

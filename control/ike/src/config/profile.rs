@@ -231,8 +231,20 @@ fn row(algorithm: Algorithm) -> [Standing; 3] {
         // RFC 8247 §2.1, RFC 8221 §5: CBC MUST (ESP: MUST), GCM SHOULD (ESP: MUST), 192 bits MAY.
         Algorithm::Encryption(Encryption::AesGcm256) => [Allowed, Allowed, Allowed],
         Algorithm::Encryption(
-            Encryption::AesGcm128 | Encryption::AesGcm192 | Encryption::AesCbc128 | Encryption::AesCbc256,
+            Encryption::AesGcm128
+            | Encryption::AesGcm192
+            | Encryption::AesCbc128
+            | Encryption::AesCbc192
+            | Encryption::AesCbc256,
         ) => [Allowed, MustNot, Allowed],
+        // RFC 8247 §2.1, RFC 8221 §5: ChaCha20-Poly1305 SHOULD, of ESP NULL MUST.
+        Algorithm::Encryption(Encryption::ChaCha20Poly1305 | Encryption::Null) => [Allowed, MustNot, Allowed],
+
+        // RFC 8247 §2.2, §2.3, RFC 8221 §6: SHA-1 is MUST-, on its way out: taken as SHOULD NOT, so that who still needs
+        // it says so with the legacy profile, or is reminded.
+        Algorithm::Integrity(Integrity::HmacSha1) | Algorithm::Prf(Prf::HmacSha1) => {
+            [ShouldNot, MustNot, Allowed]
+        }
 
         // RFC 8247 §2.3: SHA2-256 MUST, SHA2-512 SHOULD. CNSA 2.0 has no cipher that would need one.
         Algorithm::Integrity(Integrity::HmacSha256 | Integrity::HmacSha384 | Integrity::HmacSha512) => {
@@ -248,6 +260,8 @@ fn row(algorithm: Algorithm) -> [Standing; 3] {
         Algorithm::Group(Group::EcpP384 | Group::MlKem1024) => [Allowed, Allowed, Allowed],
         Algorithm::Group(
             Group::Modp2048
+            | Group::Modp3072
+            | Group::Modp4096
             | Group::EcpP256
             | Group::EcpP521
             | Group::X25519

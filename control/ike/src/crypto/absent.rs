@@ -8,7 +8,6 @@ const ABSENT: &[(&[&str], &str)] = &[
     (&["modp1024", "modp1536", "modp2048s224", "modp2048s256"], "SHOULD NOT be used (RFC 8247 §2.4)"),
     (&["3des"], "SHOULD NOT be used (RFC 8221 §5)"),
     (&["blowfish128", "cast128", "blowfish256"], "MUST NOT be used (RFC 8221 §5)"),
-    (&["sha1", "sha", "sha1_160", "prfsha1"], "is on its way out (MUST-, RFC 8247 §2)"),
 ];
 
 /// What is said of an algorithm that is known and not here.

@@ -59,7 +59,6 @@ impl SignedOctets<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::prf::tests::ALL;
     use super::*;
     use crate::wire::IdentificationType;
 
@@ -68,7 +67,7 @@ mod tests {
     fn the_proof_is_the_formula() {
         let nonce = Nonce::new(vec![9; 32]).unwrap();
         let id = Identification::new(IdentificationType::Fqdn, b"gw.example".to_vec());
-        for prf in ALL {
+        for prf in Prf::ALL {
             let signed = SignedOctets {
                 prf,
                 sk_p: &[1; 32],

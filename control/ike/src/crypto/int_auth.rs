@@ -74,7 +74,7 @@ mod tests {
     /// Straight from the formulas of RFC 9242 §3.3.2, each step written out.
     #[test]
     fn the_chains_are_the_formulas() {
-        for prf in crate::crypto::prf::tests::ALL {
+        for prf in crate::config::Prf::ALL {
             let mut chains = IntAuth::default();
             assert!(chains.octets().is_empty());
             chains.add(prf, &keys(1), Role::Initiator, b"i1A i1P");

@@ -80,23 +80,31 @@ pub struct NoPrivateKey {
 impl Group {
     /// Octets of the public value that this side puts into its KE payload.
     pub fn public_length(self, of: Role) -> usize {
-        match (self, self.encapsulation(), of) {
-            (_, Some(set), Role::Initiator) => set.encapsulation_key_length(),
-            (_, Some(set), Role::Responder) => set.ciphertext_length(),
-            (Self::EcpP256, ..) => 64,
-            (Self::EcpP384, ..) => 96,
-            (Self::EcpP521, ..) => 132,
-            (Self::X25519, ..) => 32,
-            _ => modp::LENGTH,
+        use mlkem::ParameterSet;
+        match (self.method(), of) {
+            (Method::Curve(curve), _) => curve.public,
+            (Method::Modp(modulus), _) => modulus.length(),
+            (Method::Encapsulation(set), Role::Initiator) => ParameterSet::encapsulation_key_length(set),
+            (Method::Encapsulation(set), Role::Responder) => ParameterSet::ciphertext_length(set),
         }
     }
 
-    fn encapsulation(self) -> Option<mlkem::ParameterSet> {
+    /// The arithmetic it is done by.
+    fn method(self) -> Method {
+        let curve =
+            |algorithm, scalar, mask, public| Method::Curve(Curve { algorithm, scalar, mask, public });
         match self {
-            Self::MlKem512 => Some(mlkem::ParameterSet::MlKem512),
-            Self::MlKem768 => Some(mlkem::ParameterSet::MlKem768),
-            Self::MlKem1024 => Some(mlkem::ParameterSet::MlKem1024),
-            _ => None,
+            Self::Modp2048 => Method::Modp(modp::Modulus::Bits2048),
+            Self::Modp3072 => Method::Modp(modp::Modulus::Bits3072),
+            Self::Modp4096 => Method::Modp(modp::Modulus::Bits4096),
+            Self::EcpP256 => curve(&ECDH_P256, 32, 0xff, 64),
+            Self::EcpP384 => curve(&ECDH_P384, 48, 0xff, 96),
+            // 521 bits: one bit of the first of 66 octets.
+            Self::EcpP521 => curve(&ECDH_P521, 66, 0x01, 132),
+            Self::X25519 => curve(&X25519, 32, 0xff, 32),
+            Self::MlKem512 => Method::Encapsulation(mlkem::ParameterSet::MlKem512),
+            Self::MlKem768 => Method::Encapsulation(mlkem::ParameterSet::MlKem768),
+            Self::MlKem1024 => Method::Encapsulation(mlkem::ParameterSet::MlKem1024),
         }
     }
 
@@ -105,25 +113,22 @@ impl Group {
         let (group, length, expected) = (self, value.len(), self.public_length(of));
         if length == expected { Ok(()) } else { Err(BadPublicValue::Length { group, length, expected }) }
     }
-
-    fn curve(self) -> Option<Curve> {
-        let (algorithm, scalar, mask) = match self {
-            Self::EcpP256 => (&ECDH_P256, 32, 0xff),
-            Self::EcpP384 => (&ECDH_P384, 48, 0xff),
-            // 521 bits: one bit of the first of 66 octets.
-            Self::EcpP521 => (&ECDH_P521, 66, 0x01),
-            Self::X25519 => (&X25519, 32, 0xff),
-            Self::Modp2048 | Self::MlKem512 | Self::MlKem768 | Self::MlKem1024 => return None,
-        };
-        Some(Curve { algorithm, scalar, mask })
-    }
 }
 
-/// What aws-lc needs to know of a curve: octets of a scalar, and the bits of its first one.
+/// Kinds of arithmetic.
+enum Method {
+    Curve(Curve),
+    Modp(modp::Modulus),
+    Encapsulation(mlkem::ParameterSet),
+}
+
+/// What aws-lc needs to know of a curve: octets of a scalar, and the bits of its first one; and octets of a public
+/// value.
 struct Curve {
     algorithm: &'static agreement::Algorithm,
     scalar: usize,
     mask: u8,
+    public: usize,
 }
 
 impl Curve {
@@ -141,12 +146,12 @@ impl Curve {
 impl PrivateKey {
     /// A fresh private key. The same random octets give the same key.
     pub fn generate(group: Group, random: &mut dyn Random) -> Result<Self, NoPrivateKey> {
-        let inner = match (group.curve(), group.encapsulation()) {
-            (Some(curve), _) => {
+        let inner = match group.method() {
+            Method::Curve(curve) => {
                 Inner::Curve(curve.generate(random).ok_or(NoPrivateKey { group, draws: DRAWS })?)
             }
-            (None, Some(set)) => Inner::Encapsulation(set.generate(random)),
-            (None, None) => Inner::Modp(modp::Exponent::generate(random)),
+            Method::Encapsulation(set) => Inner::Encapsulation(set.generate(random)),
+            Method::Modp(modulus) => Inner::Modp(modp::Exponent::generate(modulus, random)),
         };
         Ok(Self { group, inner })
     }
@@ -181,7 +186,7 @@ impl PrivateKey {
         let group = self.group;
         group.check_length(peer, Role::Responder)?;
         let secret = match &self.inner {
-            Inner::Modp(exponent) => peer.try_into().ok().and_then(|value| exponent.agree(value)),
+            Inner::Modp(exponent) => exponent.agree(peer),
             Inner::Curve(key) => agree_on_curve(group, key, peer),
             Inner::Encapsulation(key) => key.decapsulate(peer),
         };
@@ -198,7 +203,7 @@ pub fn respond(
     peer: &[u8],
     random: &mut dyn Random,
 ) -> Result<Result<Responded, BadPublicValue>, NoPrivateKey> {
-    if let Some(set) = group.encapsulation() {
+    if let Method::Encapsulation(set) = group.method() {
         let answer = group.check_length(peer, Role::Initiator).and_then(|()| {
             let made = set.encapsulate(peer, random).ok_or(BadPublicValue::Malformed { group });
             made.map(|(ciphertext, secret)| (ciphertext, SharedSecret(secret)))

@@ -5,7 +5,15 @@ use super::*;
 use crate::crypto::Drbg;
 use crate::crypto::prf::tests::hex;
 
-const ALL: [Group; 5] = [Group::Modp2048, Group::EcpP256, Group::EcpP384, Group::EcpP521, Group::X25519];
+const ALL: [Group; 7] = [
+    Group::Modp2048,
+    Group::Modp3072,
+    Group::Modp4096,
+    Group::EcpP256,
+    Group::EcpP384,
+    Group::EcpP521,
+    Group::X25519,
+];
 
 /// A private key of exactly these octets: what a random source that yields them gives.
 fn key(group: Group, private: &str) -> PrivateKey {

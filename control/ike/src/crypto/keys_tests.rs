@@ -56,6 +56,7 @@ fn the_oracle_gives_the_published_values() {
 
 fn hash_of(prf: Prf) -> &'static digest::Algorithm {
     match prf {
+        Prf::HmacSha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
         Prf::HmacSha256 => &digest::SHA256,
         Prf::HmacSha384 => &digest::SHA384,
         Prf::HmacSha512 => &digest::SHA512,
@@ -64,11 +65,13 @@ fn hash_of(prf: Prf) -> &'static digest::Algorithm {
 
 fn suites() -> Vec<IkeSuite> {
     let mut suites = Vec::new();
-    for prf in crate::crypto::prf::tests::ALL {
+    for prf in Prf::ALL {
         for (encryption, integrity) in [
             (Encryption::AesGcm128, None),
             (Encryption::AesGcm256, None),
+            (Encryption::ChaCha20Poly1305, None),
             (Encryption::AesCbc128, Some(Integrity::HmacSha256)),
+            (Encryption::AesCbc192, Some(Integrity::HmacSha1)),
             (Encryption::AesCbc256, Some(Integrity::HmacSha512)),
         ] {
             let (group, additional) = (Group::X25519, AdditionalGroups::NONE);
@@ -181,7 +184,7 @@ fn child_keys_go_initiator_first_and_encryption_first() {
         additional: AdditionalGroups::NONE,
         extended_sequence: false,
     };
-    for prf in crate::crypto::prf::tests::ALL {
+    for prf in Prf::ALL {
         for (fresh, additional) in [(None, None), (Some(9), None), (Some(9), Some(7))] {
             let octets = |secret: Option<u8>| secret.map_or(vec![], |octet| vec![octet; 32]);
             let seed = [octets(fresh), nonces.clone(), octets(additional)].concat();

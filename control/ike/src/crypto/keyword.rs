@@ -94,19 +94,26 @@ const WORDS: &[(Word, &str, &[&str])] = &[
     (Word::Encryption(Encryption::AesGcm256), "aes256gcm16", &["aes256gcm", "aes256gcm128"]),
     (Word::Encryption(Encryption::AesGcm192), "aes192gcm16", &["aes192gcm", "aes192gcm128"]),
     (Word::Encryption(Encryption::AesGcm128), "aes128gcm16", &["aes128gcm", "aes128gcm128"]),
+    (Word::Encryption(Encryption::ChaCha20Poly1305), "chacha20poly1305", &[]),
+    (Word::Encryption(Encryption::Null), "null", &[]),
     (Word::Encryption(Encryption::AesCbc256), "aes256", &["aes256cbc"]),
+    (Word::Encryption(Encryption::AesCbc192), "aes192", &["aes192cbc"]),
     (Word::Encryption(Encryption::AesCbc128), "aes128", &["aes128cbc"]),
     (Word::Integrity(Integrity::HmacSha256), "sha256", &["sha2_256"]),
     (Word::Integrity(Integrity::HmacSha384), "sha384", &["sha2_384"]),
     (Word::Integrity(Integrity::HmacSha512), "sha512", &["sha2_512"]),
+    (Word::Integrity(Integrity::HmacSha1), "sha1", &["sha", "sha1_96"]),
     (Word::Prf(Prf::HmacSha256), "prfsha256", &[]),
     (Word::Prf(Prf::HmacSha384), "prfsha384", &[]),
     (Word::Prf(Prf::HmacSha512), "prfsha512", &[]),
+    (Word::Prf(Prf::HmacSha1), "prfsha1", &[]),
     (alone(Group::X25519), "x25519", &["curve25519"]),
     (alone(Group::EcpP256), "ecp256", &[]),
     (alone(Group::EcpP384), "ecp384", &[]),
     (alone(Group::EcpP521), "ecp521", &[]),
     (alone(Group::Modp2048), "modp2048", &[]),
+    (alone(Group::Modp3072), "modp3072", &[]),
+    (alone(Group::Modp4096), "modp4096", &[]),
     (alone(Group::MlKem512), "mlkem512", &[]),
     (alone(Group::MlKem768), "mlkem768", &[]),
     (alone(Group::MlKem1024), "mlkem1024", &[]),
@@ -114,7 +121,8 @@ const WORDS: &[(Word, &str, &[&str])] = &[
     (Word::ExtendedSequence(false), "noesn", &[]),
 ];
 
-const IKE: fn(&Word) -> bool = |word| !matches!(word, Word::ExtendedSequence(_));
+const IKE: fn(&Word) -> bool =
+    |word| !matches!(word, Word::ExtendedSequence(_) | Word::Encryption(Encryption::Null));
 const ESP: fn(&Word) -> bool = |word| !matches!(word, Word::Prf(_));
 
 impl FromStr for IkeProposal {
@@ -326,6 +334,7 @@ fn known(kind: fn(&Word) -> bool) -> String {
 
 fn prf_like(integrity: Integrity) -> Prf {
     match integrity {
+        Integrity::HmacSha1 => Prf::HmacSha1,
         Integrity::HmacSha256 => Prf::HmacSha256,
         Integrity::HmacSha384 => Prf::HmacSha384,
         Integrity::HmacSha512 => Prf::HmacSha512,
@@ -417,6 +426,9 @@ mod tests {
             assert!(esp(bad).is_err(), "{bad}");
         }
         assert!(ike("aes128-sha256-ecp256-esn").is_err());
+        assert!(text(ike("null-sha256-ecp256")).contains("\"null\""), "an IKE SA is always encrypted");
+        assert!(esp("null").is_err() && esp("null-sha256").is_ok(), "never without both (RFC 8221 §4)");
+        assert!(esp("chacha20poly1305-sha256").is_err());
         assert!(text(ike("aes256gcm16-prfsha384-x25519+mlkem999")).contains("\"mlkem999\""));
         assert!(text(ike("aes256gcm16-prfsha384+mlkem768-x25519")).contains("\"prfsha384\""));
         assert!(text(ike("aes256gcm16-prfsha384-x25519+x25519")).contains("different key exchanges"));

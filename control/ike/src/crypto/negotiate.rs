@@ -308,8 +308,7 @@ fn nearest<'a>(wishes: &[Wish], proposal: &'a Proposal) -> Nearest<'a> {
 
 fn ike_suite(transforms: &[Transform]) -> Option<IkeSuite> {
     let encryption = encryption(transforms)?;
-    let prf = [Prf::HmacSha256, Prf::HmacSha384, Prf::HmacSha512];
-    let prf = prf.into_iter().find(|prf| transforms.contains(&prf.transform()))?;
+    let prf = Prf::ALL.into_iter().find(|prf| transforms.contains(&prf.transform()))?;
     let integrity = authenticated(encryption, integrity(transforms))?;
     let group = group(transforms)?;
     Some(IkeSuite { encryption, integrity, prf, group, additional: additional(group, transforms)? })
@@ -331,14 +330,11 @@ fn authenticated(encryption: Encryption, integrity: Option<Integrity>) -> Option
 }
 
 fn encryption(transforms: &[Transform]) -> Option<Encryption> {
-    use Encryption as E;
-    let all = [E::AesGcm128, E::AesGcm192, E::AesGcm256, E::AesCbc128, E::AesCbc256];
-    all.into_iter().find(|encryption| transforms.contains(&encryption.transform()))
+    Encryption::ALL.into_iter().find(|encryption| transforms.contains(&encryption.transform()))
 }
 
 fn integrity(transforms: &[Transform]) -> Option<Integrity> {
-    let all = [Integrity::HmacSha256, Integrity::HmacSha384, Integrity::HmacSha512];
-    all.into_iter().find(|integrity| transforms.contains(&integrity.transform()))
+    Integrity::ALL.into_iter().find(|integrity| transforms.contains(&integrity.transform()))
 }
 
 /// What follows the first key exchange. `None` if a method would be used twice, which RFC 9370 §2.2.1 forbids,

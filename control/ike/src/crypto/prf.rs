@@ -1,4 +1,4 @@
-//! Pseudorandom functions (RFC 4868 §2.1.2) and prf+ (RFC 7296 §2.13).
+//! Pseudorandom functions (RFC 4868 §2.1.2, RFC 2104) and prf+ (RFC 7296 §2.13).
 
 use aws_lc_rs::hmac;
 use zeroize::{Zeroize, Zeroizing};
@@ -10,6 +10,7 @@ impl Prf {
     /// Octets of output, which is also the preferred key length and that of SK_d, SK_pi and SK_pr.
     pub fn output_length(self) -> usize {
         match self {
+            Self::HmacSha1 => 20,
             Self::HmacSha256 => 32,
             Self::HmacSha384 => 48,
             Self::HmacSha512 => 64,
@@ -32,6 +33,7 @@ impl Prf {
 
     fn algorithm(self) -> hmac::Algorithm {
         match self {
+            Self::HmacSha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
             Self::HmacSha256 => hmac::HMAC_SHA256,
             Self::HmacSha384 => hmac::HMAC_SHA384,
             Self::HmacSha512 => hmac::HMAC_SHA512,
@@ -81,8 +83,6 @@ impl PrfPlus {
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) const ALL: [Prf; 3] = [Prf::HmacSha256, Prf::HmacSha384, Prf::HmacSha512];
-
     pub(crate) fn hex(text: &str) -> Vec<u8> {
         let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
         digits
@@ -112,6 +112,13 @@ pub(crate) mod tests {
         }
     }
 
+    /// RFC 2202 §3 test case 2: the same with SHA-1.
+    #[test]
+    fn a_vector_of_rfc_2202() {
+        let found = Prf::HmacSha1.compute(b"Jefe", &[b"what do ya want ", b"for nothing?"]);
+        assert_eq!(*found, hex("effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"));
+    }
+
     /// RFC 4868 §2.7.2.1 PRF-1 and PRF-6: short and over-long keys reach HMAC unchanged.
     #[test]
     fn rfc4868_key_lengths() {
@@ -129,10 +136,10 @@ pub(crate) mod tests {
     /// The stream equals the formula of RFC 7296 §2.13 and does not depend on how it is cut.
     #[test]
     fn prf_plus_is_the_formula_however_it_is_cut() {
-        for prf in ALL {
+        for prf in Prf::ALL {
             let (key, seed) = (b"key".as_slice(), b"seed".as_slice());
             let (mut straight, mut previous) = (Vec::new(), Vec::new());
-            for n in 1..=9u8 {
+            for n in 1..=12u8 {
                 previous = prf.compute(key, &[&previous, seed, &[n]]).to_vec();
                 straight.extend_from_slice(&previous);
             }

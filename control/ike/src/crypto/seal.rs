@@ -1,9 +1,10 @@
 //! One direction of an IKE SA's encryption: the body of an SK or SKF payload, initialization vector
-//! through integrity check value (RFC 7296 §3.14; RFC 5282 for AES-GCM).
+//! through integrity check value (RFC 7296 §3.14; RFC 5282 for AES-GCM, RFC 7634 for ChaCha20-Poly1305).
 //!
 //! Knows neither messages nor roles; those are put together in [`super::protection`].
 
-use aws_lc_rs::cipher::{AES_128, AES_256, DecryptingKey, EncryptingKey, UnboundCipherKey};
+use aws_lc_rs::aead::{self, CHACHA20_POLY1305};
+use aws_lc_rs::cipher::{AES_128, AES_192, AES_256, DecryptingKey, EncryptingKey, UnboundCipherKey};
 use aws_lc_rs::cipher::{Algorithm, DecryptionContext, EncryptionContext};
 use aws_lc_rs::hmac;
 use aws_lc_rs::iv::FixedLength;
@@ -33,22 +34,81 @@ pub(super) enum NotSealed {
 
 /// Cipher and key of one direction.
 pub(super) enum Direction {
-    Gcm(Box<Gcm>),
+    Aead(Box<Aead>),
     Cbc(Box<Cbc>),
 }
 
-/// AES-GCM with a 16-octet check value (RFC 5282). The nonce is the salt and a counter sent as the
+/// AES-GCM with a 16-octet check value (RFC 5282), or ChaCha20-Poly1305 (RFC 7634 §2). The nonce is the salt and a counter sent as the
 /// IV: a counter cannot repeat, where random octets could.
 ///
 /// The key is expanded anew for each message: a tunnel has few, and expanded it takes twenty times as much memory.
-pub(super) struct Gcm {
-    kernel: gcm::Kernel,
+pub(super) struct Aead {
+    cipher: Cipher,
     key: Secret,
     salt: [u8; SALT],
     next: Option<u64>,
 }
 
-/// AES-CBC with HMAC-SHA2 over the whole message (RFC 7296 §3.14).
+/// What a nonce and associated data are the same for.
+#[derive(Clone, Copy)]
+enum Cipher {
+    AesGcm(gcm::Kernel),
+    ChaCha20Poly1305,
+}
+
+impl Cipher {
+    /// Whether a key may have so many octets.
+    fn takes(self, octets: usize) -> bool {
+        match self {
+            Self::AesGcm(_) => gcm::KeySize::from_octets(octets).is_ok(),
+            Self::ChaCha20Poly1305 => octets == CHACHA20_POLY1305.key_len(),
+        }
+    }
+
+    /// Encrypts in place; the check value.
+    fn seal(self, key: &[u8], nonce: Nonce, associated: &[u8], text: &mut [u8]) -> Option<Tag> {
+        let mut tag = [0; gcm::TAG_LENGTH];
+        match self {
+            Self::AesGcm(kernel) => {
+                let key = gcm::Key::new(kernel, key).ok()?;
+                gcm::seal_burst(&mut [gcm::Seal::new(&key, nonce, associated, text, &mut tag)]);
+            }
+            Self::ChaCha20Poly1305 => {
+                let key = aead::LessSafeKey::new(aead::UnboundKey::new(&CHACHA20_POLY1305, key).ok()?);
+                let nonce = aead::Nonce::assume_unique_for_key(nonce);
+                let made = key.seal_in_place_separate_tag(nonce, aead::Aad::from(associated), text).ok()?;
+                tag = made.as_ref().try_into().ok()?;
+            }
+        }
+        Some(tag)
+    }
+
+    /// Decrypts in place what has this check value.
+    fn open(self, key: &[u8], nonce: Nonce, associated: &[u8], text: &mut [u8], tag: &Tag) -> Option<()> {
+        match self {
+            Self::AesGcm(kernel) => {
+                let key = gcm::Key::new(kernel, key).ok()?;
+                let mut lane = [gcm::Open::new(&key, nonce, associated, text, *tag)];
+                gcm::open_burst(&mut lane);
+                let [lane] = lane;
+                lane.verdict.ok()
+            }
+            Self::ChaCha20Poly1305 => {
+                let key = aead::LessSafeKey::new(aead::UnboundKey::new(&CHACHA20_POLY1305, key).ok()?);
+                let nonce = aead::Nonce::assume_unique_for_key(nonce);
+                let mut whole = Zeroizing::new([&*text, tag.as_slice()].concat());
+                let opened = key.open_in_place(nonce, aead::Aad::from(associated), &mut whole).ok()?;
+                text.copy_from_slice(opened);
+                Some(())
+            }
+        }
+    }
+}
+
+type Nonce = [u8; gcm::NONCE_LENGTH];
+type Tag = [u8; gcm::TAG_LENGTH];
+
+/// AES-CBC with HMAC over the whole message (RFC 7296 §3.14).
 pub(super) struct Cbc {
     algorithm: &'static Algorithm,
     key: Secret,
@@ -72,18 +132,26 @@ impl Direction {
             |algorithm, integrity| Cbc::new(algorithm, integrity, sk_e, sk_a).map(Box::new).map(Self::Cbc);
         match (encryption, integrity) {
             (Encryption::AesCbc128, Some(integrity)) => cbc(&AES_128, integrity),
+            (Encryption::AesCbc192, Some(integrity)) => cbc(&AES_192, integrity),
             (Encryption::AesCbc256, Some(integrity)) => cbc(&AES_256, integrity),
-            (Encryption::AesCbc128 | Encryption::AesCbc256, None) => Err(BadKeys::NoIntegrity),
-            (Encryption::AesGcm128 | Encryption::AesGcm192 | Encryption::AesGcm256, _) => {
-                Gcm::new(sk_e).map(Box::new).map(Self::Gcm)
+            (Encryption::AesCbc128 | Encryption::AesCbc192 | Encryption::AesCbc256, None) => {
+                Err(BadKeys::NoIntegrity)
             }
+            (Encryption::AesGcm128 | Encryption::AesGcm192 | Encryption::AesGcm256, _) => {
+                Aead::new(Cipher::AesGcm(gcm::Kernel::detect()), sk_e).map(Box::new).map(Self::Aead)
+            }
+            (Encryption::ChaCha20Poly1305, _) => {
+                Aead::new(Cipher::ChaCha20Poly1305, sk_e).map(Box::new).map(Self::Aead)
+            }
+            // No proposal for an IKE SA has it, whose messages are to be encrypted (RFC 7296 §3.14).
+            (Encryption::Null, _) => Err(BadKeys::Cipher),
         }
     }
 
     /// Octets of the body around `content` octets of payloads.
     pub(super) fn body_length(&self, content: usize) -> usize {
         match self {
-            Self::Gcm(_) => content.saturating_add(COUNTER + PAD_LENGTH + gcm::TAG_LENGTH),
+            Self::Aead(_) => content.saturating_add(COUNTER + PAD_LENGTH + gcm::TAG_LENGTH),
             Self::Cbc(cbc) => padded(content).saturating_add(BLOCK).saturating_add(cbc.icv()),
         }
     }
@@ -91,7 +159,7 @@ impl Direction {
     /// The most octets of payloads whose body has at most `body` octets.
     pub(super) fn capacity(&self, body: usize) -> usize {
         match self {
-            Self::Gcm(_) => body.saturating_sub(COUNTER + PAD_LENGTH + gcm::TAG_LENGTH),
+            Self::Aead(_) => body.saturating_sub(COUNTER + PAD_LENGTH + gcm::TAG_LENGTH),
             Self::Cbc(cbc) => {
                 let text = body.saturating_sub(BLOCK).saturating_sub(cbc.icv());
                 (text / BLOCK).saturating_mul(BLOCK).saturating_sub(PAD_LENGTH)
@@ -108,7 +176,7 @@ impl Direction {
         random: &mut dyn Random,
     ) -> Result<(), NotSealed> {
         match self {
-            Self::Gcm(gcm) => gcm.seal(message, content),
+            Self::Aead(aead) => aead.seal(message, content),
             Self::Cbc(cbc) => cbc.seal(message, content, random),
         }
     }
@@ -116,22 +184,20 @@ impl Direction {
     /// The payloads in `body`, with their padding; `None` if the check value is wrong.
     pub(super) fn open(&self, associated: &[u8], body: &[u8]) -> Option<Secret> {
         match self {
-            Self::Gcm(gcm) => gcm.open(associated, body),
+            Self::Aead(aead) => aead.open(associated, body),
             Self::Cbc(cbc) => cbc.open(associated, body),
         }
     }
 }
 
-impl Gcm {
-    fn new(sk_e: &[u8]) -> Result<Self, BadKeys> {
+impl Aead {
+    fn new(cipher: Cipher, sk_e: &[u8]) -> Result<Self, BadKeys> {
         let (key, salt) = sk_e.split_last_chunk::<SALT>().ok_or(BadKeys::Cipher)?;
-        gcm::KeySize::from_octets(key.len()).map_err(|_| BadKeys::Cipher)?;
-        let (kernel, key) = (gcm::Kernel::detect(), Zeroizing::new(key.to_vec()));
-        Ok(Self { kernel, key, salt: *salt, next: Some(0) })
-    }
-
-    fn expanded(&self) -> Option<gcm::Key> {
-        gcm::Key::new(self.kernel, &self.key).ok()
+        let key = Zeroizing::new(key.to_vec());
+        match cipher.takes(key.len()) {
+            true => Ok(Self { cipher, key, salt: *salt, next: Some(0) }),
+            false => Err(BadKeys::Cipher),
+        }
     }
 
     /// Moves the counter, so that a test reaches its end.
@@ -140,7 +206,7 @@ impl Gcm {
         self.next = Some(next);
     }
 
-    fn nonce(&self, counter: [u8; COUNTER]) -> [u8; gcm::NONCE_LENGTH] {
+    fn nonce(&self, counter: [u8; COUNTER]) -> Nonce {
         let mut nonce = [0; gcm::NONCE_LENGTH];
         let octets = self.salt.into_iter().chain(counter);
         nonce.iter_mut().zip(octets).for_each(|(to, from)| *to = from);
@@ -150,13 +216,11 @@ impl Gcm {
     /// GCM needs no alignment, so there is no padding and Pad Length is always 0 (RFC 5282 §3).
     fn seal(&mut self, message: &mut Vec<u8>, content: &[u8]) -> Result<(), NotSealed> {
         let counter = self.next.ok_or(NotSealed::Exhausted)?;
-        let key = self.expanded().ok_or(NotSealed::Cipher)?;
         self.next = counter.checked_add(1);
         let counter = counter.to_be_bytes();
         let mut text = Zeroizing::new([content, &[0]].concat());
-        let mut tag = [0; gcm::TAG_LENGTH];
-        let nonce = self.nonce(counter);
-        gcm::seal_burst(&mut [gcm::Seal::new(&key, nonce, message, &mut text, &mut tag)]);
+        let tag = self.cipher.seal(&self.key, self.nonce(counter), message, &mut text);
+        let tag = tag.ok_or(NotSealed::Cipher)?;
         message.extend(counter);
         message.extend_from_slice(&text);
         message.extend(tag);
@@ -166,11 +230,8 @@ impl Gcm {
     fn open(&self, associated: &[u8], body: &[u8]) -> Option<Secret> {
         let (counter, rest) = body.split_first_chunk::<COUNTER>()?;
         let (text, tag) = rest.split_last_chunk::<{ gcm::TAG_LENGTH }>()?;
-        let (key, mut text) = (self.expanded()?, Zeroizing::new(text.to_vec()));
-        let mut lane = [gcm::Open::new(&key, self.nonce(*counter), associated, &mut text, *tag)];
-        gcm::open_burst(&mut lane);
-        let [lane] = lane;
-        lane.verdict.ok()?;
+        let mut text = Zeroizing::new(text.to_vec());
+        self.cipher.open(&self.key, self.nonce(*counter), associated, &mut text, tag)?;
         Some(text)
     }
 }
@@ -187,6 +248,7 @@ impl Cbc {
             return Err(BadKeys::Length { key: "SK_a", length: sk_a.len(), expected });
         }
         let hash = match integrity {
+            Integrity::HmacSha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
             Integrity::HmacSha256 => hmac::HMAC_SHA256,
             Integrity::HmacSha384 => hmac::HMAC_SHA384,
             Integrity::HmacSha512 => hmac::HMAC_SHA512,

@@ -6,7 +6,7 @@ use crate::wire::{EncryptionId, Transform, TransformType};
 impl Encryption {
     /// This cipher as a transform.
     pub fn transform(self) -> Transform {
-        Transform::encryption(EncryptionId::from(self.transform_id()), Some(self.key_bits()))
+        Transform::encryption(EncryptionId::from(self.transform_id()), self.key_length_attribute())
     }
 }
 
@@ -16,9 +16,12 @@ impl Integrity {
         Transform::integrity(self.transform_id().into())
     }
 
-    /// Octets of the truncated check value: half the hash output (RFC 4868 §2.3).
+    /// Octets of the truncated check value: half the hash output (RFC 4868 §2.3), of SHA-1 96 bits (RFC 2404 §2).
     pub fn icv_length(self) -> usize {
-        self.key_len() / 2
+        match self {
+            Self::HmacSha1 => 12,
+            Self::HmacSha256 | Self::HmacSha384 | Self::HmacSha512 => self.key_len() / 2,
+        }
     }
 }
 

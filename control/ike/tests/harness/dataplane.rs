@@ -33,6 +33,10 @@ pub struct DataPlane {
     ever: BTreeSet<u32>,
 }
 
+fn in_a_row(keys: &EspKeys) -> Vec<u8> {
+    [keys.encryption.as_slice(), keys.integrity.as_slice()].concat()
+}
+
 impl DataPlane {
     pub fn new(base: u32, seed: u64) -> DataPlane {
         DataPlane {
@@ -54,7 +58,7 @@ impl DataPlane {
 
     pub fn install(&mut self, install: InstallChild) {
         assert!(self.allocated.contains(&install.spi_in), "installed on an SPI that is not reserved");
-        assert_ne!(install.keys_in.encryption, install.keys_out.encryption);
+        assert_ne!(in_a_row(&install.keys_in), in_a_row(&install.keys_out));
         self.ever.insert(install.spi_in);
         let start = install.start;
         let child = install.child;
@@ -138,16 +142,16 @@ impl DataPlane {
         self.installed.values().map(|installed| (installed.spi_out, installed.path)).collect()
     }
 
-    /// The key packets on this SPI are opened with, if it is ours and installed.
-    pub fn opens(&self, spi: u32) -> Option<&[u8]> {
+    /// The keys packets on this SPI are opened with, cipher's and hash's in a row, if it is ours and installed.
+    pub fn opens(&self, spi: u32) -> Option<Vec<u8>> {
         let installed = self.installed.values().find(|installed| installed.spi_in == spi)?;
-        Some(installed.keys_in.encryption.as_slice())
+        Some(in_a_row(&installed.keys_in))
     }
 
-    /// The key packets on this SPI are sealed with, if it is the peer's and installed.
-    pub fn seals(&self, spi: u32) -> Option<&[u8]> {
+    /// The keys packets on this SPI are sealed with, if it is the peer's and installed.
+    pub fn seals(&self, spi: u32) -> Option<Vec<u8>> {
         let installed = self.installed.values().find(|installed| installed.spi_out == spi)?;
-        Some(installed.keys_out.encryption.as_slice())
+        Some(in_a_row(&installed.keys_out))
     }
 
     /// The SPIs we receive on.

@@ -1,0 +1,171 @@
+//! HMAC as ESP uses it: a key as long as the hash, an ICV cut to half of it (RFC 4868), or to 96 bits of SHA-1
+//! (RFC 2404). Over RustCrypto's `hmac`, `sha2` and `sha1`, which take the processor's SHA instructions where there
+//! are any.
+//!
+//! Kept are the states behind the two padded keys, not the buffer that a running HMAC has.
+
+use hmac::EagerHash;
+use hmac::block_api::HmacCore;
+use hmac::digest::block_api::{Buffer, FixedOutputCore, UpdateCore};
+use hmac::digest::{KeyInit, Output};
+use sha1::Sha1;
+use sha2::{Sha256, Sha384, Sha512};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// A hash under HMAC, with what ESP keeps of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Hash {
+    /// HMAC-SHA1-96 (RFC 2404).
+    Sha1,
+    /// HMAC-SHA-256-128 (RFC 4868).
+    Sha256,
+    /// HMAC-SHA-384-192.
+    Sha384,
+    /// HMAC-SHA-512-256.
+    Sha512,
+}
+
+/// Octets of the longest ICV.
+const LONGEST: usize = 32;
+
+impl Hash {
+    /// Every one.
+    pub const ALL: [Hash; 4] = [Hash::Sha1, Hash::Sha256, Hash::Sha384, Hash::Sha512];
+
+    /// Octets of key: as many as the hash gives (RFC 2404 §3, RFC 4868 §2.1.1).
+    pub const fn key_length(self) -> usize {
+        match self {
+            Hash::Sha1 => 20,
+            Hash::Sha256 => 32,
+            Hash::Sha384 => 48,
+            Hash::Sha512 => 64,
+        }
+    }
+
+    /// Octets of ICV (RFC 2404 §2, RFC 4868 §2.1.2).
+    pub const fn icv_length(self) -> usize {
+        match self {
+            Hash::Sha1 => 12,
+            Hash::Sha256 => 16,
+            Hash::Sha384 => 24,
+            Hash::Sha512 => 32,
+        }
+    }
+}
+
+/// A key, hashed in.
+pub(super) enum Mac {
+    Sha1(HmacCore<Sha1>),
+    Sha256(HmacCore<Sha256>),
+    Sha384(HmacCore<Sha384>),
+    Sha512(HmacCore<Sha512>),
+}
+
+impl Mac {
+    /// `None` if the key is not as long as it has to be.
+    pub(super) fn new(hash: Hash, key: &[u8]) -> Option<Mac> {
+        if key.len() != hash.key_length() {
+            return None;
+        }
+        Some(match hash {
+            Hash::Sha1 => Mac::Sha1(KeyInit::new_from_slice(key).ok()?),
+            Hash::Sha256 => Mac::Sha256(KeyInit::new_from_slice(key).ok()?),
+            Hash::Sha384 => Mac::Sha384(KeyInit::new_from_slice(key).ok()?),
+            Hash::Sha512 => Mac::Sha512(KeyInit::new_from_slice(key).ok()?),
+        })
+    }
+
+    fn hash(&self) -> Hash {
+        match self {
+            Mac::Sha1(_) => Hash::Sha1,
+            Mac::Sha256(_) => Hash::Sha256,
+            Mac::Sha384(_) => Hash::Sha384,
+            Mac::Sha512(_) => Hash::Sha512,
+        }
+    }
+
+    /// Octets of ICV.
+    pub(super) fn length(&self) -> usize {
+        self.hash().icv_length()
+    }
+
+    /// Writes the ICV of two parts in a row to `icv`, which is as long as it.
+    pub(super) fn write(&self, parts: [&[u8]; 2], icv: &mut [u8]) {
+        let whole = self.of(parts);
+        icv.iter_mut().zip(whole.iter()).for_each(|(to, from)| *to = *from);
+    }
+
+    /// Whether `icv` is the ICV of two parts in a row, found out in constant time.
+    pub(super) fn fits(&self, parts: [&[u8]; 2], icv: &[u8]) -> bool {
+        let whole = self.of(parts);
+        whole.get(..self.length()).is_some_and(|wanted| wanted.ct_eq(icv).into())
+    }
+
+    fn of(&self, parts: [&[u8]; 2]) -> Zeroizing<[u8; LONGEST]> {
+        match self {
+            Mac::Sha1(core) => finish(core, parts),
+            Mac::Sha256(core) => finish(core, parts),
+            Mac::Sha384(core) => finish(core, parts),
+            Mac::Sha512(core) => finish(core, parts),
+        }
+    }
+}
+
+/// The front of an HMAC; zeros behind one that is shorter.
+fn finish<D: EagerHash>(keyed: &HmacCore<D>, parts: [&[u8]; 2]) -> Zeroizing<[u8; LONGEST]> {
+    let (mut core, mut buffer) = (keyed.clone(), Buffer::<HmacCore<D>>::default());
+    for part in parts {
+        buffer.digest_blocks(part, |blocks| core.update_blocks(blocks));
+    }
+    let (mut whole, mut front) = (Output::<HmacCore<D>>::default(), Zeroizing::new([0; LONGEST]));
+    core.finalize_fixed_core(&mut buffer, &mut whole);
+    front.iter_mut().zip(whole.iter()).for_each(|(to, from)| *to = *from);
+    front
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn octets(hex: &str) -> Vec<u8> {
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    }
+
+    /// RFC 4868 §2.7.2.1 (AUTH256-1, AUTH384-1, AUTH512-1): keys of 0b, "Hi There", whole and cut.
+    #[test]
+    fn authentication_vectors_of_rfc_4868() {
+        for (hash, icv) in [
+            (Hash::Sha256, "198a607eb44bfbc69903a0f1cf2bbdc5"),
+            (Hash::Sha384, "b6a8d5636f5c6a7224f9977dcf7ee6c7fb6d0c48cbdee973"),
+            (Hash::Sha512, "637edc6e01dce7e6742a99451aae82df23da3e92439e590e43e761b33e910fb8"),
+        ] {
+            let mac = Mac::new(hash, &vec![0x0b; hash.key_length()]).unwrap();
+            let mut found = vec![0; hash.icv_length()];
+            mac.write([b"Hi Th", b"ere"], &mut found);
+            assert_eq!(found, octets(icv), "{hash:?}");
+            assert!(mac.fits([b"Hi There", b""], &found));
+        }
+    }
+
+    /// RFC 2202 §3, case 1; RFC 2404 keeps the first 96 bits.
+    #[test]
+    fn an_authentication_vector_of_rfc_2202() {
+        let mac = Mac::new(Hash::Sha1, &[0x0b; 20]).unwrap();
+        assert!(mac.fits([b"Hi There", b""], &octets("b617318655057264e28bc0b6")));
+    }
+
+    #[test]
+    fn icvs_of_another_length_never_fit() {
+        for hash in Hash::ALL {
+            let mac = Mac::new(hash, &vec![1; hash.key_length()]).unwrap();
+            let mut icv = [0; LONGEST + 1];
+            mac.write([b"text", b""], &mut icv);
+            for length in 0..icv.len() {
+                let fits = mac.fits([b"text", b""], &icv[..length]);
+                assert_eq!(fits, length == hash.icv_length(), "{hash:?} {length}");
+            }
+            assert!(Mac::new(hash, &vec![1; hash.key_length() - 1]).is_none());
+        }
+    }
+}

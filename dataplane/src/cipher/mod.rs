@@ -1,0 +1,133 @@
+//! ESP's ciphers other than AES-GCM: a packet at a time, over well-kept libraries (RFC 8221 §5).
+//!
+//! A [`Sealer`] encrypts a whole ESP packet in place, from SPI to ICV, an [`Opener`] undoes that; each is made for one
+//! suite and one direction, lies inline, allocates nothing and wipes itself. AES-GCM, which nearly all packets take, is
+//! `ravelin_gcm`'s and knows bursts; nothing here is on its way.
+//!
+//! Left to the caller: the layout (`net::esp::Framing`), sequence numbers and their uniqueness, the replay window, what
+//! the text says.
+
+mod chacha;
+mod hashed;
+mod mac;
+
+pub use mac::Hash;
+
+use ravelin_gcm::KeySize;
+
+/// Octets of keying material of ChaCha20-Poly1305: key and salt (RFC 7634 §2).
+pub const CHACHA: usize = chacha::KEY + chacha::SALT;
+
+/// Octets of secret that a sender of AES-CBC draws its IVs from.
+pub const SEED: usize = 16;
+
+/// Where a packet stands in its SA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// All 64 bits of its sequence number.
+    pub sequence: u64,
+    /// Whether the peers count with 64 bits: then the ICV covers the half that is not sent.
+    pub esn: bool,
+}
+
+impl Position {
+    /// What the ICV covers behind the packet: "the high-order 32 bits of the sequence number" are appended where a
+    /// separate integrity algorithm is used, and are not transmitted (RFC 4303 §2.2.1, §2.8).
+    fn suffix(self) -> Suffix {
+        Suffix { octets: ((self.sequence >> 32) as u32).to_be_bytes(), present: self.esn }
+    }
+}
+
+/// Octets that are authenticated and not sent.
+struct Suffix {
+    octets: [u8; 4],
+    present: bool,
+}
+
+impl Suffix {
+    fn as_bytes(&self) -> &[u8] {
+        if self.present { &self.octets } else { &[] }
+    }
+}
+
+/// Encrypts the packets of one SA.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a key lies where it is used; nothing is allocated for it")]
+pub enum Sealer {
+    /// AES-CBC, or nothing, then HMAC.
+    Hashed(hashed::Sealer),
+    /// ChaCha20-Poly1305.
+    ChaCha(chacha::Key),
+}
+
+/// Decrypts the packets of one SA.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a key lies where it is used; nothing is allocated for it")]
+pub enum Opener {
+    /// HMAC, then AES-CBC, or nothing.
+    Hashed(hashed::Opener),
+    /// ChaCha20-Poly1305.
+    ChaCha(chacha::Key),
+}
+
+// Both lie where the key of AES-GCM would, behind a tag (`sa::Keyed`).
+const _: () = assert!(size_of::<Sealer>() <= 544 && size_of::<Opener>() <= 544);
+
+/// A packet that cannot be sealed: it is shorter than its own framing. Our own fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooShort;
+
+/// The ICV does not fit key and packet; the packet is as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadIcv;
+
+impl Sealer {
+    /// For AES-CBC with HMAC; `keys` are the cipher's key, the hash's, and [`SEED`] octets that nobody else knows.
+    pub fn cbc(size: KeySize, hash: Hash, keys: &[u8]) -> Option<Sealer> {
+        hashed::Sealer::new(size, hash, keys).map(Sealer::Hashed)
+    }
+
+    /// For HMAC without a cipher (RFC 2410).
+    pub fn null(hash: Hash, key: &[u8]) -> Option<Sealer> {
+        hashed::Sealer::null(hash, key).map(Sealer::Hashed)
+    }
+
+    /// For ChaCha20-Poly1305; `keys` are key and salt.
+    pub fn chacha(keys: &[u8]) -> Option<Sealer> {
+        chacha::Key::new(keys).map(Sealer::ChaCha)
+    }
+
+    /// Encrypts `packet`, which is an ESP packet from SPI to ICV but for its IV, its ICV and that its text is in clear.
+    pub fn seal(&self, at: Position, packet: &mut [u8]) -> Result<(), TooShort> {
+        match self {
+            Sealer::Hashed(sealer) => sealer.seal(at, packet).ok_or(TooShort),
+            Sealer::ChaCha(key) => key.seal(at, packet).ok_or(TooShort),
+        }
+    }
+}
+
+impl Opener {
+    /// For AES-CBC with HMAC; `keys` as for [`Sealer::cbc`].
+    pub fn cbc(size: KeySize, hash: Hash, keys: &[u8]) -> Option<Opener> {
+        hashed::Opener::new(size, hash, keys).map(Opener::Hashed)
+    }
+
+    /// For HMAC without a cipher (RFC 2410).
+    pub fn null(hash: Hash, key: &[u8]) -> Option<Opener> {
+        hashed::Opener::null(hash, key).map(Opener::Hashed)
+    }
+
+    /// For ChaCha20-Poly1305; `keys` are key and salt.
+    pub fn chacha(keys: &[u8]) -> Option<Opener> {
+        chacha::Key::new(keys).map(Opener::ChaCha)
+    }
+
+    /// Checks the ICV of `packet`, an ESP packet from SPI to ICV, in constant time, and only then decrypts its text in
+    /// place (RFC 4303 §3.4.4.1).
+    pub fn open(&self, at: Position, packet: &mut [u8]) -> Result<(), BadIcv> {
+        match self {
+            Opener::Hashed(opener) => opener.open(at, packet).ok_or(BadIcv),
+            Opener::ChaCha(key) => key.open(at, packet).ok_or(BadIcv),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Encrypts and decrypts under SAs whose suite is not AES-GCM, a packet at a time (RFC 4303 §3.3, §3.4; DP-08).
+//!
+//! These packets take the ordinary way but for three stations. On their way out nothing fits into their tunnel as a
+//! matter of course ([`crate::sa::wrap::Wrap::set_apart`]), so they are found where a packet is asked for its size, and
+//! from there go by [`lay_out`] and [`seal`]; on their way in [`super::open`] knows no SA for them, and [`accept`] does
+//! everything at once. A packet of AES-GCM pays nothing for it.
+
+use crate::cipher::Position;
+use crate::io::{Frame, Meta};
+use crate::net::esp;
+use crate::net::flow::Summary;
+use crate::net::protocol;
+use crate::node::inspect::{self, Accepted};
+use crate::node::opening::{Opening, Stage};
+use crate::node::seal::{Laid, Order, Sealing, stopped_reason};
+use crate::node::{forward, lookup};
+use crate::sa::inbound;
+use crate::sa::outbound::{Departure, Hot};
+use crate::sa::wrap::{ROOM, Varying};
+use crate::verdict::Drop;
+
+/// [`super::seal::lay_out`] for a suite of any framing.
+pub fn lay_out<F: Frame>(
+    frame: &mut F,
+    summary: &Summary,
+    hot: &mut Hot,
+    Order { departs, hop, dont_fragment, id }: Order,
+) -> Result<Laid, Drop> {
+    let (length, v4, framing) = (summary.length(), summary.is_v4(), hot.suite().framing());
+    let front = if departs { hot.wrap.front() } else { hot.wrap.front_unled().ok_or(Drop::NoRoom)? };
+    let trailer = framing.trailer(length, if v4 { protocol::IPV4 } else { protocol::IPV6 });
+    let (before, behind) = (ROOM + framing.front(), framing.around() + length + trailer.length());
+    // Room first: a number once taken must not be wasted, and a packet half built must not be sent.
+    let out = frame.surround(before, ROOM + behind, ROOM - front.octets());
+    let (outer, esp) = out.and_then(<[u8]>::split_first_chunk_mut::<ROOM>).ok_or(Drop::NoRoom)?;
+    let (header, text) = esp.split_at_mut_checked(framing.front()).ok_or(Drop::NoRoom)?;
+    text.get_mut(length..).and_then(|end| trailer.emit(end).ok()).ok_or(Drop::NoRoom)?;
+    if hop && !forward::take_hop_of(text, v4) {
+        return Err(Drop::TtlExpired);
+    }
+    let (number, facts) = hot.number(length).map_err(stopped_reason)?;
+    let repr = esp::Repr { spi: hot.spi().0, sequence: number.low() };
+    repr.emit(header).map_err(|_| Drop::NoRoom)?;
+    let varying = Varying { class: summary.traffic_class(), dont_fragment, id, behind };
+    hot.wrap.emit(outer, varying).ok_or(Drop::NoRoom)?;
+    if departs {
+        let (meta, Departure { port, vlan, .. }): (&mut Meta, _) = (frame.meta_mut(), hot.departure());
+        (meta.port, meta.vlan) = (*port, *vlan);
+    }
+    Ok(Laid::new(number, hot.spi(), front, facts))
+}
+
+/// Encrypts packets of one SA in place and writes their ICVs.
+#[cold]
+pub fn seal<F: Frame>(sealings: &mut [Sealing<F>], hot: &Hot) {
+    let Some(apart) = hot.apart() else { return };
+    for sealing in sealings {
+        let at = Position { sequence: sealing.sequence(), esn: hot.esn() };
+        sealing.sealed = apart.sealer.seal(at, sealing.esp_mut()).is_ok();
+    }
+}
+
+/// Asks packets of one SA everything, in the order of RFC 4303 §3.4, and looks into those that it believes.
+#[cold]
+pub fn accept<F: Frame>(openings: &mut [Opening<F>], hot: &mut inbound::Hot) -> Accepted {
+    let (mut accepted, framing) = (Accepted::default(), hot.suite().framing());
+    for opening in openings {
+        match open(opening, hot, framing) {
+            Ok(arrival) => inspect::accept_one(opening, arrival, hot, framing, &mut accepted),
+            Err(reason) => opening.stage = Stage::Refused(reason),
+        }
+    }
+    accepted
+}
+
+/// Length, addresses, replay window, ICV; then decrypts.
+fn open<F: Frame>(
+    opening: &mut Opening<F>,
+    hot: &inbound::Hot,
+    framing: esp::Framing,
+) -> Result<inbound::Arrival, Drop> {
+    let Opening { frame: Some(frame), summary, esp, guess, .. } = opening else { return Err(Drop::SaMiss) };
+    let (instance, opener) = (frame.meta().instance, hot.apart().ok_or(Drop::SaMiss)?);
+    let packet = esp.within(frame.data_mut()).ok_or(Drop::EspLength)?;
+    framing.text_within(packet.len()).ok_or(Drop::EspLength)?;
+    let header = esp::Repr::parse(packet).map_err(|_| Drop::EspLength)?;
+    let (arrival, number) = lookup::ask(instance, summary, esp, hot, header.sequence)?;
+    let at = Position { sequence: number.sequence(), esn: hot.window().esn() };
+    opener.open(at, packet).map_err(|_| Drop::BadIcv)?;
+    *guess = number;
+    Ok(arrival)
+}

@@ -1,0 +1,157 @@
+//! ESP of suites other than AES-GCM as their RFCs say it, step by step, over other code than the gateway's: `ring`'s
+//! HMAC and ChaCha20-Poly1305, and CBC block by block.
+
+use aes::cipher::consts::U16;
+use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
+use aes::{Aes128, Aes192, Aes256};
+use ravelin_dataplane::cipher::Hash;
+use ravelin_dataplane::sa::suite::Suite;
+use ring::{aead, hmac};
+
+/// The keys of one direction.
+pub enum Oracle {
+    /// RFC 3602, or RFC 2410 without a cipher, with RFC 2404 or RFC 4868.
+    Hashed { aes: Option<Vec<u8>>, hash: Hash, key: Vec<u8> },
+    /// RFC 7634.
+    ChaCha { key: Box<aead::LessSafeKey>, salt: [u8; 4] },
+}
+
+/// What a cipher does to a block.
+type Block = Box<dyn Fn(&mut [u8; 16])>;
+
+fn both<C>(key: &[u8]) -> [Block; 2]
+where
+    C: KeyInit + BlockCipherEncrypt<BlockSize = U16> + BlockCipherDecrypt + 'static,
+{
+    let [encrypt, decrypt] = [0; 2].map(|_| C::new_from_slice(key).unwrap());
+    let apply = |block: &mut [u8; 16], way: &dyn Fn(&mut Array<u8, U16>)| {
+        let mut array = Array::from(*block);
+        way(&mut array);
+        *block = array.into();
+    };
+    [
+        Box::new(move |block| apply(block, &|array| encrypt.encrypt_block(array))),
+        Box::new(move |block| apply(block, &|array| decrypt.decrypt_block(array))),
+    ]
+}
+
+/// Encryption and decryption of a block.
+fn blocks(aes: &[u8]) -> [Block; 2] {
+    match aes.len() {
+        16 => both::<Aes128>(aes),
+        24 => both::<Aes192>(aes),
+        _ => both::<Aes256>(aes),
+    }
+}
+
+fn xor(block: &mut [u8; 16], with: &[u8]) {
+    block.iter_mut().zip(with).for_each(|(octet, other)| *octet ^= other);
+}
+
+/// What is authenticated of a number that has 64 bits and shows 32.
+fn high(sequence: u64) -> [u8; 4] {
+    ((sequence >> 32) as u32).to_be_bytes()
+}
+
+fn icv(hash: Hash, key: &[u8], covered: &[u8], sequence: u64, esn: bool) -> Vec<u8> {
+    let (algorithm, length) = match hash {
+        Hash::Sha1 => (hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, 12),
+        Hash::Sha256 => (hmac::HMAC_SHA256, 16),
+        Hash::Sha384 => (hmac::HMAC_SHA384, 24),
+        Hash::Sha512 => (hmac::HMAC_SHA512, 32),
+    };
+    let high = high(sequence);
+    let covered = [covered, if esn { &high } else { &[] }].concat();
+    hmac::sign(&hmac::Key::new(algorithm, key), &covered).as_ref()[..length].to_vec()
+}
+
+fn encrypt(aes: &[u8], iv: [u8; 16], text: &[u8]) -> Vec<u8> {
+    let ([encrypt, _], mut last, mut sealed) = (blocks(aes), iv, iv.to_vec());
+    for block in text.chunks(16) {
+        xor(&mut last, block);
+        encrypt(&mut last);
+        sealed.extend(last);
+    }
+    sealed
+}
+
+fn decrypt(aes: &[u8], iv: &[u8], text: &[u8]) -> Vec<u8> {
+    let ([_, decrypt], mut clear) = (blocks(aes), Vec::new());
+    for (before, block) in [iv, text].concat().chunks(16).zip(text.chunks(16)) {
+        let mut one: [u8; 16] = block.try_into().unwrap();
+        decrypt(&mut one);
+        xor(&mut one, before);
+        clear.extend(one);
+    }
+    clear
+}
+
+/// Nonce and associated data (RFC 7634 §2, §2.1).
+fn chacha(salt: [u8; 4], iv: &[u8], header: &[u8], sequence: u64, esn: bool) -> (aead::Nonce, Vec<u8>) {
+    let nonce = [salt.as_slice(), iv].concat().try_into().unwrap();
+    let high = high(sequence);
+    let associated = [&header[..4], if esn { &high } else { &[] }, &header[4..8]].concat();
+    (aead::Nonce::assume_unique_for_key(nonce), associated)
+}
+
+impl Oracle {
+    /// `None` for AES-GCM.
+    pub fn new(suite: Suite, material: &[u8]) -> Option<Oracle> {
+        match suite {
+            Suite::AesCbc(size, hash) => {
+                let (aes, rest) = material.split_at(size.octets());
+                let key = rest[..hash.key_length()].to_vec();
+                Some(Oracle::Hashed { aes: Some(aes.to_vec()), hash, key })
+            }
+            Suite::Null(hash) => Some(Oracle::Hashed { aes: None, hash, key: material.to_vec() }),
+            Suite::ChaCha20Poly1305 => {
+                let (key, salt) = material.split_last_chunk().unwrap();
+                let key = aead::UnboundKey::new(&aead::CHACHA20_POLY1305, key).unwrap();
+                Some(Oracle::ChaCha { key: Box::new(aead::LessSafeKey::new(key)), salt: *salt })
+            }
+            _ => None,
+        }
+    }
+
+    /// From SPI to ICV.
+    pub fn seal(&self, spi: u32, sequence: u64, esn: bool, text: &[u8]) -> Vec<u8> {
+        let mut packet = [spi.to_be_bytes(), (sequence as u32).to_be_bytes()].concat();
+        // The peer's IV is any.
+        let iv: [u8; 16] = std::array::from_fn(|at| (sequence as u8).wrapping_mul(31).wrapping_add(at as u8));
+        match self {
+            Oracle::Hashed { aes, hash, key } => {
+                packet.extend(aes.as_ref().map_or(text.to_vec(), |aes| encrypt(aes, iv, text)));
+                packet.extend(icv(*hash, key, &packet, sequence, esn));
+            }
+            Oracle::ChaCha { key, salt } => {
+                let (nonce, associated) = chacha(*salt, &iv[..8], &packet, sequence, esn);
+                let mut text = text.to_vec();
+                key.seal_in_place_append_tag(nonce, aead::Aad::from(associated), &mut text).unwrap();
+                packet.extend([&iv[..8], &text].concat());
+            }
+        }
+        packet
+    }
+
+    /// IV and text of a packet, if its ICV is right.
+    pub fn open(&self, sequence: u64, esn: bool, packet: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+        match self {
+            Oracle::Hashed { aes, hash, key } => {
+                let length = icv(*hash, key, &[], 0, false).len();
+                let (covered, found) = packet.split_at(packet.len() - length);
+                if icv(*hash, key, covered, sequence, esn) != found {
+                    return None;
+                }
+                let (iv, text) = covered[8..].split_at(if aes.is_some() { 16 } else { 0 });
+                let clear = aes.as_ref().map_or(text.to_vec(), |aes| decrypt(aes, iv, text));
+                Some((iv.to_vec(), clear))
+            }
+            Oracle::ChaCha { key, salt } => {
+                let (iv, mut text) = (packet[8..16].to_vec(), packet[16..].to_vec());
+                let (nonce, associated) = chacha(*salt, &iv, packet, sequence, esn);
+                let clear = key.open_in_place(nonce, aead::Aad::from(associated), &mut text).ok()?.to_vec();
+                Some((iv, clear))
+            }
+        }
+    }
+}
