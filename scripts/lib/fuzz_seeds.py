@@ -12,10 +12,9 @@ from cryptography.x509.oid import NameOID
 
 
 def write(crate, target, seeds):
+    """Writes seeds by name. Those of other names stay: what searches found is kept beside them."""
     folder = pathlib.Path(crate) / "fuzz/corpus" / target
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.iterdir():
-        old.unlink()
     for name, octets in seeds.items():
         (folder / name).write_bytes(octets)
 
