@@ -69,6 +69,8 @@ pub(crate) enum Aside {
     Reauthenticate { ike: IkeId },
     /// End this tunnel, whose place its heir takes, if it has one.
     HandOver { ike: IkeId, reason: crate::error::Failure },
+    /// A tunnel of a connection that was made for its peer has ended: unless another serves the peer, the connection goes.
+    Leave(crate::config::ConnectionId),
     /// See whether this tunnel can go, now that another one has its children.
     Yield { ike: IkeId },
 }

@@ -34,6 +34,7 @@ impl Engine {
                     self.take_place(now, ike);
                     self.meet_crossing_calls(now, ike);
                 }
+                Aside::Leave(connection) => self.leave(now, connection),
                 Aside::Reauthenticate { ike } => self.reauthenticate(now, ike),
                 Aside::HandOver { ike, reason } => self.hand_over(now, ike, reason),
                 Aside::ProofFailed { caller, floated, policy } => {

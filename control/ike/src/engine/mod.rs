@@ -227,7 +227,7 @@ impl Engine {
         }
         match left {
             Some(Answer::AllocateSpi(Ok(spi))) => self.out.order(WantKind::ReleaseSpi(spi)),
-            Some(Answer::Admit(Ok(connection))) => self.out.order(WantKind::Dismiss(connection)),
+            Some(Answer::Admit(Ok(connection))) => self.leave(now, connection),
             _ => {}
         }
     }
@@ -273,14 +273,19 @@ impl Engine {
 
     /// The next thing to be done for the engine.
     pub fn poll_want(&mut self) -> Option<Want> {
-        while let Some(want) = self.out.wants.pop_front() {
-            match want.kind {
-                // Another tunnel of the same peer has it, and dismisses it when it ends.
-                WantKind::Dismiss(connection) if self.serves(connection) => {}
-                _ => return Some(want),
-            }
+        self.out.wants.pop_front()
+    }
+
+    /// Gives a connection back that was made for its peer, unless another tunnel of the same peer has it: that one does so
+    /// when it ends. What its elders still drain goes first, for nothing may be left of a connection that is given back.
+    fn leave(&mut self, now: Instant, connection: ConnectionId) {
+        if self.serves(connection) {
+            return;
         }
-        None
+        for id in self.tunnels_of(connection) {
+            self.with_tunnel(now, id, |tunnel, ctx| tunnel.drop_drained(ctx));
+        }
+        self.out.order(WantKind::Dismiss(connection));
     }
 
     /// Whether a tunnel of a connection serves its peer.

@@ -225,6 +225,15 @@ impl Up {
             }
         }
     }
+
+    /// Takes out what is drained, whether it has been for long enough or not.
+    fn drop_drained(&mut self, ctx: &mut Context<'_>, common: &Common) {
+        let drained = |child: &&Child| matches!(child.state, ChildState::Draining { .. });
+        let all: Vec<ChildSaId> = self.children.iter().filter(drained).map(|child| child.id).collect();
+        for id in all {
+            self.drop_child(ctx, common, id, Failure::Superseded);
+        }
+    }
 }
 
 impl Turn<'_, '_> {
@@ -289,6 +298,13 @@ impl Tunnel {
     pub(crate) fn look_at_elder(&mut self, ctx: &mut Context<'_>) {
         if let Some(Phase::Up(up)) = &mut self.phase {
             up.relieve_elder(ctx, &mut self.common);
+        }
+    }
+
+    /// Its heir has ended, and with it the connection of both.
+    pub(crate) fn drop_drained(&mut self, ctx: &mut Context<'_>) {
+        if let Some(Phase::Up(up)) = &mut self.phase {
+            up.drop_drained(ctx, &self.common);
         }
     }
 

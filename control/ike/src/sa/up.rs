@@ -295,7 +295,7 @@ impl Up {
         foreign.for_each(|spi| ctx.order(WantKind::ReleaseSpi(spi)));
         self.later.clear();
         if common.config.remote == RemoteAddress::Admitted {
-            ctx.order(WantKind::Dismiss(common.connection));
+            ctx.out.asides.push(Aside::Leave(common.connection));
         }
         ctx.event(Event::IkeDown { ike: common.id, connection: common.connection, reason });
     }
