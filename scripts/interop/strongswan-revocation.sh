@@ -170,7 +170,12 @@ say "revocation: a responder that swallows everything holds up nobody else"
 index good; crl
 ip -n "$GWA" addr add 192.0.2.77/24 dev wan0
 in_ns "$GWA" nft -f - <<'N'
-table inet hole { chain input { type filter hook input priority 0; ip daddr 192.0.2.77 drop; } }
+table inet hole {
+  chain input {
+    type filter hook input priority 0
+    ip daddr 192.0.2.77 drop
+  }
+}
 N
 rules 'status-verify = { primary = "ocsp", secondary = "crl" }' 'ocsp = "http://192.0.2.77/"'; allowed; begin
 swan ss --initiate --child net --timeout 20 > "$WORK/ss/waiting" 2>&1 & waiting=$!
