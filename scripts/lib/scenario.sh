@@ -14,6 +14,9 @@ FULL=${RAVELIN_FULL:-0}
 
 trap 'status=$?; ((status == 0 || status == 77)) || scenario_logs; traffic_end; net_cleanup' EXIT
 trap 'exit 1' INT TERM PIPE
+# What ends a scenario without being asserted is said by its line, in functions too.
+set -E
+trap 'say "FAILED: line $LINENO of ${BASH_SOURCE[0]##*/}: $BASH_COMMAND"' ERR
 
 [[ -x $TARGET/ravelind && -x $TARGET/ravelin && -x $TARGET/ravelin-traffic ]] ||
   { say "FAILED: cargo build --release first: no ravelind in $TARGET"; exit 1; }
