@@ -34,6 +34,9 @@ fn pass(world: &mut World) {
     world.gate = None;
 }
 
+/// Of a child, and of the IKE SA.
+const REKEYS: [fn(&mut World, usize); 2] = [rekey_child, rekey_ike];
+
 fn rekey_child(world: &mut World, end: usize) {
     let child = world.children(end)[0];
     world.command(end, Command::RekeyChild { child });
@@ -241,7 +244,7 @@ fn is_down(event: &Event, child: ChildSaId) -> bool {
 #[test]
 fn rekeys_cross_whoever_has_the_lowest_nonce() {
     for seed in 0..16 {
-        for rekey in [rekey_child as fn(&mut World, usize), rekey_ike] {
+        for rekey in REKEYS {
             let mut world = connected_of(seed, plain());
             (0..2).for_each(|end| rekey(&mut world, end));
             assert_eq!(left(&mut world), (1, 1), "{seed}");
@@ -263,7 +266,7 @@ fn rekeys_cross_whoever_has_the_lowest_nonce() {
 fn an_answer_comes_after_the_delete() {
     for seed in 0..8 {
         for end in 0..2 {
-            for rekey in [rekey_child as fn(&mut World, usize), rekey_ike] {
+            for rekey in REKEYS {
                 let mut world = connected_of(seed, plain());
                 keep_back(&mut world, (end, CREATE_CHILD_SA, true));
                 (0..2).for_each(|end| rekey(&mut world, end));
@@ -302,7 +305,7 @@ fn an_answer_comes_after_both_deletes() {
 #[test]
 fn a_request_comes_after_the_delete() {
     for end in 0..2 {
-        for rekey in [rekey_child as fn(&mut World, usize), rekey_ike] {
+        for rekey in REKEYS {
             let mut world = connected();
             keep_back(&mut world, (end, CREATE_CHILD_SA, false));
             rekey(&mut world, end);
@@ -340,7 +343,7 @@ fn a_request_comes_after_both_deletes() {
 #[test]
 fn a_request_meets_the_delete() {
     for end in 0..2 {
-        for rekey in [rekey_child as fn(&mut World, usize), rekey_ike] {
+        for rekey in REKEYS {
             let mut world = connected();
             keep_back(&mut world, (end, CREATE_CHILD_SA, false));
             rekey(&mut world, end);
@@ -358,7 +361,7 @@ fn a_request_meets_the_delete() {
 #[test]
 fn corrected_rekeys_cross() {
     for seed in 0..8 {
-        for rekey in [rekey_child as fn(&mut World, usize), rekey_ike] {
+        for rekey in REKEYS {
             let mut world = connected_of(seed, guessing());
             (0..2).for_each(|end| rekey(&mut world, end));
             assert_eq!(left(&mut world), (1, 1), "{seed}");
@@ -373,7 +376,7 @@ fn corrected_rekeys_cross() {
 fn a_corrected_rekey_comes_late() {
     for seed in 0..8 {
         for end in 0..2 {
-            for rekey in [rekey_child as fn(&mut World, usize), rekey_ike] {
+            for rekey in REKEYS {
                 let mut world = connected_of(seed, guessing());
                 let mut first = None;
                 world.gate = Some(Box::new(move |from, bytes| {
