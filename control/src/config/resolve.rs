@@ -1,6 +1,6 @@
 //! From the file's shape to the [`Plan`]: follows every reference, applies every default,
 //! and collects every refusal rather than the first. Tunnels are in `tunnel`, their groups in `group`, gateways in `gateway`,
-//! certificates in `material`, post-quantum preshared keys in `ppk`.
+//! our certificates in `cert_profile`, others in `material`, post-quantum preshared keys in `ppk`.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -14,8 +14,8 @@ use super::plan::{self, Plan};
 use super::raw::{self, SecretText, Text};
 use super::value::{self, Expected};
 use super::{
-    ReadFile, Refusal, client_db, entry, error, fetch, gateway, group, lint, material, policy, ppk,
-    revocation, route, ts_list, tunnel,
+    ReadFile, Refusal, cert_profile, client_db, entry, error, fetch, gateway, group, lint, material, policy,
+    ppk, revocation, route, ts_list, tunnel,
 };
 
 /// Where the text came from.
@@ -155,7 +155,7 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
     let mut ports = ports(&mut judge, raw);
     let interfaces = interfaces(&mut judge, raw, &instances, &mut ports);
     let vault = material::vault(&judge, &raw.pki);
-    let cert_profiles = material::cert_profiles(&mut judge, raw, &vault);
+    let cert_profiles = cert_profile::cert_profiles(&mut judge, raw, &vault);
     let trust = material::trust_anchor_profiles(&mut judge, raw, vault.store());
     let (certificate_warning, crl_warning) = material::expiration_warnings(&mut judge, &raw.pki);
     let authorities = revocation::ca_profiles(&mut judge, raw, vault.store(), &instances);

@@ -1,5 +1,7 @@
 //! What the configuration names in the store is found there, is a pair, or is refused with what is expected.
 
+use std::path::Path;
+
 use aws_lc_rs::rand::SystemRandom;
 use ravelin_pki::sealed::Passphrase;
 
