@@ -5,6 +5,7 @@
 //! prints nothing and is wiped on drop.
 
 mod authority;
+mod cert_profile;
 mod clients;
 mod entry;
 mod gateway;
@@ -23,19 +24,19 @@ use ravelin_ike::config::{
     AlgorithmProfile, DeadPeer, EspProposal, Fragmentation, HalfOpenLimits, IkeProposal, InitialContact,
     Lockout, NatTraversal, Ppks, Proposals, Redirection, Selector,
 };
-use ravelin_pki::SignatureScheme;
 use ravelin_pki::path::Rules;
 use ravelin_pki::revocation::policy::{Demand, Order};
 use zeroize::Zeroizing;
 
 pub use self::authority::{CaProfile, Fetch};
+pub use self::cert_profile::{CertEntry, CertProfile};
 pub use self::clients::{Client, ClientDb};
 pub use self::entry::{PolicyAction, PolicyEntry};
 pub use self::gateway::{Gateway, Origin, ReverseRoutes, Template, TsList, Unique};
 pub use self::group::{DEFAULT_GROUP, GroupMode, TunnelGroup};
 pub use self::packets::{MssAdjust, OUTER_DF, PacketSettings};
 use super::Refusal;
-use crate::keeper::{KeyPlace, Vault};
+use crate::keeper::Vault;
 use crate::trust::expiry::Warning;
 
 /// Number of an instance; 0 is `default`.
@@ -314,6 +315,16 @@ pub enum OwnAuthentication {
     Certificate(String),
 }
 
+impl OwnAuthentication {
+    /// The name of the cert-profile, where there is one.
+    pub fn certificates(&self) -> Option<&str> {
+        match self {
+            Self::Psk(_) => None,
+            Self::Certificate(name) => Some(name),
+        }
+    }
+}
+
 /// How the peer proves itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PeerAuthentication {
@@ -481,17 +492,6 @@ pub struct Manual {
     pub replay_window: Option<u32>,
     /// Encapsulate in UDP port 4500.
     pub udp_encapsulation: bool,
-}
-
-/// Our certificate, read and checked against its key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertProfile {
-    /// Where the private key lies; the keeper reads it.
-    pub key: KeyPlace,
-    /// Certificate first, intermediates after it, DER.
-    pub chain: Vec<Vec<u8>>,
-    /// Schemes its key can sign with, preferred first.
-    pub schemes: Vec<SignatureScheme>,
 }
 
 /// Roots and helpers, DER.

@@ -342,10 +342,37 @@ pub struct IpsecTransform {
     pub extended_sequence_number: Option<bool>,
 }
 
-/// `[cert-profile.NAME]`
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+/// `[cert-profile.NAME]`: entries, or the keys of the only one.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct CertProfile {
+    /// As of an entry.
+    pub certificate: Option<Text>,
+    /// Likewise.
+    pub key: Option<Text>,
+    /// Likewise.
+    pub chain: Vec<Text>,
+    /// Likewise.
+    pub send_chain: Vec<Text>,
+    /// Likewise.
+    pub rsa_signature: Option<Text>,
+    /// Certificates of which each peer is shown one, in order.
+    pub entry: Vec<Spanned<CertEntry>>,
+}
+
+impl CertProfile {
+    /// Whether it has entries and no key of an only one.
+    pub fn is_bare(&self) -> bool {
+        let Self { certificate, key, chain, send_chain, rsa_signature, entry: _ } = self;
+        let lists = [chain, send_chain].into_iter().all(Vec::is_empty);
+        lists && [certificate, key, rsa_signature].into_iter().all(Option::is_none)
+    }
+}
+
+/// `[[cert-profile.NAME.entry]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CertEntry {
     /// Our certificate, PEM; intermediates may follow in the same file.
     pub certificate: Text,
     /// Its private key, PEM.
@@ -353,6 +380,9 @@ pub struct CertProfile {
     /// More intermediates to send.
     #[serde(default)]
     pub chain: Vec<Text>,
+    /// Names of ca-profiles whose certificates are sent after those.
+    #[serde(default)]
+    pub send_chain: Vec<Text>,
     /// `pkcs1` or `pss` for RSA keys; default `pkcs1`.
     pub rsa_signature: Option<Text>,
 }

@@ -155,10 +155,10 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
     let mut ports = ports(&mut judge, raw);
     let interfaces = interfaces(&mut judge, raw, &instances, &mut ports);
     let vault = material::vault(&judge, &raw.pki);
-    let cert_profiles = cert_profile::cert_profiles(&mut judge, raw, &vault);
     let trust = material::trust_anchor_profiles(&mut judge, raw, vault.store());
     let (certificate_warning, crl_warning) = material::expiration_warnings(&mut judge, &raw.pki);
     let authorities = revocation::ca_profiles(&mut judge, raw, vault.store(), &instances);
+    let cert_profiles = cert_profile::cert_profiles(&mut judge, raw, &vault, (&authorities, &trust));
     let fetch = fetch::fetch(&mut judge, raw, vault.store());
     let ppk_lists = ppk::lists(&mut judge, raw);
     let tries = judge.number("ike", "retransmit-tries", raw.ike.retransmit_tries.as_ref(), 1..=12, 7);

@@ -224,6 +224,6 @@ fn certificates(list: &'static str, ders: &[Vec<u8>]) -> Result<Vec<Arc<Certific
 /// Certificates made on the spot, as pki's own tests make them.
 #[cfg(test)]
 #[path = "../../../pki/tests/common/mod.rs"]
-mod common;
+pub(crate) mod common;
 #[cfg(test)]
 mod tests;
