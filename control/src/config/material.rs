@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ravelin_pki::Certificate;
 use ravelin_pki::path::{KeyPurposes, Rules};
 use toml::Spanned;
 use zeroize::Zeroizing;
 
+use super::believed;
 use super::plan;
 use super::raw::{self, SecretText, Text};
 use super::resolve::Judge;
@@ -16,6 +18,7 @@ use super::revocation::{self, Written};
 use super::value;
 use crate::keeper::Vault;
 use crate::store::{Kind, ObjectName, PassphraseSource, Store};
+use crate::trust::CertificateMap;
 use crate::trust::expiry::Warning;
 
 /// What names of the store have before them.
@@ -58,6 +61,7 @@ pub fn trust_anchor_profiles(
     judge: &mut Judge<'_>,
     raw: &raw::File,
     store: &Store,
+    maps: &BTreeMap<String, Arc<CertificateMap>>,
 ) -> BTreeMap<String, plan::TrustAnchorProfile> {
     let mut profiles = BTreeMap::new();
     for (name, spanned) in &raw.trust_anchor_profile {
@@ -86,6 +90,7 @@ pub fn trust_anchor_profiles(
             rules: path_rules(judge, &object, raw),
             dynamic_intermediates: raw.dynamic_intermediates.unwrap_or(true),
             match_identity: raw.match_peer_id_to_cert.unwrap_or(true),
+            maps: believed::maps_of(judge, (&object, spanned.span().start), &raw.certificate_maps, maps),
         };
         if !profile.match_identity {
             let found = "match-peer-id-to-cert = false lets every holder of a certificate pose as any other";

@@ -37,6 +37,7 @@ pub use self::group::{DEFAULT_GROUP, GroupMode, TunnelGroup};
 pub use self::packets::{MssAdjust, OUTER_DF, PacketSettings};
 use super::Refusal;
 use crate::keeper::Vault;
+use crate::trust::CertificateMap;
 use crate::trust::expiry::Warning;
 
 /// Number of an instance; 0 is `default`.
@@ -511,4 +512,6 @@ pub struct TrustAnchorProfile {
     pub dynamic_intermediates: bool,
     /// Whether the identity a peer claims must be in its certificate.
     pub match_identity: bool,
+    /// The exceptions that are made for peers.
+    pub maps: Vec<Arc<CertificateMap>>,
 }

@@ -53,6 +53,10 @@ pub struct File {
     pub ipsec_transform: BTreeMap<String, Spanned<IpsecTransform>>,
     /// Certificates of ours by name.
     pub cert_profile: BTreeMap<String, Spanned<CertProfile>>,
+    /// Lists of names of peers.
+    pub common_name_list: BTreeMap<String, Spanned<CommonNameList>>,
+    /// Exceptions from what is believed.
+    pub certificate_map: BTreeMap<String, Spanned<CertificateMap>>,
     /// Trust anchors by name.
     pub trust_anchor_profile: BTreeMap<String, Spanned<TrustAnchorProfile>>,
     /// What is known of authorities, by name.
@@ -387,6 +391,28 @@ pub struct CertEntry {
     pub rsa_signature: Option<Text>,
 }
 
+/// `[common-name-list.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CommonNameList {
+    /// Names, domains, addresses and prefixes.
+    pub names: Vec<Text>,
+}
+
+/// `[certificate-map.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CertificateMap {
+    /// `FIELD OPERATOR VALUE` each; a certificate meets all of them.
+    pub conditions: Vec<Text>,
+    /// Take it after its end; default no.
+    #[serde(default)]
+    pub allow_expired_certificate: bool,
+    /// Ask nobody about its revocation; default no.
+    #[serde(default)]
+    pub skip_revocation_check: bool,
+}
+
 /// `[trust-anchor-profile.NAME]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -410,6 +436,9 @@ pub struct TrustAnchorProfile {
     pub dynamic_intermediates: Option<bool>,
     /// The identity a peer claims must be in its certificate; default yes.
     pub match_peer_id_to_cert: Option<bool>,
+    /// Names of certificate-maps.
+    #[serde(default)]
+    pub certificate_maps: Vec<Text>,
     /// Smallest RSA key, in bits.
     pub minimum_rsa_bits: Option<Spanned<u64>>,
     /// Take clientAuth as a purpose too; default no.

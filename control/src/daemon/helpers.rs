@@ -22,7 +22,7 @@ use crate::config::plan::{self, Ike, Keying, OwnAuthentication, Plan};
 use crate::keeper::{self, Keeper, KeyName, KeyPlace, KeySource};
 use crate::pool::Pool;
 use crate::trust::revocation::{Effect, Question, Revocation, Whose, now};
-use crate::trust::{self, Profile, Sources};
+use crate::trust::{self, CommonNames, Profile, Sources};
 use crate::tunnel::connection;
 use crate::tunnel::roster::Roster;
 use crate::tunnel::scheme;
@@ -40,6 +40,14 @@ struct Basis {
     own: Vec<(String, Option<KeyName>)>,
     profile: Option<Arc<Profile>>,
     expected: Option<Identity>,
+    listed: Option<Arc<CommonNames>>,
+}
+
+impl Basis {
+    /// Who the peer must be.
+    fn whom(&self) -> (Option<&Identity>, Option<&CommonNames>) {
+        (self.expected.as_ref(), self.listed.as_deref())
+    }
 }
 
 /// The threads' entries.
@@ -198,7 +206,8 @@ impl Helpers {
         }
         for (id, name) in roster.gateways() {
             let Some(gateway) = plan.gateways.get(name) else { continue };
-            connections.insert(id, self.basis(plan, &gateway.ike)?);
+            let listed = gateway.common_names.clone();
+            connections.insert(id, Basis { listed, ..self.basis(plan, &gateway.ike)? });
         }
         self.connections = connections;
         Ok(())
@@ -213,7 +222,7 @@ impl Helpers {
         let key = |(name, _): (String, _)| (self.keys.get(&name).cloned(), name);
         let own = names.map(key).map(|(key, name)| (name, key)).collect();
         let profile = ike.peer.anchors().and_then(|name| self.profiles.get(name).cloned());
-        Ok(Basis { own, profile, expected: connection::expected(ike)? })
+        Ok(Basis { own, profile, expected: connection::expected(ike)?, listed: None })
     }
 
     fn refuse(&self, ticket: Ticket, answer: Answer) {
@@ -253,11 +262,14 @@ impl Helpers {
     /// Judges a chain; what is good is asked about for revocation before it is the answer.
     pub fn verdict(&self, ticket: Ticket, ike: IkeId, verdict: want::Verdict) {
         let basis = self.connections.get(&verdict.connection).cloned().unwrap_or_default();
-        let Some(profile) = basis.profile else {
+        let Some(profile) = basis.profile.clone() else {
             return self.refuse(ticket, Answer::Verdict(Err(missing("trust anchors"))));
         };
         let (revocation, regime) = (self.revocation.clone(), Arc::clone(profile.regime()));
-        let job = move || match trust::judge(&profile, &verdict, basis.expected.as_ref(), now()) {
+        let job = move || match trust::judge(&profile, &verdict, basis.whom(), now()) {
+            Ok(excepted) if excepted.is_unasked() => {
+                Some(Effect::Judged(Whose::Peer(ticket, ike), Ok(excepted)).into())
+            }
             Ok(good) => {
                 let instance = verdict.instance;
                 let whose = Whose::Peer(ticket, ike);
@@ -278,7 +290,7 @@ impl Helpers {
             (self.revocation.clone(), entry.chain().clone(), Whose::Ours(name.to_owned()));
         let job = move || {
             let claimed = Identity::KeyId(Vec::new());
-            let question = trust::Question { chain: &chain, claimed: &claimed, expected: None };
+            let question = trust::Question { chain: &chain, claimed: &claimed, expected: None, listed: None };
             match trust.judge(&question, now()) {
                 Ok(verdict) => {
                     let regime = Arc::clone(trust.regime());
@@ -348,6 +360,7 @@ fn sources<'a>(plan: &Plan, profile: &'a plan::TrustAnchorProfile) -> Sources<'a
         dynamic_intermediates: profile.dynamic_intermediates,
         match_identity: profile.match_identity,
         regime: regime(plan, profile),
+        maps: &profile.maps,
     }
 }
 
@@ -366,6 +379,7 @@ fn every_anchor(plan: &Plan) -> Option<Arc<Profile>> {
         rules: Rules::default(),
         dynamic_intermediates: true,
         match_identity: false,
+        maps: Vec::new(),
     };
     Profile::new(&sources(plan, &profile)).ok().map(Arc::new)
 }

@@ -261,7 +261,14 @@ fn evidence(verdict: &Verdict) -> Arc<str> {
     let anchor = format!("chains to \"{}\"", verdict.path.anchor().subject);
     let findings = match &verdict.revocation {
         Checked::Checked(decision) => decision.findings.iter().map(ToString::to_string).collect(),
+        // The exception says it already.
+        _ if verdict.is_unasked() => Vec::new(),
         _ => verdict.not_checked(),
     };
-    std::iter::once(anchor).chain(findings).collect::<Vec<_>>().join("; ").into()
+    std::iter::once(anchor)
+        .chain(verdict.exceptions.iter().cloned())
+        .chain(findings)
+        .collect::<Vec<_>>()
+        .join("; ")
+        .into()
 }
