@@ -4,6 +4,7 @@
 //! place, [`Failure::notify`], and says less.
 
 use crate::config::NoClient;
+pub use crate::error_second::SecondProof;
 pub use crate::error_topic::Topic;
 use crate::want::AnswerError;
 use std::net::IpAddr;
@@ -141,6 +142,10 @@ pub enum Failure {
         "the peer does not announce signature hashes (RFC 7427), and without them only keys for ECDSA can prove anything (RFC 4754); ours signs by {0}, and RSA with SHA-1 is not done"
     )]
     NoOlderMethod(String),
+
+    /// A second proof is missing, or wrong.
+    #[error(transparent)]
+    SecondProof(#[from] SecondProof),
 
     /// Who resumes a session does not have its keys.
     #[error("the peer's AUTH does not fit the session that it resumes (RFC 5723)")]
@@ -388,6 +393,7 @@ impl Failure {
             F::ResumptionProof => "RV-AUTH-017",
             F::NoClient(_) => "RV-AUTH-018",
             F::NoOlderMethod(_) => "RV-AUTH-019",
+            F::SecondProof(second) => second.code(),
             F::TsUnacceptable => "RV-CHILD-001",
             F::TsRefused => "RV-CHILD-002",
             F::TsNotOffered => "RV-CHILD-003",
@@ -481,6 +487,7 @@ impl Failure {
             F::AnswerTimeout { .. } | F::AnswerRefused { .. } | F::AnswerMismatch(_) | F::Crypto(_) => {
                 Blame::Us
             }
+            F::SecondProof(second) => second.blame(),
             F::NotConfigured(_)
             | F::Terminated
             | F::Shutdown

@@ -34,6 +34,7 @@ impl Failure {
             | F::SchemeRefused(_)
             | F::NoCommonHash
             | F::NoOlderMethod(_)
+            | F::SecondProof(_)
             | F::PpkNotAnnounced
             | F::PpkNotNamed
             | F::PpkUnknown(_)

@@ -1,6 +1,6 @@
 //! What a failure is a quarrel about: what of both sides has to be shown to mend it.
 
-use crate::error::{Failure, Subject};
+use crate::error::{Failure, SecondProof, Subject};
 
 /// What two sides do not agree on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,7 +38,8 @@ impl Failure {
             | F::NoCertificate
             | F::SchemeRefused(_)
             | F::NoCommonHash
-            | F::NoOlderMethod(_) => Some(Topic::Proof),
+            | F::NoOlderMethod(_)
+            | F::SecondProof(_) => Some(Topic::Proof),
             _ if self.is_about_ppk() => Some(Topic::Proof),
             _ => None,
         }
@@ -50,6 +51,7 @@ impl Failure {
     pub fn is_failed_proof(&self) -> bool {
         match self {
             Failure::PskMismatch | Failure::PpkOrProof(_) | Failure::ResumptionProof => true,
+            Failure::SecondProof(second) => matches!(second, SecondProof::Key),
             Failure::BadSignature(error) | Failure::CertificateRefused(error) => !error.is_ours(),
             _ => false,
         }

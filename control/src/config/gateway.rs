@@ -118,6 +118,7 @@ impl One<'_, '_, '_> {
         let callers = redirect::callers(self.judge, (&self.object, self.at), written, local);
         let redirect = Redirection { callers, ..Redirection::default() };
         Some(plan::Ike {
+            second: None,
             local_id,
             remote_id,
             own,

@@ -22,6 +22,7 @@ use super::raw::{self, SecretText, Text};
 use super::redirect;
 use super::resolve::{Judge, instance_id};
 use super::route;
+use super::second;
 use super::value;
 
 /// Packets of the anti-replay window where none is configured.
@@ -245,7 +246,9 @@ impl One<'_, '_, '_> {
         let initial_contact = self.unique(raw.unique.as_ref());
         let place = (self.object.as_str(), self.at);
         let redirect = redirect::redirection(self.judge, place, raw, (local, remote));
+        let second = second::second_auth(self.judge, &self.object, raw.second_auth.as_ref(), ppk.is_some());
         Some(plan::Ike {
+            second,
             local_id,
             remote_id,
             own,

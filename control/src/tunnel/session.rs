@@ -50,6 +50,8 @@ pub fn ike_up(up: &IkeUp, tunnel: Option<&Tunnel>, instance: &str) -> Details {
         details.push(("ppk", id.to_string()));
     }
     details.push(("local-id", words::identity(&up.local_identity)));
+    let seconds = [("second-local-id", &up.second.local), ("second-remote-id", &up.second.remote)];
+    details.extend(seconds.into_iter().filter_map(|(name, id)| Some((name, words::identity(id.as_ref()?)))));
     details.push(("encapsulation", encapsulation(up.path.udp_encapsulation).to_owned()));
     details.extend(lifetime.map(|seconds| ("lifetime-seconds", seconds.to_string())));
     details.push(("instance", instance.to_owned()));

@@ -8,6 +8,7 @@ use super::ike_sa::IkeSa;
 use super::line::{Line, Own, Peer, Standing};
 use super::proof::Proven;
 use super::reauthentication::{self, Term};
+use super::second_auth;
 use crate::config::{ChildId, InitialContact, RemoteAddress};
 use crate::context::{Aside, Context};
 use crate::error::Failure;
@@ -102,6 +103,7 @@ impl Up {
             local_behind_nat: common.local_behind_nat,
             local_identity: common.config.local_identity.clone(),
             remote_identity: proven.identity().clone(),
+            second: second_auth::identities(common, &proven),
             redirectable: common.redirectable.is_some(),
             resumed: common.resumed,
         })));

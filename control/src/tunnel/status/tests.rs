@@ -30,6 +30,7 @@ fn up(ike: u64) -> Event {
         local_behind_nat: false,
         local_identity: Identity::address(address.ip()),
         remote_identity: Identity::address(address.ip()),
+        second: Default::default(),
         redirectable: false,
         resumed: false,
     }))
