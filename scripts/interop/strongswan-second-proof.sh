@@ -11,16 +11,20 @@ USER_KEY="second horse"
 told() { rv b --json events | jq -e --arg t "$1" '[.events[] | select(.what == "attempt-failed" and (.text | contains($t)))] | length > 0' > /dev/null; }
 climbed() { rv b --json explain net | jq -e --arg q "$1" --arg s "$2" '[.rungs[] | select(.question == $q and .holds == true and .seen == $s)] | length == 1' > /dev/null; }
 
-# begin RAVELIN PEER LOCAL REMOTE: the lines of our second-auth; strongSwan's key; the lines of its second rounds.
+# round SIDE IDENTITY: a second one of that side, if it has an identity for it.
+round() { [[ -z $2 ]] || printf '%s-2 { round = 2\n    auth = psk\n    id = %s }' "$1" "$2"; }
+# peer KEY LOCAL REMOTE: strongSwan's second rounds, and the key of both.
+peer() {
+  configure_strongswan ec aes128 "$(round local "$2") $(round remote "$3")"
+  sed -i -e 's/^  local {/  local-1 { round = 1\n/; s/^  remote {/  remote-1 { round = 1\n/' \
+    -e "s/^secrets .*/secrets { ike-1 { secret = \"$1\" } }/" "$WORK/ss/swanctl.conf"
+}
+# begin SECOND-AUTH LOCAL REMOTE: the lines of ours, and whom strongSwan has second rounds for.
 begin() {
   configure_ravelin b a ec aes128 2
   printf '[tunnel.net.second-auth]\npsk = "%s"\n%s\n' "$USER_KEY" "$1" >> "$WORK/b.toml"
   "$TARGET/ravelin" config check "$WORK/b.toml" > /dev/null || die "configuration refused"
-  configure_strongswan ec aes128 "${3:+local-2 { auth = psk
-    id = $3 }} ${4:+remote-2 { auth = psk
-    id = $4 }}"
-  sed -i -e 's/^  local {/  local-1 {/; s/^  remote {/  remote-1 {/' "$WORK/ss/swanctl.conf"
-  printf 'secrets { ike-2 { secret = "%s" } }\n' "$2" >> "$WORK/ss/swanctl.conf"
+  peer "$USER_KEY" "$2" "$3"
   start_ravelind "$GWB" b
   start_strongswan "$GWA" ss
 }
@@ -32,7 +36,7 @@ make_pki "$WORK/pki" ec
 for caller in ravelin peer; do
   say "both prove themselves twice, called by $caller"
   begin "$OURS
-$PEERS" "$USER_KEY" user.a.example admin.b.example
+$PEERS" user.a.example admin.b.example
   initiate_from $caller strongswan
   soon 15 "the tunnel is up" tunnel_up b net
   soon 5 "host A reaches host B" in_ns "$HA" ping -c 1 -W 1 10.2.0.2
@@ -45,21 +49,22 @@ $PEERS" "$USER_KEY" user.a.example admin.b.example
 done
 
 say "the peer alone proves itself twice, called by it"
-begin "$PEERS" "$USER_KEY" user.a.example ""
+begin "$PEERS" user.a.example ""
 initiate_from peer strongswan
 soon 15 "the tunnel is up" tunnel_up b net
 soon 5 "host A reaches host B" in_ns "$HA" ping -c 1 -W 1 10.2.0.2
-finish
+swan ss --terminate --ike net > "$WORK/ss/terminate" 2>&1 || die "strongSwan could not end it"
+soon 10 "and is ended" tunnel_down b net
 
-# refused CODE WHAT KEY LOCAL: strongSwan calls, and is not let in.
+# refused CODE WHAT KEY LOCAL: strongSwan calls with these, and is not let in.
 refused() {
-  say "$2"
-  begin "$PEERS" "$3" "$4" ""
-  swan_call && die "strongSwan came up"
-  soon 10 "it is named" told "$1"
+  peer "$3" "$4" ""
+  swan ss --load-all > "$WORK/ss/load" 2>&1 || die "strongSwan refused its configuration"
+  swan_call && die "$2: strongSwan came up"
+  soon 10 "$2 is named" told "$1"
   hold "nothing is up" swan_empty
-  finish
 }
 refused RV-AUTH-026 "a wrong second key" "another key" user.a.example
 refused RV-AUTH-025 "another user" "$USER_KEY" other.a.example
 refused RV-AUTH-021 "a strongSwan that stops after its certificate" "$USER_KEY" ""
+finish
