@@ -193,6 +193,11 @@ pub enum Failure {
     /// No common traffic selectors, found by the peer.
     #[error("the peer accepts none of our traffic selectors (TS_UNACCEPTABLE)")]
     TsRefused,
+    /// The peer makes CHILD_SAs for a pair of single addresses only.
+    #[error(
+        "the peer takes one address on each side of a CHILD SA only (SINGLE_PAIR_REQUIRED, RFC 7296 2.9): configure children of single addresses"
+    )]
+    SinglePairRequired,
     /// The peer narrowed to something we had not offered, or on rekey to less than was in use.
     #[error("the peer answered with traffic selectors outside of what we offered")]
     TsNotOffered,
@@ -402,6 +407,7 @@ impl Failure {
             F::ProposalNotOffered(Subject::Child) => "RV-CHILD-006",
             F::NoAdditionalSas(_) => "RV-CHILD-007",
             F::TooManyResources(_) => "RV-CHILD-012",
+            F::SinglePairRequired => "RV-CHILD-013",
             F::ChildNotFound => "RV-CHILD-008",
             F::TemporaryFailure => "RV-CHILD-009",
             F::FollowupForgotten => "RV-CHILD-010",
@@ -471,6 +477,7 @@ impl Failure {
             | F::TsRefused
             | F::NoAdditionalSas(_)
             | F::TooManyResources(_)
+            | F::SinglePairRequired
             | F::ChildNotFound
             | F::TemporaryFailure
             | F::MajorVersion

@@ -17,6 +17,7 @@ impl Failure {
             }
             F::NoAdditionalSas(_) => NotifyType::NoAdditionalSas,
             F::TooManyResources(_) => NotifyType::TsMaxQueue,
+            F::SinglePairRequired => NotifyType::SinglePairRequired,
             F::ChildNotFound => NotifyType::ChildSaNotFound,
             F::FollowupForgotten => NotifyType::StateNotFound,
             F::InvalidKeGroup(_) => NotifyType::InvalidKePayload,

@@ -27,7 +27,9 @@ impl Failure {
                 })
             }
             F::InvalidKeGroup(_) | F::BadKeValue => Some(Topic::IkeAlgorithms),
-            F::TsUnacceptable | F::TsRefused | F::TsNotOffered => Some(Topic::Selectors),
+            F::TsUnacceptable | F::TsRefused | F::TsNotOffered | F::SinglePairRequired => {
+                Some(Topic::Selectors)
+            }
             F::AuthRefused
             | F::PskMismatch
             | F::BadSignature(_)
@@ -73,6 +75,7 @@ impl Failure {
             | F::PpkRefused(_)
             | F::TicketRefused
             | F::TsRefused
+            | F::SinglePairRequired
             | F::NoAdditionalSas(crate::error::Side::Peers)
             | F::TooManyResources(crate::error::Side::Peers)
             | F::ChildNotFound

@@ -143,7 +143,7 @@ impl Peer {
         method: AuthenticationMethod,
         prove: impl FnOnce(SignedOctets<'_>) -> Vec<u8>,
     ) -> Vec<Payload> {
-        let mut payloads = self.proof("end0.example", method, prove);
+        let mut payloads = self.proof(named("end0.example"), method, prove);
         payloads.extend(child_offer(1, CHILD, None));
         payloads
     }
@@ -151,12 +151,11 @@ impl Peer {
     /// As whom it proves itself, and AUTH.
     pub fn proof(
         &self,
-        name: &str,
+        identification: Identification,
         method: AuthenticationMethod,
         prove: impl FnOnce(SignedOctets<'_>) -> Vec<u8>,
     ) -> Vec<Payload> {
         let sa = self.sa.as_ref().unwrap();
-        let identification = Identification::new(IdentificationType::Fqdn, name.as_bytes().to_vec());
         let data = prove(SignedOctets {
             prf: SUITE.prf,
             sk_p: &sa.keys.sk_pi,
@@ -420,6 +419,11 @@ impl Peer {
             message[29] |= 0x7f;
         }
     }
+}
+
+/// The identity of this domain name.
+pub fn named(name: &str) -> Identification {
+    Identification::new(IdentificationType::Fqdn, name.as_bytes().to_vec())
 }
 
 fn initiator(response: bool) -> Flags {
