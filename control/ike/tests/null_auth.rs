@@ -17,14 +17,20 @@ fn nobody() -> Identification {
 }
 
 /// Calls as nobody, or by name, with a proof that everybody could make: that by SK_pi (RFC 7619 §2.1), under this method.
-fn refused(identity: Identification, method: AuthenticationMethod, change: fn(&mut Connection)) -> &'static str {
+fn refused(
+    identity: Identification,
+    method: AuthenticationMethod,
+    change: fn(&mut Connection),
+) -> &'static str {
     let mut peer = Peer::new(change);
     peer.call(peer.init());
     let key = peer.sa.as_ref().unwrap().keys.sk_pi.clone();
     let proof = peer.proof(identity, method, |signed| signed.shared_key_proof(&key).to_vec());
     let child = peer::child_offer(1, peer::CHILD, None).to_vec();
     let reply = peer.ask(ExchangeType::IkeAuth, [proof, child].concat());
-    assert!(matches!(reply.as_slice(), [Payload::Notify(it)] if it.notify_type == NotifyType::AuthenticationFailed));
+    assert!(
+        matches!(reply.as_slice(), [Payload::Notify(it)] if it.notify_type == NotifyType::AuthenticationFailed)
+    );
     let failure = |event: &Event| match event {
         Event::AttemptFailed { attempt, .. } => attempt.failure.as_ref().map(|failure| failure.code()),
         Event::IkeUp(_) => Some("up"),

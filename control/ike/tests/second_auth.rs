@@ -150,7 +150,9 @@ fn nothing_is_up_between_the_rounds() {
 }
 
 fn key(peer: &Peer, name: &str, key: &'static [u8]) -> Vec<Payload> {
-    peer.proof(peer::named(name), AuthenticationMethod::SharedKey, |signed| signed.shared_key_proof(key).to_vec())
+    peer.proof(peer::named(name), AuthenticationMethod::SharedKey, |signed| {
+        signed.shared_key_proof(key).to_vec()
+    })
 }
 
 /// A caller that is to prove itself twice, made by hand, with its first message: called, and not answered yet.

@@ -273,7 +273,7 @@ fn live(seed: u64) -> Tally {
     let mut ways = Ways::of(seed, &mut dice);
     let engines = [0, 1].map(|end| engine(end, seed, &mut dice, &ways));
     let mut world = World::new(seed, engines, ways.certificates);
-    (0..2).for_each(|end| world.ends[end].second = harness::second_of_peer(&ways.connection(end)));
+    (0..2).for_each(|end| world.ends[end].second = settings::second_of_peer(&ways.connection(end)));
     let bad = dice.below(4);
     world.faults = Faults {
         loss: bad * dice.below(100),

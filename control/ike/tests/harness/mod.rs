@@ -656,7 +656,7 @@ pub fn pair(connections: [ravelin_ike::config::Connection; 2]) -> World {
 pub fn pair_of(seed: u8, connections: [ravelin_ike::config::Connection; 2]) -> World {
     let certificates =
         matches!(connections[0].remote_auth, ravelin_ike::config::RemoteAuth::Certificate { .. });
-    let second = connections.each_ref().map(second_of_peer);
+    let second = connections.each_ref().map(settings::second_of_peer);
     let mut number = 0;
     let engines = connections.map(|connection| {
         number += 1;
@@ -667,11 +667,6 @@ pub fn pair_of(seed: u8, connections: [ravelin_ike::config::Connection; 2]) -> W
     let mut world = World::new(1, engines, certificates);
     [world.ends[0].second, world.ends[1].second] = second;
     world
-}
-
-/// Who the peer has to prove to be a second time under this connection.
-pub fn second_of_peer(connection: &Connection) -> Option<ravelin_ike::config::IdentityMatch> {
-    connection.second_auth.as_ref()?.remote.clone()
 }
 
 /// The codes of what went wrong at an end, in order.

@@ -102,6 +102,11 @@ pub fn with_second(connection: Connection, end: usize, who: [bool; 2], key: &str
     Connection { second_auth: Some(SecondAuth { local, remote, psk }), ..connection }
 }
 
+/// Who the peer has to prove to be a second time under this connection.
+pub fn second_of_peer(connection: &Connection) -> Option<IdentityMatch> {
+    connection.second_auth.as_ref()?.remote.clone()
+}
+
 pub fn psk() -> Zeroizing<Vec<u8>> {
     Zeroizing::new(b"correct horse".to_vec())
 }
