@@ -5,6 +5,7 @@
 //! prints nothing and is wiped on drop.
 
 mod authority;
+mod cert_profile;
 mod clients;
 mod entry;
 mod gateway;
@@ -23,19 +24,20 @@ use ravelin_ike::config::{
     AlgorithmProfile, DeadPeer, EspProposal, Fragmentation, HalfOpenLimits, IkeProposal, InitialContact,
     Lockout, NatTraversal, Ppks, Proposals, Redirection, Selector,
 };
-use ravelin_pki::SignatureScheme;
 use ravelin_pki::path::Rules;
 use ravelin_pki::revocation::policy::{Demand, Order};
 use zeroize::Zeroizing;
 
 pub use self::authority::{CaProfile, Fetch};
+pub use self::cert_profile::{CertEntry, CertProfile};
 pub use self::clients::{Client, ClientDb};
 pub use self::entry::{PolicyAction, PolicyEntry};
 pub use self::gateway::{Gateway, Origin, ReverseRoutes, Template, TsList, Unique};
 pub use self::group::{DEFAULT_GROUP, GroupMode, TunnelGroup};
 pub use self::packets::{MssAdjust, OUTER_DF, PacketSettings};
 use super::Refusal;
-use crate::keeper::{KeyPlace, Vault};
+use crate::keeper::Vault;
+use crate::trust::CertificateMap;
 use crate::trust::expiry::Warning;
 
 /// Number of an instance; 0 is `default`.
@@ -314,6 +316,16 @@ pub enum OwnAuthentication {
     Certificate(String),
 }
 
+impl OwnAuthentication {
+    /// The name of the cert-profile, where there is one.
+    pub fn certificates(&self) -> Option<&str> {
+        match self {
+            Self::Psk(_) => None,
+            Self::Certificate(name) => Some(name),
+        }
+    }
+}
+
 /// How the peer proves itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PeerAuthentication {
@@ -483,17 +495,6 @@ pub struct Manual {
     pub udp_encapsulation: bool,
 }
 
-/// Our certificate, read and checked against its key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertProfile {
-    /// Where the private key lies; the keeper reads it.
-    pub key: KeyPlace,
-    /// Certificate first, intermediates after it, DER.
-    pub chain: Vec<Vec<u8>>,
-    /// Schemes its key can sign with, preferred first.
-    pub schemes: Vec<SignatureScheme>,
-}
-
 /// Roots and helpers, DER.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustAnchorProfile {
@@ -511,4 +512,6 @@ pub struct TrustAnchorProfile {
     pub dynamic_intermediates: bool,
     /// Whether the identity a peer claims must be in its certificate.
     pub match_identity: bool,
+    /// The exceptions that are made for peers.
+    pub maps: Vec<Arc<CertificateMap>>,
 }

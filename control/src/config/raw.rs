@@ -53,6 +53,10 @@ pub struct File {
     pub ipsec_transform: BTreeMap<String, Spanned<IpsecTransform>>,
     /// Certificates of ours by name.
     pub cert_profile: BTreeMap<String, Spanned<CertProfile>>,
+    /// Lists of names of peers.
+    pub common_name_list: BTreeMap<String, Spanned<CommonNameList>>,
+    /// Exceptions from what is believed.
+    pub certificate_map: BTreeMap<String, Spanned<CertificateMap>>,
     /// Trust anchors by name.
     pub trust_anchor_profile: BTreeMap<String, Spanned<TrustAnchorProfile>>,
     /// What is known of authorities, by name.
@@ -342,10 +346,37 @@ pub struct IpsecTransform {
     pub extended_sequence_number: Option<bool>,
 }
 
-/// `[cert-profile.NAME]`
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+/// `[cert-profile.NAME]`: entries, or the keys of the only one.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct CertProfile {
+    /// As of an entry.
+    pub certificate: Option<Text>,
+    /// Likewise.
+    pub key: Option<Text>,
+    /// Likewise.
+    pub chain: Vec<Text>,
+    /// Likewise.
+    pub send_chain: Vec<Text>,
+    /// Likewise.
+    pub rsa_signature: Option<Text>,
+    /// Certificates of which each peer is shown one, in order.
+    pub entry: Vec<Spanned<CertEntry>>,
+}
+
+impl CertProfile {
+    /// Whether it has entries and no key of an only one.
+    pub fn is_bare(&self) -> bool {
+        let Self { certificate, key, chain, send_chain, rsa_signature, entry: _ } = self;
+        let lists = [chain, send_chain].into_iter().all(Vec::is_empty);
+        lists && [certificate, key, rsa_signature].into_iter().all(Option::is_none)
+    }
+}
+
+/// `[[cert-profile.NAME.entry]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CertEntry {
     /// Our certificate, PEM; intermediates may follow in the same file.
     pub certificate: Text,
     /// Its private key, PEM.
@@ -353,8 +384,33 @@ pub struct CertProfile {
     /// More intermediates to send.
     #[serde(default)]
     pub chain: Vec<Text>,
+    /// Names of ca-profiles whose certificates are sent after those.
+    #[serde(default)]
+    pub send_chain: Vec<Text>,
     /// `pkcs1` or `pss` for RSA keys; default `pkcs1`.
     pub rsa_signature: Option<Text>,
+}
+
+/// `[common-name-list.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CommonNameList {
+    /// Names, domains, addresses and prefixes.
+    pub names: Vec<Text>,
+}
+
+/// `[certificate-map.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CertificateMap {
+    /// `FIELD OPERATOR VALUE` each; a certificate meets all of them.
+    pub conditions: Vec<Text>,
+    /// Take it after its end; default no.
+    #[serde(default)]
+    pub allow_expired_certificate: bool,
+    /// Ask nobody about its revocation; default no.
+    #[serde(default)]
+    pub skip_revocation_check: bool,
 }
 
 /// `[trust-anchor-profile.NAME]`
@@ -380,6 +436,9 @@ pub struct TrustAnchorProfile {
     pub dynamic_intermediates: Option<bool>,
     /// The identity a peer claims must be in its certificate; default yes.
     pub match_peer_id_to_cert: Option<bool>,
+    /// Names of certificate-maps.
+    #[serde(default)]
+    pub certificate_maps: Vec<Text>,
     /// Smallest RSA key, in bits.
     pub minimum_rsa_bits: Option<Spanned<u64>>,
     /// Take clientAuth as a purpose too; default no.

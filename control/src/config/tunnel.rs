@@ -23,6 +23,7 @@ use super::redirect;
 use super::resolve::{Judge, instance_id};
 use super::route;
 use super::value;
+use crate::trust::CommonNames;
 
 /// Packets of the anti-replay window where none is configured.
 const DEFAULT_WINDOW: u32 = 1024;
@@ -41,6 +42,8 @@ pub struct Ground<'r> {
     pub interfaces: &'r [plan::Interface],
     /// Our certificates by profile name.
     pub cert_profiles: &'r BTreeMap<String, plan::CertProfile>,
+    /// Lists of names of peers.
+    pub common_names: BTreeMap<String, Arc<CommonNames>>,
     /// Post-quantum preshared keys.
     pub ppk_lists: PpkLists,
 }

@@ -40,7 +40,7 @@ pub struct Believed {
     counts: Counts,
     /// When certificates of ours were asked about last, in microseconds; 0: they are to be.
     asked_own: u64,
-    /// What is wrong with certificates of ours, by profile.
+    /// What is wrong with certificates of ours.
     own: BTreeMap<String, String>,
 }
 
@@ -190,9 +190,8 @@ impl<P: Pool> Core<P> {
             return;
         }
         self.believed.asked_own = now.0.max(1);
-        for (name, profile) in &self.plan.cert_profiles {
-            self.helpers.judge_own(name, profile);
-        }
+        let entries = self.plan.cert_profiles.iter().flat_map(|(name, profile)| profile.named(name));
+        entries.for_each(|(name, entry)| self.helpers.judge_own(&name, entry));
     }
 
     /// A certificate of ours was judged. One that is revoked proves nothing to anybody any more; silence is told, and no
@@ -262,7 +261,14 @@ fn evidence(verdict: &Verdict) -> Arc<str> {
     let anchor = format!("chains to \"{}\"", verdict.path.anchor().subject);
     let findings = match &verdict.revocation {
         Checked::Checked(decision) => decision.findings.iter().map(ToString::to_string).collect(),
+        // The exception says it already.
+        _ if verdict.is_unasked() => Vec::new(),
         _ => verdict.not_checked(),
     };
-    std::iter::once(anchor).chain(findings).collect::<Vec<_>>().join("; ").into()
+    std::iter::once(anchor)
+        .chain(verdict.exceptions.iter().cloned())
+        .chain(findings)
+        .collect::<Vec<_>>()
+        .join("; ")
+        .into()
 }

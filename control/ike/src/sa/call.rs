@@ -302,6 +302,7 @@ impl ExpectInitReply {
         }
         ppk::demand(&common.config, traits.ppk)?;
         traits.apply(common);
+        common.own = common.config.choose(&parts.requested);
         let job =
             KeyAgreement { group: self.group, seed: self.seed.clone(), task: Task::Agree { peer: ke.data } };
         Ok((suite, nonce, traits, ctx.ask(common.id, WantKind::KeyAgreement(job))))

@@ -139,10 +139,11 @@ impl Course {
     fn prove(self, ctx: &mut Context<'_>, common: &mut Common, mut made: Vec<Authentication>) -> Next {
         let config = common.config.clone();
         while let Some(keys) = ppk::proof_keys(&self.handshake, &config, made.len()) {
-            match proof::own(&self.handshake, keys, &config) {
+            match proof::own(&self.handshake, keys, common) {
                 Ok(OwnProof::Made(auth)) => made.push(auth),
                 Ok(OwnProof::ToSign(manner, octets)) => {
-                    let sign = Sign { connection: common.connection, scheme: manner.scheme, octets };
+                    let (connection, certificate) = (common.connection, common.own.entry);
+                    let sign = Sign { connection, certificate, scheme: manner.scheme, octets };
                     let pending = ctx.ask(common.id, WantKind::Sign(sign));
                     let state = ExpectSignature { course: self, made, manner, pending };
                     return Ok(Phase::Calling(Calling::Signature(Box::new(state))));
@@ -157,8 +158,8 @@ impl Course {
     fn send(mut self, ctx: &mut Context<'_>, common: &mut Common, proofs: Vec<Authentication>) -> Next {
         let config = common.config.clone();
         let mut payloads =
-            vec![Payload::IdentificationInitiator(proof::identification(&config.local_identity))];
-        payloads.extend(proof::own_certificates(&self.handshake, &config));
+            vec![Payload::IdentificationInitiator(proof::identification(&common.own_identity()))];
+        payloads.extend(proof::own_certificates(&self.handshake, common));
         match (&self.handshake.resumed, &config.remote_identity) {
             (Some(session), _) => payloads.push(Payload::IdentificationResponder(session.gateway.clone())),
             (None, remote) => {

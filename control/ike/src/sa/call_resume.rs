@@ -221,6 +221,7 @@ impl ExpectReply {
         sa.window.reply_accepted();
         sa.tickets_until = attempt.until;
         common.resumed = true;
+        common.own = attempt.session.own_certificate(&common.config, Role::Initiator);
         common.ppk = attempt.session.ppk_use(&common.config);
         common.reached(Stage::Auth);
         let handshake = Handshake {

@@ -6,7 +6,7 @@
 use crate::error::Failure;
 use crate::wire::{
     Authentication, CertificateEncoding, Delete, Identification, KeyExchange, Message, Nonce, Notify,
-    NotifyType, Payload, Protocol, SecurityAssociation, TrafficSelectors,
+    NotifyType, Payload, Protocol, SecurityAssociation, TrafficSelectors, limits,
 };
 
 /// The payloads of one message.
@@ -21,6 +21,8 @@ pub(crate) struct Parts {
     pub(crate) initiator_ts: Option<TrafficSelectors>,
     pub(crate) responder_ts: Option<TrafficSelectors>,
     pub(crate) certificates: Vec<Vec<u8>>,
+    /// The authorities that CERTREQ payloads ask for.
+    pub(crate) requested: Vec<[u8; 20]>,
     pub(crate) deletes: Vec<Delete>,
     pub(crate) notifies: Vec<Notify>,
 }
@@ -46,6 +48,10 @@ impl Parts {
                 Payload::TrafficSelectorsResponder(body) => once(&mut parts.responder_ts, body)?,
                 Payload::Certificate(body) if body.encoding == CertificateEncoding::X509Signature => {
                     parts.certificates.push(body.data);
+                }
+                Payload::CertificateRequest(body) => {
+                    let room = limits::REQUESTED.saturating_sub(parts.requested.len());
+                    parts.requested.extend(body.hashes().take(room));
                 }
                 Payload::Delete(body) => parts.deletes.push(body),
                 Payload::Notify(body) => parts.notifies.push(body),

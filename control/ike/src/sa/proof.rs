@@ -3,11 +3,12 @@
 //! A [`Proven`] can only be made here, from a pre-shared key that fits, a signature somebody verified, or the keys of a
 //! session that is resumed (RFC 5723 §4.3.3); an IKE SA comes up with a [`Proven`] or not at all.
 
+use super::common::Common;
 use super::handshake::Handshake;
 use super::ppk;
 use super::session::{Basis, Session};
 use crate::config::{
-    Auth, CertificateAuth, Connection, HashAlgorithm, IdKind, Identity, RemoteAuth, SignatureScheme,
+    Auth, Connection, HashAlgorithm, IdKind, Identity, OwnCertificate, RemoteAuth, SignatureScheme,
 };
 use crate::crypto::auth::SignedOctets;
 use crate::crypto::{IkeKeys, signature};
@@ -243,19 +244,22 @@ pub(crate) struct Manner {
 }
 
 /// Begins our own proof under these keys.
-pub(crate) fn own(handshake: &Handshake, keys: &IkeKeys, config: &Connection) -> Result<OwnProof, Failure> {
-    let identification = identification(&config.local_identity);
+pub(crate) fn own(handshake: &Handshake, keys: &IkeKeys, common: &Common) -> Result<OwnProof, Failure> {
+    let identification = identification(&common.own_identity());
     let octets = signed(handshake, keys, handshake.sa.role, &identification);
     if handshake.resumed.is_some() {
         let (method, data) = (AuthenticationMethod::SharedKey, octets.resumption_proof().to_vec());
         return Ok(OwnProof::Made(Authentication { method, data }));
     }
-    match &config.local_auth {
+    match &common.config.local_auth {
         Auth::Psk(key) => {
             let data = octets.shared_key_proof(key).to_vec();
             Ok(OwnProof::Made(Authentication { method: AuthenticationMethod::SharedKey, data }))
         }
-        Auth::Certificate(certificate) => {
+        Auth::Certificate(own) => {
+            let certificate = own.chosen(common.own);
+            let certificate =
+                certificate.ok_or(Failure::NotConfigured("the connection has no certificate"))?;
             Ok(OwnProof::ToSign(choose_scheme(certificate, &handshake.peer_hashes)?, octets.octets()))
         }
     }
@@ -264,7 +268,7 @@ pub(crate) fn own(handshake: &Handshake, keys: &IkeKeys, config: &Connection) ->
 /// By what the peer announced: signatures that name their scheme, of a hash that it knows ("MUST be one of the hash
 /// functions the peer announced", RFC 7427 §4); where it announced none it does not know RFC 7427, and of the methods
 /// before that those of ECDSA are left (RFC 4754), whose hash goes with the curve.
-fn choose_scheme(certificate: &CertificateAuth, peer_hashes: &[u16]) -> Result<Manner, Failure> {
+fn choose_scheme(certificate: &OwnCertificate, peer_hashes: &[u16]) -> Result<Manner, Failure> {
     if peer_hashes.is_empty() {
         let older = |scheme: &SignatureScheme| {
             signature::method_of_scheme(*scheme).map(|method| Manner { scheme: *scheme, method })
@@ -289,13 +293,12 @@ pub(crate) fn signature_auth(manner: Manner, octets: &[u8]) -> Result<Authentica
 }
 
 /// Our CERT payloads; none where a session is resumed (RFC 5723 §4.3.3).
-pub(crate) fn own_certificates(handshake: &Handshake, config: &Connection) -> impl Iterator<Item = Payload> {
-    let chain = match &config.local_auth {
-        Auth::Certificate(_) if handshake.resumed.is_some() => &[],
-        Auth::Certificate(certificate) => certificate.chain.as_slice(),
-        Auth::Psk(_) => &[],
+pub(crate) fn own_certificates(handshake: &Handshake, common: &Common) -> impl Iterator<Item = Payload> {
+    let own = match &common.config.local_auth {
+        Auth::Certificate(own) if handshake.resumed.is_none() => own.chosen(common.own),
+        Auth::Certificate(_) | Auth::Psk(_) => None,
     };
-    chain.iter().map(|der| {
+    own.into_iter().flat_map(|own| &own.chain).map(|der| {
         Payload::Certificate(Certificate { encoding: CertificateEncoding::X509Signature, data: der.clone() })
     })
 }

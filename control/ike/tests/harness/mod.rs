@@ -138,6 +138,8 @@ pub struct End {
     pub held: Vec<Want>,
     pub hold: fn(&WantKind) -> bool,
     verified: u64,
+    /// Of each chain that was to be judged, how many certificates it has.
+    pub presented: Vec<usize>,
     ups: u64,
     pub certificates: bool,
     /// The address it has, and those it has had.
@@ -214,6 +216,7 @@ impl World {
             held: Vec::new(),
             hold: |_| false,
             verified: 0,
+            presented: Vec::new(),
             ups: 0,
             certificates,
             place: places.clone().next().unwrap(),
@@ -461,11 +464,12 @@ impl World {
             WantKind::Sign(sign) => Answer::Sign(if fails {
                 Err(error())
             } else {
-                Ok(fake_signature(&settings::certificate(end), &sign.octets))
+                Ok(fake_signature(&settings::certificate(end + 10 * sign.certificate), &sign.octets))
             }),
             WantKind::Verdict(verdict) => Answer::Verdict(if fails {
                 Err(error())
             } else {
+                this.presented.push(verdict.chain.len());
                 Ok(PeerKey { public_key: verdict.chain[0].clone() })
             }),
             WantKind::Verify(verify) => {

@@ -42,6 +42,21 @@ pub fn certificate(end: usize) -> Vec<u8> {
     certificate
 }
 
+/// What an end has to show, by place: the first is [`certificate`].
+pub fn own_certificate(end: usize, place: usize) -> OwnCertificate {
+    OwnCertificate {
+        chain: vec![certificate(end + 10 * place), vec![0x30; 900]],
+        schemes: vec![SignatureScheme::EcdsaP256Sha256, SignatureScheme::Ed25519],
+        ..OwnCertificate::default()
+    }
+}
+
+/// The same connection, whose certificates are these.
+pub fn showing(connection: Connection, entries: Vec<OwnCertificate>) -> Connection {
+    let entries = entries.into_iter().map(std::sync::Arc::new).collect();
+    Connection { local_auth: Auth::Certificate(CertificateAuth { entries, names_us: false }), ..connection }
+}
+
 fn net(end: usize, child: u32) -> Selector {
     Selector::prefix(IpAddr::from([10, end as u8, child as u8, 0]), 24)
 }
@@ -143,10 +158,7 @@ pub fn with_children(connection: Connection, end: usize, count: u32) -> Connecti
 
 pub fn with_certificates(end: usize) -> Connection {
     Connection {
-        local_auth: Auth::Certificate(CertificateAuth {
-            chain: vec![certificate(end), vec![0x30; 900]],
-            schemes: vec![SignatureScheme::EcdsaP256Sha256, SignatureScheme::Ed25519],
-        }),
+        local_auth: Auth::Certificate(CertificateAuth::single(own_certificate(end, 0))),
         remote_auth: RemoteAuth::Certificate { authorities: vec![[7; 20]], schemes: vec![] },
         ..connection(end)
     }

@@ -32,7 +32,7 @@ const PARKED: usize = 65_536;
 pub enum Whose {
     /// A peer's: the engine's question, and the tunnel it is for.
     Peer(Ticket, IkeId),
-    /// Ours, of this cert-profile.
+    /// Ours, of this name.
     Ours(String),
 }
 

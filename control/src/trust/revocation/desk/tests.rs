@@ -59,10 +59,11 @@ impl Bench {
             dynamic_intermediates: true,
             match_identity: true,
             regime: Regime::clone(&self.regime),
+            maps: &[],
         };
         let profile = Profile::new(&sources).unwrap();
         let (chain, claimed) = ([GATEWAYS[gateway].der().to_vec()], "gw.example".parse().unwrap());
-        let asked = Asked { chain: &chain, claimed: &claimed, expected: None };
+        let asked = Asked { chain: &chain, claimed: &claimed, expected: None, listed: None };
         let question = Question {
             whose: Whose::Peer(Ticket(self.last), IkeId(self.last)),
             verdict: Box::new(profile.judge(&asked, self.now).unwrap()),
