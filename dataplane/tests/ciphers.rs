@@ -71,6 +71,7 @@ fn every_length_agrees_with_the_rfcs_both_ways() {
 fn nothing_is_decrypted_that_is_not_authentic() {
     for suite in apart() {
         let ((_, opener), oracle) = (keyed(suite), Oracle::new(suite, &material(suite)).unwrap());
+        let framing = suite.framing();
         for esn in [false, true] {
             let at = Position { sequence: 1 << 32 | 9, esn };
             let good = oracle.seal(SPI, at.sequence, esn, &[0x77; 64]);
@@ -79,7 +80,9 @@ fn nothing_is_decrypted_that_is_not_authentic() {
                 bad[octet] ^= 0x20;
                 let as_it_was = bad.clone();
                 assert!(opener.open(at, &mut bad).is_err(), "{suite:?} octet {octet}");
-                assert_eq!(bad, as_it_was);
+                let mut wiped = as_it_was.clone();
+                wiped[framing.front()..good.len() - framing.icv].fill(0);
+                assert!(bad == as_it_was || bad == wiped, "{suite:?} octet {octet}");
             }
             for length in 0..good.len() {
                 assert!(opener.open(at, &mut good[..length].to_vec()).is_err(), "{suite:?} {length}");

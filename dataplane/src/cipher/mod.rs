@@ -77,7 +77,7 @@ const _: () = assert!(size_of::<Sealer>() <= 544 && size_of::<Opener>() <= 544);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooShort;
 
-/// The ICV does not fit key and packet; the packet is as it was.
+/// The ICV does not fit key and packet; the text is as it was, or zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadIcv;
 

@@ -1,12 +1,13 @@
 //! ESP of suites other than AES-GCM as their RFCs say it, step by step, over other code than the gateway's: `ring`'s
-//! HMAC and ChaCha20-Poly1305, and CBC block by block.
+//! HMAC, AWS-LC's ChaCha20-Poly1305, and CBC block by block.
 
 use aes::cipher::consts::U16;
 use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Aes192, Aes256};
+use aws_lc_rs::aead;
 use ravelin_dataplane::cipher::Hash;
 use ravelin_dataplane::sa::suite::Suite;
-use ring::{aead, hmac};
+use ring::hmac;
 
 /// The keys of one direction.
 pub enum Oracle {
