@@ -129,6 +129,19 @@ fn the_packet_of_rfc_7634() {
     assert_eq!(packet[16..packet.len() - 16], octets(inner));
 }
 
+/// The packet of AES-GMAC in draft-mcgrew-gcm-test: a ping under a key of 128 bits, its IV zero.
+#[test]
+fn the_packet_of_mcgrew_s_gmac() {
+    let opener = Opener::gmac(KeySize::Aes128, &octets("4c80cdefbb5d10da906ac73c3613a63422433c64")).unwrap();
+    let inner =
+        "45000030da3a00008001df3bc0a80005c0a800010800c6cd020007006162636465666768696a6b6c6d6e6f7071727374";
+    let header = "00004321000000070000000000000000";
+    let icv = "f2a9a836e155106aa8dcd618e4099aaa";
+    let mut packet = octets(&[header, inner, "01020201", icv].concat());
+    opener.open(Position { sequence: 7, esn: false }, &mut packet).unwrap();
+    assert_eq!(packet[16..packet.len() - 20], octets(inner));
+}
+
 /// RFC 3602 §4, cases 1 to 4.
 #[test]
 fn cbc_vectors_of_rfc_3602() {

@@ -23,6 +23,9 @@ pub fn carried(encryption: Encryption, integrity: Option<Integrity>) -> Option<S
         Encryption::AesCbc256 => cbc(KeySize::Aes256),
         Encryption::ChaCha20Poly1305 => Some(Suite::ChaCha20Poly1305),
         Encryption::Null => Some(Suite::Null(hash(integrity?))),
+        Encryption::AesGmac128 => Some(Suite::AesGmac(KeySize::Aes128)),
+        Encryption::AesGmac192 => Some(Suite::AesGmac(KeySize::Aes192)),
+        Encryption::AesGmac256 => Some(Suite::AesGmac(KeySize::Aes256)),
     }
 }
 

@@ -28,6 +28,8 @@ pub enum Suite {
     Null(Hash),
     /// ChaCha20-Poly1305 (RFC 7634).
     ChaCha20Poly1305,
+    /// AES-GMAC with a 16-octet ICV: nothing is encrypted (RFC 4543).
+    AesGmac(KeySize),
 }
 
 /// A key that is expanded for its suite and its direction: `T` is what carries out a suite other than AES-GCM.
@@ -78,7 +80,12 @@ impl Suite {
     pub fn all() -> impl Iterator<Item = Suite> {
         let cbc = KeySize::ALL.into_iter().flat_map(|size| Hash::ALL.map(|hash| Suite::AesCbc(size, hash)));
         let others = Hash::ALL.map(Suite::Null).into_iter().chain([Suite::ChaCha20Poly1305]);
-        [Suite::AesGcm128, Suite::AesGcm192, Suite::AesGcm256].into_iter().chain(cbc).chain(others)
+        let gmac = KeySize::ALL.map(Suite::AesGmac);
+        [Suite::AesGcm128, Suite::AesGcm192, Suite::AesGcm256]
+            .into_iter()
+            .chain(cbc)
+            .chain(others)
+            .chain(gmac)
     }
 
     /// AES-GCM with a key of so many bits.
@@ -106,6 +113,7 @@ impl Suite {
             Suite::AesCbc(size, hash) => size.octets() + hash.key_length(),
             Suite::Null(hash) => hash.key_length(),
             Suite::ChaCha20Poly1305 => cipher::CHACHA,
+            Suite::AesGmac(size) => size.octets() + cipher::GMAC_SALT,
         }
     }
 
@@ -123,8 +131,8 @@ impl Suite {
         match self {
             Suite::AesCbc(_, hash) => Framing { iv: 16, block: 16, icv: hash.icv_length() },
             Suite::Null(hash) => Framing { iv: 0, block: 4, icv: hash.icv_length() },
-            // The same as AES-GCM (RFC 7634 §2).
-            Suite::ChaCha20Poly1305 => Framing::GCM,
+            // The same as AES-GCM (RFC 7634 §2, RFC 4543 §3).
+            Suite::ChaCha20Poly1305 | Suite::AesGmac(_) => Framing::GCM,
             Suite::AesGcm128 | Suite::AesGcm192 | Suite::AesGcm256 => Framing::GCM,
         }
     }
@@ -135,6 +143,7 @@ impl Suite {
             Suite::AesCbc(size, hash) => Sealer::cbc(size, hash, material),
             Suite::Null(hash) => Sealer::null(hash, material),
             Suite::ChaCha20Poly1305 => Sealer::chacha(material),
+            Suite::AesGmac(size) => Sealer::gmac(size, material),
             Suite::AesGcm128 | Suite::AesGcm192 | Suite::AesGcm256 => None,
         })
     }
@@ -145,6 +154,7 @@ impl Suite {
             Suite::AesCbc(size, hash) => Opener::cbc(size, hash, material),
             Suite::Null(hash) => Opener::null(hash, material),
             Suite::ChaCha20Poly1305 => Opener::chacha(material),
+            Suite::AesGmac(size) => Opener::gmac(size, material),
             Suite::AesGcm128 | Suite::AesGcm192 | Suite::AesGcm256 => None,
         })
     }
@@ -180,6 +190,9 @@ impl Suite {
             Suite::Null(Hash::Sha384) => "null-sha384",
             Suite::Null(Hash::Sha512) => "null-sha512",
             Suite::ChaCha20Poly1305 => "chacha20poly1305",
+            Suite::AesGmac(Aes128) => "aes128gmac",
+            Suite::AesGmac(Aes192) => "aes192gmac",
+            Suite::AesGmac(Aes256) => "aes256gmac",
             Suite::AesCbc(Aes128, Hash::Sha1) => "aes128-sha1",
             Suite::AesCbc(Aes128, Hash::Sha256) => "aes128-sha256",
             Suite::AesCbc(Aes128, Hash::Sha384) => "aes128-sha384",
