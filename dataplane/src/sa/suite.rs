@@ -88,16 +88,6 @@ impl Suite {
             .chain(gmac)
     }
 
-    /// AES-GCM with a key of so many bits.
-    pub const fn from_key_bits(bits: u16) -> Option<Suite> {
-        match bits {
-            128 => Some(Suite::AesGcm128),
-            192 => Some(Suite::AesGcm192),
-            256 => Some(Suite::AesGcm256),
-            _ => None,
-        }
-    }
-
     /// Whether it is any but AES-GCM.
     pub const fn is_apart(self) -> bool {
         !matches!(self, Suite::AesGcm128 | Suite::AesGcm192 | Suite::AesGcm256)
