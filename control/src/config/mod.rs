@@ -20,6 +20,7 @@ mod gateway;
 mod group;
 mod lint;
 mod lockout;
+mod manual;
 mod material;
 mod packets;
 pub mod plan;

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use ravelin_dataplane::link::TunnelLimit;
+use ravelin_dataplane::sa::suite::Suite;
 use ravelin_ike::config::{
     AlgorithmProfile, DeadPeer, EspProposal, Fragmentation, HalfOpenLimits, IkeProposal, InitialContact,
     Lockout, NatTraversal, Ppks, Proposals, Redirection, Selector,
@@ -475,16 +476,16 @@ pub struct IpsecTransform {
 /// Keys by hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manual {
-    /// Key length in bytes: 16, 24 or 32.
-    pub key_length: usize,
+    /// What its packets are protected by.
+    pub suite: Suite,
     /// SPI of packets to us.
     pub inbound_spi: u32,
-    /// Key and 4-byte salt.
-    pub inbound_key: Secret,
+    /// Their keys.
+    pub inbound_keys: ManualKeys,
     /// SPI of packets to the peer.
     pub outbound_spi: u32,
-    /// Key and 4-byte salt.
-    pub outbound_key: Secret,
+    /// Their keys.
+    pub outbound_keys: ManualKeys,
     /// Extended sequence numbers.
     pub extended_sequence_number: bool,
     /// First sequence number.
@@ -493,6 +494,15 @@ pub struct Manual {
     pub replay_window: Option<u32>,
     /// Encapsulate in UDP port 4500.
     pub udp_encapsulation: bool,
+}
+
+/// Keys of one direction by hand, each as long as the suite has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManualKeys {
+    /// The cipher's, with the salt behind it that it may have; empty where nothing is encrypted.
+    pub encryption: Secret,
+    /// The integrity algorithm's; empty where the cipher authenticates.
+    pub integrity: Secret,
 }
 
 /// Roots and helpers, DER.

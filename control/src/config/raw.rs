@@ -664,16 +664,20 @@ pub struct Child {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Manual {
-    /// `aes128gcm16`, `aes192gcm16` or `aes256gcm16`.
+    /// One cipher, and an integrity algorithm if it takes one, as in a proposal.
     pub suite: Text,
     /// SPI of packets to us.
     pub inbound_spi: Spanned<u32>,
-    /// Key and salt in hex.
-    pub inbound_key: SecretText,
+    /// The cipher's key in hex, with its salt if it has one.
+    pub inbound_key: Option<SecretText>,
+    /// The integrity algorithm's key in hex.
+    pub inbound_integrity_key: Option<SecretText>,
     /// SPI of packets to the peer.
     pub outbound_spi: Spanned<u32>,
-    /// Key and salt in hex.
-    pub outbound_key: SecretText,
+    /// As for packets to us.
+    pub outbound_key: Option<SecretText>,
+    /// As for packets to us.
+    pub outbound_integrity_key: Option<SecretText>,
     /// Extended sequence numbers.
     #[serde(default)]
     pub extended_sequence_number: bool,
