@@ -34,6 +34,7 @@ mod resolve;
 mod revocation;
 mod route;
 pub mod rules;
+mod second;
 mod secret;
 mod selector;
 mod ts_list;

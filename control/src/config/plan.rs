@@ -277,6 +277,8 @@ pub struct Ike {
     pub own: OwnAuthentication,
     /// How the peer does.
     pub peer: PeerAuthentication,
+    /// A second proof after these.
+    pub second: Option<SecondAuthentication>,
     /// Post-quantum preshared keys.
     pub ppk: Option<Ppks>,
     /// The policy.
@@ -291,6 +293,17 @@ pub struct Ike {
     pub mobike: bool,
     /// Redirection to other gateways.
     pub redirect: Redirection,
+}
+
+/// A second proof (RFC 4739), of one side or of both.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SecondAuthentication {
+    /// As whom we prove ourselves, if we do.
+    pub local_id: Option<Identity>,
+    /// As whom the peer does, if it does.
+    pub remote_id: Option<Identity>,
+    /// The pre-shared key.
+    pub psk: Secret,
 }
 
 /// An identity as written; turned into its wire form where certificates are known.

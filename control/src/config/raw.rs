@@ -542,6 +542,20 @@ pub struct TunnelGroup {
     pub degrade: Option<Spanned<bool>>,
 }
 
+/// `second-auth` of `[tunnel.NAME]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct SecondAuth {
+    /// Pre-shared key.
+    pub psk: Option<SecretText>,
+    /// File that holds it.
+    pub psk_file: Option<Text>,
+    /// As whom we prove ourselves a second time, if we do.
+    pub local_id: Option<Text>,
+    /// As whom the peer does, if it does.
+    pub remote_id: Option<Text>,
+}
+
 /// `[tunnel.NAME]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -566,6 +580,8 @@ pub struct Tunnel {
     pub psk: Option<SecretText>,
     /// File that holds it.
     pub psk_file: Option<Text>,
+    /// A second proof of one side or of both.
+    pub second_auth: Option<Spanned<SecondAuth>>,
     /// Name of a ppk-list.
     pub ppk_list: Option<Text>,
     /// The one of it that we name when we call.

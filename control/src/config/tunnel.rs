@@ -23,6 +23,7 @@ use super::raw::{self, SecretText, Text};
 use super::redirect;
 use super::resolve::{Judge, instance_id};
 use super::route;
+use super::second;
 use super::value;
 use crate::trust::CommonNames;
 
@@ -249,7 +250,9 @@ impl One<'_, '_, '_> {
         let initial_contact = self.unique(raw.unique.as_ref());
         let place = (self.object.as_str(), self.at);
         let redirect = redirect::redirection(self.judge, place, raw, (local, remote));
+        let second = second::second_auth(self.judge, &self.object, raw.second_auth.as_ref(), ppk.is_some());
         Some(plan::Ike {
+            second,
             local_id,
             remote_id,
             own,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ravelin_dataplane::policy::table::{MAX_CHILDREN, TooManyChildren};
 use ravelin_ike::config::{
     Auth, AuthenticationLifetime, CertificateAuth, ChildConfig, ChildId, ChildLifetime, Connection, IdKind,
-    Identity, IdentityMatch, IkeLifetime, RemoteAddress, RemoteAuth, Resource,
+    Identity, IdentityMatch, IkeLifetime, RemoteAddress, RemoteAuth, Resource, SecondAuth,
 };
 use ravelin_pki::x509::Name;
 use ravelin_pki::{Certificate, certreq};
@@ -99,6 +99,7 @@ fn base(
         remote_identity,
         local_auth: own(plan, ike),
         remote_auth: peer(plan, &ike.peer),
+        second_auth: ike.second.as_ref().map(second_auth).transpose()?,
         ppk: ike.ppk.clone(),
         childless: ike.policy.childless,
         profile: ike.policy.profile,
@@ -180,6 +181,12 @@ fn local_identity(plan: &Plan, local: IpAddr, ike: &plan::Ike) -> Result<Identit
         Some(subject) => Ok(Identity { kind: IdKind::DistinguishedName, data: subject.to_vec() }),
         None => Ok(Identity::address(local)),
     }
+}
+
+fn second_auth(second: &plan::SecondAuthentication) -> Result<SecondAuth, String> {
+    let local = second.local_id.as_ref().map(wire).transpose()?;
+    let remote = second.remote_id.as_ref().map(wire).transpose()?.map(IdentityMatch::Exact);
+    Ok(SecondAuth { local, remote, psk: second.psk.0.clone() })
 }
 
 /// The peer's: as configured; with a PSK its address; else whatever its certificate proves. A distinguished name may have

@@ -355,6 +355,7 @@ impl ExpectSharedSecret {
             denied: false,
             ppk: self.traits.ppk && ppk::call(&common.config).is_some(),
             childless: self.traits.childless,
+            multiple: self.traits.multiple,
             mixed: None,
             resumed: None,
             client: ClientMatch::default(),

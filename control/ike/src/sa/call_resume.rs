@@ -235,6 +235,7 @@ impl ExpectReply {
             denied: false,
             ppk: false,
             childless: traits.childless,
+            multiple: traits.multiple,
             mixed: None,
             resumed: Some(Box::new(attempt.session)),
             client: ClientMatch::default(),

@@ -135,6 +135,7 @@ impl Caller {
             denied: false,
             ppk: false,
             childless: true,
+            multiple: true,
             mixed: None,
             resumed: Some(Box::new(self.session)),
             client: ClientMatch::default(),

@@ -3,7 +3,7 @@
 //! Which of them an exchange needs is said where it is handled; that a payload comes twice where only one can
 //! be meant is refused here.
 
-use crate::error::Failure;
+use crate::error::{Failure, SecondProof};
 use crate::wire::{
     Authentication, CertificateEncoding, Delete, Identification, KeyExchange, Message, Nonce, Notify,
     NotifyType, Payload, Protocol, SecurityAssociation, TrafficSelectors, limits,
@@ -36,6 +36,10 @@ impl Parts {
     /// Sorts payloads that need not have come in a message.
     pub(crate) fn sort(payloads: Vec<Payload>) -> Result<Parts, Failure> {
         let mut parts = Parts::default();
+        let is_proof = |payload: &&Payload| matches!(payload, Payload::Authentication(_));
+        if payloads.iter().filter(is_proof).count() > 1 {
+            return Err(SecondProof::Early.into());
+        }
         for payload in payloads {
             match payload {
                 Payload::SecurityAssociation(body) => once(&mut parts.sa, body)?,

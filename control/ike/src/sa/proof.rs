@@ -8,11 +8,12 @@ use super::handshake::Handshake;
 use super::ppk;
 use super::session::{Basis, Session};
 use crate::config::{
-    Auth, Connection, HashAlgorithm, IdKind, Identity, OwnCertificate, RemoteAuth, SignatureScheme,
+    Auth, Connection, HashAlgorithm, IdKind, Identity, IdentityMatch, OwnCertificate, RemoteAuth,
+    SignatureScheme,
 };
 use crate::crypto::auth::SignedOctets;
 use crate::crypto::{IkeKeys, signature};
-use crate::error::Failure;
+use crate::error::{Failure, SecondProof};
 use crate::want::{AnswerError, PeerKey, Role, Verdict, Verify};
 use crate::wire::{
     Authentication, AuthenticationMethod, Certificate, CertificateEncoding, Identification,
@@ -29,12 +30,19 @@ const RSA_WITH_SHA1: &str = "signature (14): RSA with SHA-1 (1) is not taken, an
 #[derive(Clone, Debug)]
 pub(crate) struct Proven {
     identity: Identity,
+    /// By a second proof.
+    second: Option<Box<Identity>>,
     basis: Option<Box<Basis>>,
 }
 
 impl Proven {
     pub(crate) fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Who it proved to be a second time, if it did.
+    pub(crate) fn second(&self) -> Option<&Identity> {
+        self.second.as_deref()
     }
 
     /// What the proof rests on, where it may be resumed.
@@ -123,7 +131,7 @@ pub(crate) fn judge(
     match (&config.remote_auth, claim.auth.method) {
         (RemoteAuth::Psk(key) | RemoteAuth::Either { psk: key, .. }, AuthenticationMethod::SharedKey) => {
             if octets.shared_key_proves(key, &claim.auth.data) {
-                return Ok(Judged::Proven(Proven { identity, basis: Basis::of(config, &[]) }));
+                return Ok(Judged::Proven(Proven { identity, second: None, basis: Basis::of(config, &[]) }));
             }
             let without = under(&handshake.sa.keys);
             let proves = |proof: &Vec<u8>| without.shared_key_proves(key, proof);
@@ -151,6 +159,39 @@ pub(crate) fn judge(
     }
 }
 
+/// A further proof of ours, by a key: ID and AUTH, which is made like the first one, but over that ID (RFC 4739 §2.2).
+pub(crate) fn by_key(handshake: &Handshake, identity: &Identity, key: &[u8]) -> Vec<Payload> {
+    let (role, identification) = (handshake.sa.role, identification(identity));
+    let data = signed(handshake, handshake.keys(), role, &identification).shared_key_proof(key).to_vec();
+    let auth = Authentication { method: AuthenticationMethod::SharedKey, data };
+    let identification = match role {
+        Role::Initiator => Payload::IdentificationInitiator(identification),
+        Role::Responder => Payload::IdentificationResponder(identification),
+    };
+    vec![identification, Payload::Authentication(auth)]
+}
+
+/// Judges a further proof of the peer's, by a key.
+pub(crate) fn judge_key(
+    handshake: &Handshake,
+    proven: Proven,
+    (expected, key): (&IdentityMatch, &[u8]),
+    (identification, auth): (&Identification, &Authentication),
+) -> Result<Proven, Failure> {
+    let identity = identity(identification);
+    if !expected.accepts(&identity) {
+        return Err(SecondProof::Identity(identity.to_string()).into());
+    }
+    if auth.method != AuthenticationMethod::SharedKey {
+        return Err(method_mismatch(auth.method, "pre-shared key (2), as second proof"));
+    }
+    let octets = signed(handshake, handshake.keys(), other(handshake.sa.role), identification);
+    match octets.shared_key_proves(key, &auth.data) {
+        true => Ok(Proven { second: Some(Box::new(identity)), ..proven }),
+        false => Err(SecondProof::Key.into()),
+    }
+}
+
 /// IDi must be the one in the ticket, octet for octet, and IDr likewise; the proof is made with the keys that follow from it (RFC 5723 §4.3.3).
 fn judge_resumed(handshake: &Handshake, session: &Session, claim: &Claim) -> Result<Proven, Failure> {
     let expected = match handshake.sa.role {
@@ -165,7 +206,7 @@ fn judge_resumed(handshake: &Handshake, session: &Session, claim: &Claim) -> Res
         return Err(method_mismatch(claim.auth.method, "the keys of a resumed session (2)"));
     }
     let octets = signed(handshake, handshake.keys(), other(handshake.sa.role), &claim.identification);
-    let proven = Proven { identity, basis: Some(Box::new(session.basis.clone())) };
+    let proven = Proven { identity, second: None, basis: Some(Box::new(session.basis.clone())) };
     octets.resumption_proves(&claim.auth.data).then_some(proven).ok_or(Failure::ResumptionProof)
 }
 
@@ -188,7 +229,8 @@ fn signed_claim(
     if !allowed.is_empty() && !allowed.contains(&scheme) {
         return Err(Failure::SchemeRefused(format!("{scheme:?} is not among the schemes allowed")));
     }
-    let proven = Proven { identity: identity.clone(), basis: Basis::of(config, &claim.certificates) };
+    let basis = Basis::of(config, &claim.certificates);
+    let proven = Proven { identity: identity.clone(), second: None, basis };
     let verdict = Verdict { connection, instance: config.instance, identity, chain: claim.certificates };
     let verify = Verify { public_key: Vec::new(), scheme, octets, signature };
     Ok((verdict, SignedClaim { proven, verify }))

@@ -96,6 +96,8 @@ pub struct Tally {
     pub resources: u64,
     /// IKE SAs with a post-quantum preshared key in their keys.
     pub mixed: u64,
+    /// IKE SAs whose peer has proved itself twice.
+    pub twice: u64,
 }
 
 impl Tally {
@@ -125,6 +127,7 @@ impl Tally {
         self.resumed += other.resumed;
         self.resources += other.resources;
         self.mixed += other.mixed;
+        self.twice += other.twice;
     }
 }
 
@@ -152,6 +155,8 @@ pub struct End {
     admissions: u32,
     /// A peer that comes again while it is there has the connection that it has.
     pub takes_over: bool,
+    /// Who the peer has to prove to be a second time, if it has to.
+    pub second: Option<ravelin_ike::config::IdentityMatch>,
     /// Which of a gateway's clients those were that it was asked to let in.
     pub clients: Vec<ravelin_ike::config::ClientMatch>,
 }
@@ -225,6 +230,7 @@ impl World {
             admitted: Default::default(),
             admissions: 0,
             takes_over: false,
+            second: None,
             clients: Vec::new(),
         });
         World {
@@ -521,7 +527,12 @@ impl World {
                 this.ups += u64::from(!up.resumed);
                 self.tally.resumed += u64::from(up.resumed);
                 self.tally.mixed += u64::from(matches!(up.ppk, PpkUse::Mixed(_)));
+                self.tally.twice += u64::from(up.second.remote.is_some());
                 self.tally.ike_up += 1;
+                let (asked, proven) = (&this.second, &up.second.remote);
+                let is_enough =
+                    asked.as_ref().is_none_or(|it| proven.as_ref().is_some_and(|is| it.accepts(is)));
+                assert!(is_enough, "up without the second proof: {asked:?}, {proven:?}");
                 assert!(!this.certificates || this.ups <= this.verified, "up without verified AUTH");
             }
             Event::IkeRekeyed { .. } => self.tally.ike_rekeyed += 1,
@@ -649,6 +660,7 @@ pub fn pair(connections: [ravelin_ike::config::Connection; 2]) -> World {
 pub fn pair_of(seed: u8, connections: [ravelin_ike::config::Connection; 2]) -> World {
     let certificates =
         matches!(connections[0].remote_auth, ravelin_ike::config::RemoteAuth::Certificate { .. });
+    let second = connections.each_ref().map(settings::second_of_peer);
     let mut number = 0;
     let engines = connections.map(|connection| {
         number += 1;
@@ -656,7 +668,9 @@ pub fn pair_of(seed: u8, connections: [ravelin_ike::config::Connection; 2]) -> W
         engine.set_connection(Instant(0), settings::CONNECTION, Some(connection));
         engine
     });
-    World::new(1, engines, certificates)
+    let mut world = World::new(1, engines, certificates);
+    [world.ends[0].second, world.ends[1].second] = second;
+    world
 }
 
 /// The codes of what went wrong at an end, in order.
