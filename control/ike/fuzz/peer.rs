@@ -88,6 +88,7 @@ fn connection() -> Connection {
         remote_identity: IdentityMatch::Exact(Identity::fqdn("peer.example")),
         local_auth: Auth::Psk(psk()),
         remote_auth: RemoteAuth::Psk(psk()),
+        ocsp_request: false,
         ppk: None,
         childless: false,
         profile: AlgorithmProfile::default(),

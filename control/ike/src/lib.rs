@@ -19,6 +19,7 @@ pub mod key_agreement;
 pub mod lockout;
 mod narrow;
 pub mod recorder;
+mod responses;
 mod sa;
 mod tickets;
 pub mod time;

@@ -17,13 +17,13 @@ use ravelin_pki::identity::Identity;
 use ravelin_pki::path::Rules;
 
 use super::core::Input;
-use super::revocation::regime;
 use crate::config::plan::{self, Ike, Keying, OwnAuthentication, Plan};
 use crate::keeper::{self, Keeper, KeyName, KeyPlace, KeySource};
 use crate::pool::Pool;
-use crate::trust::revocation::{Effect, Question, Revocation, Whose, now};
+use crate::trust::revocation::{Effect, Question, Revocation, Whose, brought, now};
 use crate::trust::{self, Profile, Sources};
 use crate::tunnel::connection;
+use crate::tunnel::regime::regime;
 use crate::tunnel::roster::Roster;
 use crate::tunnel::scheme;
 
@@ -260,7 +260,8 @@ impl Helpers {
             Ok(good) => {
                 let instance = verdict.instance;
                 let whose = Whose::Peer(ticket, ike);
-                revocation.ask(Question { whose, verdict: good, regime, instance });
+                let brought = brought(&good.path, &verdict.responses, &regime, now());
+                revocation.ask(Question { whose, verdict: good, brought, regime, instance });
                 None
             }
             refused => Some(Effect::Judged(Whose::Peer(ticket, ike), refused).into()),
@@ -281,7 +282,8 @@ impl Helpers {
             match trust.judge(&question, now()) {
                 Ok(verdict) => {
                     let regime = Arc::clone(trust.regime());
-                    revocation.ask(Question { whose, verdict: Box::new(verdict), regime, instance: 0 });
+                    let (verdict, brought) = (Box::new(verdict), Vec::new());
+                    revocation.ask(Question { whose, verdict, brought, regime, instance: 0 });
                 }
                 // Whether peers believe it is theirs to say.
                 Err(refusal) => tracing::debug!("a certificate of ours is not asked about: {refusal}"),

@@ -12,6 +12,7 @@ use ravelin_ike::config::{
 use ravelin_pki::x509::Name;
 use ravelin_pki::{Certificate, certreq};
 
+use super::regime::regime;
 use super::scheme;
 use crate::config::plan::{self, OwnAuthentication, PeerAuthentication, Plan, SoftLifetime};
 
@@ -100,6 +101,7 @@ fn base(
         remote_identity,
         local_auth: own(plan, &ike.own),
         remote_auth: peer(plan, &ike.peer),
+        ocsp_request: wants_stapled(plan, &ike.peer),
         ppk: ike.ppk.clone(),
         childless: ike.policy.childless,
         profile: ike.policy.profile,
@@ -262,6 +264,12 @@ fn peer(plan: &Plan, peer: &PeerAuthentication) -> RemoteAuth {
             RemoteAuth::Either { psk, authorities, schemes: Vec::new() }
         }
     }
+}
+
+/// Whether a responder's word counts that a peer brings with its certificate.
+fn wants_stapled(plan: &Plan, peer: &PeerAuthentication) -> bool {
+    let profile = peer.anchors().and_then(|name| plan.trust.get(name));
+    profile.is_some_and(|profile| regime(plan, profile).wants_stapled())
 }
 
 /// Hashes of the keys that chains may lead to.

@@ -93,6 +93,7 @@ impl ExpectSharedSecret {
             int_auth: IntAuth::default(),
             denied: false,
             ppk,
+            wants_ocsp: false,
             childless: true,
             mixed: None,
             resumed: None,
@@ -116,6 +117,7 @@ impl ExpectSharedSecret {
         payloads.push(Payload::Notify(Notify::new(NotifyType::ChildlessIkev2Supported, Vec::new())));
         payloads
             .extend(self.caller.candidates.iter().find_map(|(_, config)| proof::certificate_request(config)));
+        payloads.extend(self.caller.candidates.iter().find_map(|(_, config)| proof::ocsp_request(config)));
         let flags = Flags { initiator: false, version: false, response: true };
         let header = Header::new(spis.0, spis.1, ExchangeType::IkeSaInit, flags, 0);
         Message::new(header, payloads)

@@ -132,7 +132,9 @@ impl ExpectAuthRequest {
                 words::claim(&proof::identity(&identification), auth.method, asked.as_ref());
             let certificates = std::mem::take(&mut parts.certificates);
             let without_ppk = parts.notify(NotifyType::NoPpkAuth).map(|notify| notify.data.clone());
-            Ok((parts, Claim { identification, auth, certificates, without_ppk }))
+            let responses = std::mem::take(&mut parts.responses);
+            handshake.wants_ocsp = parts.wants_ocsp;
+            Ok((parts, Claim { identification, auth, certificates, responses, without_ppk }))
         });
         let judged = claimed.and_then(|(parts, mut claim)| {
             let selected = select(&candidates, &claim.identification, parts.responder_id.as_ref());
@@ -331,7 +333,7 @@ fn finish(
 ) -> Phase {
     let config = common.config.clone();
     let mut front = vec![Payload::IdentificationResponder(proof::identification(&config.local_identity))];
-    front.extend(proof::own_certificates(&handshake, &config));
+    front.extend(proof::own_certificates(ctx, &handshake, &config));
     front.push(Payload::Authentication(auth));
     front.extend(crash::own(ctx, &handshake.sa));
     front.extend(ppk::accepted(&handshake));

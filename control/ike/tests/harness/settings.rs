@@ -103,6 +103,7 @@ pub fn connection(end: usize) -> Connection {
         remote_identity: IdentityMatch::Exact(Identity::fqdn(&format!("end{}.example", 1 - end))),
         local_auth: Auth::Psk(psk()),
         remote_auth: RemoteAuth::Psk(psk()),
+        ocsp_request: false,
         ppk: None,
         childless: false,
         profile: AlgorithmProfile::default(),

@@ -8,6 +8,7 @@ mod desk;
 mod errand;
 mod live;
 mod show;
+mod stapled;
 
 use std::fmt;
 use std::thread;
@@ -23,6 +24,7 @@ use crate::trust::expiry::Warning;
 
 pub use desk::{Authority, Desk, Effect, Errand, Question, Whose};
 pub use errand::{Errands, now};
+pub use stapled::{Brought, Own, brought};
 
 /// How long an operator waits for an answer.
 pub const PATIENCE: Duration = Duration::from_secs(2);
