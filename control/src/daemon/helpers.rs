@@ -20,7 +20,7 @@ use super::core::Input;
 use crate::config::plan::{self, Ike, Keying, OwnAuthentication, Plan};
 use crate::keeper::{self, Keeper, KeyName, KeyPlace, KeySource};
 use crate::pool::Pool;
-use crate::trust::revocation::{Effect, Question, Revocation, Whose, brought, now};
+use crate::trust::revocation::{Found, Question, Revocation, Whose, brought, now};
 use crate::trust::{self, Profile, Sources};
 use crate::tunnel::connection;
 use crate::tunnel::regime::regime;
@@ -264,7 +264,7 @@ impl Helpers {
                 revocation.ask(Question { whose, verdict: good, brought, regime, instance });
                 None
             }
-            refused => Some(Effect::Judged(Whose::Peer(ticket, ike), refused).into()),
+            refused => Some(Found::Judged(Whose::Peer(ticket, ike), refused).into()),
         };
         if let Err(error) = self.pool.submit(job) {
             self.refuse(ticket, Answer::Verdict(Err(error)));

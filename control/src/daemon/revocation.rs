@@ -23,7 +23,7 @@ use crate::api::{ApiError, Reply, Request};
 use crate::config::plan::{self, Plan};
 use crate::trust;
 use crate::trust::revocation::{
-    Authority, Effect, Errands, Own, PATIENCE, Revocation, Whose, now as unix_now,
+    Authority, Errands, Found, Own, PATIENCE, Revocation, Whose, now as unix_now,
 };
 
 /// Fetches at a time: two dead servers hold four of them for a while.
@@ -47,9 +47,9 @@ pub struct Believed {
     own: BTreeMap<String, String>,
 }
 
-impl From<Effect> for Input {
-    fn from(effect: Effect) -> Self {
-        Self::Revocation(effect)
+impl From<Found> for Input {
+    fn from(found: Found) -> Self {
+        Self::Revocation(found)
     }
 }
 
@@ -130,10 +130,10 @@ pub fn authorities(plan: &Plan) -> Vec<Authority> {
 
 impl<P: Pool> Core<P> {
     /// Takes in what was found about revocation.
-    pub(super) fn revocation_found(&mut self, now: Instant, effect: Effect) {
-        match effect {
-            Effect::Judged(Whose::Ours(name), judged) => self.own_judged(&name, judged.err()),
-            Effect::Judged(Whose::Peer(ticket, ike), judged) => {
+    pub(super) fn revocation_found(&mut self, now: Instant, found: Found) {
+        match found {
+            Found::Judged(Whose::Ours(name), judged) => self.own_judged(&name, judged.err()),
+            Found::Judged(Whose::Peer(ticket, ike), judged) => {
                 self.believed.counts.judged(&judged);
                 let answer = trust::answer(&judged);
                 if let Ok(verdict) = judged {
@@ -141,20 +141,18 @@ impl<P: Pool> Core<P> {
                 }
                 self.engine.handle_answer(now, ticket, Answer::Verdict(answer));
             }
-            Effect::Distrust(ike, refusal) => {
+            Found::Distrust(ike, refusal) => {
                 self.believed.counts.ended();
                 self.engine.distrust(now, ike, (&refusal).into());
             }
-            Effect::Own(own) => self.own_answered(now, &own),
-            Effect::Tell(what, text) => {
+            Found::Own(own) => self.own_answered(now, &own),
+            Found::Tell(what, text) => {
                 self.believed.counts.told(what);
                 if what == "crl-updated" {
                     self.ask_about_own_again();
                 }
                 self.journal.note("", what, text);
             }
-            // The thread sends its fetches itself.
-            Effect::Fetch(_) => {}
         }
     }
 

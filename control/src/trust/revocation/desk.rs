@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use ravelin_ike::id::{IkeId, Ticket};
+use ravelin_ike::id::IkeId;
 use ravelin_pki::revocation::cache::{Cache, Limits, Schedule, Upkeep};
 use ravelin_pki::revocation::crl::Crl;
 use ravelin_pki::revocation::ocsp::Answer;
@@ -18,8 +18,9 @@ use ravelin_pki::revocation::{Issued, KeyId, Revoked, Status};
 use ravelin_pki::verdict::Verdict;
 use ravelin_pki::{Certificate, UnixTime};
 
+use super::found::{Found, Whose};
 use super::live::{Live, is_asked};
-use super::stapled::{Brought, Own};
+use super::stapled::Brought;
 use crate::trust::expiry::{Expiry, Item, Stage, Warning};
 use crate::trust::{Refusal, Regime, Withdrawn};
 
@@ -27,15 +28,6 @@ use crate::trust::{Refusal, Regime, Withdrawn};
 const LOOK: i64 = 60;
 /// Peers that may wait: as many as may be half-open, and then some.
 const PARKED: usize = 65_536;
-
-/// Whose certificate it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Whose {
-    /// A peer's: the engine's question, and the tunnel it is for.
-    Peer(Ticket, IkeId),
-    /// Ours, of this cert-profile.
-    Ours(String),
-}
 
 /// A certificate whose chain is good.
 #[derive(Debug)]
@@ -84,19 +76,13 @@ pub struct Errand {
     pub is_awaited: bool,
 }
 
-/// What is to be done.
+/// What is to be done: by the thread that asks the desk, or by the control loop, which never sees a fetch.
 #[derive(Debug)]
 pub enum Effect {
     /// Fetch this.
     Fetch(Errand),
-    /// A peer was judged, or a certificate of ours.
-    Judged(Whose, Result<Box<Verdict>, Refusal>),
-    /// What peers are to be shown of a certificate of ours.
-    Own(Own),
-    /// A tunnel rests on a certificate that is revoked.
-    Distrust(IkeId, Refusal),
-    /// Something the operator should know: what it is called, and a line.
-    Tell(&'static str, String),
+    /// The loop is to hear this.
+    Report(Found),
 }
 
 /// What one fetch is for; equal ones are made once.
@@ -199,7 +185,7 @@ impl Desk {
     pub fn ask(&mut self, mut question: Question, now: UnixTime) {
         if self.parked.len() >= PARKED {
             let refusal = Refusal::Busy(PARKED);
-            return self.want(Effect::Judged(question.whose, Err(refusal)));
+            return self.report(Found::Judged(question.whose, Err(refusal)));
         }
         let mut check = Check::new(&question.verdict.path, |issuer| question.regime.rules(issuer));
         let brought = std::mem::take(&mut question.brought);
@@ -307,14 +293,14 @@ impl Desk {
         count
     }
 
-    /// What is to be done in its turn.
-    pub(super) fn want(&mut self, effect: Effect) {
-        self.effects.push_back(effect);
+    /// What the loop is to hear, in its turn.
+    pub(super) fn report(&mut self, found: Found) {
+        self.effects.push_back(Effect::Report(found));
     }
 
     /// Something the operator should know.
     pub(super) fn tell(&mut self, what: &'static str, text: String) {
-        self.want(Effect::Tell(what, text));
+        self.report(Found::Tell(what, text));
     }
 
     /// Keeps an answer that was not fetched.
@@ -356,7 +342,7 @@ impl Desk {
         if let (Whose::Peer(_, ike), Ok(verdict)) = (&whose, &judged) {
             self.live.add(*ike, &verdict.path, |issued| is_asked(&regime.rules(&issued.issuer)));
         }
-        self.want(Effect::Judged(whose, judged));
+        self.report(Found::Judged(whose, judged));
     }
 
     /// A peer waits for a fetch, with others if one is under way.
@@ -383,7 +369,7 @@ impl Desk {
         let (number, instance, is_awaited) = (self.number(), place.instance, !waiting.is_empty());
         self.places.insert(place.clone(), number);
         self.under_way.insert(number, UnderWay { place, waiting, upkeep });
-        self.want(Effect::Fetch(Errand { number, fetch, instance, is_awaited }));
+        self.effects.push_back(Effect::Fetch(Errand { number, fetch, instance, is_awaited }));
     }
 
     /// Takes in what came, and ends what no longer holds by it.
@@ -418,7 +404,7 @@ impl Desk {
 
     fn distrust(&mut self, ike: IkeId, serial: &[u8], revoked: Revoked, method: Method, source: &str) {
         let withdrawn = Withdrawn { serial: serial.to_vec(), revoked, method, place: source.to_owned() };
-        self.want(Effect::Distrust(ike, Refusal::Withdrawn(Box::new(withdrawn))));
+        self.report(Found::Distrust(ike, Refusal::Withdrawn(Box::new(withdrawn))));
     }
 
     /// A round of upkeep goes on, or is over.
@@ -429,7 +415,8 @@ impl Desk {
         let (Some(why), name) = (failure, kept.authority.name.clone()) else {
             return held.into_iter().for_each(|held| kept.upkeep.succeeded(held));
         };
-        self.effects.push_back(Effect::Tell("crl-failed", format!("ca-profile {name}: {url}: {why}")));
+        let told = Found::Tell("crl-failed", format!("ca-profile {name}: {url}: {why}"));
+        self.effects.push_back(Effect::Report(told));
         match kept.upkeep.failed(now).map(str::to_owned) {
             Some(next) => self.fetch_for(key, next),
             None => {

@@ -7,7 +7,8 @@ use ravelin_pki::revocation::ocsp::{Answer, OcspError};
 use ravelin_pki::revocation::policy::{self, Check, STAPLED};
 use ravelin_pki::revocation::{Issued, Status};
 
-use super::desk::{Desk, Effect};
+use super::desk::Desk;
+use super::found::Found;
 use crate::trust::Regime;
 
 /// What a peer brought: an answer about a certificate of its path, or why it is none.
@@ -58,6 +59,6 @@ impl Desk {
         let response = good.and_then(|answer| Some((answer.der().to_vec(), answer.next_update()?)));
         let response = response.filter(|(_, until)| now < *until);
         let certificate = path.end_entity().der().to_vec();
-        self.want(Effect::Own(Own { certificate, response }));
+        self.report(Found::Own(Own { certificate, response }));
     }
 }

@@ -2,11 +2,12 @@
 
 use std::sync::LazyLock;
 
+use ravelin_ike::id::Ticket;
 use ravelin_pki::path::Rules as PathRules;
 use ravelin_pki::revocation::policy::{Demand, Order};
 use ravelin_pki::verdict::Revocation;
 
-use super::super::stapled::brought;
+use super::super::stapled::{Own, brought};
 use super::*;
 use crate::trust::{Particular, Profile, Question as Asked, Sources};
 
@@ -64,6 +65,11 @@ impl Bench {
     }
 
     fn ask(&mut self, whose: Whose, gateway: usize, responses: &[Vec<u8>]) {
+        self.ask_about(whose, &[&GATEWAYS[gateway]], responses);
+    }
+
+    /// Asks about this chain.
+    fn ask_about(&mut self, whose: Whose, chain: &[&Arc<Certificate>], responses: &[Vec<u8>]) {
         let anchors = [ROOT.der().to_vec()];
         let sources = Sources {
             anchors: &anchors,
@@ -74,7 +80,8 @@ impl Bench {
             regime: Regime::clone(&self.regime),
         };
         let profile = Profile::new(&sources).unwrap();
-        let (chain, claimed) = ([GATEWAYS[gateway].der().to_vec()], "gw.example".parse().unwrap());
+        let chain: Vec<Vec<u8>> = chain.iter().map(|certificate| certificate.der().to_vec()).collect();
+        let claimed = "gw.example".parse().unwrap();
         let asked = Asked { chain: &chain, claimed: &claimed, expected: None };
         let verdict = Box::new(profile.judge(&asked, self.now).unwrap());
         let brought = brought(&verdict.path, responses, &self.regime, self.now);
@@ -86,21 +93,27 @@ impl Bench {
     fn said(&mut self) -> Vec<(u64, String)> {
         let mut said = Vec::new();
         while let Some(effect) = self.desk.poll() {
-            match effect {
-                Effect::Fetch(errand) => self.errands.push(errand),
-                Effect::Judged(Whose::Peer(_, ike), Ok(verdict)) => {
+            let found = match effect {
+                Effect::Fetch(errand) => {
+                    self.errands.push(errand);
+                    continue;
+                }
+                Effect::Report(found) => found,
+            };
+            match found {
+                Found::Judged(Whose::Peer(_, ike), Ok(verdict)) => {
                     assert!(matches!(verdict.revocation, Revocation::Checked(_)));
                     said.push((ike.0, "yes".to_owned()));
                 }
-                Effect::Judged(Whose::Peer(_, ike), Err(refusal)) => {
+                Found::Judged(Whose::Peer(_, ike), Err(refusal)) => {
                     said.push((ike.0, refusal.code().to_owned()));
                 }
-                Effect::Judged(Whose::Ours(name), judged) => {
+                Found::Judged(Whose::Ours(name), judged) => {
                     said.push((0, judged.map_or_else(|refusal| refusal.code().to_owned(), |_| name)));
                 }
-                Effect::Own(own) => self.own.push(own),
-                Effect::Distrust(ike, refusal) => said.push((ike.0, format!("{} {refusal}", refusal.code()))),
-                Effect::Tell(what, text) => self.told.push((what, text)),
+                Found::Own(own) => self.own.push(own),
+                Found::Distrust(ike, refusal) => said.push((ike.0, format!("{} {refusal}", refusal.code()))),
+                Found::Tell(what, text) => self.told.push((what, text)),
             }
         }
         said
