@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use ravelin_ike::id::Ticket;
 use ravelin_pki::path::Rules as PathRules;
-use ravelin_pki::revocation::policy::{Demand, Order};
+use ravelin_pki::revocation::policy::{Demand, Order, Otherwise};
 use ravelin_pki::verdict::Revocation;
 
 use super::super::stapled::{Own, brought};
@@ -296,6 +296,56 @@ fn the_word_on_our_own_certificate_is_given_out() {
     bench.ask(ours(), 0, &[]);
     assert_eq!(bench.serve(), [said(0, "RV-PKI-043")]);
     assert_eq!(bench.own.pop().unwrap().response, None);
+}
+
+/// The whole table of status-verify (primary, secondary, default result, each left out or set) with every state of both
+/// servers: what becomes of the peer, and who was asked until somebody gave a definite answer.
+#[test]
+fn status_verify_comes_to_what_its_table_says() {
+    use {Method::*, Otherwise::*};
+    let mut cases = 0;
+    for primary in [None, Some(Crl), Some(Ocsp)] {
+        for secondary in [None, Some(Crl), Some(Ocsp)] {
+            for otherwise in [Refuse, Accept] {
+                for (crl, ocsp) in State::ALL.into_iter().flat_map(|crl| State::ALL.map(|ocsp| (crl, ocsp))) {
+                    let order = Order::status_verify(primary, secondary, Some(otherwise));
+                    let mut bench = Bench::new("none", &[(CRL_URL, crl), (OCSP_URL, ocsp)]);
+                    bench.regime = Arc::new(Regime::new(Demand::Require, &order, []));
+                    let caller = bench.call(0);
+                    let methods = [Some(primary.unwrap_or(Crl)), secondary];
+                    let (expected, asked) = model(methods, otherwise, crl, ocsp);
+                    let case = format!("{order}, crl {crl:?}, ocsp {ocsp:?}");
+                    assert_eq!(bench.serve(), [said(caller, expected)], "{case}");
+                    assert_eq!(bench.world.asked, asked, "{case}");
+                    cases += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(cases, 3 * 3 * 2 * 36);
+}
+
+/// What the table should come to, told as plainly as it can be.
+fn model(
+    methods: [Option<Method>; 2],
+    otherwise: Otherwise,
+    crl: State,
+    ocsp: State,
+) -> (&'static str, Vec<&'static str>) {
+    let mut asked = Vec::new();
+    for method in methods.into_iter().flatten() {
+        let (url, state) = if method == Method::Crl { (CRL_URL, crl) } else { (OCSP_URL, ocsp) };
+        if asked.contains(&url) {
+            continue;
+        }
+        asked.push(url);
+        match state {
+            State::Good => return ("yes", asked),
+            State::Revoked => return ("RV-PKI-043", asked),
+            _ => {}
+        }
+    }
+    (if otherwise == Otherwise::Accept { "yes" } else { "RV-LOCAL-018" }, asked)
 }
 
 #[test]
