@@ -31,7 +31,7 @@ begin() { # LINES OF A...
   start_ravelind "$GWA" a
   start_ravelind "$GWB" b
 }
-evidence() { rv b explain net; }
+evidence() { rv b explain net || :; } # it fails where the tunnel is down
 refused_for() { evidence | grep -q "$1"; }
 answered() { (($(rv a --json show revocation | jq .ocsp_answers) >= $1)); }
 down_on_both() { tunnel_down a net && tunnel_down b net; }
@@ -50,7 +50,7 @@ say "stapling: nothing is brought"
 begin 'revocation-check = "none"'
 rv a initiate net > /dev/null
 soon 15 "A is refused: nobody gives word on it" refused_for RV-LOCAL-018
-hold "the tunnel is down" not tunnel_up b net
+hold "the tunnel is down" tunnel_down b net
 stop a; stop b
 
 say "stapling: A brings its responder's word"
