@@ -12,6 +12,7 @@ use ravelin_ike::config::{
 use ravelin_pki::x509::Name;
 use ravelin_pki::{Certificate, certreq};
 
+use super::regime::regime;
 use crate::config::plan::{self, OwnAuthentication, PeerAuthentication, Plan, SoftLifetime};
 
 /// What a rekey may take when the peer is busy with another and when packets are lost (RFC 7296 §2.1,
@@ -100,6 +101,7 @@ fn base(
         local_auth: own(plan, ike),
         remote_auth: peer(plan, &ike.peer),
         second_auth: ike.second.as_ref().map(second_auth).transpose()?,
+        ocsp_request: wants_stapled(plan, &ike.peer),
         ppk: ike.ppk.clone(),
         childless: ike.policy.childless,
         profile: ike.policy.profile,
@@ -263,6 +265,12 @@ fn peer(plan: &Plan, peer: &PeerAuthentication) -> RemoteAuth {
             RemoteAuth::Either { psk, authorities, schemes: Vec::new() }
         }
     }
+}
+
+/// Whether a responder's word counts that a peer brings with its certificate.
+fn wants_stapled(plan: &Plan, peer: &PeerAuthentication) -> bool {
+    let profile = peer.anchors().and_then(|name| plan.trust.get(name));
+    profile.is_some_and(|profile| regime(plan, profile).wants_stapled())
 }
 
 /// Hashes of the keys that chains may lead to.

@@ -35,6 +35,8 @@ pub struct Connection {
     pub remote_auth: RemoteAuth,
     /// What is proven besides (RFC 4739).
     pub second_auth: Option<SecondAuth>,
+    /// Whether a peer that shows a certificate is asked to show its responder's word on it as well (RFC 4806).
+    pub ocsp_request: bool,
     /// Post-quantum preshared keys; `None` neither announces nor uses them.
     pub ppk: Option<Ppks>,
     /// When we call, IKE_AUTH makes no CHILD_SA if the peer can do without (RFC 6023); CREATE_CHILD_SA makes the first,

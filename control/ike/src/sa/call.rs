@@ -354,6 +354,7 @@ impl ExpectSharedSecret {
             int_auth: IntAuth::default(),
             denied: false,
             ppk: self.traits.ppk && ppk::call(&common.config).is_some(),
+            wants_ocsp: self.traits.wants_ocsp,
             childless: self.traits.childless,
             multiple: self.traits.multiple,
             mixed: None,

@@ -167,11 +167,12 @@ impl Course {
         let config = common.config.clone();
         let mut payloads =
             vec![Payload::IdentificationInitiator(proof::identification(&common.own_identity()))];
-        payloads.extend(proof::own_certificates(&self.handshake, common));
+        payloads.extend(proof::own_certificates(ctx, &self.handshake, common));
         match (&self.handshake.resumed, &config.remote_identity) {
             (Some(session), _) => payloads.push(Payload::IdentificationResponder(session.gateway.clone())),
             (None, remote) => {
                 payloads.extend(proof::certificate_request(&config));
+                payloads.extend(proof::ocsp_request(&config));
                 payloads.extend(exact(remote));
             }
         }
@@ -375,7 +376,8 @@ impl ExpectAuthReply {
         };
         common.attempt.offered = words::claim(&proof::identity(&identification), auth.method, None);
         let certificates = std::mem::take(&mut parts.certificates);
-        let claim = Claim { identification, auth, certificates, without_ppk: None };
+        let responses = std::mem::take(&mut parts.responses);
+        let claim = Claim { identification, auth, certificates, responses, without_ppk: None };
         self.course.judge(ctx, common, parts, claim)
     }
 

@@ -125,7 +125,9 @@ impl ExpectAuthRequest {
                 words::claim(&proof::identity(&identification), auth.method, asked.as_ref());
             let certificates = std::mem::take(&mut parts.certificates);
             let without_ppk = parts.notify(NotifyType::NoPpkAuth).map(|notify| notify.data.clone());
-            Ok((parts, Claim { identification, auth, certificates, without_ppk }))
+            let responses = std::mem::take(&mut parts.responses);
+            handshake.wants_ocsp = parts.wants_ocsp;
+            Ok((parts, Claim { identification, auth, certificates, responses, without_ppk }))
         });
         let judged = claimed.and_then(|(parts, mut claim)| {
             let selected = select(&candidates, &claim.identification, parts.responder_id.as_ref());
@@ -326,7 +328,7 @@ fn first_done(
 ) -> Next {
     let config = common.config.clone();
     let mut front = vec![Payload::IdentificationResponder(proof::identification(&common.own_identity()))];
-    front.extend(proof::own_certificates(&handshake, common));
+    front.extend(proof::own_certificates(ctx, &handshake, common));
     front.push(Payload::Authentication(auth));
     let halfway = match second_auth::after_first(&config, proven) {
         Stand::Proven(proven) => return Ok(admit(ctx, common, handshake, request, proven, front)),

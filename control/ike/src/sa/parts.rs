@@ -23,6 +23,10 @@ pub(crate) struct Parts {
     pub(crate) certificates: Vec<Vec<u8>>,
     /// The authorities that CERTREQ payloads ask for.
     pub(crate) requested: Vec<[u8; 20]>,
+    /// OCSP responses (RFC 4806 §3.2).
+    pub(crate) responses: Vec<Vec<u8>>,
+    /// Whether OCSP responses are asked for.
+    pub(crate) wants_ocsp: bool,
     pub(crate) deletes: Vec<Delete>,
     pub(crate) notifies: Vec<Notify>,
 }
@@ -52,6 +56,12 @@ impl Parts {
                 Payload::TrafficSelectorsResponder(body) => once(&mut parts.responder_ts, body)?,
                 Payload::Certificate(body) if body.encoding == CertificateEncoding::X509Signature => {
                     parts.certificates.push(body.data);
+                }
+                Payload::Certificate(body) if body.encoding == CertificateEncoding::OcspContent => {
+                    parts.responses.push(body.data);
+                }
+                Payload::CertificateRequest(body) if body.encoding == CertificateEncoding::OcspContent => {
+                    parts.wants_ocsp = true;
                 }
                 Payload::CertificateRequest(body) => {
                     let room = limits::REQUESTED.saturating_sub(parts.requested.len());

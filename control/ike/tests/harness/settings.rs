@@ -137,6 +137,7 @@ pub fn connection(end: usize) -> Connection {
         local_auth: Auth::Psk(psk()),
         remote_auth: RemoteAuth::Psk(psk()),
         second_auth: None,
+        ocsp_request: false,
         ppk: None,
         childless: false,
         profile: AlgorithmProfile::default(),
