@@ -100,7 +100,7 @@ fn base(
         remote_identity,
         local_auth: own(plan, ike),
         remote_auth: peer(plan, &ike.peer),
-        second_auth: ike.second.as_ref().map(second_auth).transpose()?,
+        second_auth: ike.second.as_ref().map(second_auth).transpose()?.map(Box::new),
         ocsp_request: wants_stapled(plan, &ike.peer),
         ppk: ike.ppk.clone(),
         childless: ike.policy.childless,

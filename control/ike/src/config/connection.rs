@@ -34,7 +34,7 @@ pub struct Connection {
     /// How the peer must prove itself; need not mirror `local_auth`.
     pub remote_auth: RemoteAuth,
     /// What is proven besides (RFC 4739).
-    pub second_auth: Option<SecondAuth>,
+    pub second_auth: Option<Box<SecondAuth>>,
     /// Whether a peer that shows a certificate is asked to show its responder's word on it as well (RFC 4806).
     pub ocsp_request: bool,
     /// Post-quantum preshared keys; `None` neither announces nor uses them.

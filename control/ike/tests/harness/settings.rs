@@ -114,7 +114,7 @@ pub fn with_second(connection: Connection, end: usize, who: [bool; 2], key: &str
     let local = who[end].then(|| second(end));
     let remote = who[1 - end].then(|| IdentityMatch::Exact(second(1 - end)));
     let psk = Zeroizing::new(key.as_bytes().to_vec());
-    Connection { second_auth: Some(SecondAuth { local, remote, psk }), ..connection }
+    Connection { second_auth: Some(Box::new(SecondAuth { local, remote, psk })), ..connection }
 }
 
 /// Who the peer has to prove to be a second time under this connection.
