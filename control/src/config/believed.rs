@@ -17,7 +17,7 @@ const NAMES: usize = 128;
 /// Conditions of a map: all are looked at for each peer.
 const CONDITIONS: usize = 16;
 /// Maps of a profile, likewise.
-pub const MAPS: usize = 8;
+const MAPS: usize = 8;
 
 /// Lists by name.
 pub fn common_name_lists(judge: &mut Judge<'_>, raw: &raw::File) -> BTreeMap<String, Arc<CommonNames>> {

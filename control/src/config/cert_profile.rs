@@ -53,55 +53,47 @@ pub fn cert_profiles(
 
 fn cert_profile(
     judge: &mut Judge<'_>,
-    (object, at): (&str, usize),
+    place: (&str, usize),
     raw: &raw::CertProfile,
     known: &Known<'_>,
 ) -> Option<plan::CertProfile> {
-    let written = match (only(raw), raw.entry.as_slice()) {
-        (Some(only), []) => {
-            return Some(plan::CertProfile { entries: vec![entry(judge, (object, at), &only, known)?] });
-        }
-        (None, written @ [_, ..]) if raw.is_bare() => written,
-        (_, []) => {
-            return refused(
-                judge,
-                (object, at),
-                "has no certificate",
-                "certificate and key, or entries of them",
-            );
-        }
-        _ => {
-            return refused(
-                judge,
-                (object, at),
-                "has entries and a certificate beside them",
-                "the one or the other",
-            );
+    let entries = match (only(raw), raw.entry.as_slice()) {
+        (Some(only), []) => vec![entry(judge, place, &only, known)?],
+        (None, written @ [_, ..]) if raw.is_bare() => entries(judge, place.0, written, known)?,
+        (_, written) => {
+            let (found, expected) = match written {
+                [] => ("has no certificate", "certificate and key, or entries of them"),
+                _ => ("has entries and a certificate beside them", "the one or the other"),
+            };
+            judge.refuse(place.1, place.0, found.to_owned(), expected);
+            return None;
         }
     };
+    Some(plan::CertProfile { entries })
+}
+
+/// All of them are judged, whatever is wrong with one. That nobody will ask for one is told.
+fn entries(
+    judge: &mut Judge<'_>,
+    object: &str,
+    written: &[Spanned<raw::CertEntry>],
+    known: &Known<'_>,
+) -> Option<Vec<plan::CertEntry>> {
     if let Some(beyond) = written.get(ENTRIES) {
         let found = format!("has {} entries", written.len());
         judge.refuse(beyond.span().start, object, found, format!("at most {ENTRIES}"));
     }
-    let mut number = 0;
-    let entries = written.iter().map(|spanned| {
-        number += 1;
-        let object = format!("{object}, entry {number}");
-        let place = (object.as_str(), spanned.span().start);
-        let entry = entry(judge, place, spanned.get_ref(), known)?;
+    let judged = (1..).zip(written).map(|(number, spanned)| {
+        let (object, at) = (format!("{object}, entry {number}"), spanned.span().start);
+        let entry = entry(judge, (&object, at), spanned.get_ref(), known)?;
         if entry.above.is_empty() {
             let found = "no authority that is configured has issued its certificate: no peer asks for it";
-            judge.warn(place.1, place.0, found.to_owned(), "a ca-profile of who has");
+            judge.warn(at, &object, found.to_owned(), "a ca-profile of who has");
         }
         Some(entry)
     });
-    let entries: Vec<_> = entries.collect();
-    entries.into_iter().collect::<Option<_>>().map(|entries| plan::CertProfile { entries })
-}
-
-fn refused<T>(judge: &mut Judge<'_>, (object, at): (&str, usize), found: &str, expected: &str) -> Option<T> {
-    judge.refuse(at, object, found.to_owned(), expected);
-    None
+    let judged: Vec<Option<plan::CertEntry>> = judged.collect();
+    judged.into_iter().collect()
 }
 
 /// The keys of a profile's only certificate.

@@ -110,7 +110,7 @@ fn a_certificate_that_has_ended_is_taken_by_a_map_alone() {
     let later = UnixTime(NOW.0 + YEAR);
     let expired =
         |maps: &[Arc<CertificateMap>], issuer| judged(later, maps, issuer).map_err(|error| error.code());
-    let meant = map(&["subject-name co branch-7"], true, false);
+    let meant = [map(&["subject-name co branch-7"], true, false)];
     assert_eq!(expired(&[], (2040, 1)).unwrap_err(), "RV-PKI-035");
     assert_eq!(
         expired(&[map(&["subject-name co branch-8"], true, false)], (2040, 1)).unwrap_err(),
@@ -120,13 +120,13 @@ fn a_certificate_that_has_ended_is_taken_by_a_map_alone() {
         expired(&[map(&["subject-name co branch-7"], false, true)], (2040, 1)).unwrap_err(),
         "RV-PKI-035"
     );
-    assert_eq!(expired(&[meant.clone()], (2027, 2)).unwrap_err(), "RV-PKI-035");
-    let taken = expired(&[meant.clone()], (2040, 1)).unwrap();
+    assert_eq!(expired(&meant, (2027, 2)).unwrap_err(), "RV-PKI-035");
+    let taken = expired(&meant, (2040, 1)).unwrap();
     assert_eq!(taken.exceptions.len(), 1);
     let told = &taken.exceptions[0];
     assert!(told.contains("ended 2027-01-01") && told.contains("certificate-map outage"), "{told}");
     // Before its end nothing is excepted.
-    assert_eq!(judged(NOW, &[meant], (2040, 1)).unwrap().exceptions, [""; 0]);
+    assert_eq!(judged(NOW, &meant, (2040, 1)).unwrap().exceptions, [""; 0]);
 }
 
 #[test]
