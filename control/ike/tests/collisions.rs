@@ -10,6 +10,7 @@ use ravelin_ike::config::{
     AdditionalGroups, ChildId, Connection, ConnectionId, Encryption, Group, IkeProposal, InitialContact, Prf,
     RemoteAddress,
 };
+use ravelin_ike::event::Event;
 use ravelin_ike::input::Command;
 use ravelin_ike::want::Role;
 
@@ -378,6 +379,52 @@ fn a_peer_without_the_rule_is_not_left_with_both() {
         settle(&mut world);
         assert_eq!((world.ikes(0).len(), world.children(0).len()), (1, 1), "{seed}");
     }
+}
+
+/// A peer that we called proves itself anew by a call of its own, and then deletes the first (strongSwan's
+/// make_before_break): we send by the first until it sends by the second, or has deleted the first.
+///
+/// ```text
+///   A  IKE_SA_INIT, IKE_AUTH            <------>   B   up
+///   A  sends by the first               <------    B   IKE_SA_INIT, IKE_AUTH
+///   A  sends by the second              <------    B   INFORMATIONAL{D(IKE)} in the first
+/// ```
+#[test]
+fn a_peer_that_we_called_calls_and_loses_nothing() {
+    for (seed, peer_sends) in (0..8).flat_map(|seed| [(seed, true), (seed, false)]) {
+        let mut world = harness::pair_of(seed, [0, 1].map(settings::connection));
+        let now = world.at();
+        // That it is not its only one it cannot know by itself.
+        let another = Connection { initial_contact: InitialContact::Never, ..settings::connection(1) };
+        world.ends[1].engine.set_connection(now, ConnectionId(8), Some(another));
+        call(&mut world, 0, 1);
+        world.run_for(SECOND);
+        let first = world.ikes(1)[0];
+        world.command(1, Command::Initiate { connection: ConnectionId(8), child: Some(ChildId(1)) });
+        for _ in 0..500 {
+            world.run_for(1_000);
+            world.assert_carries();
+            if peer_sends {
+                world.traffic();
+            }
+        }
+        assert_eq!((world.ikes(0).len(), crossed(&world)), (2, [1, 0]), "{seed}");
+        world.command(1, Command::TerminateIke { ike: first });
+        world.run_for(SECOND);
+        world.assert_carries();
+        world.traffic();
+        assert_eq!((world.ikes(0).len(), world.children(0).len()), (1, 1), "{seed}");
+        assert_eq!(told_of_children(&world, 0), ["up", "up", "down"], "it was never down: {seed}");
+    }
+}
+
+fn told_of_children(world: &World, end: usize) -> Vec<&'static str> {
+    let told = world.ends[end].events.iter().filter_map(|event| match event {
+        Event::ChildUp(_) => Some("up"),
+        Event::ChildDown { .. } => Some("down"),
+        _ => None,
+    });
+    told.collect()
 }
 
 /// Where any peer may call, one that gives a second call up has us send on an SA that it does not have. When that one goes,

@@ -21,7 +21,7 @@ use ravelin_ike::error::Failure;
 use ravelin_ike::event::Event;
 use ravelin_ike::input::Command;
 use ravelin_ike::time::Instant;
-use ravelin_ike::want::Path;
+use ravelin_ike::want::{InstallChild, Path, WantKind};
 
 use super::answers::{Answers, Credential};
 use super::kept::{Keeper, Kept, PATIENCE};
@@ -252,6 +252,9 @@ impl Fleet {
             while let Some(want) = self.engine.poll_want() {
                 idle = false;
                 let ticket = want.ticket;
+                if let WantKind::Install(install) = &want.kind {
+                    self.installs(install)?;
+                }
                 if let Some(answer) = self.answers.answer(want) {
                     self.engine.handle_answer(self.now(), ticket, answer);
                 }
@@ -269,7 +272,10 @@ impl Fleet {
     fn event(&mut self, event: Event) -> Result<()> {
         self.keeper.note(&event);
         match event {
-            Event::ChildUp(up) => self.up(up.connection)?,
+            Event::ChildUp(up) => {
+                self.keeper.sends(up.connection, up.child);
+                self.up(up.connection)?;
+            }
             Event::AttemptFailed { connection: Some(connection), attempt } => {
                 let failure = attempt.failure.as_ref().map(told);
                 self.failed(connection, failure.unwrap_or_else(|| "unknown".to_owned()));
@@ -278,7 +284,7 @@ impl Fleet {
             Event::ChildFailed { connection, reason, .. } | Event::IkeDown { connection, reason, .. } => {
                 self.failed(connection, told(&reason));
             }
-            Event::ChildRekeyed { new, .. } => self.renewed(new.connection)?,
+            Event::ChildRekeyed { new, .. } => self.keeper.sends(new.connection, new.child),
             _ => {}
         }
         Ok(())
@@ -297,9 +303,6 @@ impl Fleet {
             self.outcome.up += 1;
             return Ok(());
         };
-        if !self.load.stay.is_zero() && Keeper::carries(connection) {
-            self.keeper.renew(&install, target)?;
-        }
         let probe = Box::new(Probe::new(&install, target, connection.0 as u16)?);
         self.spis.insert(install.spi_in, connection);
         let now = Clock::now();
@@ -309,12 +312,11 @@ impl Fleet {
         Ok(())
     }
 
-    /// A CHILD_SA was replaced: what its tunnel carries goes by the new one.
-    fn renewed(&mut self, connection: ConnectionId) -> Result<()> {
-        let install = self.answers.take(connection);
-        match (install, self.load.ping) {
-            (Some(install), Some(target)) if Keeper::carries(connection) => {
-                self.keeper.renew(&install, target)
+    /// A tunnel that is to carry packets has another SA.
+    fn installs(&mut self, install: &InstallChild) -> Result<()> {
+        match self.load.ping {
+            Some(target) if !self.load.stay.is_zero() && Keeper::carries(install.connection) => {
+                self.keeper.receives(install, target)
             }
             _ => Ok(()),
         }

@@ -10,6 +10,7 @@ use anyhow::Result;
 use ravelin_ike::config::ConnectionId;
 use ravelin_ike::error::Failure;
 use ravelin_ike::event::Event;
+use ravelin_ike::id::ChildSaId;
 use ravelin_ike::input::Datagram;
 use ravelin_ike::want::{InstallChild, Path};
 use serde::Serialize;
@@ -73,11 +74,18 @@ impl Kept {
     }
 }
 
-/// A tunnel that carries packets, over its rekeys: the newest SA last.
+/// A tunnel that carries packets, over its rekeys: the newest SA last. What the peer rekeys it sends by before we do.
 struct Flow {
-    path: Path,
-    probes: VecDeque<(u32, Probe)>,
+    sas: VecDeque<Sa>,
+    sends: Option<ChildSaId>,
     next: Clock,
+}
+
+struct Sa {
+    child: ChildSaId,
+    spi_in: u32,
+    path: Path,
+    probe: Probe,
 }
 
 /// Looks after tunnels that are up.
@@ -131,22 +139,28 @@ impl Keeper {
         connection.0 < FLOWS
     }
 
-    /// It has this SA from now on.
+    /// It receives by this SA from now on.
     ///
     /// # Errors
     /// When nothing can be sent on it.
-    pub fn renew(&mut self, install: &InstallChild, target: Ipv4Addr) -> Result<()> {
-        let connection = install.connection;
+    pub fn receives(&mut self, install: &InstallChild, target: Ipv4Addr) -> Result<()> {
+        let InstallChild { connection, child, spi_in, path, .. } = *install;
         // The packet of the setup went by the same key.
         let probe = Probe::new(install, target, connection.0 as u16 | OTHERS)?.going_on_from(SETUP);
-        let fresh = || Flow { path: install.path, probes: VecDeque::new(), next: Clock::now() };
+        let fresh = || Flow { sas: VecDeque::new(), sends: None, next: Clock::now() };
         let flow = self.flows.entry(connection).or_insert_with(fresh);
-        flow.path = install.path;
-        flow.probes.push_back((install.spi_in, probe));
-        if flow.probes.len() > GENERATIONS {
-            flow.probes.pop_front();
+        flow.sas.push_back(Sa { child, spi_in, path, probe });
+        if flow.sas.len() > GENERATIONS {
+            flow.sas.pop_front();
         }
         Ok(())
+    }
+
+    /// It sends by this SA from now on, if it is one of those that carry packets.
+    pub fn sends(&mut self, connection: ConnectionId, child: ChildSaId) {
+        if let Some(flow) = self.flows.get_mut(&connection) {
+            flow.sends = Some(child);
+        }
     }
 
     /// The packets whose time has come, with their ways.
@@ -157,25 +171,26 @@ impl Keeper {
         let now = Clock::now();
         let mut due = Vec::new();
         for flow in self.flows.values_mut().filter(|flow| flow.next <= now) {
-            let Some((_, probe)) = flow.probes.back_mut() else { continue };
+            let sends = flow.sends;
+            let Some(sa) = flow.sas.iter_mut().find(|sa| Some(sa.child) == sends) else { continue };
             flow.next = now + PACE;
             self.kept.packets_sent += 1;
-            due.push((flow.path, probe.request()?));
+            due.push((sa.path, sa.probe.request()?));
         }
         Ok(due)
     }
 
     /// Counts an answer to one of them.
     pub fn answered(&mut self, spi: u32, packet: &[u8]) {
-        let mut probes = self.flows.values().flat_map(|flow| &flow.probes);
-        if probes.any(|(own, probe)| *own == spi && probe.is_reply(packet)) {
+        let mut sas = self.flows.values().flat_map(|flow| &flow.sas);
+        if sas.any(|sa| sa.spi_in == spi && sa.probe.is_reply(packet)) {
             self.kept.packets_received += 1;
         }
     }
 
     /// What became of them all, so long after the last setup.
     pub fn kept(&self, seconds: f64) -> Kept {
-        let carrying = self.flows.values().map(|flow| flow.path.local.ip());
+        let carrying = self.flows.values().filter_map(|flow| Some(flow.sas.back()?.path.local.ip()));
         let known_alive = carrying.chain(self.asked.iter().copied()).collect::<HashSet<_>>().len();
         let (child_rekeyed, ike_rekeyed) = (self.child.len(), self.ike.len());
         Kept { seconds, child_rekeyed, ike_rekeyed, known_alive, ..self.kept.clone() }

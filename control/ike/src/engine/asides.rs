@@ -108,8 +108,8 @@ impl Engine {
     }
 
     /// A CHILD_SA went that may have stood where the caller sends from. The last one of the same child, in this tunnel
-    /// or in another of the same peer (that crossed it, or whose peer gave a later call up), is renewed, unless it was
-    /// ordered after that one began to send: then it stands there.
+    /// or in another of the same peer (that crossed it, or whose peer gave a later call up), begins to send if it waited
+    /// for that; else it is renewed, unless it was ordered after that one began to send: then it stands there.
     fn refill(&mut self, now: Instant, ike: IkeId, config: ChildId, started: u64) {
         let Some(from) = self.tunnel(ike) else { return };
         let tunnels = self.tunnels_of(from.common.connection);
@@ -118,9 +118,10 @@ impl Engine {
             let (ordered, child) = tunnel.last_ordered(config)?;
             Some((ordered, child, tunnel.common.id))
         });
-        if let Some((ordered, child, id)) = twins.max()
-            && ordered < started
-        {
+        let Some((ordered, child, id)) = twins.max() else { return };
+        if self.tunnel(id).is_some_and(Tunnel::waits_for_caller) {
+            self.with_tunnel(now, id, Tunnel::inherit);
+        } else if ordered < started {
             self.with_tunnel(now, id, |tunnel, ctx| tunnel.task(ctx, Task::RekeyChild(child)));
         }
     }

@@ -2,8 +2,10 @@
 //! and who is whose heir is [`crate::sa::reauthentication`]'s.
 
 use super::Engine;
+use super::kin::Kin;
 use crate::error::Failure;
 use crate::id::IkeId;
+use crate::sa::reauthentication::successor;
 use crate::sa::tunnel::Tunnel;
 use crate::time::Instant;
 use crate::want::Role;
@@ -53,12 +55,12 @@ impl Engine {
         self.with_tunnel(now, id, |tunnel, ctx| tunnel.look_at_elder(ctx));
     }
 
-    /// Ends a tunnel; its heir, if it has one, has its children first.
+    /// Ends a tunnel; what takes its place, if anything does, has its children first.
     pub(super) fn hand_over(&mut self, now: Instant, id: IkeId, reason: Failure) {
         let Some(tunnel) = self.tunnel(id) else { return };
-        let heir = tunnel.common.term.heir.filter(|heir| self.is_up(*heir));
-        if let Some(heir) = heir {
-            self.with_tunnel(now, heir, |tunnel, ctx| tunnel.inherit(ctx));
+        let kin = Kin { tunnels: &self.tunnels, by_connection: &self.by_connection };
+        if let Some(successor) = successor(&tunnel.common, tunnel.peer(), &kin) {
+            self.with_tunnel(now, successor, |tunnel, ctx| tunnel.inherit(ctx));
         }
         if reason == Failure::ProofExpired {
             self.out.proofs_expired = self.out.proofs_expired.saturating_add(1);

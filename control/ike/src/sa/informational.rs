@@ -249,14 +249,12 @@ impl Turn<'_, '_> {
         self.close_line();
     }
 
-    /// The peer is done with this tunnel: what takes its place, if it has an heir, is told first.
+    /// The peer is done with this tunnel: what takes its place, if anything does, is told first.
     fn peer_ended(&mut self, reason: Failure) {
-        let ike = self.common.id;
-        match self.common.term.heir {
-            Some(_) => {
-                let reason = Failure::Reauthenticated;
-                self.ctx.out.asides.push(Aside::HandOver { ike, reason });
-            }
+        let (ike, peer) = (self.common.id, self.up.proven.identity());
+        let reason = self.common.term.heir.map_or(reason, |_| Failure::Reauthenticated);
+        match reauthentication::successor(self.common, Some(peer), self.ctx.others) {
+            Some(_) => self.ctx.out.asides.push(Aside::HandOver { ike, reason }),
             None => self.up.report_end(self.ctx, self.common, reason),
         }
     }

@@ -46,6 +46,8 @@ pub(crate) struct ExpectInstall {
     child: ChildSaId,
     config: ChildId,
     rekey: Option<ChildSaId>,
+    /// Another CHILD_SA goes on sending until the peer shows that it has this one.
+    starts_later: bool,
     payloads: Vec<Payload>,
     pub(crate) pending: Pending,
 }
@@ -362,11 +364,19 @@ impl Turn<'_, '_> {
         let keys = EspKeyPair::derive(&chosen.suite, sa.suite.prf, &sa.keys.sk_d, secrets, nonces);
         let config_id = config.id;
         let made = Made { config, spi_in, spi_out, suite: chosen.suite, local, remote, takes_more };
-        let takes_over = rekey.is_some() || self.elder_child(config_id).is_some();
+        let takes_over = rekey.is_some() || self.is_sent_elsewhere(config_id);
         let start = if takes_over { OutboundStart::OnFirstInbound } else { OutboundStart::OnActivate };
         let keys = (keys.initiator_to_responder, keys.responder_to_initiator);
         let (child, pending) = self.install(made, keys, Role::Responder, rekey, start);
-        let state = ExpectInstall { envelope, child, config: config_id, rekey, payloads, pending };
+        let state = ExpectInstall {
+            envelope,
+            child,
+            config: config_id,
+            rekey,
+            starts_later: takes_over,
+            payloads,
+            pending,
+        };
         self.line.peer = Some(Peer::ChildInstall(Box::new(state)));
     }
 
@@ -412,21 +422,15 @@ impl Turn<'_, '_> {
         if let (Some(old), Some(rival)) = (state.rekey, self.line.own.as_mut().and_then(Own::child_rival)) {
             rival.succeed(old, state.child);
         }
-        let elder_sends = self.elder_child(state.config).is_some() && self.takes_over(state.child);
+        let sent_elsewhere = state.starts_later && self.is_sent_elsewhere(state.config);
         match state.rekey.and_then(|old| self.up.children.get_mut(old)) {
             Some(old) => old.state = ChildState::Replaced { by: state.child },
-            // That of the elder goes on sending, until the caller shows that it has this one.
-            None if elder_sends => {}
+            None if sent_elsewhere => {}
             None => {
                 self.ctx.order(WantKind::Activate(state.child));
                 self.up.announce(self.ctx, self.common, state.child);
             }
         }
-    }
-
-    /// Whether a CHILD_SA was installed to take over from another one.
-    fn takes_over(&self, child: ChildSaId) -> bool {
-        self.up.children.get(child).is_some_and(|child| child.takes_over.is_some())
     }
 
     /// Our own unanswered request for the same learns of the SA that the peer's made.

@@ -17,7 +17,7 @@ use super::tunnel::Tunnel;
 use super::turn::Turn;
 use super::up::{PEERS_DELETE, Task, Up};
 use crate::config::{AuthenticationLifetime, ChildId, Connection, Identity, InitialContact, RemoteAddress};
-use crate::context::{Aside, Context};
+use crate::context::{Aside, Context, Others};
 use crate::error::Failure;
 use crate::event::Event;
 use crate::id::{ChildSaId, IkeId};
@@ -27,8 +27,8 @@ use crate::wire::{ExchangeType, Notify, NotifyType, Payload};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long, called, we leave it to the caller to send by the heir or to delete the elder. One that does neither has
-/// forgotten the elder, or has nothing to say.
+/// How long, called, we leave it to the caller to send by the new tunnel or to delete the other one. One that does neither
+/// has forgotten the other one, or has nothing to say.
 const CALLERS: Duration = Duration::from_secs(5);
 
 /// How long the proofs of a tunnel count, and who was before it and comes after it.
@@ -46,6 +46,8 @@ pub(crate) struct Term {
     own: Option<Instant>,
     told: Option<Instant>,
     elder: Option<Elder>,
+    /// Called while another tunnel serves the peer, its elder or one that we called: until when that goes on sending.
+    callers: Option<Instant>,
     /// The tunnel that takes its place.
     pub(crate) heir: Option<IkeId>,
 }
@@ -54,9 +56,7 @@ pub(crate) struct Term {
 #[derive(Clone, Copy, Debug)]
 struct Elder {
     ike: IkeId,
-    /// Called, until when the rest is left to the caller.
-    until: Option<Instant>,
-    /// Whether it ends then, if the caller has not deleted it.
+    /// Called, whether it ends when the caller, who has not deleted it, had its time.
     goes: bool,
 }
 
@@ -66,7 +66,8 @@ impl Term {
         let config = configured(ctx, common);
         let bound = Some(sa.tickets_until).filter(|until| *until < Instant(u64::MAX));
         let elder = Elder::of(ctx, common, &config, peer);
-        let mut term = Term { since: ctx.now, bound, elder, ..Term::default() };
+        let callers = is_served_already(ctx, common, peer).then(|| ctx.now + CALLERS);
+        let mut term = Term { since: ctx.now, bound, elder, callers, ..Term::default() };
         term.set(ctx, common.role, &config);
         term
     }
@@ -99,8 +100,12 @@ impl Term {
 
     /// When something is due.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let elder = self.elder.and_then(|elder| elder.until);
-        [self.own, self.told, self.until, elder].into_iter().flatten().min()
+        [self.own, self.told, self.until, self.callers].into_iter().flatten().min()
+    }
+
+    /// Whether what is sent is still left to another tunnel.
+    pub(crate) fn waits_for_caller(&self) -> bool {
+        self.callers.is_some()
     }
 }
 
@@ -115,10 +120,17 @@ impl Elder {
             same && other.common.id < common.id && other.is_established()
         };
         let ike = others.iter().filter(is_elder).map(|other| other.common.id).max()?;
-        let until = (common.role == Role::Responder).then(|| ctx.now + CALLERS);
         let replaces = config.initial_contact == InitialContact::Replace;
-        Some(Elder { ike, until, goes: replaces || config.remote == RemoteAddress::Admitted })
+        Some(Elder { ike, goes: replaces || config.remote == RemoteAddress::Admitted })
     }
+}
+
+/// Whether we are called by a peer that another tunnel serves, whoever called for that: a caller has our answer later than
+/// our worker has the keys, and what comes by them before is lost.
+fn is_served_already(ctx: &Context<'_>, common: &Common, peer: &Identity) -> bool {
+    let serves =
+        |other: &&Tunnel| other.common.id < common.id && other.is_established() && other.peer() == Some(peer);
+    common.role == Role::Responder && ctx.others.of(common.connection).iter().any(serves)
 }
 
 fn configured(ctx: &Context<'_>, common: &Common) -> Arc<Connection> {
@@ -140,6 +152,15 @@ pub(crate) fn heed(ctx: &mut Context<'_>, common: &mut Common, parts: &Parts) {
     }
 }
 
+/// The tunnel that goes on serving the peer when this one ends: its heir, or one that waits for the caller to show that
+/// it has it.
+pub(crate) fn successor(common: &Common, peer: Option<&Identity>, others: &dyn Others) -> Option<IkeId> {
+    let heir = common.term.heir.and_then(|heir| others.tunnel(heir)).filter(|heir| heir.is_established());
+    let waits =
+        |other: &&Tunnel| other.common.id != common.id && other.waits_for_caller() && other.peer() == peer;
+    heir.or_else(|| others.of(common.connection).into_iter().find(waits)).map(|other| other.common.id)
+}
+
 impl Up {
     /// What is due of its term.
     pub(crate) fn term_due(&mut self, ctx: &mut Context<'_>, common: &mut Common) {
@@ -154,7 +175,7 @@ impl Up {
             common.term.own = Some(ctx.retry_at());
             ctx.out.asides.push(Aside::Reauthenticate { ike: common.id });
         }
-        if common.term.elder.and_then(|elder| elder.until).is_some_and(|until| until <= now) {
+        if common.term.callers.is_some_and(|until| until <= now) {
             self.caller_had_its_time(ctx, common);
         }
         if common.term.until.take_if(is_due).is_some() {
@@ -164,16 +185,16 @@ impl Up {
     }
 
     fn caller_had_its_time(&mut self, ctx: &mut Context<'_>, common: &mut Common) {
-        let Some(elder) = common.term.elder.take() else { return };
+        let elder = common.term.elder.take();
         self.inherit(ctx, common);
-        if elder.goes {
+        if let Some(elder) = elder.filter(|elder| elder.goes) {
             ctx.out.asides.push(Aside::HandOver { ike: elder.ike, reason: Failure::Superseded });
         }
     }
 
-    /// What was left to the elder is ours from now on.
+    /// What was left to the elder, or to one that we called, is ours from now on.
     pub(crate) fn inherit(&mut self, ctx: &mut Context<'_>, common: &mut Common) {
-        common.term.elder = None;
+        (common.term.elder, common.term.callers) = (None, None);
         // The successor of one that is here waits for that one.
         let succeeds = |child: &Child| self.children.replaced_by(child.id).is_some();
         let waits = |child: &&Child| child.state == ChildState::Live && !child.announced && !succeeds(child);
@@ -242,6 +263,17 @@ impl Turn<'_, '_> {
         self.elder()?.children.in_use(config).map(|child| child.id)
     }
 
+    /// Called, whether another tunnel goes on sending for this child until the caller shows that it has the one that is
+    /// made now.
+    pub(crate) fn is_sent_elsewhere(&self, config: ChildId) -> bool {
+        let (common, peer) = (&self.common, Some(self.up.proven.identity()));
+        let sends = |other: &&Tunnel| {
+            let up = other.up().filter(|_| other.common.id != common.id && other.peer() == peer);
+            other.is_established() && up.is_some_and(|up| up.children.in_use(config).is_some())
+        };
+        common.term.waits_for_caller() && self.ctx.others.of(common.connection).iter().any(sends)
+    }
+
     /// The elder, while it serves the peer.
     pub(crate) fn elder(&self) -> Option<&Up> {
         let elder = self.ctx.others.tunnel(self.common.term.elder()?)?;
@@ -306,6 +338,11 @@ impl Tunnel {
         if let Some(Phase::Up(up)) = &mut self.phase {
             up.drop_drained(ctx, &self.common);
         }
+    }
+
+    /// Whether what is sent is still left to another tunnel.
+    pub(crate) fn waits_for_caller(&self) -> bool {
+        self.is_established() && self.common.term.waits_for_caller()
     }
 
     /// Its elder is ended by the peer, or by us.

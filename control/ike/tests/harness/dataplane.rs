@@ -132,8 +132,10 @@ impl DataPlane {
     /// SPIs sent on, whether the SA is a successor whose peer must have it installed, and the way the packets go.
     pub fn senders(&self) -> Vec<(u32, bool, Path)> {
         let senders = self.installed.values().filter(|installed| installed.sending);
-        let is_rekey =
-            |installed: &Installed| installed.start != OutboundStart::OnActivate && !installed.takes_place;
+        let is_rekey = |installed: &Installed| {
+            let starts = installed.start != OutboundStart::OnActivate;
+            starts && installed.replaces.is_some() && !installed.takes_place
+        };
         senders.map(|installed| (installed.spi_out, is_rekey(installed), installed.path)).collect()
     }
 
