@@ -385,6 +385,23 @@ fn what_becomes_known_ends_what_rests_on_it() {
     assert_eq!(bench.said(), [said(again, "RV-PKI-043")]);
 }
 
+/// A CA that has changed its key signs its CRLs with the new one: that lists what the old one has issued as well, and
+/// ends it. Numbers of another CA stay theirs.
+#[test]
+fn a_list_under_the_cas_new_key_ends_what_the_old_one_issued() {
+    let old = issued(&asking(ca("Root"), 77, &[], &[]), 3, &ca("Root"), 0);
+    let gateway = issued(&asking(gateway("Gateway"), 2, &[CRL_URL], &[]), 1, &ca("Root"), 3);
+    let mut bench = Bench::new("crl", &[]);
+    bench.configure(&[], &[("first.crl", list_of(&[], NOW))]);
+    for (number, chain) in [(1, &[&gateway, &old][..]), (2, &[&GATEWAYS[0]])] {
+        bench.ask_about(Whose::Peer(Ticket(number), IkeId(number)), chain, &[]);
+    }
+    assert_eq!(bench.said(), [said(1, "yes"), said(2, "yes")]);
+    bench.configure(&[], &[("new.crl", list_of(&[1], UnixTime(NOW.0 + 60)))]);
+    let ended = bench.said();
+    assert!(ended.len() == 1 && ended[0].0 == 1 && ended[0].1.starts_with("RV-PKI-044"), "{ended:?}");
+}
+
 #[test]
 fn a_responders_revocation_ends_what_rests_on_it() {
     let mut bench = Bench::new("ocsp", &[(OCSP_URL, State::Good)]);
