@@ -89,6 +89,7 @@ fn connection() -> Connection {
         local_auth: Auth::Psk(psk()),
         remote_auth: RemoteAuth::Psk(psk()),
         second_auth: None,
+        ocsp_request: false,
         ppk: None,
         childless: false,
         profile: AlgorithmProfile::default(),

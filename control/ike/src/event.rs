@@ -4,7 +4,8 @@
 //! [`crate::want::Want`]s.
 
 use crate::config::{
-    AdditionalGroups, ChildId, ConnectionId, Encryption, Group, Identity, Integrity, PpkId, Prf, Selector,
+    AdditionalGroups, ChildId, Choice, ConnectionId, Encryption, Group, Identity, Integrity, PpkId, Prf,
+    Selector,
 };
 use crate::error::Failure;
 use crate::id::{ChildSaId, IkeId};
@@ -259,6 +260,8 @@ pub struct IkeUp {
     pub local_behind_nat: bool,
     /// Who we said we are.
     pub local_identity: Identity,
+    /// Which of our certificates the peer was shown; `None`: none.
+    pub own_certificate: Option<Choice>,
     /// Who the peer proved to be.
     pub remote_identity: Identity,
     /// As whom we and the peer proved ourselves a second time, who did (RFC 4739).

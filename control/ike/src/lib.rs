@@ -20,6 +20,7 @@ pub mod key_agreement;
 pub mod lockout;
 mod narrow;
 pub mod recorder;
+mod responses;
 mod sa;
 mod tickets;
 pub mod time;

@@ -20,7 +20,8 @@
 
 mod harness;
 
-use harness::{Dice, Faults, Tally, World, settings};
+use harness::tally::Tally;
+use harness::{Dice, Faults, World, settings};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{
     AuthenticationLifetime, ChildId, ChildLifetime, Connection, EngineConfig, Group, IkeLifetime, PpkIdKind,

@@ -15,6 +15,7 @@ use super::attempts::{self, Time};
 use super::keys::Whose;
 use super::pmtu::Learned;
 use super::status;
+use super::words;
 use crate::api::reply::{self, Explain, Rung, State};
 use crate::config::plan;
 use crate::daemon::service::Why;
@@ -235,6 +236,7 @@ fn rungs(evidence: &Evidence<'_>) -> Vec<Rung> {
         rungs.extend(
             evidence.believed.map(|by| rung("its peer's certificate holds", Some(true), by.to_owned())),
         );
+        rungs.extend(own_certificate(evidence, ike));
         rungs.extend(proofs::rungs(evidence.status.and_then(status::Tunnel::ike), ike));
         rungs.extend(additional(evidence, ike));
         rungs.extend(ppk(evidence, ike));
@@ -294,6 +296,12 @@ fn negotiation(evidence: &Evidence<'_>) -> Vec<Rung> {
 
 /// Where additional key exchanges are configured: how many there were, and if none, which side did without. That a
 /// proposal without them may be taken was configured too, so it is no question of right or wrong.
+fn own_certificate(evidence: &Evidence<'_>, ike: &plan::Ike) -> Option<Rung> {
+    let shown = evidence.status.and_then(status::Tunnel::ike)?.own_certificate?;
+    let seen = words::own_certificate(ike.own.certificates()?, shown);
+    Some(rung("our certificate", None, seen))
+}
+
 fn additional(evidence: &Evidence<'_>, ike: &plan::Ike) -> Option<Rung> {
     let mut proposals = ike.policy.proposals.iter();
     proposals.find(|proposal| !proposal.additional.is_empty())?;
@@ -453,6 +461,7 @@ value = "hunter2"
         let (encryption, prf, group) = (Encryption::AesGcm256, Prf::HmacSha384, Group::X25519);
         let suite = IkeSuite { encryption, integrity: None, prf, group, additional };
         let ike = status::Ike {
+            own_certificate: None,
             id: IkeId(1),
             suite,
             ppk: PpkUse::NotConfigured,

@@ -5,7 +5,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use ravelin_ike::config::{ChildId, ConnectionId};
+use ravelin_ike::config::{ChildId, Choice, ConnectionId};
 use ravelin_ike::error::Failure;
 use ravelin_ike::event::{ChildUp, Event, IkeSuite, IkeUp, PpkUse, SecondIdentities};
 use ravelin_ike::id::{ChildSaId, IkeId};
@@ -79,6 +79,8 @@ pub struct Ike {
     pub redirectable: bool,
     /// It began by resuming the session of an earlier one (RFC 5723).
     pub resumed: bool,
+    /// Which of our certificates its peer was shown, if any.
+    pub own_certificate: Option<Choice>,
     /// When it came up.
     pub since: Instant,
     /// What children that are down again have carried.
@@ -326,6 +328,7 @@ impl Status {
             moves: 0,
             redirectable: up.redirectable,
             resumed: up.resumed,
+            own_certificate: up.own_certificate,
             since: now,
             carried: Carried::default(),
         });

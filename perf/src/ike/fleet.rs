@@ -392,6 +392,7 @@ fn connection(load: &Load, credential: &Credential, local: Ipv4Addr, behind: Ipv
         local_auth,
         remote_auth,
         second_auth: None,
+        ocsp_request: false,
         ppk: None,
         childless: false,
         profile: AlgorithmProfile::default(),

@@ -147,10 +147,11 @@ impl Course {
     fn prove(self, ctx: &mut Context<'_>, common: &mut Common, mut made: Vec<Authentication>) -> Next {
         let config = common.config.clone();
         while let Some(keys) = ppk::proof_keys(&self.handshake, &config, made.len()) {
-            match proof::own(&self.handshake, keys, &config) {
+            match proof::own(&self.handshake, keys, common) {
                 Ok(OwnProof::Made(auth)) => made.push(auth),
                 Ok(OwnProof::ToSign(manner, octets)) => {
-                    let sign = Sign { connection: common.connection, scheme: manner.scheme, octets };
+                    let (connection, certificate) = (common.connection, common.own.entry);
+                    let sign = Sign { connection, certificate, scheme: manner.scheme, octets };
                     let pending = ctx.ask(common.id, WantKind::Sign(sign));
                     let state = ExpectSignature { course: self, made, manner, pending };
                     return Ok(Phase::Calling(Calling::Signature(Box::new(state))));
@@ -165,12 +166,13 @@ impl Course {
     fn send(self, ctx: &mut Context<'_>, common: &mut Common, proofs: Vec<Authentication>) -> Next {
         let config = common.config.clone();
         let mut payloads =
-            vec![Payload::IdentificationInitiator(proof::identification(&config.local_identity))];
-        payloads.extend(proof::own_certificates(&self.handshake, &config));
+            vec![Payload::IdentificationInitiator(proof::identification(&common.own_identity()))];
+        payloads.extend(proof::own_certificates(ctx, &self.handshake, common));
         match (&self.handshake.resumed, &config.remote_identity) {
             (Some(session), _) => payloads.push(Payload::IdentificationResponder(session.gateway.clone())),
             (None, remote) => {
                 payloads.extend(proof::certificate_request(&config));
+                payloads.extend(proof::ocsp_request(&config));
                 payloads.extend(exact(remote));
             }
         }
@@ -374,7 +376,8 @@ impl ExpectAuthReply {
         };
         common.attempt.offered = words::claim(&proof::identity(&identification), auth.method, None);
         let certificates = std::mem::take(&mut parts.certificates);
-        let claim = Claim { identification, auth, certificates, without_ppk: None };
+        let responses = std::mem::take(&mut parts.responses);
+        let claim = Claim { identification, auth, certificates, responses, without_ppk: None };
         self.course.judge(ctx, common, parts, claim)
     }
 

@@ -94,6 +94,7 @@ impl ExpectSharedSecret {
             int_auth: IntAuth::default(),
             denied: false,
             ppk,
+            wants_ocsp: false,
             childless: true,
             multiple: true,
             mixed: None,
@@ -119,6 +120,7 @@ impl ExpectSharedSecret {
         payloads.extend(second_auth::supported(self.caller.candidates.iter().map(|(_, config)| &**config)));
         payloads
             .extend(self.caller.candidates.iter().find_map(|(_, config)| proof::certificate_request(config)));
+        payloads.extend(self.caller.candidates.iter().find_map(|(_, config)| proof::ocsp_request(config)));
         let flags = Flags { initiator: false, version: false, response: true };
         let header = Header::new(spis.0, spis.1, ExchangeType::IkeSaInit, flags, 0);
         Message::new(header, payloads)

@@ -24,7 +24,7 @@ use crate::context::{Aside, Context, Pending};
 use crate::error::Failure;
 use crate::input::Datagram;
 use crate::recorder::Stage;
-use crate::want::{Admit, Answer, Sign, WantKind};
+use crate::want::{Admit, Answer, Role, Sign, WantKind};
 use crate::wire::{
     Authentication, ExchangeType, Header, Identification, Message, Notify, NotifyType, Outer, ParseError,
     Payload,
@@ -125,7 +125,9 @@ impl ExpectAuthRequest {
                 words::claim(&proof::identity(&identification), auth.method, asked.as_ref());
             let certificates = std::mem::take(&mut parts.certificates);
             let without_ppk = parts.notify(NotifyType::NoPpkAuth).map(|notify| notify.data.clone());
-            Ok((parts, Claim { identification, auth, certificates, without_ppk }))
+            let responses = std::mem::take(&mut parts.responses);
+            handshake.wants_ocsp = parts.wants_ocsp;
+            Ok((parts, Claim { identification, auth, certificates, responses, without_ppk }))
         });
         let judged = claimed.and_then(|(parts, mut claim)| {
             let selected = select(&candidates, &claim.identification, parts.responder_id.as_ref());
@@ -139,6 +141,7 @@ impl ExpectAuthRequest {
             (common.connection, common.config) = (id, config);
             let claimed = proof::identity(&claim.identification);
             client::take_up(&mut handshake, common, &claimed, claim.auth.method)?;
+            show(common, &handshake, &parts);
             mobility::permit(common, &parts)?;
             second_auth::judge_announced(&common.config, &parts)?;
             ppk::take_up(&mut handshake, common, &parts, &mut claim)?;
@@ -179,12 +182,19 @@ fn select(
     let claimed = proof::identity(initiator);
     let asked = responder.map(proof::identity);
     let fits = |config: &Connection, asked: bool| config.remote_identity.accepts(&claimed) && asked;
-    let is_asked =
-        |config: &Connection| asked.as_ref().is_none_or(|asked| config.local_identity.is_same(asked));
+    let is_asked = |config: &Connection| asked.as_ref().is_none_or(|asked| config.called(asked).is_some());
     // "the responder is free to use another identity" than the IDr asked for (RFC 7296 §1.2): one that fits first.
     let exact = candidates.iter().find(|(_, config)| fits(config, is_asked(config)));
     let chosen = exact.or_else(|| candidates.iter().find(|(_, config)| fits(config, true)));
     chosen.cloned().ok_or_else(|| Failure::IdentityRefused(claimed.to_string()))
+}
+
+/// Which of our certificates the caller is shown: one that it asked for, or the one it knows from the session it resumes.
+fn show(common: &mut Common, handshake: &Handshake, request: &Parts) {
+    common.own = match &handshake.resumed {
+        Some(session) => session.own_certificate(&common.config, Role::Responder),
+        None => common.config.choose(&request.requested),
+    };
 }
 
 /// Who is nobody that is named here has called the gateway, if there is one: it comes last.
@@ -294,11 +304,11 @@ fn prove_ourselves(
     request: Parts,
     proven: Proven,
 ) -> Next {
-    let config = common.config.clone();
-    match proof::own(&handshake, handshake.keys(), &config) {
+    match proof::own(&handshake, handshake.keys(), common) {
         Ok(OwnProof::Made(auth)) => first_done(ctx, common, handshake, request, proven, auth),
         Ok(OwnProof::ToSign(manner, octets)) => {
-            let sign = Sign { connection: common.connection, scheme: manner.scheme, octets };
+            let (connection, certificate) = (common.connection, common.own.entry);
+            let sign = Sign { connection, certificate, scheme: manner.scheme, octets };
             let pending = ctx.ask(common.id, WantKind::Sign(sign));
             let state = ExpectSignature { handshake, request, proven, manner, pending };
             Ok(Phase::Called(Called::Signature(Box::new(state))))
@@ -317,8 +327,8 @@ fn first_done(
     auth: Authentication,
 ) -> Next {
     let config = common.config.clone();
-    let mut front = vec![Payload::IdentificationResponder(proof::identification(&config.local_identity))];
-    front.extend(proof::own_certificates(&handshake, &config));
+    let mut front = vec![Payload::IdentificationResponder(proof::identification(&common.own_identity()))];
+    front.extend(proof::own_certificates(ctx, &handshake, common));
     front.push(Payload::Authentication(auth));
     let halfway = match second_auth::after_first(&config, proven) {
         Stand::Proven(proven) => return Ok(admit(ctx, common, handshake, request, proven, front)),

@@ -35,6 +35,8 @@ pub(crate) struct Handshake {
     pub(crate) responder_nonce: Nonce,
     /// Hash algorithms the peer announced for signatures.
     pub(crate) peer_hashes: Vec<u16>,
+    /// Whether the peer asks for our responder's word on our certificate (RFC 4806).
+    pub(crate) wants_ocsp: bool,
     /// The messages of IKE_INTERMEDIATE: AUTH covers them too.
     pub(crate) int_auth: IntAuth,
     /// The peer answered our request in the clear with INVALID_IKE_SPI.
@@ -213,6 +215,8 @@ pub(crate) struct PeerTraits {
     /// Whether it can be redirected, if it calls.
     pub(crate) redirectable: Option<Redirectable>,
     pub(crate) hashes: Vec<u16>,
+    /// Whether it asks for OCSP responses, if it was called: callers do so later.
+    pub(crate) wants_ocsp: bool,
     pub(crate) nat: Option<NatFindings>,
 }
 
@@ -231,6 +235,7 @@ impl PeerTraits {
             childless: parts.has(NotifyType::ChildlessIkev2Supported),
             multiple: parts.has(NotifyType::MultipleAuthSupported),
             redirectable: redirect::redirectable(parts),
+            wants_ocsp: parts.wants_ocsp,
             hashes: hashes.map(|notify| proof::announced_hashes(&notify.data)).unwrap_or_default(),
             nat: nat::findings(parts, spis, addresses),
         }

@@ -6,7 +6,7 @@
 use crate::error::{Failure, SecondProof};
 use crate::wire::{
     Authentication, CertificateEncoding, Delete, Identification, KeyExchange, Message, Nonce, Notify,
-    NotifyType, Payload, Protocol, SecurityAssociation, TrafficSelectors,
+    NotifyType, Payload, Protocol, SecurityAssociation, TrafficSelectors, limits,
 };
 
 /// The payloads of one message.
@@ -21,6 +21,12 @@ pub(crate) struct Parts {
     pub(crate) initiator_ts: Option<TrafficSelectors>,
     pub(crate) responder_ts: Option<TrafficSelectors>,
     pub(crate) certificates: Vec<Vec<u8>>,
+    /// The authorities that CERTREQ payloads ask for.
+    pub(crate) requested: Vec<[u8; 20]>,
+    /// OCSP responses (RFC 4806 §3.2).
+    pub(crate) responses: Vec<Vec<u8>>,
+    /// Whether OCSP responses are asked for.
+    pub(crate) wants_ocsp: bool,
     pub(crate) deletes: Vec<Delete>,
     pub(crate) notifies: Vec<Notify>,
 }
@@ -50,6 +56,16 @@ impl Parts {
                 Payload::TrafficSelectorsResponder(body) => once(&mut parts.responder_ts, body)?,
                 Payload::Certificate(body) if body.encoding == CertificateEncoding::X509Signature => {
                     parts.certificates.push(body.data);
+                }
+                Payload::Certificate(body) if body.encoding == CertificateEncoding::OcspContent => {
+                    parts.responses.push(body.data);
+                }
+                Payload::CertificateRequest(body) if body.encoding == CertificateEncoding::OcspContent => {
+                    parts.wants_ocsp = true;
+                }
+                Payload::CertificateRequest(body) => {
+                    let room = limits::REQUESTED.saturating_sub(parts.requested.len());
+                    parts.requested.extend(body.hashes().take(room));
                 }
                 Payload::Delete(body) => parts.deletes.push(body),
                 Payload::Notify(body) => parts.notifies.push(body),

@@ -56,7 +56,7 @@ pub(crate) fn beside_first(config: &Connection) -> Vec<Payload> {
 
 /// Called, what goes beside our first proof.
 pub(crate) fn beside_first_answer(config: &Connection) -> Option<Payload> {
-    config.second_auth.as_ref().and_then(announced)
+    config.second_auth.as_deref().and_then(announced)
 }
 
 fn announced(second: &SecondAuth) -> Option<Payload> {

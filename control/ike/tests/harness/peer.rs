@@ -15,7 +15,7 @@ use ravelin_ike::event::{Event, Transmit};
 use ravelin_ike::id::{ChildSaId, IkeId};
 use ravelin_ike::input::{Command, Datagram};
 use ravelin_ike::time::Instant;
-use ravelin_ike::want::{Answer, AnswerError, PeerKey, Role, Sign, Verify, WantKind};
+use ravelin_ike::want::{Answer, AnswerError, PeerKey, Role, Sign, Verdict, Verify, WantKind};
 use ravelin_ike::wire::*;
 use std::net::{IpAddr, SocketAddr};
 
@@ -62,6 +62,8 @@ pub struct Peer {
     pub events: Vec<Event>,
     /// What the engine had verified, all of which was found right.
     pub verified: Vec<Verify>,
+    /// The chains it had judged, all of which were found good.
+    pub judged: Vec<Verdict>,
     /// How what it wants signed is signed.
     pub sign: fn(&Sign) -> Result<Vec<u8>, AnswerError>,
     spis: u32,
@@ -100,6 +102,7 @@ impl Peer {
             last: Default::default(),
             events: Vec::new(),
             verified: Vec::new(),
+            judged: Vec::new(),
             sign: |_| panic!("nothing is to be signed"),
             spis: 0x2000,
         }
@@ -374,7 +377,9 @@ impl Peer {
                 }
                 WantKind::Install(_) => Answer::Install(Ok(())),
                 WantKind::Verdict(verdict) => {
-                    Answer::Verdict(Ok(PeerKey { public_key: verdict.chain[0].clone() }))
+                    let public_key = verdict.chain[0].clone();
+                    self.judged.push(verdict);
+                    Answer::Verdict(Ok(PeerKey { public_key }))
                 }
                 WantKind::Verify(verify) => {
                     self.verified.push(verify);

@@ -29,6 +29,7 @@ fn up(ike: u64) -> Event {
         },
         local_behind_nat: false,
         local_identity: Identity::address(address.ip()),
+        own_certificate: None,
         remote_identity: Identity::address(address.ip()),
         second: Default::default(),
         redirectable: false,
