@@ -218,7 +218,7 @@ pub(crate) fn choose<'a>(
                     _ => false,
                 };
                 let mut others = children.iter().filter(|other| other.id != config.id && !is_up(&other.id));
-                let leaves_more = others.any(|other| is_left(&other));
+                let leaves_more = others.any(is_left);
                 let config = config.clone();
                 return Ok(Choice { config, chosen, spi_out, local, remote, leaves_more, takes_more });
             }
