@@ -155,6 +155,8 @@ pub struct Verdict {
     pub identity: Identity,
     /// DER certificates as the peer sent them: the end entity first, then others in any order, at most 16.
     pub chain: Vec<Vec<u8>>,
+    /// OCSP responses that the peer sent because they were asked for (RFC 4806), as they came.
+    pub responses: Vec<Vec<u8>>,
 }
 
 /// What a favourable verdict yields.

@@ -118,11 +118,14 @@ impl One<'_, '_, '_> {
         let lists = &self.ground.ppk_lists;
         let ppk = ppk::ppks(self.judge, (&self.object, self.at), &written, lists, false);
         let local_id = self.own_identity(raw.local_id.as_ref());
-        let (remote_id, auto_establish, on_demand, mobike) = (None, false, false, false);
+        let (remote_id, auto_establish, on_demand) = (None, false, false);
+        // Its peers come from anywhere, as with remote = "any".
+        let mobike = raw.mobike.unwrap_or(true);
         let written = (raw.redirect_callers_to.as_ref(), raw.redirect_callers_at.as_ref());
         let callers = redirect::callers(self.judge, (&self.object, self.at), written, local);
         let redirect = Redirection { callers, ..Redirection::default() };
         Some(plan::Ike {
+            second: None,
             local_id,
             remote_id,
             own,

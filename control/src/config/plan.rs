@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use ravelin_dataplane::link::TunnelLimit;
+use ravelin_dataplane::sa::suite::Suite;
 use ravelin_ike::config::{
     AlgorithmProfile, DeadPeer, EspProposal, Fragmentation, HalfOpenLimits, IkeProposal, InitialContact,
     Lockout, NatTraversal, Ppks, Proposals, Redirection, Selector,
@@ -276,6 +277,8 @@ pub struct Ike {
     pub own: OwnAuthentication,
     /// How the peer does.
     pub peer: PeerAuthentication,
+    /// A second proof after these.
+    pub second: Option<SecondAuthentication>,
     /// Post-quantum preshared keys.
     pub ppk: Option<Ppks>,
     /// The policy.
@@ -290,6 +293,17 @@ pub struct Ike {
     pub mobike: bool,
     /// Redirection to other gateways.
     pub redirect: Redirection,
+}
+
+/// A second proof (RFC 4739), of one side or of both.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SecondAuthentication {
+    /// As whom we prove ourselves, if we do.
+    pub local_id: Option<Identity>,
+    /// As whom the peer does, if it does.
+    pub remote_id: Option<Identity>,
+    /// The pre-shared key.
+    pub psk: Secret,
 }
 
 /// An identity as written; turned into its wire form where certificates are known.
@@ -475,16 +489,16 @@ pub struct IpsecTransform {
 /// Keys by hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manual {
-    /// Key length in bytes: 16, 24 or 32.
-    pub key_length: usize,
+    /// What its packets are protected by.
+    pub suite: Suite,
     /// SPI of packets to us.
     pub inbound_spi: u32,
-    /// Key and 4-byte salt.
-    pub inbound_key: Secret,
+    /// Their keys.
+    pub inbound_keys: ManualKeys,
     /// SPI of packets to the peer.
     pub outbound_spi: u32,
-    /// Key and 4-byte salt.
-    pub outbound_key: Secret,
+    /// Their keys.
+    pub outbound_keys: ManualKeys,
     /// Extended sequence numbers.
     pub extended_sequence_number: bool,
     /// First sequence number.
@@ -493,6 +507,15 @@ pub struct Manual {
     pub replay_window: Option<u32>,
     /// Encapsulate in UDP port 4500.
     pub udp_encapsulation: bool,
+}
+
+/// Keys of one direction by hand, each as long as the suite has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManualKeys {
+    /// The cipher's, with the salt behind it that it may have; empty where nothing is encrypted.
+    pub encryption: Secret,
+    /// The integrity algorithm's; empty where the cipher authenticates.
+    pub integrity: Secret,
 }
 
 /// Roots and helpers, DER.

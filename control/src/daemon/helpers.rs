@@ -17,13 +17,13 @@ use ravelin_pki::identity::Identity;
 use ravelin_pki::path::Rules;
 
 use super::core::Input;
-use super::revocation::regime;
 use crate::config::plan::{self, Ike, Keying, OwnAuthentication, Plan};
 use crate::keeper::{self, Keeper, KeyName, KeyPlace, KeySource};
 use crate::pool::Pool;
-use crate::trust::revocation::{Effect, Question, Revocation, Whose, now};
+use crate::trust::revocation::{Found, Question, Revocation, Whose, brought, now};
 use crate::trust::{self, CommonNames, Profile, Sources};
 use crate::tunnel::connection;
+use crate::tunnel::regime::regime;
 use crate::tunnel::roster::Roster;
 use crate::tunnel::scheme;
 
@@ -268,15 +268,16 @@ impl Helpers {
         let (revocation, regime) = (self.revocation.clone(), Arc::clone(profile.regime()));
         let job = move || match trust::judge(&profile, &verdict, basis.whom(), now()) {
             Ok(excepted) if excepted.is_unasked() => {
-                Some(Effect::Judged(Whose::Peer(ticket, ike), Ok(excepted)).into())
+                Some(Found::Judged(Whose::Peer(ticket, ike), Ok(excepted)).into())
             }
             Ok(good) => {
                 let instance = verdict.instance;
                 let whose = Whose::Peer(ticket, ike);
-                revocation.ask(Question { whose, verdict: good, regime, instance });
+                let brought = brought(&good.path, &verdict.responses, &regime, now());
+                revocation.ask(Question { whose, verdict: good, brought, regime, instance });
                 None
             }
-            refused => Some(Effect::Judged(Whose::Peer(ticket, ike), refused).into()),
+            refused => Some(Found::Judged(Whose::Peer(ticket, ike), refused).into()),
         };
         if let Err(error) = self.pool.submit(job) {
             self.refuse(ticket, Answer::Verdict(Err(error)));
@@ -294,7 +295,8 @@ impl Helpers {
             match trust.judge(&question, now()) {
                 Ok(verdict) => {
                     let regime = Arc::clone(trust.regime());
-                    revocation.ask(Question { whose, verdict: Box::new(verdict), regime, instance: 0 });
+                    let (verdict, brought) = (Box::new(verdict), Vec::new());
+                    revocation.ask(Question { whose, verdict, brought, regime, instance: 0 });
                 }
                 // Whether peers believe it is theirs to say.
                 Err(refusal) => tracing::debug!("a certificate of ours is not asked about: {refusal}"),

@@ -113,7 +113,13 @@ fn profiles_say_what_is_wrong_with_them() {
 }
 
 fn question(identity: ike::Identity) -> want::Verdict {
-    want::Verdict { connection: ConnectionId(1), instance: 0, identity, chain: vec![der("p256.cert.pem")] }
+    want::Verdict {
+        connection: ConnectionId(1),
+        instance: 0,
+        identity,
+        chain: vec![der("p256.cert.pem")],
+        responses: Vec::new(),
+    }
 }
 
 #[test]

@@ -7,11 +7,12 @@ use std::time::Duration;
 use ravelin_dataplane::policy::table::{MAX_CHILDREN, TooManyChildren};
 use ravelin_ike::config::{
     Auth, AuthenticationLifetime, CertificateAuth, ChildConfig, ChildId, ChildLifetime, Connection, IdKind,
-    Identity, IdentityMatch, IkeLifetime, RemoteAddress, RemoteAuth, Resource,
+    Identity, IdentityMatch, IkeLifetime, RemoteAddress, RemoteAuth, Resource, SecondAuth,
 };
 use ravelin_pki::x509::Name;
 use ravelin_pki::{Certificate, certreq};
 
+use super::regime::regime;
 use crate::config::plan::{self, OwnAuthentication, PeerAuthentication, Plan, SoftLifetime};
 
 /// What a rekey may take when the peer is busy with another and when packets are lost (RFC 7296 §2.1,
@@ -99,6 +100,8 @@ fn base(
         remote_identity,
         local_auth: own(plan, ike),
         remote_auth: peer(plan, &ike.peer),
+        second_auth: ike.second.as_ref().map(second_auth).transpose()?.map(Box::new),
+        ocsp_request: wants_stapled(plan, &ike.peer),
         ppk: ike.ppk.clone(),
         childless: ike.policy.childless,
         profile: ike.policy.profile,
@@ -182,6 +185,12 @@ fn local_identity(plan: &Plan, local: IpAddr, ike: &plan::Ike) -> Result<Identit
     }
 }
 
+fn second_auth(second: &plan::SecondAuthentication) -> Result<SecondAuth, String> {
+    let local = second.local_id.as_ref().map(wire).transpose()?;
+    let remote = second.remote_id.as_ref().map(wire).transpose()?.map(IdentityMatch::Exact);
+    Ok(SecondAuth { local, remote, psk: second.psk.0.clone() })
+}
+
 /// The peer's: as configured; with a PSK its address; else whatever its certificate proves. A distinguished name may have
 /// strings of types that only the trust profile knows, so that compares those ([`expected`]).
 fn remote_identity(tunnel: &plan::Tunnel, ike: &plan::Ike) -> Result<IdentityMatch, String> {
@@ -256,6 +265,12 @@ fn peer(plan: &Plan, peer: &PeerAuthentication) -> RemoteAuth {
             RemoteAuth::Either { psk, authorities, schemes: Vec::new() }
         }
     }
+}
+
+/// Whether a responder's word counts that a peer brings with its certificate.
+fn wants_stapled(plan: &Plan, peer: &PeerAuthentication) -> bool {
+    let profile = peer.anchors().and_then(|name| plan.trust.get(name));
+    profile.is_some_and(|profile| regime(plan, profile).wants_stapled())
 }
 
 /// Hashes of the keys that chains may lead to.

@@ -2,6 +2,8 @@
 //! the first missing rung, and the last attempts. The reason, its stable code and what to
 //! do stand in one line each.
 
+mod proofs;
+
 use ravelin_ike::config::ChildId;
 use ravelin_ike::error::{Blame, Failure};
 use ravelin_ike::event::PpkUse;
@@ -235,6 +237,7 @@ fn rungs(evidence: &Evidence<'_>) -> Vec<Rung> {
             evidence.believed.map(|by| rung("its peer's certificate holds", Some(true), by.to_owned())),
         );
         rungs.extend(own_certificate(evidence, ike));
+        rungs.extend(proofs::rungs(evidence.status.and_then(status::Tunnel::ike), ike));
         rungs.extend(additional(evidence, ike));
         rungs.extend(ppk(evidence, ike));
         rungs.extend(mobike(evidence, ike));
@@ -454,7 +457,7 @@ ppk-list = "keys"
 value = "hunter2"
 "#;
 
-    fn up(additional: AdditionalGroups) -> status::Tunnel {
+    pub(super) fn up(additional: AdditionalGroups) -> status::Tunnel {
         let (encryption, prf, group) = (Encryption::AesGcm256, Prf::HmacSha384, Group::X25519);
         let suite = IkeSuite { encryption, integrity: None, prf, group, additional };
         let ike = status::Ike {
@@ -464,6 +467,7 @@ value = "hunter2"
             ppk: PpkUse::NotConfigured,
             spis: (1, 2),
             peer_identity: "branch".into(),
+            second: Default::default(),
             remote: std::net::SocketAddr::from(([192, 0, 2, 1], 500)),
             udp_encapsulation: false,
             role: Role::Initiator,

@@ -53,6 +53,8 @@ pub fn ike_up(up: &IkeUp, tunnel: Option<&Tunnel>, instance: &str) -> Details {
     let profile = tunnel.and_then(own_profile);
     let shown = up.own_certificate.zip(profile);
     details.extend(shown.map(|(choice, profile)| ("certificate", words::own_certificate(profile, choice))));
+    let seconds = [("second-local-id", &up.second.local), ("second-remote-id", &up.second.remote)];
+    details.extend(seconds.into_iter().filter_map(|(name, id)| Some((name, words::identity(id.as_ref()?)))));
     details.push(("encapsulation", encapsulation(up.path.udp_encapsulation).to_owned()));
     details.extend(lifetime.map(|seconds| ("lifetime-seconds", seconds.to_string())));
     details.push(("instance", instance.to_owned()));

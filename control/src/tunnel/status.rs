@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ravelin_ike::config::{ChildId, Choice, ConnectionId};
 use ravelin_ike::error::Failure;
-use ravelin_ike::event::{ChildUp, Event, IkeSuite, IkeUp, PpkUse};
+use ravelin_ike::event::{ChildUp, Event, IkeSuite, IkeUp, PpkUse, SecondIdentities};
 use ravelin_ike::id::{ChildSaId, IkeId};
 use ravelin_ike::lockout::{ALL_PORTS, Offender};
 use ravelin_ike::recorder::Attempt;
@@ -65,6 +65,8 @@ pub struct Ike {
     pub spis: (u64, u64),
     /// Who the peer proved to be.
     pub peer_identity: String,
+    /// Who both sides proved to be by a second proof.
+    pub second: SecondIdentities,
     /// The peer's address and port.
     pub remote: std::net::SocketAddr,
     /// ESP goes in UDP.
@@ -319,6 +321,7 @@ impl Status {
             ppk: up.ppk.clone(),
             spis: (up.initiator_spi, up.responder_spi),
             peer_identity: peer,
+            second: up.second.clone(),
             remote: up.path.remote,
             udp_encapsulation: up.path.udp_encapsulation,
             mobike: up.path.mobike,

@@ -2,7 +2,8 @@
 
 use super::{
     AlgorithmProfile, AuthenticationLifetime, CertificateAuth, ChildConfig, ChildId, Choice, Client, Clients,
-    IkeProposal, Lockout, Ppks, Prefix, Proposals, Redirection, SignatureScheme, distinguished_name,
+    IkeProposal, Lockout, Ppks, Prefix, Proposals, Redirection, SecondAuth, SignatureScheme,
+    distinguished_name,
 };
 use core::fmt::{self, Write as _};
 use std::net::IpAddr;
@@ -32,6 +33,10 @@ pub struct Connection {
     pub local_auth: Auth,
     /// How the peer must prove itself; need not mirror `local_auth`.
     pub remote_auth: RemoteAuth,
+    /// What is proven besides (RFC 4739).
+    pub second_auth: Option<Box<SecondAuth>>,
+    /// Whether a peer that shows a certificate is asked to show its responder's word on it as well (RFC 4806).
+    pub ocsp_request: bool,
     /// Post-quantum preshared keys; `None` neither announces nor uses them.
     pub ppk: Option<Ppks>,
     /// When we call, IKE_AUTH makes no CHILD_SA if the peer can do without (RFC 6023); CREATE_CHILD_SA makes the first,

@@ -18,6 +18,7 @@ pub mod prefix;
 pub mod profile;
 pub mod proposals;
 pub mod redirect;
+pub mod second_auth;
 pub mod selector;
 
 pub use additional::AdditionalGroups;
@@ -39,4 +40,5 @@ pub use prefix::Prefix;
 pub use profile::{Algorithm, AlgorithmProfile, Objection, Standing};
 pub use proposals::Proposals;
 pub use redirect::{AcceptRedirect, RedirectAt, RedirectCallers, Redirection};
+pub use second_auth::SecondAuth;
 pub use selector::Selector;

@@ -65,7 +65,7 @@ impl Basis {
     pub(crate) fn of(config: &Connection, certificates: &[Vec<u8>]) -> Option<Box<Basis>> {
         let fits = certificates.iter().map(Vec::len).sum::<usize>() <= CERTIFICATES;
         let basis = || Box::new(Basis { policy: policy(config), certificates: certificates.to_vec() });
-        (config.resumption && fits).then(basis)
+        (may_resume(config) && fits).then(basis)
     }
 }
 
@@ -112,7 +112,7 @@ impl Session {
         let own = proof::identity(own);
         let named = config.called(&own).is_some_and(|choice| config.own_identity(choice) == own)
             && config.remote_identity.accepts(&proof::identity(peer));
-        let is_same = config.resumption && named && policy(config) == self.basis.policy;
+        let is_same = may_resume(config) && named && policy(config) == self.basis.policy;
         let chosen = negotiate::select_ike(&config.proposals, &self.algorithms).ok();
         chosen.filter(|_| is_same).map(|chosen| chosen.suite)
     }
@@ -201,6 +201,11 @@ fn algorithms(suite: &IkeSuite) -> SecurityAssociation {
         additional: suite.additional,
     };
     negotiate::offer_ike(&[proposal], Spi::None)
+}
+
+/// A session rests on one proof: where two are wanted it would stand for half of them.
+pub(crate) fn may_resume(config: &Connection) -> bool {
+    config.resumption && config.second_auth.is_none()
 }
 
 /// A digest of who proves what to whom under a connection, and by which keys.

@@ -8,6 +8,7 @@ use super::ike_sa::IkeSa;
 use super::line::{Line, Own, Peer, Standing};
 use super::proof::Proven;
 use super::reauthentication::{self, Term};
+use super::second_auth;
 use crate::config::{Auth, ChildId, Choice, InitialContact, RemoteAddress};
 use crate::context::{Aside, Context};
 use crate::error::Failure;
@@ -109,6 +110,7 @@ impl Up {
             local_identity: common.own_identity(),
             own_certificate: shown(common),
             remote_identity: proven.identity().clone(),
+            second: second_auth::identities(common, &proven),
             redirectable: common.redirectable.is_some(),
             resumed: common.resumed,
         })));

@@ -104,6 +104,24 @@ pub fn with_resources(mut connection: Connection, end: usize, count: u32) -> Con
     connection
 }
 
+/// As whom an end proves itself a second time.
+pub fn second(end: usize) -> Identity {
+    Identity::fqdn(&format!("user{end}.example"))
+}
+
+/// The same where these ends prove themselves twice, the second time by this key.
+pub fn with_second(connection: Connection, end: usize, who: [bool; 2], key: &str) -> Connection {
+    let local = who[end].then(|| second(end));
+    let remote = who[1 - end].then(|| IdentityMatch::Exact(second(1 - end)));
+    let psk = Zeroizing::new(key.as_bytes().to_vec());
+    Connection { second_auth: Some(Box::new(SecondAuth { local, remote, psk })), ..connection }
+}
+
+/// Who the peer has to prove to be a second time under this connection.
+pub fn second_of_peer(connection: &Connection) -> Option<IdentityMatch> {
+    connection.second_auth.as_ref()?.remote.clone()
+}
+
 pub fn psk() -> Zeroizing<Vec<u8>> {
     Zeroizing::new(b"correct horse".to_vec())
 }
@@ -118,6 +136,8 @@ pub fn connection(end: usize) -> Connection {
         remote_identity: IdentityMatch::Exact(Identity::fqdn(&format!("end{}.example", 1 - end))),
         local_auth: Auth::Psk(psk()),
         remote_auth: RemoteAuth::Psk(psk()),
+        second_auth: None,
+        ocsp_request: false,
         ppk: None,
         childless: false,
         profile: AlgorithmProfile::default(),

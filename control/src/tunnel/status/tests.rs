@@ -31,6 +31,7 @@ fn up(ike: u64) -> Event {
         local_identity: Identity::address(address.ip()),
         own_certificate: None,
         remote_identity: Identity::address(address.ip()),
+        second: Default::default(),
         redirectable: false,
         resumed: false,
     }))
