@@ -1,9 +1,11 @@
 //! A gateway small enough to be made anew for each run: two workers with a private port (0, instance 1 or 0) and a
-//! public port (1, instance 0), and one tunnel under static keys. Both ports may be in one instance.
+//! public port (1, instance 0), and one tunnel under static keys of a suite that is chosen. Both ports may be in one
+//! instance.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ravelin_dataplane::cipher::{Position, Sealer};
 use ravelin_dataplane::graph::Settings;
 use ravelin_dataplane::io::ram::{RamDevice, RamFrame, RamPool, RamPort};
 use ravelin_dataplane::io::{Frame, Pool};
@@ -23,10 +25,10 @@ use ravelin_dataplane::sa::outbound::Encapsulation;
 use ravelin_dataplane::sa::replay::Window;
 use ravelin_dataplane::sa::shard::{Shard, WorkerId};
 use ravelin_dataplane::sa::spi::{Place, Slot, Spi};
-use ravelin_dataplane::sa::suite::Suite;
+use ravelin_dataplane::sa::suite::{Keyed, Suite, nonce};
 use ravelin_dataplane::sa::{Endpoint, SaRef, inbound, outbound};
 use ravelin_dataplane::worker::Worker;
-use ravelin_gcm::{Kernel, Key, Seal, seal_burst};
+use ravelin_gcm::{Kernel, Seal, seal_burst};
 
 /// Second octet of the networks behind us.
 pub const SITE: u8 = 1;
@@ -41,7 +43,8 @@ const OUTSIDE: u16 = 0;
 const TUNNEL: TunnelId = TunnelId(7);
 const OWNER: WorkerId = WorkerId(1);
 const SLOT: u32 = 3;
-const KEY: [u8; 20] = [0x5a; 20];
+/// Every octet of every key.
+const KEY: u8 = 0x5a;
 
 thread_local! {
     /// One pool for all runs: each gives back what it took, or fails.
@@ -59,8 +62,10 @@ pub struct Gateway {
     counters: Vec<Arc<Counters>>,
     pool: RamPool,
     now_us: u64,
+    /// Of both SAs.
+    suite: Suite,
     /// What the peer seals with, and its next sequence number.
-    key: Key,
+    peer: Keyed<Sealer>,
     sequence: u32,
 }
 
@@ -108,12 +113,20 @@ fn set() -> SelectorSet {
     SelectorSet::new(&selectors(SITE), &selectors(OTHER)).expect("two selectors a side")
 }
 
+/// Keying material, with the seed behind it.
+fn material(suite: Suite) -> Vec<u8> {
+    vec![KEY; suite.keymat_length() + suite.seed_length()]
+}
+
 fn place() -> Place {
     Place { shard: Shard::new(OWNER.0 + 1).expect("a shard"), slot: Slot::new(SLOT).expect("a slot") }
 }
 
 impl Gateway {
-    pub fn new(inside: u16) -> Gateway {
+    /// With the private side in an instance, and a tunnel of the suite of this number; there is no end to numbers.
+    pub fn new(inside: u16, suite: usize) -> Gateway {
+        let suites: Vec<Suite> = Suite::all().collect();
+        let suite = *suites.get(suite % suites.len()).expect("one of them");
         let shape = Shape {
             inbound_slots: 8,
             outbound_slots: 8,
@@ -138,7 +151,7 @@ impl Gateway {
             Worker::new(end, reader, pool.clone(), pairs, Kernel::portable(), &settings())
         });
         let workers = workers.collect();
-        let key = Key::new(Kernel::portable(), &KEY[..16]).expect("sixteen octets");
+        let (peer, _) = suite.sealer(Kernel::portable(), &material(suite)).expect("a key of its length");
         let (control, exception) = (link.control, link.exception);
         let now_us = 1_000_000;
         let mut gateway = Gateway {
@@ -151,7 +164,8 @@ impl Gateway {
             counters,
             pool,
             now_us,
-            key,
+            suite,
+            peer,
             sequence: 0,
         };
         gateway.route();
@@ -200,7 +214,7 @@ impl Gateway {
         let spi = Spi::new(place(), 1);
         let parts = inbound::Parts {
             spi,
-            suite: Suite::AesGcm128,
+            suite: self.suite,
             window: Window::new(64, false).expect("a window"),
             outer_instance: OUTSIDE,
             inner_instance: self.inside,
@@ -214,11 +228,11 @@ impl Gateway {
             child: 5,
             activates: Some(SLOT),
         };
-        let key = self.control.put_key(OWNER, &KEY).expect("a free cell");
+        let key = self.control.put_key(OWNER, &material(self.suite)).expect("a free cell");
         assert!(self.control.send(OWNER, Command::InstallInbound { place: place(), parts, key }).is_ok());
         let parts = outbound::Parts {
             spi: Spi(0x1234_5678),
-            suite: Suite::AesGcm128,
+            suite: self.suite,
             esn: true,
             last_sequence: 0,
             encapsulation: Encapsulation {
@@ -230,7 +244,7 @@ impl Gateway {
             limits: Limits::NONE,
             child: 5,
         };
-        let key = self.control.put_key(OWNER, &KEY).expect("a free cell");
+        let key = self.control.put_key(OWNER, &material(self.suite)).expect("a free cell");
         let install = Command::InstallOutbound { slot: SLOT, parts, key, turn: Turn::Now };
         assert!(self.control.send(OWNER, install).is_ok());
     }
@@ -280,20 +294,33 @@ impl Gateway {
             _ if six => protocol::IPV6,
             _ => protocol::IPV4,
         };
-        let trailer = esp::Trailer::aligned(text.len(), next_header);
+        let framing = self.suite.framing();
+        let trailer = framing.trailer(text.len(), next_header);
         let mut padding = vec![0; trailer.length()];
         trailer.emit(&mut padding).expect("its own length");
-        let mut text = [text, padding.as_slice()].concat();
-        let mut aad = [0; esp::Repr::LEN];
+        let mut packet = vec![0; framing.front()];
         let header = esp::Repr { spi: Spi::new(place(), 1).0, sequence: self.sequence };
-        header.emit(&mut aad).expect("eight octets");
-        let iv = u64::from(self.sequence).to_be_bytes();
-        let mut nonce = [KEY[16]; 12];
-        nonce[4..].copy_from_slice(&iv);
-        let mut tag = [0; 16];
-        seal_burst(&mut [Seal::new(&self.key, nonce, &aad, &mut text, &mut tag)]);
-        let esp = [&aad[..], &iv, &text, &tag].concat();
-        self.framed(PUBLIC, &outer(&esp))
+        header.emit(&mut packet).expect("eight octets");
+        packet.extend([text, padding.as_slice(), &vec![0; framing.icv]].concat());
+        self.seal(&mut packet);
+        self.framed(PUBLIC, &outer(&packet))
+    }
+
+    /// Encrypts an ESP packet whose text is in clear.
+    fn seal(&self, packet: &mut [u8]) {
+        let sequence = u64::from(self.sequence);
+        match &self.peer {
+            Keyed::Apart(sealer) => {
+                assert!(sealer.seal(Position { sequence, esn: false }, packet).is_ok(), "its own framing");
+            }
+            Keyed::Gcm(key) => {
+                let (aad, rest) = packet.split_first_chunk_mut::<{ esp::Repr::LEN }>().expect("a header");
+                let (iv, rest) = rest.split_first_chunk_mut().expect("an IV");
+                let (text, tag) = rest.split_last_chunk_mut::<16>().expect("an ICV");
+                *iv = sequence.to_be_bytes();
+                seal_burst(&mut [Seal::new(key, nonce([KEY; 4], *iv), &aad[..], text, tag)]);
+            }
+        }
     }
 
     /// From the twin of a port, or from `rv-`.

@@ -6,7 +6,8 @@
 #   192.0.2.1, 2001:db8::1      192.0.2.2, 2001:db8::2     10.2.0.2, fd00:2::2
 #
 # IPv4 and IPv6 outside and inside, with and without extended sequence numbers (also across
-# 2^32), AES-128, 192 and 256, also in UDP; with one worker and with two. Random sizes both
+# 2^32), AES-GCM of 128, 192 and 256 bits and every other suite, also in UDP; with one worker
+# and with two. Random sizes both
 # ways arrive equal; replayed, too old, altered, misdirected and out-of-policy packets do not
 # arrive and are counted by name; after the last sequence number nothing leaves.
 . "$(dirname "$0")/../lib/scenario.sh"

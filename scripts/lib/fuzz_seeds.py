@@ -228,7 +228,11 @@ def packets():
         "arp": act(8, 0, b"\xff" * 6 + b"\2\0\0\0\2\1" + struct.pack("!H", 0x0806) + arp), "vlan": act(8, 0, bytes([2, 0, 0, 0, 1, 1]) + bytes(6) + struct.pack("!HH", 0x8100, 7) + b"\x08\0" + inner),
         "twin": act(5, 4, bytes([2, 0, 0, 0, 2, 1]) + bytes(6) + b"\x08\0" + inner), "rv": act(5, 3, inner), "control": act(6, 0, to_us[:12] + to_us[16:20] + to_us[12:16] + to_us[20:]),
         "ttl": act(2, 0, inner[:8] + b"\1" + inner[9:]), "icmp": act(2, 0, v4(1, icmp)[:12] + here + there + icmp)}
-    write("dataplane", "packet-frames", {name: bytes([at & 1]) + octets for at, (name, octets) in enumerate(stories.items())})
+    # Of AES-128-GCM, the first suite; of each other one a story of both ways.
+    frames = {name: bytes([at & 1]) + octets for at, (name, octets) in enumerate(stories.items())}
+    ways = b"".join(stories[name] for name in ("in-twice", "dummy", "out", "out6", "out-large", "foreign"))
+    frames |= {f"suite-{number}": bytes([number << 1 | 1]) + ways for number in range(1, 23)}
+    write("dataplane", "packet-frames", frames)
 
     def selector(family, side, protocol, start, end, low, high):
         return struct.pack("!BBHH16s16s", family | side << 1, protocol, start, end, low, high)

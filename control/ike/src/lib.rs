@@ -11,6 +11,7 @@ pub mod crypto;
 pub mod engine;
 pub mod error;
 mod error_notify;
+mod error_second;
 mod error_topic;
 pub mod event;
 pub mod id;

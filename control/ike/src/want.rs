@@ -125,7 +125,9 @@ impl AnswerError {
 pub struct Sign {
     /// Whose key.
     pub connection: ConnectionId,
-    /// How; one of the schemes of the connection.
+    /// With the key of which of its certificates, by place.
+    pub certificate: usize,
+    /// How; one of the schemes of that one.
     pub scheme: SignatureScheme,
     /// The signed octets of RFC 7296 §2.15, not hashed.
     pub octets: Vec<u8>,

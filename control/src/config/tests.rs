@@ -372,8 +372,50 @@ fn manual_keys() {
         .replace("\"00\"", &format!("{:?}", "cd".repeat(20)));
     let plan = judge(&right).unwrap();
     assert!(
-        matches!(&plan.tunnels["branch"].keying, plan::Keying::Manual(manual) if manual.key_length == 16)
+        matches!(&plan.tunnels["branch"].keying, plan::Keying::Manual(manual) if manual.suite.name() == "aes128gcm16")
     );
+}
+
+/// Each suite takes keys of its own, of its own lengths; another length, a key too many or one too few is told by the
+/// key's name.
+#[test]
+fn manual_keys_of_every_suite() {
+    let base = FIVE_LINES.replace("psk = \"correct horse\"\n", "");
+    let key = |name: &str, octets: usize| match octets {
+        0 => String::new(),
+        octets => format!("{name} = {:?}\n", "ab".repeat(octets)),
+    };
+    for suite in ravelin_dataplane::sa::suite::Suite::all() {
+        let hash = suite.name().split_once('-').map_or(0, |(_, hash)| match hash {
+            "sha1" => 20,
+            bits => bits.trim_start_matches("sha").parse::<usize>().unwrap() / 8,
+        });
+        let cipher = suite.keymat_length() - hash;
+        let text = |cipher: usize, hash: usize| {
+            let of = |direction: &str| {
+                key(&format!("{direction}-key"), cipher) + &key(&format!("{direction}-integrity-key"), hash)
+            };
+            let spis = "inbound-spi = 256\noutbound-spi = 300\n";
+            let suite = format!("[tunnel.branch.manual]\nsuite = {:?}\n", suite.name());
+            [base.as_str(), &suite, spis, &of("inbound"), &of("outbound")].concat()
+        };
+        let plan = judge(&text(cipher, hash)).unwrap();
+        let plan::Keying::Manual(manual) = &plan.tunnels["branch"].keying else { panic!("{suite:?}") };
+        assert_eq!(manual.suite, suite);
+        let others = [
+            (cipher + 1, hash, "inbound-key"),
+            (cipher.saturating_sub(1), hash, "inbound-key"),
+            (cipher, hash + 1, "inbound-integrity-key"),
+            (cipher, hash.saturating_sub(1), "inbound-integrity-key"),
+        ];
+        for (wrong, other, key) in others.into_iter().filter(|(a, b, _)| (*a, *b) != (cipher, hash)) {
+            let refusals = judge(&text(wrong, other)).unwrap_err().join("\n");
+            assert!(refusals.contains(key) && refusals.contains(suite.name()), "{refusals}");
+        }
+    }
+    let two = base
+        + "[tunnel.branch.manual]\nsuite = \"aes128-sha256-sha512\"\ninbound-spi = 256\noutbound-spi = 300\n";
+    assert!(judge(&two).unwrap_err().join("\n").contains("is not valid: it is not one suite"));
 }
 
 const PPK: &str = "ppk-list = \"p\"\n[ppk-list.p.one]\nvalue = \"hunter2\"\n[ppk-list.p.\"two.example\"]\nvalue = \"0x0102\"\n\

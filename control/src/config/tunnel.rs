@@ -1,12 +1,13 @@
 //! The tunnels of a configuration: addresses, authentication, and the two policies they
-//! refer to, with the defaults that docs/configuration.md promises. Their children are in `children`.
+//! refer to, with the defaults that docs/configuration.md promises. Their children are in `children`, keys by hand in
+//! `manual`.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ravelin_ike::config::{Algorithm, AlgorithmProfile, Encryption, InitialContact, Objection};
+use ravelin_ike::config::{AlgorithmProfile, InitialContact};
 use toml::Spanned;
 
 use super::group;
@@ -22,10 +23,12 @@ use super::raw::{self, SecretText, Text};
 use super::redirect;
 use super::resolve::{Judge, instance_id};
 use super::route;
+use super::second;
 use super::value;
+use crate::trust::CommonNames;
 
 /// Packets of the anti-replay window where none is configured.
-const DEFAULT_WINDOW: u32 = 1024;
+pub(super) const DEFAULT_WINDOW: u32 = 1024;
 /// IKE-13, LIM-07: children of a tunnel where no limit is configured.
 const DEFAULT_CHILDREN: u64 = 5;
 
@@ -41,6 +44,8 @@ pub struct Ground<'r> {
     pub interfaces: &'r [plan::Interface],
     /// Our certificates by profile name.
     pub cert_profiles: &'r BTreeMap<String, plan::CertProfile>,
+    /// Lists of names of peers.
+    pub common_names: BTreeMap<String, Arc<CommonNames>>,
     /// Post-quantum preshared keys.
     pub ppk_lists: PpkLists,
 }
@@ -245,7 +250,9 @@ impl One<'_, '_, '_> {
         let initial_contact = self.unique(raw.unique.as_ref());
         let place = (self.object.as_str(), self.at);
         let redirect = redirect::redirection(self.judge, place, raw, (local, remote));
+        let second = second::second_auth(self.judge, &self.object, raw.second_auth.as_ref(), ppk.is_some());
         Some(plan::Ike {
+            second,
             local_id,
             remote_id,
             own,
@@ -397,66 +404,6 @@ impl One<'_, '_, '_> {
             replay_window: window,
         }
     }
-
-    fn manual(
-        &mut self,
-        raw: &raw::Tunnel,
-        remote: Option<IpAddr>,
-        manual: &Spanned<raw::Manual>,
-    ) -> Option<plan::Manual> {
-        let of_ike = [&raw.psk_file, &raw.certificate, &raw.ppk_list].into_iter().any(Option::is_some);
-        if raw.psk.is_some() || of_ike || remote.is_none() {
-            self.refuse(
-                "manual keys do not go with IKE authentication or remote = \"any\"",
-                "one or the other",
-            );
-            return None;
-        }
-        let raw = manual.get_ref();
-        // The high half of an extended number is inferred from the window (RFC 4303 §3.4.3, appendix A).
-        let needed = raw.extended_sequence_number.then_some(DEFAULT_WINDOW);
-        let cipher = self.judge.value(&self.object, "suite", &raw.suite, manual_suite)?;
-        let key_length = usize::from(cipher.key_bits() / 8);
-        let standing = self.profile.standing(Algorithm::Encryption(cipher));
-        let objection = Objection::Algorithm(Algorithm::Encryption(cipher), standing);
-        if !objection.is_tolerable() {
-            let place = (self.object.as_str(), raw.suite.span().start);
-            profile::object_to(self.judge, self.profile, place, "suite", &[objection]);
-        }
-        Some(plan::Manual {
-            key_length,
-            inbound_spi: self.manual_spi("inbound-spi", &raw.inbound_spi)?,
-            inbound_key: self.manual_key("inbound-key", &raw.inbound_key, key_length)?,
-            outbound_spi: self.manual_spi("outbound-spi", &raw.outbound_spi)?,
-            outbound_key: self.manual_key("outbound-key", &raw.outbound_key, key_length)?,
-            extended_sequence_number: raw.extended_sequence_number,
-            first_sequence: raw.first_sequence.unwrap_or(1).max(1),
-            replay_window: replay_window(self.judge, &self.object, raw.replay_window.as_ref()).or(needed),
-            udp_encapsulation: raw.udp_encapsulation,
-        })
-    }
-
-    /// Below 256 SPIs are reserved (RFC 4303 §2.1); from 2^26 they are ours to allocate.
-    fn manual_spi(&mut self, key: &str, spi: &Spanned<u32>) -> Option<u32> {
-        if (256..1 << 26).contains(spi.get_ref()) {
-            return Some(*spi.get_ref());
-        }
-        let found = format!("{key} = {} is out of range", spi.get_ref());
-        self.judge.refuse(spi.span().start, &self.object, found, "256 to 67108863");
-        None
-    }
-
-    /// The key with the 4-byte salt behind it (RFC 4106 §8.1).
-    fn manual_key(&mut self, key: &str, text: &SecretText, key_length: usize) -> Option<plan::Secret> {
-        let bytes = self.judge.secret(&self.object, key, text, value::hex)?;
-        if bytes.len() == key_length + 4 {
-            return Some(plan::Secret(bytes));
-        }
-        let found = format!("{key} has {} bytes", bytes.len());
-        let expected = format!("{} of key and 4 of salt", key_length);
-        self.judge.refuse(text.span().start, &self.object, found, expected);
-        None
-    }
 }
 
 /// IKE-13: how many children a tunnel may have at once.
@@ -464,16 +411,11 @@ pub(super) fn child_limit(judge: &mut Judge<'_>, object: &str, value: Option<&Sp
     judge.number(object, "child-limit", value, 1..=plan::CHILDREN as u64, DEFAULT_CHILDREN) as usize
 }
 
-fn manual_suite(text: &str) -> Result<Encryption, value::Expected> {
-    match text {
-        "aes128gcm16" => Ok(Encryption::AesGcm128),
-        "aes192gcm16" => Ok(Encryption::AesGcm192),
-        "aes256gcm16" => Ok(Encryption::AesGcm256),
-        _ => Err("aes128gcm16, aes192gcm16 or aes256gcm16"),
-    }
-}
-
-fn replay_window(judge: &mut Judge<'_>, object: &str, value: Option<&Spanned<u64>>) -> Option<u32> {
+pub(super) fn replay_window(
+    judge: &mut Judge<'_>,
+    object: &str,
+    value: Option<&Spanned<u64>>,
+) -> Option<u32> {
     let value = value?;
     if value.get_ref().is_power_of_two() && (64..=8192).contains(value.get_ref()) {
         return u32::try_from(*value.get_ref()).ok();

@@ -43,7 +43,7 @@ pub struct Believed {
     asked_own: u64,
     /// When the first of the words on them that are shown to peers ends, likewise.
     own_end: u64,
-    /// What is wrong with certificates of ours, by profile.
+    /// What is wrong with certificates of ours.
     own: BTreeMap<String, String>,
 }
 
@@ -179,9 +179,8 @@ impl<P: Pool> Core<P> {
             return;
         }
         (self.believed.asked_own, self.believed.own_end) = (now.0.max(1), u64::MAX);
-        for (name, profile) in &self.plan.cert_profiles {
-            self.helpers.judge_own(name, profile);
-        }
+        let entries = self.plan.cert_profiles.iter().flat_map(|(name, profile)| profile.named(name));
+        entries.for_each(|(name, entry)| self.helpers.judge_own(&name, entry));
     }
 
     /// A certificate of ours was judged. One that is revoked proves nothing to anybody any more; silence is told, and no
@@ -264,7 +263,14 @@ fn evidence(verdict: &Verdict) -> Arc<str> {
     let anchor = format!("chains to \"{}\"", verdict.path.anchor().subject);
     let findings = match &verdict.revocation {
         Checked::Checked(decision) => decision.findings.iter().map(ToString::to_string).collect(),
+        // The exception says it already.
+        _ if verdict.is_unasked() => Vec::new(),
         _ => verdict.not_checked(),
     };
-    std::iter::once(anchor).chain(findings).collect::<Vec<_>>().join("; ").into()
+    std::iter::once(anchor)
+        .chain(verdict.exceptions.iter().cloned())
+        .chain(findings)
+        .collect::<Vec<_>>()
+        .join("; ")
+        .into()
 }

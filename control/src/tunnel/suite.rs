@@ -5,7 +5,6 @@ use ravelin_dataplane::cipher::Hash;
 use ravelin_dataplane::sa::suite::Suite;
 use ravelin_gcm::KeySize;
 use ravelin_ike::config::{Encryption, Integrity};
-use ravelin_ike::want::EspKeys;
 use zeroize::Zeroizing;
 
 use super::outbox::Key;
@@ -23,6 +22,9 @@ pub fn carried(encryption: Encryption, integrity: Option<Integrity>) -> Option<S
         Encryption::AesCbc256 => cbc(KeySize::Aes256),
         Encryption::ChaCha20Poly1305 => Some(Suite::ChaCha20Poly1305),
         Encryption::Null => Some(Suite::Null(hash(integrity?))),
+        Encryption::AesGmac128 => Some(Suite::AesGmac(KeySize::Aes128)),
+        Encryption::AesGmac192 => Some(Suite::AesGmac(KeySize::Aes192)),
+        Encryption::AesGmac256 => Some(Suite::AesGmac(KeySize::Aes256)),
     }
 }
 
@@ -37,12 +39,11 @@ fn hash(integrity: Integrity) -> Hash {
 
 /// The keys of one direction: the cipher's, the hash's, and as much of `seed`, which nobody else knows, as the suite
 /// asks for.
-pub fn material(suite: Suite, keys: &EspKeys, seed: &[u8]) -> Key {
+pub fn material(suite: Suite, cipher: &[u8], hash: &[u8], seed: &[u8]) -> Key {
     let seed = seed.get(..suite.seed_length()).unwrap_or_default();
     // Of its length from the start: growing would leave a copy behind.
-    let mut material =
-        Zeroizing::new(Vec::with_capacity(keys.encryption.len() + keys.integrity.len() + seed.len()));
-    for part in [keys.encryption.as_slice(), keys.integrity.as_slice(), seed] {
+    let mut material = Zeroizing::new(Vec::with_capacity(cipher.len() + hash.len() + seed.len()));
+    for part in [cipher, hash, seed] {
         material.extend_from_slice(part);
     }
     material
@@ -54,13 +55,11 @@ mod tests {
 
     #[test]
     fn keys_are_laid_in_a_row() {
-        let keys = EspKeys { encryption: vec![1; 16].into(), integrity: vec![2; 32].into() };
         let suite = Suite::AesCbc(KeySize::Aes128, Hash::Sha256);
-        let material = material(suite, &keys, &[3; 16]);
+        let material = material(suite, &[1; 16], &[2; 32], &[3; 16]);
         assert_eq!(*material, [vec![1; 16], vec![2; 32], vec![3; 16]].concat());
         assert_eq!(material.len(), suite.keymat_length() + suite.seed_length());
-        let keys = EspKeys { encryption: vec![1; 20].into(), integrity: vec![].into() };
-        assert_eq!(*super::material(Suite::AesGcm128, &keys, &[3; 16]), vec![1; 20]);
+        assert_eq!(*super::material(Suite::AesGcm128, &[1; 20], &[], &[3; 16]), vec![1; 20]);
     }
 
     /// What IKE takes from its stream of keys is what a worker expects.

@@ -9,7 +9,6 @@ use ravelin_dataplane::link::command::{Command, Turn};
 use ravelin_dataplane::sa::allocator::NoSlot;
 use ravelin_dataplane::sa::shard::{Shard, WorkerId};
 use ravelin_dataplane::sa::spi::{Place, Spi};
-use ravelin_dataplane::sa::suite::Suite;
 use ravelin_ike::config::ConnectionId;
 use ravelin_ike::id::{ChildSaId, Ticket};
 use ravelin_ike::time::Instant;
@@ -21,7 +20,7 @@ use super::own::is_lodger;
 use super::{Manual, Then, Workers};
 use crate::config::plan;
 use crate::group::Groups;
-use crate::tunnel::outbox::{Key, Order};
+use crate::tunnel::outbox::Order;
 use crate::tunnel::pmtu::PathKey;
 use crate::tunnel::roster::{ChildNumber, Roster};
 use crate::tunnel::sas::{self, Home, Installed};
@@ -163,9 +162,9 @@ impl<P: Pool> Workers<P> {
         self.narrow(roster, child, Some((*inbound.selectors).clone()));
         let encapsulation = outbound.encapsulation;
         let turn = if install.start == OutboundStart::Now { Turn::Now } else { Turn::StandBy };
-        let key = suite::material(suite, &install.keys_in, &*seed);
+        let key = suite::material(suite, &install.keys_in.encryption, &install.keys_in.integrity, &*seed);
         self.outbox.put(home.worker, Order::Inbound { place, parts: inbound, key }, None);
-        let key = suite::material(suite, &install.keys_out, &*seed);
+        let key = suite::material(suite, &install.keys_out.encryption, &install.keys_out.integrity, &*seed);
         let outbound = Order::Outbound { slot: home.slot, parts: outbound, key, turn };
         self.outbox.put(home.worker, outbound, Some(Then::Answer(ticket, install.child)));
         self.supersede(install.replaces);
@@ -308,9 +307,9 @@ impl<P: Pool> Workers<P> {
         now: Instant,
     ) -> Result<Place, InstallError> {
         let home = self.home_of(child)?;
-        let suite = u16::try_from(manual.key_length * 8).ok().and_then(Suite::from_key_bits);
-        let suite =
-            suite.ok_or_else(|| InstallError::Suite(format!("{} octets of key", manual.key_length)))?;
+        let (suite, seed) = (manual.suite, seed()?);
+        let key =
+            |keys: &plan::ManualKeys| suite::material(suite, &keys.encryption.0, &keys.integrity.0, &*seed);
         let remote = tunnel.remote.ok_or(InstallError::Unknown("peer"))?;
         let sizes = self.sizes(&PathKey { instance: tunnel.public, local: tunnel.local, peer: remote });
         let config = tunnel.children.first().ok_or(InstallError::Unknown("child"))?;
@@ -319,11 +318,10 @@ impl<P: Pool> Workers<P> {
         let (inbound, outbound) = parts.ok_or(InstallError::Unknown("selector or window"))?;
         let place = self.spis.allocate_place(shard_of(home.worker)?, now.0)?;
         let encapsulation = outbound.encapsulation;
-        let key: Key = manual.inbound_key.0.clone();
-        self.outbox.put(home.worker, Order::Inbound { place, parts: inbound, key }, None);
-        let key: Key = manual.outbound_key.0.clone();
-        let turn = Turn::Now;
-        self.outbox.put(home.worker, Order::Outbound { slot: home.slot, parts: outbound, key, turn }, None);
+        let order = Order::Inbound { place, parts: inbound, key: key(&manual.inbound_keys) };
+        self.outbox.put(home.worker, order, None);
+        let (slot, key, turn) = (home.slot, key(&manual.outbound_keys), Turn::Now);
+        self.outbox.put(home.worker, Order::Outbound { slot, parts: outbound, key, turn }, None);
         self.sas.add(Installed {
             sa: manual_sa(child),
             child,

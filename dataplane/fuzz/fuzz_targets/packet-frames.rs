@@ -1,9 +1,9 @@
 //! Whole frames into a gateway in memory: two workers, a private and a public port, a tunnel with known keys.
 //!
-//! The first octet says whether both ports are in one instance. The records after it are frames from either side, as they are or with right lengths and checksums;
-//! ESP packets sealed with the peer's key around anything; frames from the kernel and control; time. Whatever
-//! comes: every frame is accounted for and every buffer comes home, and nothing for the other side's network
-//! leaves by the public port in clear.
+//! The first octet says whether both ports are in one instance, and by its other bits which suite the tunnel has. The
+//! records after it are frames from either side, as they are or with right lengths and checksums; ESP packets sealed with
+//! the peer's key around anything; frames from the kernel and control; time. Whatever comes: every frame is accounted
+//! for and every buffer comes home, and nothing for the other side's network leaves by the public port in clear.
 #![no_main]
 
 #[path = "../gateway.rs"]
@@ -19,8 +19,8 @@ const RECORD: usize = 4;
 const RECORDS: usize = 64;
 
 fuzz_target!(|data: &[u8]| {
-    let Some((apart, mut rest)) = data.split_first() else { return };
-    let mut gateway = Gateway::new(u16::from(apart & 1));
+    let Some((first, mut rest)) = data.split_first() else { return };
+    let mut gateway = Gateway::new(u16::from(first & 1), usize::from(first >> 1));
     for _ in 0..RECORDS {
         let Some(([op, argument, high, low], after)) = rest.split_first_chunk::<RECORD>() else { break };
         let length = usize::from(u16::from_be_bytes([high & 7, *low])).min(after.len());

@@ -8,6 +8,7 @@
 //! the text says.
 
 mod chacha;
+mod gmac;
 mod hashed;
 mod mac;
 
@@ -17,6 +18,9 @@ use ravelin_gcm::KeySize;
 
 /// Octets of keying material of ChaCha20-Poly1305: key and salt (RFC 7634 §2).
 pub const CHACHA: usize = chacha::KEY + chacha::SALT;
+
+/// Octets of keying material of AES-GMAC beside the key: the salt (RFC 4543 §5.3).
+pub const GMAC_SALT: usize = gmac::SALT;
 
 /// Octets of secret that a sender of AES-CBC draws its IVs from.
 pub const SEED: usize = 16;
@@ -58,6 +62,8 @@ pub enum Sealer {
     Hashed(hashed::Sealer),
     /// ChaCha20-Poly1305.
     ChaCha(chacha::Key),
+    /// AES-GMAC.
+    Gmac(gmac::Key),
 }
 
 /// Decrypts the packets of one SA.
@@ -68,6 +74,8 @@ pub enum Opener {
     Hashed(hashed::Opener),
     /// ChaCha20-Poly1305.
     ChaCha(chacha::Key),
+    /// AES-GMAC.
+    Gmac(gmac::Key),
 }
 
 // Both lie where the key of AES-GCM would, behind a tag (`sa::Keyed`).
@@ -77,7 +85,7 @@ const _: () = assert!(size_of::<Sealer>() <= 544 && size_of::<Opener>() <= 544);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooShort;
 
-/// The ICV does not fit key and packet; the packet is as it was.
+/// The ICV does not fit key and packet; the text is as it was, or zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadIcv;
 
@@ -97,11 +105,17 @@ impl Sealer {
         chacha::Key::new(keys).map(Sealer::ChaCha)
     }
 
+    /// For AES-GMAC; `keys` are key and salt.
+    pub fn gmac(size: KeySize, keys: &[u8]) -> Option<Sealer> {
+        gmac::Key::new(size, keys).map(Sealer::Gmac)
+    }
+
     /// Encrypts `packet`, which is an ESP packet from SPI to ICV but for its IV, its ICV and that its text is in clear.
     pub fn seal(&self, at: Position, packet: &mut [u8]) -> Result<(), TooShort> {
         match self {
             Sealer::Hashed(sealer) => sealer.seal(at, packet).ok_or(TooShort),
             Sealer::ChaCha(key) => key.seal(at, packet).ok_or(TooShort),
+            Sealer::Gmac(key) => key.seal(at, packet).ok_or(TooShort),
         }
     }
 }
@@ -122,12 +136,18 @@ impl Opener {
         chacha::Key::new(keys).map(Opener::ChaCha)
     }
 
+    /// For AES-GMAC; `keys` are key and salt.
+    pub fn gmac(size: KeySize, keys: &[u8]) -> Option<Opener> {
+        gmac::Key::new(size, keys).map(Opener::Gmac)
+    }
+
     /// Checks the ICV of `packet`, an ESP packet from SPI to ICV, in constant time, and only then decrypts its text in
     /// place (RFC 4303 §3.4.4.1).
     pub fn open(&self, at: Position, packet: &mut [u8]) -> Result<(), BadIcv> {
         match self {
             Opener::Hashed(opener) => opener.open(at, packet).ok_or(BadIcv),
             Opener::ChaCha(key) => key.open(at, packet).ok_or(BadIcv),
+            Opener::Gmac(key) => key.open(at, packet).ok_or(BadIcv),
         }
     }
 }

@@ -28,6 +28,8 @@ pub enum Suite {
     Null(Hash),
     /// ChaCha20-Poly1305 (RFC 7634).
     ChaCha20Poly1305,
+    /// AES-GMAC with a 16-octet ICV: nothing is encrypted (RFC 4543).
+    AesGmac(KeySize),
 }
 
 /// A key that is expanded for its suite and its direction: `T` is what carries out a suite other than AES-GCM.
@@ -78,17 +80,12 @@ impl Suite {
     pub fn all() -> impl Iterator<Item = Suite> {
         let cbc = KeySize::ALL.into_iter().flat_map(|size| Hash::ALL.map(|hash| Suite::AesCbc(size, hash)));
         let others = Hash::ALL.map(Suite::Null).into_iter().chain([Suite::ChaCha20Poly1305]);
-        [Suite::AesGcm128, Suite::AesGcm192, Suite::AesGcm256].into_iter().chain(cbc).chain(others)
-    }
-
-    /// AES-GCM with a key of so many bits.
-    pub const fn from_key_bits(bits: u16) -> Option<Suite> {
-        match bits {
-            128 => Some(Suite::AesGcm128),
-            192 => Some(Suite::AesGcm192),
-            256 => Some(Suite::AesGcm256),
-            _ => None,
-        }
+        let gmac = KeySize::ALL.map(Suite::AesGmac);
+        [Suite::AesGcm128, Suite::AesGcm192, Suite::AesGcm256]
+            .into_iter()
+            .chain(cbc)
+            .chain(others)
+            .chain(gmac)
     }
 
     /// Whether it is any but AES-GCM.
@@ -106,6 +103,7 @@ impl Suite {
             Suite::AesCbc(size, hash) => size.octets() + hash.key_length(),
             Suite::Null(hash) => hash.key_length(),
             Suite::ChaCha20Poly1305 => cipher::CHACHA,
+            Suite::AesGmac(size) => size.octets() + cipher::GMAC_SALT,
         }
     }
 
@@ -123,8 +121,8 @@ impl Suite {
         match self {
             Suite::AesCbc(_, hash) => Framing { iv: 16, block: 16, icv: hash.icv_length() },
             Suite::Null(hash) => Framing { iv: 0, block: 4, icv: hash.icv_length() },
-            // The same as AES-GCM (RFC 7634 §2).
-            Suite::ChaCha20Poly1305 => Framing::GCM,
+            // The same as AES-GCM (RFC 7634 §2, RFC 4543 §3).
+            Suite::ChaCha20Poly1305 | Suite::AesGmac(_) => Framing::GCM,
             Suite::AesGcm128 | Suite::AesGcm192 | Suite::AesGcm256 => Framing::GCM,
         }
     }
@@ -135,6 +133,7 @@ impl Suite {
             Suite::AesCbc(size, hash) => Sealer::cbc(size, hash, material),
             Suite::Null(hash) => Sealer::null(hash, material),
             Suite::ChaCha20Poly1305 => Sealer::chacha(material),
+            Suite::AesGmac(size) => Sealer::gmac(size, material),
             Suite::AesGcm128 | Suite::AesGcm192 | Suite::AesGcm256 => None,
         })
     }
@@ -145,6 +144,7 @@ impl Suite {
             Suite::AesCbc(size, hash) => Opener::cbc(size, hash, material),
             Suite::Null(hash) => Opener::null(hash, material),
             Suite::ChaCha20Poly1305 => Opener::chacha(material),
+            Suite::AesGmac(size) => Opener::gmac(size, material),
             Suite::AesGcm128 | Suite::AesGcm192 | Suite::AesGcm256 => None,
         })
     }
@@ -180,6 +180,9 @@ impl Suite {
             Suite::Null(Hash::Sha384) => "null-sha384",
             Suite::Null(Hash::Sha512) => "null-sha512",
             Suite::ChaCha20Poly1305 => "chacha20poly1305",
+            Suite::AesGmac(Aes128) => "aes128gmac",
+            Suite::AesGmac(Aes192) => "aes192gmac",
+            Suite::AesGmac(Aes256) => "aes256gmac",
             Suite::AesCbc(Aes128, Hash::Sha1) => "aes128-sha1",
             Suite::AesCbc(Aes128, Hash::Sha256) => "aes128-sha256",
             Suite::AesCbc(Aes128, Hash::Sha384) => "aes128-sha384",

@@ -1,12 +1,14 @@
 //! ESP of suites other than AES-GCM as their RFCs say it, step by step, over other code than the gateway's: `ring`'s
-//! HMAC and ChaCha20-Poly1305, and CBC block by block.
+//! HMAC, AWS-LC's ChaCha20-Poly1305 and AES-GCM (for GMAC), and CBC block by block.
 
 use aes::cipher::consts::U16;
 use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Aes192, Aes256};
+use aws_lc_rs::aead;
 use ravelin_dataplane::cipher::Hash;
 use ravelin_dataplane::sa::suite::Suite;
-use ring::{aead, hmac};
+use ravelin_gcm::KeySize;
+use ring::hmac;
 
 /// The keys of one direction.
 pub enum Oracle {
@@ -14,6 +16,8 @@ pub enum Oracle {
     Hashed { aes: Option<Vec<u8>>, hash: Hash, key: Vec<u8> },
     /// RFC 7634.
     ChaCha { key: Box<aead::LessSafeKey>, salt: [u8; 4] },
+    /// RFC 4543.
+    Gmac { key: Box<aead::LessSafeKey>, salt: [u8; 4] },
 }
 
 /// What a cipher does to a block.
@@ -94,6 +98,20 @@ fn chacha(salt: [u8; 4], iv: &[u8], header: &[u8], sequence: u64, esn: bool) -> 
     (aead::Nonce::assume_unique_for_key(nonce), associated)
 }
 
+/// AES-GCM's tag over a packet from SPI to the end of its text, which is all associated data (RFC 4543 §3.3).
+fn gmac(key: &aead::LessSafeKey, salt: [u8; 4], covered: &[u8], sequence: u64, esn: bool) -> Vec<u8> {
+    let (nonce, mut associated) = chacha(salt, &covered[8..16], covered, sequence, esn);
+    associated.extend(&covered[8..]);
+    let tag = key.seal_in_place_separate_tag(nonce, aead::Aad::from(associated), &mut []).unwrap();
+    tag.as_ref().to_vec()
+}
+
+/// Key and salt for an algorithm of AWS-LC's.
+fn keyed(algorithm: &'static aead::Algorithm, material: &[u8]) -> (Box<aead::LessSafeKey>, [u8; 4]) {
+    let (key, salt) = material.split_last_chunk().unwrap();
+    (Box::new(aead::LessSafeKey::new(aead::UnboundKey::new(algorithm, key).unwrap())), *salt)
+}
+
 impl Oracle {
     /// `None` for AES-GCM.
     pub fn new(suite: Suite, material: &[u8]) -> Option<Oracle> {
@@ -105,9 +123,17 @@ impl Oracle {
             }
             Suite::Null(hash) => Some(Oracle::Hashed { aes: None, hash, key: material.to_vec() }),
             Suite::ChaCha20Poly1305 => {
-                let (key, salt) = material.split_last_chunk().unwrap();
-                let key = aead::UnboundKey::new(&aead::CHACHA20_POLY1305, key).unwrap();
-                Some(Oracle::ChaCha { key: Box::new(aead::LessSafeKey::new(key)), salt: *salt })
+                let (key, salt) = keyed(&aead::CHACHA20_POLY1305, material);
+                Some(Oracle::ChaCha { key, salt })
+            }
+            Suite::AesGmac(size) => {
+                let algorithm = match size {
+                    KeySize::Aes128 => &aead::AES_128_GCM,
+                    KeySize::Aes192 => &aead::AES_192_GCM,
+                    KeySize::Aes256 => &aead::AES_256_GCM,
+                };
+                let (key, salt) = keyed(algorithm, material);
+                Some(Oracle::Gmac { key, salt })
             }
             _ => None,
         }
@@ -128,6 +154,10 @@ impl Oracle {
                 let mut text = text.to_vec();
                 key.seal_in_place_append_tag(nonce, aead::Aad::from(associated), &mut text).unwrap();
                 packet.extend([&iv[..8], &text].concat());
+            }
+            Oracle::Gmac { key, salt } => {
+                packet.extend([&iv[..8], text].concat());
+                packet.extend(gmac(key, *salt, &packet, sequence, esn));
             }
         }
         packet
@@ -151,6 +181,12 @@ impl Oracle {
                 let (nonce, associated) = chacha(*salt, &iv, packet, sequence, esn);
                 let clear = key.open_in_place(nonce, aead::Aad::from(associated), &mut text).ok()?.to_vec();
                 Some((iv, clear))
+            }
+            Oracle::Gmac { key, salt } => {
+                let (covered, found) = packet.split_at(packet.len() - 16);
+                let (iv, text) = covered[8..].split_at(8);
+                let wanted = gmac(key, *salt, covered, sequence, esn);
+                (wanted == found).then(|| (iv.to_vec(), text.to_vec()))
             }
         }
     }

@@ -24,11 +24,17 @@ pub enum Encryption {
     ChaCha20Poly1305,
     /// ENCR_NULL (11, RFC 2410): ESP only. Needs an integrity algorithm.
     Null,
+    /// ENCR_NULL_AUTH_AES_GMAC (21), 128-bit key (RFC 4543): ESP only.
+    AesGmac128,
+    /// ENCR_NULL_AUTH_AES_GMAC (21), 192-bit key.
+    AesGmac192,
+    /// ENCR_NULL_AUTH_AES_GMAC (21), 256-bit key.
+    AesGmac256,
 }
 
 impl Encryption {
     /// Every cipher.
-    pub const ALL: [Encryption; 8] = [
+    pub const ALL: [Encryption; 11] = [
         Encryption::AesGcm128,
         Encryption::AesGcm192,
         Encryption::AesGcm256,
@@ -37,6 +43,9 @@ impl Encryption {
         Encryption::AesCbc256,
         Encryption::ChaCha20Poly1305,
         Encryption::Null,
+        Encryption::AesGmac128,
+        Encryption::AesGmac192,
+        Encryption::AesGmac256,
     ];
 
     /// The transform ID of type 1 (ENCR).
@@ -46,6 +55,7 @@ impl Encryption {
             Encryption::AesCbc128 | Encryption::AesCbc192 | Encryption::AesCbc256 => 12,
             Encryption::ChaCha20Poly1305 => 28,
             Encryption::Null => 11,
+            Encryption::AesGmac128 | Encryption::AesGmac192 | Encryption::AesGmac256 => 21,
         }
     }
 
@@ -60,20 +70,29 @@ impl Encryption {
         match self {
             Encryption::Null => 0,
             Encryption::ChaCha20Poly1305 => 256,
-            Encryption::AesGcm128 | Encryption::AesCbc128 => 128,
-            Encryption::AesGcm192 | Encryption::AesCbc192 => 192,
-            Encryption::AesGcm256 | Encryption::AesCbc256 => 256,
+            Encryption::AesGcm128 | Encryption::AesCbc128 | Encryption::AesGmac128 => 128,
+            Encryption::AesGcm192 | Encryption::AesCbc192 | Encryption::AesGmac192 => 192,
+            Encryption::AesGcm256 | Encryption::AesCbc256 | Encryption::AesGmac256 => 256,
         }
     }
 
     /// Whether the cipher authenticates by itself, so that no integrity transform goes with it.
     pub fn is_aead(self) -> bool {
-        use Encryption::{AesGcm128, AesGcm192, AesGcm256, ChaCha20Poly1305};
-        matches!(self, AesGcm128 | AesGcm192 | AesGcm256 | ChaCha20Poly1305)
+        use Encryption::{
+            AesGcm128, AesGcm192, AesGcm256, AesGmac128, AesGmac192, AesGmac256, ChaCha20Poly1305,
+        };
+        let gmac = matches!(self, AesGmac128 | AesGmac192 | AesGmac256);
+        gmac || matches!(self, AesGcm128 | AesGcm192 | AesGcm256 | ChaCha20Poly1305)
+    }
+
+    /// Whether it encrypts at all: an IKE SA's has to.
+    pub fn encrypts(self) -> bool {
+        use Encryption::{AesGmac128, AesGmac192, AesGmac256, Null};
+        !matches!(self, Null | AesGmac128 | AesGmac192 | AesGmac256)
     }
 
     /// Octets of keying material taken per direction: the key and, for AEAD ciphers, the 4-octet salt (RFC 4106 §8.1, RFC
-    /// 7634 §2).
+    /// 7634 §2, RFC 4543 §5.3).
     pub fn keymat_len(self) -> usize {
         usize::from(self.key_bits() / 8) + if self.is_aead() { 4 } else { 0 }
     }

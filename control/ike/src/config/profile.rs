@@ -207,8 +207,8 @@ impl Connection {
             child.proposals = child.proposals.or(allowed.collect());
         }
         let allowed = |scheme: &SignatureScheme| profile.allows(Algorithm::Signature(*scheme));
-        if let Auth::Certificate(certificate) = &mut self.local_auth {
-            certificate.schemes.retain(allowed);
+        if let Auth::Certificate(own) = &mut self.local_auth {
+            own.restrict(allowed);
         }
         if let RemoteAuth::Certificate { schemes, .. } | RemoteAuth::Either { schemes, .. } =
             &mut self.remote_auth
@@ -239,6 +239,10 @@ fn row(algorithm: Algorithm) -> [Standing; 3] {
         ) => [Allowed, MustNot, Allowed],
         // RFC 8247 §2.1, RFC 8221 §5: ChaCha20-Poly1305 SHOULD, of ESP NULL MUST.
         Algorithm::Encryption(Encryption::ChaCha20Poly1305 | Encryption::Null) => [Allowed, MustNot, Allowed],
+        // RFC 8221 has no word on GMAC in ESP.
+        Algorithm::Encryption(Encryption::AesGmac128 | Encryption::AesGmac192 | Encryption::AesGmac256) => {
+            [Allowed, MustNot, Allowed]
+        }
 
         // RFC 8247 §2.2, §2.3, RFC 8221 §6: SHA-1 is MUST-, on its way out: taken as SHOULD NOT, so that who still needs
         // it says so with the legacy profile, or is reminded.

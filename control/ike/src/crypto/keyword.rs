@@ -96,6 +96,9 @@ const WORDS: &[(Word, &str, &[&str])] = &[
     (Word::Encryption(Encryption::AesGcm128), "aes128gcm16", &["aes128gcm", "aes128gcm128"]),
     (Word::Encryption(Encryption::ChaCha20Poly1305), "chacha20poly1305", &[]),
     (Word::Encryption(Encryption::Null), "null", &[]),
+    (Word::Encryption(Encryption::AesGmac256), "aes256gmac", &[]),
+    (Word::Encryption(Encryption::AesGmac192), "aes192gmac", &[]),
+    (Word::Encryption(Encryption::AesGmac128), "aes128gmac", &[]),
     (Word::Encryption(Encryption::AesCbc256), "aes256", &["aes256cbc"]),
     (Word::Encryption(Encryption::AesCbc192), "aes192", &["aes192cbc"]),
     (Word::Encryption(Encryption::AesCbc128), "aes128", &["aes128cbc"]),
@@ -121,8 +124,11 @@ const WORDS: &[(Word, &str, &[&str])] = &[
     (Word::ExtendedSequence(false), "noesn", &[]),
 ];
 
-const IKE: fn(&Word) -> bool =
-    |word| !matches!(word, Word::ExtendedSequence(_) | Word::Encryption(Encryption::Null));
+const IKE: fn(&Word) -> bool = |word| match word {
+    Word::ExtendedSequence(_) => false,
+    Word::Encryption(encryption) => encryption.encrypts(),
+    _ => true,
+};
 const ESP: fn(&Word) -> bool = |word| !matches!(word, Word::Prf(_));
 
 impl FromStr for IkeProposal {

@@ -144,7 +144,10 @@ impl Direction {
                 Aead::new(Cipher::ChaCha20Poly1305, sk_e).map(Box::new).map(Self::Aead)
             }
             // No proposal for an IKE SA has it, whose messages are to be encrypted (RFC 7296 §3.14).
-            (Encryption::Null, _) => Err(BadKeys::Cipher),
+            (
+                Encryption::Null | Encryption::AesGmac128 | Encryption::AesGmac192 | Encryption::AesGmac256,
+                _,
+            ) => Err(BadKeys::Cipher),
         }
     }
 

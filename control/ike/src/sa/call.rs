@@ -302,6 +302,7 @@ impl ExpectInitReply {
         }
         ppk::demand(&common.config, traits.ppk)?;
         traits.apply(common);
+        common.own = common.config.choose(&parts.requested);
         let job =
             KeyAgreement { group: self.group, seed: self.seed.clone(), task: Task::Agree { peer: ke.data } };
         Ok((suite, nonce, traits, ctx.ask(common.id, WantKind::KeyAgreement(job))))
@@ -355,6 +356,7 @@ impl ExpectSharedSecret {
             ppk: self.traits.ppk && ppk::call(&common.config).is_some(),
             wants_ocsp: self.traits.wants_ocsp,
             childless: self.traits.childless,
+            multiple: self.traits.multiple,
             mixed: None,
             resumed: None,
             client: ClientMatch::default(),

@@ -221,6 +221,7 @@ impl ExpectReply {
         sa.window.reply_accepted();
         sa.tickets_until = attempt.until;
         common.resumed = true;
+        common.own = attempt.session.own_certificate(&common.config, Role::Initiator);
         common.ppk = attempt.session.ppk_use(&common.config);
         common.reached(Stage::Auth);
         let handshake = Handshake {
@@ -235,6 +236,7 @@ impl ExpectReply {
             ppk: false,
             wants_ocsp: traits.wants_ocsp,
             childless: traits.childless,
+            multiple: traits.multiple,
             mixed: None,
             resumed: Some(Box::new(attempt.session)),
             client: ClientMatch::default(),

@@ -9,6 +9,7 @@ use super::ike_sa::IkeSa;
 use super::phase::{Called, Next, Phase};
 use super::ppk;
 use super::proof;
+use super::second_auth;
 use crate::config::{ClientMatch, Connection, ConnectionId};
 use crate::context::{Context, Pending};
 use crate::crypto::negotiate::Chosen;
@@ -95,6 +96,7 @@ impl ExpectSharedSecret {
             ppk,
             wants_ocsp: false,
             childless: true,
+            multiple: true,
             mixed: None,
             resumed: None,
             client: ClientMatch::default(),
@@ -115,6 +117,7 @@ impl ExpectSharedSecret {
         payloads.extend(self.ppk());
         // Unlike the others it is the called side's to say, unasked (RFC 6023 §3).
         payloads.push(Payload::Notify(Notify::new(NotifyType::ChildlessIkev2Supported, Vec::new())));
+        payloads.extend(second_auth::supported(self.caller.candidates.iter().map(|(_, config)| &**config)));
         payloads
             .extend(self.caller.candidates.iter().find_map(|(_, config)| proof::certificate_request(config)));
         payloads.extend(self.caller.candidates.iter().find_map(|(_, config)| proof::ocsp_request(config)));

@@ -136,6 +136,7 @@ impl Caller {
             ppk: false,
             wants_ocsp: false,
             childless: true,
+            multiple: true,
             mixed: None,
             resumed: Some(Box::new(self.session)),
             client: ClientMatch::default(),

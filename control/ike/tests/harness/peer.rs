@@ -146,8 +146,19 @@ impl Peer {
         method: AuthenticationMethod,
         prove: impl FnOnce(SignedOctets<'_>) -> Vec<u8>,
     ) -> Vec<Payload> {
+        let mut payloads = self.proof(named("end0.example"), method, prove);
+        payloads.extend(child_offer(1, CHILD, None));
+        payloads
+    }
+
+    /// As whom it proves itself, and AUTH.
+    pub fn proof(
+        &self,
+        identification: Identification,
+        method: AuthenticationMethod,
+        prove: impl FnOnce(SignedOctets<'_>) -> Vec<u8>,
+    ) -> Vec<Payload> {
         let sa = self.sa.as_ref().unwrap();
-        let identification = Identification::new(IdentificationType::Fqdn, b"end0.example".to_vec());
         let data = prove(SignedOctets {
             prf: SUITE.prf,
             sk_p: &sa.keys.sk_pi,
@@ -157,10 +168,7 @@ impl Peer {
             int_auth: &IntAuth::default(),
         });
         let auth = Authentication { method, data };
-        let mut payloads =
-            vec![Payload::IdentificationInitiator(identification), Payload::Authentication(auth)];
-        payloads.extend(child_offer(1, CHILD, None));
-        payloads
+        vec![Payload::IdentificationInitiator(identification), Payload::Authentication(auth)]
     }
 
     /// What CREATE_CHILD_SA needs.
@@ -281,6 +289,13 @@ impl Peer {
         let header = self.next_header(exchange);
         let octets = self.seal(&header, &emit_chain(&payloads).unwrap());
         assert!(self.deliver(octets).is_empty());
+    }
+
+    /// Sends a request under the number after the next one, which is not answered.
+    pub fn ask_ahead_in_vain(&mut self, exchange: ExchangeType, payloads: Vec<Payload>) {
+        self.sa.as_mut().unwrap().next += 1;
+        self.ask_in_vain(exchange, payloads);
+        self.sa.as_mut().unwrap().next -= 1;
     }
 
     fn next_header(&self, exchange: ExchangeType) -> Header {
@@ -409,6 +424,11 @@ impl Peer {
             message[29] |= 0x7f;
         }
     }
+}
+
+/// The identity of this domain name.
+pub fn named(name: &str) -> Identification {
+    Identification::new(IdentificationType::Fqdn, name.as_bytes().to_vec())
 }
 
 fn initiator(response: bool) -> Flags {

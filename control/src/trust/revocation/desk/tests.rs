@@ -78,11 +78,12 @@ impl Bench {
             dynamic_intermediates: true,
             match_identity: true,
             regime: Regime::clone(&self.regime),
+            maps: &[],
         };
         let profile = Profile::new(&sources).unwrap();
         let chain: Vec<Vec<u8>> = chain.iter().map(|certificate| certificate.der().to_vec()).collect();
         let claimed = "gw.example".parse().unwrap();
-        let asked = Asked { chain: &chain, claimed: &claimed, expected: None };
+        let asked = Asked { chain: &chain, claimed: &claimed, expected: None, listed: None };
         let verdict = Box::new(profile.judge(&asked, self.now).unwrap());
         let brought = brought(&verdict.path, responses, &self.regime, self.now);
         let question = Question { whose, verdict, brought, regime: Arc::clone(&self.regime), instance: 0 };
