@@ -1,9 +1,8 @@
 //! What it costs to believe a peer's certificate: from the contents of its CERT payloads to a verdict, revocation aside.
 //!
 //! `verdict/<algorithm>/<certificates>` is of a path of so many certificates below its anchor, ECDSA with P-256 and
-//! RSA 2048, all signed with SHA-256; every signature is verified, as for a peer whose intermediates nobody brought
-//! before. `known` behind it is of one whose intermediates are known: the end entity's signature alone is verified.
-//! One thread; the daemon has several.
+//! RSA 2048, all signed with SHA-256; every signature is verified, as for the first peer. `<algorithm>/known` is of a peer
+//! that calls again: everything is judged anew but the signatures, which are known. One thread; the daemon has several.
 
 #![expect(clippy::unwrap_used, reason = "inputs are made here; where one is wrong there is nothing to time")]
 
