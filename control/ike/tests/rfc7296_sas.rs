@@ -377,3 +377,18 @@ fn a_peer_deletes_what_both_replace_before_it_answers() {
     }
     assert_eq!(peer.children().len(), 1);
 }
+
+/// §2.21.2: a caller that does not believe us says so in an exchange of its own, "usually with no other payloads". It has
+/// nothing; neither may we.
+#[test]
+fn a_caller_that_does_not_believe_us_ends_it() {
+    let failed = || vec![Payload::Notify(Notify::new(NotifyType::AuthenticationFailed, Vec::new()))];
+    let mut peer = Peer::up(|_| {});
+    assert_eq!(peer.ask(Informational, failed()), []);
+    assert_eq!(peer.children().len(), 0);
+    let reasons = peer.events.iter().filter_map(|event| match event {
+        Event::IkeDown { reason, .. } => Some(reason.code()),
+        _ => None,
+    });
+    assert_eq!(reasons.collect::<Vec<_>>(), ["RV-AUTH-001"]);
+}

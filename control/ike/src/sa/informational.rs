@@ -10,7 +10,7 @@ use crate::collision::{Rival, Winner};
 use crate::context::Aside;
 use crate::error::Failure;
 use crate::id::ChildSaId;
-use crate::want::WantKind;
+use crate::want::{Role, WantKind};
 use crate::window::Schedule;
 use crate::wire::{Delete, ExchangeType, NotifyType, Payload, Protocol};
 
@@ -117,7 +117,7 @@ impl Turn<'_, '_> {
 
     /// The peer's INFORMATIONAL request.
     pub(crate) fn peer_informational(&mut self, parts: Parts) {
-        if parts.deletes_ike() {
+        if parts.deletes_ike() || self.is_given_up(&parts) {
             return self.peer_deletes_ike(&parts);
         }
         self.line.take_crash_token(&parts);
@@ -217,6 +217,12 @@ impl Turn<'_, '_> {
             self.rekey_later(Some(old));
         }
         true
+    }
+
+    /// Who called does not believe us, and need not say more than that: "the notification MAY be returned in a separate
+    /// INFORMATIONAL exchange, usually with no other payloads" (RFC 7296 §2.21.2).
+    fn is_given_up(&self, parts: &Parts) -> bool {
+        self.common.role == Role::Responder && parts.has(NotifyType::AuthenticationFailed)
     }
 
     fn peer_deletes_ike(&mut self, parts: &Parts) {
