@@ -4,12 +4,12 @@
 #   host A --- ravelind === public segment === ravelind --- host B
 #
 # Under numbered UDP A is killed with -9 and started again. A never calls by itself, so B has to notice: it asks after
-# five seconds of silence. With the secret that A has kept, A's answer proves the loss, and B calls at once; with a secret
+# three seconds of silence. With the secret that A has kept, A's answer proves the loss, and B calls at once; with a secret
 # that was lost, and where A makes no tokens, B gives up after its dead peer detection. Told are the milliseconds from
 # the crash until B ended the old SAs and until it had new ones, as B's events have them; nothing leaks.
 . "$(dirname "$0")/../lib/scenario.sh"
 
-SILENCE=5 RETRIES=3
+SILENCE=3 RETRIES=2
 ALL=$((SILENCE * (RETRIES + 2))) # a probe and its repetitions, each awaited as long as the silence before it
 
 last_event() { rv b --json events | jq '[.events[].number] | max'; }

@@ -9,7 +9,7 @@
 # tunnel, or trusts B no more, there is a full negotiation; nothing leaks.
 . "$(dirname "$0")/../lib/scenario.sh"
 
-SILENCE=5 RETRIES=3
+SILENCE=3 RETRIES=2
 ALL=$((SILENCE * (RETRIES + 2)))
 
 last_event() { rv b --json events | jq '[.events[].number] | max'; }

@@ -4,7 +4,8 @@
 //! namespaces of one machine and share its clock), so loss, duplicates, order and lateness are
 //! counted exactly. The path is judged, not the judge: a packet has arrived when the kernel
 //! took it, however long it then waits to be counted; and what was late only because the machine
-//! stood still is counted apart ([`witness`]). Prints one JSON object.
+//! stood still is counted apart ([`witness`]). Who has sent all says how many that were, so that the other need not wait
+//! for what has come already. Prints one JSON object.
 
 mod witness;
 
@@ -13,7 +14,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -51,7 +52,7 @@ struct Options {
     /// Milliseconds after which a packet counts as late.
     #[arg(long, default_value_t = 50)]
     late: u64,
-    /// Milliseconds to wait for stragglers after the last packet sent.
+    /// Milliseconds to wait, after the last packet sent, for what the peer has sent and is not here.
     #[arg(long, default_value_t = 1500)]
     grace: u64,
 }
@@ -103,7 +104,7 @@ fn main() -> Result<()> {
     rendezvous(&socket, &options)?;
     let witness = Witness::begin();
     let sent = send(&socket, &options)?;
-    thread::sleep(Duration::from_millis(options.grace));
+    take_leave(&socket, &options, sent);
     done.store(true, Ordering::Relaxed);
     let (mut report, delayed) = receiver.join().map_err(|_| anyhow::anyhow!("the receiver panicked"))??;
     report.sent = sent;
@@ -147,9 +148,37 @@ fn rendezvous(socket: &UdpSocket, options: &Options) -> Result<()> {
 
 static HEARD: AtomicBool = AtomicBool::new(false);
 
+/// Says how many were sent, until all that the peer says it has sent are here, or the time for that is over. Copies of the
+/// last ones have a moment to come, too.
+fn take_leave(socket: &UdpSocket, options: &Options, sent: u64) {
+    let until = now() + options.grace * 1000;
+    while now() < until && MISSING.load(Ordering::Relaxed) > 0 {
+        let _ = socket.send_to(&words(LEAVE, sent, options.size), options.peer);
+        thread::sleep(TURN);
+    }
+    // The peer may have heard none of them.
+    for _ in 0..COPIES {
+        let _ = socket.send_to(&words(LEAVE, sent, options.size), options.peer);
+        thread::sleep(TURN);
+    }
+}
+
+/// The number of a packet whose second word says how many were sent.
+const LEAVE: u64 = u64::MAX;
+/// Between two such packets.
+const TURN: Duration = Duration::from_millis(20);
+/// How many follow when all is here.
+const COPIES: u32 = 10;
+/// Packets of the peer's that are not here; unknown until it has said how many it has sent.
+static MISSING: AtomicU64 = AtomicU64::new(u64::MAX);
+
 fn packet(number: u64, size: usize) -> Vec<u8> {
+    words(number, now(), size)
+}
+
+fn words(number: u64, second: u64, size: usize) -> Vec<u8> {
     let mut bytes = number.to_be_bytes().to_vec();
-    bytes.extend(now().to_be_bytes());
+    bytes.extend(second.to_be_bytes());
     bytes.resize(size.max(16), 0x5a);
     bytes
 }
@@ -179,7 +208,7 @@ fn send(socket: &UdpSocket, options: &Options) -> Result<u64> {
 fn receive(socket: &UdpSocket, options: &Options, done: &AtomicBool) -> Result<(Report, Vec<Span>)> {
     let mut seen = vec![false; (options.rate * options.seconds + 1) as usize];
     let mut latency = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3)?;
-    let (mut report, mut delayed) = (Report::default(), Vec::new());
+    let (mut report, mut delayed, mut expected) = (Report::default(), Vec::new(), None);
     let mut bytes = [0; 65536];
     while !done.load(Ordering::Relaxed) {
         let Some((from, length, arrived)) = next(socket, &mut bytes) else { continue };
@@ -188,7 +217,15 @@ fn receive(socket: &UdpSocket, options: &Options, done: &AtomicBool) -> Result<(
             continue;
         }
         HEARD.store(true, Ordering::Relaxed);
-        let Some(way) = account(&bytes, arrived, &mut seen, &mut report) else { continue };
+        let (number, second) = read(&bytes);
+        if number == LEAVE {
+            expected = Some(second);
+        }
+        let way = account((number, second), arrived, &mut seen, &mut report);
+        expected.into_iter().for_each(|all: u64| {
+            MISSING.store(all.saturating_sub(report.received), Ordering::Relaxed);
+        });
+        let Some(way) = way else { continue };
         let age = way.to - way.from;
         latency.saturating_record(age.max(1));
         if age > options.late_us() {
@@ -220,13 +257,18 @@ fn next(socket: &UdpSocket, bytes: &mut [u8]) -> Option<(SocketAddr, usize, u64)
     Some((from, message.bytes, arrived))
 }
 
-/// Counts a packet; from when to when it was under way, if it is one that has not come before.
-fn account(bytes: &[u8], arrived: u64, seen: &mut [bool], report: &mut Report) -> Option<Span> {
+/// A packet's first two words.
+fn read(bytes: &[u8]) -> (u64, u64) {
     let mut words =
         bytes.chunks_exact(8).map(|word| word.iter().fold(0, |sum: u64, byte| sum << 8 | u64::from(*byte)));
-    let (number, sent) = (words.next().unwrap_or(0), words.next().unwrap_or(0));
+    (words.next().unwrap_or(0), words.next().unwrap_or(0))
+}
+
+/// Counts a packet by its number and the time it was sent; from when to when it was under way, if it is one that has not
+/// come before.
+fn account((number, sent): (u64, u64), arrived: u64, seen: &mut [bool], report: &mut Report) -> Option<Span> {
     match seen.get_mut(number as usize) {
-        _ if number == 0 => None,
+        _ if number == 0 || number == LEAVE => None,
         None => {
             report.foreign += 1;
             None
