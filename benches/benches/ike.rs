@@ -46,6 +46,8 @@ fn connection(own: u8, other: u8, group: &str) -> Connection {
         remote_identity: IdentityMatch::Exact(Identity::address(outer(other))),
         local_auth: Auth::Psk(psk()),
         remote_auth: RemoteAuth::Psk(psk()),
+        second_auth: None,
+        ocsp_request: false,
         ppk: None,
         childless: false,
         profile: AlgorithmProfile::default(),

@@ -1,5 +1,5 @@
-//! The hashes of a CERTREQ payload (RFC 7296 §3.7) and what follows from them: which of our certificates to use and
-//! which others to send along.
+//! The hashes of a CERTREQ payload (RFC 7296 §3.7), the CAs above a certificate of ours, by which it is asked for, and which
+//! of them to send along. The one that is asked for is found where the payload is read, by its hashes alone.
 
 use std::sync::Arc;
 
@@ -38,17 +38,6 @@ pub fn field<'a>(authorities: impl IntoIterator<Item = &'a Arc<Certificate>>) ->
 pub fn parse(field: &[u8]) -> Vec<KeyHash> {
     let hashes = field.chunks_exact(20).filter_map(|hash| hash.try_into().ok());
     hashes.take(MAX_HASHES).collect()
-}
-
-/// Which of our chains answers a request: the first that contains, or was issued by, a requested CA. `None` if no
-/// chain does; the caller then uses its first (IKE's CERTREQ is a hint, RFC 7296 §3.7).
-///
-/// A chain is the end entity's certificate and the CAs above it, up to and including its root if we hold it.
-pub fn choose(chains: &[&[Arc<Certificate>]], requested: &[KeyHash]) -> Option<usize> {
-    let answers = |chain: &&[Arc<Certificate>]| {
-        chain.iter().skip(1).any(|authority| requested.contains(&hash(authority)))
-    };
-    chains.iter().position(answers)
 }
 
 /// The CAs above an end entity's certificate, as far as the store knows them, lowest first; a self-signed one ends

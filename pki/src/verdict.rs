@@ -29,6 +29,8 @@ pub struct Verdict {
     pub revocation: Revocation,
     /// How many presented certificates could not be read and were passed over.
     pub unreadable: usize,
+    /// What an operator excepted from the rules for it, one line each.
+    pub exceptions: Vec<String>,
 }
 
 /// Whether the peer is who its certificate says.
@@ -60,6 +62,8 @@ pub enum Revocation {
 pub enum NotChecked {
     /// [`reach`] consults neither CRLs nor OCSP: [`crate::revocation`] does, for those who fetch for it.
     NotYet,
+    /// An operator has excepted it: nobody is to be asked.
+    Excepted,
 }
 
 /// Why a peer's certificate is not believed.
@@ -135,7 +139,8 @@ pub fn reach(
         IdentityCheck::NotCompared
     };
     let unreadable = others.len().saturating_sub(readable.len());
-    Ok(Verdict { path, identity, revocation: Revocation::NotChecked { why: NotChecked::NotYet }, unreadable })
+    let (revocation, exceptions) = (Revocation::NotChecked { why: NotChecked::NotYet }, Vec::new());
+    Ok(Verdict { path, identity, revocation, unreadable, exceptions })
 }
 
 impl Verdict {
@@ -148,6 +153,11 @@ impl Verdict {
             Some(refused) => Err(Refusal::Revocation(Box::new(refused.clone()))),
             None => Ok(Self { revocation: Revocation::Checked(decision), ..self }),
         }
+    }
+
+    /// Whether nobody is to be asked about revocation.
+    pub fn is_unasked(&self) -> bool {
+        matches!(self.revocation, Revocation::NotChecked { why: NotChecked::Excepted })
     }
 
     /// What the verdict does not rest on, one line each, for the operator.
@@ -198,6 +208,7 @@ impl fmt::Display for NotChecked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotYet => f.write_str("neither CRLs nor OCSP were consulted"),
+            Self::Excepted => f.write_str("excepted by the operator"),
         }
     }
 }

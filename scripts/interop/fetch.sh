@@ -30,10 +30,7 @@ make_crl() {
   openssl ca -gencrl -config "$WORK/pki/ca.conf" -keyfile "$WORK/pki/root.key" -cert "$WORK/pki/root.pem" 2> /dev/null |
     openssl crl -outform DER -out "$SERVED/root.crl"
   head -c 3000000 /dev/urandom > "$SERVED/large.crl"
-  openssl ecparam -name prime256v1 -genkey -noout -out "$WORK/pki/server.key"
-  openssl req -new -key "$WORK/pki/server.key" -subj /CN=server |
-    openssl x509 -req -CA "$WORK/pki/root.pem" -CAkey "$WORK/pki/root.key" -CAcreateserial -days 2 -out "$WORK/pki/server.pem" \
-      -extfile <(echo 'subjectAltName=IP:10.1.0.2,IP:fd00:1::2') 2> /dev/null
+  server_certificate "$WORK/pki" IP:10.1.0.2,IP:fd00:1::2
   cp "$SERVED"/*.crl "$SERVED/pub/"
   chmod -R a+rX "$SERVED"
 }
@@ -67,50 +64,6 @@ C
   start nginx 80 /usr/sbin/nginx -c "$WORK/nginx/conf"
 }
 
-start_slapd() {
-  mkdir -p "$WORK/slapd/data"
-  cat > "$WORK/slapd/conf" <<C
-include /etc/ldap/schema/core.schema
-modulepath /usr/lib/ldap
-moduleload back_mdb
-TLSCertificateFile $WORK/pki/server.pem
-TLSCertificateKeyFile $WORK/pki/server.key
-database mdb
-suffix "o=PKI"
-rootdn "cn=admin,o=PKI"
-rootpw secret
-directory $WORK/slapd/data
-access to dn.base="cn=Closed CA,o=PKI" by users read by anonymous auth
-access to * by * read
-C
-  local crl large; crl=$(base64 -w0 "$SERVED/root.crl") large=$(base64 -w0 "$SERVED/large.crl")
-  {
-    printf 'dn: o=PKI\nobjectClass: organization\no: PKI\n\n'
-    for name in "Some CA" "Closed CA"; do
-      printf 'dn: cn=%s,o=PKI\nobjectClass: cRLDistributionPoint\ncn: %s\n' "$name" "$name"
-      printf 'certificateRevocationList;binary:: %s\n\n' "$crl"
-    done
-    printf 'dn: cn=None,o=PKI\nobjectClass: cRLDistributionPoint\ncn: None\n\n'
-  } > "$WORK/slapd/ldif"
-  slapadd -f "$WORK/slapd/conf" -l "$WORK/slapd/ldif" > "$WORK/slapd/load" 2>&1 || { cat "$WORK/slapd/load" >&2; die "slapadd"; }
-  start slapd 389 /usr/sbin/slapd -d 0 -f "$WORK/slapd/conf" -h "ldap:/// ldaps:///"
-}
-
-start_vsftpd() {
-  mkdir -p /var/run/vsftpd/empty
-  cat > "$WORK/vsftpd" <<C
-listen=NO
-listen_ipv6=YES
-background=NO
-anonymous_enable=YES
-anon_root=$SERVED/pub
-no_anon_password=NO
-seccomp_sandbox=NO
-secure_chroot_dir=/var/run/vsftpd/empty
-C
-  start vsftpd 21 /usr/sbin/vsftpd "$WORK/vsftpd"
-}
-
 # A name server in host A that knows three names and keeps silent about another; gateway A's resolver asks it.
 start_dns() {
   start dns 53 "$PYTHON" "$ROOT/scripts/lib/names.py" crl.example=10.1.0.2,fd00:1::2 inside.example=127.0.0.1 \
@@ -139,10 +92,10 @@ ip -n "$GWA" addr add 10.1.0.1/24 dev lan0
 ip -n "$GWA" addr add fd00:1::1/64 dev lan0 nodad
 make_crl
 start_nginx
-start_slapd
-start_vsftpd
+start_directory "$WORK/pki" "Some CA=$SERVED/root.crl" "Closed CA=$SERVED/root.crl" None=
+start_vsftpd "$SERVED/pub"
 start_dns
-start tftpd 69 /usr/sbin/in.tftpd --foreground --address '[::]:69' --user nobody --secure "$SERVED/pub"
+start_tftpd "$SERVED/pub"
 LDAP='cn=Some%20CA,o=PKI?certificateRevocationList;binary'
 
 for host in 10.1.0.2 '[fd00:1::2]'; do

@@ -7,7 +7,7 @@
 # Under numbered UDP strongSwan loses the address it has and gets the other one, back and forth, alone and while the
 # CHILD SA and the IKE SA are rekeyed from either side. The IKE SA stays and so does the worker, strongSwan and ravelind
 # both say where the tunnel goes, and what is lost was sent between the address going and ravelind following. Nothing
-# passes in clear. A tunnel with a fixed peer address refuses the move by name.
+# passes in clear. A tunnel with a fixed peer address refuses the move by name; a gateway's peer takes its tunnel along.
 #
 # strongSwan's user-space ESP cannot give an SA other addresses, so it rekeys the CHILD SA after each move, on the IKE SA
 # that moved: that SAs of ours stay as they are is tested without it (control/src/daemon/tests/mobike.rs).
@@ -15,13 +15,14 @@
 needs charon-systemd strongSwan
 ((FULL)) && { rate=2000 moves=6; } || { rate=500 moves=2; }
 
+name=net
 homes() { rv b --json show sa | jq -c '[.sas[].worker] | unique'; }
 one_pair() { [[ $(rv b --json show sa | jq '[.sas[] | select(.state == "active")] | length') == 2 ]]; }
-goes_to() { [[ $(tunnel_field b net remote) == "$1" ]]; }
+goes_to() { [[ $(tunnel_field b "$name" remote) == "$1" ]]; }
 rekeyed() { (($(tunnel_field b net "$1") >= $2)); }
 event_time() { rv b --json events | jq -e --arg w "$1" '[.events[] | select(.what == $w)] | last | .time'; }
 events_of() { rv b --json events | jq --arg w "$1" '[.events[] | select(.what == $w)] | length'; }
-rung() { rv b --json explain net | jq -r '.rungs[] | select(.question | contains("MOBIKE")) | .seen'; }
+rung() { rv b --json explain "$name" | jq -r '.rungs[] | select(.question | contains("MOBIKE")) | .seen'; }
 
 # configure REMOTE [LINES]: both sides; strongSwan uses whatever address it has.
 configure() {
@@ -36,7 +37,15 @@ begin() {
   start_ravelind "$GWB" b
   start_strongswan "$GWA" ss 'retransmit_tries = 6' 'retransmit_timeout = 0.3' 'retransmit_base = 1.5'
   initiate_from peer strongswan
-  soon 15 "the tunnel is up" tunnel_up b net
+  soon 15 "the tunnel is up" tunnel_up b "$name"
+}
+# The same tunnel, of whoever has the key and is a.example.
+as_gateway() {
+  name=branches/a.example
+  sed -i -e 's/^\[tunnel.net\]/[gateway.branches]/; s/^remote-id = .*/remote-ids = ["a.example"]/; s/^remote-ts = .*/ts-list = "all"/' \
+    -e '/^remote = /d; /^ipsec-transform = /d; /^on-demand = /d; /^local-ts = /d' "$WORK/b.toml"
+  printf '%s\n' 'tunnel-template = "t"' '[tunnel-template.t]' 'ipsec-transform = "t"' '[ts-list.all]' 'local = ["10.2.0.0/24"]' 'remote = ["10.1.0.0/24"]' >> "$WORK/b.toml"
+  "$TARGET/ravelin" config check "$WORK/b.toml" > /dev/null || die "configuration refused"
 }
 
 # move FROM TO: strongSwan has TO in place of FROM. Adds the seconds until ravelind followed to $away.
@@ -108,6 +117,21 @@ hold "ESP passed" test "$(count_packets "$WORK/moves.pcap" "$ESP_FILTER")" -gt "
 hold "nothing passed in clear" test "$(count_packets "$WORK/moves.pcap" "$CLEAR_FILTER")" = 0
 finish
 
+say "a peer of a gateway moves"
+configure any
+as_gateway
+begin
+soon 5 "host A reaches host B" in_ns "$HA" ping -c 1 -W 1 10.2.0.2
+spis=$(tunnel_field b "$name" ike_spis) away=0 went=0
+move 192.0.2.1 192.0.2.11
+move 192.0.2.11 192.0.2.1
+hold "the IKE SA is the same" test "$(tunnel_field b "$name" ike_spis)" = "$spis"
+hold "the tunnel never went down" test "$(tunnel_field b "$name" ups)" = 1
+hold "explain says so" test "$(rung)" = "the peer called and may move; moves so far: 2"
+soon 5 "host A reaches host B" in_ns "$HA" ping -c 1 -W 1 10.2.0.2
+finish
+
+name=net
 say "a fixed peer may not move"
 configure 192.0.2.1 'mobike = true'
 begin

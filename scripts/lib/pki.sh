@@ -12,8 +12,13 @@ make_pki() {
 pki_begin() {
   PKI_DIR=$1 PKI_KIND=$2
   mkdir -p "$PKI_DIR"
-  pki_key root
-  openssl req -x509 -new -key "$PKI_DIR/root.key" -subj "/O=Ravelin Demo/CN=Root" -days 30 -out "$PKI_DIR/root.pem" \
+  pki_root root Root
+}
+
+# pki_root NAME CN: a root.
+pki_root() {
+  pki_key "$1"
+  openssl req -x509 -new -key "$PKI_DIR/$1.key" -subj "/O=Ravelin Demo/CN=$2" -days 30 -out "$PKI_DIR/$1.pem" \
     -addext basicConstraints=critical,CA:true -addext keyUsage=critical,keyCertSign,cRLSign 2>/dev/null
 }
 

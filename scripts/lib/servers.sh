@@ -9,3 +9,60 @@ start() {
   wait_for 10 listens "$port" || die "$name did not start"
 }
 listens() { in_ns "$SERVERS" ss -Hlntu | awk '{ print $5 }' | grep -q ":$1\$"; }
+
+# server_certificate PKI NAMES: server.pem and server.key there, for TLS, of the root.
+server_certificate() {
+  openssl ecparam -name prime256v1 -genkey -noout -out "$1/server.key"
+  openssl req -new -key "$1/server.key" -subj /CN=server |
+    openssl x509 -req -CA "$1/root.pem" -CAkey "$1/root.key" -CAcreateserial -days 2 -out "$1/server.pem" \
+      -extfile <(echo "subjectAltName=$2") 2> /dev/null
+}
+
+# start_directory PKI NAME=CRL...: slapd with an object cn=NAME,o=PKI for each, and its CRL if there is one; LDAP and LDAPS
+# with PKI's server certificate. "Closed CA" is for those who show the password.
+start_directory() {
+  local pki=$1 entry; shift
+  rm -rf "$WORK/slapd"
+  mkdir -p "$WORK/slapd/data"
+  cat > "$WORK/slapd/conf" <<C
+include /etc/ldap/schema/core.schema
+modulepath /usr/lib/ldap
+moduleload back_mdb
+TLSCertificateFile $pki/server.pem
+TLSCertificateKeyFile $pki/server.key
+database mdb
+suffix "o=PKI"
+rootdn "cn=admin,o=PKI"
+rootpw secret
+directory $WORK/slapd/data
+access to dn.base="cn=Closed CA,o=PKI" by users read by anonymous auth
+access to * by * read
+C
+  {
+    printf 'dn: o=PKI\nobjectClass: organization\no: PKI\n\n'
+    for entry in "$@"; do
+      printf 'dn: cn=%s,o=PKI\nobjectClass: cRLDistributionPoint\ncn: %s\n' "${entry%%=*}" "${entry%%=*}"
+      [[ -z ${entry#*=} ]] || printf 'certificateRevocationList;binary:: %s\n' "$(base64 -w0 "${entry#*=}")"
+      echo
+    done
+  } > "$WORK/slapd/ldif"
+  slapadd -f "$WORK/slapd/conf" -l "$WORK/slapd/ldif" > "$WORK/slapd/load" 2>&1 || { cat "$WORK/slapd/load" >&2; die "slapadd"; }
+  start slapd 389 /usr/sbin/slapd -d 0 -f "$WORK/slapd/conf" -h "ldap:/// ldaps:///"
+}
+
+# start_vsftpd FOLDER and start_tftpd FOLDER: its files, to anybody.
+start_vsftpd() {
+  mkdir -p /var/run/vsftpd/empty
+  cat > "$WORK/vsftpd" <<C
+listen=NO
+listen_ipv6=YES
+background=NO
+anonymous_enable=YES
+anon_root=$1
+no_anon_password=NO
+seccomp_sandbox=NO
+secure_chroot_dir=/var/run/vsftpd/empty
+C
+  start vsftpd 21 /usr/sbin/vsftpd "$WORK/vsftpd"
+}
+start_tftpd() { start tftpd 69 /usr/sbin/in.tftpd --foreground --address '[::]:69' --user nobody --secure "$1"; }

@@ -88,6 +88,8 @@ fn connection() -> Connection {
         remote_identity: IdentityMatch::Exact(Identity::fqdn("peer.example")),
         local_auth: Auth::Psk(psk()),
         remote_auth: RemoteAuth::Psk(psk()),
+        second_auth: None,
+        ocsp_request: false,
         ppk: None,
         childless: false,
         profile: AlgorithmProfile::default(),

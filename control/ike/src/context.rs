@@ -9,6 +9,7 @@ use crate::event::{Event, Transmit};
 use crate::id::{ChildSaId, IkeId, Ticket};
 use crate::lockout::Offender;
 use crate::recorder::{Attempt, Recorder};
+use crate::responses::Responses;
 use crate::sa::tunnel::Tunnel;
 use crate::tickets::Tickets;
 use crate::time::Instant;
@@ -145,6 +146,7 @@ pub(crate) struct Context<'a> {
     pub(crate) out: &'a mut Outbox,
     pub(crate) tickets: &'a mut Tickets,
     pub(crate) others: &'a dyn Others,
+    pub(crate) responses: &'a Responses,
     /// Whether there is no other tunnel of the same connection: asked by callers only, and known for them only.
     pub(crate) alone: bool,
 }

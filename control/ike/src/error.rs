@@ -4,6 +4,7 @@
 //! place, [`Failure::notify`], and says less.
 
 use crate::config::NoClient;
+pub use crate::error_second::SecondProof;
 pub use crate::error_topic::Topic;
 use crate::want::AnswerError;
 use std::net::IpAddr;
@@ -142,6 +143,10 @@ pub enum Failure {
     )]
     NoOlderMethod(String),
 
+    /// A second proof is missing, or wrong.
+    #[error(transparent)]
+    SecondProof(#[from] SecondProof),
+
     /// Who resumes a session does not have its keys.
     #[error("the peer's AUTH does not fit the session that it resumes (RFC 5723)")]
     ResumptionProof,
@@ -188,6 +193,11 @@ pub enum Failure {
     /// No common traffic selectors, found by the peer.
     #[error("the peer accepts none of our traffic selectors (TS_UNACCEPTABLE)")]
     TsRefused,
+    /// The peer makes CHILD_SAs for a pair of single addresses only.
+    #[error(
+        "the peer takes one address on each side of a CHILD SA only (SINGLE_PAIR_REQUIRED, RFC 7296 2.9): configure children of single addresses"
+    )]
+    SinglePairRequired,
     /// The peer narrowed to something we had not offered, or on rekey to less than was in use.
     #[error("the peer answered with traffic selectors outside of what we offered")]
     TsNotOffered,
@@ -388,6 +398,7 @@ impl Failure {
             F::ResumptionProof => "RV-AUTH-017",
             F::NoClient(_) => "RV-AUTH-018",
             F::NoOlderMethod(_) => "RV-AUTH-019",
+            F::SecondProof(second) => second.code(),
             F::TsUnacceptable => "RV-CHILD-001",
             F::TsRefused => "RV-CHILD-002",
             F::TsNotOffered => "RV-CHILD-003",
@@ -396,6 +407,7 @@ impl Failure {
             F::ProposalNotOffered(Subject::Child) => "RV-CHILD-006",
             F::NoAdditionalSas(_) => "RV-CHILD-007",
             F::TooManyResources(_) => "RV-CHILD-012",
+            F::SinglePairRequired => "RV-CHILD-013",
             F::ChildNotFound => "RV-CHILD-008",
             F::TemporaryFailure => "RV-CHILD-009",
             F::FollowupForgotten => "RV-CHILD-010",
@@ -465,6 +477,7 @@ impl Failure {
             | F::TsRefused
             | F::NoAdditionalSas(_)
             | F::TooManyResources(_)
+            | F::SinglePairRequired
             | F::ChildNotFound
             | F::TemporaryFailure
             | F::MajorVersion
@@ -481,6 +494,7 @@ impl Failure {
             F::AnswerTimeout { .. } | F::AnswerRefused { .. } | F::AnswerMismatch(_) | F::Crypto(_) => {
                 Blame::Us
             }
+            F::SecondProof(second) => second.blame(),
             F::NotConfigured(_)
             | F::Terminated
             | F::Shutdown

@@ -17,6 +17,7 @@ impl Failure {
             }
             F::NoAdditionalSas(_) => NotifyType::NoAdditionalSas,
             F::TooManyResources(_) => NotifyType::TsMaxQueue,
+            F::SinglePairRequired => NotifyType::SinglePairRequired,
             F::ChildNotFound => NotifyType::ChildSaNotFound,
             F::FollowupForgotten => NotifyType::StateNotFound,
             F::InvalidKeGroup(_) => NotifyType::InvalidKePayload,
@@ -34,6 +35,7 @@ impl Failure {
             | F::SchemeRefused(_)
             | F::NoCommonHash
             | F::NoOlderMethod(_)
+            | F::SecondProof(_)
             | F::PpkNotAnnounced
             | F::PpkNotNamed
             | F::PpkUnknown(_)

@@ -1,6 +1,6 @@
 //! What a failure is a quarrel about: what of both sides has to be shown to mend it.
 
-use crate::error::{Failure, Subject};
+use crate::error::{Failure, SecondProof, Subject};
 
 /// What two sides do not agree on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,7 +27,9 @@ impl Failure {
                 })
             }
             F::InvalidKeGroup(_) | F::BadKeValue => Some(Topic::IkeAlgorithms),
-            F::TsUnacceptable | F::TsRefused | F::TsNotOffered => Some(Topic::Selectors),
+            F::TsUnacceptable | F::TsRefused | F::TsNotOffered | F::SinglePairRequired => {
+                Some(Topic::Selectors)
+            }
             F::AuthRefused
             | F::PskMismatch
             | F::BadSignature(_)
@@ -38,7 +40,8 @@ impl Failure {
             | F::NoCertificate
             | F::SchemeRefused(_)
             | F::NoCommonHash
-            | F::NoOlderMethod(_) => Some(Topic::Proof),
+            | F::NoOlderMethod(_)
+            | F::SecondProof(_) => Some(Topic::Proof),
             _ if self.is_about_ppk() => Some(Topic::Proof),
             _ => None,
         }
@@ -50,6 +53,7 @@ impl Failure {
     pub fn is_failed_proof(&self) -> bool {
         match self {
             Failure::PskMismatch | Failure::PpkOrProof(_) | Failure::ResumptionProof => true,
+            Failure::SecondProof(second) => matches!(second, SecondProof::Key),
             Failure::BadSignature(error) | Failure::CertificateRefused(error) => !error.is_ours(),
             _ => false,
         }
@@ -71,6 +75,7 @@ impl Failure {
             | F::PpkRefused(_)
             | F::TicketRefused
             | F::TsRefused
+            | F::SinglePairRequired
             | F::NoAdditionalSas(crate::error::Side::Peers)
             | F::TooManyResources(crate::error::Side::Peers)
             | F::ChildNotFound

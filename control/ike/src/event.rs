@@ -4,7 +4,8 @@
 //! [`crate::want::Want`]s.
 
 use crate::config::{
-    AdditionalGroups, ChildId, ConnectionId, Encryption, Group, Identity, Integrity, PpkId, Prf, Selector,
+    AdditionalGroups, ChildId, Choice, ConnectionId, Encryption, Group, Identity, Integrity, PpkId, Prf,
+    Selector,
 };
 use crate::error::Failure;
 use crate::id::{ChildSaId, IkeId};
@@ -259,12 +260,25 @@ pub struct IkeUp {
     pub local_behind_nat: bool,
     /// Who we said we are.
     pub local_identity: Identity,
+    /// Which of our certificates the peer was shown; `None`: none.
+    pub own_certificate: Option<Choice>,
     /// Who the peer proved to be.
     pub remote_identity: Identity,
+    /// As whom we and the peer proved ourselves a second time, who did (RFC 4739).
+    pub second: SecondIdentities,
     /// Whether it called and can be redirected.
     pub redirectable: bool,
     /// Whether it resumes the session of an earlier IKE SA, by a ticket (RFC 5723).
     pub resumed: bool,
+}
+
+/// Who each side proved to be by a second proof, by a pre-shared key; `None` where it made none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SecondIdentities {
+    /// Us.
+    pub local: Option<Identity>,
+    /// The peer.
+    pub remote: Option<Identity>,
 }
 
 /// A CHILD_SA that came up.

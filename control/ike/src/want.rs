@@ -125,7 +125,9 @@ impl AnswerError {
 pub struct Sign {
     /// Whose key.
     pub connection: ConnectionId,
-    /// How; one of the schemes of the connection.
+    /// With the key of which of its certificates, by place.
+    pub certificate: usize,
+    /// How; one of the schemes of that one.
     pub scheme: SignatureScheme,
     /// The signed octets of RFC 7296 §2.15, not hashed.
     pub octets: Vec<u8>,
@@ -153,6 +155,8 @@ pub struct Verdict {
     pub identity: Identity,
     /// DER certificates as the peer sent them: the end entity first, then others in any order, at most 16.
     pub chain: Vec<Vec<u8>>,
+    /// OCSP responses that the peer sent because they were asked for (RFC 4806), as they came.
+    pub responses: Vec<Vec<u8>>,
 }
 
 /// What a favourable verdict yields.

@@ -7,7 +7,7 @@ mod harness;
 
 use harness::peer::Peer;
 use harness::settings;
-use ravelin_ike::config::{Auth, CertificateAuth, Connection, RemoteAuth, SignatureScheme};
+use ravelin_ike::config::{Auth, CertificateAuth, Connection, OwnCertificate, RemoteAuth, SignatureScheme};
 use ravelin_ike::crypto::signature;
 use ravelin_ike::event::Event;
 use ravelin_ike::want::{AnswerError, Sign};
@@ -37,10 +37,9 @@ fn one_and_two(sign: &Sign) -> Result<Vec<u8>, AnswerError> {
 fn certified(schemes: &[SignatureScheme]) -> impl FnOnce(&mut Connection) {
     let schemes = schemes.to_vec();
     move |connection| {
-        let usual = settings::with_certificates(1);
-        let Auth::Certificate(certificate) = usual.local_auth else { unreachable!() };
-        connection.local_auth = Auth::Certificate(CertificateAuth { schemes, ..certificate });
-        connection.remote_auth = usual.remote_auth;
+        let own = OwnCertificate { schemes, ..settings::own_certificate(1, 0) };
+        connection.local_auth = Auth::Certificate(CertificateAuth::single(own));
+        connection.remote_auth = settings::with_certificates(1).remote_auth;
     }
 }
 

@@ -7,7 +7,8 @@ mod harness;
 
 use harness::{World, failures, pair, settings};
 use ravelin_ike::config::{
-    Auth, ChildId, Connection, Encryption, Identity, IdentityMatch, Lockout, RemoteAuth, Selector,
+    Auth, CertificateAuth, ChildId, Connection, Encryption, Identity, IdentityMatch, Lockout, OwnCertificate,
+    RemoteAuth, Selector,
 };
 use ravelin_ike::input::Command;
 use ravelin_ike::lockout::{Locked, Which};
@@ -104,8 +105,8 @@ fn what_counts_is_a_proof_that_failed() {
         *connections = [0, 1].map(settings::with_certificates);
         connections[1].lockout = policy(1);
         // Of another than it shows: its signature is not right.
-        let Auth::Certificate(own) = &mut connections[0].local_auth else { panic!() };
-        own.chain[0] = settings::certificate(1);
+        let own = OwnCertificate { chain: vec![settings::certificate(1)], ..settings::own_certificate(0, 0) };
+        connections[0].local_auth = Auth::Certificate(CertificateAuth::single(own));
     };
     let cases: [(&str, bool, Change); 6] = [
         ("a wrong pre-shared key", true, wrong_key),

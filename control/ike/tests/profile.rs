@@ -5,7 +5,9 @@
 mod harness;
 
 use harness::{World, failures, pair, settings};
-use ravelin_ike::config::{AlgorithmProfile, Connection, Encryption, Group, RemoteAuth, SignatureScheme};
+use ravelin_ike::config::{
+    AlgorithmProfile, Connection, Encryption, Group, OwnCertificate, RemoteAuth, SignatureScheme,
+};
 use ravelin_ike::event::Event;
 use ravelin_ike::input::Command;
 
@@ -92,8 +94,8 @@ fn signatures_are_held_to_the_profile_too() {
     let ends = |allowed: SignatureScheme, profile: AlgorithmProfile| {
         [0, 1].map(|end| {
             let mut connection = settings::with_certificates(end);
-            let ravelin_ike::config::Auth::Certificate(own) = &mut connection.local_auth else { panic!() };
-            own.schemes = vec![allowed];
+            let own = OwnCertificate { schemes: vec![allowed], ..settings::own_certificate(end, 0) };
+            connection = settings::showing(connection, vec![own]);
             connection.proposals = vec![WITHIN.parse().unwrap()].into();
             for child in &mut connection.children {
                 child.proposals = vec!["aes256gcm16".parse().unwrap()].into();

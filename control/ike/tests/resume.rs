@@ -8,8 +8,8 @@ mod harness;
 use harness::{Dice, Faults, World, address, failures, kind, settings};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{
-    Auth, Connection, EngineConfig, Group, HalfOpenLimits, Identity, IdentityMatch, IdentityPattern,
-    IkeLifetime, Lockout, PpkIdKind, RemoteAddress, RemoteAuth, Selector,
+    Auth, CertificateAuth, Connection, EngineConfig, Group, HalfOpenLimits, IdKind, Identity, IdentityMatch,
+    IdentityPattern, IkeLifetime, Lockout, OwnCertificate, PpkIdKind, RemoteAddress, RemoteAuth, Selector,
 };
 use ravelin_ike::event::{Event, PpkUse};
 use ravelin_ike::input::{Command, Datagram};
@@ -174,6 +174,38 @@ fn a_session_is_resumed_at_a_gateway_that_still_has_it() {
     assert_eq!((failures(&world, CALLER), world.ikes(GATEWAY).len()), (vec!["RV-NET-003"], 1));
     assert_eq!(calls_again(&mut world), [IKE_SESSION_RESUME, IKE_AUTH], "and no Delete");
     assert_eq!(failures(&world, GATEWAY), ["RV-END-006"]);
+}
+
+/// Who was shown another certificate than the first, and knows us by its name, resumes the session all the same.
+#[test]
+fn the_name_of_a_certificate_goes_along() {
+    let name = |end, place: usize| {
+        let data = vec![0x30, 3, 0x31, 1, (end + 10 * place) as u8];
+        Identity { kind: IdKind::DistinguishedName, data }
+    };
+    let connection = |end: usize| {
+        let own = [0, 1].map(|place| OwnCertificate {
+            authorities: vec![[place as u8; 20]],
+            subject: name(end, place).data,
+            chain: vec![settings::certificate(end + 10 * place)],
+            ..settings::own_certificate(end, place)
+        });
+        let own = CertificateAuth { entries: own.map(Into::into).to_vec(), names_us: true };
+        Connection {
+            local_identity: name(end, 0),
+            local_auth: Auth::Certificate(own),
+            remote_identity: IdentityMatch::Any,
+            remote_auth: RemoteAuth::Certificate { authorities: vec![[1; 20]], schemes: vec![] },
+            ..certified(end)
+        }
+    };
+    let mut world = up([0, 1].map(connection));
+    crash(&mut world, again(connection(GATEWAY)));
+    assert_eq!(calls_again(&mut world), [IKE_SESSION_RESUME, IKE_AUTH]);
+    let local =
+        |event: &Event| if let Event::IkeUp(up) = event { Some(up.local_identity.clone()) } else { None };
+    let known = [0, 1].map(|end| world.ends[end].events.iter().rev().find_map(local));
+    assert_eq!(known, [0, 1].map(|end| Some(name(end, 1))));
 }
 
 /// An IKE SA that a rekey made has a ticket of its own, whoever rekeyed.

@@ -3,12 +3,12 @@
 //! Each seed: set-up, rekeys of IKE and CHILD_SAs on both sides and often at once, deletes, new children, of which there
 //! are up to five and which both ends may ask for at once, under loss, repetition, reordering and slow, failing or
 //! missing answers; with one key exchange or several, which one end or both prefer, with a post-quantum preshared key
-//! or without, with the first child in IKE_AUTH or after it, with tickets asked for and given or without, and then often
+//! or without, with the first child in IKE_AUTH or after it, with a second proof of one end or of both or without; with tickets asked for and given or without, and then often
 //! with a time in which nothing arrives at all; in some of them with SAs for single resources beside those for all, as
 //! many at either end or not; with new proofs of identity by command or because theirs are over; in some of them one end moves from address to address, with
 //! somebody on the way who gives its requests another source. Checked all along: nobody sends on a successor SA that its
 //! peer never installed, both ends hold the same keys for an SA or one holds none, nothing is up without a verified
-//! AUTH, no SPI is used or given back twice, nothing leaves from an address that is gone, no ESP goes where the peer
+//! AUTH, nor without the second one where that is configured, no SPI is used or given back twice, nothing leaves from an address that is gone, no ESP goes where the peer
 //! never was, no crash token of an IKE SA is seen in the clear that whoever made it has or is about to have. Checked
 //! after the world has become good: both ends have equal SAs and send where the other one is, one IKE
 //! SA at most, one CHILD_SA a child at most, and send on something for every child. Checked after a shutdown: nothing is
@@ -20,7 +20,8 @@
 
 mod harness;
 
-use harness::{Dice, Faults, Tally, World, settings};
+use harness::tally::Tally;
+use harness::{Dice, Faults, World, settings};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{
     AuthenticationLifetime, ChildId, ChildLifetime, Connection, EngineConfig, Group, IkeLifetime, PpkIdKind,
@@ -57,6 +58,8 @@ struct Ways {
     resources: [Option<u32>; 2],
     /// For how many seconds proofs of identity count at each end.
     proofs: [Option<u64>; 2],
+    /// Which end proves itself twice, if one does; not with a post-quantum preshared key, which the two do not go with.
+    second: Option<[bool; 2]>,
 }
 
 const ADDITIONAL: [&[Group]; 3] = [&[Group::MlKem512], &[Group::EcpP256], &[Group::EcpP256, Group::MlKem512]];
@@ -79,8 +82,12 @@ impl Ways {
         let resources = [0, 1].map(|_| (both && apart.chance(900)).then(|| apart.below(4) as u32));
         let mut apart = Dice(seed ^ 0x4478);
         let proofs = [0, 1].map(|_| apart.chance(250).then(|| 12 + apart.below(60)));
+        let mut apart = Dice(seed ^ 0x4739);
+        let who = [[true, false], [false, true], [true, true]][apart.below(3) as usize];
+        let second = (apart.chance(250) && ppk.is_none()).then_some(who);
         Ways {
             proofs,
+            second,
             certificates,
             short,
             children,
@@ -112,6 +119,10 @@ impl Ways {
                 let remote = settings::mobile(end).remote;
                 Connection { mobike: both || end == 0, remote, ..plain }
             }
+            None => plain,
+        };
+        let plain = match self.second {
+            Some(who) => settings::with_second(plain, end, who, "the second key of both ends"),
             None => plain,
         };
         let plain = settings::with_children(plain, end, self.children);
@@ -263,6 +274,7 @@ fn live(seed: u64) -> Tally {
     let mut ways = Ways::of(seed, &mut dice);
     let engines = [0, 1].map(|end| engine(end, seed, &mut dice, &ways));
     let mut world = World::new(seed, engines, ways.certificates);
+    (0..2).for_each(|end| world.ends[end].second = settings::second_of_peer(&ways.connection(end)));
     let bad = dice.below(4);
     world.faults = Faults {
         loss: bad * dice.below(100),
@@ -365,6 +377,10 @@ fn seeded_lives() {
     assert!(
         one.is_some() || total.reauthenticated > 0,
         "no IKE SA took the place of another one by a new proof: the simulation proves nothing of them"
+    );
+    assert!(
+        one.is_some() || total.twice > 0,
+        "nobody proved itself twice: the simulation proves nothing of it"
     );
     assert!(
         one.is_some() || (total.resumed > 0 && total.mixed > 0),

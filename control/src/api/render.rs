@@ -1,6 +1,7 @@
 //! Replies for people: tables and short paragraphs. JSON comes from the same values, so
 //! what one shows the other has.
 
+mod certificate;
 mod client;
 mod group;
 mod pki;
@@ -44,6 +45,7 @@ pub fn text(reply: &Reply) -> String {
         Reply::ClientMatch(matched) => client::matched(matched),
         Reply::Policies { instances } => policy::policies(instances),
         Reply::Routes { routes } => self::routes(routes),
+        Reply::OwnCertificates { certificates } => certificate::own(certificates),
         Reply::PkiObjects { objects } => pki::list(objects),
         Reply::PkiDetails { objects } => pki::details(objects),
         Reply::Revocation(known) => revocation::revocation(known),

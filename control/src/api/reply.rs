@@ -1,6 +1,7 @@
 //! Everything a running gateway answers: plain data, rendered as text or JSON from one
 //! value. Fields are only ever added.
 
+mod certificate;
 mod client;
 mod gateway;
 mod group;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::certificate::OwnCertificate;
 pub use self::client::{Client, ClientDb, Matched};
 pub use self::gateway::{Gateway, GatewayTunnel, Route};
 pub use self::group::{Level, Member, TunnelGroup};
@@ -125,6 +127,11 @@ pub enum Reply {
     Policies {
         /// One each.
         instances: Vec<InstancePolicy>,
+    },
+    /// Our own certificates.
+    OwnCertificates {
+        /// One for each entry of a profile.
+        certificates: Vec<OwnCertificate>,
     },
     /// What the store of certificates and keys has, a line each.
     PkiObjects {

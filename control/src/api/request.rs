@@ -84,6 +84,9 @@ pub enum Request {
     /// The ordered policies of instances.
     #[serde(rename = "show.policy")]
     ShowPolicy,
+    /// Our own certificates, and how many peers were shown each.
+    #[serde(rename = "show.certificates")]
+    ShowCertificates,
     /// What the store of certificates and keys has.
     #[serde(rename = "pki.list")]
     PkiList,

@@ -4,6 +4,7 @@
 //! Workers, ports, instances and everything else that is set up at the start stay as they are until a
 //! restart; each is named. A tunnel or gateway that stands on such a thing waits with it.
 
+pub mod chains;
 mod clients;
 mod entries;
 mod groups;

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use ravelin_ike::config::{IdKind, Identity, IdentityPattern, InitialContact, Redirection, Selector};
 use toml::Spanned;
 
+use super::believed;
 use super::client_db;
 use super::group;
 use super::lint;
@@ -69,6 +70,9 @@ impl One<'_, '_, '_> {
         self.profile = ike.policy.profile;
         let clients = client_db::named(self.judge, &self.object, raw.client_db.as_ref(), clients)?;
         self.judge_clients(clients.as_deref(), ike.peer.anchors().is_some());
+        let (judges, listed) = (ike.peer.anchors().is_some(), raw.common_name_list.as_ref());
+        let lists_of_names = &self.ground.common_names;
+        let common_names = believed::named(self.judge, (&self.object, judges), listed, lists_of_names)?;
         let template = self.template(raw.tunnel_template.as_ref())?;
         let place = (self.object.as_str(), self.at);
         let of_clients = clients.iter().flat_map(|clients| &clients.clients);
@@ -84,6 +88,7 @@ impl One<'_, '_, '_> {
             local,
             ike,
             admits: self.admits(&raw.remote_ids)?,
+            common_names,
             unique: self.unique_identities(raw.unique.as_ref()),
             template,
             traffic: self.traffic(raw.ts_list.as_ref(), lists, private)?,
@@ -113,11 +118,14 @@ impl One<'_, '_, '_> {
         let lists = &self.ground.ppk_lists;
         let ppk = ppk::ppks(self.judge, (&self.object, self.at), &written, lists, false);
         let local_id = self.own_identity(raw.local_id.as_ref());
-        let (remote_id, auto_establish, on_demand, mobike) = (None, false, false, false);
+        let (remote_id, auto_establish, on_demand) = (None, false, false);
+        // Its peers come from anywhere, as with remote = "any".
+        let mobike = raw.mobike.unwrap_or(true);
         let written = (raw.redirect_callers_to.as_ref(), raw.redirect_callers_at.as_ref());
         let callers = redirect::callers(self.judge, (&self.object, self.at), written, local);
         let redirect = Redirection { callers, ..Redirection::default() };
         Some(plan::Ike {
+            second: None,
             local_id,
             remote_id,
             own,

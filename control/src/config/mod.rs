@@ -1,13 +1,15 @@
 //! Configuration: TOML text to a [`Plan`], or a list of [`Refusal`]s and nothing at all.
 //!
 //! `raw` is the file's shape, `resolve` judges it (`value` a single value, `selector` what traffic is meant, `secret` and
-//! `material` what lies in other files, `ppk` lists of keys,
+//! `material` what lies in other files, `cert_profile` our own certificates, `believed` who of the peers is let in and by which exceptions, `ppk` lists of keys,
 //! `profile` algorithms, `policy` times, probes and what strangers may cost, `lockout` lockouts, `lint` what contradicts
 //! itself, `group` groups of tunnels, `entry` policy entries, `route` static routes, `packets` what tunnels do to packets, `gateway`, `client_db` and `ts_list` what lets peers in from anywhere), `plan` is the
 //! result, `diff` what another one changes, `rules` what of that is refused. The daemon and
 //! `ravelin config check` run exactly this code. Reading files is an argument, so that
 //! everything here is tested without a disk.
 
+mod believed;
+mod cert_profile;
 mod children;
 mod client_db;
 pub mod diff;
@@ -32,6 +34,7 @@ mod resolve;
 mod revocation;
 mod route;
 pub mod rules;
+mod second;
 mod secret;
 mod selector;
 mod ts_list;

@@ -5,6 +5,7 @@
 //! prints nothing and is wiped on drop.
 
 mod authority;
+mod cert_profile;
 mod clients;
 mod entry;
 mod gateway;
@@ -24,19 +25,20 @@ use ravelin_ike::config::{
     AlgorithmProfile, DeadPeer, EspProposal, Fragmentation, HalfOpenLimits, IkeProposal, InitialContact,
     Lockout, NatTraversal, Ppks, Proposals, Redirection, Selector,
 };
-use ravelin_pki::SignatureScheme;
 use ravelin_pki::path::Rules;
 use ravelin_pki::revocation::policy::{Demand, Order};
 use zeroize::Zeroizing;
 
 pub use self::authority::{CaProfile, Fetch};
+pub use self::cert_profile::{CertEntry, CertProfile};
 pub use self::clients::{Client, ClientDb};
 pub use self::entry::{PolicyAction, PolicyEntry};
 pub use self::gateway::{Gateway, Origin, ReverseRoutes, Template, TsList, Unique};
 pub use self::group::{DEFAULT_GROUP, GroupMode, TunnelGroup};
 pub use self::packets::{MssAdjust, OUTER_DF, PacketSettings};
 use super::Refusal;
-use crate::keeper::{KeyPlace, Vault};
+use crate::keeper::Vault;
+use crate::trust::CertificateMap;
 use crate::trust::expiry::Warning;
 
 /// Number of an instance; 0 is `default`.
@@ -275,6 +277,8 @@ pub struct Ike {
     pub own: OwnAuthentication,
     /// How the peer does.
     pub peer: PeerAuthentication,
+    /// A second proof after these.
+    pub second: Option<SecondAuthentication>,
     /// Post-quantum preshared keys.
     pub ppk: Option<Ppks>,
     /// The policy.
@@ -289,6 +293,17 @@ pub struct Ike {
     pub mobike: bool,
     /// Redirection to other gateways.
     pub redirect: Redirection,
+}
+
+/// A second proof (RFC 4739), of one side or of both.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SecondAuthentication {
+    /// As whom we prove ourselves, if we do.
+    pub local_id: Option<Identity>,
+    /// As whom the peer does, if it does.
+    pub remote_id: Option<Identity>,
+    /// The pre-shared key.
+    pub psk: Secret,
 }
 
 /// An identity as written; turned into its wire form where certificates are known.
@@ -313,6 +328,16 @@ pub enum OwnAuthentication {
     Psk(Secret),
     /// Name of a cert-profile.
     Certificate(String),
+}
+
+impl OwnAuthentication {
+    /// The name of the cert-profile, where there is one.
+    pub fn certificates(&self) -> Option<&str> {
+        match self {
+            Self::Psk(_) => None,
+            Self::Certificate(name) => Some(name),
+        }
+    }
 }
 
 /// How the peer proves itself.
@@ -493,17 +518,6 @@ pub struct ManualKeys {
     pub integrity: Secret,
 }
 
-/// Our certificate, read and checked against its key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertProfile {
-    /// Where the private key lies; the keeper reads it.
-    pub key: KeyPlace,
-    /// Certificate first, intermediates after it, DER.
-    pub chain: Vec<Vec<u8>>,
-    /// Schemes its key can sign with, preferred first.
-    pub schemes: Vec<SignatureScheme>,
-}
-
 /// Roots and helpers, DER.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustAnchorProfile {
@@ -521,4 +535,6 @@ pub struct TrustAnchorProfile {
     pub dynamic_intermediates: bool,
     /// Whether the identity a peer claims must be in its certificate.
     pub match_identity: bool,
+    /// The exceptions that are made for peers.
+    pub maps: Vec<Arc<CertificateMap>>,
 }

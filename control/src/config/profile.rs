@@ -7,7 +7,6 @@ use super::plan;
 use super::raw::Text;
 use super::resolve::Judge;
 use super::value::Expected;
-use crate::tunnel::scheme;
 
 /// RFC 8247 and what common peers accept.
 const IKE: &[&str] =
@@ -58,21 +57,23 @@ pub fn object_to(
     }
 }
 
-/// Judges a certificate of ours by the schemes its key can sign with: the best of them counts.
+/// Judges certificates of ours, each by the schemes its key can sign with: the best of them counts.
 pub fn certificate(
     judge: &mut Judge<'_>,
     profile: AlgorithmProfile,
     object: &str,
     name: &Text,
-    certificate: &plan::CertProfile,
+    certificates: &plan::CertProfile,
 ) {
-    let algorithms = certificate.schemes.iter().map(|one| Algorithm::Signature(scheme::to_ike(*one)));
-    let best = algorithms.min_by_key(|algorithm| profile.standing(*algorithm));
-    let objection = best.map(|best| Objection::Algorithm(best, profile.standing(best)));
-    let objection =
-        objection.filter(|objection| !matches!(objection, Objection::Algorithm(_, Standing::Allowed)));
-    let (at, what) = (name.span().start, format!("certificate {:?}", name.get_ref()));
-    object_to(judge, profile, (object, at), &what, objection.as_slice());
+    for (place, entry) in certificates.named(name.get_ref()) {
+        let algorithms = entry.shown.schemes.iter().map(|one| Algorithm::Signature(*one));
+        let best = algorithms.min_by_key(|algorithm| profile.standing(*algorithm));
+        let objection = best.map(|best| Objection::Algorithm(best, profile.standing(best)));
+        let objection =
+            objection.filter(|objection| !matches!(objection, Objection::Algorithm(_, Standing::Allowed)));
+        let (at, what) = (name.span().start, format!("certificate {place:?}"));
+        object_to(judge, profile, (object, at), &what, objection.as_slice());
+    }
 }
 
 #[cfg(test)]

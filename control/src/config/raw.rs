@@ -4,6 +4,7 @@
 //! can name the line.
 
 mod gateway;
+mod trust;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 pub use self::gateway::{Client, ClientDb, Gateway, TsList, TunnelTemplate};
+pub use self::trust::{
+    CaProfile, CertEntry, CertProfile, CertificateMap, CommonNameList, StatusVerify, TrustAnchorProfile,
+};
 use super::secret::Hidden;
 
 /// A string and where it stands.
@@ -53,6 +57,10 @@ pub struct File {
     pub ipsec_transform: BTreeMap<String, Spanned<IpsecTransform>>,
     /// Certificates of ours by name.
     pub cert_profile: BTreeMap<String, Spanned<CertProfile>>,
+    /// Lists of names of peers.
+    pub common_name_list: BTreeMap<String, Spanned<CommonNameList>>,
+    /// Exceptions from what is believed.
+    pub certificate_map: BTreeMap<String, Spanned<CertificateMap>>,
     /// Trust anchors by name.
     pub trust_anchor_profile: BTreeMap<String, Spanned<TrustAnchorProfile>>,
     /// What is known of authorities, by name.
@@ -342,108 +350,6 @@ pub struct IpsecTransform {
     pub extended_sequence_number: Option<bool>,
 }
 
-/// `[cert-profile.NAME]`
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct CertProfile {
-    /// Our certificate, PEM; intermediates may follow in the same file.
-    pub certificate: Text,
-    /// Its private key, PEM.
-    pub key: Text,
-    /// More intermediates to send.
-    #[serde(default)]
-    pub chain: Vec<Text>,
-    /// `pkcs1` or `pss` for RSA keys; default `pkcs1`.
-    pub rsa_signature: Option<Text>,
-}
-
-/// `[trust-anchor-profile.NAME]`
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct TrustAnchorProfile {
-    /// Root certificates, PEM.
-    pub anchors: Spanned<Vec<Text>>,
-    /// Intermediates a peer may omit.
-    #[serde(default)]
-    pub intermediates: Vec<Text>,
-    /// `require`, `if-uri`, `soft` or `off`.
-    pub revocation: Option<Text>,
-    /// Seconds out of date that `soft` still takes.
-    pub max_stale: Option<Spanned<u64>>,
-    /// Whom to ask, in which order.
-    pub status_verify: Option<StatusVerify>,
-    /// The same in other words: `crl`, `ocsp` and `none` in order.
-    pub revocation_check: Option<Text>,
-    /// Certificates of a path, but for the anchor.
-    pub maximum_chain_depth: Option<Spanned<u64>>,
-    /// Take intermediates that the peer sends; default yes.
-    pub dynamic_intermediates: Option<bool>,
-    /// The identity a peer claims must be in its certificate; default yes.
-    pub match_peer_id_to_cert: Option<bool>,
-    /// Smallest RSA key, in bits.
-    pub minimum_rsa_bits: Option<Spanned<u64>>,
-    /// Take clientAuth as a purpose too; default no.
-    pub accept_client_auth: Option<bool>,
-}
-
-/// `status-verify` of a trust-anchor-profile or ca-profile
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct StatusVerify {
-    /// `crl` or `ocsp`; default `crl`.
-    pub primary: Option<Text>,
-    /// `none`, `crl` or `ocsp`; default `none`.
-    pub secondary: Option<Text>,
-    /// `revoked` or `good`; default `revoked`.
-    pub default_result: Option<Text>,
-}
-
-/// `[ca-profile.NAME]`
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct CaProfile {
-    /// The authority's certificate.
-    pub certificate: Text,
-    /// As in a trust-anchor-profile, for what this authority has issued.
-    pub revocation: Option<Text>,
-    /// Likewise.
-    pub max_stale: Option<Spanned<u64>>,
-    /// Likewise.
-    pub status_verify: Option<StatusVerify>,
-    /// Likewise.
-    pub revocation_check: Option<Text>,
-    /// Its CRLs: files, names in the store, URLs.
-    #[serde(default)]
-    pub crl: Vec<Text>,
-    /// `by-order`, `mandatory` or `optional`.
-    pub crl_duty: Option<Text>,
-    /// `next-update` or `periodic`.
-    pub crl_update: Option<Text>,
-    /// Seconds before nextUpdate at which the CRL is fetched again.
-    pub pre_update_time: Option<Spanned<u64>>,
-    /// Seconds between fetches of a periodic update.
-    pub update_period: Option<Spanned<u64>>,
-    /// Seconds after all addresses have failed; 0: until somebody asks for it.
-    pub retry_interval: Option<Spanned<u64>>,
-    /// Its OCSP responder, in place of those that certificates name.
-    pub ocsp: Option<Text>,
-    /// `off`, `lenient` or `strict`.
-    pub ocsp_nonce: Option<Text>,
-    /// `sha1` or `sha256`.
-    pub ocsp_hash: Option<Text>,
-    /// Ask the responder about CAs as well.
-    #[serde(default)]
-    pub ocsp_for_authorities: bool,
-    /// Believe responders whose certificate lacks id-pkix-ocsp-nocheck.
-    #[serde(default)]
-    pub ocsp_unchecked_responders: bool,
-    /// Let a CRL that does not list a certificate overrule a responder that says it is revoked.
-    #[serde(default)]
-    pub ocsp_revoked_falls_back_to_crl: bool,
-    /// The instance its servers are asked from.
-    pub instance: Option<Text>,
-}
-
 /// `[ppk-list.NAME]`: keys by name.
 pub type PpkList = BTreeMap<String, Spanned<Ppk>>;
 
@@ -483,6 +389,20 @@ pub struct TunnelGroup {
     pub degrade: Option<Spanned<bool>>,
 }
 
+/// `second-auth` of `[tunnel.NAME]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct SecondAuth {
+    /// Pre-shared key.
+    pub psk: Option<SecretText>,
+    /// File that holds it.
+    pub psk_file: Option<Text>,
+    /// As whom we prove ourselves a second time, if we do.
+    pub local_id: Option<Text>,
+    /// As whom the peer does, if it does.
+    pub remote_id: Option<Text>,
+}
+
 /// `[tunnel.NAME]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -507,6 +427,8 @@ pub struct Tunnel {
     pub psk: Option<SecretText>,
     /// File that holds it.
     pub psk_file: Option<Text>,
+    /// A second proof of one side or of both.
+    pub second_auth: Option<Spanned<SecondAuth>>,
     /// Name of a ppk-list.
     pub ppk_list: Option<Text>,
     /// The one of it that we name when we call.

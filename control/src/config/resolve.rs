@@ -1,6 +1,6 @@
 //! From the file's shape to the [`Plan`]: follows every reference, applies every default,
 //! and collects every refusal rather than the first. Tunnels are in `tunnel`, their groups in `group`, gateways in `gateway`,
-//! certificates in `material`, post-quantum preshared keys in `ppk`.
+//! our certificates in `cert_profile`, others in `material`, post-quantum preshared keys in `ppk`.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -14,8 +14,8 @@ use super::plan::{self, Plan};
 use super::raw::{self, SecretText, Text};
 use super::value::{self, Expected};
 use super::{
-    ReadFile, Refusal, client_db, entry, error, fetch, gateway, group, lint, material, policy, ppk,
-    revocation, route, ts_list, tunnel,
+    ReadFile, Refusal, believed, cert_profile, client_db, entry, error, fetch, gateway, group, lint,
+    material, policy, ppk, revocation, route, ts_list, tunnel,
 };
 
 /// Where the text came from.
@@ -155,10 +155,11 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
     let mut ports = ports(&mut judge, raw);
     let interfaces = interfaces(&mut judge, raw, &instances, &mut ports);
     let vault = material::vault(&judge, &raw.pki);
-    let cert_profiles = material::cert_profiles(&mut judge, raw, &vault);
-    let trust = material::trust_anchor_profiles(&mut judge, raw, vault.store());
+    let maps = believed::certificate_maps(&mut judge, raw);
+    let trust = material::trust_anchor_profiles(&mut judge, raw, vault.store(), &maps);
     let (certificate_warning, crl_warning) = material::expiration_warnings(&mut judge, &raw.pki);
     let authorities = revocation::ca_profiles(&mut judge, raw, vault.store(), &instances);
+    let cert_profiles = cert_profile::cert_profiles(&mut judge, raw, &vault, (&authorities, &trust));
     let fetch = fetch::fetch(&mut judge, raw, vault.store());
     let ppk_lists = ppk::lists(&mut judge, raw);
     let tries = judge.number("ike", "retransmit-tries", raw.ike.retransmit_tries.as_ref(), 1..=12, 7);
@@ -169,6 +170,7 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
         interfaces: &interfaces,
         ppk_lists,
         cert_profiles: &cert_profiles,
+        common_names: believed::common_name_lists(&mut judge, raw),
     };
     let mut settled = tunnel::Settled::default();
     let tunnels = tunnel::tunnels(&mut judge, raw, &ground, &mut settled);

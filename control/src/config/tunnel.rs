@@ -23,7 +23,9 @@ use super::raw::{self, SecretText, Text};
 use super::redirect;
 use super::resolve::{Judge, instance_id};
 use super::route;
+use super::second;
 use super::value;
+use crate::trust::CommonNames;
 
 /// Packets of the anti-replay window where none is configured.
 pub(super) const DEFAULT_WINDOW: u32 = 1024;
@@ -42,6 +44,8 @@ pub struct Ground<'r> {
     pub interfaces: &'r [plan::Interface],
     /// Our certificates by profile name.
     pub cert_profiles: &'r BTreeMap<String, plan::CertProfile>,
+    /// Lists of names of peers.
+    pub common_names: BTreeMap<String, Arc<CommonNames>>,
     /// Post-quantum preshared keys.
     pub ppk_lists: PpkLists,
 }
@@ -246,7 +250,9 @@ impl One<'_, '_, '_> {
         let initial_contact = self.unique(raw.unique.as_ref());
         let place = (self.object.as_str(), self.at);
         let redirect = redirect::redirection(self.judge, place, raw, (local, remote));
+        let second = second::second_auth(self.judge, &self.object, raw.second_auth.as_ref(), ppk.is_some());
         Some(plan::Ike {
+            second,
             local_id,
             remote_id,
             own,

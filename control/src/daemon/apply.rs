@@ -12,7 +12,7 @@ use super::core::Core;
 use super::reload::{self, Prepared};
 use super::revocation;
 use crate::api::reply::Applied;
-use crate::config::diff::{Difference, difference, meanwhile};
+use crate::config::diff::{Difference, chains, difference, meanwhile};
 use crate::config::plan::{InstanceId, Keying, Plan, Tunnel};
 use crate::config::rules;
 use crate::instance::{Request, TunnelRoute};
@@ -45,6 +45,8 @@ impl<P: Pool> Core<P> {
         for name in difference.gateways.removed.iter().chain(&difference.gateways.replaced) {
             self.remove_gateway(now, name);
         }
+        let chains = chains::compare(&self.plan, &next);
+        chains.into_iter().for_each(|text| self.journal.note("", "certificate-chain-changed", text));
         let others = self.plan.authorities != next.authorities;
         self.plan = next;
         self.readdress(&difference);

@@ -36,7 +36,7 @@ use crate::exception::{Exception, Rate};
 use crate::instance::{Change, Event as InstanceEvent, Handle, Request as InstanceRequest, Wall};
 use crate::observe::journal::Journal;
 use crate::routing::Outcome;
-use crate::trust::revocation::Effect;
+use crate::trust::revocation::Found;
 use crate::tunnel::pmtu::PathKey;
 use crate::tunnel::roster::Roster;
 use crate::tunnel::status::{Around, Status};
@@ -61,7 +61,7 @@ pub enum Input {
     /// An answer for the engine.
     Answered(Ticket, Answer),
     /// What was found about revocation.
-    Revocation(Effect),
+    Revocation(Found),
     /// An operator's request and where the answer goes.
     Asked(Request, Sender<Result<Reply, ApiError>>),
     /// Another configuration, and where the report goes.
@@ -177,7 +177,7 @@ impl<P: Pool> Core<P> {
     pub(super) fn input(&mut self, input: Input) {
         match input {
             Input::Answered(ticket, answer) => self.engine.handle_answer(self.now(), ticket, answer),
-            Input::Revocation(effect) => self.revocation_found(self.now(), effect),
+            Input::Revocation(found) => self.revocation_found(self.now(), found),
             Input::Asked(request, reply) => {
                 let answer = self.answer(&request);
                 // A client that has gone needs no answer.

@@ -145,6 +145,7 @@ impl Answer for Desk {
             | Request::ShowClientDb(_)
             | Request::MatchClient(_)
             | Request::ShowPolicy
+            | Request::ShowCertificates
             | Request::ShowRoutes) => self.ask(read, ACTION),
             action @ (Request::Initiate(_)
             | Request::Terminate(_)

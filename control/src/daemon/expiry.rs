@@ -65,8 +65,7 @@ impl<P: Pool> Core<P> {
 /// The certificates of profiles, each with where it stands.
 fn items(plan: &Plan) -> Vec<Item> {
     let own = plan.cert_profiles.iter();
-    let own =
-        own.flat_map(|(name, profile)| profile.chain.iter().map(move |der| (der, ("cert-profile", name))));
+    let own = own.flat_map(|(name, profile)| profile.sent().map(move |der| (der, ("cert-profile", name))));
     let trust = plan.trust.iter().flat_map(|(name, profile)| {
         let all = profile.anchors.iter().chain(&profile.intermediates);
         all.map(move |der| (der, ("trust-anchor-profile", name)))

@@ -2,7 +2,7 @@
 //! checks signatures and judges chains, and a thread of its own knows who is revoked. Everything asked here is answered
 //! once, by an input of the loop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
@@ -17,13 +17,13 @@ use ravelin_pki::identity::Identity;
 use ravelin_pki::path::Rules;
 
 use super::core::Input;
-use super::revocation::regime;
 use crate::config::plan::{self, Ike, Keying, OwnAuthentication, Plan};
 use crate::keeper::{self, Keeper, KeyName, KeyPlace, KeySource};
 use crate::pool::Pool;
-use crate::trust::revocation::{Effect, Question, Revocation, Whose, now};
-use crate::trust::{self, Profile, Sources};
+use crate::trust::revocation::{Found, Question, Revocation, Whose, brought, now};
+use crate::trust::{self, CommonNames, Profile, Sources};
 use crate::tunnel::connection;
+use crate::tunnel::regime::regime;
 use crate::tunnel::roster::Roster;
 use crate::tunnel::scheme;
 
@@ -36,10 +36,18 @@ const LOADING: Duration = Duration::from_secs(10);
 /// What a connection's questions are answered with.
 #[derive(Debug, Clone, Default)]
 struct Basis {
-    /// The name of our certificate's profile, and of its key.
-    own: Option<(String, KeyName)>,
+    /// The names of our certificates and of their keys, in the order of the profile.
+    own: Vec<(String, Option<KeyName>)>,
     profile: Option<Arc<Profile>>,
     expected: Option<Identity>,
+    listed: Option<Arc<CommonNames>>,
+}
+
+impl Basis {
+    /// Who the peer must be.
+    fn whom(&self) -> (Option<&Identity>, Option<&CommonNames>) {
+        (self.expected.as_ref(), self.listed.as_deref())
+    }
 }
 
 /// The threads' entries.
@@ -49,13 +57,13 @@ pub struct Helpers {
     pool: Pool<Input>,
     inputs: Sender<Input>,
     connections: BTreeMap<ConnectionId, Basis>,
-    /// Private keys, by certificate profile.
+    /// Private keys, by certificate: see [`plan::CertProfile::named`].
     keys: BTreeMap<String, KeyName>,
     /// Anchors, by profile.
     profiles: BTreeMap<String, Arc<Profile>>,
     /// Whom to believe of our own certificates: every authority that is configured for anything.
     every_anchor: Option<Arc<Profile>>,
-    /// Our certificates that are not to be used, by profile, and why.
+    /// Our certificates that are not to be used, and why.
     unusable: BTreeMap<String, AnswerError>,
     loader: Loader,
     revocation: Revocation,
@@ -72,21 +80,21 @@ pub struct Loader {
 type Loaded = (KeyName, Result<(), String>);
 
 impl Loader {
-    /// Loads every key of a plan, under the names of their profiles with `suffix`.
+    /// Loads every key of a plan, under the names of their certificates with `suffix`.
     ///
     /// # Errors
     /// The first that cannot be loaded, and what to do.
     pub fn load(&self, plan: &Plan, suffix: &str) -> Result<BTreeMap<String, KeyName>, String> {
         let mut keys = BTreeMap::new();
-        for (name, profile) in &plan.cert_profiles {
-            let refused = |why: String| format!("cert-profile {name}: {why}");
-            let leaf = profile.chain.first().and_then(|der| Certificate::from_der(der).ok());
+        for (place, entry) in entries(plan) {
+            let refused = |why: String| format!("cert-profile {place}: {why}");
+            let leaf = entry.chain().first().and_then(|der| Certificate::from_der(der).ok());
             let certified = leaf.and_then(|leaf| leaf.public_key.clone().ok());
             let certified = certified.ok_or_else(|| refused("its certificate has no usable key".into()))?;
-            let source = KeySource { place: profile.key.clone(), certified };
-            let key = KeyName::from(format!("{name}{suffix}").as_str());
+            let source = KeySource { place: entry.key.clone(), certified };
+            let key = KeyName::from(format!("{place}{suffix}").as_str());
             self.load_one(&key, source).map_err(refused)?;
-            keys.insert(name.clone(), key);
+            keys.insert(place, key);
         }
         Ok(keys)
     }
@@ -161,9 +169,8 @@ impl Helpers {
         for (name, key) in keys {
             former.extend(self.keys.insert(name, key));
         }
-        former.extend(
-            self.keys.extract_if(.., |name, _| !plan.cert_profiles.contains_key(name)).map(|(_, key)| key),
-        );
+        let there: BTreeSet<String> = entries(plan).map(|(name, _)| name).collect();
+        former.extend(self.keys.extract_if(.., |name, _| !there.contains(name)).map(|(_, key)| key));
         self.profiles.extend(profiles);
         self.profiles.retain(|name, _| plan.trust.contains_key(name));
         self.every_anchor = every_anchor(plan);
@@ -175,11 +182,11 @@ impl Helpers {
     }
 
     /// Has the keeper forget the stored key of this name, or all of the store: who is asked to sign with one refuses by
-    /// its profile's name.
+    /// its certificate's name.
     pub fn zeroize(&self, plan: &Plan, name: Option<&str>) {
-        for (profile, key) in &self.keys {
-            let place = plan.cert_profiles.get(profile).map(|profile| &profile.key);
-            let Some(KeyPlace::Stored(_, stored)) = place else { continue };
+        for (certificate, entry) in entries(plan) {
+            let KeyPlace::Stored(_, stored) = &entry.key else { continue };
+            let Some(key) = self.keys.get(&certificate) else { continue };
             if name.is_none_or(|name| stored.as_str() == name) {
                 // A keeper that has ended has no keys.
                 let _ = self.keeper.request(keeper::Request::Forget { key: key.clone() });
@@ -195,24 +202,27 @@ impl Helpers {
         let mut connections = BTreeMap::new();
         for (id, tunnel) in roster.tunnels().filter(|(_, tunnel)| tunnel.origin.is_none()) {
             let Keying::Ike(ike) = &tunnel.keying else { continue };
-            connections.insert(id, self.basis(ike)?);
+            connections.insert(id, self.basis(plan, ike)?);
         }
         for (id, name) in roster.gateways() {
             let Some(gateway) = plan.gateways.get(name) else { continue };
-            connections.insert(id, self.basis(&gateway.ike)?);
+            let listed = gateway.common_names.clone();
+            connections.insert(id, Basis { listed, ..self.basis(plan, &gateway.ike)? });
         }
         self.connections = connections;
         Ok(())
     }
 
-    fn basis(&self, ike: &Ike) -> Result<Basis, String> {
-        let own = match &ike.own {
-            OwnAuthentication::Certificate(name) => self.keys.get_key_value(name),
+    fn basis(&self, plan: &Plan, ike: &Ike) -> Result<Basis, String> {
+        let profile = match &ike.own {
+            OwnAuthentication::Certificate(name) => plan.cert_profiles.get_key_value(name),
             OwnAuthentication::Psk(_) => None,
         };
-        let own = own.map(|(name, key)| (name.clone(), key.clone()));
+        let names = profile.into_iter().flat_map(|(name, profile)| profile.named(name));
+        let key = |(name, _): (String, _)| (self.keys.get(&name).cloned(), name);
+        let own = names.map(key).map(|(key, name)| (name, key)).collect();
         let profile = ike.peer.anchors().and_then(|name| self.profiles.get(name).cloned());
-        Ok(Basis { own, profile, expected: connection::expected(ike)? })
+        Ok(Basis { own, profile, expected: connection::expected(ike)?, listed: None })
     }
 
     fn refuse(&self, ticket: Ticket, answer: Answer) {
@@ -252,18 +262,22 @@ impl Helpers {
     /// Judges a chain; what is good is asked about for revocation before it is the answer.
     pub fn verdict(&self, ticket: Ticket, ike: IkeId, verdict: want::Verdict) {
         let basis = self.connections.get(&verdict.connection).cloned().unwrap_or_default();
-        let Some(profile) = basis.profile else {
+        let Some(profile) = basis.profile.clone() else {
             return self.refuse(ticket, Answer::Verdict(Err(missing("trust anchors"))));
         };
         let (revocation, regime) = (self.revocation.clone(), Arc::clone(profile.regime()));
-        let job = move || match trust::judge(&profile, &verdict, basis.expected.as_ref(), now()) {
+        let job = move || match trust::judge(&profile, &verdict, basis.whom(), now()) {
+            Ok(excepted) if excepted.is_unasked() => {
+                Some(Found::Judged(Whose::Peer(ticket, ike), Ok(excepted)).into())
+            }
             Ok(good) => {
                 let instance = verdict.instance;
                 let whose = Whose::Peer(ticket, ike);
-                revocation.ask(Question { whose, verdict: good, regime, instance });
+                let brought = brought(&good.path, &verdict.responses, &regime, now());
+                revocation.ask(Question { whose, verdict: good, brought, regime, instance });
                 None
             }
-            refused => Some(Effect::Judged(Whose::Peer(ticket, ike), refused).into()),
+            refused => Some(Found::Judged(Whose::Peer(ticket, ike), refused).into()),
         };
         if let Err(error) = self.pool.submit(job) {
             self.refuse(ticket, Answer::Verdict(Err(error)));
@@ -271,17 +285,18 @@ impl Helpers {
     }
 
     /// Asks whether a certificate of ours has been revoked, if an authority is configured that it chains to (PKI-38).
-    pub fn judge_own(&self, name: &str, profile: &plan::CertProfile) {
+    pub fn judge_own(&self, name: &str, entry: &plan::CertEntry) {
         let Some(trust) = self.every_anchor.clone() else { return };
         let (revocation, chain, whose) =
-            (self.revocation.clone(), profile.chain.clone(), Whose::Ours(name.to_owned()));
+            (self.revocation.clone(), entry.chain().clone(), Whose::Ours(name.to_owned()));
         let job = move || {
             let claimed = Identity::KeyId(Vec::new());
-            let question = trust::Question { chain: &chain, claimed: &claimed, expected: None };
+            let question = trust::Question { chain: &chain, claimed: &claimed, expected: None, listed: None };
             match trust.judge(&question, now()) {
                 Ok(verdict) => {
                     let regime = Arc::clone(trust.regime());
-                    revocation.ask(Question { whose, verdict: Box::new(verdict), regime, instance: 0 });
+                    let (verdict, brought) = (Box::new(verdict), Vec::new());
+                    revocation.ask(Question { whose, verdict, brought, regime, instance: 0 });
                 }
                 // Whether peers believe it is theirs to say.
                 Err(refusal) => tracing::debug!("a certificate of ours is not asked about: {refusal}"),
@@ -303,8 +318,9 @@ impl Helpers {
 
     /// Signs with the connection's key.
     pub fn sign(&self, ticket: Ticket, sign: want::Sign) {
-        let Some((name, key)) = self.connections.get(&sign.connection).and_then(|basis| basis.own.clone())
-        else {
+        let basis = self.connections.get(&sign.connection);
+        let own = basis.and_then(|basis| basis.own.get(sign.certificate)).cloned();
+        let Some((name, Some(key))) = own else {
             return self.refuse(ticket, Answer::Sign(Err(missing("private key"))));
         };
         if let Some(why) = self.unusable.get(&name) {
@@ -317,6 +333,11 @@ impl Helpers {
             self.refuse(ticket, Answer::Sign(Err(error)));
         }
     }
+}
+
+/// Our certificates, each under what it is called.
+fn entries(plan: &Plan) -> impl Iterator<Item = (String, &plan::CertEntry)> {
+    plan.cert_profiles.iter().flat_map(|(name, profile)| profile.named(name))
 }
 
 fn missing(what: &str) -> AnswerError {
@@ -341,6 +362,7 @@ fn sources<'a>(plan: &Plan, profile: &'a plan::TrustAnchorProfile) -> Sources<'a
         dynamic_intermediates: profile.dynamic_intermediates,
         match_identity: profile.match_identity,
         regime: regime(plan, profile),
+        maps: &profile.maps,
     }
 }
 
@@ -359,6 +381,7 @@ fn every_anchor(plan: &Plan) -> Option<Arc<Profile>> {
         rules: Rules::default(),
         dynamic_intermediates: true,
         match_identity: false,
+        maps: Vec::new(),
     };
     Profile::new(&sources(plan, &profile)).ok().map(Arc::new)
 }

@@ -7,6 +7,7 @@
 
 mod answers;
 mod apply;
+mod certificate_view;
 mod client_view;
 pub mod core;
 pub mod datagram;

@@ -12,9 +12,8 @@ use ravelin_fetch::{Fetcher, Instance, Policy, Roots, Settings};
 use ravelin_ike::id::IkeId;
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::{Answer, AnswerError};
-use ravelin_pki::Certificate;
-use ravelin_pki::revocation::KeyId;
 use ravelin_pki::verdict::{Revocation as Checked, Verdict};
+use ravelin_pki::{Certificate, UnixTime};
 
 use super::core::{Core, Input};
 use super::desk::Desk;
@@ -22,8 +21,10 @@ use super::revocation_counters::Counts;
 use crate::api::reply::Counter;
 use crate::api::{ApiError, Reply, Request};
 use crate::config::plan::{self, Plan};
-use crate::trust::revocation::{Authority, Effect, Errands, PATIENCE, Revocation, Whose};
-use crate::trust::{self, Particular, Regime};
+use crate::trust;
+use crate::trust::revocation::{
+    Authority, Errands, Found, Own, PATIENCE, Revocation, Whose, now as unix_now,
+};
 
 /// Fetches at a time: two dead servers hold four of them for a while.
 const FETCHES: usize = 8;
@@ -40,13 +41,15 @@ pub struct Believed {
     counts: Counts,
     /// When certificates of ours were asked about last, in microseconds; 0: they are to be.
     asked_own: u64,
-    /// What is wrong with certificates of ours, by profile.
+    /// When the first of the words on them that are shown to peers ends, likewise.
+    own_end: u64,
+    /// What is wrong with certificates of ours.
     own: BTreeMap<String, String>,
 }
 
-impl From<Effect> for Input {
-    fn from(effect: Effect) -> Self {
-        Self::Revocation(effect)
+impl From<Found> for Input {
+    fn from(found: Found) -> Self {
+        Self::Revocation(found)
     }
 }
 
@@ -125,26 +128,12 @@ pub fn authorities(plan: &Plan) -> Vec<Authority> {
     plan.authorities.iter().filter_map(authority).collect()
 }
 
-/// By which rules the peers of a trust-anchor-profile are asked about.
-pub fn regime(plan: &Plan, profile: &plan::TrustAnchorProfile) -> Regime {
-    let particular = plan.authorities.values().filter_map(|authority| {
-        let certificate = Certificate::from_der(&authority.certificate).ok()?;
-        Some(Particular {
-            key: KeyId::of(&certificate),
-            demand: authority.demand,
-            order: authority.order.as_ref(),
-            rules: &authority.rules,
-        })
-    });
-    Regime::new(profile.demand, &profile.order, particular)
-}
-
 impl<P: Pool> Core<P> {
     /// Takes in what was found about revocation.
-    pub(super) fn revocation_found(&mut self, now: Instant, effect: Effect) {
-        match effect {
-            Effect::Judged(Whose::Ours(name), judged) => self.own_judged(&name, judged.err()),
-            Effect::Judged(Whose::Peer(ticket, ike), judged) => {
+    pub(super) fn revocation_found(&mut self, now: Instant, found: Found) {
+        match found {
+            Found::Judged(Whose::Ours(name), judged) => self.own_judged(&name, judged.err()),
+            Found::Judged(Whose::Peer(ticket, ike), judged) => {
                 self.believed.counts.judged(&judged);
                 let answer = trust::answer(&judged);
                 if let Ok(verdict) = judged {
@@ -152,19 +141,18 @@ impl<P: Pool> Core<P> {
                 }
                 self.engine.handle_answer(now, ticket, Answer::Verdict(answer));
             }
-            Effect::Distrust(ike, refusal) => {
+            Found::Distrust(ike, refusal) => {
                 self.believed.counts.ended();
                 self.engine.distrust(now, ike, (&refusal).into());
             }
-            Effect::Tell(what, text) => {
+            Found::Own(own) => self.own_answered(now, &own),
+            Found::Tell(what, text) => {
                 self.believed.counts.told(what);
                 if what == "crl-updated" {
                     self.ask_about_own_again();
                 }
                 self.journal.note("", what, text);
             }
-            // The thread sends its fetches itself.
-            Effect::Fetch(_) => {}
         }
     }
 
@@ -186,13 +174,13 @@ impl<P: Pool> Core<P> {
     /// Asks about certificates of ours, now and then.
     pub(super) fn ask_about_own(&mut self, now: Instant) {
         let asked = self.believed.asked_own;
-        if asked != 0 && now.0 < asked + OWN {
+        let due = (asked + OWN).min(self.believed.own_end);
+        if asked != 0 && now.0 < due {
             return;
         }
-        self.believed.asked_own = now.0.max(1);
-        for (name, profile) in &self.plan.cert_profiles {
-            self.helpers.judge_own(name, profile);
-        }
+        (self.believed.asked_own, self.believed.own_end) = (now.0.max(1), u64::MAX);
+        let entries = self.plan.cert_profiles.iter().flat_map(|(name, profile)| profile.named(name));
+        entries.for_each(|(name, entry)| self.helpers.judge_own(&name, entry));
     }
 
     /// A certificate of ours was judged. One that is revoked proves nothing to anybody any more; silence is told, and no
@@ -210,6 +198,19 @@ impl<P: Pool> Core<P> {
         if self.believed.own.insert(name.to_owned(), what.to_owned()).as_deref() != Some(what) {
             self.journal.note("", what, format!("cert-profile {name}: {told}"));
         }
+    }
+
+    /// A responder's word on a certificate of ours is shown to peers that ask for it, until it ends (RFC 4806).
+    fn own_answered(&mut self, now: Instant, own: &Own) {
+        let until = |end: UnixTime| {
+            let left = u64::try_from(end.0.saturating_sub(unix_now().0)).unwrap_or(0);
+            Instant(now.0.saturating_add(left.saturating_mul(1_000_000)))
+        };
+        let response = own.response.as_ref().map(|(octets, end)| (octets.clone(), until(*end)));
+        if let Some((_, until)) = &response {
+            self.believed.own_end = self.believed.own_end.min(until.0);
+        }
+        self.engine.set_ocsp_response(now, &own.certificate, response);
     }
 
     /// Forgets what tunnels that are gone rested on, now and then.
@@ -262,7 +263,14 @@ fn evidence(verdict: &Verdict) -> Arc<str> {
     let anchor = format!("chains to \"{}\"", verdict.path.anchor().subject);
     let findings = match &verdict.revocation {
         Checked::Checked(decision) => decision.findings.iter().map(ToString::to_string).collect(),
+        // The exception says it already.
+        _ if verdict.is_unasked() => Vec::new(),
         _ => verdict.not_checked(),
     };
-    std::iter::once(anchor).chain(findings).collect::<Vec<_>>().join("; ").into()
+    std::iter::once(anchor)
+        .chain(verdict.exceptions.iter().cloned())
+        .chain(findings)
+        .collect::<Vec<_>>()
+        .join("; ")
+        .into()
 }

@@ -12,6 +12,8 @@ pub struct Counts {
     good_by_crl: u64,
     good_by_ocsp: u64,
     good_stale: u64,
+    good_stapled: u64,
+    stapled_refused: u64,
     accepted: u64,
     revoked: u64,
     unknown: u64,
@@ -23,10 +25,20 @@ pub struct Counts {
 type Value = fn(&Counts) -> u64;
 
 /// All there are, by name.
-const TABLE: [(&str, Value, &str); 9] = [
+const TABLE: [(&str, Value, &str); 11] = [
     ("revocation-good-by-crl", |c| c.good_by_crl, "Certificates of peers that a CRL vouched for."),
     ("revocation-good-by-ocsp", |c| c.good_by_ocsp, "Certificates of peers that a responder vouched for."),
     ("revocation-good-stale", |c| c.good_stale, "Those among them whose word was out of date."),
+    (
+        "revocation-good-stapled",
+        |c| c.good_stapled,
+        "Certificates of peers that brought their responder's word themselves.",
+    ),
+    (
+        "revocation-stapled-refused",
+        |c| c.stapled_refused,
+        "Responders' words that peers brought and that are none.",
+    ),
     ("revocation-accepted", |c| c.accepted, "Certificates of peers accepted without anybody's word."),
     ("revocation-revoked", |c| c.revoked, "Certificates of peers refused because they are revoked."),
     ("revocation-unknown", |c| c.unknown, "Certificates of peers refused because nobody gave word."),
@@ -55,6 +67,7 @@ impl Counts {
         match conclusion {
             Conclusion::Good(evidence) => {
                 self.good_stale += u64::from(evidence.stale > 0);
+                self.good_stapled += u64::from(evidence.stapled);
                 match evidence.method {
                     Method::Crl => self.good_by_crl += 1,
                     Method::Ocsp => self.good_by_ocsp += 1,
@@ -75,6 +88,7 @@ impl Counts {
     pub fn told(&mut self, what: &str) {
         self.crl_updates += u64::from(what == "crl-updated");
         self.crl_failures += u64::from(what == "crl-failed");
+        self.stapled_refused += u64::from(what == "ocsp-stapled-refused");
     }
 
     /// As they are now.
@@ -97,15 +111,17 @@ mod tests {
             good_by_crl: 1,
             good_by_ocsp: 2,
             good_stale: 3,
-            accepted: 4,
-            revoked: 5,
-            unknown: 6,
-            tunnels_ended: 7,
-            crl_updates: 8,
-            crl_failures: 9,
+            good_stapled: 4,
+            stapled_refused: 5,
+            accepted: 6,
+            revoked: 7,
+            unknown: 8,
+            tunnels_ended: 9,
+            crl_updates: 10,
+            crl_failures: 11,
         };
         let shown: Vec<u64> = counts.rows().map(|row| row.value).collect();
-        assert_eq!(shown, (1..=9).collect::<Vec<u64>>());
+        assert_eq!(shown, (1..=11).collect::<Vec<u64>>());
         let manual = include_str!("../../../docs/counters.md");
         for row in counts.rows() {
             assert!(manual.contains(&format!("| `{}` |", row.name)), "{} is not in the manual", row.name);

@@ -65,9 +65,10 @@ pub struct Looked {
 
 /// The certificates of a plan's profiles.
 fn material(plan: &plan::Plan) -> Vec<(String, String)> {
-    let ours = plan.cert_profiles.iter().flat_map(|(name, profile)| {
-        profile.chain.iter().map(move |der| (der, format!("cert-profile.{name}")))
-    });
+    let ours = plan
+        .cert_profiles
+        .iter()
+        .flat_map(|(name, profile)| profile.sent().map(move |der| (der, format!("cert-profile.{name}"))));
     let theirs = plan.trust.iter().flat_map(|(name, profile)| {
         let all = profile.anchors.iter().chain(&profile.intermediates);
         all.map(move |der| (der, format!("trust-anchor-profile.{name}")))

@@ -6,22 +6,22 @@ use ravelin_pki::UnixTime;
 use ravelin_pki::identity::{Identity, IdentityError};
 use ravelin_pki::verdict::Verdict;
 
-use super::{Profile, Question, Refusal, check_signature};
+use super::{CommonNames, Profile, Question, Refusal, check_signature};
 use crate::tunnel::scheme;
 
 /// Judges the chain of an engine's question under the connection's profile, but for its revocation. `expected` is the
-/// peer's configured identity. A public-key operation for each certificate: not for the control loop's own thread.
+/// peer's configured identity, `listed` the names that its gateway lets in. A public-key operation for each certificate: not for the control loop's own thread.
 ///
 /// # Errors
 /// Why the peer is not believed.
 pub fn judge(
     profile: &Profile,
     question: &want::Verdict,
-    expected: Option<&Identity>,
+    (expected, listed): (Option<&Identity>, Option<&CommonNames>),
     now: UnixTime,
 ) -> Result<Box<Verdict>, Refusal> {
     let claimed = identity_from_ike(&question.identity)?;
-    let question = Question { chain: &question.chain, claimed: &claimed, expected };
+    let question = Question { chain: &question.chain, claimed: &claimed, expected, listed };
     profile.judge(&question, now).map(Box::new)
 }
 

@@ -26,6 +26,7 @@ impl Refusal {
                 _ => "RV-PKI-043",
             },
             Self::Withdrawn(_) => "RV-PKI-044",
+            Self::Unlisted { .. } => "RV-PKI-045",
             Self::Busy(_) => "RV-LOCAL-020",
         }
     }

@@ -4,11 +4,14 @@
 //! the pool may judge with it while the control loop goes on. The current time comes with each question. Deciding is
 //! left to `ravelin-pki`; this room turns configuration into profiles, adds the one check that needs configuration
 //! (is this the peer the operator expects?), and gives every refusal a stable code. Whether what was judged has been
-//! revoked since is asked in [`revocation`], by the rules of a [`Regime`].
+//! revoked since is asked in [`revocation`], by the rules of a [`Regime`]. Lists narrow whom a gateway believes (`names`), maps
+//! make exceptions (`map`).
 
 mod answer;
 mod code;
 pub mod expiry;
+mod map;
+mod names;
 mod regime;
 pub mod revocation;
 
@@ -26,6 +29,8 @@ use ravelin_pki::x509::CertificateError;
 use ravelin_pki::{Certificate, PublicKey, SignatureScheme, UnixTime};
 
 pub use answer::{answer, identity_from_ike, judge, verify};
+pub use map::{CertificateMap, Condition};
+pub use names::{CommonNames, NamePattern};
 pub use regime::{Particular, Regime};
 
 /// Whom to believe, and under which rules.
@@ -37,6 +42,7 @@ pub struct Profile {
     dynamic_intermediates: bool,
     match_identity: bool,
     regime: Arc<Regime>,
+    maps: Vec<Arc<CertificateMap>>,
     /// Peers bring the same intermediates again and again.
     known: Arc<KnownSignatures>,
 }
@@ -57,6 +63,8 @@ pub struct Sources<'a> {
     pub match_identity: bool,
     /// How revocation is asked about.
     pub regime: Regime,
+    /// The exceptions that are made for peers.
+    pub maps: &'a [Arc<CertificateMap>],
 }
 
 /// Why there is no profile. The operator's to mend.
@@ -86,6 +94,8 @@ pub struct Question<'a> {
     pub claimed: &'a Identity,
     /// Who the operator says it is; `None` accepts whoever its certificate proves it to be.
     pub expected: Option<&'a Identity>,
+    /// Names of which its certificate must have one.
+    pub listed: Option<&'a CommonNames>,
 }
 
 /// Why a peer is not believed.
@@ -101,6 +111,14 @@ pub enum Refusal {
         claimed: String,
         /// Who it should be.
         expected: String,
+    },
+    /// Its certificate has no name of those that its gateway lets in.
+    #[error("common-name-list {list} has none of the names in the peer's certificate: {found}")]
+    Unlisted {
+        /// The list.
+        list: String,
+        /// The names in the certificate.
+        found: String,
     },
     /// Its identity is not one certificates can carry.
     #[error("the peer's identity cannot be read: {0}")]
@@ -154,6 +172,7 @@ impl Profile {
             dynamic_intermediates: sources.dynamic_intermediates,
             match_identity: sources.match_identity,
             regime: Arc::new(sources.regime.clone()),
+            maps: sources.maps.to_vec(),
             known: Arc::default(),
         })
     }
@@ -180,7 +199,10 @@ impl Profile {
             (false, [own, ..]) => std::slice::from_ref(own),
             (_, chain) => chain,
         };
-        Ok(verdict::reach(chain, question.claimed, &basis)?)
+        let verdict = verdict::reach(chain, question.claimed, &basis)
+            .or_else(|refusal| map::excuse(&self.maps, refusal, (chain, question.claimed), &basis))?;
+        question.listed.map_or(Ok(()), |listed| listed.check(verdict.path.end_entity()))?;
+        Ok(map::leave_unasked(&self.maps, verdict))
     }
 
     /// The hashes for our CERTREQ: anchors first, then the intermediates we know (RFC 7296 §3.7).
@@ -224,6 +246,6 @@ fn certificates(list: &'static str, ders: &[Vec<u8>]) -> Result<Vec<Arc<Certific
 /// Certificates made on the spot, as pki's own tests make them.
 #[cfg(test)]
 #[path = "../../../pki/tests/common/mod.rs"]
-mod common;
+pub(crate) mod common;
 #[cfg(test)]
 mod tests;

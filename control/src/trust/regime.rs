@@ -40,6 +40,11 @@ impl Regime {
         Self { usual: Arc::new(usual), of }
     }
 
+    /// Whether a responder's word that a peer brings itself would count with anybody (RFC 4806).
+    pub fn wants_stapled(&self) -> bool {
+        std::iter::once(&self.usual).chain(self.of.values()).any(|rules| rules.wants_stapled())
+    }
+
     /// The rules for what this authority has issued.
     pub fn rules(&self, issuer: &Certificate) -> Arc<Rules> {
         if self.of.is_empty() {

@@ -40,6 +40,7 @@ fn pinning(name: &str, match_identity: bool) -> Profile {
         dynamic_intermediates: true,
         match_identity,
         regime: Regime::default(),
+        maps: &[],
     };
     Profile::new(&sources).unwrap()
 }
@@ -52,7 +53,8 @@ fn ask(
 ) -> Result<Verdict, &'static str> {
     let (claimed, expected): (Identity, Option<Identity>) =
         (claimed.parse().unwrap(), expected.map(|expected| expected.parse().unwrap()));
-    let question = Question { chain: &[der(name)], claimed: &claimed, expected: expected.as_ref() };
+    let question =
+        Question { chain: &[der(name)], claimed: &claimed, expected: expected.as_ref(), listed: None };
     profile.judge(&question, now()).map_err(|refusal| refusal.code())
 }
 
@@ -86,6 +88,7 @@ fn authorities_are_the_hashes_of_the_keys() {
         dynamic_intermediates: true,
         match_identity: true,
         regime: Regime::default(),
+        maps: &[],
     };
     let hashes = [certreq::hash(&certificate("p256.cert.pem")), certreq::hash(&certificate("p384.cert.pem"))];
     assert_eq!(Profile::new(&sources).unwrap().authorities(), hashes);
@@ -100,6 +103,7 @@ fn profiles_say_what_is_wrong_with_them() {
         dynamic_intermediates: true,
         match_identity: true,
         regime: Regime::default(),
+        maps: &[],
     };
     assert_eq!(Profile::new(&bad).unwrap_err(), ProfileError::NoAnchor);
     let good = [der("p256.cert.pem")];
@@ -109,13 +113,19 @@ fn profiles_say_what_is_wrong_with_them() {
 }
 
 fn question(identity: ike::Identity) -> want::Verdict {
-    want::Verdict { connection: ConnectionId(1), instance: 0, identity, chain: vec![der("p256.cert.pem")] }
+    want::Verdict {
+        connection: ConnectionId(1),
+        instance: 0,
+        identity,
+        chain: vec![der("p256.cert.pem")],
+        responses: Vec::new(),
+    }
 }
 
 #[test]
 fn the_engine_gets_the_key_and_can_have_signatures_checked_with_it() {
     let fqdn = ike::Identity { kind: ike::IdKind::Fqdn, data: b"gw.example".to_vec() };
-    let judgement = judge(&pinning("p256.cert.pem", true), &question(fqdn), None, now());
+    let judgement = judge(&pinning("p256.cert.pem", true), &question(fqdn), (None, None), now());
     let public_key = answer(&judgement).unwrap().public_key;
     assert_eq!(public_key, certificate("p256.cert.pem").spki);
     assert!(!judgement.unwrap().not_checked().is_empty());
@@ -138,11 +148,11 @@ fn the_engine_gets_the_key_and_can_have_signatures_checked_with_it() {
 #[test]
 fn the_engine_is_told_why_not() {
     let malformed = ike::Identity { kind: ike::IdKind::Ipv4, data: vec![1] };
-    let judgement = judge(&pinning("p256.cert.pem", true), &question(malformed), None, now());
+    let judgement = judge(&pinning("p256.cert.pem", true), &question(malformed), (None, None), now());
     assert_eq!(answer(&judgement).unwrap_err().code, "RV-PKI-002");
     let fqdn = ike::Identity { kind: ike::IdKind::Fqdn, data: b"gw.example".to_vec() };
     let late = UnixTime(certificate("p256.cert.pem").not_after.0 + 1);
-    let judgement = judge(&pinning("p256.cert.pem", true), &question(fqdn), None, late);
+    let judgement = judge(&pinning("p256.cert.pem", true), &question(fqdn), (None, None), late);
     let error = answer(&judgement).unwrap_err();
     assert_eq!(error.code, "RV-PKI-035");
     assert!(error.text.contains("it expired at") && error.text.contains("now is"), "{}", error.text);
@@ -192,9 +202,10 @@ fn intermediates_of_the_peer_count_unless_they_are_not_to() {
             dynamic_intermediates: dynamic,
             match_identity: true,
             regime: Regime::default(),
+            maps: &[],
         };
         let profile = Profile::new(&sources).unwrap();
-        let question = Question { chain: &chain, claimed: &claimed, expected: None };
+        let question = Question { chain: &chain, claimed: &claimed, expected: None, listed: None };
         let judged = profile.judge(&question, common::NOW);
         assert_eq!(judged.is_ok(), expected, "{dynamic} {held}: {judged:?}");
     }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use ravelin_dataplane::policy::table::{MAX_CHILDREN, TooManyChildren};
 use ravelin_ike::config::{
     Auth, AuthenticationLifetime, CertificateAuth, ChildConfig, ChildId, ChildLifetime, Connection, IdKind,
-    Identity, IdentityMatch, IkeLifetime, RemoteAddress, RemoteAuth, Resource,
+    Identity, IdentityMatch, IkeLifetime, RemoteAddress, RemoteAuth, Resource, SecondAuth,
 };
 use ravelin_pki::x509::Name;
 use ravelin_pki::{Certificate, certreq};
 
-use super::scheme;
+use super::regime::regime;
 use crate::config::plan::{self, OwnAuthentication, PeerAuthentication, Plan, SoftLifetime};
 
 /// What a rekey may take when the peer is busy with another and when packets are lost (RFC 7296 §2.1,
@@ -98,8 +98,10 @@ fn base(
         remote,
         local_identity: local_identity(plan, local, ike)?,
         remote_identity,
-        local_auth: own(plan, &ike.own),
+        local_auth: own(plan, ike),
         remote_auth: peer(plan, &ike.peer),
+        second_auth: ike.second.as_ref().map(second_auth).transpose()?.map(Box::new),
+        ocsp_request: wants_stapled(plan, &ike.peer),
         ppk: ike.ppk.clone(),
         childless: ike.policy.childless,
         profile: ike.policy.profile,
@@ -172,17 +174,21 @@ fn child_config(id: ChildId, child: &plan::Child, resource: Resource) -> ChildCo
     }
 }
 
-/// Ours: as configured, else our certificate's subject, else our address.
+/// Ours: as configured, else our certificate's subject (which one's, the engine decides where there are several), else our address.
 fn local_identity(plan: &Plan, local: IpAddr, ike: &plan::Ike) -> Result<Identity, String> {
     if let Some(identity) = &ike.local_id {
         return wire(identity);
     }
-    match own_certificate(plan, &ike.own) {
-        Some(certificate) => {
-            Ok(Identity { kind: IdKind::DistinguishedName, data: certificate.subject.der().to_vec() })
-        }
+    match own_subject(plan, &ike.own) {
+        Some(subject) => Ok(Identity { kind: IdKind::DistinguishedName, data: subject.to_vec() }),
         None => Ok(Identity::address(local)),
     }
+}
+
+fn second_auth(second: &plan::SecondAuthentication) -> Result<SecondAuth, String> {
+    let local = second.local_id.as_ref().map(wire).transpose()?;
+    let remote = second.remote_id.as_ref().map(wire).transpose()?.map(IdentityMatch::Exact);
+    Ok(SecondAuth { local, remote, psk: second.psk.0.clone() })
 }
 
 /// The peer's: as configured; with a PSK its address; else whatever its certificate proves. A distinguished name may have
@@ -231,22 +237,19 @@ fn distinguished_name(text: &str) -> Result<Vec<u8>, String> {
     Name::from_text(text).map(|name| name.der().to_vec()).ok_or_else(bad)
 }
 
-fn own_certificate(plan: &Plan, own: &OwnAuthentication) -> Option<Certificate> {
+/// The subject of our certificate, of the first where there are several.
+fn own_subject<'p>(plan: &'p Plan, own: &OwnAuthentication) -> Option<&'p [u8]> {
     let OwnAuthentication::Certificate(name) = own else { return None };
-    Certificate::from_der(plan.cert_profiles.get(name)?.chain.first()?).ok()
+    plan.cert_profiles.get(name)?.entries.first().map(|entry| entry.shown.subject.as_slice())
 }
 
-fn own(plan: &Plan, own: &OwnAuthentication) -> Auth {
-    match own {
+fn own(plan: &Plan, ike: &plan::Ike) -> Auth {
+    match &ike.own {
         OwnAuthentication::Psk(key) => Auth::Psk(key.0.clone()),
         OwnAuthentication::Certificate(name) => {
-            let profile = plan.cert_profiles.get(name);
-            Auth::Certificate(CertificateAuth {
-                chain: profile.map(|profile| profile.chain.clone()).unwrap_or_default(),
-                schemes: profile
-                    .map(|p| p.schemes.iter().map(|s| scheme::to_ike(*s)).collect())
-                    .unwrap_or_default(),
-            })
+            let entries = plan.cert_profiles.get(name).into_iter().flat_map(|profile| &profile.entries);
+            let entries = entries.map(|entry| entry.shown.clone()).collect();
+            Auth::Certificate(CertificateAuth { entries, names_us: ike.local_id.is_none() })
         }
     }
 }
@@ -262,6 +265,12 @@ fn peer(plan: &Plan, peer: &PeerAuthentication) -> RemoteAuth {
             RemoteAuth::Either { psk, authorities, schemes: Vec::new() }
         }
     }
+}
+
+/// Whether a responder's word counts that a peer brings with its certificate.
+fn wants_stapled(plan: &Plan, peer: &PeerAuthentication) -> bool {
+    let profile = peer.anchors().and_then(|name| plan.trust.get(name));
+    profile.is_some_and(|profile| regime(plan, profile).wants_stapled())
 }
 
 /// Hashes of the keys that chains may lead to.

@@ -2,6 +2,8 @@
 //! the first missing rung, and the last attempts. The reason, its stable code and what to
 //! do stand in one line each.
 
+mod proofs;
+
 use ravelin_ike::config::ChildId;
 use ravelin_ike::error::{Blame, Failure};
 use ravelin_ike::event::PpkUse;
@@ -13,6 +15,7 @@ use super::attempts::{self, Time};
 use super::keys::Whose;
 use super::pmtu::Learned;
 use super::status;
+use super::words;
 use crate::api::reply::{self, Explain, Rung, State};
 use crate::config::plan;
 use crate::daemon::service::Why;
@@ -233,6 +236,8 @@ fn rungs(evidence: &Evidence<'_>) -> Vec<Rung> {
         rungs.extend(
             evidence.believed.map(|by| rung("its peer's certificate holds", Some(true), by.to_owned())),
         );
+        rungs.extend(own_certificate(evidence, ike));
+        rungs.extend(proofs::rungs(evidence.status.and_then(status::Tunnel::ike), ike));
         rungs.extend(additional(evidence, ike));
         rungs.extend(ppk(evidence, ike));
         rungs.extend(mobike(evidence, ike));
@@ -291,6 +296,12 @@ fn negotiation(evidence: &Evidence<'_>) -> Vec<Rung> {
 
 /// Where additional key exchanges are configured: how many there were, and if none, which side did without. That a
 /// proposal without them may be taken was configured too, so it is no question of right or wrong.
+fn own_certificate(evidence: &Evidence<'_>, ike: &plan::Ike) -> Option<Rung> {
+    let shown = evidence.status.and_then(status::Tunnel::ike)?.own_certificate?;
+    let seen = words::own_certificate(ike.own.certificates()?, shown);
+    Some(rung("our certificate", None, seen))
+}
+
 fn additional(evidence: &Evidence<'_>, ike: &plan::Ike) -> Option<Rung> {
     let mut proposals = ike.policy.proposals.iter();
     proposals.find(|proposal| !proposal.additional.is_empty())?;
@@ -446,15 +457,17 @@ ppk-list = "keys"
 value = "hunter2"
 "#;
 
-    fn up(additional: AdditionalGroups) -> status::Tunnel {
+    pub(super) fn up(additional: AdditionalGroups) -> status::Tunnel {
         let (encryption, prf, group) = (Encryption::AesGcm256, Prf::HmacSha384, Group::X25519);
         let suite = IkeSuite { encryption, integrity: None, prf, group, additional };
         let ike = status::Ike {
+            own_certificate: None,
             id: IkeId(1),
             suite,
             ppk: PpkUse::NotConfigured,
             spis: (1, 2),
             peer_identity: "branch".into(),
+            second: Default::default(),
             remote: std::net::SocketAddr::from(([192, 0, 2, 1], 500)),
             udp_encapsulation: false,
             role: Role::Initiator,

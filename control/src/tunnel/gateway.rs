@@ -79,10 +79,13 @@ impl<'a> Terms<'a> {
         }
     }
 
-    /// By the client's key both prove themselves (TS-14), unless it moves to a certificate.
+    /// By the client's key both prove themselves (TS-14), unless it moves to a certificate. Who is told by where it calls
+    /// from has to stay there.
     fn ike(&self) -> Ike {
         let ike = self.gateway.ike.clone();
         let Some(client) = self.client else { return ike };
+        let mobike = ike.mobike && client.criteria.places.is_empty();
+        let ike = Ike { mobike, ..ike };
         let Some(key) = client.psk.clone() else { return ike };
         if let Some(name) = ike.peer.anchors().filter(|_| client.accept_certificate).cloned() {
             return Ike { peer: PeerAuthentication::Either(key, name), ..ike };

@@ -49,6 +49,7 @@ fn of_tunnel(
         }
         Failure::NoConnection => vec![of_tunnel("local"), of_tunnel("remote")],
         Failure::NoAdditionalSas(Side::Ours) => vec![of_tunnel("child-limit")],
+        Failure::SecondProof(_) => vec![of_tunnel("second-auth")],
         failure if failure.is_about_ppk() => {
             ["ppk-list", "ppk-id", "ppk-required"].map(of_tunnel).into_iter().collect()
         }

@@ -9,6 +9,7 @@ pub mod gateway;
 pub mod keys;
 pub mod outbox;
 pub mod pmtu;
+pub mod regime;
 pub mod reverse;
 pub mod roster;
 pub mod sas;

@@ -50,6 +50,11 @@ pub fn ike_up(up: &IkeUp, tunnel: Option<&Tunnel>, instance: &str) -> Details {
         details.push(("ppk", id.to_string()));
     }
     details.push(("local-id", words::identity(&up.local_identity)));
+    let profile = tunnel.and_then(own_profile);
+    let shown = up.own_certificate.zip(profile);
+    details.extend(shown.map(|(choice, profile)| ("certificate", words::own_certificate(profile, choice))));
+    let seconds = [("second-local-id", &up.second.local), ("second-remote-id", &up.second.remote)];
+    details.extend(seconds.into_iter().filter_map(|(name, id)| Some((name, words::identity(id.as_ref()?)))));
     details.push(("encapsulation", encapsulation(up.path.udp_encapsulation).to_owned()));
     details.extend(lifetime.map(|seconds| ("lifetime-seconds", seconds.to_string())));
     details.push(("instance", instance.to_owned()));
@@ -64,6 +69,14 @@ pub fn child_up(up: &ChildUp, child: Option<&Child>, instance: &str, worker: Opt
     details.extend(worker.map(|worker| ("worker", worker.to_string())));
     details.push(("instance", instance.to_owned()));
     details
+}
+
+/// The cert-profile of a tunnel.
+pub fn own_profile(tunnel: &Tunnel) -> Option<&str> {
+    match &tunnel.keying {
+        Keying::Ike(ike) => ike.own.certificates(),
+        Keying::Manual(_) => None,
+    }
 }
 
 fn lifetimes(transform: &IpsecTransform) -> impl Iterator<Item = (&'static str, String)> {

@@ -5,9 +5,9 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use ravelin_ike::config::{ChildId, ConnectionId};
+use ravelin_ike::config::{ChildId, Choice, ConnectionId};
 use ravelin_ike::error::Failure;
-use ravelin_ike::event::{ChildUp, Event, IkeSuite, IkeUp, PpkUse};
+use ravelin_ike::event::{ChildUp, Event, IkeSuite, IkeUp, PpkUse, SecondIdentities};
 use ravelin_ike::id::{ChildSaId, IkeId};
 use ravelin_ike::lockout::{ALL_PORTS, Offender};
 use ravelin_ike::recorder::Attempt;
@@ -65,6 +65,8 @@ pub struct Ike {
     pub spis: (u64, u64),
     /// Who the peer proved to be.
     pub peer_identity: String,
+    /// Who both sides proved to be by a second proof.
+    pub second: SecondIdentities,
     /// The peer's address and port.
     pub remote: std::net::SocketAddr,
     /// ESP goes in UDP.
@@ -77,6 +79,8 @@ pub struct Ike {
     pub redirectable: bool,
     /// It began by resuming the session of an earlier one (RFC 5723).
     pub resumed: bool,
+    /// Which of our certificates its peer was shown, if any.
+    pub own_certificate: Option<Choice>,
     /// When it came up.
     pub since: Instant,
     /// What children that are down again have carried.
@@ -317,12 +321,14 @@ impl Status {
             ppk: up.ppk.clone(),
             spis: (up.initiator_spi, up.responder_spi),
             peer_identity: peer,
+            second: up.second.clone(),
             remote: up.path.remote,
             udp_encapsulation: up.path.udp_encapsulation,
             mobike: up.path.mobike,
             moves: 0,
             redirectable: up.redirectable,
             resumed: up.resumed,
+            own_certificate: up.own_certificate,
             since: now,
             carried: Carried::default(),
         });

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter, Write};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use ravelin_ike::config::{EspProposal, IdKind, Identity, IkeProposal, Selector};
+use ravelin_ike::config::{Choice, EspProposal, IdKind, Identity, IkeProposal, Reason, Selector};
 use ravelin_ike::event::IkeSuite;
 use ravelin_ike::want::EspSuite;
 use ravelin_pki::x509::Name;
@@ -22,6 +22,16 @@ pub fn text(told: impl Display) -> String {
     // A string takes whatever is written.
     let _ = write!(text, "{told}");
     text
+}
+
+/// Which of our certificates was shown, and why.
+pub fn own_certificate(profile: &str, choice: Choice) -> String {
+    let why = match choice.reason {
+        Reason::NotAsked => "the peer asked for no authority",
+        Reason::Requested => "the peer asked for an authority above it",
+        Reason::NothingFits => "the first, since no authority that the peer asked for is above any",
+    };
+    text(format_args!("{profile}, entry {}: {why}", choice.entry + 1))
 }
 
 /// Those of one side, as they were written.

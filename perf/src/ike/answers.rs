@@ -9,7 +9,8 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use aws_lc_rs::rand::SystemRandom;
 use ravelin_ike::config::{
-    Auth, CertificateAuth, ConnectionId, IdKind, Identity, RemoteAuth, SignatureScheme as Scheme,
+    Auth, CertificateAuth, ConnectionId, IdKind, Identity, OwnCertificate, RemoteAuth,
+    SignatureScheme as Scheme,
 };
 use ravelin_ike::crypto::signature;
 use ravelin_ike::want::{Answer, AnswerError, InstallChild, PeerKey, Sign, Verdict, Verify, Want, WantKind};
@@ -35,6 +36,14 @@ pub struct Own {
     subject: Vec<u8>,
     scheme: Scheme,
     key: PrivateKey,
+}
+
+impl Own {
+    /// As an engine shows it.
+    fn shown(&self) -> OwnCertificate {
+        let (chain, schemes) = (self.chain.clone(), vec![self.scheme]);
+        OwnCertificate { chain, schemes, ..OwnCertificate::default() }
+    }
 }
 
 impl Credential {
@@ -70,7 +79,7 @@ impl Credential {
                 (Auth::Psk(key.clone()), RemoteAuth::Psk(key))
             }
             Credential::Certificate(own) => (
-                Auth::Certificate(CertificateAuth { chain: own.chain.clone(), schemes: vec![own.scheme] }),
+                Auth::Certificate(CertificateAuth::single(own.shown())),
                 RemoteAuth::Certificate { authorities: Vec::new(), schemes: Vec::new() },
             ),
         }

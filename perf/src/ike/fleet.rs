@@ -391,6 +391,8 @@ fn connection(load: &Load, credential: &Credential, local: Ipv4Addr, behind: Ipv
         remote_identity: IdentityMatch::Any,
         local_auth,
         remote_auth,
+        second_auth: None,
+        ocsp_request: false,
         ppk: None,
         childless: false,
         profile: AlgorithmProfile::default(),

@@ -63,6 +63,8 @@ pub struct Rules {
     /// Accept a CA's certificate as an end entity's even where it is not pinned. RFC 5280 does not forbid it; the
     /// key of a CA has no business in a gateway.
     pub ca_end_entity: bool,
+    /// Take an end entity's certificate after its end: an exception that an operator makes.
+    pub expired_end_entity: bool,
     /// The policies to insist on.
     pub policies: PolicyRules,
 }
@@ -74,6 +76,7 @@ impl Default for Rules {
             min_rsa_bits: MIN_RSA_BITS,
             max_chain: 7,
             ca_end_entity: false,
+            expired_end_entity: false,
             policies: PolicyRules::default(),
         }
     }

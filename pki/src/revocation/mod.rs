@@ -215,6 +215,8 @@ pub struct Statement {
     pub this_update: UnixTime,
     /// Seconds past nextUpdate; 0 while it is fresh.
     pub stale: u64,
+    /// Whether the peer brought it itself (RFC 4806), and nobody was asked.
+    pub stapled: bool,
 }
 
 /// Why a verified list or answer says nothing of a certificate.
@@ -251,7 +253,7 @@ impl Statement {
         } else if stale > max_stale && !for_good {
             Err(Silent::Stale(stale))
         } else {
-            Ok(Self { status, this_update, stale })
+            Ok(Self { status, this_update, stale, stapled: false })
         }
     }
 }

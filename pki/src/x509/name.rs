@@ -77,8 +77,17 @@ impl Name {
 
     /// The values of the e-mail attributes in the name (RFC 5280 §4.2.1.10 subjects them to rfc822Name constraints).
     pub fn emails(&self) -> impl Iterator<Item = &str> {
+        self.values(oid::EMAIL_ADDRESS)
+    }
+
+    /// The common names in it (RFC 5280 Appendix A.1, X520CommonName).
+    pub fn common_names(&self) -> impl Iterator<Item = &str> {
+        self.values(oid::COMMON_NAME)
+    }
+
+    fn values(&self, kind: oid::Known) -> impl Iterator<Item = &str> {
         let attributes = self.parts.iter().flatten();
-        attributes.filter(|attribute| attribute.kind.is(oid::EMAIL_ADDRESS)).map(|attribute| &*attribute.text)
+        attributes.filter(move |attribute| attribute.kind.is(kind)).map(|attribute| &*attribute.text)
     }
 }
 

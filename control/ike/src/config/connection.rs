@@ -1,8 +1,9 @@
 //! A connection: one peer we may speak IKE with, how each side proves itself, and what may be negotiated.
 
 use super::{
-    AlgorithmProfile, AuthenticationLifetime, ChildConfig, ChildId, Client, Clients, IkeProposal, Lockout,
-    Ppks, Prefix, Proposals, Redirection, SignatureScheme, distinguished_name,
+    AlgorithmProfile, AuthenticationLifetime, CertificateAuth, ChildConfig, ChildId, Choice, Client, Clients,
+    IkeProposal, Lockout, Ppks, Prefix, Proposals, Redirection, SecondAuth, SignatureScheme,
+    distinguished_name,
 };
 use core::fmt::{self, Write as _};
 use std::net::IpAddr;
@@ -23,7 +24,8 @@ pub struct Connection {
     pub local: IpAddr,
     /// The peer's outer address.
     pub remote: RemoteAddress,
-    /// Who we say we are (IDi as initiator, IDr as responder).
+    /// Who we say we are (IDi as initiator, IDr as responder), unless that is for our certificate to say
+    /// ([`CertificateAuth::names_us`]).
     pub local_identity: Identity,
     /// Who the peer must say it is.
     pub remote_identity: IdentityMatch,
@@ -31,6 +33,10 @@ pub struct Connection {
     pub local_auth: Auth,
     /// How the peer must prove itself; need not mirror `local_auth`.
     pub remote_auth: RemoteAuth,
+    /// What is proven besides (RFC 4739).
+    pub second_auth: Option<Box<SecondAuth>>,
+    /// Whether a peer that shows a certificate is asked to show its responder's word on it as well (RFC 4806).
+    pub ocsp_request: bool,
     /// Post-quantum preshared keys; `None` neither announces nor uses them.
     pub ppk: Option<Ppks>,
     /// When we call, IKE_AUTH makes no CHILD_SA if the peer can do without (RFC 6023); CREATE_CHILD_SA makes the first,
@@ -104,6 +110,30 @@ impl Connection {
             }
         };
         Some(Connection { local_auth, remote_auth, ..self.clone() })
+    }
+
+    /// Which of our certificates a peer is shown that asked for these authorities.
+    pub(crate) fn choose(&self, requested: &[[u8; 20]]) -> Choice {
+        self.certificates().map(|own| own.choose(requested)).unwrap_or_default()
+    }
+
+    /// Who we say we are with the certificate that is shown.
+    pub(crate) fn own_identity(&self, choice: Choice) -> Identity {
+        let name = self.certificates().and_then(|own| own.name(choice));
+        name.unwrap_or_else(|| self.local_identity.clone())
+    }
+
+    /// By which of our certificates we are called so; `None` if we are not.
+    pub(crate) fn called(&self, identity: &Identity) -> Option<Choice> {
+        let by_name = self.local_identity.is_same(identity).then(Choice::default);
+        by_name.or_else(|| self.certificates()?.named(identity))
+    }
+
+    fn certificates(&self) -> Option<&CertificateAuth> {
+        match &self.local_auth {
+            Auth::Certificate(own) => Some(own),
+            Auth::Psk(_) => None,
+        }
     }
 
     /// The configuration of one of its children.
@@ -318,17 +348,8 @@ impl IdentityMatch {
 pub enum Auth {
     /// A pre-shared key (RFC 7296 §2.15), wiped on drop.
     Psk(Zeroizing<Vec<u8>>),
-    /// A certificate; the private key stays with whoever answers [`crate::want::WantKind::Sign`].
+    /// Certificates; the private keys stay with whoever answers [`crate::want::WantKind::Sign`].
     Certificate(CertificateAuth),
-}
-
-/// Our certificate and what its key can do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CertificateAuth {
-    /// DER certificates for CERT payloads of encoding 4: end entity first, then the chain without the anchor.
-    pub chain: Vec<Vec<u8>>,
-    /// Schemes the key can sign with, preferred first; the first whose hash the peer announced is used.
-    pub schemes: Vec<SignatureScheme>,
 }
 
 /// How the peer must prove itself.
@@ -358,8 +379,9 @@ impl fmt::Debug for Auth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Auth::Psk(_) => f.write_str("Psk(..)"),
-            Auth::Certificate(certificate) => {
-                f.debug_tuple("Certificate").field(&certificate.schemes).finish()
+            Auth::Certificate(own) => {
+                let schemes: Vec<_> = own.entries.iter().map(|entry| &entry.schemes).collect();
+                f.debug_tuple("Certificate").field(&schemes).finish()
             }
         }
     }

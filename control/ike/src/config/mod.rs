@@ -6,6 +6,7 @@
 pub mod additional;
 pub mod algorithm;
 pub mod authentication_lifetime;
+pub mod certificates;
 pub mod child;
 pub mod clients;
 pub mod connection;
@@ -17,6 +18,7 @@ pub mod prefix;
 pub mod profile;
 pub mod proposals;
 pub mod redirect;
+pub mod second_auth;
 pub mod selector;
 
 pub use additional::AdditionalGroups;
@@ -24,11 +26,12 @@ pub use algorithm::{
     Encryption, EspProposal, Group, HashAlgorithm, IkeProposal, Integrity, Prf, SignatureScheme,
 };
 pub use authentication_lifetime::AuthenticationLifetime;
+pub use certificates::{CertificateAuth, Choice, OwnCertificate, Reason};
 pub use child::{ChildConfig, ChildId, ChildLifetime, Resource};
 pub use clients::{Client, ClientMatch, Clients, Criteria, NoClient};
 pub use connection::{
-    Auth, CertificateAuth, Connection, ConnectionId, DeadPeer, Fragmentation, IdKind, Identity,
-    IdentityMatch, IdentityPattern, IkeLifetime, InitialContact, NatTraversal, RemoteAddress, RemoteAuth,
+    Auth, Connection, ConnectionId, DeadPeer, Fragmentation, IdKind, Identity, IdentityMatch,
+    IdentityPattern, IkeLifetime, InitialContact, NatTraversal, RemoteAddress, RemoteAuth,
 };
 pub use engine::{EngineConfig, HalfOpenLimits, Retransmission};
 pub use lockout::Lockout;
@@ -37,4 +40,5 @@ pub use prefix::Prefix;
 pub use profile::{Algorithm, AlgorithmProfile, Objection, Standing};
 pub use proposals::Proposals;
 pub use redirect::{AcceptRedirect, RedirectAt, RedirectCallers, Redirection};
+pub use second_auth::SecondAuth;
 pub use selector::Selector;

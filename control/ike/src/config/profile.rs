@@ -207,8 +207,8 @@ impl Connection {
             child.proposals = child.proposals.or(allowed.collect());
         }
         let allowed = |scheme: &SignatureScheme| profile.allows(Algorithm::Signature(*scheme));
-        if let Auth::Certificate(certificate) = &mut self.local_auth {
-            certificate.schemes.retain(allowed);
+        if let Auth::Certificate(own) = &mut self.local_auth {
+            own.restrict(allowed);
         }
         if let RemoteAuth::Certificate { schemes, .. } | RemoteAuth::Either { schemes, .. } =
             &mut self.remote_auth

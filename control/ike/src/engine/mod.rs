@@ -21,6 +21,7 @@ use crate::event::{Event, Transmit};
 use crate::id::{ChildSaId, IkeId, Ticket};
 use crate::input::{ChildFact, Command, Datagram};
 use crate::recorder::{Attempt, Recorder};
+use crate::responses::Responses;
 use crate::sa::common::Common;
 use crate::sa::redirect::Trail;
 use crate::sa::tunnel::Tunnel;
@@ -63,6 +64,7 @@ pub struct Engine {
     lockout: lockout::Lockout,
     tickets: Tickets,
     lost: resume::Lost,
+    responses: Responses,
     shut_down: bool,
     /// Connections by which nobody is let in for want of room.
     full: BTreeSet<ConnectionId>,
@@ -99,6 +101,7 @@ impl Engine {
             lockout: lockout::Lockout::default(),
             tickets,
             lost: resume::Lost::new(),
+            responses: Responses::default(),
             shut_down: false,
             full: BTreeSet::new(),
         }
@@ -133,6 +136,17 @@ impl Engine {
     /// with rekeys.
     pub fn set_full(&mut self, full: BTreeSet<ConnectionId>) {
         self.full = full;
+    }
+
+    /// Shows peers that ask for it (RFC 4806) this OCSP response about a certificate of ours, both DER, until then; with
+    /// `None` no more.
+    pub fn set_ocsp_response(
+        &mut self,
+        now: Instant,
+        certificate: &[u8],
+        response: Option<(Vec<u8>, Instant)>,
+    ) {
+        self.responses.set(now, certificate, response);
     }
 
     /// Takes a UDP payload from the IKE ports.
@@ -452,6 +466,7 @@ impl Engine {
             out: &mut self.out,
             tickets: &mut self.tickets,
             others: &Kin { tunnels: &self.tunnels, by_connection: &self.by_connection },
+            responses: &self.responses,
             alone: false,
         };
         let tunnel = make(&mut ctx);
@@ -488,6 +503,7 @@ impl Engine {
             out: &mut self.out,
             tickets: &mut self.tickets,
             others: &Kin { tunnels: &self.tunnels, by_connection: &self.by_connection },
+            responses: &self.responses,
             alone,
         };
         step(&mut entry.tunnel, &mut ctx);

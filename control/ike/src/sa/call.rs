@@ -302,6 +302,7 @@ impl ExpectInitReply {
         }
         ppk::demand(&common.config, traits.ppk)?;
         traits.apply(common);
+        common.own = common.config.choose(&parts.requested);
         let job =
             KeyAgreement { group: self.group, seed: self.seed.clone(), task: Task::Agree { peer: ke.data } };
         Ok((suite, nonce, traits, ctx.ask(common.id, WantKind::KeyAgreement(job))))
@@ -353,7 +354,9 @@ impl ExpectSharedSecret {
             int_auth: IntAuth::default(),
             denied: false,
             ppk: self.traits.ppk && ppk::call(&common.config).is_some(),
+            wants_ocsp: self.traits.wants_ocsp,
             childless: self.traits.childless,
+            multiple: self.traits.multiple,
             mixed: None,
             resumed: None,
             client: ClientMatch::default(),

@@ -16,6 +16,7 @@ use super::ppk;
 use super::proof::{self, Claim, Judged, Manner, OwnProof, Proven, SignedClaim, VerifyingClaim};
 use super::reauthentication;
 use super::redirect;
+use super::second_auth::{self, Halfway, Stand};
 use super::ticket;
 use super::up::{PeerHasIt, Task, Up};
 use crate::config::{ChildId, IdentityMatch, InitialContact};
@@ -32,6 +33,8 @@ use crate::words;
 pub(crate) struct Course {
     pub(crate) handshake: Handshake,
     first: First,
+    /// The first proof of the peer, while a second round goes on.
+    halfway: Option<Halfway>,
 }
 
 /// The first CHILD_SA.
@@ -86,9 +89,14 @@ pub(crate) fn begin(
     mut handshake: Handshake,
     child: ChildId,
 ) -> Next {
+    second_auth::demand(&handshake, &common.config)?;
     ppk::name(&mut handshake, common);
     if common.config.childless && handshake.childless {
-        return Course { handshake, first: First::Later(child) }.prove(ctx, common, Vec::new());
+        return Course { handshake, first: First::Later(child), halfway: None }.prove(
+            ctx,
+            common,
+            Vec::new(),
+        );
     }
     let config = common.config.child(child).ok_or(Failure::NotConfigured("the child is not configured"))?;
     let intent = Intent::new_child(config.clone());
@@ -111,7 +119,7 @@ impl ExpectSpi {
         let spi = spi.map_err(|error| Failure::AnswerRefused { what: "SPI allocation", error })?;
         let Self { handshake, intent, .. } = self;
         let first = First::Now(Box::new(intent), spi);
-        Course { handshake, first }.prove(ctx, common, Vec::new())
+        Course { handshake, first, halfway: None }.prove(ctx, common, Vec::new())
     }
 }
 
@@ -139,10 +147,11 @@ impl Course {
     fn prove(self, ctx: &mut Context<'_>, common: &mut Common, mut made: Vec<Authentication>) -> Next {
         let config = common.config.clone();
         while let Some(keys) = ppk::proof_keys(&self.handshake, &config, made.len()) {
-            match proof::own(&self.handshake, keys, &config) {
+            match proof::own(&self.handshake, keys, common) {
                 Ok(OwnProof::Made(auth)) => made.push(auth),
                 Ok(OwnProof::ToSign(manner, octets)) => {
-                    let sign = Sign { connection: common.connection, scheme: manner.scheme, octets };
+                    let (connection, certificate) = (common.connection, common.own.entry);
+                    let sign = Sign { connection, certificate, scheme: manner.scheme, octets };
                     let pending = ctx.ask(common.id, WantKind::Sign(sign));
                     let state = ExpectSignature { course: self, made, manner, pending };
                     return Ok(Phase::Calling(Calling::Signature(Box::new(state))));
@@ -154,15 +163,16 @@ impl Course {
     }
 
     /// IDi, CERT, CERTREQ, IDr, AUTH, SA, TSi, TSr, notifications.
-    fn send(mut self, ctx: &mut Context<'_>, common: &mut Common, proofs: Vec<Authentication>) -> Next {
+    fn send(self, ctx: &mut Context<'_>, common: &mut Common, proofs: Vec<Authentication>) -> Next {
         let config = common.config.clone();
         let mut payloads =
-            vec![Payload::IdentificationInitiator(proof::identification(&config.local_identity))];
-        payloads.extend(proof::own_certificates(&self.handshake, &config));
+            vec![Payload::IdentificationInitiator(proof::identification(&common.own_identity()))];
+        payloads.extend(proof::own_certificates(ctx, &self.handshake, common));
         match (&self.handshake.resumed, &config.remote_identity) {
             (Some(session), _) => payloads.push(Payload::IdentificationResponder(session.gateway.clone())),
             (None, remote) => {
                 payloads.extend(proof::certificate_request(&config));
+                payloads.extend(proof::ocsp_request(&config));
                 payloads.extend(exact(remote));
             }
         }
@@ -180,6 +190,11 @@ impl Course {
         }
         payloads.extend(mobility::announced(&config));
         payloads.extend(ticket::request(common));
+        payloads.extend(second_auth::beside_first(&config));
+        self.request(ctx, common, payloads)
+    }
+
+    fn request(mut self, ctx: &mut Context<'_>, common: &Common, payloads: Vec<Payload>) -> Next {
         let schedule = Schedule::Doubling(ctx.config.retransmission);
         match self.handshake.sa.request(ctx, common, ExchangeType::IkeAuth, payloads, schedule) {
             Ok(()) => Ok(ExpectAuthReply { course: self }.wait()),
@@ -190,16 +205,55 @@ impl Course {
     /// Judges the peer's claim.
     fn judge(mut self, ctx: &mut Context<'_>, common: &mut Common, reply: Parts, claim: Claim) -> Next {
         let config = common.config.clone();
-        if let Err(failure) = ppk::answered(&mut self.handshake, common, &reply) {
+        let announced = second_auth::judge_announced(&config, &reply);
+        if let Err(failure) = announced.and_then(|()| ppk::answered(&mut self.handshake, common, &reply)) {
             return Err(self.abandon(ctx, common, failure));
         }
         match proof::judge(&self.handshake, (common.connection, &config), claim) {
-            Ok(Judged::Proven(proven)) => self.finish(ctx, common, reply, proven),
+            Ok(Judged::Proven(proven)) => self.first_done(ctx, common, reply, proven),
             Ok(Judged::Certificate(verdict, claim)) => {
                 let pending = ctx.ask(common.id, WantKind::Verdict(verdict));
                 let state = ExpectVerdict { course: self, reply, claim, pending };
                 Ok(Phase::Calling(Calling::Verdict(Box::new(state))))
             }
+            Err(failure) => Err(self.abandon(ctx, common, failure)),
+        }
+    }
+
+    /// The peer's first proof is done; a second round follows where one is configured.
+    fn first_done(
+        mut self,
+        ctx: &mut Context<'_>,
+        common: &mut Common,
+        reply: Parts,
+        proven: Proven,
+    ) -> Next {
+        let config = common.config.clone();
+        match second_auth::after_first(&config, proven) {
+            Stand::Proven(proven) => self.finish(ctx, common, reply, proven),
+            Stand::Halfway(halfway) => {
+                self.halfway = Some(halfway);
+                let payloads = second_auth::own(&self.handshake, &config);
+                self.request(ctx, common, payloads)
+            }
+        }
+    }
+
+    /// The answer to our second proof, with the peer's if it has one. An error in it is about proofs, or about the
+    /// CHILD_SA.
+    fn second_done(
+        self,
+        ctx: &mut Context<'_>,
+        common: &mut Common,
+        mut reply: Parts,
+        halfway: Halfway,
+    ) -> Next {
+        if reply.error().is_some_and(|error| !error.notify_type.is_about_child()) {
+            let failure = refused(common, &reply);
+            return Err(self.fail(ctx, failure));
+        }
+        match halfway.complete(&self.handshake, &common.config, &mut reply) {
+            Ok(proven) => self.finish(ctx, common, reply, proven),
             Err(failure) => Err(self.abandon(ctx, common, failure)),
         }
     }
@@ -231,7 +285,7 @@ impl Course {
             return Err(self.abandon(ctx, common, failure));
         }
         common.reached(Stage::Child);
-        let Self { mut handshake, first } = self;
+        let Self { mut handshake, first, .. } = self;
         ppk::settle(&mut handshake, common);
         let nonces = (handshake.initiator_nonce, handshake.responder_nonce);
         common.mark = crossing::mark((&nonces.0, &nonces.1));
@@ -313,13 +367,17 @@ impl ExpectAuthReply {
             Ok(parts) => parts,
             Err(failure) => return Err(self.course.abandon(ctx, common, failure)),
         };
+        if let Some(halfway) = self.course.halfway.take() {
+            return self.course.second_done(ctx, common, parts, halfway);
+        }
         let (Some(identification), Some(auth)) = (parts.responder_id.take(), parts.auth.take()) else {
             let failure = ppk::blame(&self.course.handshake, refused(common, &parts), false);
             return Err(self.course.fail(ctx, failure));
         };
         common.attempt.offered = words::claim(&proof::identity(&identification), auth.method, None);
         let certificates = std::mem::take(&mut parts.certificates);
-        let claim = Claim { identification, auth, certificates, without_ppk: None };
+        let responses = std::mem::take(&mut parts.responses);
+        let claim = Claim { identification, auth, certificates, responses, without_ppk: None };
         self.course.judge(ctx, common, parts, claim)
     }
 
@@ -369,7 +427,7 @@ impl ExpectVerification {
         };
         let Self { course, reply, .. } = self;
         match proven {
-            Ok(proven) => course.finish(ctx, common, reply, proven),
+            Ok(proven) => course.first_done(ctx, common, reply, proven),
             Err(failure) => {
                 let failure = ppk::blame(&course.handshake, failure, false);
                 Err(course.abandon(ctx, common, failure))

@@ -87,8 +87,8 @@ impl Attempt {
     fn verdict(&self, common: &Common) -> Option<Verdict> {
         let chain = self.session.basis.certificates.clone();
         let identity = proof::identity(&self.session.gateway);
-        let verdict =
-            Verdict { connection: common.connection, instance: common.config.instance, identity, chain };
+        let (connection, instance) = (common.connection, common.config.instance);
+        let verdict = Verdict { connection, instance, identity, chain, responses: Vec::new() };
         (!verdict.chain.is_empty()).then_some(verdict)
     }
 
@@ -221,6 +221,7 @@ impl ExpectReply {
         sa.window.reply_accepted();
         sa.tickets_until = attempt.until;
         common.resumed = true;
+        common.own = attempt.session.own_certificate(&common.config, Role::Initiator);
         common.ppk = attempt.session.ppk_use(&common.config);
         common.reached(Stage::Auth);
         let handshake = Handshake {
@@ -233,7 +234,9 @@ impl ExpectReply {
             int_auth: IntAuth::default(),
             denied: false,
             ppk: false,
+            wants_ocsp: traits.wants_ocsp,
             childless: traits.childless,
+            multiple: traits.multiple,
             mixed: None,
             resumed: Some(Box::new(attempt.session)),
             client: ClientMatch::default(),

@@ -9,6 +9,7 @@ use super::ike_sa::IkeSa;
 use super::phase::{Called, Next, Phase};
 use super::ppk;
 use super::proof;
+use super::second_auth;
 use crate::config::{ClientMatch, Connection, ConnectionId};
 use crate::context::{Context, Pending};
 use crate::crypto::negotiate::Chosen;
@@ -93,7 +94,9 @@ impl ExpectSharedSecret {
             int_auth: IntAuth::default(),
             denied: false,
             ppk,
+            wants_ocsp: false,
             childless: true,
+            multiple: true,
             mixed: None,
             resumed: None,
             client: ClientMatch::default(),
@@ -114,8 +117,10 @@ impl ExpectSharedSecret {
         payloads.extend(self.ppk());
         // Unlike the others it is the called side's to say, unasked (RFC 6023 §3).
         payloads.push(Payload::Notify(Notify::new(NotifyType::ChildlessIkev2Supported, Vec::new())));
+        payloads.extend(second_auth::supported(self.caller.candidates.iter().map(|(_, config)| &**config)));
         payloads
             .extend(self.caller.candidates.iter().find_map(|(_, config)| proof::certificate_request(config)));
+        payloads.extend(self.caller.candidates.iter().find_map(|(_, config)| proof::ocsp_request(config)));
         let flags = Flags { initiator: false, version: false, response: true };
         let header = Header::new(spis.0, spis.1, ExchangeType::IkeSaInit, flags, 0);
         Message::new(header, payloads)

@@ -1,8 +1,9 @@
 //! We are called: IKE_AUTH (RFC 7296 §1.2).
 //!
 //! [`ExpectAuthRequest`] -> ([`ExpectVerdict`] -> [`ExpectVerification`]) -> ([`ExpectSignature`]) ->
-//! ([`ExpectAdmission`], by a gateway) -> up, where the CHILD_SA is made and the reply sent.
+//! ([`ExpectSecondRequest`]) -> ([`ExpectAdmission`], by a gateway) -> up, where the CHILD_SA is made and the reply sent.
 
+use super::called_second::ExpectSecondRequest;
 use super::client;
 use super::common::Common;
 use super::crash;
@@ -16,13 +17,14 @@ use super::ppk;
 use super::proof::{self, Claim, Judged, Manner, OwnProof, Proven, SignedClaim, VerifyingClaim};
 use super::reauthentication;
 use super::redirect;
+use super::second_auth::{self, Stand};
 use super::up::Up;
 use crate::config::{Connection, ConnectionId, RemoteAddress};
 use crate::context::{Aside, Context, Pending};
 use crate::error::Failure;
 use crate::input::Datagram;
 use crate::recorder::Stage;
-use crate::want::{Admit, Answer, Sign, WantKind};
+use crate::want::{Admit, Answer, Role, Sign, WantKind};
 use crate::wire::{
     Authentication, ExchangeType, Header, Identification, Message, Notify, NotifyType, Outer, ParseError,
     Payload,
@@ -66,7 +68,7 @@ pub(crate) struct ExpectAdmission {
     pub(crate) handshake: Handshake,
     request: Parts,
     proven: Proven,
-    auth: Authentication,
+    front: Vec<Payload>,
     pub(crate) pending: Pending,
 }
 
@@ -89,7 +91,7 @@ impl ExpectAuthRequest {
             }
             Opened::Malformed(header, error) if self.is_next_request(&header) => {
                 self.arrived(ctx, common, datagram);
-                Err(self.malformed(ctx, common, error))
+                Err(malformed(self.handshake, ctx, common, error))
             }
             Opened::Repetition => {
                 self.handshake.sa.repeat_reply(ctx, &common.path);
@@ -108,15 +110,6 @@ impl ExpectAuthRequest {
         common.reached(Stage::Proof);
     }
 
-    fn malformed(self, ctx: &mut Context<'_>, common: &Common, error: ParseError) -> Abort {
-        let failure = match error {
-            ParseError::UnsupportedCriticalPayload { payload } => Failure::CriticalPayload(payload),
-            _ => Failure::Syntax("the IKE_AUTH request does not parse"),
-        };
-        let (kind, data) = error.notify();
-        self.handshake.refuse(ctx, common, ExchangeType::IkeAuth, Notify::new(kind, data), failure)
-    }
-
     fn request(self, ctx: &mut Context<'_>, common: &mut Common, message: Message) -> Next {
         let Self { mut handshake, candidates } = self;
         let claimed = Parts::of(message).and_then(|mut parts| {
@@ -132,7 +125,9 @@ impl ExpectAuthRequest {
                 words::claim(&proof::identity(&identification), auth.method, asked.as_ref());
             let certificates = std::mem::take(&mut parts.certificates);
             let without_ppk = parts.notify(NotifyType::NoPpkAuth).map(|notify| notify.data.clone());
-            Ok((parts, Claim { identification, auth, certificates, without_ppk }))
+            let responses = std::mem::take(&mut parts.responses);
+            handshake.wants_ocsp = parts.wants_ocsp;
+            Ok((parts, Claim { identification, auth, certificates, responses, without_ppk }))
         });
         let judged = claimed.and_then(|(parts, mut claim)| {
             let selected = select(&candidates, &claim.identification, parts.responder_id.as_ref());
@@ -146,7 +141,9 @@ impl ExpectAuthRequest {
             (common.connection, common.config) = (id, config);
             let claimed = proof::identity(&claim.identification);
             client::take_up(&mut handshake, common, &claimed, claim.auth.method)?;
+            show(common, &handshake, &parts);
             mobility::permit(common, &parts)?;
+            second_auth::judge_announced(&common.config, &parts)?;
             ppk::take_up(&mut handshake, common, &parts, &mut claim)?;
             Ok((parts, proof::judge(&handshake, (id, &common.config), claim)?))
         });
@@ -162,6 +159,20 @@ impl ExpectAuthRequest {
     }
 }
 
+pub(crate) fn malformed(
+    handshake: Handshake,
+    ctx: &mut Context<'_>,
+    common: &Common,
+    error: ParseError,
+) -> Abort {
+    let failure = match error {
+        ParseError::UnsupportedCriticalPayload { payload } => Failure::CriticalPayload(payload),
+        _ => Failure::Syntax("the IKE_AUTH request does not parse"),
+    };
+    let (kind, data) = error.notify();
+    handshake.refuse(ctx, common, ExchangeType::IkeAuth, Notify::new(kind, data), failure)
+}
+
 /// The connection that accepts this IDi, and that is who IDr asks for, if the caller said.
 fn select(
     candidates: &[(ConnectionId, Arc<Connection>)],
@@ -171,12 +182,19 @@ fn select(
     let claimed = proof::identity(initiator);
     let asked = responder.map(proof::identity);
     let fits = |config: &Connection, asked: bool| config.remote_identity.accepts(&claimed) && asked;
-    let is_asked =
-        |config: &Connection| asked.as_ref().is_none_or(|asked| config.local_identity.is_same(asked));
+    let is_asked = |config: &Connection| asked.as_ref().is_none_or(|asked| config.called(asked).is_some());
     // "the responder is free to use another identity" than the IDr asked for (RFC 7296 §1.2): one that fits first.
     let exact = candidates.iter().find(|(_, config)| fits(config, is_asked(config)));
     let chosen = exact.or_else(|| candidates.iter().find(|(_, config)| fits(config, true)));
     chosen.cloned().ok_or_else(|| Failure::IdentityRefused(claimed.to_string()))
+}
+
+/// Which of our certificates the caller is shown: one that it asked for, or the one it knows from the session it resumes.
+fn show(common: &mut Common, handshake: &Handshake, request: &Parts) {
+    common.own = match &handshake.resumed {
+        Some(session) => session.own_certificate(&common.config, Role::Responder),
+        None => common.config.choose(&request.requested),
+    };
 }
 
 /// Who is nobody that is named here has called the gateway, if there is one: it comes last.
@@ -189,7 +207,12 @@ fn blame_gateway(common: &mut Common, candidates: &[(ConnectionId, Arc<Connectio
 }
 
 /// Refuses inside the exchange.
-fn refuse(ctx: &mut Context<'_>, common: &Common, handshake: Handshake, failure: Failure) -> Abort {
+pub(crate) fn refuse(
+    ctx: &mut Context<'_>,
+    common: &Common,
+    handshake: Handshake,
+    failure: Failure,
+) -> Abort {
     let notify = Notify::new(failure.notify(), Vec::new());
     handshake.refuse(ctx, common, ExchangeType::IkeAuth, notify, failure)
 }
@@ -234,7 +257,7 @@ impl ExpectSignature {
         let Self { handshake, request, proven, manner, .. } = self;
         match answer {
             Answer::Sign(Ok(octets)) => match proof::signature_auth(manner, &octets) {
-                Ok(auth) => Ok(admit(ctx, common, handshake, request, proven, auth)),
+                Ok(auth) => first_done(ctx, common, handshake, request, proven, auth),
                 Err(failure) => Err(refuse(ctx, common, handshake, failure)),
             },
             Answer::Sign(Err(error)) => {
@@ -247,12 +270,12 @@ impl ExpectSignature {
 
 impl ExpectAdmission {
     pub(crate) fn answer(self, ctx: &mut Context<'_>, common: &mut Common, answer: Answer) -> Next {
-        let Self { handshake, request, proven, auth, .. } = self;
+        let Self { handshake, request, proven, front, .. } = self;
         let refused = match answer {
             Answer::Admit(Ok(connection)) => match ctx.connections.get(&connection) {
                 Some(config) => {
                     (common.connection, common.config) = (connection, config.clone());
-                    return Ok(finish(ctx, common, handshake, request, proven, auth));
+                    return Ok(finish(ctx, common, handshake, request, proven, front));
                 }
                 None => Failure::AnswerMismatch("admission"),
             },
@@ -281,11 +304,11 @@ fn prove_ourselves(
     request: Parts,
     proven: Proven,
 ) -> Next {
-    let config = common.config.clone();
-    match proof::own(&handshake, handshake.keys(), &config) {
-        Ok(OwnProof::Made(auth)) => Ok(admit(ctx, common, handshake, request, proven, auth)),
+    match proof::own(&handshake, handshake.keys(), common) {
+        Ok(OwnProof::Made(auth)) => first_done(ctx, common, handshake, request, proven, auth),
         Ok(OwnProof::ToSign(manner, octets)) => {
-            let sign = Sign { connection: common.connection, scheme: manner.scheme, octets };
+            let (connection, certificate) = (common.connection, common.own.entry);
+            let sign = Sign { connection, certificate, scheme: manner.scheme, octets };
             let pending = ctx.ask(common.id, WantKind::Sign(sign));
             let state = ExpectSignature { handshake, request, proven, manner, pending };
             Ok(Phase::Called(Called::Signature(Box::new(state))))
@@ -294,17 +317,40 @@ fn prove_ourselves(
     }
 }
 
-/// Where the caller came by a gateway, it gets a connection of its own first.
-fn admit(
+/// Both first proofs are made: IDr, CERT, AUTH. They go out at once where a second round follows.
+fn first_done(
     ctx: &mut Context<'_>,
     common: &mut Common,
     mut handshake: Handshake,
     request: Parts,
     proven: Proven,
     auth: Authentication,
+) -> Next {
+    let config = common.config.clone();
+    let mut front = vec![Payload::IdentificationResponder(proof::identification(&common.own_identity()))];
+    front.extend(proof::own_certificates(ctx, &handshake, common));
+    front.push(Payload::Authentication(auth));
+    let halfway = match second_auth::after_first(&config, proven) {
+        Stand::Proven(proven) => return Ok(admit(ctx, common, handshake, request, proven, front)),
+        Stand::Halfway(halfway) => halfway,
+    };
+    front.extend(second_auth::beside_first_answer(&config));
+    let path = common.path;
+    handshake.sa.reply(ctx, common, &path, ExchangeType::IkeAuth, front)?;
+    Ok(ExpectSecondRequest::begin(handshake, request, halfway))
+}
+
+/// Where the caller came by a gateway, it gets a connection of its own first.
+pub(crate) fn admit(
+    ctx: &mut Context<'_>,
+    common: &mut Common,
+    mut handshake: Handshake,
+    request: Parts,
+    proven: Proven,
+    front: Vec<Payload>,
 ) -> Phase {
     if common.config.remote != RemoteAddress::Gateway {
-        return finish(ctx, common, handshake, request, proven, auth);
+        return finish(ctx, common, handshake, request, proven, front);
     }
     let want = Admit {
         gateway: common.connection,
@@ -315,11 +361,11 @@ fn admit(
         client: std::mem::take(&mut handshake.client),
     };
     let pending = ctx.ask(common.id, WantKind::Admit(Box::new(want)));
-    let state = ExpectAdmission { handshake, request, proven, auth, pending };
+    let state = ExpectAdmission { handshake, request, proven, front, pending };
     Phase::Called(Called::Admission(Box::new(state)))
 }
 
-/// IDr, CERT, AUTH, PPK_IDENTITY; what follows them is about the CHILD_SA, and the reply leaves when that is installed;
+/// What is left of our proofs, PPK_IDENTITY; what follows them is about the CHILD_SA, and the reply leaves when that is installed;
 /// at once if the caller wants none (RFC 6023).
 fn finish(
     ctx: &mut Context<'_>,
@@ -327,12 +373,9 @@ fn finish(
     mut handshake: Handshake,
     request: Parts,
     proven: Proven,
-    auth: Authentication,
+    mut front: Vec<Payload>,
 ) -> Phase {
     let config = common.config.clone();
-    let mut front = vec![Payload::IdentificationResponder(proof::identification(&config.local_identity))];
-    front.extend(proof::own_certificates(&handshake, &config));
-    front.push(Payload::Authentication(auth));
     front.extend(crash::own(ctx, &handshake.sa));
     front.extend(ppk::accepted(&handshake));
     if mobility::negotiated(common, &request) {

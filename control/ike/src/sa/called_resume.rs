@@ -48,8 +48,8 @@ pub(crate) fn begin(ctx: &mut Context<'_>, common: &mut Common, caller: Caller) 
         return caller.reply(ctx, common, responder_spi);
     }
     let identity = proof::identity(&caller.session.caller);
-    let verdict =
-        Verdict { connection: common.connection, instance: common.config.instance, identity, chain };
+    let (connection, instance) = (common.connection, common.config.instance);
+    let verdict = Verdict { connection, instance, identity, chain, responses: Vec::new() };
     let pending = ctx.ask(common.id, WantKind::Verdict(verdict));
     let state = ExpectVerdict { caller, responder_spi, pending };
     Ok(Phase::Called(Called::ResumeVerdict(Box::new(state))))
@@ -134,7 +134,9 @@ impl Caller {
             int_auth: IntAuth::default(),
             denied: false,
             ppk: false,
+            wants_ocsp: false,
             childless: true,
+            multiple: true,
             mixed: None,
             resumed: Some(Box::new(self.session)),
             client: ClientMatch::default(),

@@ -56,6 +56,8 @@ pub(crate) struct Choice {
     pub(crate) spi_out: u32,
     pub(crate) local: Vec<Selector>,
     pub(crate) remote: Vec<Selector>,
+    /// Whether another child would carry more of the offer, by an SA of its own.
+    pub(crate) leaves_more: bool,
     /// Whether it asks for more of them, for single resources, and we take them.
     pub(crate) takes_more: bool,
 }
@@ -155,6 +157,7 @@ pub(crate) fn refused(error: NotifyType) -> Failure {
         NotifyType::TsUnacceptable => Failure::TsRefused,
         NotifyType::NoAdditionalSas => Failure::NoAdditionalSas(Side::Peers),
         NotifyType::TsMaxQueue => Failure::TooManyResources(Side::Peers),
+        NotifyType::SinglePairRequired => Failure::SinglePairRequired,
         NotifyType::ChildSaNotFound => Failure::ChildNotFound,
         NotifyType::TemporaryFailure => Failure::TemporaryFailure,
         NotifyType::StateNotFound => Failure::FollowupForgotten,
@@ -208,7 +211,16 @@ pub(crate) fn choose<'a>(
             Ok(chosen) => {
                 let spi_out = usable_spi(chosen.peer_spi)?;
                 let takes_more = resource::agreed(config, offer);
-                return Ok(Choice { config: config.clone(), chosen, spi_out, local, remote, takes_more });
+                let is_left = |other: &&ChildConfig| match narrowed(other) {
+                    (Some(ours), Some(theirs)) => {
+                        !narrow::all_within(&ours, &local) || !narrow::all_within(&theirs, &remote)
+                    }
+                    _ => false,
+                };
+                let mut others = children.iter().filter(|other| other.id != config.id && !is_up(&other.id));
+                let leaves_more = others.any(is_left);
+                let config = config.clone();
+                return Ok(Choice { config, chosen, spi_out, local, remote, leaves_more, takes_more });
             }
             // Selectors fitted: the more specific cause is the proposal.
             Err(reason) => {

@@ -4,7 +4,7 @@ use super::mobility::Mobility;
 use super::nat::NatFindings;
 use super::reauthentication::Term;
 use super::redirect::{Onward, Redirectable, Trail};
-use crate::config::{ChildId, Connection, ConnectionId};
+use crate::config::{ChildId, Choice, Connection, ConnectionId, Identity};
 use crate::event::PpkUse;
 use crate::id::IkeId;
 use crate::lockout::Offender;
@@ -22,6 +22,8 @@ pub(crate) struct Common {
     pub(crate) connection: ConnectionId,
     /// The connection as configured when the IKE SA was negotiated.
     pub(crate) config: Arc<Connection>,
+    /// Which of our certificates the peer is shown.
+    pub(crate) own: Choice,
     /// Where IKE goes; ESP too, but for [`Common::esp_path`].
     pub(crate) path: Path,
     pub(crate) local_behind_nat: bool,
@@ -83,6 +85,7 @@ impl Common {
                 mobike: false,
             },
             config,
+            own: Choice::default(),
             local_behind_nat: false,
             nat_detection: false,
             mobility: Mobility::default(),
@@ -100,6 +103,11 @@ impl Common {
             sent_away: None,
             onward: None,
         }
+    }
+
+    /// Who we say we are.
+    pub(crate) fn own_identity(&self) -> Identity {
+        self.config.own_identity(self.own)
     }
 
     /// Who called us.

@@ -35,6 +35,8 @@ pub(crate) struct Handshake {
     pub(crate) responder_nonce: Nonce,
     /// Hash algorithms the peer announced for signatures.
     pub(crate) peer_hashes: Vec<u16>,
+    /// Whether the peer asks for our responder's word on our certificate (RFC 4806).
+    pub(crate) wants_ocsp: bool,
     /// The messages of IKE_INTERMEDIATE: AUTH covers them too.
     pub(crate) int_auth: IntAuth,
     /// The peer answered our request in the clear with INVALID_IKE_SPI.
@@ -43,6 +45,8 @@ pub(crate) struct Handshake {
     pub(crate) ppk: bool,
     /// Whether the called side can do without a CHILD_SA in IKE_AUTH.
     pub(crate) childless: bool,
+    /// Whether the called side takes more than one proof (RFC 4739).
+    pub(crate) multiple: bool,
     /// The PPK that IKE_AUTH names, and the keys it makes.
     pub(crate) mixed: Option<Box<Mixed>>,
     /// The session it resumes: IKE_SESSION_RESUME stands in place of IKE_SA_INIT (RFC 5723).
@@ -206,9 +210,13 @@ pub(crate) struct PeerTraits {
     pub(crate) ppk: bool,
     /// Whether it can do without a CHILD_SA in IKE_AUTH.
     pub(crate) childless: bool,
+    /// Whether it takes more than one proof, if it is called.
+    pub(crate) multiple: bool,
     /// Whether it can be redirected, if it calls.
     pub(crate) redirectable: Option<Redirectable>,
     pub(crate) hashes: Vec<u16>,
+    /// Whether it asks for OCSP responses, if it was called: callers do so later.
+    pub(crate) wants_ocsp: bool,
     pub(crate) nat: Option<NatFindings>,
 }
 
@@ -225,7 +233,9 @@ impl PeerTraits {
             intermediate: parts.has(NotifyType::IntermediateExchangeSupported),
             ppk: parts.has(NotifyType::UsePpk),
             childless: parts.has(NotifyType::ChildlessIkev2Supported),
+            multiple: parts.has(NotifyType::MultipleAuthSupported),
             redirectable: redirect::redirectable(parts),
+            wants_ocsp: parts.wants_ocsp,
             hashes: hashes.map(|notify| proof::announced_hashes(&notify.data)).unwrap_or_default(),
             nat: nat::findings(parts, spis, addresses),
         }

@@ -2,7 +2,7 @@
 //! advance.
 //!
 //! [`tunnel`] is the entry. [`call`], [`call_intermediate`] and [`call_auth`] set up as initiator, [`called`],
-//! [`called_intermediate`] and [`called_auth`] as responder, [`call_resume`] and [`called_resume`] by a ticket, with [`proof`] and [`ppk`] in either role; [`up`] is what they lead to, where [`dispatch`] hands each input to an exchange: [`own_child`], [`peer_child`],
+//! [`called_intermediate`], [`called_auth`] and [`called_second`] as responder, [`call_resume`] and [`called_resume`] by a ticket, with [`proof`], [`second_auth`] and [`ppk`] in either role; [`up`] is what they lead to, where [`dispatch`] hands each input to an exchange: [`own_child`], [`peer_child`],
 //! [`own_ike`], [`peer_ike`], with more key exchanges in [`own_followup`], [`peer_followup`]; [`informational`]; [`mobility`]. [`crash`] is about tokens that prove a peer's crash, [`reauthentication`] about proofs that count for a time, [`redirect`] about other gateways, [`resource`] about SAs for single resources, [`ticket`] and [`session`] about resumption, [`crossing`] is about two tunnels where one is meant. Routing between tunnels is left to [`crate::engine`].
 
 pub(crate) mod call;
@@ -13,6 +13,7 @@ pub(crate) mod called;
 pub(crate) mod called_auth;
 pub(crate) mod called_intermediate;
 pub(crate) mod called_resume;
+pub(crate) mod called_second;
 pub(crate) mod child_deal;
 pub(crate) mod children;
 pub(crate) mod client;
@@ -41,6 +42,7 @@ pub(crate) mod reauthentication;
 pub(crate) mod redirect;
 pub(crate) mod resource;
 pub(crate) mod schedule;
+pub(crate) mod second_auth;
 pub(crate) mod session;
 pub(crate) mod ticket;
 pub(crate) mod tunnel;

@@ -3,10 +3,10 @@
 //! Which of them an exchange needs is said where it is handled; that a payload comes twice where only one can
 //! be meant is refused here.
 
-use crate::error::Failure;
+use crate::error::{Failure, SecondProof};
 use crate::wire::{
     Authentication, CertificateEncoding, Delete, Identification, KeyExchange, Message, Nonce, Notify,
-    NotifyType, Payload, Protocol, SecurityAssociation, TrafficSelectors,
+    NotifyType, Payload, Protocol, SecurityAssociation, TrafficSelectors, limits,
 };
 
 /// The payloads of one message.
@@ -21,6 +21,12 @@ pub(crate) struct Parts {
     pub(crate) initiator_ts: Option<TrafficSelectors>,
     pub(crate) responder_ts: Option<TrafficSelectors>,
     pub(crate) certificates: Vec<Vec<u8>>,
+    /// The authorities that CERTREQ payloads ask for.
+    pub(crate) requested: Vec<[u8; 20]>,
+    /// OCSP responses (RFC 4806 §3.2).
+    pub(crate) responses: Vec<Vec<u8>>,
+    /// Whether OCSP responses are asked for.
+    pub(crate) wants_ocsp: bool,
     pub(crate) deletes: Vec<Delete>,
     pub(crate) notifies: Vec<Notify>,
 }
@@ -34,6 +40,10 @@ impl Parts {
     /// Sorts payloads that need not have come in a message.
     pub(crate) fn sort(payloads: Vec<Payload>) -> Result<Parts, Failure> {
         let mut parts = Parts::default();
+        let is_proof = |payload: &&Payload| matches!(payload, Payload::Authentication(_));
+        if payloads.iter().filter(is_proof).count() > 1 {
+            return Err(SecondProof::Early.into());
+        }
         for payload in payloads {
             match payload {
                 Payload::SecurityAssociation(body) => once(&mut parts.sa, body)?,
@@ -46,6 +56,16 @@ impl Parts {
                 Payload::TrafficSelectorsResponder(body) => once(&mut parts.responder_ts, body)?,
                 Payload::Certificate(body) if body.encoding == CertificateEncoding::X509Signature => {
                     parts.certificates.push(body.data);
+                }
+                Payload::Certificate(body) if body.encoding == CertificateEncoding::OcspContent => {
+                    parts.responses.push(body.data);
+                }
+                Payload::CertificateRequest(body) if body.encoding == CertificateEncoding::OcspContent => {
+                    parts.wants_ocsp = true;
+                }
+                Payload::CertificateRequest(body) => {
+                    let room = limits::REQUESTED.saturating_sub(parts.requested.len());
+                    parts.requested.extend(body.hashes().take(room));
                 }
                 Payload::Delete(body) => parts.deletes.push(body),
                 Payload::Notify(body) => parts.notifies.push(body),

@@ -20,7 +20,7 @@ use crate::error::{Failure, Side};
 use crate::id::ChildSaId;
 use crate::key_agreement::{KeyAgreement, Task as KeyTask};
 use crate::want::{AllocateSpi, Answer, OutboundStart, Role, WantKind};
-use crate::wire::{ExchangeType, KeyExchangeId, Nonce, NotifyType, Payload, Spi};
+use crate::wire::{ExchangeType, KeyExchangeId, Nonce, Notify, NotifyType, Payload, Spi};
 
 /// Generations of each CHILD_SA that the peer may hold at once: in use, replaced and not yet deleted, lost in a
 /// collision. One that keeps rekeying and never deletes gets no more. Those deleted do not count: see
@@ -97,12 +97,15 @@ impl Deal {
     }
 
     /// SA, Nr, KEr, TSi, TSr; in IKE_AUTH, whose nonces and key exchange are those of IKE_SA_INIT, SA, TSi, TSr. Whoever
-    /// is willing to have more of the same selectors adds SA_RESOURCE_INFO where the peer has (RFC 9611 §3).
+    /// is willing to have more of the same selectors adds SA_RESOURCE_INFO where the peer has (RFC 9611 §3). What was narrowed and would be taken by another SA is told
+    /// of (RFC 7296 §2.9).
     fn answer(&self, spi: u32, public: Option<Vec<u8>>) -> Vec<Payload> {
-        let Choice { chosen, local, remote, config, takes_more, .. } = &self.choice;
+        let Choice { chosen, local, remote, config, leaves_more, takes_more, .. } = &self.choice;
         let nonce = matches!(self.envelope, Envelope::CreateChild).then(|| self.responder_nonce.clone());
         let key = chosen.suite.group.zip(public);
         let mut payloads = answer(chosen.answer(Spi::Child(spi)), nonce, key, remote, local);
+        let more = || Payload::Notify(Notify::new(NotifyType::AdditionalTsPossible, Vec::new()));
+        payloads.extend(leaves_more.then(more));
         payloads.extend(takes_more.then(|| resource::info(config)).flatten());
         payloads
     }
@@ -358,7 +361,7 @@ impl Turn<'_, '_> {
         payloads: Vec<Payload>,
     ) {
         let Deal { envelope, choice, rekey, initiator_nonce, responder_nonce, .. } = deal;
-        let Choice { config, chosen, spi_out, local, remote, takes_more } = choice;
+        let Choice { config, chosen, spi_out, local, remote, leaves_more: _, takes_more } = choice;
         let nonces = Nonces::new(&initiator_nonce, &responder_nonce);
         let sa = &self.line.sa;
         let keys = EspKeyPair::derive(&chosen.suite, sa.suite.prf, &sa.keys.sk_d, secrets, nonces);

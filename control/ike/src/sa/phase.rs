@@ -8,10 +8,12 @@ use super::called;
 use super::called_auth;
 use super::called_intermediate;
 use super::called_resume;
+use super::called_second;
 use super::handshake::{Abort, Handshake};
 use super::ike_sa::{IkeSa, Opened};
 use super::up::Up;
 use crate::context::{Context, Pending};
+use crate::error::{Failure, SecondProof};
 use crate::time::Instant;
 use crate::want::Path;
 use crate::window::{Due, Incoming};
@@ -57,6 +59,7 @@ pub(crate) enum Called {
     Verdict(Box<called_auth::ExpectVerdict>),
     Verification(Box<called_auth::ExpectVerification>),
     Signature(Box<called_auth::ExpectSignature>),
+    SecondRequest(Box<called_second::ExpectSecondRequest>),
     Admission(Box<called_auth::ExpectAdmission>),
 }
 
@@ -142,6 +145,7 @@ impl Called {
             Called::Verdict(state) => state.handshake.sa.local_spi(),
             Called::Verification(state) => state.handshake.sa.local_spi(),
             Called::Signature(state) => state.handshake.sa.local_spi(),
+            Called::SecondRequest(state) => state.handshake.sa.local_spi(),
             Called::Admission(state) => state.handshake.sa.local_spi(),
         }
     }
@@ -152,7 +156,7 @@ impl Called {
             Called::ResumeVerdict(state) => Some(state.pending),
             Called::SharedSecret(state) => Some(state.pending),
             Called::IntermediateSecret(state) => Some(state.pending),
-            Called::IntermediateRequest(_) | Called::AuthRequest(_) => None,
+            Called::IntermediateRequest(_) | Called::AuthRequest(_) | Called::SecondRequest(_) => None,
             Called::Verdict(state) => Some(state.pending),
             Called::Verification(state) => Some(state.pending),
             Called::Signature(state) => Some(state.pending),
@@ -168,9 +172,19 @@ impl Called {
             | Called::IntermediateRequest(_)
             | Called::IntermediateSecret(_)
             | Called::AuthRequest(_) => patience.to_auth,
-            Called::Verdict(_) | Called::Verification(_) | Called::Signature(_) | Called::Admission(_) => {
-                patience.to_proof
-            }
+            Called::Verdict(_)
+            | Called::Verification(_)
+            | Called::Signature(_)
+            | Called::SecondRequest(_)
+            | Called::Admission(_) => patience.to_proof,
+        }
+    }
+
+    /// Why it ends when that is over.
+    pub(crate) fn expired(&self, patience: Patience) -> Failure {
+        match self {
+            Called::SecondRequest(_) => SecondProof::Withheld.into(),
+            _ => Failure::HalfOpenTimeout(self.limit(patience)),
         }
     }
 
@@ -198,6 +212,7 @@ impl Called {
         match self {
             Called::IntermediateRequest(state) => Some(&state.course.handshake),
             Called::AuthRequest(state) => Some(&state.handshake),
+            Called::SecondRequest(state) => Some(&state.handshake),
             _ => None,
         }
     }

@@ -3,19 +3,22 @@
 //! A [`Proven`] can only be made here, from a pre-shared key that fits, a signature somebody verified, or the keys of a
 //! session that is resumed (RFC 5723 §4.3.3); an IKE SA comes up with a [`Proven`] or not at all.
 
+use super::common::Common;
 use super::handshake::Handshake;
 use super::ppk;
 use super::session::{Basis, Session};
 use crate::config::{
-    Auth, CertificateAuth, Connection, HashAlgorithm, IdKind, Identity, RemoteAuth, SignatureScheme,
+    Auth, Connection, HashAlgorithm, IdKind, Identity, IdentityMatch, OwnCertificate, RemoteAuth,
+    SignatureScheme,
 };
+use crate::context::Context;
 use crate::crypto::auth::SignedOctets;
 use crate::crypto::{IkeKeys, signature};
-use crate::error::Failure;
+use crate::error::{Failure, SecondProof};
 use crate::want::{AnswerError, PeerKey, Role, Verdict, Verify};
 use crate::wire::{
-    Authentication, AuthenticationMethod, Certificate, CertificateEncoding, Identification,
-    IdentificationType, Payload,
+    Authentication, AuthenticationMethod, Certificate, CertificateEncoding, CertificateRequest,
+    Identification, IdentificationType, Payload,
 };
 
 /// Methods by which a certificate's key may prove.
@@ -28,12 +31,19 @@ const RSA_WITH_SHA1: &str = "signature (14): RSA with SHA-1 (1) is not taken, an
 #[derive(Clone, Debug)]
 pub(crate) struct Proven {
     identity: Identity,
+    /// By a second proof.
+    second: Option<Box<Identity>>,
     basis: Option<Box<Basis>>,
 }
 
 impl Proven {
     pub(crate) fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Who it proved to be a second time, if it did.
+    pub(crate) fn second(&self) -> Option<&Identity> {
+        self.second.as_deref()
     }
 
     /// What the proof rests on, where it may be resumed.
@@ -47,6 +57,8 @@ pub(crate) struct Claim {
     pub(crate) identification: Identification,
     pub(crate) auth: Authentication,
     pub(crate) certificates: Vec<Vec<u8>>,
+    /// What its responders say of them (RFC 4806).
+    pub(crate) responses: Vec<Vec<u8>>,
     /// The same proof without PPK (NO_PPK_AUTH), by the same method.
     pub(crate) without_ppk: Option<Vec<u8>>,
 }
@@ -122,7 +134,7 @@ pub(crate) fn judge(
     match (&config.remote_auth, claim.auth.method) {
         (RemoteAuth::Psk(key) | RemoteAuth::Either { psk: key, .. }, AuthenticationMethod::SharedKey) => {
             if octets.shared_key_proves(key, &claim.auth.data) {
-                return Ok(Judged::Proven(Proven { identity, basis: Basis::of(config, &[]) }));
+                return Ok(Judged::Proven(Proven { identity, second: None, basis: Basis::of(config, &[]) }));
             }
             let without = under(&handshake.sa.keys);
             let proves = |proof: &Vec<u8>| without.shared_key_proves(key, proof);
@@ -150,6 +162,39 @@ pub(crate) fn judge(
     }
 }
 
+/// A further proof of ours, by a key: ID and AUTH, which is made like the first one, but over that ID (RFC 4739 §2.2).
+pub(crate) fn by_key(handshake: &Handshake, identity: &Identity, key: &[u8]) -> Vec<Payload> {
+    let (role, identification) = (handshake.sa.role, identification(identity));
+    let data = signed(handshake, handshake.keys(), role, &identification).shared_key_proof(key).to_vec();
+    let auth = Authentication { method: AuthenticationMethod::SharedKey, data };
+    let identification = match role {
+        Role::Initiator => Payload::IdentificationInitiator(identification),
+        Role::Responder => Payload::IdentificationResponder(identification),
+    };
+    vec![identification, Payload::Authentication(auth)]
+}
+
+/// Judges a further proof of the peer's, by a key.
+pub(crate) fn judge_key(
+    handshake: &Handshake,
+    proven: Proven,
+    (expected, key): (&IdentityMatch, &[u8]),
+    (identification, auth): (&Identification, &Authentication),
+) -> Result<Proven, Failure> {
+    let identity = identity(identification);
+    if !expected.accepts(&identity) {
+        return Err(SecondProof::Identity(identity.to_string()).into());
+    }
+    if auth.method != AuthenticationMethod::SharedKey {
+        return Err(method_mismatch(auth.method, "pre-shared key (2), as second proof"));
+    }
+    let octets = signed(handshake, handshake.keys(), other(handshake.sa.role), identification);
+    match octets.shared_key_proves(key, &auth.data) {
+        true => Ok(Proven { second: Some(Box::new(identity)), ..proven }),
+        false => Err(SecondProof::Key.into()),
+    }
+}
+
 /// IDi must be the one in the ticket, octet for octet, and IDr likewise; the proof is made with the keys that follow from it (RFC 5723 §4.3.3).
 fn judge_resumed(handshake: &Handshake, session: &Session, claim: &Claim) -> Result<Proven, Failure> {
     let expected = match handshake.sa.role {
@@ -164,7 +209,7 @@ fn judge_resumed(handshake: &Handshake, session: &Session, claim: &Claim) -> Res
         return Err(method_mismatch(claim.auth.method, "the keys of a resumed session (2)"));
     }
     let octets = signed(handshake, handshake.keys(), other(handshake.sa.role), &claim.identification);
-    let proven = Proven { identity, basis: Some(Box::new(session.basis.clone())) };
+    let proven = Proven { identity, second: None, basis: Some(Box::new(session.basis.clone())) };
     octets.resumption_proves(&claim.auth.data).then_some(proven).ok_or(Failure::ResumptionProof)
 }
 
@@ -187,8 +232,12 @@ fn signed_claim(
     if !allowed.is_empty() && !allowed.contains(&scheme) {
         return Err(Failure::SchemeRefused(format!("{scheme:?} is not among the schemes allowed")));
     }
-    let proven = Proven { identity: identity.clone(), basis: Basis::of(config, &claim.certificates) };
-    let verdict = Verdict { connection, instance: config.instance, identity, chain: claim.certificates };
+    let basis = Basis::of(config, &claim.certificates);
+    let proven = Proven { identity: identity.clone(), second: None, basis };
+    // "corresponding to a prior OCSP request" (RFC 4806 §4.1): nobody makes us look at what was not asked for.
+    let responses = if config.ocsp_request { claim.responses } else { Vec::new() };
+    let chain = claim.certificates;
+    let verdict = Verdict { connection, instance: config.instance, identity, chain, responses };
     let verify = Verify { public_key: Vec::new(), scheme, octets, signature };
     Ok((verdict, SignedClaim { proven, verify }))
 }
@@ -243,19 +292,22 @@ pub(crate) struct Manner {
 }
 
 /// Begins our own proof under these keys.
-pub(crate) fn own(handshake: &Handshake, keys: &IkeKeys, config: &Connection) -> Result<OwnProof, Failure> {
-    let identification = identification(&config.local_identity);
+pub(crate) fn own(handshake: &Handshake, keys: &IkeKeys, common: &Common) -> Result<OwnProof, Failure> {
+    let identification = identification(&common.own_identity());
     let octets = signed(handshake, keys, handshake.sa.role, &identification);
     if handshake.resumed.is_some() {
         let (method, data) = (AuthenticationMethod::SharedKey, octets.resumption_proof().to_vec());
         return Ok(OwnProof::Made(Authentication { method, data }));
     }
-    match &config.local_auth {
+    match &common.config.local_auth {
         Auth::Psk(key) => {
             let data = octets.shared_key_proof(key).to_vec();
             Ok(OwnProof::Made(Authentication { method: AuthenticationMethod::SharedKey, data }))
         }
-        Auth::Certificate(certificate) => {
+        Auth::Certificate(own) => {
+            let certificate = own.chosen(common.own);
+            let certificate =
+                certificate.ok_or(Failure::NotConfigured("the connection has no certificate"))?;
             Ok(OwnProof::ToSign(choose_scheme(certificate, &handshake.peer_hashes)?, octets.octets()))
         }
     }
@@ -264,7 +316,7 @@ pub(crate) fn own(handshake: &Handshake, keys: &IkeKeys, config: &Connection) ->
 /// By what the peer announced: signatures that name their scheme, of a hash that it knows ("MUST be one of the hash
 /// functions the peer announced", RFC 7427 §4); where it announced none it does not know RFC 7427, and of the methods
 /// before that those of ECDSA are left (RFC 4754), whose hash goes with the curve.
-fn choose_scheme(certificate: &CertificateAuth, peer_hashes: &[u16]) -> Result<Manner, Failure> {
+fn choose_scheme(certificate: &OwnCertificate, peer_hashes: &[u16]) -> Result<Manner, Failure> {
     if peer_hashes.is_empty() {
         let older = |scheme: &SignatureScheme| {
             signature::method_of_scheme(*scheme).map(|method| Manner { scheme: *scheme, method })
@@ -288,26 +340,39 @@ pub(crate) fn signature_auth(manner: Manner, octets: &[u8]) -> Result<Authentica
     Ok(Authentication { method, data })
 }
 
-/// Our CERT payloads; none where a session is resumed (RFC 5723 §4.3.3).
-pub(crate) fn own_certificates(handshake: &Handshake, config: &Connection) -> impl Iterator<Item = Payload> {
-    let chain = match &config.local_auth {
-        Auth::Certificate(_) if handshake.resumed.is_some() => &[],
-        Auth::Certificate(certificate) => certificate.chain.as_slice(),
-        Auth::Psk(_) => &[],
+/// Our CERT payloads; none where a session is resumed (RFC 5723 §4.3.3). The responder's word on our certificate goes
+/// with them if the peer asks for it and we have it (RFC 4806 §4.1).
+pub(crate) fn own_certificates(
+    ctx: &Context<'_>,
+    handshake: &Handshake,
+    common: &Common,
+) -> impl Iterator<Item = Payload> {
+    let own = match &common.config.local_auth {
+        Auth::Certificate(own) if handshake.resumed.is_none() => own.chosen(common.own),
+        Auth::Certificate(_) | Auth::Psk(_) => None,
     };
-    chain.iter().map(|der| {
-        Payload::Certificate(Certificate { encoding: CertificateEncoding::X509Signature, data: der.clone() })
-    })
+    let chain = own.map_or(&[][..], |own| own.chain.as_slice());
+    let asked = chain.first().filter(|_| handshake.wants_ocsp);
+    let response = asked.and_then(|der| ctx.responses.of(der, ctx.now));
+    let payload = |encoding, data: &[u8]| Payload::Certificate(Certificate { encoding, data: data.to_vec() });
+    let chain = chain.iter().map(move |der| payload(CertificateEncoding::X509Signature, der));
+    chain.chain(response.map(move |octets| payload(CertificateEncoding::OcspContent, octets)))
 }
 
 /// Our CERTREQ payload, if the peer has to show a certificate.
 pub(crate) fn certificate_request(config: &Connection) -> Option<Payload> {
     match &config.remote_auth {
         RemoteAuth::Certificate { authorities, .. } | RemoteAuth::Either { authorities, .. } => {
-            Some(Payload::CertificateRequest(crate::wire::CertificateRequest::x509(authorities)))
+            Some(Payload::CertificateRequest(CertificateRequest::x509(authorities)))
         }
         RemoteAuth::Psk(_) => None,
     }
+}
+
+/// Our CERTREQ payload for OCSP responses, if the peer may show a certificate and they are to be asked for.
+pub(crate) fn ocsp_request(config: &Connection) -> Option<Payload> {
+    let shows = !matches!(config.remote_auth, RemoteAuth::Psk(_));
+    (shows && config.ocsp_request).then(|| Payload::CertificateRequest(CertificateRequest::ocsp()))
 }
 
 /// The data of SIGNATURE_HASH_ALGORITHMS: what we can verify.

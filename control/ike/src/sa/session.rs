@@ -10,8 +10,8 @@ use super::ike_sa::IkeSa;
 use super::parts::Parts;
 use super::proof::{self, Proven};
 use crate::config::{
-    Auth, Connection, Identity, IdentityMatch, IdentityPattern, IkeProposal, Ppk, PpkId, Prf, RemoteAuth,
-    SignatureScheme,
+    Auth, Choice, Connection, Identity, IdentityMatch, IdentityPattern, IkeProposal, Ppk, PpkId, Prf,
+    RemoteAuth, SignatureScheme,
 };
 use crate::crypto::negotiate;
 use crate::crypto::{IkeSuite, Secret};
@@ -65,14 +65,14 @@ impl Basis {
     pub(crate) fn of(config: &Connection, certificates: &[Vec<u8>]) -> Option<Box<Basis>> {
         let fits = certificates.iter().map(Vec::len).sum::<usize>() <= CERTIFICATES;
         let basis = || Box::new(Basis { policy: policy(config), certificates: certificates.to_vec() });
-        (config.resumption && fits).then(basis)
+        (may_resume(config) && fits).then(basis)
     }
 }
 
 impl Session {
     /// The session of an IKE SA that is up.
     pub(crate) fn of(common: &Common, proven: &Proven, sa: &IkeSa) -> Option<Session> {
-        let own = proof::identification(&common.config.local_identity);
+        let own = proof::identification(&common.own_identity());
         let peer = proof::identification(proven.identity());
         let (caller, gateway) = match common.role {
             Role::Initiator => (own, peer),
@@ -93,15 +93,26 @@ impl Session {
         })
     }
 
-    /// The algorithms, if this connection still has the proof's identities and keys, and allows them.
-    pub(crate) fn suite_for(&self, config: &Connection, role: Role) -> Option<IkeSuite> {
-        let (own, peer) = match role {
+    /// Us and the peer.
+    fn ends(&self, role: Role) -> (&Identification, &Identification) {
+        match role {
             Role::Initiator => (&self.caller, &self.gateway),
             Role::Responder => (&self.gateway, &self.caller),
-        };
-        let named = proof::identity(own) == config.local_identity
+        }
+    }
+
+    /// The certificate of ours by which we are who we were.
+    pub(crate) fn own_certificate(&self, config: &Connection, role: Role) -> Choice {
+        config.called(&proof::identity(self.ends(role).0)).unwrap_or_default()
+    }
+
+    /// The algorithms, if this connection still has the proof's identities and keys, and allows them.
+    pub(crate) fn suite_for(&self, config: &Connection, role: Role) -> Option<IkeSuite> {
+        let (own, peer) = self.ends(role);
+        let own = proof::identity(own);
+        let named = config.called(&own).is_some_and(|choice| config.own_identity(choice) == own)
             && config.remote_identity.accepts(&proof::identity(peer));
-        let is_same = config.resumption && named && policy(config) == self.basis.policy;
+        let is_same = may_resume(config) && named && policy(config) == self.basis.policy;
         let chosen = negotiate::select_ike(&config.proposals, &self.algorithms).ok();
         chosen.filter(|_| is_same).map(|chosen| chosen.suite)
     }
@@ -190,6 +201,11 @@ fn algorithms(suite: &IkeSuite) -> SecurityAssociation {
         additional: suite.additional,
     };
     negotiate::offer_ike(&[proposal], Spi::None)
+}
+
+/// A session rests on one proof: where two are wanted it would stand for half of them.
+pub(crate) fn may_resume(config: &Connection) -> bool {
+    config.resumption && config.second_auth.is_none()
 }
 
 /// A digest of who proves what to whom under a connection, and by which keys.

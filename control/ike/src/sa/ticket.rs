@@ -9,7 +9,7 @@ use super::ike_sa::IkeSa;
 use super::line::{Line, Own};
 use super::parts::Parts;
 use super::proof::Proven;
-use super::session::Session;
+use super::session::{self, Session};
 use super::turn::Turn;
 use super::up::{Task, Up};
 use crate::config::ConnectionId;
@@ -45,7 +45,7 @@ impl core::fmt::Debug for Resumable {
 
 /// As caller, what asks for a ticket.
 pub(crate) fn request(common: &Common) -> Option<Payload> {
-    let asks = common.role == Role::Initiator && common.config.resumption;
+    let asks = common.role == Role::Initiator && session::may_resume(&common.config);
     asks.then(|| Payload::Notify(Notify::ticket_request()))
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn answer(
 /// A ticket lives no longer than the IKE SA may, by the gateway's policy, nor than until a new proof is due (RFC 5723
 /// §6.2).
 fn give(ctx: &mut Context<'_>, common: &Common, proven: &Proven, sa: &mut IkeSa) -> Option<TicketGiven> {
-    if common.role == Role::Initiator || !common.config.resumption {
+    if common.role == Role::Initiator || !session::may_resume(&common.config) {
         return None;
     }
     let session = Session::of(common, proven, sa)?;

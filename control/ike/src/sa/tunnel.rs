@@ -166,6 +166,9 @@ impl Tunnel {
             Some(Phase::Called(Called::AuthRequest(state))) => {
                 state.datagram(ctx, &mut self.common, &datagram, outer)
             }
+            Some(Phase::Called(Called::SecondRequest(state))) => {
+                state.datagram(ctx, &mut self.common, &datagram, outer)
+            }
             Some(Phase::Up(mut up)) => {
                 let index = up.lines.iter().position(|line| line.sa.local_spi() == spi);
                 if let Some(index) = index {
@@ -246,7 +249,7 @@ impl Tunnel {
             Some(Phase::Calling(Calling::AuthReply(state))) => state.timeout(ctx, &self.common),
             Some(Phase::Calling(state)) => waits::calling_timeout(state, ctx, &self.common),
             Some(Phase::Called(state)) if self.half_open_until(&state, patience) <= ctx.now => {
-                Err(Failure::HalfOpenTimeout(state.limit(patience)).into())
+                Err(state.expired(patience).into())
             }
             Some(Phase::Called(state)) => waits::called_timeout(state, ctx, &self.common),
             Some(Phase::Up(mut up)) => {

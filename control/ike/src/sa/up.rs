@@ -8,7 +8,8 @@ use super::ike_sa::IkeSa;
 use super::line::{Line, Own, Peer, Standing};
 use super::proof::Proven;
 use super::reauthentication::{self, Term};
-use crate::config::{ChildId, InitialContact, RemoteAddress};
+use super::second_auth;
+use crate::config::{Auth, ChildId, Choice, InitialContact, RemoteAddress};
 use crate::context::{Aside, Context};
 use crate::error::Failure;
 use crate::event::{Event, IkeUp};
@@ -85,6 +86,12 @@ pub(crate) struct Up {
     pub(crate) ended: Option<Failure>,
 }
 
+/// Which of our certificates the peer was shown, if any.
+fn shown(common: &Common) -> Option<Choice> {
+    let by_certificate = matches!(common.config.local_auth, Auth::Certificate(_)) && !common.resumed;
+    by_certificate.then_some(common.own)
+}
+
 impl Up {
     /// The IKE SA is up. Asking for a [`Proven`] is the check that the peer's AUTH was verified.
     pub(crate) fn begin(ctx: &mut Context<'_>, common: &mut Common, sa: IkeSa, proven: Proven) -> Up {
@@ -100,8 +107,10 @@ impl Up {
             ppk: common.ppk.clone(),
             path: common.path,
             local_behind_nat: common.local_behind_nat,
-            local_identity: common.config.local_identity.clone(),
+            local_identity: common.own_identity(),
+            own_certificate: shown(common),
             remote_identity: proven.identity().clone(),
+            second: second_auth::identities(common, &proven),
             redirectable: common.redirectable.is_some(),
             resumed: common.resumed,
         })));

@@ -44,7 +44,9 @@ pub(crate) fn called_answer(
         Called::Verification(state) => state.answer(ctx, common, answer),
         Called::Signature(state) => state.answer(ctx, common, answer),
         Called::Admission(state) => state.answer(ctx, common, answer),
-        other @ (Called::IntermediateRequest(_) | Called::AuthRequest(_)) => Ok(Phase::Called(other)),
+        other @ (Called::IntermediateRequest(_) | Called::AuthRequest(_) | Called::SecondRequest(_)) => {
+            Ok(Phase::Called(other))
+        }
     }
 }
 
@@ -110,6 +112,7 @@ impl Called {
         match &mut self {
             Called::IntermediateRequest(state) => state.course.handshake.sa.expire_fragments(ctx.now),
             Called::AuthRequest(state) => state.handshake.sa.expire_fragments(ctx.now),
+            Called::SecondRequest(state) => state.handshake.sa.expire_fragments(ctx.now),
             _ => {}
         }
         self

@@ -44,6 +44,12 @@ impl CertificateRequest {
         Self { encoding: CertificateEncoding::X509Signature, authorities: hashes.concat() }
     }
 
+    /// A request for OCSP responses (RFC 4806 §3.1). No responder is named: those are believed that sign with the
+    /// authority's key, or with a certificate the authority has issued for it, and neither needs a name.
+    pub fn ocsp() -> Self {
+        Self { encoding: CertificateEncoding::OcspContent, authorities: Vec::new() }
+    }
+
     /// The key hashes of the authorities, if the encoding has any.
     pub fn hashes(&self) -> impl Iterator<Item = &[u8; AUTHORITY_HASH]> {
         let hashed = self.is_hashed().then_some(self.authorities.as_slice());

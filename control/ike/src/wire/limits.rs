@@ -41,6 +41,9 @@ pub const CERTIFICATE_REQUESTS: usize = 64;
 /// some 200.
 pub const AUTHORITIES: usize = 512;
 
+/// Authority hashes of one peer that are looked at, over all its CERTREQ payloads: a peer that trusts more is a browser.
+pub const REQUESTED: usize = 128;
+
 /// Notify payloads in one message: the richest IKE_AUTH known to us has 14.
 pub const NOTIFIES: usize = 64;
 

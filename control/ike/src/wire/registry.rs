@@ -342,4 +342,20 @@ impl NotifyType {
     pub fn is_error(self) -> bool {
         u16::from(self) < 16384
     }
+
+    /// Whether an error of this type in IKE_AUTH is the CHILD_SA's alone, so that the IKE SA is there all the same (RFC
+    /// 7296 §1.2, RFC 9611 §4).
+    pub fn is_about_child(self) -> bool {
+        matches!(
+            self,
+            NotifyType::NoProposalChosen
+                | NotifyType::TsUnacceptable
+                | NotifyType::SinglePairRequired
+                | NotifyType::InternalAddressFailure
+                | NotifyType::FailedCpRequired
+                | NotifyType::NoAdditionalSas
+                | NotifyType::TsMaxQueue
+                | NotifyType::TemporaryFailure
+        )
+    }
 }

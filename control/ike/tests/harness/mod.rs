@@ -9,6 +9,7 @@ pub mod dataplane;
 pub mod peer;
 mod picture;
 pub mod settings;
+pub mod tally;
 
 use dataplane::DataPlane;
 use ravelin_ike::Engine;
@@ -23,6 +24,7 @@ use ravelin_ike::wire::{NotifyType, Outer, Payload};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
+use tally::Tally;
 
 /// A small generator for the world around the engines (SplitMix64).
 pub struct Dice(pub u64);
@@ -61,73 +63,6 @@ pub struct Faults {
     pub spoof: u64,
 }
 
-/// What happened, to be printed.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Tally {
-    pub datagrams: u64,
-    pub lost: u64,
-    pub repeated: u64,
-    pub reordered: u64,
-    pub answers_failed: u64,
-    pub answers_never: u64,
-    pub ike_up: u64,
-    pub ike_rekeyed: u64,
-    pub reauthenticated: u64,
-    pub child_up: u64,
-    pub child_rekeyed: u64,
-    pub child_down: u64,
-    pub ike_down: u64,
-    pub attempts_failed: u64,
-    pub collisions: u64,
-    pub crossed_calls: u64,
-    /// Datagrams of IKE_INTERMEDIATE and of IKE_FOLLOWUP_KE.
-    pub intermediate: u64,
-    pub followups: u64,
-    /// Paths that changed.
-    pub moved: u64,
-    pub spoofed: u64,
-    /// Datagrams that came to an address whose owner has gone.
-    pub missed: u64,
-    /// Crash tokens in the clear.
-    pub crash_tokens: u64,
-    /// IKE SAs that came up by a ticket.
-    pub resumed: u64,
-    /// CHILD_SAs for a single resource.
-    pub resources: u64,
-    /// IKE SAs with a post-quantum preshared key in their keys.
-    pub mixed: u64,
-}
-
-impl Tally {
-    pub fn add(&mut self, other: &Tally) {
-        self.datagrams += other.datagrams;
-        self.lost += other.lost;
-        self.repeated += other.repeated;
-        self.reordered += other.reordered;
-        self.answers_failed += other.answers_failed;
-        self.answers_never += other.answers_never;
-        self.ike_up += other.ike_up;
-        self.ike_rekeyed += other.ike_rekeyed;
-        self.reauthenticated += other.reauthenticated;
-        self.child_up += other.child_up;
-        self.child_rekeyed += other.child_rekeyed;
-        self.child_down += other.child_down;
-        self.ike_down += other.ike_down;
-        self.attempts_failed += other.attempts_failed;
-        self.collisions += other.collisions;
-        self.crossed_calls += other.crossed_calls;
-        self.intermediate += other.intermediate;
-        self.followups += other.followups;
-        self.moved += other.moved;
-        self.spoofed += other.spoofed;
-        self.missed += other.missed;
-        self.crash_tokens += other.crash_tokens;
-        self.resumed += other.resumed;
-        self.resources += other.resources;
-        self.mixed += other.mixed;
-    }
-}
-
 /// One gateway.
 pub struct End {
     pub engine: Engine,
@@ -138,6 +73,8 @@ pub struct End {
     pub held: Vec<Want>,
     pub hold: fn(&WantKind) -> bool,
     verified: u64,
+    /// Of each chain that was to be judged, how many certificates it has.
+    pub presented: Vec<usize>,
     ups: u64,
     pub certificates: bool,
     /// The address it has, and those it has had.
@@ -150,6 +87,8 @@ pub struct End {
     admissions: u32,
     /// A peer that comes again while it is there has the connection that it has.
     pub takes_over: bool,
+    /// Who the peer has to prove to be a second time, if it has to.
+    pub second: Option<ravelin_ike::config::IdentityMatch>,
     /// Which of a gateway's clients those were that it was asked to let in.
     pub clients: Vec<ravelin_ike::config::ClientMatch>,
 }
@@ -214,6 +153,7 @@ impl World {
             held: Vec::new(),
             hold: |_| false,
             verified: 0,
+            presented: Vec::new(),
             ups: 0,
             certificates,
             place: places.clone().next().unwrap(),
@@ -222,6 +162,7 @@ impl World {
             admitted: Default::default(),
             admissions: 0,
             takes_over: false,
+            second: None,
             clients: Vec::new(),
         });
         World {
@@ -461,11 +402,12 @@ impl World {
             WantKind::Sign(sign) => Answer::Sign(if fails {
                 Err(error())
             } else {
-                Ok(fake_signature(&settings::certificate(end), &sign.octets))
+                Ok(fake_signature(&settings::certificate(end + 10 * sign.certificate), &sign.octets))
             }),
             WantKind::Verdict(verdict) => Answer::Verdict(if fails {
                 Err(error())
             } else {
+                this.presented.push(verdict.chain.len());
                 Ok(PeerKey { public_key: verdict.chain[0].clone() })
             }),
             WantKind::Verify(verify) => {
@@ -517,7 +459,12 @@ impl World {
                 this.ups += u64::from(!up.resumed);
                 self.tally.resumed += u64::from(up.resumed);
                 self.tally.mixed += u64::from(matches!(up.ppk, PpkUse::Mixed(_)));
+                self.tally.twice += u64::from(up.second.remote.is_some());
                 self.tally.ike_up += 1;
+                let (asked, proven) = (&this.second, &up.second.remote);
+                let is_enough =
+                    asked.as_ref().is_none_or(|it| proven.as_ref().is_some_and(|is| it.accepts(is)));
+                assert!(is_enough, "up without the second proof: {asked:?}, {proven:?}");
                 assert!(!this.certificates || this.ups <= this.verified, "up without verified AUTH");
             }
             Event::IkeRekeyed { .. } => self.tally.ike_rekeyed += 1,
@@ -645,6 +592,7 @@ pub fn pair(connections: [ravelin_ike::config::Connection; 2]) -> World {
 pub fn pair_of(seed: u8, connections: [ravelin_ike::config::Connection; 2]) -> World {
     let certificates =
         matches!(connections[0].remote_auth, ravelin_ike::config::RemoteAuth::Certificate { .. });
+    let second = connections.each_ref().map(settings::second_of_peer);
     let mut number = 0;
     let engines = connections.map(|connection| {
         number += 1;
@@ -652,7 +600,9 @@ pub fn pair_of(seed: u8, connections: [ravelin_ike::config::Connection; 2]) -> W
         engine.set_connection(Instant(0), settings::CONNECTION, Some(connection));
         engine
     });
-    World::new(1, engines, certificates)
+    let mut world = World::new(1, engines, certificates);
+    [world.ends[0].second, world.ends[1].second] = second;
+    world
 }
 
 /// The codes of what went wrong at an end, in order.

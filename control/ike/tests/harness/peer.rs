@@ -15,7 +15,7 @@ use ravelin_ike::event::{Event, Transmit};
 use ravelin_ike::id::{ChildSaId, IkeId};
 use ravelin_ike::input::{Command, Datagram};
 use ravelin_ike::time::Instant;
-use ravelin_ike::want::{Answer, AnswerError, PeerKey, Role, Sign, Verify, WantKind};
+use ravelin_ike::want::{Answer, AnswerError, PeerKey, Role, Sign, Verdict, Verify, WantKind};
 use ravelin_ike::wire::*;
 use std::net::{IpAddr, SocketAddr};
 
@@ -62,6 +62,8 @@ pub struct Peer {
     pub events: Vec<Event>,
     /// What the engine had verified, all of which was found right.
     pub verified: Vec<Verify>,
+    /// The chains it had judged, all of which were found good.
+    pub judged: Vec<Verdict>,
     /// How what it wants signed is signed.
     pub sign: fn(&Sign) -> Result<Vec<u8>, AnswerError>,
     spis: u32,
@@ -100,6 +102,7 @@ impl Peer {
             last: Default::default(),
             events: Vec::new(),
             verified: Vec::new(),
+            judged: Vec::new(),
             sign: |_| panic!("nothing is to be signed"),
             spis: 0x2000,
         }
@@ -143,8 +146,19 @@ impl Peer {
         method: AuthenticationMethod,
         prove: impl FnOnce(SignedOctets<'_>) -> Vec<u8>,
     ) -> Vec<Payload> {
+        let mut payloads = self.proof(named("end0.example"), method, prove);
+        payloads.extend(child_offer(1, CHILD, None));
+        payloads
+    }
+
+    /// As whom it proves itself, and AUTH.
+    pub fn proof(
+        &self,
+        identification: Identification,
+        method: AuthenticationMethod,
+        prove: impl FnOnce(SignedOctets<'_>) -> Vec<u8>,
+    ) -> Vec<Payload> {
         let sa = self.sa.as_ref().unwrap();
-        let identification = Identification::new(IdentificationType::Fqdn, b"end0.example".to_vec());
         let data = prove(SignedOctets {
             prf: SUITE.prf,
             sk_p: &sa.keys.sk_pi,
@@ -154,10 +168,7 @@ impl Peer {
             int_auth: &IntAuth::default(),
         });
         let auth = Authentication { method, data };
-        let mut payloads =
-            vec![Payload::IdentificationInitiator(identification), Payload::Authentication(auth)];
-        payloads.extend(child_offer(1, CHILD, None));
-        payloads
+        vec![Payload::IdentificationInitiator(identification), Payload::Authentication(auth)]
     }
 
     /// What CREATE_CHILD_SA needs.
@@ -280,6 +291,13 @@ impl Peer {
         assert!(self.deliver(octets).is_empty());
     }
 
+    /// Sends a request under the number after the next one, which is not answered.
+    pub fn ask_ahead_in_vain(&mut self, exchange: ExchangeType, payloads: Vec<Payload>) {
+        self.sa.as_mut().unwrap().next += 1;
+        self.ask_in_vain(exchange, payloads);
+        self.sa.as_mut().unwrap().next -= 1;
+    }
+
     fn next_header(&self, exchange: ExchangeType) -> Header {
         let sa = self.sa.as_ref().unwrap();
         Header::new(sa.spis.0, sa.spis.1, exchange, initiator(false), sa.next)
@@ -359,7 +377,9 @@ impl Peer {
                 }
                 WantKind::Install(_) => Answer::Install(Ok(())),
                 WantKind::Verdict(verdict) => {
-                    Answer::Verdict(Ok(PeerKey { public_key: verdict.chain[0].clone() }))
+                    let public_key = verdict.chain[0].clone();
+                    self.judged.push(verdict);
+                    Answer::Verdict(Ok(PeerKey { public_key }))
                 }
                 WantKind::Verify(verify) => {
                     self.verified.push(verify);
@@ -404,6 +424,11 @@ impl Peer {
             message[29] |= 0x7f;
         }
     }
+}
+
+/// The identity of this domain name.
+pub fn named(name: &str) -> Identification {
+    Identification::new(IdentificationType::Fqdn, name.as_bytes().to_vec())
 }
 
 fn initiator(response: bool) -> Flags {

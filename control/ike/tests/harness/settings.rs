@@ -42,6 +42,21 @@ pub fn certificate(end: usize) -> Vec<u8> {
     certificate
 }
 
+/// What an end has to show, by place: the first is [`certificate`].
+pub fn own_certificate(end: usize, place: usize) -> OwnCertificate {
+    OwnCertificate {
+        chain: vec![certificate(end + 10 * place), vec![0x30; 900]],
+        schemes: vec![SignatureScheme::EcdsaP256Sha256, SignatureScheme::Ed25519],
+        ..OwnCertificate::default()
+    }
+}
+
+/// The same connection, whose certificates are these.
+pub fn showing(connection: Connection, entries: Vec<OwnCertificate>) -> Connection {
+    let entries = entries.into_iter().map(std::sync::Arc::new).collect();
+    Connection { local_auth: Auth::Certificate(CertificateAuth { entries, names_us: false }), ..connection }
+}
+
 fn net(end: usize, child: u32) -> Selector {
     Selector::prefix(IpAddr::from([10, end as u8, child as u8, 0]), 24)
 }
@@ -89,6 +104,24 @@ pub fn with_resources(mut connection: Connection, end: usize, count: u32) -> Con
     connection
 }
 
+/// As whom an end proves itself a second time.
+pub fn second(end: usize) -> Identity {
+    Identity::fqdn(&format!("user{end}.example"))
+}
+
+/// The same where these ends prove themselves twice, the second time by this key.
+pub fn with_second(connection: Connection, end: usize, who: [bool; 2], key: &str) -> Connection {
+    let local = who[end].then(|| second(end));
+    let remote = who[1 - end].then(|| IdentityMatch::Exact(second(1 - end)));
+    let psk = Zeroizing::new(key.as_bytes().to_vec());
+    Connection { second_auth: Some(Box::new(SecondAuth { local, remote, psk })), ..connection }
+}
+
+/// Who the peer has to prove to be a second time under this connection.
+pub fn second_of_peer(connection: &Connection) -> Option<IdentityMatch> {
+    connection.second_auth.as_ref()?.remote.clone()
+}
+
 pub fn psk() -> Zeroizing<Vec<u8>> {
     Zeroizing::new(b"correct horse".to_vec())
 }
@@ -103,6 +136,8 @@ pub fn connection(end: usize) -> Connection {
         remote_identity: IdentityMatch::Exact(Identity::fqdn(&format!("end{}.example", 1 - end))),
         local_auth: Auth::Psk(psk()),
         remote_auth: RemoteAuth::Psk(psk()),
+        second_auth: None,
+        ocsp_request: false,
         ppk: None,
         childless: false,
         profile: AlgorithmProfile::default(),
@@ -143,10 +178,7 @@ pub fn with_children(connection: Connection, end: usize, count: u32) -> Connecti
 
 pub fn with_certificates(end: usize) -> Connection {
     Connection {
-        local_auth: Auth::Certificate(CertificateAuth {
-            chain: vec![certificate(end), vec![0x30; 900]],
-            schemes: vec![SignatureScheme::EcdsaP256Sha256, SignatureScheme::Ed25519],
-        }),
+        local_auth: Auth::Certificate(CertificateAuth::single(own_certificate(end, 0))),
         remote_auth: RemoteAuth::Certificate { authorities: vec![[7; 20]], schemes: vec![] },
         ..connection(end)
     }

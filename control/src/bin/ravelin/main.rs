@@ -101,6 +101,8 @@ enum Show {
     Routes,
     /// Policy: entries and tunnels in the order in which they count.
     Policy,
+    /// Our own certificates: the authorities above each, and how many peers were shown it.
+    Certificates,
     /// CRLs and OCSP answers that are held, and when CRLs are fetched next.
     Revocation,
 }
@@ -302,6 +304,7 @@ fn request(verb: &Verb) -> Request {
         Verb::Show(Show::ClientDb(asked)) => client_db(asked),
         Verb::Show(Show::Routes) => Request::ShowRoutes,
         Verb::Show(Show::Policy) => Request::ShowPolicy,
+        Verb::Show(Show::Certificates) => Request::ShowCertificates,
         Verb::Show(Show::Revocation) => Request::ShowRevocation,
         Verb::Show(Show::Version) | Verb::Config(Config::Check { .. }) | Verb::Bench(_) | Verb::Pki(_) => {
             Request::ShowVersion

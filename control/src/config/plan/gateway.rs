@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use ravelin_ike::config::{IdentityPattern, Selector};
 
+use crate::trust::CommonNames;
+
 use super::{Client, ClientDb, Ike, InstanceId, IpsecTransform, PacketSettings};
 
 /// What a tunnel has of the gateway that let its peer in, as it was then.
@@ -38,6 +40,8 @@ pub struct Gateway {
     pub ike: Ike,
     /// Which identities are let in; none: all that prove themselves.
     pub admits: Vec<IdentityPattern>,
+    /// Names of which a peer's certificate must have one; `None`: any will do.
+    pub common_names: Option<Arc<CommonNames>>,
     /// What an identity that is there already means.
     pub unique: Unique,
     /// What its tunnels are like.

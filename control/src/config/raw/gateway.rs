@@ -35,8 +35,12 @@ pub struct Gateway {
     pub certificate: Option<Text>,
     /// Name of a trust-anchor-profile.
     pub trust: Option<Text>,
+    /// Name of a common-name-list: peers' certificates have one of its names; default any.
+    pub common_name_list: Option<Text>,
     /// Take the pre-shared key of a peer that moves to certificates, too; default no.
     pub accept_psk: Option<bool>,
+    /// Let peers move (RFC 4555); default yes.
+    pub mobike: Option<bool>,
     /// Name of an ike-policy.
     pub ike_policy: Option<Text>,
     /// Name of a tunnel-template.

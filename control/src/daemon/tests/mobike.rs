@@ -45,6 +45,18 @@ fn called(lines: &str) -> Pair {
     pair
 }
 
+/// The same, with these lines of ours for a gateway in place of the tunnel.
+fn called_by_a_peer(lines: &str) -> Pair {
+    let us = super::gateways::gateway(lines);
+    let peer = caller("192.0.2.1").replace("\"2.example\"", "\"hq.example\"");
+    let mut pair = Pair::joined(Bench::bare(&us, 2, 64), Bench::bare(&peer, 1, 64));
+    pair.us.learn(facts("wan", &[], &[], &[ELSEWHERE.into()], PEER_MAC));
+    pair.peer.learn(facts("wan", &["192.0.2.7/24"], &[], &[], PEER_MAC));
+    super::gateways::call(&mut pair, "net");
+    super::gateways::until_up(&mut pair, &["g/1.example"]);
+    pair
+}
+
 fn tunnel(bench: &mut Bench) -> Tunnel {
     bench.view().tunnels[0].clone()
 }
@@ -87,6 +99,34 @@ fn a_caller_moves_and_loses_nothing_of_what_it_has() {
     assert_eq!((tunnel(&mut pair.peer).local.as_str(), tunnel(&mut pair.peer).moves), ("192.0.2.7", 1));
     assert_eq!(rung(&mut pair.us), "the peer called and may move; moves so far: 1");
     assert_eq!(rung(&mut pair.peer), "we called and may move; moves so far: 1");
+}
+
+/// A gateway's peer takes its tunnel along: name, worker, SPIs, sequence numbers and the route to what is behind it.
+#[test]
+fn a_peer_of_a_gateway_moves() {
+    let mut pair = called_by_a_peer("");
+    assert_eq!((pair.carry(1, true), pair.carry(1, false)), (1, 1));
+    let before = sas(&mut pair.us);
+    let applied = pair.peer.apply(&caller("192.0.2.7").replace("\"2.example\"", "\"hq.example\""));
+    assert_eq!((applied.moved, applied.replaced.len()), (vec!["net".to_owned()], 0));
+    assert_eq!(pair.carry(1, false), 1, "its first packet from there is taken");
+    pair.until("we know", |pair| pair.has_event("peer-moved"));
+    for _ in 0..3 {
+        assert_eq!((pair.carry(1, true), pair.carry(1, false)), (1, 1));
+    }
+    let told = tunnel(&mut pair.us);
+    assert_eq!((told.remote.as_str(), told.mobike, told.moves, told.ups), ("192.0.2.7:4500", true, 1, 1));
+    assert_eq!((told.name.as_str(), sas(&mut pair.us)), ("g/1.example", before));
+}
+
+/// Where the gateway does without, and of a client that is told by its address, nobody moves: it is called anew.
+#[test]
+fn who_has_to_stay_does_no_mobike() {
+    let client = "client-db = \"d\"\n[[client-db.d.client]]\nname = \"one\"\nremote = [\"192.0.2.1\"]\n";
+    for lines in ["mobike = false\n", client] {
+        let mut pair = called_by_a_peer(lines);
+        assert!(!tunnel(&mut pair.us).mobike && !tunnel(&mut pair.peer).mobike, "{lines}");
+    }
 }
 
 /// A tunnel that says where its peer is lets it go nowhere else: the caller's end says why, and so does ours.

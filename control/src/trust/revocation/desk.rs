@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use ravelin_ike::id::{IkeId, Ticket};
+use ravelin_ike::id::IkeId;
 use ravelin_pki::revocation::cache::{Cache, Limits, Schedule, Upkeep};
 use ravelin_pki::revocation::crl::Crl;
 use ravelin_pki::revocation::ocsp::Answer;
@@ -18,7 +18,9 @@ use ravelin_pki::revocation::{Issued, KeyId, Revoked, Status};
 use ravelin_pki::verdict::Verdict;
 use ravelin_pki::{Certificate, UnixTime};
 
+use super::found::{Found, Whose};
 use super::live::{Live, is_asked};
+use super::stapled::Brought;
 use crate::trust::expiry::{Expiry, Item, Stage, Warning};
 use crate::trust::{Refusal, Regime, Withdrawn};
 
@@ -27,15 +29,6 @@ const LOOK: i64 = 60;
 /// Peers that may wait: as many as may be half-open, and then some.
 const PARKED: usize = 65_536;
 
-/// Whose certificate it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Whose {
-    /// A peer's: the engine's question, and the tunnel it is for.
-    Peer(Ticket, IkeId),
-    /// Ours, of this cert-profile.
-    Ours(String),
-}
-
 /// A certificate whose chain is good.
 #[derive(Debug)]
 pub struct Question {
@@ -43,6 +36,8 @@ pub struct Question {
     pub whose: Whose,
     /// What is known of it so far.
     pub verdict: Box<Verdict>,
+    /// What the peer has brought about it.
+    pub brought: Vec<Brought>,
     /// By which rules to ask.
     pub regime: Arc<Regime>,
     /// From which instance.
@@ -81,17 +76,13 @@ pub struct Errand {
     pub is_awaited: bool,
 }
 
-/// What is to be done.
+/// What is to be done: by the thread that asks the desk, or by the control loop, which never sees a fetch.
 #[derive(Debug)]
 pub enum Effect {
     /// Fetch this.
     Fetch(Errand),
-    /// A peer was judged, or a certificate of ours.
-    Judged(Whose, Result<Box<Verdict>, Refusal>),
-    /// A tunnel rests on a certificate that is revoked.
-    Distrust(IkeId, Refusal),
-    /// Something the operator should know: what it is called, and a line.
-    Tell(&'static str, String),
+    /// The loop is to hear this.
+    Report(Found),
 }
 
 /// What one fetch is for; equal ones are made once.
@@ -191,12 +182,14 @@ impl Desk {
     }
 
     /// Judges a certificate, at once if nothing has to be fetched for it.
-    pub fn ask(&mut self, question: Question, now: UnixTime) {
+    pub fn ask(&mut self, mut question: Question, now: UnixTime) {
         if self.parked.len() >= PARKED {
             let refusal = Refusal::Busy(PARKED);
-            return self.effects.push_back(Effect::Judged(question.whose, Err(refusal)));
+            return self.report(Found::Judged(question.whose, Err(refusal)));
         }
-        let check = Check::new(&question.verdict.path, |issuer| question.regime.rules(issuer));
+        let mut check = Check::new(&question.verdict.path, |issuer| question.regime.rules(issuer));
+        let brought = std::mem::take(&mut question.brought);
+        self.take_in(brought, &mut check, &question.verdict.path, now);
         let until = UnixTime(now.0.saturating_add(self.patience));
         let number = self.number();
         self.parked.insert(number, Parked { question, check, until, wants: None });
@@ -252,7 +245,7 @@ impl Desk {
                 Stage::Ended => "crl-expired",
             };
             let text = format!("{}: good from {} until {}", item.name, item.from, item.until);
-            self.effects.push_back(Effect::Tell(what, text));
+            self.tell(what, text);
         }
     }
 
@@ -270,7 +263,7 @@ impl Desk {
                 let fetched = own_fetch(&authority, name.clone()).list(octets, now);
                 if let Err(why) = self.keep(fetched, name, now) {
                     let told = format!("ca-profile {}: crl {name}: {why}", authority.name);
-                    self.effects.push_back(Effect::Tell("crl-refused", told));
+                    self.tell("crl-refused", told);
                 }
             }
             let held = self.cache.lists().filter(|held| held.value.key() == key);
@@ -300,6 +293,21 @@ impl Desk {
         count
     }
 
+    /// What the loop is to hear, in its turn.
+    pub(super) fn report(&mut self, found: Found) {
+        self.effects.push_back(Effect::Report(found));
+    }
+
+    /// Something the operator should know.
+    pub(super) fn tell(&mut self, what: &'static str, text: String) {
+        self.report(Found::Tell(what, text));
+    }
+
+    /// Keeps an answer that was not fetched.
+    pub(super) fn keep_answer(&mut self, answer: Answer, source: &str, now: UnixTime) {
+        self.cache.keep_answer(answer, source, now);
+    }
+
     const fn number(&mut self) -> u64 {
         self.last += 1;
         self.last
@@ -310,7 +318,7 @@ impl Desk {
         loop {
             let Some(parked) = self.parked.get_mut(&number) else { return };
             match parked.check.next(&self.cache, now) {
-                Step::Decided(decision) => return self.decided(number, decision),
+                Step::Decided(decision) => return self.decided(number, decision, now),
                 Step::Need(fetch) if now < parked.until => {
                     parked.wants = Some(fetch.clone());
                     let instance = parked.question.instance;
@@ -324,14 +332,17 @@ impl Desk {
         }
     }
 
-    fn decided(&mut self, number: u64, decision: Decision) {
+    fn decided(&mut self, number: u64, decision: Decision, now: UnixTime) {
         let Some(Parked { question, .. }) = self.parked.remove(&number) else { return };
         let Question { whose, verdict, regime, .. } = question;
+        if matches!(whose, Whose::Ours(_)) {
+            self.give_out(&verdict.path, now);
+        }
         let judged = verdict.with_revocation(decision).map(Box::new).map_err(Refusal::from);
         if let (Whose::Peer(_, ike), Ok(verdict)) = (&whose, &judged) {
             self.live.add(*ike, &verdict.path, |issued| is_asked(&regime.rules(&issued.issuer)));
         }
-        self.effects.push_back(Effect::Judged(whose, judged));
+        self.report(Found::Judged(whose, judged));
     }
 
     /// A peer waits for a fetch, with others if one is under way.
@@ -377,13 +388,13 @@ impl Desk {
     fn listed(&mut self, list: &Crl, source: &str) {
         let until = list.next_update().map_or_else(String::new, |until| format!(", good until {until}"));
         let told = format!("\"{}\": {} revoked{until}, from {source}", list.issuer(), list.len());
-        self.effects.push_back(Effect::Tell("crl-updated", told));
+        self.tell("crl-updated", told);
         for (ike, serial, revoked) in self.live.listed(list) {
             self.distrust(ike, &serial, revoked, Method::Crl, source);
         }
     }
 
-    fn answered(&mut self, answer: &Answer, source: &str) {
+    pub(super) fn answered(&mut self, answer: &Answer, source: &str) {
         let Status::Revoked(revoked) = answer.status() else { return };
         let (authority, serial) = answer.about();
         for ike in self.live.resting_on(authority, serial) {
@@ -393,7 +404,7 @@ impl Desk {
 
     fn distrust(&mut self, ike: IkeId, serial: &[u8], revoked: Revoked, method: Method, source: &str) {
         let withdrawn = Withdrawn { serial: serial.to_vec(), revoked, method, place: source.to_owned() };
-        self.effects.push_back(Effect::Distrust(ike, Refusal::Withdrawn(Box::new(withdrawn))));
+        self.report(Found::Distrust(ike, Refusal::Withdrawn(Box::new(withdrawn))));
     }
 
     /// A round of upkeep goes on, or is over.
@@ -404,14 +415,15 @@ impl Desk {
         let (Some(why), name) = (failure, kept.authority.name.clone()) else {
             return held.into_iter().for_each(|held| kept.upkeep.succeeded(held));
         };
-        self.effects.push_back(Effect::Tell("crl-failed", format!("ca-profile {name}: {url}: {why}")));
+        let told = Found::Tell("crl-failed", format!("ca-profile {name}: {url}: {why}"));
+        self.effects.push_back(Effect::Report(told));
         match kept.upkeep.failed(now).map(str::to_owned) {
             Some(next) => self.fetch_for(key, next),
             None => {
                 let next =
                     kept.upkeep.due().map_or("nobody asks again".to_owned(), |due| format!("again at {due}"));
                 let told = format!("ca-profile {name}: no address has a newer CRL; {next}");
-                self.effects.push_back(Effect::Tell("crl-round-failed", told));
+                self.tell("crl-round-failed", told);
             }
         }
     }

@@ -13,6 +13,8 @@ use ravelin_pki::revocation::{Issued, KeyId, Revoked};
 #[derive(Clone, Debug)]
 struct Named {
     authority: KeyId,
+    /// Other keys of that authority: it may sign its CRLs with any of them.
+    other_keys: Box<[KeyId]>,
     serial: Box<[u8]>,
 }
 
@@ -23,11 +25,8 @@ pub struct Live(HashMap<IkeId, Vec<Named>>);
 impl Live {
     /// A tunnel rests on a path. Certificates whose revocation the rules do not care for are left out.
     pub fn add(&mut self, ike: IkeId, path: &VerifiedPath, rules: impl Fn(&Issued) -> bool) {
-        let named = Issued::along(path).into_iter().filter(rules).map(|issued| Named {
-            authority: KeyId::of(&issued.issuer),
-            serial: issued.certificate.serial.as_slice().into(),
-        });
-        self.0.entry(ike).or_default().extend(named);
+        let named = Issued::along(path).into_iter().filter(rules);
+        self.0.entry(ike).or_default().extend(named.map(|issued| Named::of(&issued)));
     }
 
     /// Tunnels are gone.
@@ -43,7 +42,9 @@ impl Live {
     /// The tunnels that rest on a certificate this CRL lists, with its serial number.
     pub fn listed(&self, list: &Crl) -> Vec<(IkeId, Vec<u8>, Revoked)> {
         let all = self.0.iter().flat_map(|(ike, named)| {
-            named.iter().map(move |one| ((*ike, &*one.serial), one.authority, &*one.serial))
+            named
+                .iter()
+                .flat_map(move |one| one.keys().map(move |key| ((*ike, &*one.serial), key, &*one.serial)))
         });
         list.sweep(all).map(|((ike, serial), revoked)| (ike, serial.to_vec(), revoked)).collect()
     }
@@ -53,6 +54,23 @@ impl Live {
         let rests = |named: &Named| named.authority == authority && *named.serial == *serial;
         let all = self.0.iter().filter(|(_, named)| named.iter().any(rests));
         all.map(|(ike, _)| *ike).collect()
+    }
+}
+
+impl Named {
+    fn of(issued: &Issued) -> Self {
+        let authority = KeyId::of(&issued.issuer);
+        let mut other_keys: Vec<KeyId> = issued.authorities().map(|other| KeyId::of(other)).collect();
+        other_keys.sort_unstable();
+        other_keys.dedup();
+        other_keys.retain(|key| *key != authority);
+        let serial = issued.certificate.serial.as_slice().into();
+        Self { authority, other_keys: other_keys.into(), serial }
+    }
+
+    /// With which a CRL may be signed that lists it.
+    fn keys(&self) -> impl Iterator<Item = KeyId> {
+        std::iter::once(self.authority).chain(self.other_keys.iter().copied())
     }
 }
 
@@ -80,7 +98,9 @@ mod tests {
             KeyId::of(&ROOT),
             KeyId::of(&crate::trust::common::self_signed(&crate::trust::common::ca("Other"), 3)),
         );
-        let named = |authority, number| vec![Named { authority, serial: serial(number).into() }];
+        let named = |authority, number| {
+            vec![Named { authority, other_keys: Box::default(), serial: serial(number).into() }]
+        };
         let first = 0x0100_0000;
         let live = (0..32_768).map(|number| {
             let authority = if number % 2 == 0 { ours } else { other };

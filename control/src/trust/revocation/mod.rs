@@ -1,13 +1,15 @@
 //! Revocation: asked about every peer whose chain is good, before it is believed (REV-01 to REV-29).
 //!
 //! One thread owns what is known ([`desk`]); questions, what was fetched and what operators ask reach it as messages, and
-//! judgements leave it as [`Effect`]s for the control loop. Fetching is `ravelin-fetch`'s, on threads of its own, and so is
+//! judgements leave it as [`Found`]s for the control loop. Fetching is `ravelin-fetch`'s, on threads of its own, and so is
 //! the verifying of what comes ([`errand`]). What a decision is, is `ravelin-pki`'s.
 
 mod desk;
 mod errand;
+mod found;
 mod live;
 mod show;
+mod stapled;
 
 use std::fmt;
 use std::thread;
@@ -21,8 +23,10 @@ use ravelin_pki::revocation::policy::Fetched;
 use crate::api::reply;
 use crate::trust::expiry::Warning;
 
-pub use desk::{Authority, Desk, Effect, Errand, Question, Whose};
+pub use desk::{Authority, Desk, Effect, Errand, Question};
 pub use errand::{Errands, now};
+pub use found::{Found, Whose};
+pub use stapled::{Brought, Own, brought};
 
 /// How long an operator waits for an answer.
 pub const PATIENCE: Duration = Duration::from_secs(2);
@@ -56,7 +60,7 @@ impl Revocation {
     ///
     /// # Errors
     /// When the machine refuses a thread.
-    pub fn start<T: From<Effect> + Send + 'static>(
+    pub fn start<T: From<Found> + Send + 'static>(
         errands: Errands,
         authorities: Vec<Authority>,
         warning: Warning,
@@ -80,7 +84,7 @@ impl Revocation {
         let _ = self.0.send(message);
     }
 
-    /// Judges a certificate; the answer is an [`Effect::Judged`].
+    /// Judges a certificate; the answer is an [`Found::Judged`].
     pub fn ask(&self, question: Question) {
         self.tell(Message::Ask(Box::new(question)));
     }
@@ -125,7 +129,7 @@ struct Clerk<T> {
     outcomes: Sender<T>,
 }
 
-impl<T: From<Effect>> Clerk<T> {
+impl<T: From<Found>> Clerk<T> {
     fn run(mut self, messages: &Receiver<Message>, arrivals: &Receiver<Arrival>) {
         while self.carry_out().is_ok() {
             select! {
@@ -171,7 +175,7 @@ impl<T: From<Effect>> Clerk<T> {
         while let Some(effect) = self.desk.poll() {
             match effect {
                 Effect::Fetch(errand) => self.send(errand),
-                other => self.outcomes.send(T::from(other)).map_err(drop)?,
+                Effect::Report(found) => self.outcomes.send(T::from(found)).map_err(drop)?,
             }
         }
         Ok(())
@@ -213,7 +217,7 @@ mod tests {
         };
         let fetcher = Arc::new(Fetcher::start(settings).unwrap());
         let errands = Errands { fetcher, instances: Vec::new(), timeout: Duration::from_secs(1) };
-        let (outcomes, heard) = channel::unbounded::<Effect>();
+        let (outcomes, heard) = channel::unbounded::<Found>();
         let warning = Warning { before: 0, repeat: None };
         let revocation = Revocation::start(errands, Vec::new(), warning, outcomes).unwrap();
         let other = revocation.clone();

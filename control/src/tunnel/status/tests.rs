@@ -29,7 +29,9 @@ fn up(ike: u64) -> Event {
         },
         local_behind_nat: false,
         local_identity: Identity::address(address.ip()),
+        own_certificate: None,
         remote_identity: Identity::address(address.ip()),
+        second: Default::default(),
         redirectable: false,
         resumed: false,
     }))

@@ -28,7 +28,7 @@ pub struct Limits {
     pub lists: usize,
     /// Octets of memory of their entries, together.
     pub list_octets: usize,
-    /// OCSP answers; the oldest goes.
+    /// OCSP answers, of some two thousand octets each; the oldest goes.
     pub answers: usize,
 }
 

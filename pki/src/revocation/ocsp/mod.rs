@@ -175,6 +175,9 @@ pub struct Answer {
     this_update: UnixTime,
     next_update: Option<UnixTime>,
     signer: Signer,
+    /// OCSPResponse, to be shown to others.
+    der: Arc<[u8]>,
+    stapled: bool,
 }
 
 /// Who signed an answer.
@@ -200,12 +203,12 @@ impl Question {
     /// Believes a response, or says why not.
     pub fn judge(
         &self,
-        response: &[u8],
+        der: &[u8],
         rules: ResponseRules,
         moment: impl Into<Moment>,
     ) -> Result<Answer, OcspError> {
         let moment = moment.into();
-        let response = response::parse(response)?;
+        let response = response::parse(der)?;
         self.check_nonce(&response, rules.nonce)?;
         let single = self.own_part(&response)?;
         let signer = signer::find(&response, &self.issued.issuer, rules, moment)?;
@@ -218,6 +221,8 @@ impl Question {
             this_update: single.this_update,
             next_update: single.next_update,
             signer,
+            der: der.into(),
+            stapled: false,
         };
         Ok(answer)
     }
@@ -272,7 +277,23 @@ impl Answer {
             return Err(Silent::Issuer);
         }
         let end = end(self.this_update, self.next_update, moment);
-        Statement::made(self.status, self.this_update, Some(end), moment, max_stale)
+        let said = Statement::made(self.status, self.this_update, Some(end), moment, max_stale)?;
+        Ok(Statement { stapled: self.stapled, ..said })
+    }
+
+    /// The same, brought by the peer it is about.
+    pub(super) fn brought(self) -> Self {
+        Self { stapled: true, ..self }
+    }
+
+    /// Whether the peer it is about brought it.
+    pub const fn is_stapled(&self) -> bool {
+        self.stapled
+    }
+
+    /// Its octets, as the responder made them.
+    pub fn der(&self) -> &[u8] {
+        &self.der
     }
 
     /// Whose certificate it is about: the key of its issuer, and its serial number.

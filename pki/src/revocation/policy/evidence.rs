@@ -45,6 +45,8 @@ pub struct Evidence {
     pub age: u64,
     /// Seconds it has been out of date for.
     pub stale: u64,
+    /// Whether the peer brought it itself (RFC 4806).
+    pub stapled: bool,
 }
 
 /// Why nobody's word is needed.
@@ -110,7 +112,8 @@ impl Decision {
 
 impl Evidence {
     pub(super) fn of(method: Method, statement: &Statement, moment: Moment) -> Self {
-        Self { method, age: moment.since(statement.this_update), stale: statement.stale }
+        let &Statement { this_update, stale, stapled, .. } = statement;
+        Self { method, age: moment.since(this_update), stale, stapled }
     }
 }
 
@@ -152,7 +155,8 @@ impl fmt::Display for Conclusion {
 
 impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {} s old", self.method, self.age)?;
+        let brought = if self.stapled { " stapled" } else { "" };
+        write!(f, "{}{brought}, {} s old", self.method, self.age)?;
         if self.stale > 0 { write!(f, ", out of date for {} s", self.stale) } else { Ok(()) }
     }
 }

@@ -12,6 +12,7 @@ mod evidence;
 mod fetch;
 mod order;
 mod rules;
+mod staple;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ pub use evidence::{Asked, Conclusion, Decision, Evidence, Finding, Lack, Why};
 pub use fetch::{Fetch, Fetched};
 pub use order::{Method, Order, OrderError, Otherwise};
 pub use rules::{CrlDuty, Demand, MAX_LOCATIONS, Rules};
+pub use staple::{MAX_STAPLED, STAPLED, stapled};
 
 use super::cache::{Cache, Held};
 use super::crl::Crl;
@@ -41,6 +43,8 @@ pub struct Check {
     /// The certificate nearest to the anchor first.
     items: Vec<Item>,
     fetched: Vec<Done>,
+    /// Why answers that the peer brought are none.
+    useless: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -63,7 +67,15 @@ impl Check {
     pub fn new(path: &VerifiedPath, rules: impl Fn(&Certificate) -> Arc<Rules>) -> Self {
         let issued = Issued::along(path).into_iter().rev();
         let items = issued.map(|issued| Item { rules: rules(&issued.issuer), issued }).collect();
-        Self { items, fetched: Vec::new() }
+        Self { items, fetched: Vec::new(), useless: Vec::new() }
+    }
+
+    /// What an end entity has brought in vain.
+    fn useless_for(&self, item: &Item) -> Trail {
+        let useless = if item.issued.is_authority() { &[][..] } else { &self.useless };
+        let asked =
+            |why: &String| Asked { method: Method::Ocsp, source: STAPLED.into(), said: Err(why.clone()) };
+        useless.iter().map(asked).collect()
     }
 
     /// Decides on what is known, or says what to fetch.
@@ -71,7 +83,7 @@ impl Check {
         let view = View { check: self, cache, moment: moment.into() };
         let mut decision = Decision { findings: Vec::new() };
         for item in &self.items {
-            let mut trail = Vec::new();
+            let mut trail = self.useless_for(item);
             match view.judge(item, &mut trail) {
                 Err(fetch) => return Step::Need(fetch),
                 Ok(conclusion) => {
@@ -84,6 +96,11 @@ impl Check {
             }
         }
         Step::Decided(decision)
+    }
+
+    /// Notes why an answer that the peer brought is none: the decision is to say so, and goes on without it.
+    pub fn passed_over(&mut self, why: String) {
+        self.useless.push(why);
     }
 
     /// Takes what came of a fetch: into the cache, or as the reason to ask elsewhere.
@@ -115,6 +132,9 @@ impl View<'_> {
         if let Some(why) = self.needless(item) {
             return Ok(Conclusion::Accepted(why));
         }
+        if let Some(conclusion) = self.own_confession(item, trail) {
+            return Ok(conclusion);
+        }
         if rules.crl == CrlDuty::Mandatory {
             match self.ask(item, Method::Crl, trail)?.or_else(|| self.late(item, Method::Crl, trail)) {
                 None => return Ok(Conclusion::Refused(Lack::NoCrl)),
@@ -132,6 +152,19 @@ impl View<'_> {
             Otherwise::Accept => Conclusion::Accepted(Why::NoAnswer),
             Otherwise::Refuse => Conclusion::Refused(Lack::NoAnswer),
         })
+    }
+
+    /// Who brings the word that it is revoked needs no one else's, whatever the order: a revocation is final. Where a CRL
+    /// may overrule a responder, the order decides.
+    fn own_confession(&self, item: &Item, trail: &mut Trail) -> Option<Conclusion> {
+        let asked = item.rules.methods(&item.issued).contains(&Method::Ocsp);
+        let held = self.cache.answer_about(&item.issued).filter(|held| held.value.is_stapled());
+        held.filter(|_| asked && !item.rules.revoked_ocsp_falls_back_to_crl)?;
+        let mut said = Trail::new();
+        let known =
+            self.known(item, Method::Ocsp, 0, &mut said).filter(|said| said.status != Status::Good)?;
+        trail.append(&mut said);
+        Some(self.conclude(Method::Ocsp, &known))
     }
 
     /// Why nobody need be asked.

@@ -2,7 +2,7 @@
 
 use super::{Method, Order};
 use crate::revocation::Issued;
-use crate::revocation::ocsp::{IdHash, ResponseRules};
+use crate::revocation::ocsp::{IdHash, NonceRule, ResponseRules};
 
 /// Addresses asked for one statement, one after the other.
 pub const MAX_LOCATIONS: usize = 8;
@@ -65,6 +65,18 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// Whether the word of a responder counts that a peer brings itself (RFC 4806): where OCSP is asked, unless an
+    /// answer has to have our nonce, which such a one cannot.
+    pub fn wants_stapled(&self) -> bool {
+        let asked = self.demand != Demand::Off && self.order.methods().contains(&Method::Ocsp);
+        asked && !self.wants_nonce()
+    }
+
+    /// Whether an answer without our nonce is none.
+    pub(super) fn wants_nonce(&self) -> bool {
+        self.nonce && self.response.nonce == NonceRule::Strict
+    }
+
     /// The methods for a certificate. A CA's is asked about by its issuer's CRL alone, unless OCSP is allowed for it too:
     /// an order of OCSP alone does not leave it unasked.
     pub(super) fn methods(&self, issued: &Issued) -> Vec<Method> {

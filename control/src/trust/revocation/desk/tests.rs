@@ -2,16 +2,18 @@
 
 use std::sync::LazyLock;
 
+use ravelin_ike::id::Ticket;
 use ravelin_pki::path::Rules as PathRules;
-use ravelin_pki::revocation::policy::{Demand, Order};
+use ravelin_pki::revocation::policy::{Demand, Order, Otherwise};
 use ravelin_pki::verdict::Revocation;
 
+use super::super::stapled::{Own, brought};
 use super::*;
 use crate::trust::{Particular, Profile, Question as Asked, Sources};
 
 use crate::trust::common;
 use common::crl::Draft;
-use common::world::{CRL_URL, OCSP_URL, ROOT, State, World, asking};
+use common::world::{self, CRL_URL, OCSP_URL, ROOT, State, World, asking};
 use common::{KEYS, NOW, ca, gateway, issued};
 
 const PATIENCE: i64 = 15;
@@ -31,6 +33,7 @@ struct Bench {
     regime: Arc<Regime>,
     errands: Vec<Errand>,
     told: Vec<(&'static str, String)>,
+    own: Vec<Own>,
     last: u64,
 }
 
@@ -44,13 +47,29 @@ impl Bench {
             regime: Arc::new(Regime::new(Demand::Require, &order, [])),
             errands: Vec::new(),
             told: Vec::new(),
+            own: Vec::new(),
             last: 0,
         }
     }
 
     /// A peer with this gateway's certificate calls; the number of its tunnel.
     fn call(&mut self, gateway: usize) -> u64 {
+        self.call_with(gateway, &[])
+    }
+
+    /// The same, with words of responders on it.
+    fn call_with(&mut self, gateway: usize, responses: &[Vec<u8>]) -> u64 {
         self.last += 1;
+        self.ask(Whose::Peer(Ticket(self.last), IkeId(self.last)), gateway, responses);
+        self.last
+    }
+
+    fn ask(&mut self, whose: Whose, gateway: usize, responses: &[Vec<u8>]) {
+        self.ask_about(whose, &[&GATEWAYS[gateway]], responses);
+    }
+
+    /// Asks about this chain.
+    fn ask_about(&mut self, whose: Whose, chain: &[&Arc<Certificate>], responses: &[Vec<u8>]) {
         let anchors = [ROOT.der().to_vec()];
         let sources = Sources {
             anchors: &anchors,
@@ -59,36 +78,43 @@ impl Bench {
             dynamic_intermediates: true,
             match_identity: true,
             regime: Regime::clone(&self.regime),
+            maps: &[],
         };
         let profile = Profile::new(&sources).unwrap();
-        let (chain, claimed) = ([GATEWAYS[gateway].der().to_vec()], "gw.example".parse().unwrap());
-        let asked = Asked { chain: &chain, claimed: &claimed, expected: None };
-        let question = Question {
-            whose: Whose::Peer(Ticket(self.last), IkeId(self.last)),
-            verdict: Box::new(profile.judge(&asked, self.now).unwrap()),
-            regime: Arc::clone(&self.regime),
-            instance: 0,
-        };
+        let chain: Vec<Vec<u8>> = chain.iter().map(|certificate| certificate.der().to_vec()).collect();
+        let claimed = "gw.example".parse().unwrap();
+        let asked = Asked { chain: &chain, claimed: &claimed, expected: None, listed: None };
+        let verdict = Box::new(profile.judge(&asked, self.now).unwrap());
+        let brought = brought(&verdict.path, responses, &self.regime, self.now);
+        let question = Question { whose, verdict, brought, regime: Arc::clone(&self.regime), instance: 0 };
         self.desk.ask(question, self.now);
-        self.last
     }
 
     /// What the desk wants said: tunnels with `yes` or the code of the refusal.
     fn said(&mut self) -> Vec<(u64, String)> {
         let mut said = Vec::new();
         while let Some(effect) = self.desk.poll() {
-            match effect {
-                Effect::Fetch(errand) => self.errands.push(errand),
-                Effect::Judged(Whose::Peer(_, ike), Ok(verdict)) => {
+            let found = match effect {
+                Effect::Fetch(errand) => {
+                    self.errands.push(errand);
+                    continue;
+                }
+                Effect::Report(found) => found,
+            };
+            match found {
+                Found::Judged(Whose::Peer(_, ike), Ok(verdict)) => {
                     assert!(matches!(verdict.revocation, Revocation::Checked(_)));
                     said.push((ike.0, "yes".to_owned()));
                 }
-                Effect::Judged(Whose::Peer(_, ike), Err(refusal)) => {
+                Found::Judged(Whose::Peer(_, ike), Err(refusal)) => {
                     said.push((ike.0, refusal.code().to_owned()));
                 }
-                Effect::Judged(Whose::Ours(_), _) => unreachable!("nobody asked about ours"),
-                Effect::Distrust(ike, refusal) => said.push((ike.0, format!("{} {refusal}", refusal.code()))),
-                Effect::Tell(what, text) => self.told.push((what, text)),
+                Found::Judged(Whose::Ours(name), judged) => {
+                    said.push((0, judged.map_or_else(|refusal| refusal.code().to_owned(), |_| name)));
+                }
+                Found::Own(own) => self.own.push(own),
+                Found::Distrust(ike, refusal) => said.push((ike.0, format!("{} {refusal}", refusal.code()))),
+                Found::Tell(what, text) => self.told.push((what, text)),
             }
         }
         said
@@ -197,6 +223,132 @@ fn nobody_waits_longer_than_that_and_what_comes_late_is_kept() {
     assert_eq!(bench.said(), [said(next, "yes")]);
 }
 
+/// A responder's word on a gateway, in this state.
+fn word(gateway: usize, state: State, now: UnixTime) -> Vec<u8> {
+    world::answer(&Issued::new(Arc::clone(&GATEWAYS[gateway]), Arc::clone(&ROOT)), state, now)
+}
+
+/// Who brings its responder's word is judged by it at once, and whoever comes after by the same, with or without (RFC
+/// 4806); nobody is asked.
+#[test]
+fn a_word_that_is_brought_saves_the_fetch() {
+    let mut bench = Bench::new("ocsp", &[]);
+    let first = bench.call_with(0, &[word(0, State::Good, NOW)]);
+    assert_eq!((bench.said(), bench.errands.len()), (vec![said(first, "yes")], 0));
+    let again = bench.call(0);
+    assert_eq!((bench.said(), bench.errands.len()), (vec![said(again, "yes")], 0));
+    let held = bench.desk.cache().answers().next().unwrap();
+    assert!(held.source == "stapled" && held.value.is_stapled());
+    let other = bench.call(1);
+    assert_eq!(bench.serve(), [said(other, "RV-LOCAL-018")], "it is a word on nobody else");
+}
+
+/// Who brings the word that it is revoked is refused, even where CRLs come first, and what is up by it ends.
+#[test]
+fn a_revocation_that_is_brought_ends_what_rests_on_it() {
+    let mut bench = Bench::new("crl ocsp", &[(CRL_URL, State::Good)]);
+    let callers = [bench.call(0), bench.call(1)];
+    assert_eq!(bench.serve().len(), 2);
+    let late = bench.call_with(1, &[word(1, State::Revoked, NOW)]);
+    let ended = bench.said();
+    assert_eq!(ended.iter().map(|(ike, _)| *ike).collect::<Vec<_>>(), [callers[1], late]);
+    assert!(ended[0].1.starts_with("RV-PKI-044") && ended[1].1 == "RV-PKI-043", "{ended:?}");
+    assert!(ended[0].1.ends_with("by ocsp from an answer that a peer brought"), "{ended:?}");
+}
+
+/// What is stale, forged, unknowing, of another certificate or no response is named, once each, and the peer is judged as
+/// if it had brought nothing: neither kept out nor let in by it.
+#[test]
+fn what_is_brought_in_vain_is_named_and_changes_nothing() {
+    let rubbish = b"no response".to_vec();
+    let brought = [State::Stale, State::Forged, State::Unknown].map(|state| word(0, state, NOW));
+    for brought in brought.into_iter().chain([word(1, State::Good, NOW), rubbish]) {
+        for (server, expected) in
+            [(State::Good, "yes"), (State::Revoked, "RV-PKI-043"), (State::Dead, "RV-LOCAL-018")]
+        {
+            let mut bench = Bench::new("ocsp", &[(OCSP_URL, server)]);
+            let caller = bench.call_with(0, std::slice::from_ref(&brought));
+            assert_eq!(bench.serve(), [said(caller, expected)]);
+            assert_eq!(bench.world.asked, [OCSP_URL]);
+            let named = bench.told.iter().filter(|(what, _)| *what == "ocsp-stapled-refused").count();
+            assert_eq!(named, 1, "{:?}", bench.told);
+        }
+    }
+}
+
+/// The responder's word on our own certificate goes out to be shown while it is good, and is taken back.
+#[test]
+fn the_word_on_our_own_certificate_is_given_out() {
+    let ours = || Whose::Ours("company".to_owned());
+    let mut bench = Bench::new("ocsp", &[(OCSP_URL, State::Good)]);
+    bench.ask(ours(), 0, &[]);
+    assert_eq!(bench.serve(), [said(0, "company")]);
+    let Own { certificate, response } = bench.own.pop().unwrap();
+    assert_eq!(certificate, GATEWAYS[0].der());
+    let held = bench.desk.cache().answers().next().unwrap().value.der().to_vec();
+    assert_eq!(response, Some((held, UnixTime(NOW.0 + 82_800))));
+    // It has ended, and nobody answers any more.
+    bench.world = World::default();
+    bench.pass(82_801);
+    bench.ask(ours(), 0, &[]);
+    assert_eq!(bench.serve(), [said(0, "RV-LOCAL-018")]);
+    assert_eq!(bench.own.pop().unwrap().response, None);
+    bench.world = World::with(&[(OCSP_URL, State::Revoked)]);
+    bench.ask(ours(), 0, &[]);
+    assert_eq!(bench.serve(), [said(0, "RV-PKI-043")]);
+    assert_eq!(bench.own.pop().unwrap().response, None);
+}
+
+/// The whole table of status-verify (primary, secondary, default result, each left out or set) with every state of both
+/// servers: what becomes of the peer, and who was asked until somebody gave a definite answer.
+#[test]
+fn status_verify_comes_to_what_its_table_says() {
+    use {Method::*, Otherwise::*};
+    let mut cases = 0;
+    for primary in [None, Some(Crl), Some(Ocsp)] {
+        for secondary in [None, Some(Crl), Some(Ocsp)] {
+            for otherwise in [Refuse, Accept] {
+                for (crl, ocsp) in State::ALL.into_iter().flat_map(|crl| State::ALL.map(|ocsp| (crl, ocsp))) {
+                    let order = Order::status_verify(primary, secondary, Some(otherwise));
+                    let mut bench = Bench::new("none", &[(CRL_URL, crl), (OCSP_URL, ocsp)]);
+                    bench.regime = Arc::new(Regime::new(Demand::Require, &order, []));
+                    let caller = bench.call(0);
+                    let methods = [Some(primary.unwrap_or(Crl)), secondary];
+                    let (expected, asked) = model(methods, otherwise, crl, ocsp);
+                    let case = format!("{order}, crl {crl:?}, ocsp {ocsp:?}");
+                    assert_eq!(bench.serve(), [said(caller, expected)], "{case}");
+                    assert_eq!(bench.world.asked, asked, "{case}");
+                    cases += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(cases, 3 * 3 * 2 * 36);
+}
+
+/// What the table should come to, told as plainly as it can be.
+fn model(
+    methods: [Option<Method>; 2],
+    otherwise: Otherwise,
+    crl: State,
+    ocsp: State,
+) -> (&'static str, Vec<&'static str>) {
+    let mut asked = Vec::new();
+    for method in methods.into_iter().flatten() {
+        let (url, state) = if method == Method::Crl { (CRL_URL, crl) } else { (OCSP_URL, ocsp) };
+        if asked.contains(&url) {
+            continue;
+        }
+        asked.push(url);
+        match state {
+            State::Good => return ("yes", asked),
+            State::Revoked => return ("RV-PKI-043", asked),
+            _ => {}
+        }
+    }
+    (if otherwise == Otherwise::Accept { "yes" } else { "RV-LOCAL-018" }, asked)
+}
+
 #[test]
 fn refusals_have_their_codes() {
     for (order, state, code) in [
@@ -231,6 +383,23 @@ fn what_becomes_known_ends_what_rests_on_it() {
     assert!(ended[0].1.ends_with("by crl from new.crl"), "{ended:?}");
     let again = bench.call(1);
     assert_eq!(bench.said(), [said(again, "RV-PKI-043")]);
+}
+
+/// A CA that has changed its key signs its CRLs with the new one: that lists what the old one has issued as well, and
+/// ends it. Numbers of another CA stay theirs.
+#[test]
+fn a_list_under_the_cas_new_key_ends_what_the_old_one_issued() {
+    let old = issued(&asking(ca("Root"), 77, &[], &[]), 3, &ca("Root"), 0);
+    let gateway = issued(&asking(gateway("Gateway"), 2, &[CRL_URL], &[]), 1, &ca("Root"), 3);
+    let mut bench = Bench::new("crl", &[]);
+    bench.configure(&[], &[("first.crl", list_of(&[], NOW))]);
+    for (number, chain) in [(1, &[&gateway, &old][..]), (2, &[&GATEWAYS[0]])] {
+        bench.ask_about(Whose::Peer(Ticket(number), IkeId(number)), chain, &[]);
+    }
+    assert_eq!(bench.said(), [said(1, "yes"), said(2, "yes")]);
+    bench.configure(&[], &[("new.crl", list_of(&[1], UnixTime(NOW.0 + 60)))]);
+    let ended = bench.said();
+    assert!(ended.len() == 1 && ended[0].0 == 1 && ended[0].1.starts_with("RV-PKI-044"), "{ended:?}");
 }
 
 #[test]

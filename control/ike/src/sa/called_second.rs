@@ -1,0 +1,86 @@
+//! We are called: the second round of IKE_AUTH (RFC 4739 §2.1), between our answer to the first proof and what
+//! [`called_auth`] makes of a caller that is proven.
+
+use super::called_auth;
+use super::common::Common;
+use super::handshake::Handshake;
+use super::ike_sa::Opened;
+use super::parts::Parts;
+use super::phase::{Called, Next, Phase};
+use super::second_auth::{self, Halfway};
+use crate::context::Context;
+use crate::input::Datagram;
+use crate::window::Incoming;
+use crate::wire::{ExchangeType, Header, Message, Outer};
+
+/// Both sides have made their first proofs, and the second round is awaited.
+pub(crate) struct ExpectSecondRequest {
+    pub(crate) handshake: Handshake,
+    /// The first request: what it says of the CHILD_SA is answered at the end.
+    request: Parts,
+    halfway: Halfway,
+}
+
+impl ExpectSecondRequest {
+    pub(crate) fn begin(handshake: Handshake, request: Parts, halfway: Halfway) -> Phase {
+        ExpectSecondRequest { handshake, request, halfway }.wait()
+    }
+
+    fn wait(self) -> Phase {
+        Phase::Called(Called::SecondRequest(Box::new(self)))
+    }
+
+    pub(crate) fn datagram(
+        mut self,
+        ctx: &mut Context<'_>,
+        common: &mut Common,
+        datagram: &Datagram,
+        outer: Outer,
+    ) -> Next {
+        match self.handshake.sa.open(ctx, outer) {
+            Opened::Message(unsealed) if self.is_next(&unsealed.message.header) => {
+                self.handshake.arrived(ctx, common, datagram);
+                self.request(ctx, common, unsealed.message)
+            }
+            Opened::Malformed(header, error) if self.is_next(&header) => {
+                self.handshake.arrived(ctx, common, datagram);
+                Err(called_auth::malformed(self.handshake, ctx, common, error))
+            }
+            Opened::Message(unsealed) => {
+                self.repeat(ctx, common, &unsealed.message.header);
+                Ok(self.wait())
+            }
+            Opened::Repetition => {
+                self.handshake.sa.repeat_reply(ctx, &common.path);
+                Ok(self.wait())
+            }
+            _ => Ok(self.wait()),
+        }
+    }
+
+    fn is_next(&self, header: &Header) -> bool {
+        self.handshake.is_next_request(header, ExchangeType::IkeAuth)
+    }
+
+    /// The first request again: its answer was lost.
+    fn repeat(&self, ctx: &mut Context<'_>, common: &Common, header: &Header) {
+        if !header.flags.response
+            && let Incoming::Answered(packets) = self.handshake.sa.window.classify(header.message_id)
+        {
+            ctx.send(&common.path, packets);
+        }
+    }
+
+    fn request(self, ctx: &mut Context<'_>, common: &mut Common, message: Message) -> Next {
+        let Self { handshake, request, halfway } = self;
+        let config = common.config.clone();
+        let complete = |mut parts| halfway.complete(&handshake, &config, &mut parts);
+        match Parts::of(message).and_then(complete) {
+            Ok(proven) => {
+                let front = second_auth::own(&handshake, &config);
+                Ok(called_auth::admit(ctx, common, handshake, request, proven, front))
+            }
+            Err(failure) => Err(called_auth::refuse(ctx, common, handshake, failure)),
+        }
+    }
+}

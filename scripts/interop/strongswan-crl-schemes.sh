@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# A peer's CRL from every kind of server that ravelind fetches from besides HTTP: LDAP, LDAPS, FTP and TFTP, over IPv4 and
+# IPv6. From each the CRL is there before anybody calls, the peer is let in by it, and a newer one that lists the peer
+# ends its tunnel; then by the addresses in the peer's own certificate, of which the first servers are dead.
+#
+#   host A --- strongSwan, slapd, vsftpd, tftpd-hpa === public segment === ravelind --- host B
+. "$(dirname "$0")/../lib/scenario.sh"
+. "$ROOT/scripts/lib/servers.sh"
+. "$ROOT/scripts/lib/revocation.sh"
+needs charon-systemd strongSwan
+for program in slapd vsftpd in.tftpd; do needs "/usr/sbin/$program" "$program"; done
+SERVERS=$GWA PKI=$WORK/pki SERVED=$WORK/served
+chmod 755 "$WORK" # servers give up root before they read
+
+# publish good|revoked: a new CRL that says so, in all servers.
+publish() {
+  index "$1"; crl
+  [[ -z ${PID_slapd:-} ]] || { kill "$PID_slapd"; ended "$PID_slapd"; }
+  start_directory "$PKI" "Sub=$SERVED/sub.crl"
+}
+# trusted: ravelind may go to these networks for certificates, and believes the root's servers.
+trusted() { sed -i '1i fetch = { allow = ["192.0.2.0/24", "2001:db8::/32"], roots = ["pki/root.pem"], timeout = 2 }' "$WORK/b.toml"; }
+held_from() { rv b --json show revocation | jq -e --arg u "$1" '[.crls[] | select(.source == $u)] | length == 1' > /dev/null; }
+is_ended() { grep -q RV-PKI-044 <<< "$(evidence || :)"; }
+
+net_up
+gateway_a_addresses
+mkdir -p "$SERVED"
+make_pki "$PKI" ec
+server_certificate "$PKI" IP:192.0.2.1,IP:2001:db8::1
+configure_strongswan ec aes128
+OBJECT='cn=Sub%2Co=PKI?certificateRevocationList;binary'
+a_certificate "crlDistributionPoints=URI:ldap://[2001:db8::1]/$OBJECT,URI:tftp://192.0.2.1/sub.crl,URI:ftp://192.0.2.1/sub.crl"
+start_strongswan "$GWA" ss
+start_vsftpd "$SERVED"
+start_tftpd "$SERVED"
+
+for url in "ldap://192.0.2.1/$OBJECT" "ldaps://[2001:db8::1]/$OBJECT" "ftp://[2001:db8::1]/sub.crl" "tftp://192.0.2.1/sub.crl"; do
+  say "schemes: $url"
+  publish good
+  rules 'revocation-check = "crl"' "crl = [\"$url\"]"; trusted; begin
+  soon 15 "the CRL is there before anybody calls" held_from "$url"
+  hold "strongSwan is let in" call
+  hold "by that CRL" grep -qF "crl $url: good" <<< "$(evidence)"
+  publish revoked
+  hold "a newer one is fetched when asked for" rv b pki crl-update sub
+  soon 10 "the tunnel ends" tunnel_down b net
+  hold "because of it" is_ended
+  stop b
+done
+
+say "schemes: by the addresses in the certificate"
+publish good
+rules 'revocation-check = "crl"'; trusted; begin
+comes_up "crl ldap://\[2001:db8::1\]/"
+kill "$PID_slapd"; ended "$PID_slapd"
+rules 'revocation-check = "crl"'; trusted; begin
+comes_up "crl tftp://192.0.2.1/sub.crl: good"
+kill "$PID_tftpd"; ended "$PID_tftpd"
+rules 'revocation-check = "crl"'; trusted; begin
+comes_up "crl ftp://192.0.2.1/sub.crl: good"
+kill "$PID_vsftpd"; ended "$PID_vsftpd"
+rules 'revocation-check = "crl"'; trusted; begin
+is_refused RV-LOCAL-018 "refused without an answer"
+
+say "all hold"
