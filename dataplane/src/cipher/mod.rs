@@ -56,7 +56,6 @@ impl Suffix {
 
 /// Encrypts the packets of one SA.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a key lies where it is used; nothing is allocated for it")]
 pub enum Sealer {
     /// AES-CBC, or nothing, then HMAC.
     Hashed(hashed::Sealer),
@@ -68,7 +67,6 @@ pub enum Sealer {
 
 /// Decrypts the packets of one SA.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a key lies where it is used; nothing is allocated for it")]
 pub enum Opener {
     /// HMAC, then AES-CBC, or nothing.
     Hashed(hashed::Opener),
