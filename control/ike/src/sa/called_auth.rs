@@ -8,8 +8,7 @@ use super::client;
 use super::common::Common;
 use super::crash;
 use super::crossing;
-use super::handshake::{Abort, Handshake};
-use super::ike_sa::Opened;
+use super::handshake::{Abort, Asked, Handshake};
 use super::mobility;
 use super::parts::Parts;
 use super::phase::{Called, Next, Phase};
@@ -26,8 +25,7 @@ use crate::input::Datagram;
 use crate::recorder::Stage;
 use crate::want::{Admit, Answer, Role, Sign, WantKind};
 use crate::wire::{
-    Authentication, ExchangeType, Header, Identification, Message, Notify, NotifyType, Outer, ParseError,
-    Payload,
+    Authentication, ExchangeType, Identification, Message, Notify, NotifyType, Outer, ParseError, Payload,
 };
 use crate::words;
 use std::sync::Arc;
@@ -84,30 +82,17 @@ impl ExpectAuthRequest {
         datagram: &Datagram,
         outer: Outer,
     ) -> Next {
-        match self.handshake.sa.open(ctx, outer) {
-            Opened::Message(unsealed) if self.is_next_request(&unsealed.message.header) => {
-                self.arrived(ctx, common, datagram);
+        match self.handshake.asked(ctx, common, datagram, (outer, ExchangeType::IkeAuth)) {
+            Asked::Next(unsealed) => {
+                common.reached(Stage::Proof);
                 self.request(ctx, common, unsealed.message)
             }
-            Opened::Malformed(header, error) if self.is_next_request(&header) => {
-                self.arrived(ctx, common, datagram);
+            Asked::Malformed(error) => {
+                common.reached(Stage::Proof);
                 Err(malformed(self.handshake, ctx, common, error))
             }
-            Opened::Repetition => {
-                self.handshake.sa.repeat_reply(ctx, &common.path);
-                Ok(self.wait())
-            }
-            _ => Ok(self.wait()),
+            Asked::Another(_) | Asked::Nothing => Ok(self.wait()),
         }
-    }
-
-    fn is_next_request(&self, header: &Header) -> bool {
-        self.handshake.is_next_request(header, ExchangeType::IkeAuth)
-    }
-
-    fn arrived(&mut self, ctx: &Context<'_>, common: &mut Common, datagram: &Datagram) {
-        self.handshake.arrived(ctx, common, datagram);
-        common.reached(Stage::Proof);
     }
 
     fn request(self, ctx: &mut Context<'_>, common: &mut Common, message: Message) -> Next {

@@ -6,8 +6,7 @@
 
 use super::called_auth::ExpectAuthRequest;
 use super::common::Common;
-use super::handshake::{Abort, Handshake};
-use super::ike_sa::Opened;
+use super::handshake::{Abort, Asked, Handshake};
 use super::parts::{Parts, needed};
 use super::phase::{Called, Next, Phase};
 use crate::config::{AdditionalGroups, Connection, ConnectionId, Group};
@@ -81,25 +80,11 @@ impl ExpectRequest {
         datagram: &Datagram,
         outer: Outer,
     ) -> Next {
-        let handshake = &mut self.course.handshake;
-        match handshake.sa.open(ctx, outer) {
-            Opened::Message(unsealed)
-                if handshake.is_next_request(&unsealed.message.header, ExchangeType::IkeIntermediate) =>
-            {
-                handshake.arrived(ctx, common, datagram);
-                self.request(ctx, common, unsealed)
-            }
-            Opened::Malformed(header, error)
-                if handshake.is_next_request(&header, ExchangeType::IkeIntermediate) =>
-            {
-                handshake.arrived(ctx, common, datagram);
-                Err(self.malformed(ctx, common, error))
-            }
-            Opened::Repetition => {
-                handshake.sa.repeat_reply(ctx, &common.path);
-                Ok(self.wait())
-            }
-            _ => Ok(self.wait()),
+        let sought = (outer, ExchangeType::IkeIntermediate);
+        match self.course.handshake.asked(ctx, common, datagram, sought) {
+            Asked::Next(unsealed) => self.request(ctx, common, unsealed),
+            Asked::Malformed(error) => Err(self.malformed(ctx, common, error)),
+            Asked::Another(_) | Asked::Nothing => Ok(self.wait()),
         }
     }
 

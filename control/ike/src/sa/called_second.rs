@@ -3,8 +3,7 @@
 
 use super::called_auth;
 use super::common::Common;
-use super::handshake::Handshake;
-use super::ike_sa::Opened;
+use super::handshake::{Asked, Handshake};
 use super::parts::Parts;
 use super::phase::{Called, Next, Phase};
 use super::second_auth::{self, Halfway};
@@ -37,29 +36,15 @@ impl ExpectSecondRequest {
         datagram: &Datagram,
         outer: Outer,
     ) -> Next {
-        match self.handshake.sa.open(ctx, outer) {
-            Opened::Message(unsealed) if self.is_next(&unsealed.message.header) => {
-                self.handshake.arrived(ctx, common, datagram);
-                self.request(ctx, common, unsealed.message)
-            }
-            Opened::Malformed(header, error) if self.is_next(&header) => {
-                self.handshake.arrived(ctx, common, datagram);
-                Err(called_auth::malformed(self.handshake, ctx, common, error))
-            }
-            Opened::Message(unsealed) => {
-                self.repeat(ctx, common, &unsealed.message.header);
+        match self.handshake.asked(ctx, common, datagram, (outer, ExchangeType::IkeAuth)) {
+            Asked::Next(unsealed) => self.request(ctx, common, unsealed.message),
+            Asked::Malformed(error) => Err(called_auth::malformed(self.handshake, ctx, common, error)),
+            Asked::Another(header) => {
+                self.repeat(ctx, common, &header);
                 Ok(self.wait())
             }
-            Opened::Repetition => {
-                self.handshake.sa.repeat_reply(ctx, &common.path);
-                Ok(self.wait())
-            }
-            _ => Ok(self.wait()),
+            Asked::Nothing => Ok(self.wait()),
         }
-    }
-
-    fn is_next(&self, header: &Header) -> bool {
-        self.handshake.is_next_request(header, ExchangeType::IkeAuth)
     }
 
     /// The first request again: its answer was lost.

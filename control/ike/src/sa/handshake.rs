@@ -2,7 +2,7 @@
 //! put into IKE_SA_INIT.
 
 use super::common::Common;
-use super::ike_sa::IkeSa;
+use super::ike_sa::{IkeSa, Opened};
 use super::nat::{self, NatFindings};
 use super::parts::Parts;
 use super::ppk::Mixed;
@@ -18,8 +18,8 @@ use crate::time::Instant;
 use crate::want::Role;
 use crate::window::{Due, Incoming, Schedule};
 use crate::wire::{
-    ExchangeType, Header, IkeSpi, Nonce, Notify, NotifyType, Outer, Payload, SecurityAssociation, Transform,
-    TransformType,
+    ExchangeType, Header, IkeSpi, Nonce, Notify, NotifyType, Outer, ParseError, Payload, SecurityAssociation,
+    Transform, TransformType,
 };
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -65,6 +65,18 @@ impl From<Failure> for Abort {
     fn from(failure: Failure) -> Abort {
         Abort { failure, sa: None }
     }
+}
+
+/// What a datagram is to who awaits the peer's next request.
+pub(crate) enum Asked {
+    /// That request, authentic.
+    Next(Unsealed),
+    /// That request, authentic, and it breaks the format.
+    Malformed(ParseError),
+    /// Another message of the peer's.
+    Another(Header),
+    /// None.
+    Nothing,
 }
 
 impl Handshake {
@@ -137,8 +149,33 @@ impl Handshake {
             && self.sa.window.awaits_reply(header.message_id)
     }
 
-    /// Whether this is the peer's next request.
-    pub(crate) fn is_next_request(&self, header: &Header, exchange: ExchangeType) -> bool {
+    /// Looks whether a datagram is the peer's next request, of this exchange; one that was answered is answered again.
+    pub(crate) fn asked(
+        &mut self,
+        ctx: &mut Context<'_>,
+        common: &mut Common,
+        datagram: &Datagram,
+        (outer, exchange): (Outer, ExchangeType),
+    ) -> Asked {
+        match self.sa.open(ctx, outer) {
+            Opened::Message(unsealed) if self.is_next_request(&unsealed.message.header, exchange) => {
+                self.arrived(ctx, common, datagram);
+                Asked::Next(unsealed)
+            }
+            Opened::Malformed(header, error) if self.is_next_request(&header, exchange) => {
+                self.arrived(ctx, common, datagram);
+                Asked::Malformed(error)
+            }
+            Opened::Message(unsealed) => Asked::Another(unsealed.message.header),
+            Opened::Repetition => {
+                self.sa.repeat_reply(ctx, &common.path);
+                Asked::Nothing
+            }
+            Opened::Malformed(..) | Opened::Nothing => Asked::Nothing,
+        }
+    }
+
+    fn is_next_request(&self, header: &Header, exchange: ExchangeType) -> bool {
         header.exchange == exchange
             && !header.flags.response
             && header.flags.initiator
@@ -147,7 +184,7 @@ impl Handshake {
 
     /// The peer's next request is here, and authentic: from here on the peer is where it came from, on port 4500 if it
     /// moved there (RFC 7296 §2.23).
-    pub(crate) fn arrived(&mut self, ctx: &Context<'_>, common: &mut Common, datagram: &Datagram) {
+    fn arrived(&mut self, ctx: &Context<'_>, common: &mut Common, datagram: &Datagram) {
         self.sa.window.take_up();
         common.path.local = datagram.local;
         common.path.remote = datagram.remote;
