@@ -10,6 +10,7 @@
 . "$(dirname "$0")/../lib/scenario.sh"
 needs charon-systemd strongSwan
 ((FULL)) && { rounds=8 rate=2000; } || { rounds=2 rate=500; }
+SWAN_ESP_LOG=2
 
 repeated() { (($(tunnel_field b "$name" reauthentications) >= $1)); }
 one_ike() { swan ss --list-sas > "$WORK/sas" 2>&1 && [[ $(grep -c '^net: .*ESTABLISHED' "$WORK/sas") == 1 ]]; }
@@ -43,6 +44,7 @@ finish() {
   soon 60 "$1 new proofs" repeated "$1"
   soon 20 "strongSwan has one IKE SA" one_ike
   traffic_stop
+  say "    strongSwan dropped $(grep -c 'ESP packet does not belong' "$WORK/ss/log" || :) packets by SAs that it did not have"
   ${2:-nothing} "$UDP"
   hold "the tunnel never went down" test "$(tunnel_field b "$name" ups)" = 1
   soon 20 "one pair of SAs is in use" one_pair

@@ -17,6 +17,8 @@ start_strongswan() {
     echo "  filelog { f { path = $dir/log"
     echo "    default = 1"
     echo "    ike = 2"
+    # At 2 every packet is told of.
+    echo "    esp = ${SWAN_ESP_LOG:-1}"
     echo "    flush_line = yes } }"
     echo "  plugins { vici { socket = unix://$dir/vici } }"
     printf '  %s\n' "$@"
