@@ -95,6 +95,8 @@ pub struct Window {
     expected: u32,
     in_progress: bool,
     reply: Option<Packets>,
+    /// Until when the reply is kept back.
+    withheld: Option<Instant>,
 }
 
 impl Window {
@@ -189,6 +191,22 @@ impl Window {
         self.expected = self.expected.saturating_add(1);
         self.reply = Some(packets);
     }
+
+    /// As [`Self::answered`] with a reply that is yet to be sent, by [`Self::withheld_reply`] or to a repetition.
+    pub fn answered_later(&mut self, packets: Packets, at: Instant) {
+        self.answered(packets);
+        self.withheld = Some(at);
+    }
+
+    /// When [`Self::withheld_reply`] has something to send.
+    pub fn withheld_until(&self) -> Option<Instant> {
+        self.withheld
+    }
+
+    /// The reply that was kept back, once, when it is time.
+    pub fn withheld_reply(&mut self, now: Instant) -> Option<&Packets> {
+        self.withheld.take_if(|at| *at <= now).and(self.reply.as_ref())
+    }
 }
 
 #[cfg(test)]
@@ -270,5 +288,17 @@ mod tests {
         window.take_up();
         window.answered(vec![vec![8]]);
         assert_eq!(window.classify(0), Incoming::OutOfWindow);
+    }
+
+    #[test]
+    fn a_reply_that_is_kept_back_goes_once_and_to_repetitions() {
+        let mut window = Window::default();
+        window.take_up();
+        window.answered_later(vec![vec![7]], Instant(100));
+        assert_eq!(window.withheld_until(), Some(Instant(100)));
+        assert_eq!(window.withheld_reply(Instant(99)), None);
+        assert_eq!(window.classify(0), Incoming::Answered(&vec![vec![7]]));
+        assert_eq!(window.withheld_reply(Instant(100)), Some(&vec![vec![7]]));
+        assert_eq!((window.withheld_reply(Instant(100)), window.withheld_until()), (None, None));
     }
 }

@@ -11,11 +11,14 @@ use ravelin_ike::config::{
 };
 use ravelin_ike::event::Event;
 use ravelin_ike::input::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 const SECOND: u64 = 1_000_000;
 const CALLER: usize = 0;
 const CALLED: usize = 1;
+const INFORMATIONAL: u8 = 37;
 
 /// Proofs of an end count so many seconds.
 fn lasting(end: usize, seconds: u64) -> Connection {
@@ -88,6 +91,32 @@ fn a_called_end_that_hears_nothing_switches_when_the_old_one_goes() {
     carry_as(&mut world, 300, |_| {});
     assert_eq!(world.tally.reauthenticated, 2);
     world.assert_converged();
+}
+
+/// A caller may take out its old SAs as soon as its Delete is answered: what was sent by them has arrived by then.
+#[test]
+fn what_is_under_way_arrives_before_the_delete_is_answered() {
+    let mut world = up(pair([lasting(CALLER, 300), settings::connection(CALLED)]));
+    let (before, patience) = (sends_by(&world), world.now + 300 * SECOND);
+    while sends_by(&world) == before && world.now < patience {
+        world.run_for(1_000);
+    }
+    let (answers, switched) = (Arc::new(AtomicUsize::new(0)), world.now);
+    let counted = answers.clone();
+    world.gate = Some(Box::new(move |end, bytes| {
+        let is_answer = end == CALLED && kind(bytes) == (INFORMATIONAL, true);
+        counted.fetch_add(usize::from(is_answer), Ordering::Relaxed);
+        true
+    }));
+    world.run_for(95_000);
+    assert_eq!(answers.load(Ordering::Relaxed), 0, "switched at {switched}");
+    world.run_for(10_000);
+    assert_eq!(answers.load(Ordering::Relaxed), 1);
+}
+
+/// By which SPIs the called end sends.
+fn sends_by(world: &World) -> Vec<u32> {
+    world.ends[CALLED].plane.senders().into_iter().map(|(spi, ..)| spi).collect()
 }
 
 /// "AUTH_LIFETIME" of the called end is heeded by who called, whatever that has configured itself; a rekey does not

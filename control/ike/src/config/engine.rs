@@ -20,6 +20,8 @@ pub struct EngineConfig {
     pub answer_timeout: Duration,
     /// How long a replaced inbound SA is kept for packets still on their way (RFC 7296 §2.8).
     pub drain: Duration,
+    /// How long what was sent by an SA may take to reach a peer that takes it out at our word.
+    pub passage: Duration,
     /// How long a closed IKE SA still answers retransmissions of the request that closed it.
     pub linger: Duration,
     /// How long an initiator keeps listening for a better reply after an unprotected error notification,
@@ -52,6 +54,7 @@ impl Default for EngineConfig {
             max_ike_sas: 131_072,
             answer_timeout: Duration::from_secs(20),
             drain: Duration::from_secs(5),
+            passage: Duration::from_millis(100),
             linger: Duration::from_secs(10),
             unprotected_patience: Duration::from_secs(4),
             retry: Duration::from_secs(5),

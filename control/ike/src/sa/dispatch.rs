@@ -259,6 +259,9 @@ impl Turn<'_, '_> {
             Due::GiveUp { tries, waited } => self.unanswered(tries, waited),
             Due::Nothing => {}
         }
+        if let Some(packets) = self.line.sa.window.withheld_reply(now) {
+            self.ctx.send(&self.line.reply_path, packets);
+        }
         self.standing_due();
     }
 

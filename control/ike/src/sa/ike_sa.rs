@@ -14,6 +14,7 @@ use crate::window::{Incoming, Packets, Schedule, Window};
 use crate::wire::{
     ExchangeType, Flags, Header, IkeSpi, Message, Outer, ParseError, Payload, Sealed, SealedFragment,
 };
+use std::time::Duration;
 
 /// One IKE SA.
 pub(crate) struct IkeSa {
@@ -150,11 +151,36 @@ impl IkeSa {
         exchange: ExchangeType,
         payloads: Vec<Payload>,
     ) -> Result<(), Failure> {
-        let id = self.window.answering();
-        let packets = self.seal(ctx, common, path, self.header(exchange, true, id), payloads)?;
+        let packets = self.seal_reply(ctx, common, path, exchange, payloads)?;
         ctx.send(path, &packets);
         self.window.answered(packets);
         Ok(())
+    }
+
+    /// As [`Self::reply`], but sent after a while.
+    pub(crate) fn reply_after(
+        &mut self,
+        wait: Duration,
+        ctx: &mut Context<'_>,
+        common: &Common,
+        path: &Path,
+        exchange: ExchangeType,
+    ) -> Result<(), Failure> {
+        let packets = self.seal_reply(ctx, common, path, exchange, Vec::new())?;
+        self.window.answered_later(packets, ctx.now + wait);
+        Ok(())
+    }
+
+    fn seal_reply(
+        &mut self,
+        ctx: &mut Context<'_>,
+        common: &Common,
+        path: &Path,
+        exchange: ExchangeType,
+        payloads: Vec<Payload>,
+    ) -> Result<Packets, Failure> {
+        let id = self.window.answering();
+        self.seal(ctx, common, path, self.header(exchange, true, id), payloads)
     }
 
     /// Sends the last answer again.

@@ -9,7 +9,7 @@ use super::up::{PEERS_DELETE, Task};
 use crate::collision::{Rival, Winner};
 use crate::context::Aside;
 use crate::error::Failure;
-use crate::id::ChildSaId;
+use crate::id::{ChildSaId, IkeId};
 use crate::want::{Role, WantKind};
 use crate::window::Schedule;
 use crate::wire::{Delete, ExchangeType, NotifyType, Payload, Protocol};
@@ -226,7 +226,10 @@ impl Turn<'_, '_> {
     }
 
     fn peer_deletes_ike(&mut self, parts: &Parts) {
-        self.reply(ExchangeType::Informational, Vec::new());
+        match self.successor() {
+            Some(_) => self.reply_late(),
+            None => self.reply(ExchangeType::Informational, Vec::new()),
+        }
         let reason = match parts.error().map(|notify| notify.notify_type) {
             Some(NotifyType::AuthenticationFailed) => Failure::AuthRefused,
             _ => self.common.sent_away.map_or(Failure::PeerDeleted, Failure::RedirectedPeer),
@@ -257,11 +260,26 @@ impl Turn<'_, '_> {
 
     /// The peer is done with this tunnel: what takes its place, if anything does, is told first.
     fn peer_ended(&mut self, reason: Failure) {
-        let (ike, peer) = (self.common.id, self.up.proven.identity());
+        let ike = self.common.id;
         let reason = self.common.term.heir.map_or(reason, |_| Failure::Reauthenticated);
-        match reauthentication::successor(self.common, Some(peer), self.ctx.others) {
+        match self.successor() {
             Some(_) => self.ctx.out.asides.push(Aside::HandOver { ike, reason }),
             None => self.up.report_end(self.ctx, self.common, reason),
+        }
+    }
+
+    /// What goes on serving the peer when this tunnel ends.
+    fn successor(&self) -> Option<IkeId> {
+        reauthentication::successor(self.common, Some(self.up.proven.identity()), self.ctx.others)
+    }
+
+    /// The peer takes out its SAs as soon as it has the answer, which may overtake what we sent by them: ESP takes other
+    /// paths, and waits in other queues, than IKE.
+    fn reply_late(&mut self) {
+        let (wait, path) = (self.ctx.config.passage, self.line.reply_path);
+        let sent = self.line.sa.reply_after(wait, self.ctx, self.common, &path, ExchangeType::Informational);
+        if let Err(failure) = sent {
+            self.up.ended = Some(failure);
         }
     }
 

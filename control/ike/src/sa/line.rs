@@ -121,7 +121,8 @@ impl Line {
             self.own.as_ref().and_then(Own::pending).map(|pending| pending.until),
             self.peer.as_ref().map(|peer| peer.pending().until),
         ];
-        [standing, self.sa.window.deadline(), self.sa.fragments_until()]
+        let window = &self.sa.window;
+        [standing, window.deadline(), window.withheld_until(), self.sa.fragments_until()]
             .into_iter()
             .chain(pending)
             .flatten()
