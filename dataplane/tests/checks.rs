@@ -9,11 +9,10 @@
     reason = "a failure is a failed test"
 )]
 
-mod common;
-
-use common::forge::Forge;
-use common::packet::{Ip, numbered, one_hop_later};
-use common::{Gateway, PRIVATE, Pair, Style, ip};
+use crate::common;
+use crate::common::forge::Forge;
+use crate::common::packet::{Ip, numbered, one_hop_later};
+use crate::common::{Gateway, PRIVATE, Pair, Style, ip};
 use ravelin_dataplane::link::counter::Counters;
 use ravelin_dataplane::sa::inbound::MayMove;
 use ravelin_dataplane::sa::suite::Suite;

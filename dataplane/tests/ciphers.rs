@@ -9,9 +9,8 @@
     reason = "a failure is a failed test"
 )]
 
-mod common;
-
-use common::oracle::Oracle;
+use crate::common;
+use crate::common::oracle::Oracle;
 use ravelin_dataplane::cipher::{Hash, Opener, Position, Sealer};
 use ravelin_dataplane::sa::suite::{Keyed, Suite};
 use ravelin_gcm::{Kernel, KeySize};

@@ -9,10 +9,9 @@
     reason = "a failure is a failed test"
 )]
 
-mod common;
-
-use common::packet::{Ip, numbered, one_hop_later};
-use common::{Gateway, PRIVATE, PUBLIC, Pair, Style, forge::Forge};
+use crate::common;
+use crate::common::packet::{Ip, numbered, one_hop_later};
+use crate::common::{Gateway, PRIVATE, PUBLIC, Pair, Style, forge::Forge};
 use ravelin_dataplane::node::fragment;
 
 fn pieces(packet: &[u8], mtu: usize) -> Vec<Vec<u8>> {

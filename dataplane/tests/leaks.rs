@@ -9,12 +9,11 @@
     reason = "a failure is a failed test"
 )]
 
-mod common;
-
+use crate::common;
 use std::sync::Arc;
 
-use common::packet::{Ip, framed, numbered, one_hop_later};
-use common::{Gateway, INSIDE, OUTSIDE, PRIVATE, PUBLIC, Pair, SLOT, Style, TUNNEL, forge::Forge, ip};
+use crate::common::packet::{Ip, framed, numbered, one_hop_later};
+use crate::common::{Gateway, INSIDE, OUTSIDE, PRIVATE, PUBLIC, Pair, SLOT, Style, TUNNEL, forge::Forge, ip};
 use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::link::command::Command;
 use ravelin_dataplane::link::packet::Kernel;

@@ -8,10 +8,9 @@
     reason = "a failure is a failed test"
 )]
 
-mod common;
-
-use common::packet::{Ip, numbered};
-use common::{Gateway, OUTSIDE, PRIVATE, PUBLIC, Pair, SLOT, Style, ip, key};
+use crate::common;
+use crate::common::packet::{Ip, numbered};
+use crate::common::{Gateway, OUTSIDE, PRIVATE, PUBLIC, Pair, SLOT, Style, ip, key};
 use ravelin_dataplane::io::{Frame, Pool};
 use ravelin_dataplane::link::command::{Command, Turn};
 use ravelin_dataplane::link::packet::Kernel;

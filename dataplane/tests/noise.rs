@@ -9,10 +9,9 @@
     reason = "a failure is a failed test"
 )]
 
-mod common;
-
-use common::packet::{Ip, framed, numbered};
-use common::{INSIDE, OUTSIDE, PRIVATE, PUBLIC, Pair, Style, forge::Forge};
+use crate::common;
+use crate::common::packet::{Ip, framed, numbered};
+use crate::common::{INSIDE, OUTSIDE, PRIVATE, PUBLIC, Pair, Style, forge::Forge};
 use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::node::fragment;
 use ravelin_dataplane::sa::shard::WorkerId;

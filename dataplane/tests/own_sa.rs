@@ -9,10 +9,8 @@
     reason = "a failure is a failed test"
 )]
 
-mod common;
-
-use common::packet::{numbered, one_hop_later};
-use common::{PRIVATE, PUBLIC, Pair, SLOT, Style, TUNNEL, key};
+use crate::common::packet::{numbered, one_hop_later};
+use crate::common::{PRIVATE, PUBLIC, Pair, SLOT, Style, TUNNEL, key};
 use ravelin_dataplane::link::command::{Command, Turn};
 use ravelin_dataplane::policy::table::Tunnel;
 use ravelin_dataplane::sa::SaRef;

@@ -9,10 +9,8 @@
     reason = "a failure is a failed test"
 )]
 
-mod common;
-
-use common::packet::Ip;
-use common::{PRIVATE, PUBLIC, Pair, SLOT, Style};
+use crate::common::packet::Ip;
+use crate::common::{PRIVATE, PUBLIC, Pair, SLOT, Style};
 use ravelin_dataplane::link::command::Command;
 use ravelin_dataplane::net::{checksum, protocol};
 use ravelin_dataplane::sa::outbound::{Encapsulation, OuterDf};

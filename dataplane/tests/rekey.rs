@@ -9,10 +9,8 @@
     reason = "a failure is a failed test"
 )]
 
-mod common;
-
-use common::packet::numbered;
-use common::{Gateway, PRIVATE, PUBLIC, Pair, SLOT, Style, key};
+use crate::common::packet::numbered;
+use crate::common::{Gateway, PRIVATE, PUBLIC, Pair, SLOT, Style, key};
 use ravelin_dataplane::link::command::{Command, Turn};
 use ravelin_dataplane::link::report::Report;
 use ravelin_dataplane::sa::fact::Fact;

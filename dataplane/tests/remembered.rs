@@ -10,13 +10,12 @@
     reason = "a failure is a failed test"
 )]
 
-mod common;
-
+use crate::common;
 use std::net::IpAddr;
 
-use common::forge::Forge;
-use common::packet::{Ip, numbered, one_hop_later};
-use common::{Gateway, INSIDE, OUTSIDE, PRIVATE, PUBLIC, Pair, SLOT, Site, Style, TUNNEL, ip, key};
+use crate::common::forge::Forge;
+use crate::common::packet::{Ip, numbered, one_hop_later};
+use crate::common::{Gateway, INSIDE, OUTSIDE, PRIVATE, PUBLIC, Pair, SLOT, Site, Style, TUNNEL, ip, key};
 use proptest::prelude::*;
 use ravelin_dataplane::io::Frame;
 use ravelin_dataplane::link::command::{Command, Turn};

@@ -9,14 +9,13 @@
     reason = "a failure is a failed test"
 )]
 
-mod common;
-
+use crate::common;
 use std::collections::BTreeSet;
 
-use common::forge::Forge;
-use common::oracle::Oracle;
-use common::packet::{Ip, numbered, one_hop_later};
-use common::{Gateway, PRIVATE, PUBLIC, Pair, SLOT, Style, key};
+use crate::common::forge::Forge;
+use crate::common::oracle::Oracle;
+use crate::common::packet::{Ip, numbered, one_hop_later};
+use crate::common::{Gateway, PRIVATE, PUBLIC, Pair, SLOT, Style, key};
 use ravelin_dataplane::link::command::Turn;
 use ravelin_dataplane::sa::suite::Suite;
 

@@ -9,13 +9,11 @@
     reason = "a failure is a failed test"
 )]
 
-mod common;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use common::packet::{framed, numbered};
-use common::{Gateway, PRIVATE, PUBLIC, Pair, SLOT, Style, key};
+use crate::common::packet::{framed, numbered};
+use crate::common::{Gateway, PRIVATE, PUBLIC, Pair, SLOT, Style, key};
 use ravelin_dataplane::io::ram::RamDevice;
 use ravelin_dataplane::io::{Frame, Pool};
 use ravelin_dataplane::link::command::{Command, Turn};

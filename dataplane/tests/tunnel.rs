@@ -9,10 +9,8 @@
     reason = "a failure is a failed test"
 )]
 
-mod common;
-
-use common::packet::{numbered, one_hop_later};
-use common::{PRIVATE, PUBLIC, Pair, SLOT, Style};
+use crate::common::packet::{numbered, one_hop_later};
+use crate::common::{PRIVATE, PUBLIC, Pair, SLOT, Style};
 use ravelin_dataplane::sa::suite::Suite;
 
 /// Sends `packets` numbered datagrams from host to host in each direction and checks that each arrives

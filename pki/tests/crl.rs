@@ -2,14 +2,12 @@
 //! wrong "good": a list that is stale, partial, foreign or forged must not speak for a certificate.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use common::crl::{Draft, at_uri, entry};
-use common::der::{extension, sequence, tlv};
-use common::{KEYS, NOW, ca, gateway, issued, self_signed};
+use crate::common::crl::{Draft, at_uri, entry};
+use crate::common::der::{extension, sequence, tlv};
+use crate::common::{KEYS, NOW, ca, gateway, issued, self_signed};
 use proptest::prelude::*;
 use ravelin_pki::revocation::crl::{Crl, CrlError, OutOfScope, Unverified, der_of};
 use ravelin_pki::revocation::{Issued, KeyId, Reason, Revoked, Silent, Status};

@@ -7,13 +7,12 @@
     reason = "a test reads its fixtures and fails by panicking"
 )]
 
-mod common;
-
+use crate::common;
 use std::sync::{Arc, LazyLock};
 
-use common::der::{extension, sequence, tlv};
-use common::ocsp::{Draft, GOOD, UNKNOWN, bare, revoked, single};
-use common::{KEYS, NOW, ca, gateway, issued, self_signed};
+use crate::common::der::{extension, sequence, tlv};
+use crate::common::ocsp::{Draft, GOOD, UNKNOWN, bare, revoked, single};
+use crate::common::{KEYS, NOW, ca, gateway, issued, self_signed};
 use proptest::prelude::*;
 use ravelin_pki::revocation::ocsp::{
     Answer, Carriage, IdHash, Nonce, NonceRule, OcspError, Question, ResponseRules, Signer, Unfit, carriage,

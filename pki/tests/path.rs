@@ -2,11 +2,9 @@
 //! pinned peers, purposes, and which of several causes is reported.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod common;
-
 use std::sync::Arc;
 
-use common::{NOW, ca, critical, gateway, issued, judge, judge_at, self_signed};
+use crate::common::{NOW, ca, critical, gateway, issued, judge, judge_at, self_signed};
 use ravelin_pki::path::{
     Budget, Cause, KeyPurposes, KnownSignatures, Outcome, Request, Rules, Source, validate,
 };

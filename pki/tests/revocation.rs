@@ -3,15 +3,13 @@
 //! good one kept out, or everybody kept waiting, because of one.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod common;
-
 use std::sync::Arc;
 
-use common::crl::Draft;
-use common::world::{
+use crate::common::crl::Draft;
+use crate::common::world::{
     CRL_URL, OCSP_URL, ROOT, ROOT_CRL_URL, State, World, answer, asking, direct_path, list, long_path,
 };
-use common::{KEYS, NOW, ca, gateway, issued, judge};
+use crate::common::{KEYS, NOW, ca, gateway, issued, judge};
 use ravelin_pki::path::Rules as PathRules;
 use ravelin_pki::revocation::cache::{Cache, Limits, NotKept, Schedule, Upkeep};
 use ravelin_pki::revocation::crl::{Crl, Unverified};

@@ -3,12 +3,10 @@
 //! it, and one that brings rubbish and is kept out, or keeps others out.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod common;
-
 use std::sync::Arc;
 
-use common::NOW;
-use common::world::{CRL_URL, OCSP_URL, State, World, answer, direct_path, long_path};
+use crate::common::NOW;
+use crate::common::world::{CRL_URL, OCSP_URL, State, World, answer, direct_path, long_path};
 use ravelin_pki::UnixTime;
 use ravelin_pki::path::VerifiedPath;
 use ravelin_pki::revocation::cache::Cache;

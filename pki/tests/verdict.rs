@@ -7,11 +7,9 @@
     reason = "a test reads its fixtures and fails by panicking"
 )]
 
-mod common;
-
 use std::sync::Arc;
 
-use common::{NOW, ca, gateway, issued, parsed, self_signed};
+use crate::common::{NOW, ca, gateway, issued, parsed, self_signed};
 use proptest::prelude::*;
 use ravelin_pki::certreq;
 use ravelin_pki::identity::{Identity, Match};

@@ -8,13 +8,11 @@
     reason = "a test reads its fixtures and fails by panicking"
 )]
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{KEYS, NOW, ca, critical, gateway, judge};
+use crate::common::{KEYS, NOW, ca, critical, gateway, judge};
 use ravelin_pki::Certificate;
 use ravelin_pki::path::Rules;
 use rcgen::{

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The ban list: crates with open holes or second implementations, `unsafe` outside its
-rooms, clocks and sockets in pure crates, unfinished code, and files that outgrew a room."""
+rooms, clocks and sockets in pure crates, unfinished code, tests that nothing runs, and files that outgrew a room."""
 import pathlib, re, subprocess, sys
 
 # rsa: RUSTSEC-2023-0071 has no fix. openssl, native-tls: a second TLS and crypto stack.
@@ -25,6 +25,20 @@ def sources():
     return [(name, pathlib.Path(name).read_text()) for name in names if pathlib.Path(name).exists()]
 
 
+def is_program(path):
+    """Whether cargo would take it for a program of tests."""
+    return path.parent.name == "tests" and (path.parent.parent / "Cargo.toml").exists()
+
+
+def is_run(test):
+    """Whether a file of tests is a program, or a part of the one that holds its crate's tests together."""
+    tests, crate = test.parent, test.parent.parent
+    manifest = (crate / "Cargo.toml").read_text()
+    together = tests / "all.rs"
+    return ("autotests = false" not in manifest or f'path = "tests/{test.name}"' in manifest or f'name = "{test.stem}"' in manifest
+            or together.exists() and re.search(rf"^mod {test.stem};", together.read_text(), re.M))
+
+
 def main():
     wrong = [f"Cargo.lock holds the banned crate {name}"
              for name in re.findall(r'^name = "(.*)"', pathlib.Path("Cargo.lock").read_text(), re.M)
@@ -36,6 +50,8 @@ def main():
             wrong.append(f"{name}: unsafe outside its rooms")
         if name.startswith(PURE_ROOMS) and not test and (found := IMPURE.search(code)):
             wrong.append(f"{name}: {found.group(0)} in a pure crate")
+        if is_program(pathlib.Path(name)) and not is_run(pathlib.Path(name)):
+            wrong.append(f"{name}: nothing runs it: name it in tests/all.rs")
         if found := UNFINISHED.search(code):
             wrong.append(f"{name}: unfinished: {found.group(0)}")
         if text.count("\n") > LONGEST and not name.endswith("bindings.rs"):

@@ -3,10 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod harness;
-
-use harness::peer::*;
-use harness::{World, address, failures, kind, pair, pair_of, settings};
+use crate::harness::peer::*;
+use crate::harness::{World, address, failures, kind, pair, pair_of, settings};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{AdditionalGroups, ChildId, Connection, EngineConfig, Group, Retransmission};
 use ravelin_ike::event::Event;

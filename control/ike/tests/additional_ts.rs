@@ -2,10 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
-use harness::peer::{self, Peer};
-use harness::settings;
+use crate::harness::peer::{self, Peer};
+use crate::harness::settings;
 use ravelin_ike::config::ChildId;
 use ravelin_ike::event::Event;
 use ravelin_ike::input::Command;

@@ -3,9 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod harness;
-
-use harness::{World, pair, settings};
+use crate::harness::{World, pair, settings};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{
     ChildId, Connection, Encryption, EngineConfig, Identity, IdentityMatch, Retransmission, Selector,

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod harness;
-
-use harness::{address, kind, pair, settings};
+use crate::harness::{address, kind, pair, settings};
 use ravelin_ike::input::{Command, Datagram};
 use ravelin_ike::wire::{Outer, Payload, limits};
 

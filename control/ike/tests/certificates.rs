@@ -3,9 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod harness;
-
-use harness::{World, settings};
+use crate::harness::{World, settings};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{
     Auth, CertificateAuth, Choice, Connection, IdKind, Identity, IdentityMatch, OwnCertificate, Reason,

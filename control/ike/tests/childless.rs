@@ -3,9 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod harness;
-
-use harness::{Faults, World, failures, kind, pair, pair_of, settings};
+use crate::harness::{Faults, World, failures, kind, pair, pair_of, settings};
 use ravelin_ike::config::{ChildId, Connection, Group, PpkIdKind, Selector};
 use ravelin_ike::event::Event;
 use ravelin_ike::input::Command;

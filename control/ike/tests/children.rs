@@ -3,9 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod harness;
-
-use harness::{World, connected, failures, kind, pair, settings};
+use crate::harness;
+use crate::harness::{World, connected, failures, kind, pair, settings};
 use ravelin_ike::config::{ChildId, Connection, Encryption, Group, Selector};
 use ravelin_ike::event::{ChildUp, Event};
 use ravelin_ike::input::Command;

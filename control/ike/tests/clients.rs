@@ -3,9 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod harness;
-
-use harness::{World, failures, pair, settings};
+use crate::harness::{World, failures, pair, settings};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{
     Auth, Client, ClientMatch, Clients, Connection, Criteria, EngineConfig, Identity, IdentityMatch,

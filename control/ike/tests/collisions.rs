@@ -3,9 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod harness;
-
-use harness::{World, connected, kind, settings};
+use crate::harness;
+use crate::harness::{World, connected, kind, settings};
 use ravelin_ike::config::{
     AdditionalGroups, ChildId, Connection, ConnectionId, Encryption, Group, IkeProposal, InitialContact, Prf,
     RemoteAddress,

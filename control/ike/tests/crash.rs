@@ -3,10 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod harness;
-
-use harness::peer::Peer;
-use harness::{Dice, Faults, World, address, failures, kind, settings};
+use crate::harness::peer::Peer;
+use crate::harness::{Dice, Faults, World, address, failures, kind, settings};
 use proptest::prelude::*;
 use ravelin_ike::Engine;
 use ravelin_ike::config::{Connection, EngineConfig, Group};

@@ -4,9 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod harness;
-
-use harness::{World, connected, kind, pair_of, settings};
+use crate::harness::{World, connected, kind, pair_of, settings};
 use ravelin_ike::config::{AdditionalGroups, ChildId, Connection, Group};
 use ravelin_ike::event::Event;
 use ravelin_ike::id::ChildSaId;

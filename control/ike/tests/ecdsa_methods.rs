@@ -3,10 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
-use harness::peer::Peer;
-use harness::settings;
+use crate::harness::peer::Peer;
+use crate::harness::settings;
 use ravelin_ike::config::{Auth, CertificateAuth, Connection, OwnCertificate, RemoteAuth, SignatureScheme};
 use ravelin_ike::crypto::signature;
 use ravelin_ike::event::Event;

@@ -3,9 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod harness;
-
-use harness::{World, address, failures, kind, pair, settings};
+use crate::harness::{World, address, failures, kind, pair, settings};
 use ravelin_ike::Engine;
 use ravelin_ike::config::RemoteAddress;
 use ravelin_ike::input::{Command, Datagram};

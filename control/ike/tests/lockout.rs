@@ -3,9 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod harness;
-
-use harness::{World, failures, pair, settings};
+use crate::harness;
+use crate::harness::{World, failures, pair, settings};
 use ravelin_ike::config::{
     Auth, CertificateAuth, ChildId, Connection, Encryption, Identity, IdentityMatch, Lockout, OwnCertificate,
     RemoteAuth, Selector,

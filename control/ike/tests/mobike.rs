@@ -2,10 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod harness;
-
-use harness::peer::Peer;
-use harness::{World, failures, kind, pair, settings};
+use crate::harness::peer::Peer;
+use crate::harness::{World, failures, kind, pair, settings};
 use ravelin_ike::config::{Connection, RemoteAddress};
 use ravelin_ike::event::{Event, MoveRefusal};
 use ravelin_ike::input::{ChildFactKind, Command};

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
-use harness::peer::{self, Peer};
+use crate::harness::peer::{self, Peer};
 use ravelin_ike::config::{Connection, IdentityMatch, RemoteAuth};
 use ravelin_ike::event::Event;
 use ravelin_ike::wire::{

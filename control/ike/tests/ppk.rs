@@ -3,10 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod harness;
-
-use harness::peer::{Peer, only_notify};
-use harness::{Dice, Faults, World, address, kind, pair, settings};
+use crate::harness::peer::{Peer, only_notify};
+use crate::harness::{Dice, Faults, World, address, kind, pair, settings};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{Connection, Group, Ppk, PpkId, PpkIdKind};
 use ravelin_ike::error::Failure;

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod harness;
-
-use harness::{World, failures, pair, settings};
+use crate::harness::{World, failures, pair, settings};
 use ravelin_ike::config::{
     AlgorithmProfile, Connection, Encryption, Group, OwnCertificate, RemoteAuth, SignatureScheme,
 };

@@ -3,9 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
-use harness::{Faults, World, failures, kind, pair, pair_of, settings};
+use crate::harness;
+use crate::harness::{Faults, World, failures, kind, pair, pair_of, settings};
 use ravelin_ike::config::{
     AuthenticationLifetime, ChildId, Connection, IdentityMatch, InitialContact, RemoteAddress,
 };

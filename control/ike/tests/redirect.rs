@@ -3,9 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod harness;
-
-use harness::{Dice, Faults, World, address, failures, kind, settings};
+use crate::harness::{Dice, Faults, World, address, failures, kind, settings};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{
     AcceptRedirect, ChildId, Connection, ConnectionId, RedirectAt, RedirectCallers, Redirection,

@@ -3,9 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod harness;
-
-use harness::{connected, kind};
+use crate::harness::{connected, kind};
 use ravelin_ike::input::Command;
 
 const SECOND: u64 = 1_000_000;

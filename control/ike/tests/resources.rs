@@ -3,10 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod harness;
-
-use harness::peer::{CHILD, Peer, child_offer, kinds, only_notify, sa, selectors};
-use harness::{World, failures, pair, settings};
+use crate::harness::peer::{CHILD, Peer, child_offer, kinds, only_notify, sa, selectors};
+use crate::harness::{World, failures, pair, settings};
 use ravelin_ike::config::{ChildId, Connection, Encryption};
 use ravelin_ike::event::{ChildUp, Event};
 use ravelin_ike::id::ChildSaId;

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
-use harness::{World, failures, pair, settings};
+use crate::harness::{World, failures, pair, settings};
 use ravelin_ike::config::{ChildLifetime, Connection, IkeLifetime};
 use ravelin_ike::input::{ChildFactKind, Command};
 use std::time::Duration;

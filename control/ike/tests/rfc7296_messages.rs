@@ -3,10 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod harness;
-
-use harness::peer::*;
-use harness::{World, address, kind, settings};
+use crate::harness::peer::*;
+use crate::harness::{World, address, kind, settings};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{ChildId, EngineConfig, HalfOpenLimits};
 use ravelin_ike::event::Event;

@@ -3,10 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod harness;
-
-use harness::peer::*;
-use harness::{address, settings};
+use crate::harness;
+use crate::harness::peer::*;
+use crate::harness::{address, settings};
 use ravelin_ike::config::RemoteAddress;
 use ravelin_ike::crypto::nat_detection_hash;
 use ravelin_ike::error::{Failure, Side};

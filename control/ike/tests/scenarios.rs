@@ -2,9 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod harness;
-
-use harness::{Dice, World, address, connected, failures, kind, pair, settings};
+use crate::harness;
+use crate::harness::{Dice, World, address, connected, failures, kind, pair, settings};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{
     AdditionalGroups, Auth, ChildId, Connection, DeadPeer, Encryption, EngineConfig, Group, Identity,

@@ -3,11 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
-use harness::peer::{self, Peer, kinds};
-use harness::settings::{second, with_second};
-use harness::{Faults, World, failures, kind, pair, pair_of, settings};
+use crate::harness;
+use crate::harness::peer::{self, Peer, kinds};
+use crate::harness::settings::{second, with_second};
+use crate::harness::{Faults, World, failures, kind, pair, pair_of, settings};
 use ravelin_ike::config::{Connection, Identity, IdentityMatch, IdentityPattern};
 use ravelin_ike::event::{Event, SecondIdentities};
 use ravelin_ike::input::Command;

@@ -18,10 +18,8 @@
 
 #![allow(clippy::expect_used, clippy::indexing_slicing)]
 
-mod harness;
-
-use harness::tally::Tally;
-use harness::{Dice, Faults, World, settings};
+use crate::harness::tally::Tally;
+use crate::harness::{Dice, Faults, World, settings};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{
     AuthenticationLifetime, ChildId, ChildLifetime, Connection, EngineConfig, Group, IkeLifetime, PpkIdKind,

@@ -3,10 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
-use harness::peer::Peer;
-use harness::{pair, settings};
+use crate::harness::peer::Peer;
+use crate::harness::{pair, settings};
 use ravelin_ike::config::Connection;
 use ravelin_ike::input::Command;
 use ravelin_ike::time::Instant;

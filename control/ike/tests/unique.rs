@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
-use harness::{World, pair, settings};
+use crate::harness::{World, pair, settings};
 use ravelin_ike::config::{Connection, InitialContact};
 use ravelin_ike::engine::Engine;
 use ravelin_ike::input::Command;

@@ -3,9 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod harness;
-
-use harness::{World, pair, settings};
+use crate::harness::{World, pair, settings};
 use ravelin_ike::config::{Auth, Connection};
 use ravelin_ike::event::Event;
 use ravelin_ike::input::Command;

@@ -1,13 +1,12 @@
 //! What the fetcher does with its threads, its memory and its directory.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod common;
-
+use crate::common;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
-use common::{BOTH, Server, fetcher, get, keeping, nobody, ok, read_head, settings};
+use crate::common::{BOTH, Server, fetcher, get, keeping, nobody, ok, read_head, settings};
 use ravelin_fetch::desk::Bounds;
 use ravelin_fetch::error::Size;
 use ravelin_fetch::{

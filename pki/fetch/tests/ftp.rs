@@ -1,13 +1,11 @@
 //! FTP against a server that does as each test says: over IPv4 and IPv6.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod common;
-
 use std::io::Write;
 use std::net::{IpAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
 
-use common::{BOTH, SHORT, Server, black_hole, fetcher, get, get_soon, nobody, read_line};
+use crate::common::{BOTH, SHORT, Server, black_hole, fetcher, get, get_soon, nobody, read_line};
 use ravelin_fetch::error::Size;
 use ravelin_fetch::url::Credentials;
 use ravelin_fetch::{FetchError, Request, Source, Stage, Url};

@@ -1,13 +1,11 @@
 //! HTTP against servers that are alive, dead, silent, endless, too large, wrong, or lead astray: over IPv4 and IPv6.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod common;
-
 use std::io::{Read, Write};
 use std::sync::mpsc;
 use std::time::Instant;
 
-use common::{
+use crate::common::{
     BOTH, ENOUGH, SHORT, Server, black_hole, fetcher, get, get_soon, nobody, ok, read_head, settings,
 };
 use ravelin_fetch::error::Size;

@@ -1,13 +1,11 @@
 //! HTTPS: which servers are believed, and where redirects between it and HTTP lead. Over IPv4 and IPv6.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod common;
-
 use std::io::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use common::{BOTH, SHORT, Server, black_hole, get, get_soon, ok, read_head, settings};
+use crate::common::{BOTH, SHORT, Server, black_hole, get, get_soon, ok, read_head, settings};
 use ravelin_fetch::policy::RedirectProblem;
 use ravelin_fetch::{FetchError, Fetcher, Policy, Roots, Settings, Stage};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};

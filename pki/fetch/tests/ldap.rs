@@ -1,12 +1,10 @@
 //! LDAP against a server that answers as each test says: over IPv4 and IPv6.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpStream};
 
-use common::{BOTH, SHORT, Server, black_hole, fetcher, get, get_soon, nobody, settings};
+use crate::common::{BOTH, SHORT, Server, black_hole, fetcher, get, get_soon, nobody, settings};
 use ravelin_fetch::error::Size;
 use ravelin_fetch::url::Credentials;
 use ravelin_fetch::{FetchError, Fetcher, Origin, Request, Roots, Settings, Source, Stage, Url};

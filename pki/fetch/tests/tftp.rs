@@ -1,12 +1,10 @@
 //! TFTP against a server that answers as each test says: over IPv4 and IPv6.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod common;
-
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::thread;
 
-use common::{BOTH, SHORT, fetcher, get, get_soon};
+use crate::common::{BOTH, SHORT, fetcher, get, get_soon};
 use ravelin_fetch::error::Size;
 use ravelin_fetch::{FetchError, Stage, Url};
 

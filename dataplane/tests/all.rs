@@ -1,0 +1,18 @@
+//! One program for all of these: what they share is built once, and they run side by side.
+
+mod common;
+
+mod checks;
+mod ciphers;
+mod fragments;
+mod leaks;
+mod link;
+mod manual;
+mod noise;
+mod own_sa;
+mod packets;
+mod rekey;
+mod remembered;
+mod suites;
+mod threads;
+mod tunnel;
