@@ -6,7 +6,7 @@
 #
 # Judged by the suites in `swanctl --list-sas` and `ravelin show sa`; hosts ping each other with small packets, with packets
 # of every remainder of a block, and with packets that are cut; the child is rekeyed by the peer and they ping again. At
-# last a suite outside ravelind's profile is refused by name.
+# last a suite outside ravelind's profile is refused by name. Not at full size it is one of each kind of cipher.
 . "$(dirname "$0")/../lib/scenario.sh"
 needs charon-systemd strongSwan
 
@@ -54,7 +54,8 @@ nothing_refused() { ! rv b --json show counters | jq -e '.counters[] | select(.n
 
 net_up
 gateway_a_addresses
-while read -r ike esp peer_ike peer_esp; do
+while read -r size ike esp peer_ike peer_esp; do
+  ((FULL)) || [[ $size == small ]] || continue
   say "strongSwan: IKE $ike, ESP $esp"
   propose "$ike" "$esp"
   initiate_from ravelin strongswan
@@ -74,15 +75,15 @@ while read -r ike esp peer_ike peer_esp; do
   down
   finish
 done <<'P'
-aes128-sha256-modp2048 aes128-sha256 AES_CBC-128/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/MODP_2048 AES_CBC-128/HMAC_SHA2_256_128
-aes192-sha384-ecp384 aes192-sha384 AES_CBC-192/HMAC_SHA2_384_192/PRF_HMAC_SHA2_384/ECP_384 AES_CBC-192/HMAC_SHA2_384_192
-aes256-sha512-ecp521 aes256-sha512 AES_CBC-256/HMAC_SHA2_512_256/PRF_HMAC_SHA2_512/ECP_521 AES_CBC-256/HMAC_SHA2_512_256
-aes192-sha256-modp3072 aes192-sha256 AES_CBC-192/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/MODP_3072 AES_CBC-192/HMAC_SHA2_256_128
-aes256-sha256-modp4096 aes256-sha256 AES_CBC-256/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/MODP_4096 AES_CBC-256/HMAC_SHA2_256_128
-aes128-sha1-modp2048 aes128-sha1 AES_CBC-128/HMAC_SHA1_96/PRF_HMAC_SHA1/MODP_2048 AES_CBC-128/HMAC_SHA1_96
-chacha20poly1305-prfsha256-x25519 chacha20poly1305 CHACHA20_POLY1305/PRF_HMAC_SHA2_256/CURVE_25519 CHACHA20_POLY1305
-aes128gcm16-prfsha1-ecp256 null-sha256 AES_GCM_16-128/PRF_HMAC_SHA1/ECP_256 NULL/HMAC_SHA2_256_128
-aes256gcm16-prfsha512-x25519 aes192gcm16 AES_GCM_16-256/PRF_HMAC_SHA2_512/CURVE_25519 AES_GCM_16-192
+small aes128-sha256-modp2048 aes128-sha256 AES_CBC-128/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/MODP_2048 AES_CBC-128/HMAC_SHA2_256_128
+full aes192-sha384-ecp384 aes192-sha384 AES_CBC-192/HMAC_SHA2_384_192/PRF_HMAC_SHA2_384/ECP_384 AES_CBC-192/HMAC_SHA2_384_192
+small aes256-sha512-ecp521 aes256-sha512 AES_CBC-256/HMAC_SHA2_512_256/PRF_HMAC_SHA2_512/ECP_521 AES_CBC-256/HMAC_SHA2_512_256
+full aes192-sha256-modp3072 aes192-sha256 AES_CBC-192/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/MODP_3072 AES_CBC-192/HMAC_SHA2_256_128
+full aes256-sha256-modp4096 aes256-sha256 AES_CBC-256/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/MODP_4096 AES_CBC-256/HMAC_SHA2_256_128
+full aes128-sha1-modp2048 aes128-sha1 AES_CBC-128/HMAC_SHA1_96/PRF_HMAC_SHA1/MODP_2048 AES_CBC-128/HMAC_SHA1_96
+small chacha20poly1305-prfsha256-x25519 chacha20poly1305 CHACHA20_POLY1305/PRF_HMAC_SHA2_256/CURVE_25519 CHACHA20_POLY1305
+small aes128gcm16-prfsha1-ecp256 null-sha256 AES_GCM_16-128/PRF_HMAC_SHA1/ECP_256 NULL/HMAC_SHA2_256_128
+full aes256gcm16-prfsha512-x25519 aes192gcm16 AES_GCM_16-256/PRF_HMAC_SHA2_512/CURVE_25519 AES_GCM_16-192
 P
 
 say "strongSwan: what is not configured"

@@ -9,7 +9,7 @@
 # proof is deleted. Of a gateway its peer goes on with its tunnel.
 . "$(dirname "$0")/../lib/scenario.sh"
 needs charon-systemd strongSwan
-((FULL)) && { rounds=8 rate=2000; } || { rounds=2 rate=500; }
+((FULL)) && { rounds=8 rate=2000; } || { rounds=1 rate=500; }
 SWAN_ESP_LOG=2
 
 repeated() { (($(tunnel_field b "$name" reauthentications) >= $1)); }
