@@ -15,6 +15,7 @@ use ravelin_dataplane::io::{Frame, Pool};
 use ravelin_dataplane::link::command::{Command, Turn};
 use ravelin_dataplane::link::packet::Kernel;
 use ravelin_dataplane::link::report::{Refusal, Report};
+use ravelin_dataplane::net::flow::Upper;
 use ravelin_dataplane::policy::route;
 use ravelin_dataplane::sa::fact::Fact;
 use ravelin_dataplane::sa::shard::WorkerId;
@@ -172,16 +173,24 @@ fn a_report_ring_that_is_full_delays_facts_and_commands_and_loses_neither() {
         let applied = a.control.applied(owner);
         assert!(applied < a.control.sent(owner), "commands wait for room");
         // Meanwhile the worker carries packets and notes facts.
-        for _ in 0..3 {
-            a.host_sends(0, &numbered(a.site.host(false), a.site.other().host(false), 1, 60));
-        }
+        let (ours, theirs) = (a.site.host(false), a.site.other().host(false));
+        a.host_sends(0, &numbered(ours, theirs, 1, 60));
+        (0..2).for_each(|_| a.host_sends(0, &Ip::new(ours, theirs).udp(3000, 4000, &[0; 60])));
         assert_eq!(a.drops(), [("no-sa", 3)]);
         let (mut refused, mut wanted) = (0, 0);
         for _ in 0..20 {
             for report in a.reports() {
                 match report {
                     Report::Refused { refusal: Refusal::NoSuchSa, .. } => refused += 1,
-                    Report::Vacant { slot: SLOT } => wanted += 1,
+                    Report::Vacant { slot: SLOT, packet } => {
+                        let upper = packet.map(|packet| packet.upper);
+                        assert_eq!(
+                            upper,
+                            Some(Upper::Ports { source: 1000, destination: 2000 }),
+                            "the first"
+                        );
+                        wanted += 1;
+                    }
                     other => panic!("unexpected {other:?}"),
                 }
             }

@@ -224,13 +224,18 @@ finish
 say "who is called asks for what a packet wants"
 configure_b 'on-demand = true' 1 2 3
 configure_a "$(usual_a 1 2 3)"
-begin
+SWAN_CFG_LOG=2 begin
 hold "strongSwan asks for c1" swan_call c1
 hold "no other is up" children_up c1
 in_ns "$HB" ping -c 1 -W 1 -I "$(host 2 2)" "$(host 2 1)" > /dev/null 2>&1 || : # lost: it brings the child up
 soon 10 "c2 is" children_up c1 c2
 hold "on the same IKE SA" test "$(swan ss --list-sas | grep -c ESTABLISHED)" = 1
+hold "the packet stands first in its offer" swan_said "looking for a child config for $(host 2 1)/32\\[icmp\\] $(net 2 1) === $(host 2 2)/32\\[icmp/8\\] $(net 2 2)"
+hold "and is not all that is carried" test "$(child c2 carries)" = "$(net 2 2) === $(net 2 1)"
 carries 1 2
+rv b rekey net --child c2 > /dev/null
+soon 10 "ravelind rekeyed c2" rekeyed c2 1
+hold "and offered what is in use" swan_said "looking for a child config for $(net 2 1) === $(net 2 2)$"
 finish
 
 say "who is called asks for all that is to be up"

@@ -17,6 +17,8 @@ start_strongswan() {
     echo "  filelog { f { path = $dir/log"
     echo "    default = 1"
     echo "    ike = 2"
+    # At 2 it tells of the selectors it is offered.
+    echo "    cfg = ${SWAN_CFG_LOG:-1}"
     # At 2 every packet is told of.
     echo "    esp = ${SWAN_ESP_LOG:-1}"
     echo "    flush_line = yes } }"

@@ -1,6 +1,6 @@
 //! What the engine is fed besides answers: datagrams, the operator's commands, facts from the workers.
 
-use crate::config::{ChildId, ConnectionId};
+use crate::config::{ChildId, ConnectionId, Selector};
 use crate::id::{ChildSaId, IkeId};
 use crate::time::Instant;
 use std::net::{IpAddr, SocketAddr};
@@ -18,6 +18,16 @@ pub struct Datagram {
     pub bytes: Vec<u8>,
 }
 
+/// A packet that found no CHILD_SA: single addresses, and its protocol with its ports, or with what stands in their place
+/// in a traffic selector (RFC 7296 §3.13.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// Where it comes from: a host on our side.
+    pub local: Selector,
+    /// Where it goes.
+    pub remote: Selector,
+}
+
 /// What an operator or the tunnel planner may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -28,6 +38,15 @@ pub enum Command {
         connection: ConnectionId,
         /// The child.
         child: Option<ChildId>,
+    },
+    /// The same for a packet that wants this child: its selectors go first in what is offered (RFC 7296 §2.9).
+    Acquire {
+        /// The connection; its remote address must be known, or its peer be up.
+        connection: ConnectionId,
+        /// The child.
+        child: ChildId,
+        /// The packet.
+        packet: Packet,
     },
     /// Close every IKE SA of a connection, finished or not.
     Terminate {

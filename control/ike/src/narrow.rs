@@ -76,11 +76,7 @@ pub fn narrow(received: &[Selector], configured: &[Selector]) -> Option<Vec<Sele
     for common in
         received.iter().flat_map(|theirs| configured.iter().filter_map(|ours| intersect(theirs, ours)))
     {
-        if result.iter().any(|kept| contains(kept, &common)) {
-            continue;
-        }
-        result.retain(|kept| !contains(&common, kept));
-        result.push(common);
+        add(&mut result, common);
         // Each step keeps at most 32, so that 255 received times 32 configured selectors stay cheap.
         if result.len() > LIMIT {
             return None;
@@ -89,6 +85,22 @@ pub fn narrow(received: &[Selector], configured: &[Selector]) -> Option<Vec<Sele
     // It is kept as long as the CHILD_SA.
     result.shrink_to_fit();
     (!result.is_empty()).then_some(result)
+}
+
+/// Adds a selector to those of which none contains another.
+fn add(result: &mut Vec<Selector>, selector: Selector) {
+    if !result.iter().any(|kept| contains(kept, &selector)) {
+        result.retain(|kept| !contains(&selector, kept));
+        result.push(selector);
+    }
+}
+
+/// The same packets, by selectors of which none contains another.
+pub fn reduce(selectors: &[Selector]) -> Vec<Selector> {
+    let mut result = Vec::with_capacity(selectors.len());
+    selectors.iter().for_each(|selector| add(&mut result, *selector));
+    result.shrink_to_fit();
+    result
 }
 
 /// Selectors as they stand in a TS payload.

@@ -55,7 +55,7 @@ fn nothing_is_told_of_what_was_not_asked_for() {
     assert!(!reply.iter().any(is_more), "{reply:?}");
 }
 
-/// A peer that takes a pair of single addresses only is named.
+/// A peer that takes a pair of single addresses only is named, where no packet says which (`tests/packet.rs` has one that does).
 #[test]
 fn a_single_pair_that_is_required_is_named() {
     let mut peer = Peer::up(|_| {});

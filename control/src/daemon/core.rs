@@ -10,6 +10,7 @@ use std::time::{Duration, Instant as Clock};
 use arc_swap::ArcSwap;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use ravelin_dataplane::io::Pool;
+use ravelin_dataplane::net::flow::Flow;
 use ravelin_ike::config::{ChildId, ConnectionId};
 use ravelin_ike::engine::Engine;
 use ravelin_ike::error::Failure;
@@ -40,6 +41,7 @@ use crate::trust::revocation::Found;
 use crate::tunnel::pmtu::PathKey;
 use crate::tunnel::roster::Roster;
 use crate::tunnel::status::{Around, Status};
+use crate::tunnel::trigger;
 use crate::workers::{Noticed, Workers};
 
 /// The longest the loop sleeps: what a ring can wait.
@@ -261,7 +263,7 @@ impl<P: Pool> Core<P> {
         match noticed {
             Noticed::Fact(fact) => self.engine.handle_fact(now, fact),
             Noticed::Answer(ticket, answer) => self.engine.handle_answer(now, ticket, answer),
-            Noticed::Wanted(child) => self.wanted(now, child),
+            Noticed::Wanted(child, packet) => self.wanted(now, child, packet),
             Noticed::NeighbourMiss { instance, interface, address } => {
                 let name = self.workers.routing().0.name_of(instance, interface).map(str::to_owned);
                 if let Some(interface) = name {
@@ -279,7 +281,7 @@ impl<P: Pool> Core<P> {
     }
 
     /// A packet wants a child that has no SA: negotiate one.
-    fn wanted(&mut self, now: Instant, child: u32) {
+    fn wanted(&mut self, now: Instant, child: u32, packet: Option<Flow>) {
         let Some((connection, tunnel, _)) = self.roster.child(child) else { return };
         if self.halted(tunnel).is_some() || self.roster.fallback(child).is_some() {
             return;
@@ -287,8 +289,17 @@ impl<P: Pool> Core<P> {
         let is_up = self.status.tunnel(connection).is_some_and(|status| status.ike().is_some());
         let may_call = !self.plan.only_responds(&tunnel.group);
         let on_demand = matches!(&tunnel.keying, Keying::Ike(ike) if ike.on_demand && may_call);
-        if on_demand && (tunnel.remote.is_some() || is_up) {
-            self.initiate(now, connection, ChildId(child));
+        if !on_demand || !(tunnel.remote.is_some() || is_up) {
+            return;
+        }
+        let child = ChildId(child);
+        match packet {
+            Some(packet) => {
+                self.status.asked(connection, child);
+                let packet = trigger::selectors(&packet);
+                self.engine.handle_command(now, Command::Acquire { connection, child, packet });
+            }
+            None => self.initiate(now, connection, child),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Tunnels: the plan's tunnels as the IKE engine and the workers know them (`roster`,
 //! `connection`, `scheme`, `suite`), the SAs of their children (`sas`), and how they are, for
-//! operators (`status`, `session`, `explain`, `attempts`, `keys`, `words`).
+//! operators (`status`, `session`, `explain`, `attempts`, `keys`, `words`); a packet that wants one is in `trigger`.
 
 pub mod attempts;
 pub mod connection;
@@ -17,5 +17,6 @@ pub mod scheme;
 pub mod session;
 pub mod status;
 pub mod suite;
+pub mod trigger;
 pub mod words;
 pub mod wrapping;

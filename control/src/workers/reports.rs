@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::link::report::{Refusal, Report};
+use ravelin_dataplane::net::flow::Flow;
 use ravelin_dataplane::policy::route::Interface;
 use ravelin_dataplane::sa::Endpoint;
 use ravelin_dataplane::sa::fact::{Fact, Facts};
@@ -24,8 +25,8 @@ pub enum Noticed {
     Fact(ChildFact),
     /// A question of the engine is answered.
     Answer(Ticket, Answer),
-    /// A packet wanted a child that has no SA.
-    Wanted(ChildNumber),
+    /// A packet wanted a child that has no SA; which, unless the worker had no room to note it.
+    Wanted(ChildNumber, Option<Flow>),
     /// A next hop has no address.
     NeighbourMiss {
         /// Its instance.
@@ -76,8 +77,8 @@ impl<P: Pool> Workers<P> {
                     noticed.extend(facts_of(sa, facts, None));
                 }
             }
-            Report::Vacant { slot } => {
-                noticed.extend(self.homes.at(worker, slot).map(Noticed::Wanted));
+            Report::Vacant { slot, packet } => {
+                noticed.extend(self.homes.at(worker, slot).map(|child| Noticed::Wanted(child, packet)));
             }
             Report::NeighbourMiss { instance, port, vlan, address } => {
                 noticed.push(Noticed::NeighbourMiss {

@@ -1,7 +1,7 @@
 //! The stations of the outbound path up to encryption: judge, prepare, seal. What leaves does so by [`super::leave`];
 //! packets this worker makes are in [`super::made`], what others ask to be sent in [`super::asked`].
 
-use crate::io::{Meta, Origin, Pool};
+use crate::io::{Frame, Meta, Origin, Pool};
 use crate::link::handoff::Work;
 use crate::link::packet::{Kernel, KernelPunt};
 use crate::net::flow::Summary;
@@ -230,7 +230,7 @@ impl<P: Pool> Graph<P> {
     #[cold]
     fn vacant(&mut self, frame: P::Frame, slot: u32) {
         self.count_slot(slot, |counters| &counters.missing);
-        self.link.raise_vacant(slot);
+        self.link.raise_vacant(slot, || Some(Summary::parse(frame.data()).ok()?.flow()));
         self.refuse(frame, Drop::NoSa);
     }
 

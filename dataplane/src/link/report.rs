@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::command::Sequence;
 use super::snapshot::Snapshot;
+use crate::net::flow::Flow;
 use crate::sa::Endpoint;
 use crate::sa::fact::Facts;
 use crate::sa::inbound::Remains;
@@ -66,6 +67,8 @@ pub enum Report {
     Vacant {
         /// The slot.
         slot: u32,
+        /// The first of these packets, unless more slots were wanted at once than the worker notes packets.
+        packet: Option<Flow>,
     },
     /// A next hop's MAC address is not known; packets to it are dropped until it is.
     NeighbourMiss {

@@ -11,6 +11,7 @@ use super::key::KeyCells;
 use super::packet::{IkePunt, KernelPunt};
 use super::report::Report;
 use super::{Applied, CommandIn, HandoffIn, HandoffOut, IkeOut, In, KernelOut, ReportOut};
+use crate::net::flow::Flow;
 use crate::sa::fact::{Fact, Facts};
 use crate::sa::shard::{Map, WorkerId};
 use crate::sa::spi::{Place, Spi};
@@ -19,6 +20,9 @@ use crate::verdict::Drop;
 
 /// Most reports the answer to one command can need: a removal and a refusal.
 const ANSWERS: usize = 2;
+/// Packets noted that want slots without an SA. They are told in the poll in which they came, as long as control keeps
+/// up; of a slot that is wanted beyond that, control hears without a packet.
+const PACKETS: usize = 64;
 
 /// What one worker holds of the link, and the SAs it owns. One owner: the worker.
 #[derive(Debug)]
@@ -59,12 +63,15 @@ enum Whose {
 pub(super) struct Untold {
     list: VecDeque<Whose>,
     limit: usize,
+    /// The first packets of slots in the list that have no SA.
+    packets: Vec<(u32, Flow)>,
 }
 
 impl Untold {
     /// Room for every SA there can be.
     pub fn new(limit: usize) -> Self {
-        Untold { list: VecDeque::with_capacity(limit), limit }
+        let packets = Vec::with_capacity(PACKETS.min(limit));
+        Untold { list: VecDeque::with_capacity(limit), limit, packets }
     }
 
     fn add(&mut self, whose: Whose) {
@@ -86,6 +93,19 @@ impl Untold {
 
     fn forget(&mut self, whose: Whose) {
         self.list.retain(|entry| *entry != whose);
+    }
+
+    fn note_packet(&mut self, slot: u32, packet: Flow) {
+        // One of an SA that came and went before it was told is no news.
+        self.take_packet(slot);
+        if self.packets.len() < self.packets.capacity() {
+            self.packets.push((slot, packet));
+        }
+    }
+
+    fn take_packet(&mut self, slot: u32) -> Option<Flow> {
+        let at = self.packets.iter().position(|(of, _)| *of == slot)?;
+        Some(self.packets.swap_remove(at).1)
     }
 }
 
@@ -159,11 +179,12 @@ impl<F> WorkerEnd<F> {
         }
     }
 
-    /// Notes that a packet wanted an outbound slot in which no SA is.
-    pub(crate) fn raise_vacant(&mut self, slot: u32) {
+    /// Notes that a packet wanted an outbound slot in which no SA is; the first one is read.
+    pub(crate) fn raise_vacant(&mut self, slot: u32, packet: impl FnOnce() -> Option<Flow>) {
         let Some(facts) = self.outbound.vacant_facts(slot) else { return };
         if facts.raise(Fact::Wanted) {
             self.untold.add(Whose::Outbound(slot));
+            packet().into_iter().for_each(|packet| self.untold.note_packet(slot, packet));
         }
     }
 
@@ -227,8 +248,9 @@ impl<F> WorkerEnd<F> {
     }
 
     fn report_vacant(&mut self, slot: u32) -> Option<Report> {
+        let packet = self.untold.take_packet(slot);
         let facts = self.outbound.vacant_facts(slot)?.take();
-        facts.has(Fact::Wanted).then_some(Report::Vacant { slot })
+        facts.has(Fact::Wanted).then_some(Report::Vacant { slot, packet })
     }
 
     /// Sends an IKE message to control, or drops it when its ring is full.

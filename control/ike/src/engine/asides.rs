@@ -54,10 +54,11 @@ impl Engine {
 
     /// A gateway has redirected us: another one is called for the same children.
     fn go_on(&mut self, now: Instant, onward: Onward) {
-        let Onward { connection, to, trail, children } = onward;
+        let Onward { connection, to, trail, children, packets } = onward;
         let config = self.connections.get(&connection).cloned().filter(|_| !self.shut_down);
         let (Some(config), Some((first, others))) = (config, children.split_first()) else { return };
         let id = self.call(now, connection, config, to, trail, *first);
+        self.with_tunnel(now, id, |tunnel, _| tunnel.common.packets = packets);
         others.iter().for_each(|child| {
             self.with_tunnel(now, id, |tunnel, ctx| tunnel.want_child(ctx, *child));
         });

@@ -19,7 +19,7 @@ use crate::crypto::Drbg;
 use crate::error::Failure;
 use crate::event::{Event, Transmit};
 use crate::id::{ChildSaId, IkeId, Ticket};
-use crate::input::{ChildFact, Command, Datagram};
+use crate::input::{ChildFact, Command, Datagram, Packet};
 use crate::recorder::{Attempt, Recorder};
 use crate::responses::Responses;
 use crate::sa::common::Common;
@@ -198,7 +198,10 @@ impl Engine {
     /// Carries out what an operator or the planner asked for.
     pub fn handle_command(&mut self, now: Instant, command: Command) {
         match command {
-            Command::Initiate { connection, child } => self.initiate(now, connection, child),
+            Command::Initiate { connection, child } => self.initiate(now, connection, child, None),
+            Command::Acquire { connection, child, packet } => {
+                self.initiate(now, connection, Some(child), Some(packet));
+            }
             Command::Terminate { connection } => {
                 self.lost.remove(&connection);
                 self.close(now, &Failure::Terminated, self.tunnels_of(connection));
@@ -352,7 +355,13 @@ impl Engine {
         }
     }
 
-    fn initiate(&mut self, now: Instant, connection: ConnectionId, child: Option<ChildId>) {
+    fn initiate(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        child: Option<ChildId>,
+        packet: Option<Packet>,
+    ) {
         if self.shut_down {
             return;
         }
@@ -368,7 +377,10 @@ impl Engine {
             tunnel.map(|tunnel| (goes(tunnel), !tunnel.is_established()))
         };
         if let Some(id) = self.tunnels_of(connection).into_iter().filter(usable).min_by_key(rank) {
-            return self.with_tunnel(now, id, |tunnel, ctx| tunnel.want_child(ctx, child));
+            return self.with_tunnel(now, id, |tunnel, ctx| {
+                tunnel.note_packet(child, packet);
+                tunnel.want_child(ctx, child);
+            });
         }
         // One resource's SA is made beside another, never first.
         if config.child(child).is_some_and(|child| child.resource.is_one()) {
@@ -380,7 +392,8 @@ impl Engine {
         let RemoteAddress::One(remote) = config.remote else {
             return self.cannot_call(now, connection, &config, "the connection has no remote address");
         };
-        self.call(now, connection, config, remote, Trail::default(), child);
+        let id = self.call(now, connection, config, remote, Trail::default(), child);
+        self.with_tunnel(now, id, |tunnel, _| tunnel.note_packet(child, packet));
     }
 
     /// Calls the peer of a connection at this address.

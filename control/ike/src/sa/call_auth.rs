@@ -99,7 +99,7 @@ pub(crate) fn begin(
         );
     }
     let config = common.config.child(child).ok_or(Failure::NotConfigured("the child is not configured"))?;
-    let intent = Intent::new_child(config.clone());
+    let intent = Intent::new_child(config.clone(), common.packets.take(child));
     let want = AllocateSpi {
         instance: common.path.instance,
         ike: common.id,
@@ -263,7 +263,11 @@ impl Course {
     fn redirected(&self, ctx: &Context<'_>, common: &mut Common, reply: &Parts) -> Option<Failure> {
         let notify = reply.notify(NotifyType::Redirect).filter(|_| redirect::announce(common).is_some())?;
         let child = match &self.first {
-            First::Now(intent, _) => intent.config.id,
+            First::Now(intent, _) => {
+                // It was told to this gateway, and is to be told to the other.
+                intent.packet().into_iter().for_each(|packet| common.packets.note(intent.config.id, packet));
+                intent.config.id
+            }
             First::Later(child) => *child,
         };
         let redirect = Redirect::from_notify(notify);

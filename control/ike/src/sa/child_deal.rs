@@ -1,12 +1,14 @@
 //! Agreeing on a CHILD_SA, as payloads and without state: what we offer, what we accept of the peer's answer,
 //! what we choose from the peer's offer (RFC 7296 §1.2, §1.3, §2.9).
 
+use super::packet::behind;
 use super::parts::Parts;
 use super::resource;
 use crate::config::{ChildConfig, ChildId, Group, Selector};
 use crate::crypto::negotiate::{self, ChildExchange, Chosen};
 use crate::error::{Failure, Side, Subject};
 use crate::id::ChildSaId;
+use crate::input::Packet;
 use crate::narrow::{self, LIMIT};
 use crate::want::EspSuite;
 use crate::wire::{NotifyType, Payload, Spi};
@@ -37,6 +39,8 @@ pub(crate) struct Intent {
     /// Our side of the traffic: as configured, or as in use when rekeying.
     local: Vec<Selector>,
     remote: Vec<Selector>,
+    /// Of a new one, what carries the packet that wants it.
+    packet: Option<Packet>,
 }
 
 /// What the peer's answer makes of an [`Intent`].
@@ -71,10 +75,24 @@ pub(crate) struct Refusal {
 }
 
 impl Intent {
-    /// A new child.
-    pub(crate) fn new_child(config: ChildConfig) -> Intent {
+    /// A new child, and the packet that wants it if there is one.
+    pub(crate) fn new_child(config: ChildConfig, packet: Option<Packet>) -> Intent {
         let (local, remote) = (config.local.clone(), config.remote.clone());
-        Intent { config, rekey: None, local, remote }
+        let packet = packet.and_then(|packet| packet.within(&config));
+        Intent { config, rekey: None, local, remote, packet }
+    }
+
+    /// The same for the addresses of its packet alone, where the peer takes "only Traffic Selectors specifying a single
+    /// pair of addresses" (SINGLE_PAIR_REQUIRED, RFC 7296 §2.9).
+    pub(crate) fn of_pair(&self) -> Option<Intent> {
+        let pair = self.packet?.pair(&self.config)?;
+        let (local, remote) = (vec![pair.local], vec![pair.remote]);
+        Some(Intent { config: self.config.clone(), rekey: None, local, remote, packet: None })
+    }
+
+    /// The packet that wants it.
+    pub(crate) fn packet(&self) -> Option<Packet> {
+        self.packet
     }
 
     /// A successor: "the initiator ... proposes the traffic selectors in use" (RFC 7296 §2.9.2).
@@ -84,7 +102,7 @@ impl Intent {
         local: Vec<Selector>,
         remote: Vec<Selector>,
     ) -> Intent {
-        Intent { config, rekey: Some(old), local, remote }
+        Intent { config, rekey: Some(old), local, remote, packet: None }
     }
 
     /// What it is for.
@@ -108,10 +126,12 @@ impl Intent {
 
     /// SA, TSi, TSr.
     pub(crate) fn offer(&self, spi: u32, exchange: ChildExchange) -> [Payload; 3] {
+        let (local, remote) =
+            (self.packet.map(|packet| packet.local), self.packet.map(|packet| packet.remote));
         [
             Payload::SecurityAssociation(negotiate::offer_esp(&self.config.proposals, exchange, spi)),
-            Payload::TrafficSelectorsInitiator(narrow::to_wire(&self.local)),
-            Payload::TrafficSelectorsResponder(narrow::to_wire(&self.remote)),
+            Payload::TrafficSelectorsInitiator(narrow::to_wire(&behind(local, &self.local))),
+            Payload::TrafficSelectorsResponder(narrow::to_wire(&behind(remote, &self.remote))),
         ]
     }
 
@@ -147,6 +167,8 @@ pub(crate) fn accept(intent: &Intent, reply: &Parts, exchange: ChildExchange) ->
         return Err(Failure::TsNotOffered);
     }
     let takes_more = resource::agreed(&intent.config, reply);
+    // A peer may say the packet's again beside those that hold them.
+    let (local, remote) = (narrow::reduce(&local), narrow::reduce(&remote));
     Ok(Accepted { suite, spi_out, local, remote, takes_more })
 }
 

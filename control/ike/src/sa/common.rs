@@ -2,6 +2,7 @@
 
 use super::mobility::Mobility;
 use super::nat::NatFindings;
+use super::packet::Packets;
 use super::reauthentication::Term;
 use super::redirect::{Onward, Redirectable, Trail};
 use crate::config::{ChildId, Choice, Connection, ConnectionId, Identity};
@@ -55,6 +56,8 @@ pub(crate) struct Common {
     pub(crate) sent_away: Option<IpAddr>,
     /// The call that follows this one, which a gateway has redirected.
     pub(crate) onward: Option<Box<Onward>>,
+    /// What wants its children.
+    pub(crate) packets: Packets,
 }
 
 /// Octets of UDP header and of the non-ESP marker.
@@ -102,6 +105,7 @@ impl Common {
             redirectable: None,
             sent_away: None,
             onward: None,
+            packets: Packets::default(),
         }
     }
 

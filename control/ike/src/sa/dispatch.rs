@@ -411,7 +411,10 @@ impl Turn<'_, '_> {
             return self.create_for_resource(child, fallback);
         }
         match self.up.children.counted() < config.max_children {
-            true => self.start_child(Intent::new_child(child.clone())),
+            true => {
+                let packet = self.common.packets.take(id);
+                self.start_child(Intent::new_child(child.clone(), packet));
+            }
             false => self.report_child_failure(Some(id), None, Failure::NoAdditionalSas(Side::Ours)),
         }
     }

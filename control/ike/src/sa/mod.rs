@@ -3,7 +3,7 @@
 //!
 //! [`tunnel`] is the entry. [`call`], [`call_intermediate`] and [`call_auth`] set up as initiator, [`called`],
 //! [`called_intermediate`], [`called_auth`] and [`called_second`] as responder, [`call_resume`] and [`called_resume`] by a ticket, with [`proof`], [`second_auth`] and [`ppk`] in either role; [`up`] is what they lead to, where [`dispatch`] hands each input to an exchange: [`own_child`], [`peer_child`],
-//! [`own_ike`], [`peer_ike`], with more key exchanges in [`own_followup`], [`peer_followup`]; [`informational`]; [`mobility`]. [`crash`] is about tokens that prove a peer's crash, [`reauthentication`] about proofs that count for a time, [`redirect`] about other gateways, [`resource`] about SAs for single resources, [`ticket`] and [`session`] about resumption, [`crossing`] is about two tunnels where one is meant. Routing between tunnels is left to [`crate::engine`].
+//! [`own_ike`], [`peer_ike`], with more key exchanges in [`own_followup`], [`peer_followup`]; [`informational`]; [`mobility`]. [`crash`] is about tokens that prove a peer's crash, [`reauthentication`] about proofs that count for a time, [`redirect`] about other gateways, [`resource`] about SAs for single resources, [`ticket`] and [`session`] about resumption, [`packet`] about those that want a child, [`crossing`] is about two tunnels where one is meant. Routing between tunnels is left to [`crate::engine`].
 
 pub(crate) mod call;
 pub(crate) mod call_auth;
@@ -30,6 +30,7 @@ pub(crate) mod nat;
 pub(crate) mod own_child;
 pub(crate) mod own_followup;
 pub(crate) mod own_ike;
+pub(crate) mod packet;
 pub(crate) mod parts;
 pub(crate) mod peer_child;
 pub(crate) mod peer_child_reply;

@@ -304,7 +304,8 @@ impl Turn<'_, '_> {
     /// The peer is busy: it is asked again after a while.
     fn own_child_later(&mut self, intent: &Intent) {
         if intent.rekey.is_none() {
-            let at = self.ctx.retry_at();
+            let (at, packet) = (self.ctx.retry_at(), intent.packet());
+            packet.into_iter().for_each(|packet| self.common.packets.note(intent.config.id, packet));
             self.up.later.push((at, Task::CreateChild(intent.config.id)));
         }
         self.rekey_later(intent.rekey);
@@ -435,7 +436,17 @@ impl Turn<'_, '_> {
                 self.resources_refused(&intent.config);
                 self.own_child_failed(&intent, child_deal::refused(NotifyType::TsMaxQueue));
             }
-            (other, _) => self.own_child_failed(&intent, child_deal::refused(other)),
+            (other, _) => self.own_child_declined(&intent, child_deal::refused(other)),
+        }
+    }
+
+    /// It did not work out; a peer that takes single addresses only is asked for those of the packet, where there is one:
+    /// "The requestor is expected to respond by requesting an SA for only the specific traffic it is trying to forward"
+    /// (RFC 7296 §2.9).
+    pub(crate) fn own_child_declined(&mut self, intent: &Intent, failure: Failure) {
+        match intent.of_pair().filter(|_| failure == Failure::SinglePairRequired) {
+            Some(pair) => self.start_child(pair),
+            None => self.own_child_failed(intent, failure),
         }
     }
 

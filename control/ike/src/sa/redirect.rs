@@ -7,6 +7,7 @@
 
 use super::common::Common;
 use super::line::{Own, Standing};
+use super::packet::Packets;
 use super::turn::Turn;
 use super::up::{PEERS_DELETE, Task, Up};
 use crate::config::{AcceptRedirect, ChildId, ConnectionId, RedirectAt};
@@ -38,6 +39,8 @@ pub(crate) struct Onward {
     pub(crate) trail: Trail,
     /// The children to be had there.
     pub(crate) children: Vec<ChildId>,
+    /// What wants them.
+    pub(crate) packets: Packets,
 }
 
 /// A caller that can be redirected.
@@ -94,7 +97,8 @@ pub(crate) fn follow(
     }
     followed.push(ctx.now);
     let trail = Trail { from: Some(here), followed };
-    Ok(Onward { connection: common.connection, to: address, trail, children })
+    let packets = Packets::default();
+    Ok(Onward { connection: common.connection, to: address, trail, children, packets })
 }
 
 /// Where the caller, who is proven, is to go instead.
@@ -174,7 +178,8 @@ impl Turn<'_, '_> {
 
 impl Up {
     /// Leaves this gateway for another one.
-    fn go_on(&mut self, ctx: &mut Context<'_>, common: &mut Common, onward: Onward) {
+    fn go_on(&mut self, ctx: &mut Context<'_>, common: &mut Common, mut onward: Onward) {
+        onward.packets = std::mem::take(&mut common.packets);
         self.close(ctx, common, Failure::Redirected(onward.to));
         ctx.out.asides.push(Aside::GoOn(Box::new(onward)));
     }

@@ -65,7 +65,7 @@ impl Turn<'_, '_> {
     pub(crate) fn create_for_resource(&mut self, config: &ChildConfig, fallback: ChildId) {
         let fallback = self.up.children.in_use(fallback).filter(|fallback| fallback.takes_more);
         if let Some(fallback) = fallback {
-            self.start_child(Intent::new_child(beside(config, fallback)));
+            self.start_child(Intent::new_child(beside(config, fallback), None));
         }
     }
 

@@ -19,7 +19,7 @@ use crate::context::{Aside, Context, Pending};
 use crate::error::Failure;
 use crate::event::Event;
 use crate::id::{ChildSaId, Ticket};
-use crate::input::{ChildFactKind, Datagram};
+use crate::input::{ChildFactKind, Datagram, Packet};
 use crate::recorder::Stage;
 use crate::time::Instant;
 use crate::want::{Answer, Role};
@@ -304,6 +304,7 @@ impl Tunnel {
         }
         if let Some(mut onward) = self.common.onward.take() {
             onward.children.append(&mut self.wanted);
+            onward.packets = std::mem::take(&mut self.common.packets);
             ctx.out.asides.push(Aside::GoOn(onward));
         }
         let until = ctx.now + ctx.config.linger;
@@ -336,6 +337,12 @@ impl Tunnel {
             left.into_iter().for_each(|child| _ = up.drop_child(ctx, common, child, Failure::Superseded));
             self.phase = None;
         }
+    }
+
+    /// A packet wants a child: it is told to the peer when the child is asked for.
+    pub(crate) fn note_packet(&mut self, child: ChildId, packet: Option<Packet>) {
+        let is_there = self.up().is_some_and(|up| up.children.has(child));
+        packet.into_iter().filter(|_| !is_there).for_each(|packet| self.common.packets.note(child, packet));
     }
 
     /// Brings a child up, now or when the tunnel is up.

@@ -93,6 +93,8 @@ impl Turn<'_, '_> {
         start: OutboundStart,
     ) -> (ChildSaId, Pending) {
         let (id, ordered) = (self.ctx.child_id(), self.ctx.count_order());
+        // Whoever asked for it: what wanted it has it.
+        self.common.packets.take(made.config.id);
         let replaces = replaces.or_else(|| self.elder_child(made.config.id));
         let (soft_at, hard_at) = children::lifetimes(self.ctx, made.config.lifetime);
         let want = InstallChild {

@@ -170,7 +170,7 @@ impl Up {
                     true => turn.up.tasks.push_front(Task::DeleteForeign { spi_in: spi }),
                     false => turn.ctx.order(WantKind::ReleaseSpi(spi)),
                 }
-                turn.own_child_failed(&intent, failure);
+                turn.own_child_declined(&intent, failure);
             }
         });
     }

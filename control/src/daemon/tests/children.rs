@@ -312,3 +312,17 @@ fn children_have_their_class() {
         assert_eq!(esp[1], class, "{network}");
     }
 }
+
+/// What a packet wants is told to the peer with the packet (RFC 7296 §2.9): of two children of the peer's that would take
+/// our offer in part, the one that takes the packet is made.
+#[test]
+fn the_packet_is_told_to_the_peer() {
+    let wide = "remote = \"192.0.2.1\"\nlocal-ts = [\"10.2.0.0/16\"]\nremote-ts = [\"10.1.0.0/16\"]\n";
+    let theirs = gateway(1, &remote(1)) + &child(1, 1, "") + &child(1, 2, "");
+    let mut pair = pair(&gateway(2, wide), &theirs);
+    assert_eq!(pair.carry(2, true), 0, "it is lost, and wants the tunnel");
+    pair.until("it is up", |pair| tunnel(&mut pair.us).state == State::Up);
+    assert_eq!(of(&mut pair.us, "net").carries, "10.2.2.0/24 === 10.1.2.0/24");
+    pair.until("the peer's second child is", |pair| up(&mut pair.peer) == ["c2"]);
+    assert_eq!((pair.carry(2, true), pair.carry(2, false)), (1, 1));
+}
