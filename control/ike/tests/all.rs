@@ -19,6 +19,7 @@ mod half_open;
 mod lockout;
 mod mobike;
 mod null_auth;
+mod packet;
 mod ppk;
 mod profile;
 mod reauthentication;

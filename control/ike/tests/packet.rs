@@ -3,10 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod harness;
-
-use harness::peer::{self, Peer};
-use harness::{World, failures, pair, settings};
+use crate::harness::peer::{self, Peer};
+use crate::harness::{World, failures, pair, settings};
 use ravelin_ike::config::{ChildId, Selector};
 use ravelin_ike::event::ChildUp;
 use ravelin_ike::input::{Command, Packet};
