@@ -48,6 +48,7 @@ fn connection(own: u8, other: u8, group: &str) -> Connection {
         remote_auth: RemoteAuth::Psk(psk()),
         second_auth: None,
         ocsp_request: false,
+        certificate_lookup: false,
         ppk: None,
         childless: false,
         profile: AlgorithmProfile::default(),

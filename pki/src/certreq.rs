@@ -17,7 +17,12 @@ pub const MAX_HASHES: usize = 128;
 
 /// The hash a CERTREQ names a CA by: SHA-1 over the SubjectPublicKeyInfo of its certificate.
 pub fn hash(certificate: &Certificate) -> KeyHash {
-    let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, &certificate.spki);
+    sha1(&certificate.spki)
+}
+
+/// SHA-1, where a protocol wants no other.
+pub(crate) fn sha1(octets: &[u8]) -> [u8; 20] {
+    let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, octets);
     let mut hash = [0; 20];
     hash.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
     hash

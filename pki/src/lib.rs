@@ -10,7 +10,7 @@
 //! certificate; [`sealed`] is a private key at rest; [`store`] holds anchors and intermediates; [`path`] builds and
 //! validates a certification path (RFC 5280 §6); [`identity`] compares an IKE identity with a certificate (RFC 4945
 //! §3.1); [`revocation`] knows whether it has been withdrawn since (RFC 5280 §5, RFC 6960); [`certreq`] speaks the
-//! hashes of a CERTREQ payload (RFC 7296 §3.7); [`verdict`] is what all of it amounts to, including what was *not*
+//! hashes of a CERTREQ payload (RFC 7296 §3.7), and [`hash_and_url`] reads what a peer's certificates were fetched as; [`verdict`] is what all of it amounts to, including what was *not*
 //! checked.
 
 #![forbid(unsafe_code)]
@@ -18,6 +18,7 @@
 pub mod certreq;
 pub mod der;
 pub mod file;
+pub mod hash_and_url;
 pub mod identity;
 pub mod key;
 pub mod oid;

@@ -14,20 +14,6 @@ needs /usr/sbin/nginx nginx
 SERVERS=$GWA PKI=$WORK/pki SERVED=$WORK/served
 chmod 755 "$WORK" # nginx gives up root before it reads
 
-start_nginx() {
-  mkdir -p "$WORK/nginx"
-  cat > "$WORK/nginx/conf" <<C
-daemon off; pid $WORK/nginx/pid; error_log stderr; user nobody nogroup; worker_processes 1;
-events { }
-http {
-  access_log $WORK/nginx/access;
-  client_body_temp_path $WORK/nginx/body; proxy_temp_path $WORK/nginx/proxy; fastcgi_temp_path $WORK/nginx/fastcgi;
-  uwsgi_temp_path $WORK/nginx/uwsgi; scgi_temp_path $WORK/nginx/scgi;
-  server { listen 80; listen [::]:80; root $SERVED; }
-}
-C
-  start nginx 80 /usr/sbin/nginx -c "$WORK/nginx/conf"
-}
 # responder SIGNER: openssl's, answering with that certificate.
 responder() {
   start ocsp 8888 openssl ocsp -index "$PKI/index" -port 8888 -CA "$PKI/sub.pem" -rsigner "$PKI/$1.pem" -rkey "$PKI/$1.key" -ndays 1

@@ -18,6 +18,22 @@ server_certificate() {
       -extfile <(echo "subjectAltName=$2") 2> /dev/null
 }
 
+# start_nginx: the files of SERVED, by HTTP; whom it was asked for what is in nginx/access.
+start_nginx() {
+  mkdir -p "$WORK/nginx"
+  cat > "$WORK/nginx/conf" <<C
+daemon off; pid $WORK/nginx/pid; error_log stderr; user nobody nogroup; worker_processes 1;
+events { }
+http {
+  access_log $WORK/nginx/access;
+  client_body_temp_path $WORK/nginx/body; proxy_temp_path $WORK/nginx/proxy; fastcgi_temp_path $WORK/nginx/fastcgi;
+  uwsgi_temp_path $WORK/nginx/uwsgi; scgi_temp_path $WORK/nginx/scgi;
+  server { listen 80; listen [::]:80; root $SERVED; }
+}
+C
+  start nginx 80 /usr/sbin/nginx -c "$WORK/nginx/conf"
+}
+
 # start_directory PKI NAME=CRL...: slapd with an object cn=NAME,o=PKI for each, and its CRL if there is one; LDAP and LDAPS
 # with PKI's server certificate. "Closed CA" is for those who show the password.
 start_directory() {

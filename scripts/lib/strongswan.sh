@@ -3,14 +3,15 @@
 # kernel-libipsec carries its ESP, in user space and always in UDP. All it reads and writes is in $WORK/NAME:
 # strongswan.conf and swanctl.conf, `log` is what it says.
 
-# start_strongswan NS NAME [LINE...]: charon with $WORK/NAME/swanctl.conf; extra lines go to strongswan.conf.
+# start_strongswan NS NAME [LINE...]: charon with $WORK/NAME/swanctl.conf, and with SWAN_PLUGINS besides; extra lines go to
+# strongswan.conf.
 start_strongswan() {
   local ns=$1 name=$2 dir=$WORK/$2; shift 2
   mkdir -p "$dir"/{x509,x509ca,private}
   {
     echo "charon-systemd {"
     # kernel-libipsec carries ESP in user space; it must come before kernel-netlink.
-    echo "  load = random nonce openssl pem pkcs1 pkcs8 x509 revocation constraints pubkey curve25519 hmac kdf gmp sha1 sha2 aes gcm drbg socket-default kernel-libipsec kernel-netlink updown vici counters"
+    echo "  load = random nonce openssl pem pkcs1 pkcs8 x509 revocation constraints pubkey curve25519 hmac kdf gmp sha1 sha2 aes gcm drbg socket-default kernel-libipsec kernel-netlink updown vici counters${SWAN_PLUGINS:-}"
     echo "  port = 500"
     echo "  port_nat_t = 4500"
     echo "  journal { default = -1 }"

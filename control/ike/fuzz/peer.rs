@@ -90,6 +90,7 @@ fn connection() -> Connection {
         remote_auth: RemoteAuth::Psk(psk()),
         second_auth: None,
         ocsp_request: false,
+        certificate_lookup: false,
         ppk: None,
         childless: false,
         profile: AlgorithmProfile::default(),

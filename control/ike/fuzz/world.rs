@@ -219,6 +219,7 @@ impl World {
             WantKind::Install(_) => Answer::Install(says),
             WantKind::Sign(_) => Answer::Sign(Err(refused())),
             WantKind::Verify(_) => Answer::Verify(Err(refused())),
+            WantKind::Lookup(_) => Answer::Lookup(Err(refused())),
             WantKind::Verdict(_) => Answer::Verdict(Err(refused())),
             _ => return,
         };

@@ -13,6 +13,7 @@ use crate::config::{
 };
 use crate::id::{ChildSaId, IkeId, Ticket};
 use crate::key_agreement::{KeyAgreed, KeyAgreement};
+use crate::wire::HashAndUrl;
 use core::fmt;
 use std::net::SocketAddr;
 use zeroize::Zeroizing;
@@ -37,6 +38,8 @@ pub enum WantKind {
     Sign(Sign),
     /// Question: check a signature with a public key that a verdict vouched for.
     Verify(Verify),
+    /// Question: which certificates does the peer mean, of which some lie elsewhere?
+    Lookup(Lookup),
     /// Question: does this chain prove this identity to this connection?
     Verdict(Verdict),
     /// Question: reserve an inbound ESP SPI.
@@ -92,6 +95,8 @@ pub enum Answer {
     Sign(Result<Vec<u8>, AnswerError>),
     /// To `Verify`: whether the signature is right.
     Verify(Result<(), AnswerError>),
+    /// To `Lookup`: the certificates, DER, in the order of the question, with all of a bundle in its place.
+    Lookup(Result<Vec<Vec<u8>>, AnswerError>),
     /// To `Verdict`: the key of the end entity.
     Verdict(Result<PeerKey, AnswerError>),
     /// To `AllocateSpi`: the SPI, at least 256.
@@ -143,6 +148,26 @@ pub struct Verify {
     pub octets: Vec<u8>,
     /// The signature.
     pub signature: Vec<u8>,
+}
+
+/// Get these certificates. The peer has proven nothing yet: where they lie is a stranger's word.
+#[derive(Debug)]
+pub struct Lookup {
+    /// The connection it is for.
+    pub connection: ConnectionId,
+    /// The instance whose network may be used.
+    pub instance: u16,
+    /// In the peer's order, at most 16.
+    pub shown: Vec<Shown>,
+}
+
+/// A certificate as a peer shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// Itself, DER.
+    Here(Vec<u8>),
+    /// Where it lies, perhaps with others (RFC 7296 §3.6).
+    Elsewhere(HashAndUrl),
 }
 
 /// Judge this chain.

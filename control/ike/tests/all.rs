@@ -16,6 +16,7 @@ mod crossings;
 mod ecdsa_methods;
 mod gateway;
 mod half_open;
+mod hash_and_url;
 mod lockout;
 mod mobike;
 mod null_auth;

@@ -35,6 +35,8 @@ const SECOND: u64 = 1_000_000;
 #[derive(Clone, Copy)]
 struct Ways {
     certificates: bool,
+    /// Whether each shows its certificate by hash and URL, where it shows one.
+    by_url: bool,
     short: bool,
     /// Children there may be, and how many each end allows at once.
     children: u32,
@@ -83,10 +85,12 @@ impl Ways {
         let mut apart = Dice(seed ^ 0x4739);
         let who = [[true, false], [false, true], [true, true]][apart.below(3) as usize];
         let second = (apart.chance(250) && ppk.is_none()).then_some(who);
+        let by_url = Dice(seed ^ 0x36).chance(300);
         Ways {
             proofs,
             second,
             certificates,
+            by_url,
             short,
             children,
             limits,
@@ -103,6 +107,7 @@ impl Ways {
 
     fn connection(&self, end: usize) -> Connection {
         let plain = match self.certificates {
+            true if self.by_url => settings::by_url(settings::with_certificates(end), end),
             true => settings::with_certificates(end),
             false => settings::connection(end),
         };
@@ -379,6 +384,10 @@ fn seeded_lives() {
     assert!(
         one.is_some() || total.twice > 0,
         "nobody proved itself twice: the simulation proves nothing of it"
+    );
+    assert!(
+        one.is_some() || total.looked_up > 0,
+        "no certificate was looked up: the simulation proves nothing of it"
     );
     assert!(
         one.is_some() || (total.resumed > 0 && total.mixed > 0),

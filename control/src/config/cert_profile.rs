@@ -6,10 +6,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ravelin_fetch::Url;
+use ravelin_fetch::url::Scheme;
 use ravelin_ike::config::OwnCertificate;
+use ravelin_ike::wire::HashAndUrl;
 use ravelin_pki::sealed::Sealed;
 use ravelin_pki::store::Intermediates;
-use ravelin_pki::{Certificate, PrivateKey, SignatureScheme, certreq};
+use ravelin_pki::{Certificate, PrivateKey, SignatureScheme, certreq, hash_and_url};
 use toml::Spanned;
 
 use super::material::{certificates, place, read_octets};
@@ -98,13 +101,14 @@ fn entries(
 
 /// The keys of a profile's only certificate.
 fn only(raw: &raw::CertProfile) -> Option<raw::CertEntry> {
-    let raw::CertProfile { certificate, key, chain, send_chain, rsa_signature, entry: _ } = raw;
+    let raw::CertProfile { certificate, key, chain, send_chain, rsa_signature, hash_and_url, entry: _ } = raw;
     Some(raw::CertEntry {
         certificate: certificate.clone()?,
         key: key.clone()?,
         chain: chain.clone(),
         send_chain: send_chain.clone(),
         rsa_signature: rsa_signature.clone(),
+        hash_and_url: hash_and_url.clone(),
     })
 }
 
@@ -141,8 +145,24 @@ fn entry(
         schemes: preferred(schemes, pss.unwrap_or(false)).into_iter().map(scheme::to_ike).collect(),
         authorities: above.iter().map(|authority| certreq::hash(authority)).collect(),
         subject: leaf.subject.der().to_vec(),
+        elsewhere: elsewhere(judge, object, raw, &leaf),
     };
     Some(plan::CertEntry { key, shown: Arc::new(shown), above: above_it })
+}
+
+/// Where the certificate lies, by the hash that finds it there.
+fn elsewhere(
+    judge: &mut Judge<'_>,
+    object: &str,
+    raw: &raw::CertEntry,
+    leaf: &Certificate,
+) -> Option<HashAndUrl> {
+    let http = |text: &str| match Url::parse(text) {
+        Ok(url) if url.scheme == Scheme::Http && url.user.is_none() => Ok(text.to_owned()),
+        _ => Err("a URL of HTTP, like http://certificates.example/gateway.der"),
+    };
+    let url = judge.value(object, "hash-and-url", raw.hash_and_url.as_ref()?, http)?;
+    Some(HashAndUrl { bundle: false, hash: hash_and_url::hash(leaf.der()), url })
 }
 
 /// The authorities above a certificate, lowest first, among those that are known.

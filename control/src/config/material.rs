@@ -89,6 +89,7 @@ pub fn trust_anchor_profiles(
             order,
             rules: path_rules(judge, &object, raw),
             dynamic_intermediates: raw.dynamic_intermediates.unwrap_or(true),
+            lookup: raw.hash_and_url,
             match_identity: raw.match_peer_id_to_cert.unwrap_or(true),
             maps: believed::maps_of(judge, (&object, spanned.span().start), &raw.certificate_maps, maps),
         };

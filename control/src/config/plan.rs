@@ -533,6 +533,8 @@ pub struct TrustAnchorProfile {
     pub rules: Rules,
     /// Whether intermediates that the peer sends are looked at.
     pub dynamic_intermediates: bool,
+    /// Whether certificates are looked up that a peer shows by hash and URL.
+    pub lookup: bool,
     /// Whether the identity a peer claims must be in its certificate.
     pub match_identity: bool,
     /// The exceptions that are made for peers.

@@ -178,7 +178,10 @@ impl<P: Pool> Core<P> {
 
     pub(super) fn input(&mut self, input: Input) {
         match input {
-            Input::Answered(ticket, answer) => self.engine.handle_answer(self.now(), ticket, answer),
+            Input::Answered(ticket, answer) => {
+                self.believed.counts.answered(&answer);
+                self.engine.handle_answer(self.now(), ticket, answer);
+            }
             Input::Revocation(found) => self.revocation_found(self.now(), found),
             Input::Asked(request, reply) => {
                 let answer = self.answer(&request);

@@ -259,6 +259,22 @@ impl Helpers {
         );
     }
 
+    /// Gets the certificates that a peer shows by hash and URL.
+    pub fn look_up(&self, ticket: Ticket, lookup: want::Lookup) {
+        let (errands, inputs) = (Arc::clone(self.revocation.errands()), self.inputs.clone());
+        let job = move || {
+            trust::look_up(&errands, lookup, move |found| {
+                let answer = Answer::Lookup(found.map_err(|refusal| (&refusal).into()));
+                // A loop that has ended asks nothing.
+                let _ = inputs.send(Input::Answered(ticket, answer));
+            });
+            None
+        };
+        if let Err(error) = self.pool.submit(job) {
+            self.refuse(ticket, Answer::Lookup(Err(error)));
+        }
+    }
+
     /// Judges a chain; what is good is asked about for revocation before it is the answer.
     pub fn verdict(&self, ticket: Ticket, ike: IkeId, verdict: want::Verdict) {
         let basis = self.connections.get(&verdict.connection).cloned().unwrap_or_default();
@@ -380,6 +396,7 @@ fn every_anchor(plan: &Plan) -> Option<Arc<Profile>> {
         order,
         rules: Rules::default(),
         dynamic_intermediates: true,
+        lookup: false,
         match_identity: false,
         maps: Vec::new(),
     };

@@ -38,7 +38,7 @@ const SWEEP: u64 = 5_000_000;
 pub struct Believed {
     by: std::collections::HashMap<IkeId, Arc<str>>,
     looked: u64,
-    counts: Counts,
+    pub(super) counts: Counts,
     /// When certificates of ours were asked about last, in microseconds; 0: they are to be.
     asked_own: u64,
     /// When the first of the words on them that are shown to peers ends, likewise.

@@ -1,5 +1,7 @@
-//! What was decided about revocation, as counters (REV-27): certificates, not peers, for a path has several.
+//! What was decided about revocation, as counters (REV-27): certificates, not peers, for a path has several. And of how
+//! many peers certificates were looked up.
 
+use ravelin_ike::want::Answer;
 use ravelin_pki::revocation::policy::{Conclusion, Method};
 use ravelin_pki::verdict::{self, Revocation, Verdict};
 
@@ -20,12 +22,14 @@ pub struct Counts {
     tunnels_ended: u64,
     crl_updates: u64,
     crl_failures: u64,
+    lookups: u64,
+    lookups_failed: u64,
 }
 
 type Value = fn(&Counts) -> u64;
 
 /// All there are, by name.
-const TABLE: [(&str, Value, &str); 11] = [
+const TABLE: [(&str, Value, &str); 13] = [
     ("revocation-good-by-crl", |c| c.good_by_crl, "Certificates of peers that a CRL vouched for."),
     ("revocation-good-by-ocsp", |c| c.good_by_ocsp, "Certificates of peers that a responder vouched for."),
     ("revocation-good-stale", |c| c.good_stale, "Those among them whose word was out of date."),
@@ -45,6 +49,12 @@ const TABLE: [(&str, Value, &str); 11] = [
     ("revocation-tunnels-ended", |c| c.tunnels_ended, "Tunnels closed because a certificate was revoked."),
     ("revocation-crl-updates", |c| c.crl_updates, "CRLs that came and were newer."),
     ("revocation-crl-failures", |c| c.crl_failures, "Addresses of CRLs from which nothing of use came."),
+    ("certificate-lookups", |c| c.lookups, "Peers whose certificates were found by hash and URL."),
+    (
+        "certificate-lookups-failed",
+        |c| c.lookups_failed,
+        "Peers whose certificates were not found by hash and URL.",
+    ),
 ];
 
 impl Counts {
@@ -91,6 +101,15 @@ impl Counts {
         self.stapled_refused += u64::from(what == "ocsp-stapled-refused");
     }
 
+    /// A question of the engine's was answered.
+    pub const fn answered(&mut self, answer: &Answer) {
+        match answer {
+            Answer::Lookup(Ok(_)) => self.lookups += 1,
+            Answer::Lookup(Err(_)) => self.lookups_failed += 1,
+            _ => {}
+        }
+    }
+
     /// As they are now.
     pub fn rows(&self) -> impl Iterator<Item = Counter> {
         TABLE.iter().map(|(name, value, meaning)| Counter {
@@ -119,9 +138,11 @@ mod tests {
             tunnels_ended: 9,
             crl_updates: 10,
             crl_failures: 11,
+            lookups: 12,
+            lookups_failed: 13,
         };
         let shown: Vec<u64> = counts.rows().map(|row| row.value).collect();
-        assert_eq!(shown, (1..=11).collect::<Vec<u64>>());
+        assert_eq!(shown, (1..=13).collect::<Vec<u64>>());
         let manual = include_str!("../../../docs/counters.md");
         for row in counts.rows() {
             assert!(manual.contains(&format!("| `{}` |", row.name)), "{} is not in the manual", row.name);

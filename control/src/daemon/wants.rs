@@ -14,6 +14,7 @@ impl<P: Pool> Core<P> {
             WantKind::KeyAgreement(agreement) => self.helpers.agree(ticket, agreement),
             WantKind::Sign(sign) => self.helpers.sign(ticket, sign),
             WantKind::Verify(verify) => self.helpers.verify(ticket, verify),
+            WantKind::Lookup(lookup) => self.helpers.look_up(ticket, lookup),
             WantKind::Verdict(verdict) => {
                 // Every question is some tunnel's.
                 if let Some(ike) = want.ike {

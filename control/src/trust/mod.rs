@@ -5,11 +5,12 @@
 //! left to `ravelin-pki`; this room turns configuration into profiles, adds the one check that needs configuration
 //! (is this the peer the operator expects?), and gives every refusal a stable code. Whether what was judged has been
 //! revoked since is asked in [`revocation`], by the rules of a [`Regime`]. Lists narrow whom a gateway believes (`names`), maps
-//! make exceptions (`map`).
+//! make exceptions (`map`). Certificates that a peer only points to are fetched first (`lookup`).
 
 mod answer;
 mod code;
 pub mod expiry;
+mod lookup;
 mod map;
 mod names;
 mod regime;
@@ -29,6 +30,7 @@ use ravelin_pki::x509::CertificateError;
 use ravelin_pki::{Certificate, PublicKey, SignatureScheme, UnixTime};
 
 pub use answer::{answer, identity_from_ike, judge, verify};
+pub use lookup::{LookupRefusal, look_up};
 pub use map::{CertificateMap, Condition};
 pub use names::{CommonNames, NamePattern};
 pub use regime::{Particular, Regime};

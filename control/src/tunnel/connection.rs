@@ -102,6 +102,7 @@ fn base(
         remote_auth: peer(plan, &ike.peer),
         second_auth: ike.second.as_ref().map(second_auth).transpose()?.map(Box::new),
         ocsp_request: wants_stapled(plan, &ike.peer),
+        certificate_lookup: anchors(plan, &ike.peer).is_some_and(|profile| profile.lookup),
         ppk: ike.ppk.clone(),
         childless: ike.policy.childless,
         profile: ike.policy.profile,
@@ -269,8 +270,12 @@ fn peer(plan: &Plan, peer: &PeerAuthentication) -> RemoteAuth {
 
 /// Whether a responder's word counts that a peer brings with its certificate.
 fn wants_stapled(plan: &Plan, peer: &PeerAuthentication) -> bool {
-    let profile = peer.anchors().and_then(|name| plan.trust.get(name));
-    profile.is_some_and(|profile| regime(plan, profile).wants_stapled())
+    anchors(plan, peer).is_some_and(|profile| regime(plan, profile).wants_stapled())
+}
+
+/// What a peer's certificates are judged by, where it shows any.
+fn anchors<'p>(plan: &'p Plan, peer: &PeerAuthentication) -> Option<&'p plan::TrustAnchorProfile> {
+    peer.anchors().and_then(|name| plan.trust.get(name))
 }
 
 /// Hashes of the keys that chains may lead to.

@@ -121,6 +121,7 @@ impl Answers {
             WantKind::KeyAgreement(agreement) => Answer::KeyAgreement(agreement.perform()),
             WantKind::Sign(sign) => Answer::Sign(self.sign(&sign)),
             WantKind::Verify(verify) => Answer::Verify(check(&verify)),
+            WantKind::Lookup(_) => Answer::Lookup(Err(no("nothing is looked up"))),
             WantKind::Verdict(verdict) => Answer::Verdict(key_of(&verdict)),
             WantKind::AllocateSpi(_) => {
                 self.next_spi = self.next_spi.wrapping_add(1).max(FIRST_SPI);

@@ -393,6 +393,7 @@ fn connection(load: &Load, credential: &Credential, local: Ipv4Addr, behind: Ipv
         remote_auth,
         second_auth: None,
         ocsp_request: false,
+        certificate_lookup: false,
         ppk: None,
         childless: false,
         profile: AlgorithmProfile::default(),

@@ -24,11 +24,15 @@ pub struct Bounds {
     pub waiters: usize,
     /// Fetches from one server at once.
     pub per_server: usize,
+    /// Different fetches at a stranger's word ([`Origin::Stranger`]) that wait or are under way.
+    pub strangers: usize,
+    /// Of those, fetches at once; from one server never more than one, and only while nothing else is fetched there.
+    pub strangers_at_once: usize,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { fetches: 1024, waiters: 65_536, per_server: 2 }
+        Self { fetches: 1024, waiters: 65_536, per_server: 2, strangers: 64, strangers_at_once: 3 }
     }
 }
 
@@ -61,6 +65,10 @@ impl Key {
 
     fn server(&self) -> Option<(Option<Id>, Server)> {
         self.url.server.clone().map(|server| (self.instance, server))
+    }
+
+    fn is_strangers(&self) -> bool {
+        self.origin == Origin::Stranger
     }
 
     fn places(&self) -> impl Iterator<Item = Place> {
@@ -109,6 +117,9 @@ pub struct Desk<W> {
     busy: HashMap<(Option<Id>, Server), usize>,
     troubles: Troubles,
     waiters: usize,
+    /// Fetches at a stranger's word, and how many of them are under way.
+    strangers: usize,
+    strangers_busy: usize,
     numbered: u64,
 }
 
@@ -123,6 +134,8 @@ impl<W> Desk<W> {
             busy: HashMap::new(),
             troubles: Troubles::default(),
             waiters: 0,
+            strangers: 0,
+            strangers_busy: 0,
             numbered: 0,
         }
     }
@@ -147,6 +160,12 @@ impl<W> Desk<W> {
         }
         if self.flights.len() >= self.bounds.fetches {
             return Err((FetchError::QueueFull(self.flights.len()), waiter));
+        }
+        if key.is_strangers() {
+            if self.strangers >= self.bounds.strangers {
+                return Err((FetchError::QueueFull(self.strangers), waiter));
+            }
+            self.strangers += 1;
         }
         let turn = (Reverse(request.priority), self.numbered);
         self.numbered += 1;
@@ -175,7 +194,10 @@ impl<W> Desk<W> {
     pub fn next_job(&mut self) -> Option<Job> {
         let is_free = |key: &Key| {
             let busy = key.server().and_then(|server| self.busy.get(&server)).copied().unwrap_or(0);
-            busy < self.bounds.per_server
+            match key.is_strangers() {
+                true => busy == 0 && self.strangers_busy < self.bounds.strangers_at_once,
+                false => busy < self.bounds.per_server,
+            }
         };
         let (turn, key) = self.queue.iter().find(|(_, key)| is_free(key)).map(|(t, k)| (*t, k.clone()))?;
         self.queue.remove(&turn);
@@ -184,13 +206,20 @@ impl<W> Desk<W> {
         if let Some(server) = key.server() {
             *self.busy.entry(server).or_insert(0) += 1;
         }
+        self.strangers_busy += usize::from(key.is_strangers());
         Some(Job { request: flight.request.clone(), asked: flight.asked, key })
     }
 
     /// Notes how a fetch ended and returns those who wait for it. `random` is any number, all equally likely.
     pub fn finish(&mut self, now: Instant, key: &Key, outcome: &Outcome, random: u64) -> Vec<W> {
         self.release(key);
-        self.remember(now, key, outcome, random);
+        if key.is_strangers() {
+            // Whom a stranger could not reach others may still ask.
+            self.strangers = self.strangers.saturating_sub(1);
+            self.strangers_busy = self.strangers_busy.saturating_sub(1);
+        } else {
+            self.remember(now, key, outcome, random);
+        }
         let waiters = self.flights.remove(key).map(|flight| flight.waiters).unwrap_or_default();
         self.waiters -= waiters.len();
         waiters
@@ -199,7 +228,7 @@ impl<W> Desk<W> {
     /// Gives up: all who wait.
     pub fn close(&mut self) -> Vec<W> {
         self.queue.clear();
-        self.waiters = 0;
+        (self.waiters, self.strangers) = (0, 0);
         self.flights.drain().flat_map(|(_, flight)| flight.waiters).collect()
     }
 
@@ -262,7 +291,7 @@ mod tests {
     }
 
     fn desk(fetches: usize, per_server: usize) -> Desk<u32> {
-        Desk::new(Bounds { fetches, waiters: 100, per_server })
+        Desk::new(Bounds { fetches, waiters: 100, per_server, ..Bounds::default() })
     }
 
     /// Ten tunnels, one CRL, one request; a POST of another body is another.
@@ -353,6 +382,31 @@ mod tests {
         assert_eq!(desk.enter(now, again, 0), Ok(Entered::New));
         let later = now + Duration::from_secs(1);
         assert_eq!(desk.enter(later, request("http://a/1"), 0), Ok(Entered::New));
+    }
+
+    /// Strangers fill neither the queue nor the threads, take turns at a server with nobody, and what they meet is held
+    /// against nobody.
+    #[test]
+    fn strangers_have_a_share_of_their_own() {
+        let bounds = Bounds { strangers: 4, strangers_at_once: 2, ..Bounds::default() };
+        let (now, mut desk) = (Instant::now(), Desk::new(bounds));
+        let stranger = |url: &str| Request { origin: Origin::Stranger, ..request(url) };
+        for url in ["http://a/1", "http://a/2", "http://b/", "http://c/"] {
+            assert_eq!(desk.enter(now, stranger(url), 0), Ok(Entered::New));
+        }
+        assert_eq!(desk.enter(now, stranger("http://d/"), 0), Err((FetchError::QueueFull(4), 0)));
+        assert_eq!(desk.enter(now, request("http://a/3"), 0), Ok(Entered::New));
+        let jobs: Vec<Job> = std::iter::from_fn(|| desk.next_job()).collect();
+        let urls: Vec<String> = jobs.iter().map(|job| job.request.url.to_string()).collect();
+        assert_eq!(urls, ["http://a/1", "http://b/", "http://a/3"]);
+        let late = FetchError::TimedOut { stage: Stage::Connect, deadline: Duration::ZERO };
+        for job in &jobs {
+            let outcome = if job.key.is_strangers() { Err(late.clone()) } else { fetched() };
+            desk.finish(now, &job.key, &outcome, 0);
+        }
+        assert_eq!(desk.enter(now, request("http://b/"), 0), Ok(Entered::New), "b is no worse for it");
+        assert_eq!(desk.enter(now, stranger("http://d/"), 0), Ok(Entered::New));
+        assert_eq!(std::iter::from_fn(|| desk.next_job()).count(), 3, "b for us, and two for strangers");
     }
 
     proptest! {

@@ -17,7 +17,7 @@ use crate::dial::{Dialer, machine};
 use crate::disk::Disk;
 use crate::error::{FetchError, Stage};
 use crate::instance::{Instance, Whereabouts};
-use crate::policy::Policy;
+use crate::policy::{Origin, Policy};
 use crate::request::{Fetched, Method, Outcome, Request, Source};
 use crate::scheme::{self, Answer, Content, Errand};
 use crate::tls::Roots;
@@ -236,9 +236,12 @@ impl Shared {
         }
     }
 
-    /// Files are here already, and what is sent with a POST is answered for it alone.
+    /// Files are here already, what is sent with a POST is answered for it alone, and strangers would push out what
+    /// others need.
     fn disk_for(&self, request: &Request) -> Option<&Disk> {
-        let is_kept = request.method == Method::Get && request.url.scheme != Scheme::File;
+        let is_kept = request.method == Method::Get
+            && request.url.scheme != Scheme::File
+            && request.origin != Origin::Stranger;
         self.disk.as_ref().filter(|_| is_kept)
     }
 

@@ -24,6 +24,9 @@ pub enum Origin {
     Configured,
     /// A certificate or a server's redirect.
     Foreign,
+    /// A peer that has proven nothing (RFC 7296 §3.6, §5): HTTP alone, to where certificates may lead, in a share of its
+    /// own of what is done at once. Nothing of it is kept.
+    Stranger,
 }
 
 /// What the operator lets URLs of certificates do.
@@ -79,8 +82,9 @@ pub enum RedirectProblem {
 impl Policy {
     /// Whether a scheme is spoken.
     #[must_use]
-    pub fn permits_scheme(&self, scheme: Scheme) -> bool {
-        self.schemes.contains(&scheme) || scheme == Scheme::File && self.files.is_some()
+    pub fn permits_scheme(&self, origin: Origin, scheme: Scheme) -> bool {
+        let spoken = self.schemes.contains(&scheme) || scheme == Scheme::File && self.files.is_some();
+        spoken && (origin != Origin::Stranger || scheme == Scheme::Http)
     }
 
     /// Whether an address may be asked.
@@ -91,7 +95,9 @@ impl Policy {
         let Some(range) = range_of(address) else { return Ok(()) };
         let opened = match origin {
             Origin::Configured => range != Range::Multicast,
-            Origin::Foreign => self.allow.iter().any(|network| network.contains(&plain(address))),
+            Origin::Foreign | Origin::Stranger => {
+                self.allow.iter().any(|network| network.contains(&plain(address)))
+            }
         };
         if opened { Ok(()) } else { Err(range) }
     }
@@ -116,7 +122,7 @@ pub fn permits_redirect(from: &Url, to: &Url, followed: u8) -> Result<(), Redire
 #[must_use]
 pub fn redirect_origin(origin: Origin, from: &Url, to: &Url) -> Origin {
     let same_host = from.server.as_ref().map(|s| &s.host) == to.server.as_ref().map(|s| &s.host);
-    if same_host { origin } else { Origin::Foreign }
+    if same_host || origin == Origin::Stranger { origin } else { Origin::Foreign }
 }
 
 /// The special range an address lies in, `None` for a public one.
@@ -269,6 +275,8 @@ mod tests {
         assert_eq!(foreign("::ffff:10.1.0.1"), Ok(()), "the same host in IPv6's clothes");
         assert_eq!(foreign("10.2.0.0"), Err(Range::Private));
         assert_eq!(foreign("127.0.0.1"), Err(Range::Loopback));
+        let stranger = |text| policy.permits_address(Origin::Stranger, address(text));
+        assert_eq!((stranger("10.1.0.1"), stranger("10.2.0.1")), (Ok(()), Err(Range::Private)));
         assert_eq!(policy.permits_address(Origin::Configured, address("127.0.0.1")), Ok(()));
         assert_eq!(policy.permits_address(Origin::Configured, address("224.0.0.1")), Err(Range::Multicast));
     }
@@ -286,6 +294,29 @@ mod tests {
         assert_eq!(permits_redirect(&http, &url("file:///etc/passwd"), 0), Err(RedirectProblem::Scheme));
         assert_eq!(redirect_origin(Origin::Configured, &http, &https), Origin::Configured);
         assert_eq!(redirect_origin(Origin::Configured, &http, &url("http://b/")), Origin::Foreign);
+        assert_eq!(redirect_origin(Origin::Stranger, &http, &url("http://b/")), Origin::Stranger);
+    }
+
+    /// Whoever has proven nothing is spoken HTTP for, where that is spoken at all.
+    #[test]
+    fn a_stranger_has_http_alone() {
+        let usual = Policy { files: Some("/".into()), ..Policy::default() };
+        let spoken = |policy: &Policy, origin| {
+            let all = [
+                Scheme::Http,
+                Scheme::Https,
+                Scheme::Ldap,
+                Scheme::Ldaps,
+                Scheme::Ftp,
+                Scheme::Tftp,
+                Scheme::File,
+            ];
+            all.into_iter().filter(|scheme| policy.permits_scheme(origin, *scheme)).collect::<Vec<_>>()
+        };
+        assert_eq!(spoken(&usual, Origin::Stranger), [Scheme::Http]);
+        assert_eq!(spoken(&usual, Origin::Foreign).len(), 7);
+        let without = Policy { schemes: [Scheme::Ldap].into(), ..Policy::default() };
+        assert_eq!(spoken(&without, Origin::Stranger), []);
     }
 
     proptest! {

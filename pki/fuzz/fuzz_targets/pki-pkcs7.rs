@@ -1,13 +1,18 @@
 //! A file of any format as an operator imports it, PKCS#7 first of all.
 //!
-//! What is read is written as PKCS#7 again and reads back the same; a refusal is a line of a text.
+//! Read as a bundle that a hash and URL leads to, too. What is read is written as PKCS#7 again and reads back the same; a refusal is a line of a text.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ravelin_pki::Certificate;
 use ravelin_pki::file::{self, pkcs7};
+use ravelin_pki::{Certificate, hash_and_url};
 
 fuzz_target!(|data: &[u8]| {
+    if let Ok(found) = hash_and_url::certificates(true, &hash_and_url::hash(data), data) {
+        let ders: Vec<&[u8]> = found.iter().map(Vec::as_slice).collect();
+        let again = hash_and_url::bundle(&ders);
+        assert_eq!(hash_and_url::certificates(true, &hash_and_url::hash(&again), &again), Ok(found.clone()));
+    }
     match file::read(data, None) {
         Ok(contents) => {
             let certificates: Vec<&Certificate> = contents.certificates.iter().collect();

@@ -2,6 +2,7 @@
 //! (RFC 7296 §3.7). What a CERTREQ says is a hint: where nothing fits, the first certificate is shown.
 
 use super::{IdKind, Identity, SignatureScheme};
+use crate::wire::HashAndUrl;
 use std::sync::Arc;
 
 /// Our certificates, one of which each peer is shown.
@@ -24,6 +25,8 @@ pub struct OwnCertificate {
     pub authorities: Vec<[u8; 20]>,
     /// Its subject, DER.
     pub subject: Vec<u8>,
+    /// Where the first of `chain` lies: shown in its place to peers that look it up (RFC 7296 §3.6).
+    pub elsewhere: Option<HashAndUrl>,
 }
 
 /// Which of our certificates a peer is shown.

@@ -37,6 +37,8 @@ pub struct Connection {
     pub second_auth: Option<Box<SecondAuth>>,
     /// Whether a peer that shows a certificate is asked to show its responder's word on it as well (RFC 4806).
     pub ocsp_request: bool,
+    /// Whether a peer may say by hash and URL where its certificates lie (RFC 7296 §3.6), and is told so.
+    pub certificate_lookup: bool,
     /// Post-quantum preshared keys; `None` neither announces nor uses them.
     pub ppk: Option<Ppks>,
     /// When we call, IKE_AUTH makes no CHILD_SA if the peer can do without (RFC 6023); CREATE_CHILD_SA makes the first,

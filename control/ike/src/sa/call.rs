@@ -355,6 +355,7 @@ impl ExpectSharedSecret {
             denied: false,
             ppk: self.traits.ppk && ppk::call(&common.config).is_some(),
             wants_ocsp: self.traits.wants_ocsp,
+            looks_up: self.traits.looks_up,
             childless: self.traits.childless,
             multiple: self.traits.multiple,
             mixed: None,

@@ -1,7 +1,7 @@
 //! We initiate: IKE_AUTH (RFC 7296 §1.2) with the first CHILD_SA, or without (RFC 6023).
 //!
-//! ([`ExpectSpi`]) -> ([`ExpectSignature`]) -> [`ExpectAuthReply`] -> ([`ExpectVerdict`] -> [`ExpectVerification`]) ->
-//! up, where the CHILD_SA is installed, or asked for.
+//! ([`ExpectSpi`]) -> ([`ExpectSignature`]) -> [`ExpectAuthReply`] -> ([`ExpectCalledPeers`]) -> ([`ExpectVerdict`] ->
+//! [`ExpectVerification`]) -> up, where the CHILD_SA is installed, or asked for.
 
 use super::child_deal::{self, Intent};
 use super::common::Common;
@@ -9,6 +9,7 @@ use super::crash;
 use super::crossing;
 use super::handshake::{Abort, Handshake};
 use super::ike_sa::Opened;
+use super::lookup::ExpectCalledPeers;
 use super::mobility;
 use super::parts::Parts;
 use super::phase::{Calling, Next, Phase};
@@ -173,6 +174,7 @@ impl Course {
             (None, remote) => {
                 payloads.extend(proof::certificate_request(&config));
                 payloads.extend(proof::ocsp_request(&config));
+                payloads.extend(proof::lookup_supported(&config));
                 payloads.extend(exact(remote));
             }
         }
@@ -202,19 +204,33 @@ impl Course {
         }
     }
 
-    /// Judges the peer's claim.
-    fn judge(mut self, ctx: &mut Context<'_>, common: &mut Common, reply: Parts, claim: Claim) -> Next {
-        let config = common.config.clone();
-        let announced = second_auth::judge_announced(&config, &reply);
-        if let Err(failure) = announced.and_then(|()| ppk::answered(&mut self.handshake, common, &reply)) {
-            return Err(self.abandon(ctx, common, failure));
+    /// Takes up what the peer's reply says, and judges its claim.
+    fn replied(mut self, ctx: &mut Context<'_>, common: &mut Common, reply: Parts, claim: Claim) -> Next {
+        let announced = second_auth::judge_announced(&common.config, &reply);
+        match announced.and_then(|()| ppk::answered(&mut self.handshake, common, &reply)) {
+            Ok(()) => self.judge(ctx, common, reply, claim),
+            Err(failure) => Err(self.abandon(ctx, common, failure)),
         }
+    }
+
+    /// Judges the peer's claim.
+    pub(crate) fn judge(
+        self,
+        ctx: &mut Context<'_>,
+        common: &mut Common,
+        reply: Parts,
+        claim: Claim,
+    ) -> Next {
+        let config = common.config.clone();
         match proof::judge(&self.handshake, (common.connection, &config), claim) {
             Ok(Judged::Proven(proven)) => self.first_done(ctx, common, reply, proven),
             Ok(Judged::Certificate(verdict, claim)) => {
                 let pending = ctx.ask(common.id, WantKind::Verdict(verdict));
                 let state = ExpectVerdict { course: self, reply, claim, pending };
                 Ok(Phase::Calling(Calling::Verdict(Box::new(state))))
+            }
+            Ok(Judged::Elsewhere(lookup, claim)) => {
+                Ok(ExpectCalledPeers::begin(ctx, common, (self, reply), (lookup, claim)))
             }
             Err(failure) => Err(self.abandon(ctx, common, failure)),
         }
@@ -382,7 +398,7 @@ impl ExpectAuthReply {
         let certificates = std::mem::take(&mut parts.certificates);
         let responses = std::mem::take(&mut parts.responses);
         let claim = Claim { identification, auth, certificates, responses, without_ppk: None };
-        self.course.judge(ctx, common, parts, claim)
+        self.course.replied(ctx, common, parts, claim)
     }
 
     pub(crate) fn timeout(mut self, ctx: &mut Context<'_>, common: &Common) -> Next {

@@ -235,6 +235,7 @@ impl ExpectReply {
             denied: false,
             ppk: false,
             wants_ocsp: traits.wants_ocsp,
+            looks_up: traits.looks_up,
             childless: traits.childless,
             multiple: traits.multiple,
             mixed: None,

@@ -95,6 +95,7 @@ impl ExpectSharedSecret {
             denied: false,
             ppk,
             wants_ocsp: false,
+            looks_up: false,
             childless: true,
             multiple: true,
             mixed: None,
@@ -121,6 +122,8 @@ impl ExpectSharedSecret {
         payloads
             .extend(self.caller.candidates.iter().find_map(|(_, config)| proof::certificate_request(config)));
         payloads.extend(self.caller.candidates.iter().find_map(|(_, config)| proof::ocsp_request(config)));
+        payloads
+            .extend(self.caller.candidates.iter().find_map(|(_, config)| proof::lookup_supported(config)));
         let flags = Flags { initiator: false, version: false, response: true };
         let header = Header::new(spis.0, spis.1, ExchangeType::IkeSaInit, flags, 0);
         Message::new(header, payloads)

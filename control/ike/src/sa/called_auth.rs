@@ -1,6 +1,6 @@
 //! We are called: IKE_AUTH (RFC 7296 §1.2).
 //!
-//! [`ExpectAuthRequest`] -> ([`ExpectVerdict`] -> [`ExpectVerification`]) -> ([`ExpectSignature`]) ->
+//! [`ExpectAuthRequest`] -> ([`ExpectCallers`]) -> ([`ExpectVerdict`] -> [`ExpectVerification`]) -> ([`ExpectSignature`]) ->
 //! ([`ExpectSecondRequest`]) -> ([`ExpectAdmission`], by a gateway) -> up, where the CHILD_SA is made and the reply sent.
 
 use super::called_second::ExpectSecondRequest;
@@ -9,6 +9,7 @@ use super::common::Common;
 use super::crash;
 use super::crossing;
 use super::handshake::{Abort, Asked, Handshake};
+use super::lookup::ExpectCallers;
 use super::mobility;
 use super::parts::Parts;
 use super::phase::{Called, Next, Phase};
@@ -112,6 +113,7 @@ impl ExpectAuthRequest {
             let without_ppk = parts.notify(NotifyType::NoPpkAuth).map(|notify| notify.data.clone());
             let responses = std::mem::take(&mut parts.responses);
             handshake.wants_ocsp = parts.wants_ocsp;
+            handshake.looks_up = parts.has(NotifyType::HttpCertLookupSupported);
             Ok((parts, Claim { identification, auth, certificates, responses, without_ppk }))
         });
         let judged = claimed.and_then(|(parts, mut claim)| {
@@ -133,13 +135,29 @@ impl ExpectAuthRequest {
             Ok((parts, proof::judge(&handshake, (id, &common.config), claim)?))
         });
         match judged {
-            Ok((parts, Judged::Proven(proven))) => prove_ourselves(ctx, common, handshake, parts, proven),
-            Ok((request, Judged::Certificate(verdict, claim))) => {
-                let pending = ctx.ask(common.id, WantKind::Verdict(verdict));
-                let state = ExpectVerdict { handshake, request, claim, pending };
-                Ok(Phase::Called(Called::Verdict(Box::new(state))))
-            }
+            Ok((request, judged)) => go_on(ctx, common, handshake, request, judged),
             Err(failure) => Err(refuse(ctx, common, handshake, failure)),
+        }
+    }
+}
+
+/// What a claim leads to.
+pub(crate) fn go_on(
+    ctx: &mut Context<'_>,
+    common: &mut Common,
+    handshake: Handshake,
+    request: Parts,
+    judged: Judged,
+) -> Next {
+    match judged {
+        Judged::Proven(proven) => prove_ourselves(ctx, common, handshake, request, proven),
+        Judged::Certificate(verdict, claim) => {
+            let pending = ctx.ask(common.id, WantKind::Verdict(verdict));
+            let state = ExpectVerdict { handshake, request, claim, pending };
+            Ok(Phase::Called(Called::Verdict(Box::new(state))))
+        }
+        Judged::Elsewhere(lookup, claim) => {
+            Ok(ExpectCallers::begin(ctx, common, (handshake, request), (lookup, claim)))
         }
     }
 }

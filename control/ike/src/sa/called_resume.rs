@@ -135,6 +135,7 @@ impl Caller {
             denied: false,
             ppk: false,
             wants_ocsp: false,
+            looks_up: false,
             childless: true,
             multiple: true,
             mixed: None,

@@ -37,6 +37,8 @@ pub(crate) struct Handshake {
     pub(crate) peer_hashes: Vec<u16>,
     /// Whether the peer asks for our responder's word on our certificate (RFC 4806).
     pub(crate) wants_ocsp: bool,
+    /// Whether the peer looks certificates up (HTTP_CERT_LOOKUP_SUPPORTED).
+    pub(crate) looks_up: bool,
     /// The messages of IKE_INTERMEDIATE: AUTH covers them too.
     pub(crate) int_auth: IntAuth,
     /// The peer answered our request in the clear with INVALID_IKE_SPI.
@@ -254,6 +256,8 @@ pub(crate) struct PeerTraits {
     pub(crate) hashes: Vec<u16>,
     /// Whether it asks for OCSP responses, if it was called: callers do so later.
     pub(crate) wants_ocsp: bool,
+    /// Whether it looks certificates up, likewise.
+    pub(crate) looks_up: bool,
     pub(crate) nat: Option<NatFindings>,
 }
 
@@ -273,6 +277,7 @@ impl PeerTraits {
             multiple: parts.has(NotifyType::MultipleAuthSupported),
             redirectable: redirect::redirectable(parts),
             wants_ocsp: parts.wants_ocsp,
+            looks_up: parts.has(NotifyType::HttpCertLookupSupported),
             hashes: hashes.map(|notify| proof::announced_hashes(&notify.data)).unwrap_or_default(),
             nat: nat::findings(parts, spis, addresses),
         }

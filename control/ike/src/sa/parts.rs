@@ -5,8 +5,8 @@
 
 use crate::error::{Failure, SecondProof};
 use crate::wire::{
-    Authentication, CertificateEncoding, Delete, Identification, KeyExchange, Message, Nonce, Notify,
-    NotifyType, Payload, Protocol, SecurityAssociation, TrafficSelectors, limits,
+    Authentication, Certificate, CertificateEncoding, Delete, Identification, KeyExchange, Message, Nonce,
+    Notify, NotifyType, Payload, Protocol, SecurityAssociation, TrafficSelectors, limits,
 };
 
 /// The payloads of one message.
@@ -20,7 +20,8 @@ pub(crate) struct Parts {
     pub(crate) auth: Option<Authentication>,
     pub(crate) initiator_ts: Option<TrafficSelectors>,
     pub(crate) responder_ts: Option<TrafficSelectors>,
-    pub(crate) certificates: Vec<Vec<u8>>,
+    /// All but OCSP responses, of whatever encoding.
+    pub(crate) certificates: Vec<Certificate>,
     /// The authorities that CERTREQ payloads ask for.
     pub(crate) requested: Vec<[u8; 20]>,
     /// OCSP responses (RFC 4806 §3.2).
@@ -54,12 +55,10 @@ impl Parts {
                 Payload::Authentication(body) => once(&mut parts.auth, body)?,
                 Payload::TrafficSelectorsInitiator(body) => once(&mut parts.initiator_ts, body)?,
                 Payload::TrafficSelectorsResponder(body) => once(&mut parts.responder_ts, body)?,
-                Payload::Certificate(body) if body.encoding == CertificateEncoding::X509Signature => {
-                    parts.certificates.push(body.data);
-                }
                 Payload::Certificate(body) if body.encoding == CertificateEncoding::OcspContent => {
                     parts.responses.push(body.data);
                 }
+                Payload::Certificate(body) => parts.certificates.push(body),
                 Payload::CertificateRequest(body) if body.encoding == CertificateEncoding::OcspContent => {
                     parts.wants_ocsp = true;
                 }

@@ -11,6 +11,7 @@ use super::called_resume;
 use super::called_second;
 use super::handshake::{Abort, Handshake};
 use super::ike_sa::{IkeSa, Opened};
+use super::lookup;
 use super::up::Up;
 use crate::context::{Context, Pending};
 use crate::error::{Failure, SecondProof};
@@ -45,6 +46,7 @@ pub(crate) enum Calling {
     Spi(Box<ExpectSpi>),
     Signature(Box<ExpectSignature>),
     AuthReply(Box<ExpectAuthReply>),
+    Lookup(Box<lookup::ExpectCalledPeers>),
     Verdict(Box<ExpectVerdict>),
     Verification(Box<ExpectVerification>),
 }
@@ -56,6 +58,7 @@ pub(crate) enum Called {
     IntermediateRequest(Box<called_intermediate::ExpectRequest>),
     IntermediateSecret(Box<called_intermediate::ExpectSharedSecret>),
     AuthRequest(Box<called_auth::ExpectAuthRequest>),
+    Lookup(Box<lookup::ExpectCallers>),
     Verdict(Box<called_auth::ExpectVerdict>),
     Verification(Box<called_auth::ExpectVerification>),
     Signature(Box<called_auth::ExpectSignature>),
@@ -97,6 +100,7 @@ impl Calling {
             Calling::Spi(state) => state.handshake.sa.local_spi(),
             Calling::Signature(state) => state.course.handshake.sa.local_spi(),
             Calling::AuthReply(state) => state.course.handshake.sa.local_spi(),
+            Calling::Lookup(state) => state.course.handshake.sa.local_spi(),
             Calling::Verdict(state) => state.course.handshake.sa.local_spi(),
             Calling::Verification(state) => state.course.handshake.sa.local_spi(),
         }
@@ -112,6 +116,7 @@ impl Calling {
             Calling::IntermediateSecret(state) => Some(state.pending),
             Calling::Spi(state) => Some(state.pending),
             Calling::Signature(state) => Some(state.pending),
+            Calling::Lookup(state) => Some(state.pending),
             Calling::Verdict(state) => Some(state.pending),
             Calling::Verification(state) => Some(state.pending),
             Calling::ResumeReply(_)
@@ -142,6 +147,7 @@ impl Called {
             Called::IntermediateRequest(state) => state.course.handshake.sa.local_spi(),
             Called::IntermediateSecret(state) => state.course.handshake.sa.local_spi(),
             Called::AuthRequest(state) => state.handshake.sa.local_spi(),
+            Called::Lookup(state) => state.handshake.sa.local_spi(),
             Called::Verdict(state) => state.handshake.sa.local_spi(),
             Called::Verification(state) => state.handshake.sa.local_spi(),
             Called::Signature(state) => state.handshake.sa.local_spi(),
@@ -157,6 +163,7 @@ impl Called {
             Called::SharedSecret(state) => Some(state.pending),
             Called::IntermediateSecret(state) => Some(state.pending),
             Called::IntermediateRequest(_) | Called::AuthRequest(_) | Called::SecondRequest(_) => None,
+            Called::Lookup(state) => Some(state.pending),
             Called::Verdict(state) => Some(state.pending),
             Called::Verification(state) => Some(state.pending),
             Called::Signature(state) => Some(state.pending),
@@ -172,7 +179,8 @@ impl Called {
             | Called::IntermediateRequest(_)
             | Called::IntermediateSecret(_)
             | Called::AuthRequest(_) => patience.to_auth,
-            Called::Verdict(_)
+            Called::Lookup(_)
+            | Called::Verdict(_)
             | Called::Verification(_)
             | Called::Signature(_)
             | Called::SecondRequest(_)

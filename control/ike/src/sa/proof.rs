@@ -5,6 +5,7 @@
 
 use super::common::Common;
 use super::handshake::Handshake;
+use super::lookup;
 use super::ppk;
 use super::session::{Basis, Session};
 use crate::config::{
@@ -15,10 +16,10 @@ use crate::context::Context;
 use crate::crypto::auth::SignedOctets;
 use crate::crypto::{IkeKeys, signature};
 use crate::error::{Failure, SecondProof};
-use crate::want::{AnswerError, PeerKey, Role, Verdict, Verify};
+use crate::want::{AnswerError, Lookup, PeerKey, Role, Verdict, Verify};
 use crate::wire::{
     Authentication, AuthenticationMethod, Certificate, CertificateEncoding, CertificateRequest,
-    Identification, IdentificationType, Payload,
+    Identification, IdentificationType, Notify, NotifyType, Payload,
 };
 
 /// Methods by which a certificate's key may prove.
@@ -56,7 +57,7 @@ impl Proven {
 pub(crate) struct Claim {
     pub(crate) identification: Identification,
     pub(crate) auth: Authentication,
-    pub(crate) certificates: Vec<Vec<u8>>,
+    pub(crate) certificates: Vec<Certificate>,
     /// What its responders say of them (RFC 4806).
     pub(crate) responses: Vec<Vec<u8>>,
     /// The same proof without PPK (NO_PPK_AUTH), by the same method.
@@ -69,6 +70,8 @@ pub(crate) enum Judged {
     Proven(Proven),
     /// A certificate and a signature have to be checked.
     Certificate(Verdict, SignedClaim),
+    /// Certificates have to be looked up first; then the claim is judged again.
+    Elsewhere(Lookup, Claim),
 }
 
 /// A claim by signature, waiting for the key of its certificate.
@@ -148,8 +151,7 @@ pub(crate) fn judge(
             | AuthenticationMethod::EcdsaP521Sha512,
         ) => {
             let octets = octets.octets();
-            let (verdict, claim) = signed_claim(id, config, identity, schemes, claim, octets)?;
-            Ok(Judged::Certificate(verdict, claim))
+            signed_claim((id, config), identity, schemes, claim, octets)
         }
         (RemoteAuth::Psk(_), method) => Err(method_mismatch(method, "pre-shared key (2)")),
         (_, AuthenticationMethod::RsaDigitalSignature) => {
@@ -217,29 +219,33 @@ fn method_mismatch(method: AuthenticationMethod, configured: &'static str) -> Fa
     Failure::AuthMethod { offered: method.into(), configured }
 }
 
+/// What can be refused without a look at certificates is, before anything is fetched for a stranger.
 fn signed_claim(
-    connection: crate::config::ConnectionId,
-    config: &Connection,
+    (connection, config): (crate::config::ConnectionId, &Connection),
     identity: Identity,
     allowed: &[SignatureScheme],
     claim: Claim,
     octets: Vec<u8>,
-) -> Result<(Verdict, SignedClaim), Failure> {
-    if claim.certificates.is_empty() {
-        return Err(Failure::NoCertificate);
-    }
+) -> Result<Judged, Failure> {
+    let Claim { certificates, .. } = claim;
+    let shown = lookup::shown(certificates, config)?;
+    let claim = Claim { certificates: Vec::new(), ..claim };
     let (scheme, signature) = decode(&claim.auth)?;
     if !allowed.is_empty() && !allowed.contains(&scheme) {
         return Err(Failure::SchemeRefused(format!("{scheme:?} is not among the schemes allowed")));
     }
-    let basis = Basis::of(config, &claim.certificates);
+    let instance = config.instance;
+    let chain = match lookup::chain(shown) {
+        Ok(chain) => chain,
+        Err(shown) => return Ok(Judged::Elsewhere(Lookup { connection, instance, shown }, claim)),
+    };
+    let basis = Basis::of(config, &chain);
     let proven = Proven { identity: identity.clone(), second: None, basis };
     // "corresponding to a prior OCSP request" (RFC 4806 §4.1): nobody makes us look at what was not asked for.
     let responses = if config.ocsp_request { claim.responses } else { Vec::new() };
-    let chain = claim.certificates;
-    let verdict = Verdict { connection, instance: config.instance, identity, chain, responses };
+    let verdict = Verdict { connection, instance, identity, chain, responses };
     let verify = Verify { public_key: Vec::new(), scheme, octets, signature };
-    Ok((verdict, SignedClaim { proven, verify }))
+    Ok(Judged::Certificate(verdict, SignedClaim { proven, verify }))
 }
 
 /// The scheme of an AUTH payload and its signature: named in it (RFC 7427 §3), or by the method itself (RFC 4754 §3).
@@ -340,7 +346,8 @@ pub(crate) fn signature_auth(manner: Manner, octets: &[u8]) -> Result<Authentica
     Ok(Authentication { method, data })
 }
 
-/// Our CERT payloads; none where a session is resumed (RFC 5723 §4.3.3). The responder's word on our certificate goes
+/// Our CERT payloads; none where a session is resumed (RFC 5723 §4.3.3). To a peer that looks certificates up our own is
+/// shown by hash and URL, where it lies somewhere (RFC 7296 §3.6). The responder's word on our certificate goes
 /// with them if the peer asks for it and we have it (RFC 4806 §4.1).
 pub(crate) fn own_certificates(
     ctx: &Context<'_>,
@@ -355,8 +362,12 @@ pub(crate) fn own_certificates(
     let asked = chain.first().filter(|_| handshake.wants_ocsp);
     let response = asked.and_then(|der| ctx.responses.of(der, ctx.now));
     let payload = |encoding, data: &[u8]| Payload::Certificate(Certificate { encoding, data: data.to_vec() });
-    let chain = chain.iter().map(move |der| payload(CertificateEncoding::X509Signature, der));
-    chain.chain(response.map(move |octets| payload(CertificateEncoding::OcspContent, octets)))
+    let elsewhere = own.and_then(|own| own.elsewhere.as_ref()).filter(|_| handshake.looks_up);
+    let elsewhere = elsewhere.map(|it| Payload::Certificate(it.payload()));
+    let here = chain.iter().skip(usize::from(elsewhere.is_some()));
+    let here = here.map(move |der| payload(CertificateEncoding::X509Signature, der));
+    let response = response.map(move |octets| payload(CertificateEncoding::OcspContent, octets));
+    elsewhere.into_iter().chain(here).chain(response)
 }
 
 /// Our CERTREQ payload, if the peer has to show a certificate.
@@ -373,6 +384,14 @@ pub(crate) fn certificate_request(config: &Connection) -> Option<Payload> {
 pub(crate) fn ocsp_request(config: &Connection) -> Option<Payload> {
     let shows = !matches!(config.remote_auth, RemoteAuth::Psk(_));
     (shows && config.ocsp_request).then(|| Payload::CertificateRequest(CertificateRequest::ocsp()))
+}
+
+/// What says that certificates may be shown by hash and URL, if the peer may show any; it goes where CERTREQ goes
+/// (RFC 7296 §3.10.1).
+pub(crate) fn lookup_supported(config: &Connection) -> Option<Payload> {
+    let shows = !matches!(config.remote_auth, RemoteAuth::Psk(_));
+    let notify = || Payload::Notify(Notify::new(NotifyType::HttpCertLookupSupported, Vec::new()));
+    (shows && config.certificate_lookup).then(notify)
 }
 
 /// The data of SIGNATURE_HASH_ALGORITHMS: what we can verify.

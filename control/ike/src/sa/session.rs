@@ -185,7 +185,7 @@ impl Session {
             sk_d,
             spis,
             ppk,
-            basis: Basis { policy, certificates: parts.certificates },
+            basis: Basis { policy, certificates: parts.certificates.into_iter().map(|it| it.data).collect() },
         };
         Some((session, until))
     }

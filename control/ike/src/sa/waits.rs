@@ -21,6 +21,7 @@ pub(crate) fn calling_answer(
         Calling::IntermediateSecret(state) => state.answer(ctx, common, answer),
         Calling::Spi(state) => state.answer(ctx, common, answer),
         Calling::Signature(state) => state.answer(ctx, common, answer),
+        Calling::Lookup(state) => state.answer(ctx, common, answer),
         Calling::Verdict(state) => state.answer(ctx, common, answer),
         Calling::Verification(state) => state.answer(ctx, common, answer),
         other @ (Calling::ResumeReply(_)
@@ -40,6 +41,7 @@ pub(crate) fn called_answer(
         Called::ResumeVerdict(state) => state.answer(ctx, common, answer),
         Called::SharedSecret(state) => state.answer(ctx, common, answer),
         Called::IntermediateSecret(state) => state.answer(ctx, common, answer),
+        Called::Lookup(state) => state.answer(ctx, common, answer),
         Called::Verdict(state) => state.answer(ctx, common, answer),
         Called::Verification(state) => state.answer(ctx, common, answer),
         Called::Signature(state) => state.answer(ctx, common, answer),
@@ -63,6 +65,10 @@ pub(crate) fn calling_timeout(state: Calling, ctx: &mut Context<'_>, common: &Co
         return Ok(Phase::Calling(state));
     }
     match state {
+        Calling::Lookup(state) => {
+            let failure = late(ctx, "the certificate lookup");
+            Err(state.course.abandon(ctx, common, failure))
+        }
         Calling::Verdict(state) => {
             let failure = late(ctx, "the certificate verdict");
             Err(state.course.abandon(ctx, common, failure))
@@ -86,6 +92,7 @@ pub(crate) fn called_timeout(state: Called, ctx: &mut Context<'_>, common: &Comm
         return Ok(Phase::Called(state.tick(ctx)));
     }
     let failure = match &state {
+        Called::Lookup(_) => late(ctx, "the certificate lookup"),
         Called::Verdict(_) | Called::ResumeVerdict(_) => late(ctx, "the certificate verdict"),
         Called::Verification(_) => late(ctx, "signature verification"),
         Called::Signature(_) => late(ctx, "signing"),
@@ -93,6 +100,7 @@ pub(crate) fn called_timeout(state: Called, ctx: &mut Context<'_>, common: &Comm
         _ => late(ctx, "key agreement"),
     };
     match state {
+        Called::Lookup(state) => Err(called_auth::give_up(ctx, common, state.handshake, failure)),
         Called::Verdict(state) => Err(called_auth::give_up(ctx, common, state.handshake, failure)),
         Called::Verification(state) => Err(called_auth::give_up(ctx, common, state.handshake, failure)),
         Called::Signature(state) => Err(called_auth::give_up(ctx, common, state.handshake, failure)),
@@ -124,6 +132,7 @@ pub(crate) fn release(state: &Calling, ctx: &mut Context<'_>) {
     match state {
         Calling::Signature(state) => state.course.release(ctx),
         Calling::AuthReply(state) => state.course.release(ctx),
+        Calling::Lookup(state) => state.course.release(ctx),
         Calling::Verdict(state) => state.course.release(ctx),
         Calling::Verification(state) => state.course.release(ctx),
         _ => {}

@@ -6,6 +6,8 @@ use super::limits;
 use super::registry::CertificateEncoding;
 
 const AUTHORITY_HASH: usize = 20;
+/// SHA-1.
+const HASH: usize = 20;
 
 /// One certificate or something that stands for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +16,17 @@ pub struct Certificate {
     pub encoding: CertificateEncoding,
     /// For X.509 signature certificates, the DER.
     pub data: Vec<u8>,
+}
+
+/// What stands for certificates that lie elsewhere (RFC 7296 §3.6, encodings 12 and 13).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HashAndUrl {
+    /// Whether it is a bundle of certificates and CRLs, and not one certificate.
+    pub bundle: bool,
+    /// SHA-1 of what lies there, DER.
+    pub hash: [u8; HASH],
+    /// Where: as it came, neither looked at nor to be believed.
+    pub url: String,
 }
 
 /// A request for certificates under given authorities.
@@ -35,6 +48,29 @@ impl Certificate {
         out.push(self.encoding.into());
         out.extend_from_slice(&self.data);
         Ok(())
+    }
+}
+
+impl HashAndUrl {
+    /// The hash and URL that a certificate payload is; `None` if it has another encoding, less than a hash, or a URL
+    /// that is no text.
+    pub fn of(certificate: &Certificate) -> Option<Self> {
+        let bundle = match certificate.encoding {
+            CertificateEncoding::HashAndUrlCertificate => false,
+            CertificateEncoding::HashAndUrlBundle => true,
+            _ => return None,
+        };
+        let (hash, url) = certificate.data.split_first_chunk()?;
+        Some(Self { bundle, hash: *hash, url: str::from_utf8(url).ok()?.to_owned() })
+    }
+
+    /// As a certificate payload.
+    pub fn payload(&self) -> Certificate {
+        let encoding = match self.bundle {
+            false => CertificateEncoding::HashAndUrlCertificate,
+            true => CertificateEncoding::HashAndUrlBundle,
+        };
+        Certificate { encoding, data: [&self.hash[..], self.url.as_bytes()].concat() }
     }
 }
 

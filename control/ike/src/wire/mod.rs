@@ -32,7 +32,7 @@ mod ticket;
 mod transform;
 
 pub use authentication::Authentication;
-pub use certificate::{Certificate, CertificateRequest};
+pub use certificate::{Certificate, CertificateRequest, HashAndUrl};
 pub use delete::Delete;
 pub use error::{EmitError, ParseError};
 pub use glance::Glance;

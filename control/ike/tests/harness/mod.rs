@@ -404,6 +404,12 @@ impl World {
             } else {
                 Ok(fake_signature(&settings::certificate(end + 10 * sign.certificate), &sign.octets))
             }),
+            WantKind::Lookup(lookup) => Answer::Lookup(if fails {
+                Err(error())
+            } else {
+                self.tally.looked_up += 1;
+                Ok(settings::found(&lookup))
+            }),
             WantKind::Verdict(verdict) => Answer::Verdict(if fails {
                 Err(error())
             } else {

@@ -15,7 +15,7 @@ use ravelin_ike::event::{Event, Transmit};
 use ravelin_ike::id::{ChildSaId, IkeId};
 use ravelin_ike::input::{Command, Datagram};
 use ravelin_ike::time::Instant;
-use ravelin_ike::want::{Answer, AnswerError, PeerKey, Role, Sign, Verdict, Verify, WantKind};
+use ravelin_ike::want::{Answer, AnswerError, Lookup, PeerKey, Role, Sign, Verdict, Verify, WantKind};
 use ravelin_ike::wire::*;
 use std::net::{IpAddr, SocketAddr};
 
@@ -64,6 +64,9 @@ pub struct Peer {
     pub verified: Vec<Verify>,
     /// The chains it had judged, all of which were found good.
     pub judged: Vec<Verdict>,
+    /// The chains of which it had something looked up, and how that is answered.
+    pub looked_up: Vec<Lookup>,
+    pub find: fn(&Lookup) -> Result<Vec<Vec<u8>>, AnswerError>,
     /// How what it wants signed is signed.
     pub sign: fn(&Sign) -> Result<Vec<u8>, AnswerError>,
     spis: u32,
@@ -103,6 +106,8 @@ impl Peer {
             events: Vec::new(),
             verified: Vec::new(),
             judged: Vec::new(),
+            looked_up: Vec::new(),
+            find: |lookup| Ok(settings::found(lookup)),
             sign: |_| panic!("nothing is to be signed"),
             spis: 0x2000,
         }
@@ -376,6 +381,11 @@ impl Peer {
                     Answer::AllocateSpi(Ok(self.spis))
                 }
                 WantKind::Install(_) => Answer::Install(Ok(())),
+                WantKind::Lookup(lookup) => {
+                    let found = (self.find)(&lookup);
+                    self.looked_up.push(lookup);
+                    Answer::Lookup(found)
+                }
                 WantKind::Verdict(verdict) => {
                     let public_key = verdict.chain[0].clone();
                     self.judged.push(verdict);

@@ -2,6 +2,8 @@
 
 use ravelin_ike::config::*;
 use ravelin_ike::crypto::{CrashSecret, TicketKeys};
+use ravelin_ike::want::{Lookup, Shown};
+use ravelin_ike::wire::HashAndUrl;
 use std::net::IpAddr;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -138,6 +140,7 @@ pub fn connection(end: usize) -> Connection {
         remote_auth: RemoteAuth::Psk(psk()),
         second_auth: None,
         ocsp_request: false,
+        certificate_lookup: false,
         ppk: None,
         childless: false,
         profile: AlgorithmProfile::default(),
@@ -182,6 +185,27 @@ pub fn with_certificates(end: usize) -> Connection {
         remote_auth: RemoteAuth::Certificate { authorities: vec![[7; 20]], schemes: vec![] },
         ..connection(end)
     }
+}
+
+/// The same connection, which looks up what the peer shows by hash and URL, and shows its own certificate so.
+pub fn by_url(connection: Connection, end: usize) -> Connection {
+    let own = OwnCertificate { elsewhere: Some(hash_and_url(end)), ..own_certificate(end, 0) };
+    Connection { certificate_lookup: true, ..showing(connection, vec![own]) }
+}
+
+/// Where the [`certificate`] of an end lies.
+pub fn hash_and_url(end: usize) -> HashAndUrl {
+    HashAndUrl { bundle: false, hash: [end as u8; 20], url: format!("http://end{end}.example/own.cer") }
+}
+
+/// What there is at [`hash_and_url`]; in a bundle there is an authority's too.
+pub fn found(lookup: &Lookup) -> Vec<Vec<u8>> {
+    let found = |shown: &Shown| match shown {
+        Shown::Here(der) => vec![der.clone()],
+        Shown::Elsewhere(it) if it.bundle => vec![certificate(it.hash[0].into()), vec![0x30; 900]],
+        Shown::Elsewhere(it) => vec![certificate(it.hash[0].into())],
+    };
+    lookup.shown.iter().flat_map(found).collect()
 }
 
 /// A post-quantum preshared key.

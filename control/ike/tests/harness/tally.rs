@@ -37,6 +37,8 @@ pub struct Tally {
     pub mixed: u64,
     /// IKE SAs whose peer has proved itself twice.
     pub twice: u64,
+    /// Chains of which something was looked up.
+    pub looked_up: u64,
 }
 
 impl Tally {
@@ -67,5 +69,6 @@ impl Tally {
         self.resources += other.resources;
         self.mixed += other.mixed;
         self.twice += other.twice;
+        self.looked_up += other.looked_up;
     }
 }

@@ -52,6 +52,26 @@ fn a_pair_of_the_store_is_taken_without_its_passphrase() {
     assert_eq!(plan.vault.store().path(), Path::new("/etc/ravelin/s"));
 }
 
+/// RFC 7296 §3.6: where ours lies, by its hash; where peers' may lie, only where it is said.
+#[test]
+fn hash_and_url_is_read() {
+    let own =
+        |more: &str| format!("[cert-profile.own]\ncertificate = \"store:gw\"\nkey = \"store:gw\"\n{more}\n");
+    let url = "http://certificates.example/gw.der";
+    let trust = "trust-anchor-profile.t = { anchors = [\"store:gw\"], hash-and-url = true }
+        trust-anchor-profile.u = { anchors = [\"store:gw\"] }\n";
+    let plan = judged(&(trust.to_owned() + &own(&format!("hash-and-url = {url:?}")))).unwrap();
+    let expected =
+        HashAndUrl { bundle: false, hash: hash_and_url::hash(&der("p256.cert.pem")), url: url.into() };
+    assert_eq!(plan.cert_profiles["own"].entries[0].shown.elsewhere, Some(expected));
+    assert_eq!((plan.trust["t"].lookup, plan.trust["u"].lookup), (true, false));
+    assert_eq!(judged(&own("")).unwrap().cert_profiles["own"].entries[0].shown.elsewhere, None);
+    for wrong in ["https://certificates.example/gw.der", "ftp://h/gw.der", "gw.der"] {
+        let refused = judged(&own(&format!("hash-and-url = {wrong:?}"))).unwrap_err();
+        assert!(refused.contains("expected a URL of HTTP, like"), "{refused}");
+    }
+}
+
 #[test]
 fn what_is_not_there_or_no_pair_is_refused_by_name() {
     for (certificate, key, expected) in [

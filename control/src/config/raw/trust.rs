@@ -19,6 +19,8 @@ pub struct CertProfile {
     pub send_chain: Vec<Text>,
     /// Likewise.
     pub rsa_signature: Option<Text>,
+    /// Likewise.
+    pub hash_and_url: Option<Text>,
     /// Certificates of which each peer is shown one, in order.
     pub entry: Vec<Spanned<CertEntry>>,
 }
@@ -26,9 +28,9 @@ pub struct CertProfile {
 impl CertProfile {
     /// Whether it has entries and no key of an only one.
     pub fn is_bare(&self) -> bool {
-        let Self { certificate, key, chain, send_chain, rsa_signature, entry: _ } = self;
+        let Self { certificate, key, chain, send_chain, rsa_signature, hash_and_url, entry: _ } = self;
         let lists = [chain, send_chain].into_iter().all(Vec::is_empty);
-        lists && [certificate, key, rsa_signature].into_iter().all(Option::is_none)
+        lists && [certificate, key, rsa_signature, hash_and_url].into_iter().all(Option::is_none)
     }
 }
 
@@ -48,6 +50,8 @@ pub struct CertEntry {
     pub send_chain: Vec<Text>,
     /// `pkcs1` or `pss` for RSA keys; default `pkcs1`.
     pub rsa_signature: Option<Text>,
+    /// URL of the certificate, DER, for peers that look certificates up.
+    pub hash_and_url: Option<Text>,
 }
 
 /// `[common-name-list.NAME]`
@@ -93,6 +97,9 @@ pub struct TrustAnchorProfile {
     pub maximum_chain_depth: Option<Spanned<u64>>,
     /// Take intermediates that the peer sends; default yes.
     pub dynamic_intermediates: Option<bool>,
+    /// Look up the certificates that a peer shows by hash and URL; default no.
+    #[serde(default)]
+    pub hash_and_url: bool,
     /// The identity a peer claims must be in its certificate; default yes.
     pub match_peer_id_to_cert: Option<bool>,
     /// Names of certificate-maps.

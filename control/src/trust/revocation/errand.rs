@@ -29,13 +29,21 @@ struct Asked {
 }
 
 impl Errands {
+    /// The network of an instance, by number.
+    ///
+    /// # Errors
+    /// Why it cannot be entered.
+    pub fn network(&self, instance: u16) -> Result<Option<Instance>, String> {
+        self.instances.get(usize::from(instance)).cloned().unwrap_or(Ok(None))
+    }
+
     /// Fetches; `reply` is called once, on a fetching thread or at once on this one. `random` becomes the nonce of a
     /// question to a responder.
     pub fn send(&self, errand: Errand, random: [u8; 32], reply: impl FnOnce(Fetched) + Send + 'static) {
-        let (fetch, instance) = (errand.fetch, usize::from(errand.instance));
+        let (fetch, instance) = (errand.fetch, errand.instance);
         let question = (fetch.method == By::Ocsp).then(|| fetch.question(random));
         let asked = Asked { fetch, question };
-        let instance = self.instances.get(instance).cloned().unwrap_or(Ok(None));
+        let instance = self.network(instance);
         let (request, instance) = match asked.request().and_then(|request| Ok((request, instance?))) {
             Ok(found) => found,
             Err(why) => return reply(Fetched::Nothing(why)),

@@ -12,6 +12,7 @@ mod show;
 mod stapled;
 
 use std::fmt;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -47,7 +48,10 @@ type Arrival = (u64, Fetched);
 
 /// The way to the thread. It ends when nobody has one any more.
 #[derive(Clone)]
-pub struct Revocation(Sender<Message>);
+pub struct Revocation {
+    thread: Sender<Message>,
+    errands: Arc<Errands>,
+}
 
 impl fmt::Debug for Revocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -66,7 +70,9 @@ impl Revocation {
         warning: Warning,
         outcomes: Sender<T>,
     ) -> std::io::Result<Self> {
-        let (sender, messages) = channel::unbounded();
+        let (thread, messages) = channel::unbounded();
+        let errands = Arc::new(errands);
+        let ways = Self { thread, errands: Arc::clone(&errands) };
         let run = move || {
             // Several addresses may be asked for one peer, each for so long.
             let patience = errands.timeout.as_secs().saturating_mul(3);
@@ -76,12 +82,17 @@ impl Revocation {
             Clerk { desk, errands, way_back, outcomes }.run(&messages, &arrivals);
         };
         thread::Builder::new().name("revocation".into()).spawn(run)?;
-        Ok(Self(sender))
+        Ok(ways)
+    }
+
+    /// By whom it has things fetched.
+    pub const fn errands(&self) -> &Arc<Errands> {
+        &self.errands
     }
 
     fn tell(&self, message: Message) {
         // A thread that has ended has panicked, and said so; whoever waits for it ends by its deadline.
-        let _ = self.0.send(message);
+        let _ = self.thread.send(message);
     }
 
     /// Judges a certificate; the answer is an [`Found::Judged`].
@@ -124,7 +135,7 @@ impl Revocation {
 /// What the thread has.
 struct Clerk<T> {
     desk: Desk,
-    errands: Errands,
+    errands: Arc<Errands>,
     way_back: Sender<Arrival>,
     outcomes: Sender<T>,
 }
@@ -197,8 +208,6 @@ impl<T: From<Found>> Clerk<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use ravelin_fetch::desk::Bounds;
     use ravelin_fetch::{Fetcher, Policy, Roots, Settings};
 

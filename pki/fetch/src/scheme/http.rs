@@ -59,10 +59,10 @@ pub(super) fn run(errand: &Errand<'_>) -> Result<Answer, FetchError> {
         };
         permits_redirect(&url, &next, followed)
             .map_err(|why| FetchError::RedirectRefused { to: next.to_string(), why })?;
-        if !errand.dialer.policy.permits_scheme(next.scheme) {
+        origin = redirect_origin(origin, &url, &next);
+        if !errand.dialer.policy.permits_scheme(origin, next.scheme) {
             return Err(FetchError::SchemeRefused(next.scheme));
         }
-        origin = redirect_origin(origin, &url, &next);
         url = next;
         followed += 1;
     }

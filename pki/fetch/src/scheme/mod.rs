@@ -53,10 +53,10 @@ pub(crate) struct Content {
 pub(crate) fn run(errand: &Errand<'_>) -> Result<Answer, FetchError> {
     let request = errand.request;
     let scheme = request.url.scheme;
-    if !errand.dialer.policy.permits_scheme(scheme) {
+    if !errand.dialer.policy.permits_scheme(request.origin, scheme) {
         return Err(FetchError::SchemeRefused(scheme));
     }
-    if request.origin == Origin::Foreign && request.credentials.is_some() {
+    if request.origin != Origin::Configured && request.credentials.is_some() {
         return Err(target(scheme, "a certificate's URL is not told our name and password"));
     }
     match (scheme, &request.method) {
