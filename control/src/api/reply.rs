@@ -5,6 +5,7 @@ mod certificate;
 mod client;
 mod gateway;
 mod group;
+mod ip_tunnel;
 mod lookup;
 mod pki;
 mod policy;
@@ -18,6 +19,7 @@ pub use self::certificate::OwnCertificate;
 pub use self::client::{Client, ClientDb, Matched};
 pub use self::gateway::{Gateway, GatewayTunnel, Route};
 pub use self::group::{Level, Member, TunnelGroup};
+pub use self::ip_tunnel::{DestIp, IpTunnelRow};
 pub use self::lookup::{Lookup, Nearest, Way};
 pub use self::pki::StoredObject;
 pub use self::policy::{InstancePolicy, PolicyRow};
@@ -100,6 +102,13 @@ pub enum Reply {
         tunnel_limit: usize,
         /// Tunnels there are.
         tunnels: usize,
+    },
+    /// Ip-tunnels.
+    IpTunnels {
+        /// One each.
+        ip_tunnels: Vec<IpTunnelRow>,
+        /// Whether one was asked for by name.
+        by_name: bool,
     },
     /// Tunnel groups.
     TunnelGroups {

@@ -11,7 +11,7 @@ pub struct Lookup {
     pub packet: String,
     /// Where it would come from, in words: where its source is routed to.
     pub arrival: String,
-    /// `protect`: into a tunnel. `forward`: in clear. `local`: this machine's own. `kernel`: for the kernel of its
+    /// `protect`: into a tunnel. `encapsulate`: into an ip-tunnel. `forward`: in clear. `local`: this machine's own. `kernel`: for the kernel of its
     /// link. `drop`.
     pub verdict: String,
     /// Name of the reason it would be dropped under, as in `show counters`.
@@ -25,7 +25,7 @@ pub struct Lookup {
     /// The policy entry that says so; empty where none does.
     #[serde(default)]
     pub entry: String,
-    /// The tunnel it is led into.
+    /// The tunnel or ip-tunnel it is led into.
     pub tunnel: String,
     /// The child that takes it.
     pub child: String,
@@ -47,7 +47,7 @@ pub struct Lookup {
 pub struct Way {
     /// The longest prefix that covers the address.
     pub destination: String,
-    /// An address, `tunnel NAME`, `this machine` or `nowhere`.
+    /// An address, `tunnel NAME`, `ip-tunnel NAME`, `this machine` or `nowhere`.
     pub next_hop: String,
     /// The interface of that address.
     pub interface: String,
