@@ -11,10 +11,10 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use ravelin_dataplane::link::snapshot::{self, Local, Snapshot};
 use ravelin_dataplane::net::eth::Mac;
-use ravelin_dataplane::policy::route::{Interface, NextHop, Prefix, TunnelId};
+use ravelin_dataplane::policy::route::{Interface, IpTunnelId, NextHop, Prefix, TunnelId};
 use ravelin_dataplane::policy::table::Tables;
 
-use crate::instance::{Change, Route, RouteAction};
+use crate::instance::{Change, PRIVATE_PREFIX, Route, RouteAction};
 
 /// An interface of ours and the number of its instance.
 #[derive(Debug, Clone)]
@@ -38,6 +38,9 @@ struct Kernel {
 pub struct Routing {
     instances: BTreeMap<u16, Kernel>,
     tunnels: BTreeMap<(u16, IpNet), TunnelId>,
+    ip_tunnels: BTreeMap<(u16, IpNet), IpTunnelId>,
+    /// Addresses at the other ends of ip-tunnels: next hops of static routes.
+    far_ends: BTreeMap<(u16, IpAddr), IpTunnelId>,
     statics: BTreeMap<(u16, IpNet), IpAddr>,
     /// Next hops that routes lead over, and how many.
     uses: BTreeMap<(u16, Hop), usize>,
@@ -74,12 +77,26 @@ impl Routing {
     pub fn add_tunnel(&mut self, instance: u16, destination: IpNet, tunnel: TunnelId, tables: &mut Tables) {
         self.tunnels.insert((instance, destination), tunnel);
         self.write_route(instance, destination, tables);
+        self.write_within(instance, destination, tables);
     }
 
     /// Takes a route into a tunnel away; what the kernel has for it counts again.
     pub fn remove_tunnel(&mut self, instance: u16, destination: IpNet, tables: &mut Tables) {
         self.tunnels.remove(&(instance, destination));
         self.write_route(instance, destination, tables);
+        self.write_within(instance, destination, tables);
+    }
+
+    /// Writes the kernel's routes within a network anew, if there are ip-tunnels that they could lead into.
+    fn write_within(&self, instance: u16, network: IpNet, tables: &mut Tables) {
+        let Some(kernel) = self.instances.get(&instance).filter(|_| !self.far_ends.is_empty()) else {
+            return;
+        };
+        let within = kernel.routes.range(network..=IpNet::from(network.broadcast()));
+        let within: Vec<IpNet> = within.map(|(destination, _)| *destination).collect();
+        for destination in within {
+            self.write_route(instance, destination, tables);
+        }
     }
 
     /// The routes into tunnels other than `ours` that lead to any address of `network`.
@@ -103,6 +120,65 @@ impl Routing {
     /// All routes into tunnels: instance, destination, tunnel.
     pub fn tunnels(&self) -> impl Iterator<Item = (u16, IpNet, TunnelId)> {
         self.tunnels.iter().map(|((instance, net), tunnel)| (*instance, *net, *tunnel))
+    }
+
+    /// Replaces the routes into ip-tunnels, and the addresses at their other ends.
+    pub fn set_ip_tunnels(
+        &mut self,
+        routes: BTreeMap<(u16, IpNet), IpTunnelId>,
+        far_ends: BTreeMap<(u16, IpAddr), IpTunnelId>,
+        tables: &mut Tables,
+    ) -> Outcome {
+        let ends = std::mem::replace(&mut self.far_ends, far_ends);
+        let former = std::mem::replace(&mut self.ip_tunnels, routes);
+        let differ = |key: &&(u16, IpNet)| former.get(*key) != self.ip_tunnels.get(*key);
+        let others: BTreeSet<_> =
+            former.keys().chain(self.ip_tunnels.keys()).filter(differ).copied().collect();
+        let by_end = self.statics.iter().filter(|((instance, _), via)| {
+            let end = (*instance, **via);
+            ends.get(&end) != self.far_ends.get(&end)
+        });
+        let by_end: Vec<_> = by_end.map(|(key, _)| *key).collect();
+        let mut outcome = Outcome::default();
+        let by_kernel = if ends == self.far_ends { Vec::new() } else { self.by_far_ends() };
+        for (instance, destination) in others.into_iter().chain(by_end.iter().copied()).chain(by_kernel) {
+            outcome.tables |= self.write_route(instance, destination, tables);
+        }
+        by_end.into_iter().for_each(|(instance, to)| self.use_static(instance, to, &mut outcome));
+        outcome
+    }
+
+    /// All of the kernel's routes: far ends have a say in those that a routing daemon has made.
+    fn by_far_ends(&self) -> Vec<(u16, IpNet)> {
+        let of = |(instance, kernel): (&u16, &Kernel)| {
+            let instance = *instance;
+            let routes = kernel.routes.keys().copied();
+            routes.map(move |destination| (instance, destination)).collect::<Vec<_>>()
+        };
+        self.instances.iter().flat_map(of).collect()
+    }
+
+    /// All routes into ip-tunnels: instance, destination, tunnel.
+    pub fn ip_tunnels(&self) -> impl Iterator<Item = (u16, IpNet, IpTunnelId)> {
+        self.ip_tunnels.iter().map(|((instance, net), tunnel)| (*instance, *net, *tunnel))
+    }
+
+    /// Whether an address is one of ours in an instance.
+    pub fn has_address(&self, instance: u16, address: IpAddr) -> bool {
+        let kernel = self.instances.get(&instance);
+        kernel.is_some_and(|kernel| kernel.addresses.iter().any(|(_, network)| network.addr() == address))
+    }
+
+    /// Whether an address is in a subnet of an interface of ours, or of the instance's private side.
+    pub fn has_subnet(&self, instance: u16, address: IpAddr) -> bool {
+        let Some(kernel) = self.instances.get(&instance) else { return false };
+        let is_ours = |name: &str| name.starts_with(PRIVATE_PREFIX) || kernel.interfaces.contains_key(name);
+        kernel.addresses.iter().any(|(name, network)| is_ours(name) && network.contains(&address))
+    }
+
+    /// Whether an instance forwards nothing.
+    pub fn is_out_of_service(&self, instance: u16) -> bool {
+        self.out_of_service.contains(&instance)
     }
 
     /// All static routes of the configuration: instance, destination, next hop.
@@ -166,7 +242,8 @@ impl Routing {
     fn use_static(&mut self, instance: u16, destination: IpNet, outcome: &mut Outcome) {
         let key = (instance, destination);
         let via = self.statics.get(&key).copied();
-        let hop = via.and_then(|via| Some((self.on_link_name(instance, via)?.to_owned(), via)));
+        let on_link = via.filter(|via| !self.far_ends.contains_key(&(instance, *via)));
+        let hop = on_link.and_then(|via| Some((self.on_link_name(instance, via)?.to_owned(), via)));
         let former = match &hop {
             Some(hop) => self.static_hops.insert(key, hop.clone()),
             None => self.static_hops.remove(&key),
@@ -272,16 +349,27 @@ impl Routing {
         if let Some(tunnel) = self.tunnels.get(&(instance, destination)) {
             return Some(NextHop::Tunnel(*tunnel));
         }
-        if let Some(via) = self.statics.get(&(instance, destination)) {
+        let via = self.statics.get(&(instance, destination));
+        let end = via.and_then(|via| self.far_ends.get(&(instance, *via)));
+        if let Some(tunnel) = self.ip_tunnels.get(&(instance, destination)).or(end) {
+            return Some(NextHop::IpTunnel(*tunnel));
+        }
+        if let Some(via) = via {
             return self.on_link(instance, *via).map(|interface| NextHop::Via(interface, *via));
         }
         let metrics = self.instances.get(&instance)?.routes.get(&destination)?;
-        self.kernel_hop(instance, metrics.values().next()?)
+        self.kernel_hop(instance, destination, metrics.values().next()?)
     }
 
-    /// The kernel's first next hop that is on an interface of ours; elsewhere it must not go in clear.
-    fn kernel_hop(&self, instance: u16, action: &RouteAction) -> Option<NextHop> {
+    /// The kernel's first next hop that is on an interface of ours, or at the far end of an ip-tunnel, as a routing daemon
+    /// has it (TG-14); elsewhere it must not go in clear, and a network that a tunnel protects not into an ip-tunnel.
+    fn kernel_hop(&self, instance: u16, destination: IpNet, action: &RouteAction) -> Option<NextHop> {
         let RouteAction::Forward(hops) = action else { return Some(NextHop::Blackhole) };
+        let mut gateways = hops.iter().filter_map(|hop| hop.gateway);
+        let end = gateways.find_map(|gateway| self.far_ends.get(&(instance, gateway)));
+        if let Some(tunnel) = end.filter(|_| !self.is_protected(instance, destination)) {
+            return Some(NextHop::IpTunnel(*tunnel));
+        }
         let interfaces = &self.instances.get(&instance)?.interfaces;
         let ours = hops.iter().find_map(|hop| {
             let interface = interfaces.get(&*hop.interface)?.interface;
@@ -290,6 +378,13 @@ impl Routing {
             )
         });
         ours.or(Some(NextHop::Blackhole))
+    }
+
+    /// Whether a network, or a wider one, is behind a tunnel.
+    fn is_protected(&self, instance: u16, network: IpNet) -> bool {
+        let mut wider =
+            (0..=network.prefix_len()).filter_map(|length| IpNet::new(network.addr(), length).ok());
+        wider.any(|wider| self.tunnels.contains_key(&(instance, wider.trunc())))
     }
 
     /// The interface whose network `address` is on.
@@ -326,7 +421,7 @@ impl Routing {
             Some(NextHop::Connected(interface)) => (interface, address),
             Some(NextHop::Via(interface, gateway)) => (interface, gateway),
             Some(NextHop::Blackhole) => return Some(format!("the route to {address} drops it")),
-            Some(NextHop::Tunnel(_) | NextHop::Local) => return None,
+            Some(NextHop::Tunnel(_) | NextHop::IpTunnel(_) | NextHop::Local) => return None,
             None => {
                 return Some(format!(
                     "no route to {address}: add one to the instance's kernel or the configuration"
@@ -476,6 +571,48 @@ mod tests {
         assert_eq!(tables.route(0, "10.1.2.3".parse().unwrap()), Some(NextHop::Tunnel(TunnelId(7))));
         routing.change(0, &route("0.0.0.0/0", 0, "eth9", Some("203.0.113.1")), &mut tables);
         assert_eq!(tables.route(0, "8.8.8.8".parse().unwrap()), Some(NextHop::Blackhole));
+    }
+
+    /// What a routing daemon learns from the far end of an ip-tunnel leads into it, unless a tunnel protects it, whichever
+    /// comes first; and no longer than the far end is one.
+    #[test]
+    fn learned_routes_lead_into_ip_tunnels_and_not_out_of_tunnels() {
+        let (mut routing, mut tables) = routing();
+        let (end, id): (IpAddr, _) = ("10.9.0.2".parse().unwrap(), IpTunnelId(4));
+        let ends = |there: bool| if there { BTreeMap::from([((0, end), id)]) } else { BTreeMap::new() };
+        let to: IpAddr = "10.1.2.3".parse().unwrap();
+        routing.change(0, &route("10.1.2.0/24", 20, "rv-default", Some("10.9.0.2")), &mut tables);
+        assert_eq!(tables.route(0, to), Some(NextHop::Blackhole));
+        assert!(routing.set_ip_tunnels(BTreeMap::new(), ends(true), &mut tables).tables);
+        assert_eq!(tables.route(0, to), Some(NextHop::IpTunnel(id)));
+        let protected = "10.1.0.0/16".parse().unwrap();
+        routing.add_tunnel(0, protected, TunnelId(7), &mut tables);
+        assert_eq!(tables.route(0, to), Some(NextHop::Blackhole));
+        routing.remove_tunnel(0, protected, &mut tables);
+        assert_eq!(tables.route(0, to), Some(NextHop::IpTunnel(id)));
+        routing.set_ip_tunnels(BTreeMap::new(), ends(false), &mut tables);
+        assert_eq!(tables.route(0, to), Some(NextHop::Blackhole));
+    }
+
+    /// Static routes over a far end lead into its ip-tunnel, and have no next hop to be kept.
+    #[test]
+    fn static_routes_over_a_far_end_lead_into_its_ip_tunnel() {
+        let (mut routing, mut tables) = routing();
+        let (to, via): (IpNet, IpAddr) = ("198.51.100.0/24".parse().unwrap(), "192.0.2.9".parse().unwrap());
+        routing.add_static(0, to, via, &mut tables);
+        routing.change(0, &address("192.0.2.2/24"), &mut tables);
+        assert_eq!(tables.route(0, to.addr()), Some(NextHop::Via(WAN, via)));
+        let id = IpTunnelId(1);
+        let routes = BTreeMap::from([((0, "10.5.0.0/16".parse().unwrap()), id)]);
+        let outcome = routing.set_ip_tunnels(routes, BTreeMap::from([((0, via), id)]), &mut tables);
+        assert_eq!((outcome.tables, outcome.release.as_slice()), (true, [hop("192.0.2.9")].as_slice()));
+        for address in [to.addr(), "10.5.1.1".parse().unwrap()] {
+            assert_eq!(tables.route(0, address), Some(NextHop::IpTunnel(id)));
+        }
+        let outcome = routing.set_ip_tunnels(BTreeMap::new(), BTreeMap::new(), &mut tables);
+        assert_eq!(outcome.keep, [hop("192.0.2.9")]);
+        assert_eq!(tables.route(0, to.addr()), Some(NextHop::Via(WAN, via)));
+        assert_eq!(tables.route(0, "10.5.1.1".parse().unwrap()), None);
     }
 
     /// A static route waits for the network its next hop is on, and says so meanwhile.

@@ -1,6 +1,6 @@
 //! A gateway small enough to be made anew for each run: two workers with a private port (0, instance 1 or 0) and a
-//! public port (1, instance 0), and one tunnel under static keys of a suite that is chosen. Both ports may be in one
-//! instance.
+//! public port (1, instance 0), one tunnel under static keys of a suite that is chosen, and one of GRE without. Both ports
+//! may be in one instance.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,8 +16,9 @@ use ravelin_dataplane::link::{self, ControlEnd, ExceptionEnd, Shape};
 use ravelin_dataplane::net::eth::{self, Mac, ethertype};
 use ravelin_dataplane::net::{esp, ipv4, protocol};
 use ravelin_dataplane::node::reassemble;
+use ravelin_dataplane::policy::ip_tunnel::{self, IpTunnel, IpTunnels, Kind, Parts};
 use ravelin_dataplane::policy::publish::{self, Writer};
-use ravelin_dataplane::policy::route::{self, NextHop, Prefix, TunnelId};
+use ravelin_dataplane::policy::route::{self, IpTunnelId, NextHop, Prefix, TunnelId};
 use ravelin_dataplane::policy::selector::{AddressRange, Selector, SelectorSet};
 use ravelin_dataplane::policy::table::{Child, Tables, Tunnel};
 use ravelin_dataplane::sa::lifetime::Limits;
@@ -34,6 +35,8 @@ use ravelin_gcm::{Kernel, Seal, seal_burst};
 pub const SITE: u8 = 1;
 /// Second octet of the networks behind the peer.
 pub const OTHER: u8 = 2;
+/// Second octet of the networks behind the peer's GRE.
+const CLEAR: u8 = 3;
 /// The port to our network.
 pub const PRIVATE: u16 = 0;
 /// The port to the peer.
@@ -100,6 +103,21 @@ fn public(site: u8, v6: bool) -> IpAddr {
 
 fn network(site: u8, v6: bool) -> Prefix {
     Prefix::new(inside(site, v6, 0), if v6 { 64 } else { 16 }).expect("a prefix")
+}
+
+/// GRE to the peer, which asks more of packets than IP in IP does.
+fn unkeyed(private: u16) -> IpTunnel {
+    let end = |site| Endpoint { address: public(site, false), port: 0 };
+    let encapsulation = Encapsulation {
+        outer_mtu: Some(1400),
+        tcp_mss: Some(1200),
+        ..Encapsulation::between(OUTSIDE, end(SITE), end(OTHER))
+    };
+    let kind = Kind::Gre { send: Some(7), receive: None };
+    let (backup, leaving_mss) = (Some(public(9, false)), Some(1200));
+    let parts =
+        Parts { private, kind, encapsulation, backup, copy_traffic_class: true, leaving_mss, up: true };
+    IpTunnel::new(parts, ip_tunnel::counters(2))
 }
 
 fn selectors(site: u8) -> [Selector; 2] {
@@ -194,6 +212,7 @@ impl Gateway {
         let [near, far] = [PRIVATE, PUBLIC].map(|port| route::Interface { port, vlan: 0 });
         let tables = self.tables.tables_mut();
         tables.set_tunnel(TUNNEL, Some(tunnel)).expect("room for a tunnel");
+        tables.set_ip_tunnels(IpTunnels::new(vec![Some(Arc::new(unkeyed(instance)))]));
         for v6 in [false, true] {
             let wan = Prefix::new(public(0, v6), if v6 { 64 } else { 24 }).expect("a prefix");
             tables
@@ -201,6 +220,9 @@ impl Gateway {
                 .expect("room for a route");
             tables
                 .set_route(instance, network(OTHER, v6), Some(NextHop::Tunnel(TUNNEL)))
+                .expect("room for a route");
+            tables
+                .set_route(instance, network(CLEAR, v6), Some(NextHop::IpTunnel(IpTunnelId(0))))
                 .expect("room for a route");
             tables.set_route(OUTSIDE, wan, Some(NextHop::Connected(far))).expect("room for a route");
             tables.set_neighbour(instance, near, inside(SITE, v6, 9), Some(Mac([2, 0, 0, 9, 9, 9])));

@@ -105,6 +105,16 @@ reasons! {
     BadNextHeader = "bad-next-header",
     /// Packet inside the tunnel is not well formed.
     MalformedInner = "malformed-inner",
+    /// GRE or IP in IP for the local end of an ip-tunnel, from nobody who is its remote end, or of another kind.
+    IpTunnelMiss = "ip-tunnel-miss",
+    /// GRE header cut short, of another version, with bits or a payload that may not be, or a wrong checksum (RFC 2784).
+    GreHeader = "gre-header",
+    /// GRE key, or the want of one, is not what the ip-tunnel expects: compare `receive-key` with the peer's.
+    GreKey = "gre-key",
+    /// The ip-tunnel is down: see `show ip-tunnels`.
+    IpTunnelDown = "ip-tunnel-down",
+    /// Came out of an ip-tunnel into which no route leads to its source: spoofed, or a route is missing here.
+    IpTunnelSource = "ip-tunnel-source",
     /// Inner packet outside the traffic selectors of the SA it came by (RFC 4301 5.2).
     PolicyError = "policy-error",
     /// Outer header says congestion, the inner sender does not understand it (RFC 6040 4.2).

@@ -5,6 +5,7 @@ mod common;
 mod checks;
 mod ciphers;
 mod fragments;
+mod ip_tunnels;
 mod leaks;
 mod link;
 mod manual;

@@ -220,7 +220,14 @@ def packets():
     to_us = v4(17, struct.pack("!HHHH", 500, 500, 40, 0) + bytes(32))[:12] + bytes([192, 0, 2, 2, 192, 0, 2, 1]) + struct.pack("!HHHH", 500, 500, 40, 0) + bytes(32)
     large = v4(17, udp + bytes(1400))[:12] + here + there + udp + bytes(1400)
     cut = lambda flags, octets: v4(50, octets, flags)[:12] + bytes([192, 0, 2, 2, 192, 0, 2, 1]) + octets
+    behind = bytes([10, 3, 0, 9])
+    summed = lambda octets: octets[:10] + struct.pack("!H", checksum(octets[:10] + bytes(2) + octets[12:20])) + octets[12:]
+    in_gre = lambda flags, words, octets: v4(47, gre_of(flags, words, octets))[:12] + bytes([192, 0, 2, 2, 192, 0, 2, 1]) + gre_of(flags, words, octets)
+    gre_of = lambda flags, words, octets: struct.pack("!HH", flags, 0x0800) + words + octets
+    from_gre = summed(v4(17, udp)[:12] + behind + here + udp)
     stories = {
+        "gre": act(0x0a, 0, in_gre(0, b"", from_gre)), "gre-numbered": act(0x0a, 0, in_gre(0x1000, bytes(4), from_gre)), "gre-key": act(0x1a, 0, in_gre(0x2000, bytes(4), from_gre)),
+        "gre-spoofed": act(0x0a, 0, in_gre(0, b"", summed(inner))), "gre-out": act(2, 0, inner[:16] + behind + inner[20:]), "gre-out-large": act(2, 0, large[:16] + behind + large[20:]),
         "out": act(2, 0, inner), "out6": act(2, 0, inner6), "syn": act(2, 0, syn), "out-large": act(2, 0, large), "second-queue": act(0x12, 0, inner),
         "in": act(4, 0x42, back), "in-twice": act(4, 0x42, back) + act(4, 2, back), "dummy": act(3, 0x40, b"x"), "foreign": act(4, 0x42, inner),
         "ike": act(0x0a, 0, to_us), "keepalive": act(0x0a, 0, to_us[:20] + struct.pack("!HHHH", 4500, 4500, 9, 0) + b"\xff"),

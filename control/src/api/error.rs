@@ -76,6 +76,14 @@ pub enum ApiError {
         /// The names there are.
         known: String,
     },
+    /// No such ip-tunnel.
+    #[error("ip-tunnel {name:?} does not exist; configured: {known}")]
+    NoIpTunnel {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
     /// No such gateway.
     #[error("gateway {name:?} does not exist; configured: {known}")]
     NoGateway {
@@ -96,6 +104,7 @@ impl ApiError {
             | Self::NoInstance { .. }
             | Self::NoTunnelGroup { .. }
             | Self::NoClientDb { .. }
+            | Self::NoIpTunnel { .. }
             | Self::NotStored { .. }
             | Self::NoGateway { .. } => 3,
             Self::Refused { .. } => 1,
@@ -112,6 +121,7 @@ impl ApiError {
             | Self::NoInstance { .. }
             | Self::NoTunnelGroup { .. }
             | Self::NoClientDb { .. }
+            | Self::NoIpTunnel { .. }
             | Self::NotStored { .. }
             | Self::NoGateway { .. } => 3,
             Self::Refused { .. } => 1,

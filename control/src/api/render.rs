@@ -4,6 +4,7 @@
 mod certificate;
 mod client;
 mod group;
+mod ip_tunnel;
 mod pki;
 mod policy;
 mod revocation;
@@ -41,6 +42,7 @@ pub fn text(reply: &Reply) -> String {
             format!("{}\n{total}", self::gateways(gateways))
         }
         Reply::TunnelGroups { groups, by_name } => group::groups(groups, *by_name),
+        Reply::IpTunnels { ip_tunnels, by_name } => ip_tunnel::ip_tunnels(ip_tunnels, *by_name),
         Reply::ClientDbs { databases, clients, .. } => client::databases(databases, clients),
         Reply::ClientMatch(matched) => client::matched(matched),
         Reply::Policies { instances } => policy::policies(instances),
@@ -469,6 +471,7 @@ fn verdict(lookup: &Lookup) -> String {
     };
     match lookup.verdict.as_str() {
         "protect" => format!("goes into tunnel {tunnel}, child {child}{worker}, SPI {spi}{own}"),
+        "encapsulate" => format!("goes into ip-tunnel {tunnel}, in clear"),
         "forward" => "goes on in clear".to_owned(),
         "local" => "is for this machine".to_owned(),
         "kernel" => "goes to the kernel of its link".to_owned(),

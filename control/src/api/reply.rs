@@ -5,6 +5,8 @@ mod certificate;
 mod client;
 mod gateway;
 mod group;
+mod ip_tunnel;
+mod lookup;
 mod pki;
 mod policy;
 mod revocation;
@@ -17,6 +19,8 @@ pub use self::certificate::OwnCertificate;
 pub use self::client::{Client, ClientDb, Matched};
 pub use self::gateway::{Gateway, GatewayTunnel, Route};
 pub use self::group::{Level, Member, TunnelGroup};
+pub use self::ip_tunnel::{DestIp, IpTunnelRow};
+pub use self::lookup::{Lookup, Nearest, Way};
 pub use self::pki::StoredObject;
 pub use self::policy::{InstancePolicy, PolicyRow};
 pub use self::revocation::{Crl, CrlUpkeep, Resting, Revocation};
@@ -98,6 +102,13 @@ pub enum Reply {
         tunnel_limit: usize,
         /// Tunnels there are.
         tunnels: usize,
+    },
+    /// Ip-tunnels.
+    IpTunnels {
+        /// One each.
+        ip_tunnels: Vec<IpTunnelRow>,
+        /// Whether one was asked for by name.
+        by_name: bool,
     },
     /// Tunnel groups.
     TunnelGroups {
@@ -562,68 +573,6 @@ pub struct Finding {
     pub seen: String,
     /// What to do.
     pub fix: String,
-}
-
-/// What would become of a packet.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Lookup {
-    /// The instance it is in clear in.
-    pub instance: String,
-    /// The packet, in words.
-    pub packet: String,
-    /// Where it would come from, in words: where its source is routed to.
-    pub arrival: String,
-    /// `protect`: into a tunnel. `forward`: in clear. `local`: this machine's own. `kernel`: for the kernel of its
-    /// link. `drop`.
-    pub verdict: String,
-    /// Name of the reason it would be dropped under, as in `show counters`.
-    pub drop: String,
-    /// The reason in words.
-    pub reason: String,
-    /// Stable code of the reason, if it has one.
-    pub reason_code: String,
-    /// The route of its destination.
-    pub route: Option<Way>,
-    /// The policy entry that says so; empty where none does.
-    #[serde(default)]
-    pub entry: String,
-    /// The tunnel it is led into.
-    pub tunnel: String,
-    /// The child that takes it.
-    pub child: String,
-    /// The worker that owns that child's SA.
-    pub worker: Option<usize>,
-    /// SPI it would be sent with, in hex; empty while there is no SA.
-    pub spi: String,
-    /// Workers that would not hand it over but send it on an SA of their own (RFC 9611).
-    #[serde(default)]
-    pub own_workers: Vec<usize>,
-    /// The route to the tunnel's peer.
-    pub outer_route: Option<Way>,
-    /// Where no child takes it: those that came nearest, nearest first.
-    pub nearest: Vec<Nearest>,
-}
-
-/// A route as it is used.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Way {
-    /// The longest prefix that covers the address.
-    pub destination: String,
-    /// An address, `tunnel NAME`, `this machine` or `nowhere`.
-    pub next_hop: String,
-    /// The interface of that address.
-    pub interface: String,
-}
-
-/// A child that does not take a packet.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Nearest {
-    /// Its tunnel.
-    pub tunnel: String,
-    /// Its name.
-    pub child: String,
-    /// In what the packet misses it, a line for each side.
-    pub misses: Vec<String>,
 }
 
 /// A gateway and the callers it did not let in.

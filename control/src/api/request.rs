@@ -72,6 +72,9 @@ pub enum Request {
     /// Tunnel groups and their workers.
     #[serde(rename = "show.tunnel-groups")]
     ShowTunnelGroups(GroupName),
+    /// Ip-tunnels.
+    #[serde(rename = "show.ip-tunnels")]
+    ShowIpTunnels(IpTunnelName),
     /// Databases of clients.
     #[serde(rename = "show.client-db")]
     ShowClientDb(ClientDbName),
@@ -278,6 +281,14 @@ pub struct GatewayName {
 pub struct GroupName {
     /// As in the configuration.
     pub group: Option<String>,
+}
+
+/// Names an ip-tunnel, or none for all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct IpTunnelName {
+    /// As in the configuration.
+    pub ip_tunnel: Option<String>,
 }
 
 /// Names a database of clients, or none for all.

@@ -8,6 +8,7 @@ pub mod chains;
 mod clients;
 mod entries;
 mod groups;
+mod ip_tunnels;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 pub use self::clients::ClientDbs;
 pub use self::entries::{Policy, meanwhile};
 pub use self::groups::Groups;
+pub use self::ip_tunnels::IpTunnels;
 use super::plan::{CaProfile, Child, Gateway, Ike, InstanceId, Interface, Keying, Plan, Tunnel};
 
 /// What a new plan asks for.
@@ -45,6 +47,8 @@ pub struct Difference {
     pub client_dbs: ClientDbs,
     /// What becomes of policy entries.
     pub policy: Policy,
+    /// What becomes of ip-tunnels.
+    pub ip_tunnels: IpTunnels,
 }
 
 impl Difference {
@@ -87,6 +91,7 @@ pub fn difference(running: &Plan, asked: &Plan) -> (Difference, Plan) {
     interfaces(running, asked, &mut next, &mut difference);
     groups::settle(running, asked, &mut next, &mut difference);
     entries::settle(running, asked, &mut next, &mut difference);
+    ip_tunnels::settle(running, asked, &mut next, &mut difference);
     for (name, tunnel) in &asked.tunnels {
         match settled(&next, asked, tunnel) {
             Some(tunnel) => drop(next.tunnels.insert(name.clone(), same_or(running, tunnel))),
@@ -101,6 +106,7 @@ pub fn difference(running: &Plan, asked: &Plan) -> (Difference, Plan) {
     difference.groups = groups::compare(running, &next);
     difference.client_dbs = clients::compare(running, &next);
     difference.policy = entries::compare(running, &next);
+    difference.ip_tunnels = ip_tunnels::compare(running, &next);
     (difference, next)
 }
 

@@ -14,7 +14,7 @@ use super::believed;
 use super::client_db;
 use super::group;
 use super::lint;
-use super::packets;
+use super::packets::{self, Behind};
 use super::plan::{self, ClientDb, ReverseRoutes, Template, TsList, Unique};
 use super::ppk;
 use super::raw::{self, Text};
@@ -215,7 +215,7 @@ impl One<'_, '_, '_> {
             dscp: dscp.map(|dscp| self.judge.number(&self.object, "dscp", Some(dscp), 0..=63, 0) as u8),
             child_limit: child_limit(self.judge, &self.object, raw.child_limit.as_ref()),
             per_worker: raw.per_worker.unwrap_or(false),
-            packets: packets::settings(self.judge, &self.object, &raw.packets, true),
+            packets: packets::settings(self.judge, &self.object, &raw.packets, Behind::esp(true)),
             reverse: self.reverse_routes(raw),
         };
         self.object = gateway;

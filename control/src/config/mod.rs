@@ -3,7 +3,7 @@
 //! `raw` is the file's shape, `resolve` judges it (`value` a single value, `selector` what traffic is meant, `secret` and
 //! `material` what lies in other files, `cert_profile` our own certificates, `believed` who of the peers is let in and by which exceptions, `ppk` lists of keys,
 //! `profile` algorithms, `policy` times, probes and what strangers may cost, `lockout` lockouts, `lint` what contradicts
-//! itself, `group` groups of tunnels, `entry` policy entries, `route` static routes, `packets` what tunnels do to packets, `gateway`, `client_db` and `ts_list` what lets peers in from anywhere), `plan` is the
+//! itself, `group` groups of tunnels, `entry` policy entries, `route` static routes, `packets` what tunnels do to packets, `ip_tunnel` tunnels without keys, `gateway`, `client_db` and `ts_list` what lets peers in from anywhere), `plan` is the
 //! result, `diff` what another one changes, `rules` what of that is refused. The daemon and
 //! `ravelin config check` run exactly this code. Reading files is an argument, so that
 //! everything here is tested without a disk.
@@ -18,6 +18,7 @@ pub mod error;
 mod fetch;
 mod gateway;
 mod group;
+mod ip_tunnel;
 mod lint;
 mod lockout;
 mod manual;

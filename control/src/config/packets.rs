@@ -15,15 +15,43 @@ const MOST: u64 = 9000;
 const OUTER_V4: usize = 20;
 const OUTER_V6: usize = 40;
 
-/// Judges the settings of one object. `outer_v4` is the family of its outer addresses.
-pub fn settings(judge: &mut Judge<'_>, object: &str, raw: &raw::Packets, outer_v4: bool) -> PacketSettings {
+/// What stands in front of inner packets.
+#[derive(Debug, Clone, Copy)]
+pub struct Behind {
+    /// The family of the outer addresses.
+    pub outer_v4: bool,
+    /// Octets behind the outer header; none: ESP's.
+    pub header: Option<usize>,
+}
+
+impl Behind {
+    /// ESP.
+    pub const fn esp(outer_v4: bool) -> Behind {
+        Behind { outer_v4, header: None }
+    }
+
+    /// The largest inner packet within so many octets.
+    fn largest_within(self, outer: usize) -> usize {
+        let room = outer.saturating_sub(if self.outer_v4 { OUTER_V4 } else { OUTER_V6 });
+        // Other suites take more; who uses them is not told too early.
+        let of_esp = || Framing::GCM.largest_payload(room);
+        self.header.map_or_else(of_esp, |header| room.saturating_sub(header))
+    }
+
+    const fn hint(self) -> &'static str {
+        if self.header.is_none() { ", 8 less yet with UDP" } else { "" }
+    }
+}
+
+/// Judges the settings of one object.
+pub fn settings(judge: &mut Judge<'_>, object: &str, raw: &raw::Packets, behind: Behind) -> PacketSettings {
     let default = PacketSettings::default();
     let mut size = |key, value: &Option<Spanned<u64>>| {
         value.as_ref().map(|value| judge.number(object, key, Some(value), LEAST..=MOST, MOST) as u16)
     };
     let ip_mtu = size("ip-mtu", &raw.ip_mtu);
     let encapsulated_ip_mtu = size("encapsulated-ip-mtu", &raw.encapsulated_ip_mtu);
-    warn_of_two_cuts(judge, object, raw, outer_v4);
+    warn_of_two_cuts(judge, object, raw, behind);
     // Who says how large outer packets may be has them cut: the inner packet's word would only refuse them.
     let unsaid = if encapsulated_ip_mtu.is_some() { OuterDf::Clear } else { default.outer_df };
     PacketSettings {
@@ -66,24 +94,16 @@ fn mss(judge: &mut Judge<'_>, object: &str, key: &str, value: Option<&Spanned<to
 }
 
 /// DP-26: an inner packet of the largest size whose outer packet is cut again.
-fn warn_of_two_cuts(judge: &mut Judge<'_>, object: &str, raw: &raw::Packets, outer_v4: bool) {
+fn warn_of_two_cuts(judge: &mut Judge<'_>, object: &str, raw: &raw::Packets, behind: Behind) {
     let (Some(inner), Some(outer)) = (&raw.ip_mtu, &raw.encapsulated_ip_mtu) else { return };
-    let headers = if outer_v4 { OUTER_V4 } else { OUTER_V6 };
-    let room = (*outer.get_ref() as usize).saturating_sub(headers);
-    // Other suites take more; who uses them is not told too early.
-    let fits = Framing::GCM.largest_payload(room);
+    let fits = behind.largest_within(*outer.get_ref() as usize);
     if *inner.get_ref() as usize > fits {
         let found = format!(
             "ip-mtu = {}, and what encapsulated-ip-mtu = {} holds is {fits} at most: large packets are cut twice",
             inner.get_ref(),
             outer.get_ref()
         );
-        judge.warn(
-            inner.span().start,
-            object,
-            found,
-            format!("ip-mtu = {fits} or less, 8 less yet with UDP"),
-        );
+        judge.warn(inner.span().start, object, found, format!("ip-mtu = {fits} or less{}", behind.hint()));
     }
 }
 

@@ -10,6 +10,7 @@ mod clients;
 mod entry;
 mod gateway;
 mod group;
+mod ip_tunnel;
 mod packets;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ pub use self::clients::{Client, ClientDb};
 pub use self::entry::{PolicyAction, PolicyEntry};
 pub use self::gateway::{Gateway, Origin, ReverseRoutes, Template, TsList, Unique};
 pub use self::group::{DEFAULT_GROUP, GroupMode, TunnelGroup};
+pub use self::ip_tunnel::IpTunnel;
 pub use self::packets::{MssAdjust, OUTER_DF, PacketSettings};
 use super::Refusal;
 use crate::keeper::Vault;
@@ -99,6 +101,8 @@ pub struct Plan {
     pub policy: Vec<PolicyEntry>,
     /// Tunnels by name.
     pub tunnels: BTreeMap<String, Arc<Tunnel>>,
+    /// Tunnels without keys by name.
+    pub ip_tunnels: BTreeMap<String, Arc<IpTunnel>>,
     /// Our certificates by profile name.
     pub cert_profiles: BTreeMap<String, CertProfile>,
     /// Anchors by profile name.

@@ -4,6 +4,7 @@
 //! can name the line.
 
 mod gateway;
+mod ip_tunnel;
 mod trust;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 pub use self::gateway::{Client, ClientDb, Gateway, TsList, TunnelTemplate};
+pub use self::ip_tunnel::IpTunnel;
 pub use self::trust::{
     CaProfile, CertEntry, CertProfile, CertificateMap, CommonNameList, StatusVerify, TrustAnchorProfile,
 };
@@ -71,6 +73,8 @@ pub struct File {
     pub tunnel_group: BTreeMap<String, Spanned<TunnelGroup>>,
     /// Tunnels by name.
     pub tunnel: BTreeMap<String, Spanned<Tunnel>>,
+    /// Tunnels without keys by name.
+    pub ip_tunnel: BTreeMap<String, Spanned<IpTunnel>>,
     /// Gateways for peers from anywhere, by name.
     pub gateway: BTreeMap<String, Spanned<Gateway>>,
     /// What gateways have for peers by name.
@@ -243,10 +247,12 @@ pub struct Interface {
 pub struct Route {
     /// Destination prefix.
     pub destination: Text,
-    /// Next hop; this or `tunnel`.
+    /// Next hop; this, `tunnel` or `ip-tunnel`.
     pub via: Option<Text>,
     /// Name of the tunnel it leads into.
     pub tunnel: Option<Text>,
+    /// Name of the ip-tunnel it leads into.
+    pub ip_tunnel: Option<Text>,
     /// The instance it is in.
     pub instance: Option<Text>,
 }

@@ -14,8 +14,8 @@ use super::plan::{self, Plan};
 use super::raw::{self, SecretText, Text};
 use super::value::{self, Expected};
 use super::{
-    ReadFile, Refusal, believed, cert_profile, client_db, entry, error, fetch, gateway, group, lint,
-    material, policy, ppk, revocation, route, ts_list, tunnel,
+    ReadFile, Refusal, believed, cert_profile, client_db, entry, error, fetch, gateway, group, ip_tunnel,
+    lint, material, policy, ppk, revocation, route, ts_list, tunnel,
 };
 
 /// Where the text came from.
@@ -179,6 +179,7 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
     let gateways = gateway::gateways(&mut judge, raw, &ground, &mut settled, &lists, &client_dbs);
     let workers = workers(&mut judge, &raw.workers);
     let policy = entry::entries(&mut judge, raw, &instances, &tunnels);
+    let ip_tunnels = ip_tunnel::ip_tunnels(&mut judge, raw, (&instances, &interfaces), &tunnels);
     let mut plan = Plan {
         retransmit: Duration::from_millis(retransmit),
         retransmit_tries: tries as u32,
@@ -198,6 +199,7 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
         routes: route::routes(&mut judge, raw, &instances),
         policy,
         tunnels,
+        ip_tunnels,
         instances,
         ports,
         interfaces,

@@ -1,10 +1,10 @@
-//! Static routes: to a next hop, or into a tunnel (TG-14), whose they are then.
+//! Static routes: to a next hop, or into a tunnel or ip-tunnel (TG-14), whose they are then.
 
 use ipnet::IpNet;
 use ravelin_ike::config::Selector;
 
 use super::plan::{self, InstanceId, Tunnel};
-use super::raw;
+use super::raw::{self, Text};
 use super::resolve::{Judge, instance_id};
 use super::value;
 
@@ -15,18 +15,20 @@ pub fn routes(judge: &mut Judge<'_>, raw: &raw::File, instances: &[plan::Instanc
         let route = spanned.get_ref();
         let instance = instance_id(judge, "route", "instance", route.instance.as_ref(), instances);
         let destination = judge.value("route", "destination", &route.destination, value::network);
-        match (&route.via, &route.tunnel) {
-            (Some(via), None) => {
+        match (&route.via, &route.tunnel, &route.ip_tunnel) {
+            (Some(via), None, None) => {
                 let via = judge.value("route", "via", via, value::address);
                 if let (Some(destination), Some(via)) = (destination, via) {
                     routes.push(plan::Route { instance, destination, via });
                 }
             }
             // What else is to be said of it is said with the tunnel.
-            (None, Some(tunnel)) => drop(judge.follow("route", "tunnel", tunnel, &raw.tunnel)),
+            (None, Some(tunnel), None) => drop(judge.follow("route", "tunnel", tunnel, &raw.tunnel)),
+            (None, None, Some(tunnel)) => drop(judge.follow("route", "ip-tunnel", tunnel, &raw.ip_tunnel)),
             _ => {
-                let found = "names neither or both of via and tunnel".to_owned();
-                judge.refuse(spanned.span().start, "route", found, "via = \"ADDRESS\" or tunnel = \"NAME\"");
+                let found = "names none or several of via, tunnel and ip-tunnel".to_owned();
+                let expected = "via = \"ADDRESS\", tunnel = \"NAME\" or ip-tunnel = \"NAME\"";
+                judge.refuse(spanned.span().start, "route", found, expected);
             }
         }
     }
@@ -41,13 +43,36 @@ pub fn into_tunnel(
     private: InstanceId,
     instances: &[plan::Instance],
 ) -> Vec<IpNet> {
+    let whose = |route: &raw::Route| route.tunnel.clone();
+    into(judge, raw, ("tunnel", name, private), instances, whose)
+}
+
+/// The same of an ip-tunnel.
+pub fn into_ip_tunnel(
+    judge: &mut Judge<'_>,
+    raw: &raw::File,
+    name: &str,
+    private: InstanceId,
+    instances: &[plan::Instance],
+) -> Vec<IpNet> {
+    let whose = |route: &raw::Route| route.ip_tunnel.clone();
+    into(judge, raw, ("ip-tunnel", name, private), instances, whose)
+}
+
+fn into(
+    judge: &mut Judge<'_>,
+    raw: &raw::File,
+    (kind, name, private): (&str, &str, InstanceId),
+    instances: &[plan::Instance],
+    whose: impl Fn(&raw::Route) -> Option<Text>,
+) -> Vec<IpNet> {
     let mut destinations: Vec<IpNet> = Vec::new();
-    let is_its = |route: &&raw::Route| route.tunnel.as_ref().is_some_and(|tunnel| tunnel.get_ref() == name);
+    let is_its = |route: &&raw::Route| whose(route).is_some_and(|tunnel| tunnel.get_ref() == name);
     for route in raw.route.iter().map(toml::Spanned::get_ref).filter(is_its) {
         if let Some(text) = &route.instance
             && instance_id(judge, "route", "instance", Some(text), instances) != private
         {
-            let found = format!("the private instance of tunnel {name:?} is not {:?}", text.get_ref());
+            let found = format!("the private instance of {kind} {name:?} is not {:?}", text.get_ref());
             judge.refuse(text.span().start, "route", found, "the instance of the tunnel's inner packets");
         }
         // One that is none was refused already.
@@ -87,7 +112,10 @@ fn place(plan: &plan::Plan, route: &raw::Route) -> Option<String> {
     let tunnel = || plan.tunnels.get(route.tunnel.as_ref()?.get_ref());
     let of_tunnel =
         || plan.instances.get(usize::from(tunnel()?.private)).map(|instance| instance.name.clone());
-    named.or_else(of_tunnel).or_else(|| Some("default".to_owned()))
+    let ip_tunnel = || plan.ip_tunnels.get(route.ip_tunnel.as_ref()?.get_ref());
+    let of_ip_tunnel =
+        || plan.instances.get(usize::from(ip_tunnel()?.private)).map(|instance| instance.name.clone());
+    named.or_else(of_tunnel).or_else(of_ip_tunnel).or_else(|| Some("default".to_owned()))
 }
 
 fn takes(tunnel: &Tunnel, destination: IpNet) -> bool {
@@ -134,8 +162,8 @@ remote-ts = ["10.0.0.0/8"]
         assert_eq!((plan.routes.len(), plan.warnings.len()), (1, 0), "{:?}", plan.warnings);
         for (lines, expected) in [
             ("tunnel = \"al\"", "tunnel \"al\" does not exist"),
-            ("", "names neither or both of via and tunnel; expected via = \"ADDRESS\" or tunnel = \"NAME\""),
-            ("tunnel = \"all\"\nvia = \"192.0.2.9\"", "names neither or both"),
+            ("", "names none or several of via, tunnel and ip-tunnel; expected via = \"ADDRESS\", tunnel ="),
+            ("tunnel = \"all\"\nvia = \"192.0.2.9\"", "names none or several"),
             (
                 "tunnel = \"all\"\ninstance = \"default\"",
                 "the private instance of tunnel \"all\" is not \"default\"",

@@ -13,7 +13,7 @@ use toml::Spanned;
 use super::group;
 use super::lint;
 use super::lockout;
-use super::packets;
+use super::packets::{self, Behind};
 use super::plan;
 use super::policy;
 use super::ppk::{self, PpkLists};
@@ -161,7 +161,7 @@ impl One<'_, '_, '_> {
             keying,
             child_limit,
             per_worker,
-            packets: packets::settings(self.judge, &self.object, &raw.packets, local.is_ipv4()),
+            packets: packets::settings(self.judge, &self.object, &raw.packets, Behind::esp(local.is_ipv4())),
             reverse_route: reverse_route(self.judge, &self.object, raw.reverse_route.as_ref())
                 .unwrap_or(true),
             routes,

@@ -36,6 +36,7 @@ impl<P: Pool> Core<P> {
             Request::ClearLockout(which) => self.clear_lockouts(which),
             Request::ShowGateways(name) => self.gateway_rows(name),
             Request::ShowTunnelGroups(name) => self.group_rows(name),
+            Request::ShowIpTunnels(name) => self.ip_tunnel_rows(name),
             Request::ShowClientDb(asked) => self.client_db_rows(asked),
             Request::MatchClient(asked) => self.match_client(asked),
             Request::ShowPolicy => Ok(self.policy_rows()),

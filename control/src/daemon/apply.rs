@@ -48,8 +48,9 @@ impl<P: Pool> Core<P> {
         let chains = chains::compare(&self.plan, &next);
         chains.into_iter().for_each(|text| self.journal.note("", "certificate-chain-changed", text));
         let others = self.plan.authorities != next.authorities;
-        self.plan = next;
+        let former = std::mem::replace(&mut self.plan, next);
         self.readdress(&difference);
+        self.follow_ip_tunnels(&former);
         self.helpers.take_over(&self.plan, keys, profiles);
         self.ask_about_own_again();
         if others {
@@ -76,6 +77,7 @@ impl<P: Pool> Core<P> {
             // Every identity was looked at before.
             tracing::error!("{error}");
         }
+        self.settle_ip_tunnels();
         // Tunnels that are named by entries may have other numbers.
         self.workers.set_policy(&self.plan.policy, &self.roster);
         self.workers.publish_tables();
@@ -234,22 +236,45 @@ impl<P: Pool> Core<P> {
 
 fn report(difference: Difference, asked: &Plan, dry_run: bool, refused: Vec<String>) -> Applied {
     let Difference {
-        moved, readdressed, untouched, needs_restart, gateways, groups, client_dbs, policy, ..
+        moved,
+        readdressed,
+        untouched,
+        needs_restart,
+        gateways,
+        groups,
+        client_dbs,
+        policy,
+        ip_tunnels,
+        ..
     } = difference;
     let of = |kind: &'static str, names: Vec<String>| {
         names.into_iter().map(move |name| format!("{kind}.{name}")).collect::<Vec<_>>()
     };
-    let all = |tunnels: Vec<String>, gateways, groups, client_dbs, policy| {
+    let all = |tunnels: Vec<String>, ip_tunnels, gateways, groups, client_dbs, policy| {
         let others = [of("gateway", gateways), of("tunnel-group", groups), of("client-db", client_dbs)];
-        [tunnels, others.concat(), of("policy", policy)].concat()
+        [tunnels, of("ip-tunnel", ip_tunnels), others.concat(), of("policy", policy)].concat()
     };
-    let added = all(difference.added, gateways.added, groups.added, client_dbs.added, policy.added);
-    let removed =
-        all(difference.removed, gateways.removed, groups.removed, client_dbs.removed, policy.removed);
-    let mut changed =
-        all(difference.changed, gateways.changed, groups.changed, client_dbs.changed, policy.changed);
+    let added =
+        all(difference.added, ip_tunnels.added, gateways.added, groups.added, client_dbs.added, policy.added);
+    let removed = all(
+        difference.removed,
+        ip_tunnels.removed,
+        gateways.removed,
+        groups.removed,
+        client_dbs.removed,
+        policy.removed,
+    );
+    let mut changed = all(
+        difference.changed,
+        ip_tunnels.changed,
+        gateways.changed,
+        groups.changed,
+        client_dbs.changed,
+        policy.changed,
+    );
     changed.extend(policy.reordered.then(|| "order of policy".to_owned()));
-    let replaced = all(difference.replaced, gateways.replaced, Vec::new(), Vec::new(), Vec::new());
+    let none = Vec::new;
+    let replaced = all(difference.replaced, none(), gateways.replaced, none(), none(), none());
     let warnings = asked.warnings.iter().map(ToString::to_string).collect();
     Applied {
         dry_run,

@@ -382,8 +382,16 @@ impl<P: Pool> Core<P> {
             busy = true;
             self.instance_event(now, instance, event, &mut outcome);
         }
-        self.workers.publish(&outcome);
+        self.publish(&outcome);
         busy
+    }
+
+    /// Makes known to the workers what has changed of routing; ip-tunnels go up and down with addresses.
+    pub(super) fn publish(&mut self, outcome: &Outcome) {
+        self.workers.publish(outcome);
+        if outcome.snapshot {
+            self.settle_ip_tunnels();
+        }
     }
 
     /// Takes in one event; what it changes of routing is added to `outcome` for publishing.

@@ -142,6 +142,7 @@ impl Answer for Desk {
             read @ (Request::Explain(_)
             | Request::ShowGateways(_)
             | Request::ShowTunnelGroups(_)
+            | Request::ShowIpTunnels(_)
             | Request::ShowClientDb(_)
             | Request::MatchClient(_)
             | Request::ShowPolicy

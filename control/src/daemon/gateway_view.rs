@@ -133,6 +133,11 @@ impl<P: Pool> Core<P> {
             via: via.to_string(),
             ..route(instance, destination)
         });
-        tunnels.chain(statics).collect()
+        let ip_tunnels = routing.ip_tunnels().map(|(instance, destination, id)| Route {
+            kind: "ip-tunnel".into(),
+            tunnel: self.workers.ip_tunnel_name(id).unwrap_or_default().to_owned(),
+            ..route(instance, destination)
+        });
+        tunnels.chain(ip_tunnels).chain(statics).collect()
     }
 }

@@ -44,6 +44,8 @@ pub fn routes<P: Pool>(workers: &mut Workers<P>, plan: &Plan, roster: &Roster, m
         }
     }
     workers.set_policy(&plan.policy, roster);
+    // Before the kernel has said which addresses there are, next hops come into use by what it says.
+    workers.settle_ip_tunnels(plan);
     workers.publish(&Outcome { tables: true, snapshot: true, ..Outcome::default() });
 }
 

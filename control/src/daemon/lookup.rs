@@ -10,8 +10,9 @@ use ravelin_dataplane::link::snapshot::Snapshot;
 use ravelin_dataplane::net::flow::{self, Flow, Upper};
 use ravelin_dataplane::net::protocol;
 use ravelin_dataplane::node::policy::{self, Fate, Judgement};
-use ravelin_dataplane::policy::route::{NextHop, TunnelId};
+use ravelin_dataplane::policy::route::{IpTunnelId, NextHop, TunnelId};
 use ravelin_dataplane::policy::selector::{Miss, Selector};
+use ravelin_dataplane::policy::table::View;
 use ravelin_dataplane::policy::view::Decision;
 use ravelin_dataplane::sa::SaRef;
 use ravelin_dataplane::sa::shard::WorkerId;
@@ -68,12 +69,16 @@ impl<P: Pool> Core<P> {
         if let Some(refused) = self.refused_by_sa(&found, probe) {
             return refused;
         }
+        if let Some(reason) = refused_of_ip_tunnel(tables, probe) {
+            return dropped(found, reason);
+        }
         let judgement = policy::judge(tables, snapshot, ANYBODY, &probe.meta, &probe.flow);
         let found = Lookup { entry: self.entry_of(probe.meta.instance, judgement), ..found };
         match judgement {
             Judgement::Kernel => Lookup { verdict: "kernel".into(), ..found },
             Judgement::Ours | Judgement::Routed => Lookup { verdict: "local".into(), ..found },
             Judgement::Goes(Fate::Seal(sa), _) => self.sealed(found, sa),
+            Judgement::Goes(Fate::Enter(id), _) => self.encapsulated(found, id),
             Judgement::Goes(Fate::Clear(_), _) => self.forwarded(found, probe),
             Judgement::Goes(Fate::Drop(reason), _) => self.unwanted(found, probe, reason),
         }
@@ -128,6 +133,25 @@ impl<P: Pool> Core<P> {
                 Some(reason) => Lookup { reason, ..dropped(found, Drop::NeighbourMiss) },
                 None => Lookup { verdict: "protect".into(), ..found },
             },
+        }
+    }
+
+    /// Into an ip-tunnel, if that is up and its peer can be reached.
+    fn encapsulated(&self, found: Lookup, id: IpTunnelId) -> Lookup {
+        let (name, tables) = (self.workers.ip_tunnel_name(id).unwrap_or_default(), self.workers.routing().1);
+        let found = Lookup { tunnel: name.to_owned(), ..found };
+        let planned = self.plan.ip_tunnels.get(name);
+        let (Some(planned), Some(running)) = (planned, self.workers.ip_tunnel(name)) else {
+            return dropped(found, Drop::IpTunnelDown);
+        };
+        if let Some(down) = self.workers.ip_tunnel_down(planned) {
+            return Lookup { reason: down.to_string(), ..dropped(found, Drop::IpTunnelDown) };
+        }
+        let peer = running.active_remote(tables);
+        let found = Lookup { outer_route: self.way(planned.public, peer), ..found };
+        match self.unreachable(planned.public, peer) {
+            Some(reason) => Lookup { reason, ..dropped(found, Drop::NeighbourMiss) },
+            None => Lookup { verdict: "encapsulate".into(), ..found },
         }
     }
 
@@ -195,6 +219,10 @@ impl<P: Pool> Core<P> {
                 let name = self.roster.name(ConnectionId(tunnel.0));
                 (of(Origin::Tunnel), format!("out of tunnel {name}"))
             }
+            Some(NextHop::IpTunnel(id)) => {
+                let name = self.workers.ip_tunnel_name(id).unwrap_or_default();
+                (of(Origin::Tunnel), format!("out of ip-tunnel {name}"))
+            }
             Some(NextHop::Local) => (of(Origin::Tun), "from this machine".into()),
             Some(NextHop::Blackhole) | None => {
                 (of(Origin::Wire), "from the wire; nothing says where its source is".into())
@@ -210,6 +238,9 @@ impl<P: Pool> Core<P> {
             NextHop::Connected(interface) => (address.to_string(), Some(interface)),
             NextHop::Via(interface, gateway) => (gateway.to_string(), Some(interface)),
             NextHop::Tunnel(tunnel) => (format!("tunnel {}", self.roster.name(ConnectionId(tunnel.0))), None),
+            NextHop::IpTunnel(id) => {
+                (format!("ip-tunnel {}", self.workers.ip_tunnel_name(id).unwrap_or_default()), None)
+            }
             NextHop::Local => ("this machine".into(), None),
             NextHop::Blackhole => ("nowhere".into(), None),
         };
@@ -237,6 +268,16 @@ impl<P: Pool> Core<P> {
             name: name.to_owned(),
             known: names().collect::<Vec<_>>().join(", "),
         })
+    }
+}
+
+/// What comes out of an ip-tunnel must be from behind it, and policy must not have it come under an SA.
+fn refused_of_ip_tunnel(tables: &View, Probe { meta, flow }: &Probe) -> Option<Drop> {
+    match tables.route(meta.instance, flow.source) {
+        Some(NextHop::IpTunnel(id)) if meta.origin == Origin::Tunnel => {
+            policy::refused_of_ip_tunnel(tables, meta.instance, id, flow)
+        }
+        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The daemon: start and stop in order (`start`, `ports`, `layout`), the control loop (`core`, `wants`, `answers`),
 //! gateways and their peers (`gateways`), tunnel groups (`groups`) and how full they are (`watermarks`, `group_view`),
-//! instances out of service (`service`, `outage`), SAs of single workers (`own`), workers that stand still (`pulse`,
+//! ip-tunnels (`ip_tunnels`), instances out of service (`service`, `outage`), SAs of single workers (`own`), workers that stand still (`pulse`,
 //! `stall`, `spread`), devices (`devices`), other configurations while running (`reload`, `apply`), what operators read
 //! (`view`, `gateway_view`, `client_view`, `desk`) and ask (`explain`, `lookup`, `lockout`, `debug`, `pki`), and the
 //! threads that do its slow work (`helpers`, `revocation`), and what ends soon (`expiry`).
@@ -23,6 +23,7 @@ mod group_view;
 mod groups;
 pub mod helpers;
 mod ike_counters;
+mod ip_tunnels;
 pub mod layout;
 mod lockout;
 mod lookup;

@@ -68,6 +68,7 @@ impl<P: Pool> Core<P> {
         }
         let gateways: Vec<ConnectionId> = self.roster.gateways().map(|(id, _)| id).collect();
         gateways.into_iter().for_each(|id| self.connect_gateway(now, id));
+        self.settle_ip_tunnels();
         self.workers.publish_tables();
     }
 

@@ -98,6 +98,7 @@ pub fn summary(difference: &diff::Difference) -> String {
         groups,
         client_dbs,
         policy,
+        ip_tunnels,
     } = difference;
     let mut text = format!(
         "{} added, {} removed, {} changed, {} replaced, {untouched} untouched",
@@ -127,6 +128,12 @@ pub fn summary(difference: &diff::Difference) -> String {
     for (what, names) in [("added", added), ("removed", removed), ("changed", changed)] {
         if !names.is_empty() {
             text += &format!("; clients {what}: {}", names.join(", "));
+        }
+    }
+    let diff::IpTunnels { added, removed, changed } = ip_tunnels;
+    for (what, names) in [("added", added), ("removed", removed), ("changed", changed)] {
+        if !names.is_empty() {
+            text += &format!("; ip-tunnels {what}: {}", names.join(", "));
         }
     }
     let diff::Policy { added, removed, changed, reordered } = policy;

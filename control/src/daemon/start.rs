@@ -25,6 +25,7 @@ use zeroize::Zeroizing;
 use super::core::{Core, Input};
 use super::desk::Desk;
 use super::helpers::Helpers;
+use super::ip_tunnels;
 use super::layout::{self, Secrets};
 use super::ports::{self, Ports, PortsError};
 use super::reload::{Reload, Reread};
@@ -302,6 +303,10 @@ fn instances(plan: &Plan, roster: &Roster, macs: &[[u8; 6]]) -> Result<Vec<Handl
             let route = TunnelRoute { destination, metric: 0, source: None };
             handle.request(0, Request::AddRoute(route))?;
         }
+        for destination in ip_tunnels::kernel_routes(plan, id as u16) {
+            let route = TunnelRoute { destination, metric: 0, source: None };
+            handle.request(0, Request::AddRoute(route))?;
+        }
         handles.push(handle);
     }
     Ok(handles)
@@ -323,13 +328,15 @@ fn spec(
         addresses: interface.addresses.clone(),
     });
     let private = plan.tunnels.values().any(|tunnel| tunnel.private == id)
-        || plan.gateways.values().any(|gateway| gateway.private == id);
+        || plan.gateways.values().any(|gateway| gateway.private == id)
+        || plan.ip_tunnels.values().any(|tunnel| tunnel.private == id);
+    let addresses = ip_tunnels::addresses(plan, id);
     Ok(InstanceSpec {
         id,
         name: instance.name.clone(),
         namespace: instance.namespace.clone().map_or(Namespace::Own, Namespace::Named),
         interfaces: interfaces.collect(),
-        private: private.then(|| PrivateSpec { mtu: PRIVATE_MTU, addresses: Vec::new() }),
+        private: private.then_some(PrivateSpec { mtu: PRIVATE_MTU, addresses }),
         caged: caged(plan, id, instance)?,
         receive_buffer: InstanceSpec::RECEIVE_BUFFER,
     })

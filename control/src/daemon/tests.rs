@@ -6,6 +6,7 @@ mod clients;
 mod enabled;
 mod gateways;
 mod groups;
+mod ip_tunnels;
 mod lookup;
 mod mobike;
 mod own;
@@ -212,7 +213,7 @@ impl Bench {
     fn tell(&mut self, event: Event) {
         let mut outcome = Outcome::default();
         self.core.instance_event(self.core.now(), 0, event, &mut outcome);
-        self.core.workers.publish(&outcome);
+        self.core.publish(&outcome);
         self.settle();
     }
 

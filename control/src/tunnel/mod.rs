@@ -1,11 +1,13 @@
 //! Tunnels: the plan's tunnels as the IKE engine and the workers know them (`roster`,
 //! `connection`, `scheme`, `suite`), the SAs of their children (`sas`), and how they are, for
-//! operators (`status`, `session`, `explain`, `attempts`, `keys`, `words`); a packet that wants one is in `trigger`.
+//! operators (`status`, `session`, `explain`, `attempts`, `keys`, `words`); a packet that wants one is in `trigger`,
+//! tunnels without keys are in `ip_tunnel`.
 
 pub mod attempts;
 pub mod connection;
 pub mod explain;
 pub mod gateway;
+pub mod ip_tunnel;
 pub mod keys;
 pub mod outbox;
 pub mod pmtu;

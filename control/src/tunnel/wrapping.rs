@@ -85,16 +85,20 @@ impl Wrapping {
     }
 
     fn mss(&self, adjust: MssAdjust, encapsulation: &Encapsulation) -> Option<u16> {
-        match adjust {
-            MssAdjust::Off => None,
-            MssAdjust::To(mss) => Some(mss),
-            MssAdjust::Auto => {
-                let wrap = Wrap::new(encapsulation, self.framing);
-                let within = encapsulation.outer_mtu.map(|outer| wrap.largest_within(outer, self.framing));
-                let inner = [within, encapsulation.inner_mtu].into_iter().flatten().min()?;
-                let ip = if self.carries_v6 { IPV6 } else { IPV4 };
-                Some(inner.saturating_sub(ip + TCP)).filter(|mss| *mss > 0)
-            }
+        let wrap = Wrap::new(encapsulation, self.framing);
+        let within = encapsulation.outer_mtu.map(|outer| wrap.largest_within(outer, self.framing));
+        mss(adjust, [within, encapsulation.inner_mtu].into_iter().flatten().min(), self.carries_v6)
+    }
+}
+
+/// To what an MSS is lowered where inner packets of so many octets fit, if that is known.
+pub(super) fn mss(adjust: MssAdjust, inner: Option<u16>, carries_v6: bool) -> Option<u16> {
+    match adjust {
+        MssAdjust::Off => None,
+        MssAdjust::To(mss) => Some(mss),
+        MssAdjust::Auto => {
+            let ip = if carries_v6 { IPV6 } else { IPV4 };
+            Some(inner?.saturating_sub(ip + TCP)).filter(|mss| *mss > 0)
         }
     }
 }

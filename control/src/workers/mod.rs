@@ -8,6 +8,7 @@ mod groups;
 mod homes;
 mod ike_io;
 mod install;
+mod ip_tunnels;
 mod own;
 mod path;
 mod placement;
@@ -43,6 +44,7 @@ use crate::tunnel::session::Carried;
 
 use homes::Homes;
 pub use install::InstallError;
+use ip_tunnels::Numbered;
 use policy::Policies;
 pub use reports::Noticed;
 pub use stall::Unmoved;
@@ -98,6 +100,8 @@ pub struct Workers<P: Pool> {
     manual: Vec<Manual>,
     /// The policy entries in force.
     policies: Policies,
+    /// The ip-tunnels in force.
+    ip_tunnels: Numbered,
     /// What was learned of paths to peers.
     paths: PathMtus,
     /// IPv4 identification of the next IKE packet.
@@ -142,6 +146,7 @@ impl<P: Pool> Workers<P> {
             own: BTreeSet::new(),
             manual: Vec::new(),
             policies: Policies::default(),
+            ip_tunnels: Numbered::default(),
             paths: PathMtus::default(),
             packet_id: 0,
             unsent: 0,

@@ -62,7 +62,7 @@ impl<P: Pool> Graph<P> {
                 }
             }
             Some(Fate::Drop(reason)) => self.refuse(frame, reason),
-            Some(Fate::Clear(_)) => self.refuse(frame, Drop::ClearRefused),
+            Some(Fate::Clear(_) | Fate::Enter(_)) => self.refuse(frame, Drop::ClearRefused),
         }
     }
 

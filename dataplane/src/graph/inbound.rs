@@ -72,7 +72,7 @@ impl<P: Pool> Graph<P> {
 
     #[inline(never)]
     pub(super) fn classify_other(&mut self, packet: Packet<P::Frame>) {
-        match classify::class(&packet) {
+        match classify::class(&packet, || self.is_end(&packet)) {
             Class::Fragment => self.give_reassembler(packet),
             Class::Esp(at) => self.give_opener(packet.frame, packet.summary, at),
             Class::Ike(at) => self.punt_ike(packet, at),
@@ -81,6 +81,7 @@ impl<P: Pool> Graph<P> {
                 self.absorb(packet.frame);
             }
             Class::Quoted(at) => self.path_error(packet, at),
+            Class::IpTunnel => self.leave_ip_tunnel(packet),
             Class::Kernel => self.admit_to_host(packet),
             Class::Refused(reason) => self.refuse(packet.frame, reason),
         }

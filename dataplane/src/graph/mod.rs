@@ -14,6 +14,7 @@
 mod asked;
 mod clock;
 mod inbound;
+mod ip_tunnel;
 mod leave;
 mod made;
 mod outbound;
@@ -123,6 +124,8 @@ struct Stations<F> {
     outgoing: Queue<Outgoing<F>>,
     /// Complete frames; their meta names the port.
     departing: Queue<F>,
+    /// For the local end of ip-tunnels, outer headers still around them.
+    tunnelled: Queue<Packet<F>>,
 }
 
 /// A packet in clear, and where its flow would be remembered: a cache line.
@@ -148,6 +151,7 @@ impl<F> Stations<F> {
             errors: Queue::new(BURST),
             outgoing: Queue::new(limit),
             departing: Queue::new(limit),
+            tunnelled: Queue::new(limit),
         }
     }
 }
@@ -205,20 +209,32 @@ impl<P: Pool> Graph<P> {
         // In.
         self.each(|stations| &mut stations.fragments, Self::reassemble);
         self.decrypt();
-        // Out; a second time for the ICMP errors that the first made, which make none themselves.
-        for _ in 0..2 {
-            self.judge();
-            self.each(|stations| &mut stations.protect, Self::prepare_owned);
-            self.clock.mark(Station::Prepare);
-            self.seal();
-            self.clock.mark(Station::Seal);
-            self.leave_sealed();
-            self.each(|stations| &mut stations.outgoing, Self::leave);
-            self.clock.mark(Station::Leave);
-            // Both queues are empty or about to be served; they change places and keep their limits.
-            std::mem::swap(&mut self.stations.clear, &mut self.stations.errors);
+        // Out.
+        self.carry_out();
+        // What was found in ip-tunnels; as often as there are more inside. Each time a packet is a header shorter.
+        while !self.stations.tunnelled.is_empty() {
+            self.each(|stations| &mut stations.tunnelled, Self::decapsulate);
+            self.carry_out();
         }
+        // The ICMP errors that all of it made, which make none themselves. Both queues are empty or about to be served;
+        // they change places and keep their limits.
+        std::mem::swap(&mut self.stations.clear, &mut self.stations.errors);
+        self.carry_out();
+        std::mem::swap(&mut self.stations.clear, &mut self.stations.errors);
         self.expire();
+    }
+
+    /// Carries what is in clear out.
+    #[inline(never)]
+    fn carry_out(&mut self) {
+        self.judge();
+        self.each(|stations| &mut stations.protect, Self::prepare_owned);
+        self.clock.mark(Station::Prepare);
+        self.seal();
+        self.clock.mark(Station::Seal);
+        self.leave_sealed();
+        self.each(|stations| &mut stations.outgoing, Self::leave);
+        self.clock.mark(Station::Leave);
     }
 
     /// Takes every packet at a station through `step`, which may add to any station but this one.

@@ -130,6 +130,7 @@ impl<P: Pool> Graph<P> {
                 self.memo.remember(key, Way::Seal(sa));
                 self.give_sealer(packet, sa);
             }
+            Fate::Enter(id) => self.enter_ip_tunnel(packet, id),
             // By the note at once: packets of one flow leave in the order they came, and the next is known.
             Fate::Clear(hop) => match self.note_exit(meta.instance, flow.destination, Some(hop)) {
                 Some(exit) => {
@@ -151,6 +152,7 @@ impl<P: Pool> Graph<P> {
     fn arrive(&mut self, packet: Packet<P::Frame>) {
         match packet.meta().origin {
             Origin::Wire => self.classify_other(packet),
+            Origin::Tunnel if self.ends_ip_tunnel(&packet) => self.leave_ip_tunnel(packet),
             _ => self.keep(packet),
         }
     }
@@ -187,7 +189,7 @@ impl<P: Pool> Graph<P> {
     /// A packet that its tunnel does not take as a matter of course, or for which there is no SA.
     #[cold]
     fn prepare_unfit(&mut self, mut packet: Packet<P::Frame>, slot: u32) {
-        let fit = self.link.outbound.hot(slot).map(|hot| seal::fit(&mut packet, hot));
+        let fit = self.link.outbound.hot(slot).map(|hot| seal::fit(&mut packet, &hot.wrap, hot.limits()));
         match fit {
             Some(Fit::Whole) => self.number_any(packet, slot),
             Some(Fit::Cut(mtu)) => {
@@ -268,7 +270,7 @@ impl<P: Pool> Graph<P> {
         let laid = match self.link.outbound.hot_mut(slot) {
             Some(hot) if self.stations.sealings.room() > 0 => {
                 // Where the last packet of the SA left, if that is still to be believed.
-                let dont_fragment = seal::dont_fragment(hot, &packet.summary);
+                let dont_fragment = seal::dont_fragment(&hot.wrap, hot.limits(), &packet.summary);
                 let order = Order { departs: hot.departs(epoch, octets), hop: false, dont_fragment, id };
                 lay_out(&mut packet.frame, &packet.summary, hot, order)
             }

@@ -84,6 +84,10 @@ counters! {
     opened_packets,
     /// Octets of inner packets accepted.
     opened_bytes,
+    /// Packets that entered ip-tunnels.
+    encapsulated_packets,
+    /// Packets that came out of ip-tunnels.
+    decapsulated_packets,
     /// NAT keepalives received.
     keepalives,
     /// Dummy packets received (RFC 4303 2.6).

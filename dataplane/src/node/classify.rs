@@ -117,24 +117,33 @@ pub enum Class {
     Keepalive,
     /// An ICMP error that quotes our ESP or IKE.
     Quoted(QuotedAt),
+    /// GRE, or IP in IP, for an end of an ip-tunnel.
+    IpTunnel,
     /// Anything else.
     Kernel,
     /// Not what its ports claim.
     Refused(Drop),
 }
 
-/// Reads a packet whose destination is an address of this machine.
-pub fn class<F: Frame>(packet: &Packet<F>) -> Class {
+/// Whether a packet is of a protocol that carries packets without keys.
+pub const fn is_like_ip_tunnel(summary: &Summary) -> bool {
+    matches!(summary.protocol(), protocol::GRE | protocol::IPV4 | protocol::IPV6)
+}
+
+/// Reads a packet whose destination is an address of this machine. `ends` says whether that is an end of ip-tunnels; it is
+/// asked of no packet that could not be of one.
+pub fn class<F: Frame>(packet: &Packet<F>, ends: impl Fn() -> bool) -> Class {
     let summary = &packet.summary;
     let ours = matches!(summary.protocol(), protocol::ESP | protocol::UDP);
     match (summary.is_fragment(), summary.protocol()) {
-        (true, _) if ours => Class::Fragment,
+        (true, _) if ours || (is_like_ip_tunnel(summary) && ends()) => Class::Fragment,
         (true, _) => Class::Kernel,
         (false, protocol::ESP) => esp(packet.frame.data(), summary.upper_at(), summary.length(), (0, 0)),
         (false, protocol::UDP) => datagram(packet.frame.data(), summary),
         (false, protocol::ICMP | protocol::ICMPV6) if summary.is_icmp_error() => {
             quoted(packet.frame.data(), summary).map_or(Class::Kernel, Class::Quoted)
         }
+        (false, _) if is_like_ip_tunnel(summary) && ends() => Class::IpTunnel,
         (false, _) => Class::Kernel,
     }
 }

@@ -93,8 +93,8 @@ pub fn exit(
         NextHop::Connected(interface) => (interface, destination),
         NextHop::Via(interface, gateway) => (interface, gateway),
         // An outer packet routed into a tunnel would need a second turn through policy, which nothing
-        // offers; sending it as it is would be a leak.
-        NextHop::Tunnel(_) => return Err(Drop::ClearRefused),
+        // offers; sending it as it is would be a leak. One routed into an ip-tunnel would come back here for ever.
+        NextHop::Tunnel(_) | NextHop::IpTunnel(_) => return Err(Drop::ClearRefused),
         NextHop::Local => return Err(Drop::NotForwardable),
         NextHop::Blackhole => return Err(Drop::NoRoute),
     };

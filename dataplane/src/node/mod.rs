@@ -13,6 +13,7 @@ pub mod fragment;
 pub mod icmp;
 pub mod ingress;
 pub mod inspect;
+pub mod ip_tunnel;
 pub mod lookup;
 pub mod memo;
 pub mod offload;

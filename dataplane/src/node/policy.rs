@@ -14,7 +14,7 @@ use super::ingress::{self, Judged};
 use crate::io::{Meta, Origin};
 use crate::link::snapshot::{Snapshot, is_link_scope};
 use crate::net::flow::{self, Flow};
-use crate::policy::route::{Interface, NextHop};
+use crate::policy::route::{Interface, IpTunnelId, NextHop};
 use crate::policy::spd::{Action, At};
 use crate::policy::view::{Came, Decision, View};
 use crate::sa::SaRef;
@@ -28,6 +28,8 @@ pub enum Fate {
     Seal(SaRef),
     /// In clear, to this next hop.
     Clear(NextHop),
+    /// Into this ip-tunnel.
+    Enter(IpTunnelId),
     /// Nowhere.
     Drop(Drop),
 }
@@ -46,13 +48,13 @@ pub enum Judgement {
 }
 
 /// Judges an IP packet in clear that `worker` has and that came as `meta` says: whose it is, and where it goes if it
-/// is somebody else's. `Fate::Clear` never leads to [`NextHop::Local`].
+/// is somebody else's. `Fate::Clear` never leads to [`NextHop::Local`], nor into a tunnel of any kind.
 pub fn judge(tables: &View, snapshot: &Snapshot, worker: WorkerId, meta: &Meta, flow: &Flow) -> Judgement {
     match whose(snapshot, meta, flow) {
         Ok(Judged::Kernel) => Judgement::Kernel,
         Ok(Judged::Local) => Judgement::Ours,
         Err(reason) => Judgement::Goes(Fate::Drop(reason), None),
-        Ok(Judged::Transit) if is_link_scope(flow.destination) => {
+        Ok(Judged::Transit) if is_link_scope(flow.destination) && !is_for_the_far_end(tables, meta, flow) => {
             Judgement::Goes(Fate::Drop(Drop::NotForwardable), None)
         }
         Ok(Judged::Transit) => match decide(tables, worker, meta, flow) {
@@ -60,6 +62,13 @@ pub fn judge(tables: &View, snapshot: &Snapshot, worker: WorkerId, meta: &Meta, 
             (fate, by) => Judgement::Goes(fate, by),
         },
     }
+}
+
+/// Whether this machine says something on the link that an ip-tunnel is: a routing daemon's greetings go to the groups and
+/// link-local addresses that the tunnel lists as its other end's (TG-15).
+fn is_for_the_far_end(tables: &View, meta: &Meta, flow: &Flow) -> bool {
+    meta.origin == Origin::Tun
+        && matches!(tables.route(meta.instance, flow.destination), Some(NextHop::IpTunnel(_)))
 }
 
 /// Whose a packet is. What this machine sends is never its own.
@@ -102,7 +111,7 @@ fn may_enter_tunnel(tables: &View, meta: &Meta, flow: &Flow) -> bool {
     }
     match tables.route(meta.instance, flow.source) {
         Some(NextHop::Connected(interface) | NextHop::Via(interface, _)) => interface == arrival(meta),
-        Some(NextHop::Tunnel(_) | NextHop::Local) => false,
+        Some(NextHop::Tunnel(_) | NextHop::IpTunnel(_) | NextHop::Local) => false,
         Some(NextHop::Blackhole) | None => true,
     }
 }
@@ -114,6 +123,9 @@ fn arrival(meta: &Meta) -> Interface {
 fn in_clear(tables: &View, meta: &Meta, flow: &Flow, hop: NextHop) -> Fate {
     match meta.origin {
         Origin::Wire if is_from_tunnel(tables, meta.instance, flow) => Fate::Drop(Drop::Unprotected),
+        _ if matches!(hop, NextHop::IpTunnel(_)) && !may_enter_tunnel(tables, meta, flow) => {
+            Fate::Drop(Drop::BadSource)
+        }
         Origin::Worker if !goes_back(meta, hop) => Fate::Drop(Drop::ClearRefused),
         _ => clear(hop),
     }
@@ -131,7 +143,7 @@ fn unspoken(tables: &View, meta: &Meta, flow: &Flow) -> Fate {
 }
 
 fn goes_back(meta: &Meta, hop: NextHop) -> bool {
-    hop == NextHop::Local
+    matches!(hop, NextHop::Local | NextHop::IpTunnel(_))
         || matches!(hop, NextHop::Connected(interface) | NextHop::Via(interface, _) if interface == arrival(meta))
 }
 
@@ -139,6 +151,7 @@ fn goes_back(meta: &Meta, hop: NextHop) -> bool {
 fn clear(hop: NextHop) -> Fate {
     match hop {
         NextHop::Tunnel(_) => Fate::Drop(Drop::ClearRefused),
+        NextHop::IpTunnel(id) => Fate::Enter(id),
         NextHop::Blackhole => Fate::Drop(Drop::NoRoute),
         hop => Fate::Clear(hop),
     }
@@ -146,7 +159,7 @@ fn clear(hop: NextHop) -> Fate {
 
 /// Whether what has a packet's source is behind a tunnel: then nobody lets it in in clear.
 fn is_from_tunnel(tables: &View, instance: u16, flow: &Flow) -> bool {
-    matches!(tables.route(instance, flow.source), Some(NextHop::Tunnel(_)))
+    matches!(tables.route(instance, flow.source), Some(NextHop::Tunnel(_) | NextHop::IpTunnel(_)))
 }
 
 /// Whether a packet for this machine that arrived in clear should have come through a tunnel (RFC 4301 §5.2). What
@@ -154,6 +167,21 @@ fn is_from_tunnel(tables: &View, instance: u16, flow: &Flow) -> bool {
 pub fn is_unprotected(tables: &View, instance: u16, flow: &Flow) -> bool {
     let entry = tables.spd(instance).and_then(|spd| spd.inbound(flow));
     matches!(entry, Some(Action::Protect(_))) || is_from_tunnel(tables, instance, flow)
+}
+
+/// Why a packet may not come out of the ip-tunnel with this number into `instance`, if it may not. Nobody has proven
+/// anything: it is taken for what the tunnel's other end has behind it if the way back leads into the same tunnel, and no
+/// entry before the tunnels has it come under an SA.
+pub fn refused_of_ip_tunnel(tables: &View, instance: u16, id: IpTunnelId, flow: &Flow) -> Option<Drop> {
+    let entry = tables.spd(instance).and_then(|spd| spd.before().inbound(flow));
+    if entry.is_some_and(|entry| matches!(entry.action, Action::Protect(_))) {
+        return Some(Drop::Unprotected);
+    }
+    match tables.route(instance, flow.source) {
+        Some(NextHop::IpTunnel(back)) if back == id => None,
+        Some(NextHop::Tunnel(_)) => Some(Drop::Unprotected),
+        _ => Some(Drop::IpTunnelSource),
+    }
 }
 
 /// What becomes of a packet the kernel sends by a twin and that `worker` has: under an SA if policy protects it; else

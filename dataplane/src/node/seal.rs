@@ -21,7 +21,7 @@ use crate::sa::sequence::Number;
 use crate::sa::spi::Spi;
 use crate::sa::suite::{Aad, ICV_LEN, IV_LEN};
 use crate::sa::table::OutboundTable;
-use crate::sa::wrap::{Front, ROOM, Varying, Wrap};
+use crate::sa::wrap::{Front, InnerLimits, ROOM, Varying, Wrap};
 use crate::verdict::Drop;
 
 /// Whether a packet fits into its tunnel.
@@ -44,14 +44,14 @@ pub fn fits<F: Frame>(packet: &Packet<F>, wrap: &Wrap) -> bool {
 
 /// Compares a packet with what its tunnel takes; clears Don't Fragment where the tunnel says so (DP-24).
 #[cold]
-pub fn fit<F: Frame>(packet: &mut Packet<F>, hot: &Hot) -> Fit {
+pub fn fit<F: Frame>(packet: &mut Packet<F>, wrap: &Wrap, limits: InnerLimits) -> Fit {
     let (length, v4, dont_fragment) =
         (packet.summary.length(), packet.summary.is_v4(), packet.summary.dont_fragment());
-    let limit = hot.limits().largest(v4, dont_fragment);
+    let limit = limits.largest(v4, dont_fragment);
     if length <= limit {
         return Fit::Whole;
     }
-    if v4 && hot.wrap.clears_inner_df() && dont_fragment {
+    if v4 && wrap.clears_inner_df() && dont_fragment {
         ipv4::clear_dont_fragment(packet.frame.data_mut());
         packet.summary.clear_dont_fragment();
     }
@@ -185,8 +185,8 @@ pub fn lay_out<F: Frame>(
 }
 
 /// Don't Fragment of the outer packet of one that was not asked whether it must pass.
-pub fn dont_fragment(hot: &Hot, summary: &Summary) -> u16 {
-    if hot.limits().must_pass(summary) { 0 } else { hot.wrap.outer_df(summary.dont_fragment_bit()) }
+pub fn dont_fragment(wrap: &Wrap, limits: InnerLimits, summary: &Summary) -> u16 {
+    if limits.must_pass(summary) { 0 } else { wrap.outer_df(summary.dont_fragment_bit()) }
 }
 
 /// SPI, sequence number and IV: two words.

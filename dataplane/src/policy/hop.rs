@@ -5,7 +5,7 @@
 
 use super::fib::{CODE_BITS, Code, Memory, SLIP};
 use super::pool::{TableFull, unit};
-use super::route::{Interface, NextHop, TunnelId};
+use super::route::{Interface, IpTunnelId, NextHop, TunnelId};
 use ravelin_mem::words::Words;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -21,6 +21,7 @@ const VIA_V4: u64 = 2;
 const VIA_V6: u64 = 3;
 const LOCAL: u64 = 4;
 const BLACKHOLE: u64 = 5;
+const IP_TUNNEL: u64 = 6;
 
 /// The next hops in use: the writer's end.
 #[derive(Debug, Default)]
@@ -77,6 +78,7 @@ fn encode(hop: NextHop) -> [u64; SLIP] {
             [at(VIA_V6, interface), (bits >> 64) as u64, bits as u64, 0]
         }
         NextHop::Local => [LOCAL, 0, 0, 0],
+        NextHop::IpTunnel(IpTunnelId(number)) => [IP_TUNNEL | u64::from(number) << 16, 0, 0, 0],
         // Tunnels have no slip.
         NextHop::Blackhole | NextHop::Tunnel(_) => [BLACKHOLE, 0, 0, 0],
     }
@@ -102,6 +104,7 @@ pub fn decode(slips: &Words, code: Code) -> Option<NextHop> {
             Some(NextHop::Via(interface, IpAddr::V6(bits.into())))
         }
         LOCAL => Some(NextHop::Local),
+        IP_TUNNEL => Some(NextHop::IpTunnel(IpTunnelId((meta >> 16) as u32))),
         _ => Some(NextHop::Blackhole),
     }
 }
@@ -121,6 +124,7 @@ mod tests {
             NextHop::Via(at, v6),
             NextHop::Local,
             NextHop::Blackhole,
+            NextHop::IpTunnel(IpTunnelId(u32::MAX)),
             NextHop::Tunnel(TunnelId(TUNNELS - 1)),
         ];
         let slips = std::sync::Arc::clone(memory.slips.words());

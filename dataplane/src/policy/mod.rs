@@ -9,6 +9,7 @@
 pub mod array;
 pub mod fib;
 pub mod hop;
+pub mod ip_tunnel;
 pub mod pool;
 pub mod publish;
 pub mod route;

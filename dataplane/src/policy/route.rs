@@ -17,6 +17,10 @@ pub struct Interface {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TunnelId(pub u32);
 
+/// The number in the tables of an ip-tunnel: one without keys ([`super::ip_tunnel`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct IpTunnelId(pub u32);
+
 /// Where a packet goes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NextHop {
@@ -26,6 +30,8 @@ pub enum NextHop {
     Via(Interface, IpAddr),
     /// Into this tunnel, under one of its children, and never in clear.
     Tunnel(TunnelId),
+    /// Into this ip-tunnel.
+    IpTunnel(IpTunnelId),
     /// The destination is ours: to the kernel.
     Local,
     /// Nowhere, on purpose.

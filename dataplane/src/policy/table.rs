@@ -8,6 +8,7 @@
 use super::array::Array;
 use super::fib::{Memory, Prefixes, Root};
 use super::hop::{self, Hops};
+use super::ip_tunnel::IpTunnels;
 use super::pool::TableFull;
 use super::publish::{Source, Version};
 use super::route::{Interface, NextHop, Prefix, PrefixMap, TunnelId};
@@ -73,6 +74,7 @@ impl Tables {
             lines: lines.view(),
             tunnels: Array::default(),
             manual: ExactTable::default(),
+            ip_tunnels: IpTunnels::default(),
         };
         Tables {
             view,
@@ -258,6 +260,11 @@ impl Tables {
     /// Replaces the table of manual and imported SPIs.
     pub fn set_manual(&mut self, manual: ExactTable) {
         self.view.manual = manual;
+    }
+
+    /// Replaces the ip-tunnels.
+    pub fn set_ip_tunnels(&mut self, ip_tunnels: IpTunnels) {
+        self.view.ip_tunnels = ip_tunnels;
     }
 
     /// Octets that routes and tunnels lie in, used at most so far: what workers read.

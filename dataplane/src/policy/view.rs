@@ -6,6 +6,7 @@
 use super::array::Array;
 use super::fib::{Root, Shared};
 use super::hop;
+use super::ip_tunnel::IpTunnels;
 use super::route::{Interface, NextHop, Prefix, PrefixMap, TunnelId};
 use super::spd::{Action, At, Match, Otherwise, Spd, Way};
 use super::tunnel::{Answer, LineView, Tunnel};
@@ -34,7 +35,7 @@ pub enum Decision {
         /// The tunnel.
         tunnel: TunnelId,
     },
-    /// In clear to this next hop, which is not a tunnel.
+    /// In clear to this next hop, which is not a tunnel but may be an ip-tunnel.
     Forward(NextHop),
     /// Policy refuses it.
     Discard,
@@ -91,6 +92,7 @@ pub struct View {
     pub(super) lines: LineView,
     pub(super) tunnels: Array<Tunnel>,
     pub(super) manual: ExactTable,
+    pub(super) ip_tunnels: IpTunnels,
 }
 
 impl View {
@@ -104,7 +106,8 @@ impl View {
     /// entries behind them, and what is said of the rest.
     ///
     /// A packet routed into a tunnel never leaves in clear, whatever the entries say; one for a
-    /// local address needs no bypass, because it does not leave.
+    /// local address needs no bypass, because it does not leave. Ip-tunnels stand where tunnels do: the operator has
+    /// routed into them what may go by them as it is.
     pub fn weigh(&self, worker: WorkerId, instance: u16, came: Came, flow: &Flow) -> (Decision, Option<At>) {
         let Some(instance) = self.instance(instance) else { return (Decision::NoRoute, None) };
         let (spd, hop) = (&instance.spd, self.hop(instance, flow.destination));
@@ -117,6 +120,9 @@ impl View {
         }
         if let Some(NextHop::Tunnel(tunnel)) = hop {
             return (self.protect(worker, tunnel, flow), None);
+        }
+        if let Some(hop @ NextHop::IpTunnel(_)) = hop {
+            return (Decision::Forward(hop), None);
         }
         let behind = match came {
             Came::FromHere | Came::ByTwin => spd.behind().outbound(flow),
@@ -246,6 +252,11 @@ impl View {
     /// An instance's ordered policy.
     pub fn spd(&self, instance: u16) -> Option<&Spd> {
         Some(&self.instance(instance)?.spd)
+    }
+
+    /// The ip-tunnels.
+    pub const fn ip_tunnels(&self) -> &IpTunnels {
+        &self.ip_tunnels
     }
 
     /// The table of manual and imported SPIs.

@@ -155,6 +155,18 @@ pub struct Varying {
 impl Wrap {
     /// The headers for `encapsulation`, and the limits of a suite with this `framing`.
     pub fn new(encapsulation: &Encapsulation, framing: Framing) -> Wrap {
+        let protocol = if encapsulation.local.port == 0 { protocol::ESP } else { protocol::UDP };
+        Wrap::around(encapsulation, protocol, |room| framing.largest_payload(room))
+    }
+
+    /// The headers of a tunnel without ESP: what follows them is of `protocol`, and has `header` octets in front of the
+    /// inner packet.
+    pub fn bare(encapsulation: &Encapsulation, protocol: u8, header: usize) -> Wrap {
+        Wrap::around(encapsulation, protocol, |room| room.saturating_sub(header))
+    }
+
+    /// The headers, and the limits where an inner packet of `fits` octets fits into so much room behind them.
+    fn around(encapsulation: &Encapsulation, protocol: u8, fits: impl Fn(usize) -> usize) -> Wrap {
         let Encapsulation { local, peer, .. } = encapsulation;
         let (class_mask, class) = match encapsulation.dscp {
             OuterDscp::Copy => (0xff, 0),
@@ -188,9 +200,9 @@ impl Wrap {
             outer_mtu: encapsulation.outer_mtu.unwrap_or(u16::MAX),
             tcp_mss: encapsulation.tcp_mss.unwrap_or(0),
         };
-        let headers = wrap.lay_out(encapsulation).unwrap_or(0);
+        let headers = wrap.lay_out(encapsulation, protocol).unwrap_or(0);
         wrap.front = Front::new(headers as u8, shape == Shape::V6Udp);
-        let limit = |inner_df| wrap.inner_limit(encapsulation, framing, inner_df);
+        let limit = |inner_df| wrap.inner_limit(encapsulation, &fits, inner_df);
         let fixed = limit(ipv4::DONT_FRAGMENT);
         wrap.limits = InnerLimits([limit(0), fixed, fixed.max(SMALLEST_IPV6_MTU)]);
         wrap
@@ -198,18 +210,17 @@ impl Wrap {
 
     /// Writes the outer headers, as far as they are the same in every packet, to the end of the template; how
     /// long they are.
-    fn lay_out(&mut self, encapsulation: &Encapsulation) -> Option<usize> {
+    fn lay_out(&mut self, encapsulation: &Encapsulation, protocol: u8) -> Option<usize> {
         let mut headers = [0; ipv6::Repr::LEN + udp::Repr::LEN];
-        let length = self.emit_headers(encapsulation, &mut headers)?;
+        let length = self.emit_headers(encapsulation, protocol, &mut headers)?;
         let end = self.template.get_mut(ROOM - length..)?;
         end.copy_from_slice(headers.get(..length)?);
         Some(length)
     }
 
-    fn emit_headers(&mut self, encapsulation: &Encapsulation, out: &mut [u8]) -> Option<usize> {
+    fn emit_headers(&mut self, encapsulation: &Encapsulation, protocol: u8, out: &mut [u8]) -> Option<usize> {
         let Encapsulation { local, peer, hop_limit, .. } = *encapsulation;
         let udp = matches!(self.shape, Shape::V4Udp | Shape::V6Udp);
-        let protocol = if udp { protocol::UDP } else { protocol::ESP };
         let ip = match (local.address, peer.address) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
                 let header = ipv4::Repr {
@@ -255,15 +266,25 @@ impl Wrap {
     }
 
     /// Largest inner packet: what was configured, and where the outer packet may not be cut, what fits in it.
-    fn inner_limit(&self, encapsulation: &Encapsulation, framing: Framing, inner_df: u16) -> u16 {
+    fn inner_limit(
+        &self,
+        encapsulation: &Encapsulation,
+        fits: impl Fn(usize) -> usize,
+        inner_df: u16,
+    ) -> u16 {
         let configured = encapsulation.inner_mtu.unwrap_or(u16::MAX);
         let outer = encapsulation.outer_mtu.filter(|_| self.outer_df(inner_df) != 0);
-        configured.min(outer.map_or(u16::MAX, |outer| self.largest_within(outer, framing)))
+        configured.min(outer.map_or(u16::MAX, |outer| fits(self.room_within(outer)) as u16))
     }
 
     /// Octets of the largest inner packet whose outer packet has at most `outer` octets.
     pub fn largest_within(&self, outer: u16, framing: Framing) -> u16 {
-        framing.largest_payload(usize::from(outer).saturating_sub(self.front.headers())) as u16
+        framing.largest_payload(self.room_within(outer)) as u16
+    }
+
+    /// Octets behind the headers of an outer packet of at most `outer` octets.
+    pub fn room_within(&self, outer: u16) -> usize {
+        usize::from(outer).saturating_sub(self.front.headers())
     }
 
     /// Makes these headers ones that nothing fits into as a matter of course, so that no packet goes the ordinary way:

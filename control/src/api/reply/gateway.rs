@@ -77,9 +77,9 @@ pub struct Route {
     pub instance: String,
     /// Where to.
     pub destination: String,
-    /// `tunnel`: of a configured tunnel; `reverse`: to what a gateway's peer has behind it; `static`.
+    /// `tunnel`: of a configured tunnel; `ip-tunnel`; `reverse`: to what a gateway's peer has behind it; `static`.
     pub kind: String,
-    /// The tunnel it leads into; empty for a static one.
+    /// The tunnel or ip-tunnel it leads into; empty for a static one.
     pub tunnel: String,
     /// The next hop of a static one.
     pub via: String,

@@ -95,6 +95,11 @@ enum Show {
         /// Name in the configuration.
         name: Option<String>,
     },
+    /// Ip-tunnels; with a name that one and all that is set of it.
+    IpTunnels {
+        /// Name in the configuration.
+        name: Option<String>,
+    },
     /// Databases of clients; with a name that one and its clients, or which of them would take a peer.
     ClientDb(ClientDb),
     /// Routes into tunnels, and static ones.
@@ -300,6 +305,9 @@ fn request(verb: &Verb) -> Request {
         }
         Verb::Show(Show::TunnelGroups { name }) => {
             Request::ShowTunnelGroups(request::GroupName { group: name.clone() })
+        }
+        Verb::Show(Show::IpTunnels { name }) => {
+            Request::ShowIpTunnels(request::IpTunnelName { ip_tunnel: name.clone() })
         }
         Verb::Show(Show::ClientDb(asked)) => client_db(asked),
         Verb::Show(Show::Routes) => Request::ShowRoutes,

@@ -1,0 +1,191 @@
+//! The stations of ip-tunnels: into one, which ends with an outer packet on its way to its exit; and out of one, which
+//! ends with an inner packet before the judge. None of it is met by a packet that has to do with no ip-tunnel.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::io::{Origin, Pool};
+use crate::link::packet::{Kernel, KernelPunt};
+use crate::node::classify::is_like_ip_tunnel;
+use crate::node::forward::Outgoing;
+use crate::node::ip_tunnel::{self, Carried};
+use crate::node::policy::{self, Fate};
+use crate::node::seal::{self, Fit};
+use crate::node::{Packet, clamp, icmp, ingress};
+use crate::policy::ip_tunnel::{Counters, IpTunnel, Stray};
+use crate::policy::route::IpTunnelId;
+use crate::sa::counters::Counter;
+use crate::sa::wrap::Wrap;
+use crate::verdict::Drop;
+
+use super::Graph;
+
+impl<P: Pool> Graph<P> {
+    /// A packet that has taken its hop, for an ip-tunnel: does it fit?
+    #[cold]
+    pub(super) fn enter_ip_tunnel(&mut self, mut packet: Packet<P::Frame>, id: IpTunnelId) {
+        let tables = self.tables.tables();
+        let Some(tunnel) = tables.ip_tunnels().at(id).filter(|tunnel| tunnel.parts().up).cloned() else {
+            return self.refuse_of(id, packet.frame, Drop::IpTunnelDown, |counters| &counters.out_errors);
+        };
+        let wrap = *tunnel.wrap(tables, packet.summary.is_v4());
+        if wrap.tcp_mss > 0 {
+            clamp::clamp(&mut packet.frame, &packet.summary, wrap.tcp_mss);
+        }
+        match seal::fit(&mut packet, &wrap, wrap.limits) {
+            Fit::Whole => self.encapsulate(packet, &tunnel, &wrap),
+            Fit::Cut(mtu) => self.cut(packet, mtu, |graph, piece| graph.encapsulate(piece, &tunnel, &wrap)),
+            Fit::TooBig(mtu) => {
+                self.count_of(&tunnel, |counters| &counters.out_errors, 1);
+                match wrap.is_silent() {
+                    true => self.refuse(packet.frame, Drop::MtuExceeded),
+                    false => {
+                        let report = icmp::Report::TooBig { mtu: usize::from(mtu) };
+                        self.report(packet, report, Drop::MtuExceeded);
+                    }
+                }
+            }
+        }
+    }
+
+    fn encapsulate(&mut self, packet: Packet<P::Frame>, tunnel: &IpTunnel, wrap: &Wrap) {
+        let (id, octets) = (self.id(), packet.summary.length() as u64);
+        match ip_tunnel::encapsulate(packet, tunnel, wrap, id) {
+            Ok(outer) => {
+                self.count_of(tunnel, |counters| &counters.out_packets, 1);
+                self.count_of(tunnel, |counters| &counters.out_octets, octets);
+                self.link.counters().encapsulated_packets.add(1);
+                self.leave_enclosed(outer, wrap.outer_mtu);
+            }
+            Err(frame) => {
+                self.count_of(tunnel, |counters| &counters.out_errors, 1);
+                self.refuse(frame, Drop::NoRoom);
+            }
+        }
+    }
+
+    /// What this machine says to the other end of an ip-tunnel: under an SA if policy protects it, like what its kernel
+    /// says, else as it is.
+    fn leave_enclosed(&mut self, packet: Packet<P::Frame>, limit: u16) {
+        let (instance, flow) = (packet.meta().instance, packet.summary.flow());
+        match policy::decide_twin(self.tables.tables(), self.link.id(), instance, &flow) {
+            Some(Fate::Seal(sa)) => self.give_sealer(packet, sa),
+            Some(Fate::Drop(reason)) => self.refuse(packet.frame, reason),
+            Some(Fate::Clear(_) | Fate::Enter(_)) | None => {
+                let outgoing = Outgoing { packet, hop: None, limit, ours: true };
+                self.push(|stations| &mut stations.outgoing, outgoing);
+            }
+        }
+    }
+
+    /// Whether the destination of a packet for this machine is an end of ip-tunnels.
+    pub(super) fn is_end(&self, packet: &Packet<P::Frame>) -> bool {
+        let tunnels = self.tables.tables().ip_tunnels();
+        tunnels.end_at(packet.meta().instance, packet.summary.destination())
+    }
+
+    /// Whether a packet for this machine that came under an SA is of an ip-tunnel.
+    pub(super) fn ends_ip_tunnel(&self, packet: &Packet<P::Frame>) -> bool {
+        is_like_ip_tunnel(&packet.summary) && !packet.summary.is_fragment() && self.is_end(packet)
+    }
+
+    /// A packet for an end of ip-tunnels; it waits until the judge, who may have found it, is done.
+    pub(super) fn leave_ip_tunnel(&mut self, packet: Packet<P::Frame>) {
+        self.push(|stations| &mut stations.tunnelled, packet);
+    }
+
+    /// Takes an inner packet out, if its tunnel is there and it may be what it says.
+    pub(super) fn decapsulate(&mut self, packet: Packet<P::Frame>) {
+        let (instance, flow) = (packet.meta().instance, packet.summary.flow());
+        let in_clear = packet.meta().origin == Origin::Wire;
+        if in_clear && policy::is_unprotected(self.tables.tables(), instance, &flow) {
+            return self.refuse(packet.frame, Drop::Unprotected);
+        }
+        let (carried, id, tunnel) = match self.ip_tunnel_of(&packet) {
+            Ok(found) => found,
+            Err((id, reason)) => return self.refuse_in(id, packet.frame, reason),
+        };
+        match ip_tunnel::decapsulate(packet, carried, &tunnel) {
+            Ok(inner) => match self.refused(&inner, id) {
+                None => self.emerge(inner, &tunnel),
+                Some(reason) => self.refuse_in(Some(id), inner.frame, reason),
+            },
+            Err((frame, reason)) => self.refuse_in(Some(id), frame, reason),
+        }
+    }
+
+    /// The tunnel of a packet, and what it has inside; else why it has none, and whose fault that is.
+    #[expect(clippy::type_complexity, reason = "a tunnel found, or the reason and where it counts")]
+    fn ip_tunnel_of(
+        &self,
+        packet: &Packet<P::Frame>,
+    ) -> Result<(Carried, IpTunnelId, Arc<IpTunnel>), (Option<IpTunnelId>, Drop)> {
+        let carried = ip_tunnel::read(packet).map_err(|reason| (None, reason))?;
+        let ends = (packet.summary.destination(), packet.summary.source());
+        let tunnels = self.tables.tables().ip_tunnels();
+        match tunnels.find(packet.meta().instance, ends, carried.shown) {
+            Ok((id, tunnel)) if tunnel.parts().up => Ok((carried, id, Arc::clone(tunnel))),
+            Ok((id, _)) => Err((Some(id), Drop::IpTunnelDown)),
+            Err(Stray::Key(id)) => Err((Some(id), Drop::GreKey)),
+            Err(Stray::Stranger) => Err((None, Drop::IpTunnelMiss)),
+        }
+    }
+
+    /// Why an inner packet may not have come out of this tunnel, if it may not.
+    fn refused(&self, inner: &Packet<P::Frame>, id: IpTunnelId) -> Option<Drop> {
+        let (instance, summary) = (inner.meta().instance, &inner.summary);
+        let [source, _] = summary.ends();
+        if ingress::is_bad_source(instance, summary.is_v4(), source, &self.snapshot) {
+            return Some(Drop::BadSource);
+        }
+        policy::refused_of_ip_tunnel(self.tables.tables(), instance, id, &summary.flow())
+    }
+
+    /// On into the private instance; what is said to the link that the tunnel is, to the kernel: its routing daemons
+    /// listen there (DP-40).
+    fn emerge(&mut self, packet: Packet<P::Frame>, tunnel: &IpTunnel) {
+        self.count_of(tunnel, |counters| &counters.in_packets, 1);
+        self.count_of(tunnel, |counters| &counters.in_octets, packet.summary.length() as u64);
+        self.link.counters().decapsulated_packets.add(1);
+        let (instance, Packet { frame, summary }) = (packet.meta().instance, packet);
+        match is_of_the_link(summary.destination()) {
+            true => self.link.punt_kernel(KernelPunt { frame, to: Kernel::Tun { instance } }),
+            false => self.judge_later(frame, summary),
+        }
+    }
+
+    fn count_of(&self, tunnel: &IpTunnel, counter: impl Fn(&Counters) -> &Counter, by: u64) {
+        if let Some(counters) = tunnel.counters(self.link.id()) {
+            counter(counters).add(by);
+        }
+    }
+
+    #[cold]
+    fn refuse_in(&mut self, id: Option<IpTunnelId>, frame: P::Frame, reason: Drop) {
+        match id {
+            Some(id) => self.refuse_of(id, frame, reason, |counters| &counters.in_errors),
+            None => self.refuse(frame, reason),
+        }
+    }
+
+    fn refuse_of(
+        &mut self,
+        id: IpTunnelId,
+        frame: P::Frame,
+        reason: Drop,
+        counter: impl Fn(&Counters) -> &Counter,
+    ) {
+        if let Some(tunnel) = self.tables.tables().ip_tunnels().at(id) {
+            self.count_of(tunnel, counter, 1);
+        }
+        self.refuse(frame, reason);
+    }
+}
+
+/// Groups, and addresses of one link.
+const fn is_of_the_link(destination: IpAddr) -> bool {
+    match destination {
+        IpAddr::V4(v4) => v4.is_multicast(),
+        IpAddr::V6(v6) => v6.is_multicast() || v6.is_unicast_link_local(),
+    }
+}
