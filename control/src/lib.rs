@@ -19,6 +19,7 @@ pub mod routing;
 pub mod secret_directory;
 pub mod state;
 pub mod store;
+pub mod tap;
 pub mod trust;
 pub mod tunnel;
 pub mod workers;

@@ -405,6 +405,12 @@ impl Routing {
         self.out_of_service = instances;
     }
 
+    /// All interfaces with their names.
+    pub fn interfaces(&self) -> impl Iterator<Item = (Interface, &str)> {
+        let all = self.instances.values().flat_map(|kernel| &kernel.interfaces);
+        all.map(|(name, known)| (known.interface, name.as_str()))
+    }
+
     /// The name of an interface, for the kernel.
     pub fn name_of(&self, instance: u16, interface: Interface) -> Option<&str> {
         let kernel = self.instances.get(&instance)?;

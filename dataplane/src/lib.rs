@@ -11,5 +11,6 @@ pub mod net;
 pub mod node;
 pub mod policy;
 pub mod sa;
+pub mod trace;
 pub mod verdict;
 pub mod worker;

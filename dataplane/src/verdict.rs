@@ -18,6 +18,18 @@ pub enum Verdict {
     Drop(Drop),
 }
 
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Verdict::Forward => f.write_str("forward"),
+            Verdict::Handoff => f.write_str("handoff"),
+            Verdict::Punt => f.write_str("punt"),
+            Verdict::Absorbed => f.write_str("absorbed"),
+            Verdict::Drop(reason) => write!(f, "drop {}", reason.name()),
+        }
+    }
+}
+
 impl From<Drop> for Verdict {
     fn from(reason: Drop) -> Self {
         Verdict::Drop(reason)

@@ -15,5 +15,6 @@ mod packets;
 mod rekey;
 mod remembered;
 mod suites;
+mod taps;
 mod threads;
 mod tunnel;

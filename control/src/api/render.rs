@@ -8,6 +8,7 @@ mod ip_tunnel;
 mod pki;
 mod policy;
 mod revocation;
+pub mod tap;
 
 use comfy_table::{ContentArrangement, Table, TableStyle};
 
@@ -35,6 +36,8 @@ pub fn text(reply: &Reply) -> String {
         Reply::Strangers(strangers) => self::strangers(strangers),
         Reply::Callers(callers) => self::callers(callers),
         Reply::Lockouts(lockouts) => self::lockouts(lockouts),
+        Reply::TapBegun { tap } => format!("tap {tap}"),
+        Reply::TapPage(page) => lines(&page.packets, tap::packet),
         Reply::Debug { peers } if peers.is_empty() => "nothing is on".to_owned(),
         Reply::Debug { peers } => lines(peers, watched),
         Reply::Gateways { gateways, tunnel_limit, tunnels } => {

@@ -6,10 +6,12 @@ mod client;
 mod gateway;
 mod group;
 mod ip_tunnel;
+mod lockout;
 mod lookup;
 mod pki;
 mod policy;
 mod revocation;
+mod tap;
 
 use std::collections::BTreeMap;
 
@@ -20,10 +22,12 @@ pub use self::client::{Client, ClientDb, Matched};
 pub use self::gateway::{Gateway, GatewayTunnel, Route};
 pub use self::group::{Level, Member, TunnelGroup};
 pub use self::ip_tunnel::{DestIp, IpTunnelRow};
+pub use self::lockout::{Lockout, Lockouts};
 pub use self::lookup::{Lookup, Nearest, Way};
 pub use self::pki::StoredObject;
 pub use self::policy::{InstancePolicy, PolicyRow};
 pub use self::revocation::{Crl, CrlUpkeep, Resting, Revocation};
+pub use self::tap::{SeenPacket, SeenStep, TapPage};
 
 /// One reply.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,6 +98,13 @@ pub enum Reply {
         /// One each.
         peers: Vec<Watched>,
     },
+    /// A capture or trace has begun.
+    TapBegun {
+        /// Its number.
+        tap: u64,
+    },
+    /// Packets.
+    TapPage(TapPage),
     /// Gateways.
     Gateways {
         /// One each.
@@ -599,38 +610,6 @@ pub struct Strangers {
     pub tunnels: Vec<String>,
     /// The last attempts, of callers that gateways did not let in too, newest first.
     pub attempts: Vec<Attempt>,
-}
-
-/// Who is locked out, or counted.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Lockouts {
-    /// One each.
-    pub lockouts: Vec<Lockout>,
-    /// Callers and addresses that were locked out since the start.
-    pub locked_out: u64,
-    /// Datagrams of callers locked out that were not heard since the start.
-    pub dropped: u64,
-}
-
-/// A caller that failed to prove itself.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Lockout {
-    /// Instance of both addresses.
-    pub instance: String,
-    /// Our address.
-    pub gateway: String,
-    /// The caller's address.
-    pub address: String,
-    /// The port it called from; 0: all ports of the address.
-    pub port: u16,
-    /// Whether it is locked out; else it is counted only.
-    pub blocked: bool,
-    /// Proofs that failed.
-    pub failed_attempts: u32,
-    /// Datagrams that were not heard.
-    pub dropped: u64,
-    /// Seconds until it is forgotten; `null`: when it is cleared.
-    pub remaining_seconds: Option<u64>,
 }
 
 /// A peer whose messages are told in the journal and the log.

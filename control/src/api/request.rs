@@ -5,8 +5,10 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 mod pki;
+mod tap;
 
 pub use self::pki::{PkiCsr, PkiExport, PkiGenerate, PkiImport, PkiName, PkiRemove};
+pub use self::tap::{TapBegin, TapEnd, TapRead};
 
 /// One request: the JSON-RPC method and its parameters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +128,15 @@ pub enum Request {
     /// Forget what OCSP responders have said.
     #[serde(rename = "pki.clear-ocsp-cache")]
     PkiClearOcspCache,
+    /// Show single packets.
+    #[serde(rename = "tap.begin")]
+    TapBegin(TapBegin),
+    /// What was seen since the last time; waits for something.
+    #[serde(rename = "tap.read")]
+    TapRead(TapRead),
+    /// Show no more.
+    #[serde(rename = "tap.end")]
+    TapEnd(TapEnd),
     /// Has a worker do nothing for a while: only where tests ask for it.
     #[cfg(feature = "stall")]
     #[serde(rename = "test.stand-still")]

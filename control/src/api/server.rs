@@ -30,11 +30,33 @@ const IDLE: Duration = Duration::from_secs(120);
 
 /// Answers requests: the daemon's one entry for operators.
 pub trait Answer: Send + Sync + 'static {
-    /// Carries out or answers one request.
+    /// Carries out or answers one request of a caller.
     ///
     /// # Errors
     /// Whatever the operator is to be told.
-    fn answer(&self, request: Request) -> Result<Reply, ApiError>;
+    fn answer(&self, request: Request, caller: Caller) -> Result<Reply, ApiError>;
+}
+
+/// Who asks, as the machine says. The socket's mode keeps strangers out; this says the same once more, for sockets on
+/// file systems that forget modes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// The user.
+    pub uid: u32,
+    /// The process.
+    pub pid: i32,
+}
+
+impl Caller {
+    fn of(stream: &UnixStream) -> Option<Self> {
+        let peer = getsockopt(stream, PeerCredentials).ok()?;
+        Some(Self { uid: peer.uid(), pid: peer.pid() })
+    }
+
+    /// Root and the daemon's user.
+    pub fn is_trusted(self) -> bool {
+        self.uid == 0 || self.uid == nix::unistd::geteuid().as_raw()
+    }
 }
 
 /// Who may use the socket besides root and the daemon's own user.
@@ -92,15 +114,14 @@ fn bind(path: &Path, access: Access) -> std::io::Result<UnixListener> {
 }
 
 fn admit(stream: UnixStream, access: Access, clients: &Arc<AtomicUsize>, answer: &Arc<dyn Answer>) {
-    if !allowed(&stream, access) || clients.load(Ordering::Relaxed) >= CLIENTS {
-        return;
-    }
+    let caller = Caller::of(&stream).filter(|caller| caller.is_trusted() || access.group.is_some());
+    let Some(caller) = caller.filter(|_| clients.load(Ordering::Relaxed) < CLIENTS) else { return };
     let (clients, answer) = (Arc::clone(clients), Arc::clone(answer));
     clients.fetch_add(1, Ordering::Relaxed);
     let counter = Arc::clone(&clients);
     let client = move || {
         // A client that breaks off is its own affair.
-        let _ = converse(stream, answer.as_ref());
+        let _ = converse(stream, caller, answer.as_ref());
         clients.fetch_sub(1, Ordering::Relaxed);
     };
     if std::thread::Builder::new().name("api-client".into()).spawn(client).is_err() {
@@ -108,15 +129,7 @@ fn admit(stream: UnixStream, access: Access, clients: &Arc<AtomicUsize>, answer:
     }
 }
 
-/// The mode keeps strangers out; the credentials say the same once more, for sockets on
-/// file systems that forget modes.
-fn allowed(stream: &UnixStream, access: Access) -> bool {
-    let Ok(peer) = getsockopt(stream, PeerCredentials) else { return false };
-    let own = nix::unistd::geteuid().as_raw();
-    peer.uid() == 0 || peer.uid() == own || access.group.is_some()
-}
-
-fn converse(stream: UnixStream, answer: &dyn Answer) -> std::io::Result<()> {
+fn converse(stream: UnixStream, caller: Caller, answer: &dyn Answer) -> std::io::Result<()> {
     stream.set_read_timeout(Some(IDLE))?;
     stream.set_write_timeout(Some(WRITE_DEADLINE))?;
     let mut writer = stream.try_clone()?;
@@ -129,7 +142,7 @@ fn converse(stream: UnixStream, answer: &dyn Answer) -> std::io::Result<()> {
         let complete = line.ends_with(b"\n");
         let (id, request) =
             if complete { rpc::read_call(&line) } else { (serde_json::Value::Null, Err(too_long())) };
-        let reply = request.and_then(|request| answer.answer(request));
+        let reply = request.and_then(|request| answer.answer(request, caller));
         writer.write_all(rpc::write_answer(&id, &reply).as_bytes())?;
         if !complete {
             return Ok(());
@@ -194,7 +207,7 @@ mod tests {
 
     struct Echo;
     impl Answer for Echo {
-        fn answer(&self, request: Request) -> Result<Reply, ApiError> {
+        fn answer(&self, request: Request, _: Caller) -> Result<Reply, ApiError> {
             Ok(Reply::Done { message: format!("{request:?}") })
         }
     }

@@ -43,6 +43,7 @@ impl<P: Pool> Core<P> {
             Request::ShowCertificates => Ok(self.certificate_rows()),
             Request::ShowRoutes => Ok(Reply::Routes { routes: self.route_rows() }),
             Request::Redirect(redirect) => self.redirect(redirect),
+            Request::TapBegin(begin) => self.lay_tap(begin),
             #[cfg(feature = "stall")]
             Request::StandStill(still) => {
                 let time = std::time::Duration::from_millis(still.milliseconds);

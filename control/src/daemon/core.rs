@@ -37,6 +37,7 @@ use crate::exception::{Exception, Rate};
 use crate::instance::{Change, Event as InstanceEvent, Handle, Request as InstanceRequest, Wall};
 use crate::observe::journal::Journal;
 use crate::routing::Outcome;
+use crate::tap::Taps;
 use crate::trust::revocation::Found;
 use crate::tunnel::pmtu::PathKey;
 use crate::tunnel::roster::Roster;
@@ -113,6 +114,7 @@ pub struct Core<P: Pool> {
     pub(super) watermarks: super::watermarks::Watermarks,
     pub(super) believed: super::revocation::Believed,
     pub(super) certificates: super::expiry::Watch,
+    pub(super) taps: Arc<Taps>,
 }
 
 impl<P: Pool> Core<P> {
@@ -330,6 +332,7 @@ impl<P: Pool> Core<P> {
         self.ask_about_own(now);
         self.look_at_certificates(now);
         self.notice_ended(now);
+        self.look_at_tap();
         self.look_at_devices();
         self.choose_queues();
         for path in self.workers.age_paths(now) {

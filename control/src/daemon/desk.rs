@@ -14,10 +14,11 @@ use super::reload::Reload;
 use super::view::View;
 use crate::api::reply::Applied;
 use crate::api::request::{ClientDbName, Events, Page};
-use crate::api::server::Answer;
+use crate::api::server::{Answer, Caller};
 use crate::api::{ApiError, Reply, Request};
 use crate::keeper::Vault;
 use crate::observe::journal::Journal;
+use crate::tap::Taps;
 use crate::trust::revocation::Revocation;
 
 /// How long an action may wait for the loop.
@@ -50,6 +51,8 @@ pub struct Desk {
     pub making: Mutex<()>,
     /// Who knows of revocation.
     pub revocation: Revocation,
+    /// The capture or trace that is on.
+    pub taps: Arc<Taps>,
 }
 
 impl Desk {
@@ -111,7 +114,7 @@ impl Desk {
 }
 
 impl Answer for Desk {
-    fn answer(&self, request: Request) -> Result<Reply, ApiError> {
+    fn answer(&self, request: Request, caller: Caller) -> Result<Reply, ApiError> {
         let view = |read: &Request| self.view(read.clone());
         match request {
             Request::ShowVersion => Ok(Reply::Version(view(&request).version.clone())),
@@ -125,6 +128,11 @@ impl Answer for Desk {
             Request::ShowCounters => Ok(Reply::Counters { counters: view(&request).counters.clone() }),
             Request::Doctor => Ok(Reply::Doctor { findings: view(&request).findings.clone() }),
             Request::Events(events) => Ok(self.events(&events)),
+            Request::TapBegin(begin) => self.begin_tap(begin, caller),
+            Request::TapRead(read) => {
+                self.taps.read(read.tap, Duration::from_millis(read.wait_ms)).map(Reply::TapPage)
+            }
+            Request::TapEnd(end) => self.taps.end(end.tap).map(|()| Reply::Done { message: "ended".into() }),
             Request::ConfigApply(apply) => self.apply(apply.dry_run).map(Reply::Applied),
             Request::PkiReload => self.apply_material().map(Reply::Applied),
             pki @ (Request::PkiList

@@ -2,7 +2,7 @@
 //! gateways and their peers (`gateways`), tunnel groups (`groups`) and how full they are (`watermarks`, `group_view`),
 //! ip-tunnels (`ip_tunnels`), instances out of service (`service`, `outage`), SAs of single workers (`own`), workers that stand still (`pulse`,
 //! `stall`, `spread`), devices (`devices`), other configurations while running (`reload`, `apply`), what operators read
-//! (`view`, `gateway_view`, `client_view`, `desk`) and ask (`explain`, `lookup`, `lockout`, `debug`, `pki`), and the
+//! (`view`, `gateway_view`, `client_view`, `desk`) and ask (`explain`, `lookup`, `lockout`, `debug`, `pki`, `taps`), and the
 //! threads that do its slow work (`helpers`, `revocation`), and what ends soon (`expiry`).
 
 mod answers;
@@ -43,6 +43,7 @@ pub mod spread;
 pub mod stall;
 #[cfg(feature = "dpdk")]
 pub mod start;
+mod taps;
 pub mod view;
 mod wants;
 pub mod watermarks;

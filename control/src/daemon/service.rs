@@ -74,6 +74,11 @@ impl Service {
         self.fallen.iter().map(|((instance, wall), error)| (self.name(*instance), *wall, error.as_str()))
     }
 
+    /// The names of all instances, by number.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// An instance's name.
     pub fn name(&self, instance: InstanceId) -> &str {
         self.names.get(usize::from(instance)).map_or("?", String::as_str)

@@ -163,6 +163,7 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
         watermarks: super::watermarks::Watermarks::default(),
         believed: super::revocation::Believed::default(),
         certificates: super::expiry::Watch::new(&plan),
+        taps: Arc::default(),
         roster,
         plan,
     };
@@ -175,6 +176,7 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
         vault: core.plan.vault.clone(),
         making: std::sync::Mutex::new(()),
         revocation: core.helpers.revocation().clone(),
+        taps: Arc::clone(&core.taps),
     });
     listen(&core.plan, Arc::clone(&desk))?;
     signals(inputs, desk)?;

@@ -199,6 +199,7 @@ impl Bench {
             watermarks: super::watermarks::Watermarks::default(),
             believed: super::revocation::Believed::default(),
             certificates: super::expiry::Watch::new(&plan),
+            taps: Arc::default(),
             roster,
             plan,
         };

@@ -15,6 +15,7 @@ mod placement;
 mod policy;
 mod reports;
 mod stall;
+mod taps;
 mod tunnels;
 
 use std::collections::{BTreeSet, HashMap};

@@ -9,6 +9,7 @@ use crate::net::protocol;
 use crate::node::Packet;
 use crate::node::forward;
 use crate::node::policy::{self, Fate};
+use crate::trace::Node;
 use crate::verdict::Drop;
 
 use super::Graph;
@@ -17,6 +18,9 @@ impl<P: Pool> Graph<P> {
     /// Takes a complete outer packet from control: routed and sent, policy does not apply to IKE itself.
     pub fn send_for_control(&mut self, frame: P::Frame) {
         self.link.counters().injected.add(1);
+        if self.is_tapped() {
+            self.show_entered(Node::Injected, std::iter::once(&frame));
+        }
         match Packet::parse(frame) {
             Ok(packet) => self.leave_by(packet, None),
             Err(frame) => self.refuse(frame, Drop::MalformedInjected),
@@ -27,6 +31,9 @@ impl<P: Pool> Graph<P> {
     /// policy to its port.
     pub fn send_for_kernel(&mut self, frame: P::Frame) {
         self.link.counters().injected.add(1);
+        if self.is_tapped() {
+            self.show_entered(Node::Injected, std::iter::once(&frame));
+        }
         match frame.meta().origin {
             Origin::Twin => self.send_for_twin(frame),
             _ => match Packet::parse(frame) {

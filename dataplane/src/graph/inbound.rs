@@ -16,7 +16,7 @@ use crate::node::{Packet, apart, policy};
 use crate::sa::fact::{Fact, Facts};
 use crate::sa::shard::WorkerId;
 use crate::sa::spi::{Place, Spi};
-use crate::verdict::Drop;
+use crate::verdict::{Drop, Verdict};
 
 use super::{Graph, Station};
 
@@ -170,6 +170,9 @@ impl<P: Pool> Graph<P> {
     fn punt_ike(&mut self, packet: Packet<P::Frame>, at: IkeAt) {
         let instance = packet.meta().instance;
         let mut frame = packet.frame;
+        if self.is_tapped() {
+            self.show_end(&frame, Verdict::Punt);
+        }
         frame.truncate(at.end);
         frame.trim_front(at.offset);
         self.link.punt_ike(IkePunt { frame, instance, local: at.local, remote: at.remote }, at.initial);
@@ -229,6 +232,9 @@ impl<P: Pool> Graph<P> {
         let mut queue = std::mem::take(&mut self.stations.openings);
         for openings in queue.as_mut_slice().chunks_mut(TOGETHER) {
             self.await_windows(openings);
+            if self.is_tapped() {
+                self.show_closed(openings);
+            }
             let forged = {
                 let (mut room, mut lanes) = (ROOM, Lanes::new());
                 open::lay_out(openings, &self.link.inbound, &mut room, &mut lanes);
@@ -237,7 +243,10 @@ impl<P: Pool> Graph<P> {
             };
             open::refuse(openings, forged);
             self.clock.mark(Station::Open);
-            self.accept(openings);
+            match self.is_tapped() {
+                false => self.accept::<false>(openings),
+                true => self.accept::<true>(openings),
+            }
             self.clock.mark(Station::Accept);
         }
         queue.clear();
@@ -256,12 +265,15 @@ impl<P: Pool> Graph<P> {
 
     /// Believes packets whose tags are good, looks into them and sends them on.
     #[inline(never)]
-    fn accept(&mut self, openings: &mut [Opening<P::Frame>]) {
+    fn accept<const TAPPED: bool>(&mut self, openings: &mut [Opening<P::Frame>]) {
         let mut sum = Accepted::default();
         for run in openings.chunk_by_mut(Opening::is_followed_by) {
             let accepted = self.accept_run(run);
             sum.packets += accepted.packets;
             sum.octets += accepted.octets;
+            if TAPPED {
+                self.show_opened(run);
+            }
             run.iter_mut().for_each(|opening| self.conclude(opening));
         }
         let counters = self.link.counters();

@@ -19,6 +19,7 @@ mod leave;
 mod made;
 mod outbound;
 mod run;
+mod tapped;
 
 use std::sync::Arc;
 
@@ -45,7 +46,8 @@ use crate::policy::publish::Reader;
 use crate::policy::table::Tables;
 use crate::sa::SaRef;
 use crate::sa::shard::WorkerId;
-use crate::verdict::Drop;
+use crate::trace::{Node, Tap};
+use crate::verdict::{Drop, Verdict};
 pub use clock::{Clock, Station};
 
 /// Everything one worker needs to decide about packets, and the packets between its stations.
@@ -72,6 +74,8 @@ pub struct Graph<P: Pool> {
     memo: Memo,
     exits: Exits,
     stations: Stations<P::Frame>,
+    /// Who is shown packets, if anybody is.
+    tap: Option<Box<Tap>>,
     /// Cycles by station, if the feature says so.
     pub(crate) clock: Clock,
 }
@@ -179,6 +183,7 @@ impl<P: Pool> Graph<P> {
             memo: Memo::new(settings.seed),
             exits: Exits::new(),
             stations: Stations::new(inputs),
+            tap: None,
             clock: Clock::default(),
             link,
         }
@@ -257,6 +262,9 @@ impl<P: Pool> Graph<P> {
     #[inline(never)]
     pub fn receive(&mut self, burst: &mut Burst<P::Frame>) {
         self.count_received(burst);
+        if self.is_tapped() {
+            self.show_received(burst);
+        }
         let port = burst.iter().next().map(|frame| frame.meta().port);
         let home = port.and_then(|port| Home::of(port, &self.snapshot));
         let (mut last, mut ours) = (None, None);
@@ -345,6 +353,10 @@ impl<P: Pool> Graph<P> {
         let (first, second) = burst.as_slices();
         self.await_handed(first);
         self.await_handed(second);
+        if self.is_tapped() {
+            let both = first.iter().chain(second);
+            self.show_entered(Node::TakenOver, both.map(|handoff| &handoff.frame));
+        }
         for handoff in burst {
             self.take_over_one(handoff);
         }
@@ -410,12 +422,16 @@ impl<P: Pool> Graph<P> {
     /// Ends a packet.
     #[cold]
     fn refuse(&mut self, frame: P::Frame, reason: Drop) {
+        self.show_end(&frame, Verdict::Drop(reason));
         drop(frame);
         self.link.counters().dropped(reason);
     }
 
     /// Ends a packet that was for us and is used up.
     fn absorb(&mut self, frame: P::Frame) {
+        if self.is_tapped() {
+            self.show_end(&frame, Verdict::Absorbed);
+        }
         drop(frame);
         self.link.counters().absorbed.add(1);
     }
@@ -431,6 +447,9 @@ impl<P: Pool> Graph<P> {
     /// Gives an Ethernet frame without tag to the twin of the interface it came by.
     fn punt_frame(&mut self, frame: P::Frame) {
         let Meta { port, vlan, .. } = *frame.meta();
+        if self.is_tapped() {
+            self.show_end(&frame, Verdict::Punt);
+        }
         self.link.punt_kernel(KernelPunt { frame, to: Kernel::Twin { port, vlan } });
     }
 

@@ -13,7 +13,7 @@ use crate::node::{Packet, apart, clamp, icmp, is_transit, offload};
 use crate::policy::spd::At;
 use crate::sa::fact::{Fact, Facts};
 use crate::sa::outbound::Hot;
-use crate::verdict::Drop;
+use crate::verdict::{Drop, Verdict};
 
 use super::{Clear, Graph};
 
@@ -25,6 +25,9 @@ impl<P: Pool> Graph<P> {
     /// in the memo before the first of them moves on, so that no packet waits for its SA alone; those that go one
     /// way in a row go it together.
     pub(super) fn judge(&mut self) {
+        if self.is_tapped() {
+            self.show_clear();
+        }
         let mut queue = std::mem::take(&mut self.stations.clear);
         let mut waiting = queue.drain();
         while !waiting.as_slice().is_empty() {
@@ -163,7 +166,12 @@ impl<P: Pool> Graph<P> {
         let Meta { origin, instance, .. } = *packet.meta();
         match origin {
             Origin::Wire => self.punt_packet(packet),
-            _ => self.link.punt_kernel(KernelPunt { frame: packet.frame, to: Kernel::Tun { instance } }),
+            _ => {
+                if self.is_tapped() {
+                    self.show_end(&packet.frame, Verdict::Punt);
+                }
+                self.link.punt_kernel(KernelPunt { frame: packet.frame, to: Kernel::Tun { instance } });
+            }
         }
     }
 
@@ -197,6 +205,7 @@ impl<P: Pool> Graph<P> {
                 self.cut(packet, mtu, |graph, piece| graph.number_any(piece, slot));
             }
             Some(Fit::TooBig(mtu)) => {
+                self.show_slot(&packet.frame, slot);
                 self.count_slot(slot, |counters| &counters.too_big);
                 if self.link.outbound.hot(slot).is_some_and(|hot| hot.wrap.is_silent()) {
                     return self.refuse(packet.frame, Drop::MtuExceeded);
@@ -232,6 +241,7 @@ impl<P: Pool> Graph<P> {
     #[cold]
     fn vacant(&mut self, frame: P::Frame, slot: u32) {
         self.count_slot(slot, |counters| &counters.missing);
+        self.show_slot(&frame, slot);
         self.link.raise_vacant(slot, || Some(Summary::parse(frame.data()).ok()?.flow()));
         self.refuse(frame, Drop::NoSa);
     }
@@ -296,6 +306,7 @@ impl<P: Pool> Graph<P> {
         if matches!(reason, Drop::SequenceExhausted | Drop::LifetimeExpired) {
             self.expired(slot);
         }
+        self.show_slot(&frame, slot);
         self.refuse(frame, reason);
     }
 
@@ -309,6 +320,13 @@ impl<P: Pool> Graph<P> {
 
     /// Encrypts what was prepared.
     pub(super) fn seal(&mut self) {
+        let is_tapped = self.is_tapped();
+        if is_tapped {
+            self.show_unsealed();
+        }
         seal::seal(self.stations.sealings.as_mut_slice(), &self.link.outbound);
+        if is_tapped {
+            self.show_sealed();
+        }
     }
 }

@@ -13,6 +13,7 @@ use crate::sa::outbound::{self, Encapsulation};
 use crate::sa::shard::Shard;
 use crate::sa::spi::{Place, Spi};
 use crate::sa::table::ShardTable;
+use crate::trace::Tap;
 
 /// The number of a command to one worker, counted from 1; 0 is "none yet".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
@@ -109,6 +110,8 @@ pub enum Command {
     },
     /// Puts a new configuration in place.
     Configure(Arc<Snapshot>),
+    /// Shows packets to a tap from here on, or to none; the former comes back.
+    Tap(Option<Box<Tap>>),
     /// Takes a shard in, with whatever SAs are in it.
     AttachShard(Box<ShardTable>),
     /// Gives a shard away; it comes back in a report.

@@ -15,6 +15,7 @@ use crate::sa::fact::Facts;
 use crate::sa::inbound::Remains;
 use crate::sa::spi::{Place, Spi};
 use crate::sa::table::ShardTable;
+use crate::trace::Tap;
 
 /// Why a command could not be carried out: control's own fault, except `BadKey` for manual keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -106,6 +107,8 @@ pub enum Report {
     Removed(Remains),
     /// A configuration that is no longer in use, to be freed.
     Replaced(Arc<Snapshot>),
+    /// A tap that is shown nothing more, to be freed.
+    Untapped(Box<Tap>),
     /// A shard that was detached, or replaced by another of its number.
     Detached(Box<ShardTable>),
 }

@@ -115,6 +115,12 @@ impl<F> Sealing<F> {
         self.number.get()
     }
 
+    /// The SA that sends it.
+    #[inline(always)]
+    pub const fn spi(&self) -> Spi {
+        self.spi
+    }
+
     /// Octets of the inner packet.
     #[inline(always)]
     pub const fn octets(&self) -> u64 {
@@ -123,6 +129,12 @@ impl<F> Sealing<F> {
 }
 
 impl<F: Frame> Sealing<F> {
+    /// The inner packet, as long as it is in clear.
+    pub fn text(&self, framing: esp::Framing) -> &[u8] {
+        let start = self.front.octets() + framing.front();
+        self.frame.data().get(start..start + self.octets as usize).unwrap_or_default()
+    }
+
     /// The ESP packet, from SPI to ICV.
     pub(super) fn esp_mut(&mut self) -> &mut [u8] {
         self.frame.data_mut().get_mut(self.front.octets()..).unwrap_or_default()

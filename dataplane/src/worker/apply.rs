@@ -73,6 +73,12 @@ impl<P: Pool, O: Port<Frame = P::Frame>> Worker<P, O> {
                 self.graph.link.answer(Report::Replaced(old));
                 Ok(())
             }
+            Command::Tap(tap) => {
+                if let Some(former) = self.graph.set_tap(tap) {
+                    self.graph.link.answer(Report::Untapped(former));
+                }
+                Ok(())
+            }
             Command::AttachShard(table) => {
                 if let Some(former) = link.inbound.attach(table) {
                     link.answer(Report::Detached(former));

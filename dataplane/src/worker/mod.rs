@@ -135,6 +135,9 @@ impl<P: Pool, O: Port<Frame = P::Frame>> Worker<P, O> {
 
     /// Sends what the graph put out, and what an earlier poll could not.
     fn transmit(&mut self) -> bool {
+        if self.graph.is_tapped() {
+            self.graph.show_departing();
+        }
         let (departing, counters) = self.graph.departing();
         let mut last: Option<&mut Transmit<O>> = None;
         for frame in departing.drain() {
@@ -194,6 +197,11 @@ fn drain<G, T>(
         take(graph, item);
     }
     BURST
+}
+
+/// The workers' clock: microseconds, from some moment on.
+pub fn clock_us() -> u64 {
+    microseconds(tsc::now(), tsc::frequency().max(1))
 }
 
 /// Cycles as microseconds, without overflow for centuries of uptime.

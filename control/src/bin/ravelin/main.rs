@@ -4,6 +4,7 @@
 //! 4 daemon unreachable, 64 usage.
 
 mod pki;
+mod tap;
 mod terminal;
 mod verify;
 
@@ -56,6 +57,10 @@ enum Verb {
     Lookup(Lookup),
     /// Have every IKE message of a peer told in `events` and the log; alone: say what is on.
     Debug(DebugArguments),
+    /// Copy packets of a tunnel, an interface or a host, in clear or encrypted, into a pcapng file.
+    Capture(tap::Capture),
+    /// Say which way single packets take through the gateway, and what becomes of them.
+    Trace(tap::Trace),
     /// Take back what the gateway holds against somebody.
     #[command(subcommand)]
     Clear(Clear),
@@ -272,6 +277,8 @@ fn main() -> ExitCode {
     let request = match &cli.verb {
         Verb::Config(Config::Check { file }) => return check(file, cli.json),
         Verb::Pki(command) => return pki::run(&cli.socket, cli.json, command),
+        Verb::Capture(capture) => return tap::capture(&cli.socket, cli.json, capture),
+        Verb::Trace(trace) => return tap::trace(&cli.socket, cli.json, trace),
         Verb::Bench(options) => return measure(options, cli.json),
         Verb::Events(events) if events.follow => return follow(&cli, events.after),
         Verb::Show(Show::Tunnels) if cli.json => {
@@ -314,9 +321,12 @@ fn request(verb: &Verb) -> Request {
         Verb::Show(Show::Policy) => Request::ShowPolicy,
         Verb::Show(Show::Certificates) => Request::ShowCertificates,
         Verb::Show(Show::Revocation) => Request::ShowRevocation,
-        Verb::Show(Show::Version) | Verb::Config(Config::Check { .. }) | Verb::Bench(_) | Verb::Pki(_) => {
-            Request::ShowVersion
-        }
+        Verb::Show(Show::Version)
+        | Verb::Config(Config::Check { .. })
+        | Verb::Bench(_)
+        | Verb::Pki(_)
+        | Verb::Capture(_)
+        | Verb::Trace(_) => Request::ShowVersion,
         Verb::Config(Config::Plan) => Request::ConfigApply(request::ConfigApply { dry_run: true }),
         Verb::Config(Config::Apply) => Request::ConfigApply(request::ConfigApply { dry_run: false }),
         Verb::Explain(tunnel) => Request::Explain(name(tunnel)),
