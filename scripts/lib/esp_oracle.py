@@ -37,10 +37,12 @@ HEADER = {4: IP, 6: IPv6}
 
 # Of a hash: scapy's name, octets of key.
 HASHES = {"sha1": ("HMAC-SHA1-96", 20), "sha256": ("SHA2-256-128", 32), "sha384": ("SHA2-384-192", 48),
-          "sha512": ("SHA2-512-256", 64)}
+          "sha512": ("SHA2-512-256", 64), "md5": ("HMAC-MD5-96", 16)}
 # Of a cipher: scapy's name, octets of salt, octets of IV.
 CIPHERS = {"gcm16": ("AES-GCM", 4, 8), "gmac": ("AES-NULL-GMAC", 4, 8), "poly1305": ("CHACHA20-POLY1305", 4, 8),
-           "cbc": ("AES-CBC", 0, 16), "null": ("NULL", 0, 0)}
+           "cbc": ("AES-CBC", 0, 16), "null": ("NULL", 0, 0), "3des": ("3DES", 0, 8), "des": ("DES", 0, 8)}
+# Bits of key where the name does not say.
+BITS = {"null": 0, "poly1305": 256, "3des": 192, "des": 64}
 
 
 class Suite:
@@ -51,7 +53,7 @@ class Suite:
         aes = cipher.removeprefix("aes")
         kind = next((kind for kind in CIPHERS if cipher.endswith(kind)), "cbc")
         self.cipher, salt, self.iv = CIPHERS[kind]
-        bits = 0 if kind == "null" else 256 if kind == "poly1305" else int(aes[:3])
+        bits = BITS[kind] if kind in BITS else int(aes[:3])
         self.key = bits // 8 + salt
         self.hash, self.hash_key = HASHES.get(hashed, (None, 0))
 
@@ -177,6 +179,7 @@ def tunnels():
     made.append(Tunnel(len(made) + 1, 4, 4, True, "aes128gcm16", first=(1 << 32) - 8))
     others = [f"{cipher}-{hashed}" for cipher in ("aes128", "aes192", "aes256", "null") for hashed in HASHES]
     others += ["chacha20poly1305", *(f"aes{bits}gmac" for bits in (128, 192, 256))]
+    others += ["3des-sha1", "3des-md5", "3des-sha256", "des-md5", "aes128-md5", "null-md5"]
     for at, suite in enumerate(others):
         # Each of the families outside and inside, numbers of either length, bare and in UDP; some cross 2^32.
         esn = at % 3 > 0
@@ -192,9 +195,11 @@ def last():
 
 def configuration(workers):
     cores = ", ".join("0" if core == 0 else "1" for core in range(workers))
+    print("allow-legacy = true")
     print('interface.wan = { device = "af_packet:wan0", addresses = ["192.0.2.2/24", "2001:db8::2/64"] }')
     print('interface.lan = { device = "af_packet:lan0", addresses = ["10.2.0.1/24", "fd00:2::1/64"] }')
     print(f"[workers]\ncount = {workers}\ncores = [{cores}]\n")
+    print('[ike]\nprofile = "legacy"\n')
     for tunnel in [*tunnels(), last()]:
         print(tunnel.toml())
 

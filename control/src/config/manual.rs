@@ -111,14 +111,12 @@ impl One<'_, '_, '_> {
         let at = text.span().start;
         match chosen(text.get_ref()) {
             Ok(chosen) => {
-                let objections = self.profile.esp_objections(&chosen.proposal);
-                profile::object_to(
-                    self.judge,
-                    self.profile,
-                    (self.object.as_str(), at),
-                    "suite",
-                    &objections,
-                );
+                let place = (self.object.as_str(), at);
+                let algorithms: Vec<_> = chosen.proposal.algorithms().collect();
+                if !profile::refuse_legacy(self.judge, place, "suite", &algorithms) {
+                    let objections = self.profile.esp_objections(&chosen.proposal);
+                    profile::object_to(self.judge, self.profile, place, "suite", &objections);
+                }
                 Some(chosen)
             }
             Err(Refused { why, expected }) => {

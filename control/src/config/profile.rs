@@ -39,6 +39,26 @@ pub fn esp_defaults(profile: AlgorithmProfile) -> &'static [&'static str] {
     }
 }
 
+/// Refuses by name what is there only for peers that have nothing else, unless the file lets it in; whether there was
+/// such.
+pub fn refuse_legacy(
+    judge: &mut Judge<'_>,
+    (object, at): (&str, usize),
+    what: &str,
+    algorithms: &[Algorithm],
+) -> bool {
+    const EXPECTED: &str =
+        "an algorithm of today; or, for a peer that has none, allow-legacy = true above all tables";
+    let legacy = algorithms.iter().filter(|algorithm| algorithm.is_legacy() && !judge.allow_legacy);
+    let legacy: Vec<Algorithm> = legacy.copied().collect();
+    for algorithm in &legacy {
+        let standing = AlgorithmProfile::Rfc8247.standing(*algorithm);
+        let found = format!("{what}: {} (RFC 8247, RFC 8221)", Objection::Algorithm(*algorithm, standing));
+        judge.refuse(at, object, found, EXPECTED);
+    }
+    !legacy.is_empty()
+}
+
 /// Tells what a profile has against something written at `at`.
 pub fn object_to(
     judge: &mut Judge<'_>,

@@ -1,7 +1,7 @@
 //! Proposals by keyword (`ravelin_ike::crypto` knows the words), held to what this gateway's
 //! workers can carry.
 
-use ravelin_ike::config::{AlgorithmProfile, EspProposal, IkeProposal, Objection};
+use ravelin_ike::config::{Algorithm, AlgorithmProfile, EspProposal, IkeProposal, Objection};
 use ravelin_ike::crypto::BadProposal;
 use toml::Spanned;
 
@@ -50,14 +50,22 @@ pub struct Kind<T> {
     default: fn(AlgorithmProfile) -> &'static [&'static str],
     /// What a profile has against one.
     objections: fn(AlgorithmProfile, &T) -> Vec<Objection>,
+    /// What is in one.
+    algorithms: fn(&T) -> Vec<Algorithm>,
 }
 
 /// For IKE SAs.
-pub const IKE: Kind<IkeProposal> =
-    Kind { default: profile::ike_defaults, objections: AlgorithmProfile::ike_objections };
+pub const IKE: Kind<IkeProposal> = Kind {
+    default: profile::ike_defaults,
+    objections: AlgorithmProfile::ike_objections,
+    algorithms: |proposal| proposal.algorithms().collect(),
+};
 /// For CHILD SAs.
-pub const ESP: Kind<EspProposal> =
-    Kind { default: profile::esp_defaults, objections: AlgorithmProfile::esp_objections };
+pub const ESP: Kind<EspProposal> = Kind {
+    default: profile::esp_defaults,
+    objections: AlgorithmProfile::esp_objections,
+    algorithms: |proposal| proposal.algorithms().collect(),
+};
 
 /// Each written proposal read and judged, or the defaults.
 pub fn list<T>(
@@ -78,13 +86,10 @@ pub fn list<T>(
         let (at, what) = (text.span().start, format!("proposal {:?}", text.get_ref()));
         match parse(text.get_ref()) {
             Ok(proposal) => {
-                profile::object_to(
-                    judge,
-                    profile,
-                    (object, at),
-                    &what,
-                    &(kind.objections)(profile, &proposal),
-                );
+                if !profile::refuse_legacy(judge, (object, at), &what, &(kind.algorithms)(&proposal)) {
+                    let objections = (kind.objections)(profile, &proposal);
+                    profile::object_to(judge, profile, (object, at), &what, &objections);
+                }
                 read.push(proposal);
             }
             Err(Refused { why, expected }) => {
@@ -99,7 +104,6 @@ pub fn list<T>(
 mod tests {
     use super::*;
     use crate::tunnel::suite;
-    use ravelin_ike::config::Algorithm;
 
     /// Extended sequence numbers come from the transform, and a word in the proposal wins.
     #[test]
@@ -125,7 +129,7 @@ mod tests {
     fn every_suite_of_a_proposal_is_the_workers() {
         for text in [
             "aes128gcm16-aes192gcm16-aes256gcm16-chacha20poly1305-aes128gmac-aes192gmac-aes256gmac",
-            "null-aes128-aes192-aes256-sha1-sha256-sha384-sha512",
+            "null-aes128-aes192-aes256-3des-des-sha1-sha256-sha384-sha512-md5",
         ] {
             let proposal = esp(text, false).unwrap();
             for encryption in &proposal.encryption {

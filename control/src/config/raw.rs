@@ -29,6 +29,8 @@ pub type SecretText = Spanned<Hidden>;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct File {
+    /// Let in what is there only for peers that have nothing else: DES, Triple-DES, MD5, MODP-1024.
+    pub allow_legacy: bool,
     /// Worker threads.
     pub workers: Workers,
     /// DPDK's environment.

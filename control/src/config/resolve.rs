@@ -35,6 +35,8 @@ pub struct Source<'a> {
 pub struct Judge<'a> {
     /// Where the text came from.
     pub source: Source<'a>,
+    /// Whether the file lets in what is only for peers of yesterday.
+    pub allow_legacy: bool,
     /// Where its lines end.
     ends: Vec<usize>,
     refusals: Vec<Refusal>,
@@ -44,9 +46,10 @@ pub struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    fn new(source: Source<'a>) -> Self {
+    fn new(source: Source<'a>, allow_legacy: bool) -> Self {
         let ends = source.text.match_indices('\n').map(|(end, _)| end).collect();
-        Self { source, ends, refusals: Vec::new(), warnings: Vec::new(), once: HashSet::new() }
+        let (refusals, warnings, once) = (Vec::new(), Vec::new(), HashSet::new());
+        Self { source, allow_legacy, ends, refusals, warnings, once }
     }
 
     /// Notes a refusal at byte `offset`.
@@ -150,7 +153,7 @@ impl<'a> Judge<'a> {
 
 /// Judges a whole file.
 pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>> {
-    let mut judge = Judge::new(source);
+    let mut judge = Judge::new(source, raw.allow_legacy);
     let instances = instances(raw);
     let mut ports = ports(&mut judge, raw);
     let interfaces = interfaces(&mut judge, raw, &instances, &mut ports);

@@ -22,6 +22,8 @@ pub fn carried(encryption: Encryption, integrity: Option<Integrity>) -> Option<S
         Encryption::AesCbc256 => cbc(KeySize::Aes256),
         Encryption::ChaCha20Poly1305 => Some(Suite::ChaCha20Poly1305),
         Encryption::Null => Some(Suite::Null(hash(integrity?))),
+        Encryption::TripleDes => Some(Suite::TripleDes(hash(integrity?))),
+        Encryption::Des => Some(Suite::Des(hash(integrity?))),
         Encryption::AesGmac128 => Some(Suite::AesGmac(KeySize::Aes128)),
         Encryption::AesGmac192 => Some(Suite::AesGmac(KeySize::Aes192)),
         Encryption::AesGmac256 => Some(Suite::AesGmac(KeySize::Aes256)),
@@ -34,6 +36,7 @@ fn hash(integrity: Integrity) -> Hash {
         Integrity::HmacSha256 => Hash::Sha256,
         Integrity::HmacSha384 => Hash::Sha384,
         Integrity::HmacSha512 => Hash::Sha512,
+        Integrity::HmacMd5 => Hash::Md5,
     }
 }
 

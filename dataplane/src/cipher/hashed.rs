@@ -1,5 +1,5 @@
-//! AES-CBC, or no cipher at all, with a separate ICV: encrypt, then authenticate (RFC 3602, RFC 2410, RFC 4303 §3.3.2.1,
-//! RFC 8221 §4).
+//! AES-CBC, Triple-DES, DES, or no cipher at all, with a separate ICV: encrypt, then authenticate (RFC 3602, RFC 2451,
+//! RFC 2405, RFC 2410, RFC 4303 §3.3.2.1, RFC 8221 §4).
 //!
 //! Over RustCrypto's `aes` and `cbc`: decryption, whose blocks do not wait for each other, takes VAES where the
 //! processor has it.
@@ -16,7 +16,7 @@ use ravelin_gcm::KeySize;
 use zeroize::Zeroizing;
 
 use super::mac::{Hash, Mac};
-use super::{Position, SEED};
+use super::{Position, SEED, des};
 
 /// Octets of a block and of an IV.
 pub const BLOCK: usize = 16;
@@ -43,6 +43,7 @@ enum Encryption {
     Aes128(Aes128Enc),
     Aes192(Aes192Enc),
     Aes256(Aes256Enc),
+    Des(des::Key),
 }
 
 enum Decryption {
@@ -50,14 +51,15 @@ enum Decryption {
     Aes128(Aes128Dec),
     Aes192(Aes192Dec),
     Aes256(Aes256Dec),
+    Des(des::Key),
 }
 
 /// Key of the cipher, key of the hash, seed.
 type Split<'a> = (&'a [u8], &'a [u8], &'a [u8; SEED]);
 
-fn split(size: KeySize, keys: &[u8]) -> Option<Split<'_>> {
+fn split(octets: usize, keys: &[u8]) -> Option<Split<'_>> {
     let (keys, seed) = keys.split_last_chunk()?;
-    let (cipher, hash) = keys.split_at_checked(size.octets())?;
+    let (cipher, hash) = keys.split_at_checked(octets)?;
     Some((cipher, hash, seed))
 }
 
@@ -68,13 +70,19 @@ impl Sealer {
     }
 
     pub(super) fn new(size: KeySize, hash: Hash, keys: &[u8]) -> Option<Sealer> {
-        let (key, authentication, seed) = split(size, keys)?;
+        let (key, authentication, seed) = split(size.octets(), keys)?;
         let cipher = match size {
             KeySize::Aes128 => Encryption::Aes128(KeyInit::new_from_slice(key).ok()?),
             KeySize::Aes192 => Encryption::Aes192(KeyInit::new_from_slice(key).ok()?),
             KeySize::Aes256 => Encryption::Aes256(KeyInit::new_from_slice(key).ok()?),
         };
         Some(Sealer { cipher, mac: Mac::new(hash, authentication)?, seed: Zeroizing::new(*seed) })
+    }
+
+    pub(super) fn des(kind: des::Kind, hash: Hash, keys: &[u8]) -> Option<Sealer> {
+        let (key, authentication, seed) = split(kind.octets(), keys)?;
+        let (cipher, mac) = (Encryption::Des(des::Key::new(kind, key)?), Mac::new(hash, authentication)?);
+        Some(Sealer { cipher, mac, seed: Zeroizing::new(*seed) })
     }
 
     pub(super) fn seal(&self, at: Position, packet: &mut [u8]) -> Option<()> {
@@ -85,6 +93,7 @@ impl Sealer {
             Encryption::Aes128(cipher) => encrypt(cipher, self.iv(at.sequence), text),
             Encryption::Aes192(cipher) => encrypt(cipher, self.iv(at.sequence), text),
             Encryption::Aes256(cipher) => encrypt(cipher, self.iv(at.sequence), text),
+            Encryption::Des(key) => key.encrypt(*self.iv(at.sequence).first_chunk()?, text),
         }?;
         self.mac.write([covered, at.suffix().as_bytes()], icv);
         Some(())
@@ -92,7 +101,7 @@ impl Sealer {
 
     /// "The IV MUST be chosen at random, and MUST be unpredictable" (RFC 3602 §3): the number of the packet, which no
     /// other has, encrypted under a key that is drawn for nothing else. Whoever does not have that key can tell such
-    /// blocks from random ones only by that none repeats.
+    /// blocks from random ones only by that none repeats. DES takes the first half of one (RFC 2405 §3, RFC 2451 §3).
     fn iv(&self, sequence: u64) -> [u8; BLOCK] {
         let mut block = Array::from(u128::from(sequence).to_be_bytes());
         Aes128Enc::new(&Array::from(*self.seed)).encrypt_block(&mut block);
@@ -107,13 +116,21 @@ impl Opener {
     }
 
     pub(super) fn new(size: KeySize, hash: Hash, keys: &[u8]) -> Option<Opener> {
-        let (key, authentication, _) = split(size, keys)?;
+        let (key, authentication, _) = split(size.octets(), keys)?;
         let cipher = match size {
             KeySize::Aes128 => Decryption::Aes128(KeyInit::new_from_slice(key).ok()?),
             KeySize::Aes192 => Decryption::Aes192(KeyInit::new_from_slice(key).ok()?),
             KeySize::Aes256 => Decryption::Aes256(KeyInit::new_from_slice(key).ok()?),
         };
         Some(Opener { cipher, mac: Mac::new(hash, authentication)? })
+    }
+
+    pub(super) fn des(kind: des::Kind, hash: Hash, keys: &[u8]) -> Option<Opener> {
+        let (key, authentication, _) = split(kind.octets(), keys)?;
+        Some(Opener {
+            cipher: Decryption::Des(des::Key::new(kind, key)?),
+            mac: Mac::new(hash, authentication)?,
+        })
     }
 
     pub(super) fn open(&self, at: Position, packet: &mut [u8]) -> Option<()> {
@@ -127,6 +144,7 @@ impl Opener {
             Decryption::Aes128(cipher) => decrypt(cipher, text),
             Decryption::Aes192(cipher) => decrypt(cipher, text),
             Decryption::Aes256(cipher) => decrypt(cipher, text),
+            Decryption::Des(key) => key.decrypt(text),
         }
     }
 }

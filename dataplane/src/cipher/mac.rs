@@ -1,6 +1,6 @@
 //! HMAC as ESP uses it: a key as long as the hash, an ICV cut to half of it (RFC 4868), or to 96 bits of SHA-1
-//! (RFC 2404). Over RustCrypto's `hmac`, `sha2` and `sha1`, which take the processor's SHA instructions where there
-//! are any.
+//! (RFC 2404) and of MD5 (RFC 2403). Over RustCrypto's `hmac`, `sha2`, `sha1` and `md-5`, which take the processor's SHA
+//! instructions where there are any.
 //!
 //! Kept are the states behind the two padded keys, not the buffer that a running HMAC has.
 
@@ -8,6 +8,7 @@ use hmac::EagerHash;
 use hmac::block_api::HmacCore;
 use hmac::digest::block_api::{Buffer, FixedOutputCore, UpdateCore};
 use hmac::digest::{KeyInit, Output};
+use md5::Md5;
 use sha1::Sha1;
 use sha2::{Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq;
@@ -24,6 +25,8 @@ pub enum Hash {
     Sha384,
     /// HMAC-SHA-512-256.
     Sha512,
+    /// HMAC-MD5-96 (RFC 2403): only where legacy algorithms are asked for (RFC 8221 §6).
+    Md5,
 }
 
 /// Octets of the longest ICV.
@@ -31,22 +34,23 @@ const LONGEST: usize = 32;
 
 impl Hash {
     /// Every one.
-    pub const ALL: [Hash; 4] = [Hash::Sha1, Hash::Sha256, Hash::Sha384, Hash::Sha512];
+    pub const ALL: [Hash; 5] = [Hash::Sha1, Hash::Sha256, Hash::Sha384, Hash::Sha512, Hash::Md5];
 
-    /// Octets of key: as many as the hash gives (RFC 2404 §3, RFC 4868 §2.1.1).
+    /// Octets of key: as many as the hash gives (RFC 2403 §2, RFC 2404 §3, RFC 4868 §2.1.1).
     pub const fn key_length(self) -> usize {
         match self {
             Hash::Sha1 => 20,
             Hash::Sha256 => 32,
             Hash::Sha384 => 48,
             Hash::Sha512 => 64,
+            Hash::Md5 => 16,
         }
     }
 
     /// Octets of ICV (RFC 2404 §2, RFC 4868 §2.1.2).
     pub const fn icv_length(self) -> usize {
         match self {
-            Hash::Sha1 => 12,
+            Hash::Sha1 | Hash::Md5 => 12,
             Hash::Sha256 => 16,
             Hash::Sha384 => 24,
             Hash::Sha512 => 32,
@@ -60,6 +64,7 @@ pub(super) enum Mac {
     Sha256(HmacCore<Sha256>),
     Sha384(HmacCore<Sha384>),
     Sha512(HmacCore<Sha512>),
+    Md5(HmacCore<Md5>),
 }
 
 impl Mac {
@@ -73,6 +78,7 @@ impl Mac {
             Hash::Sha256 => Mac::Sha256(KeyInit::new_from_slice(key).ok()?),
             Hash::Sha384 => Mac::Sha384(KeyInit::new_from_slice(key).ok()?),
             Hash::Sha512 => Mac::Sha512(KeyInit::new_from_slice(key).ok()?),
+            Hash::Md5 => Mac::Md5(KeyInit::new_from_slice(key).ok()?),
         })
     }
 
@@ -82,6 +88,7 @@ impl Mac {
             Mac::Sha256(_) => Hash::Sha256,
             Mac::Sha384(_) => Hash::Sha384,
             Mac::Sha512(_) => Hash::Sha512,
+            Mac::Md5(_) => Hash::Md5,
         }
     }
 
@@ -108,6 +115,7 @@ impl Mac {
             Mac::Sha256(core) => finish(core, parts),
             Mac::Sha384(core) => finish(core, parts),
             Mac::Sha512(core) => finish(core, parts),
+            Mac::Md5(core) => finish(core, parts),
         }
     }
 }
@@ -148,11 +156,13 @@ mod tests {
         }
     }
 
-    /// RFC 2202 §3, case 1; RFC 2404 keeps the first 96 bits.
+    /// RFC 2202 §2 and §3, case 1; RFC 2403 and RFC 2404 keep the first 96 bits.
     #[test]
-    fn an_authentication_vector_of_rfc_2202() {
+    fn authentication_vectors_of_rfc_2202() {
         let mac = Mac::new(Hash::Sha1, &[0x0b; 20]).unwrap();
         assert!(mac.fits([b"Hi There", b""], &octets("b617318655057264e28bc0b6")));
+        let mac = Mac::new(Hash::Md5, &[0x0b; 16]).unwrap();
+        assert!(mac.fits([b"Hi There", b""], &octets("9294727a3638bb1c13f48ef8")));
     }
 
     #[test]

@@ -8,10 +8,12 @@
 //! the text says.
 
 mod chacha;
+mod des;
 mod gmac;
 mod hashed;
 mod mac;
 
+pub use des::Kind as Des;
 pub use mac::Hash;
 
 use ravelin_gcm::KeySize;
@@ -22,7 +24,7 @@ pub const CHACHA: usize = chacha::KEY + chacha::SALT;
 /// Octets of keying material of AES-GMAC beside the key: the salt (RFC 4543 §5.3).
 pub const GMAC_SALT: usize = gmac::SALT;
 
-/// Octets of secret that a sender of AES-CBC draws its IVs from.
+/// Octets of secret that a sender in CBC mode draws its IVs from.
 pub const SEED: usize = 16;
 
 /// Where a packet stands in its SA.
@@ -57,7 +59,7 @@ impl Suffix {
 /// Encrypts the packets of one SA.
 #[derive(Debug)]
 pub enum Sealer {
-    /// AES-CBC, or nothing, then HMAC.
+    /// AES-CBC, Triple-DES, DES, or nothing, then HMAC.
     Hashed(hashed::Sealer),
     /// ChaCha20-Poly1305.
     ChaCha(chacha::Key),
@@ -68,7 +70,7 @@ pub enum Sealer {
 /// Decrypts the packets of one SA.
 #[derive(Debug)]
 pub enum Opener {
-    /// HMAC, then AES-CBC, or nothing.
+    /// HMAC, then AES-CBC, Triple-DES, DES, or nothing.
     Hashed(hashed::Opener),
     /// ChaCha20-Poly1305.
     ChaCha(chacha::Key),
@@ -91,6 +93,11 @@ impl Sealer {
     /// For AES-CBC with HMAC; `keys` are the cipher's key, the hash's, and [`SEED`] octets that nobody else knows.
     pub fn cbc(size: KeySize, hash: Hash, keys: &[u8]) -> Option<Sealer> {
         hashed::Sealer::new(size, hash, keys).map(Sealer::Hashed)
+    }
+
+    /// For Triple-DES or DES with HMAC; `keys` as for [`Sealer::cbc`].
+    pub fn des(kind: Des, hash: Hash, keys: &[u8]) -> Option<Sealer> {
+        hashed::Sealer::des(kind, hash, keys).map(Sealer::Hashed)
     }
 
     /// For HMAC without a cipher (RFC 2410).
@@ -122,6 +129,11 @@ impl Opener {
     /// For AES-CBC with HMAC; `keys` as for [`Sealer::cbc`].
     pub fn cbc(size: KeySize, hash: Hash, keys: &[u8]) -> Option<Opener> {
         hashed::Opener::new(size, hash, keys).map(Opener::Hashed)
+    }
+
+    /// For Triple-DES or DES with HMAC; `keys` as for [`Sealer::cbc`].
+    pub fn des(kind: Des, hash: Hash, keys: &[u8]) -> Option<Opener> {
+        hashed::Opener::des(kind, hash, keys).map(Opener::Hashed)
     }
 
     /// For HMAC without a cipher (RFC 2410).

@@ -2,7 +2,7 @@
 //! associated data it takes, and those that [`crate::cipher`] carries out.
 
 use super::spi::Spi;
-use crate::cipher::{self, Hash, Opener, Sealer};
+use crate::cipher::{self, Des, Hash, Opener, Sealer};
 use crate::net::esp::Framing;
 use ravelin_gcm::{Kernel, Key, KeySize};
 
@@ -30,6 +30,10 @@ pub enum Suite {
     ChaCha20Poly1305,
     /// AES-GMAC with a 16-octet ICV: nothing is encrypted (RFC 4543).
     AesGmac(KeySize),
+    /// Triple-DES (RFC 2451) with HMAC.
+    TripleDes(Hash),
+    /// DES (RFC 2405) with HMAC.
+    Des(Hash),
 }
 
 /// A key that is expanded for its suite and its direction: `T` is what carries out a suite other than AES-GCM.
@@ -81,11 +85,13 @@ impl Suite {
         let cbc = KeySize::ALL.into_iter().flat_map(|size| Hash::ALL.map(|hash| Suite::AesCbc(size, hash)));
         let others = Hash::ALL.map(Suite::Null).into_iter().chain([Suite::ChaCha20Poly1305]);
         let gmac = KeySize::ALL.map(Suite::AesGmac);
+        let des = Hash::ALL.map(Suite::TripleDes).into_iter().chain(Hash::ALL.map(Suite::Des));
         [Suite::AesGcm128, Suite::AesGcm192, Suite::AesGcm256]
             .into_iter()
             .chain(cbc)
             .chain(others)
             .chain(gmac)
+            .chain(des)
     }
 
     /// Whether it is any but AES-GCM.
@@ -101,6 +107,8 @@ impl Suite {
             Suite::AesGcm192 => KeySize::Aes192.octets() + SALT_LEN,
             Suite::AesGcm256 => KeySize::Aes256.octets() + SALT_LEN,
             Suite::AesCbc(size, hash) => size.octets() + hash.key_length(),
+            Suite::TripleDes(hash) => Des::Triple.octets() + hash.key_length(),
+            Suite::Des(hash) => Des::Des.octets() + hash.key_length(),
             Suite::Null(hash) => hash.key_length(),
             Suite::ChaCha20Poly1305 => cipher::CHACHA,
             Suite::AesGmac(size) => size.octets() + cipher::GMAC_SALT,
@@ -111,7 +119,7 @@ impl Suite {
     /// to be foreseen are drawn from it.
     pub const fn seed_length(self) -> usize {
         match self {
-            Suite::AesCbc(..) => cipher::SEED,
+            Suite::AesCbc(..) | Suite::TripleDes(_) | Suite::Des(_) => cipher::SEED,
             _ => 0,
         }
     }
@@ -120,6 +128,7 @@ impl Suite {
     pub const fn framing(self) -> Framing {
         match self {
             Suite::AesCbc(_, hash) => Framing { iv: 16, block: 16, icv: hash.icv_length() },
+            Suite::TripleDes(hash) | Suite::Des(hash) => Framing { iv: 8, block: 8, icv: hash.icv_length() },
             Suite::Null(hash) => Framing { iv: 0, block: 4, icv: hash.icv_length() },
             // The same as AES-GCM (RFC 7634 §2, RFC 4543 §3).
             Suite::ChaCha20Poly1305 | Suite::AesGmac(_) => Framing::GCM,
@@ -131,6 +140,8 @@ impl Suite {
     pub fn sealer(self, kernel: Kernel, material: &[u8]) -> Result<Expanded<Sealer>, BadKeymat> {
         self.expand(kernel, material, |material| match self {
             Suite::AesCbc(size, hash) => Sealer::cbc(size, hash, material),
+            Suite::TripleDes(hash) => Sealer::des(Des::Triple, hash, material),
+            Suite::Des(hash) => Sealer::des(Des::Des, hash, material),
             Suite::Null(hash) => Sealer::null(hash, material),
             Suite::ChaCha20Poly1305 => Sealer::chacha(material),
             Suite::AesGmac(size) => Sealer::gmac(size, material),
@@ -142,6 +153,8 @@ impl Suite {
     pub fn opener(self, kernel: Kernel, material: &[u8]) -> Result<Expanded<Opener>, BadKeymat> {
         self.expand(kernel, material, |material| match self {
             Suite::AesCbc(size, hash) => Opener::cbc(size, hash, material),
+            Suite::TripleDes(hash) => Opener::des(Des::Triple, hash, material),
+            Suite::Des(hash) => Opener::des(Des::Des, hash, material),
             Suite::Null(hash) => Opener::null(hash, material),
             Suite::ChaCha20Poly1305 => Opener::chacha(material),
             Suite::AesGmac(size) => Opener::gmac(size, material),
@@ -179,6 +192,7 @@ impl Suite {
             Suite::Null(Hash::Sha256) => "null-sha256",
             Suite::Null(Hash::Sha384) => "null-sha384",
             Suite::Null(Hash::Sha512) => "null-sha512",
+            Suite::Null(Hash::Md5) => "null-md5",
             Suite::ChaCha20Poly1305 => "chacha20poly1305",
             Suite::AesGmac(Aes128) => "aes128gmac",
             Suite::AesGmac(Aes192) => "aes192gmac",
@@ -195,6 +209,19 @@ impl Suite {
             Suite::AesCbc(Aes256, Hash::Sha256) => "aes256-sha256",
             Suite::AesCbc(Aes256, Hash::Sha384) => "aes256-sha384",
             Suite::AesCbc(Aes256, Hash::Sha512) => "aes256-sha512",
+            Suite::AesCbc(Aes128, Hash::Md5) => "aes128-md5",
+            Suite::AesCbc(Aes192, Hash::Md5) => "aes192-md5",
+            Suite::AesCbc(Aes256, Hash::Md5) => "aes256-md5",
+            Suite::TripleDes(Hash::Sha1) => "3des-sha1",
+            Suite::TripleDes(Hash::Sha256) => "3des-sha256",
+            Suite::TripleDes(Hash::Sha384) => "3des-sha384",
+            Suite::TripleDes(Hash::Sha512) => "3des-sha512",
+            Suite::TripleDes(Hash::Md5) => "3des-md5",
+            Suite::Des(Hash::Sha1) => "des-sha1",
+            Suite::Des(Hash::Sha256) => "des-sha256",
+            Suite::Des(Hash::Sha384) => "des-sha384",
+            Suite::Des(Hash::Sha512) => "des-sha512",
+            Suite::Des(Hash::Md5) => "des-md5",
         }
     }
 }

@@ -1,10 +1,12 @@
 //! ESP of suites other than AES-GCM as their RFCs say it, step by step, over other code than the gateway's: `ring`'s
-//! HMAC, AWS-LC's ChaCha20-Poly1305 and AES-GCM (for GMAC), and CBC block by block.
+//! HMAC (with MD5, which it has not, by its definition), AWS-LC's ChaCha20-Poly1305 and AES-GCM (for GMAC), and CBC block
+//! by block.
 
-use aes::cipher::consts::U16;
 use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Aes192, Aes256};
 use aws_lc_rs::aead;
+use des::{Des, TdesEde3};
+use md5::{Digest, Md5};
 use ravelin_dataplane::cipher::Hash;
 use ravelin_dataplane::sa::suite::Suite;
 use ravelin_gcm::KeySize;
@@ -12,8 +14,8 @@ use ring::hmac;
 
 /// The keys of one direction.
 pub enum Oracle {
-    /// RFC 3602, or RFC 2410 without a cipher, with RFC 2404 or RFC 4868.
-    Hashed { aes: Option<Vec<u8>>, hash: Hash, key: Vec<u8> },
+    /// RFC 3602, RFC 2451, RFC 2405, or RFC 2410 without a cipher, with RFC 2403, RFC 2404 or RFC 4868.
+    Hashed { cipher: Option<(Block, Block, usize)>, hash: Hash, key: Vec<u8> },
     /// RFC 7634.
     ChaCha { key: Box<aead::LessSafeKey>, salt: [u8; 4] },
     /// RFC 4543.
@@ -21,34 +23,43 @@ pub enum Oracle {
 }
 
 /// What a cipher does to a block.
-type Block = Box<dyn Fn(&mut [u8; 16])>;
+type Block = Box<dyn Fn(&mut [u8])>;
 
-fn both<C>(key: &[u8]) -> [Block; 2]
+/// Encryption and decryption of a block, and its octets.
+fn both<C>(key: &[u8]) -> (Block, Block, usize)
 where
-    C: KeyInit + BlockCipherEncrypt<BlockSize = U16> + BlockCipherDecrypt + 'static,
+    C: KeyInit + BlockCipherEncrypt + BlockCipherDecrypt + 'static,
 {
     let [encrypt, decrypt] = [0; 2].map(|_| C::new_from_slice(key).unwrap());
-    let apply = |block: &mut [u8; 16], way: &dyn Fn(&mut Array<u8, U16>)| {
-        let mut array = Array::from(*block);
+    let apply = |block: &mut [u8], way: &dyn Fn(&mut Array<u8, C::BlockSize>)| {
+        let mut array = Array::try_from(&*block).unwrap();
         way(&mut array);
-        *block = array.into();
+        block.copy_from_slice(&array);
     };
-    [
+    (
         Box::new(move |block| apply(block, &|array| encrypt.encrypt_block(array))),
         Box::new(move |block| apply(block, &|array| decrypt.decrypt_block(array))),
-    ]
+        C::block_size(),
+    )
 }
 
-/// Encryption and decryption of a block.
-fn blocks(aes: &[u8]) -> [Block; 2] {
-    match aes.len() {
-        16 => both::<Aes128>(aes),
-        24 => both::<Aes192>(aes),
-        _ => both::<Aes256>(aes),
+fn aes(key: &[u8]) -> (Block, Block, usize) {
+    match key.len() {
+        16 => both::<Aes128>(key),
+        24 => both::<Aes192>(key),
+        _ => both::<Aes256>(key),
     }
 }
 
-fn xor(block: &mut [u8; 16], with: &[u8]) {
+/// HMAC-MD5 (RFC 2104), whose keys are shorter than a block.
+fn hmac_md5(key: &[u8], covered: &[u8]) -> Vec<u8> {
+    let pad =
+        |with: u8| -> Vec<u8> { (0..64).map(|at| key.get(at).copied().unwrap_or_default() ^ with).collect() };
+    let inner = Md5::digest([pad(0x36), covered.to_vec()].concat());
+    Md5::digest([pad(0x5c), inner.to_vec()].concat()).to_vec()
+}
+
+fn xor(block: &mut [u8], with: &[u8]) {
     block.iter_mut().zip(with).for_each(|(octet, other)| *octet ^= other);
 }
 
@@ -58,31 +69,33 @@ fn high(sequence: u64) -> [u8; 4] {
 }
 
 fn icv(hash: Hash, key: &[u8], covered: &[u8], sequence: u64, esn: bool) -> Vec<u8> {
+    let high = high(sequence);
+    let covered = [covered, if esn { &high } else { &[] }].concat();
     let (algorithm, length) = match hash {
+        Hash::Md5 => return hmac_md5(key, &covered)[..12].to_vec(),
         Hash::Sha1 => (hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, 12),
         Hash::Sha256 => (hmac::HMAC_SHA256, 16),
         Hash::Sha384 => (hmac::HMAC_SHA384, 24),
         Hash::Sha512 => (hmac::HMAC_SHA512, 32),
     };
-    let high = high(sequence);
-    let covered = [covered, if esn { &high } else { &[] }].concat();
     hmac::sign(&hmac::Key::new(algorithm, key), &covered).as_ref()[..length].to_vec()
 }
 
-fn encrypt(aes: &[u8], iv: [u8; 16], text: &[u8]) -> Vec<u8> {
-    let ([encrypt, _], mut last, mut sealed) = (blocks(aes), iv, iv.to_vec());
-    for block in text.chunks(16) {
+fn encrypt((encrypt, _, length): &(Block, Block, usize), iv: [u8; 16], text: &[u8]) -> Vec<u8> {
+    let mut last = iv[..*length].to_vec();
+    let mut sealed = last.clone();
+    for block in text.chunks(*length) {
         xor(&mut last, block);
         encrypt(&mut last);
-        sealed.extend(last);
+        sealed.extend_from_slice(&last);
     }
     sealed
 }
 
-fn decrypt(aes: &[u8], iv: &[u8], text: &[u8]) -> Vec<u8> {
-    let ([_, decrypt], mut clear) = (blocks(aes), Vec::new());
-    for (before, block) in [iv, text].concat().chunks(16).zip(text.chunks(16)) {
-        let mut one: [u8; 16] = block.try_into().unwrap();
+fn decrypt((_, decrypt, length): &(Block, Block, usize), iv: &[u8], text: &[u8]) -> Vec<u8> {
+    let mut clear = Vec::new();
+    for (before, block) in [iv, text].concat().chunks(*length).zip(text.chunks(*length)) {
+        let mut one = block.to_vec();
         decrypt(&mut one);
         xor(&mut one, before);
         clear.extend(one);
@@ -117,11 +130,19 @@ impl Oracle {
     pub fn new(suite: Suite, material: &[u8]) -> Option<Oracle> {
         match suite {
             Suite::AesCbc(size, hash) => {
-                let (aes, rest) = material.split_at(size.octets());
+                let (cipher, rest) = material.split_at(size.octets());
                 let key = rest[..hash.key_length()].to_vec();
-                Some(Oracle::Hashed { aes: Some(aes.to_vec()), hash, key })
+                Some(Oracle::Hashed { cipher: Some(aes(cipher)), hash, key })
             }
-            Suite::Null(hash) => Some(Oracle::Hashed { aes: None, hash, key: material.to_vec() }),
+            Suite::TripleDes(hash) | Suite::Des(hash) => {
+                let key = material[suite.keymat_length() - hash.key_length()..suite.keymat_length()].to_vec();
+                let cipher = match suite {
+                    Suite::Des(_) => both::<Des>(&material[..8]),
+                    _ => both::<TdesEde3>(&material[..24]),
+                };
+                Some(Oracle::Hashed { cipher: Some(cipher), hash, key })
+            }
+            Suite::Null(hash) => Some(Oracle::Hashed { cipher: None, hash, key: material.to_vec() }),
             Suite::ChaCha20Poly1305 => {
                 let (key, salt) = keyed(&aead::CHACHA20_POLY1305, material);
                 Some(Oracle::ChaCha { key, salt })
@@ -145,8 +166,8 @@ impl Oracle {
         // The peer's IV is any.
         let iv: [u8; 16] = std::array::from_fn(|at| (sequence as u8).wrapping_mul(31).wrapping_add(at as u8));
         match self {
-            Oracle::Hashed { aes, hash, key } => {
-                packet.extend(aes.as_ref().map_or(text.to_vec(), |aes| encrypt(aes, iv, text)));
+            Oracle::Hashed { cipher, hash, key } => {
+                packet.extend(cipher.as_ref().map_or(text.to_vec(), |cipher| encrypt(cipher, iv, text)));
                 packet.extend(icv(*hash, key, &packet, sequence, esn));
             }
             Oracle::ChaCha { key, salt } => {
@@ -166,14 +187,14 @@ impl Oracle {
     /// IV and text of a packet, if its ICV is right.
     pub fn open(&self, sequence: u64, esn: bool, packet: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
         match self {
-            Oracle::Hashed { aes, hash, key } => {
+            Oracle::Hashed { cipher, hash, key } => {
                 let length = icv(*hash, key, &[], 0, false).len();
                 let (covered, found) = packet.split_at(packet.len() - length);
                 if icv(*hash, key, covered, sequence, esn) != found {
                     return None;
                 }
-                let (iv, text) = covered[8..].split_at(if aes.is_some() { 16 } else { 0 });
-                let clear = aes.as_ref().map_or(text.to_vec(), |aes| decrypt(aes, iv, text));
+                let (iv, text) = covered[8..].split_at(cipher.as_ref().map_or(0, |(.., length)| *length));
+                let clear = cipher.as_ref().map_or(text.to_vec(), |cipher| decrypt(cipher, iv, text));
                 Some((iv.to_vec(), clear))
             }
             Oracle::ChaCha { key, salt } => {

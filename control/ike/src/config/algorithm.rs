@@ -30,11 +30,15 @@ pub enum Encryption {
     AesGmac192,
     /// ENCR_NULL_AUTH_AES_GMAC (21), 256-bit key.
     AesGmac256,
+    /// ENCR_3DES (3, RFC 2451). Legacy. Needs an integrity algorithm.
+    TripleDes,
+    /// ENCR_DES (2, RFC 2405): ESP only. Legacy. Needs an integrity algorithm.
+    Des,
 }
 
 impl Encryption {
     /// Every cipher.
-    pub const ALL: [Encryption; 11] = [
+    pub const ALL: [Encryption; 13] = [
         Encryption::AesGcm128,
         Encryption::AesGcm192,
         Encryption::AesGcm256,
@@ -46,6 +50,8 @@ impl Encryption {
         Encryption::AesGmac128,
         Encryption::AesGmac192,
         Encryption::AesGmac256,
+        Encryption::TripleDes,
+        Encryption::Des,
     ];
 
     /// The transform ID of type 1 (ENCR).
@@ -56,19 +62,24 @@ impl Encryption {
             Encryption::ChaCha20Poly1305 => 28,
             Encryption::Null => 11,
             Encryption::AesGmac128 | Encryption::AesGmac192 | Encryption::AesGmac256 => 21,
+            Encryption::TripleDes => 3,
+            Encryption::Des => 2,
         }
     }
 
     /// The key length attribute, which the others must not have, their keys being of one length (RFC 7296 §3.3.5, RFC
     /// 7634 §4).
     pub fn key_length_attribute(self) -> Option<u16> {
-        (!matches!(self, Encryption::ChaCha20Poly1305 | Encryption::Null)).then(|| self.key_bits())
+        use Encryption::{ChaCha20Poly1305, Des, Null, TripleDes};
+        (!matches!(self, ChaCha20Poly1305 | Null | TripleDes | Des)).then(|| self.key_bits())
     }
 
-    /// Bits of key.
+    /// Bits of key, with DES those of parity among them.
     pub fn key_bits(self) -> u16 {
         match self {
             Encryption::Null => 0,
+            Encryption::Des => 64,
+            Encryption::TripleDes => 192,
             Encryption::ChaCha20Poly1305 => 256,
             Encryption::AesGcm128 | Encryption::AesCbc128 | Encryption::AesGmac128 => 128,
             Encryption::AesGcm192 | Encryption::AesCbc192 | Encryption::AesGmac192 => 192,
@@ -85,10 +96,11 @@ impl Encryption {
         gmac || matches!(self, AesGcm128 | AesGcm192 | AesGcm256 | ChaCha20Poly1305)
     }
 
-    /// Whether it encrypts at all: an IKE SA's has to.
-    pub fn encrypts(self) -> bool {
-        use Encryption::{AesGmac128, AesGmac192, AesGmac256, Null};
-        !matches!(self, Null | AesGmac128 | AesGmac192 | AesGmac256)
+    /// Whether an IKE SA may have it, whose cipher has to encrypt (RFC 7296 §3.14); DES, which RFC 8247 §2.1 forbids,
+    /// is there for ESP alone.
+    pub fn is_for_ike(self) -> bool {
+        use Encryption::{AesGmac128, AesGmac192, AesGmac256, Des, Null};
+        !matches!(self, Null | AesGmac128 | AesGmac192 | AesGmac256 | Des)
     }
 
     /// Octets of keying material taken per direction: the key and, for AEAD ciphers, the 4-octet salt (RFC 4106 §8.1, RFC
@@ -109,12 +121,19 @@ pub enum Integrity {
     HmacSha384,
     /// AUTH_HMAC_SHA2_512_256 (14).
     HmacSha512,
+    /// AUTH_HMAC_MD5_96 (1, RFC 2403). Legacy.
+    HmacMd5,
 }
 
 impl Integrity {
     /// Every algorithm.
-    pub const ALL: [Integrity; 4] =
-        [Integrity::HmacSha1, Integrity::HmacSha256, Integrity::HmacSha384, Integrity::HmacSha512];
+    pub const ALL: [Integrity; 5] = [
+        Integrity::HmacSha1,
+        Integrity::HmacSha256,
+        Integrity::HmacSha384,
+        Integrity::HmacSha512,
+        Integrity::HmacMd5,
+    ];
 
     /// The transform ID of type 3 (INTEG).
     pub fn transform_id(self) -> u16 {
@@ -123,16 +142,18 @@ impl Integrity {
             Integrity::HmacSha256 => 12,
             Integrity::HmacSha384 => 13,
             Integrity::HmacSha512 => 14,
+            Integrity::HmacMd5 => 1,
         }
     }
 
-    /// Octets of key, equal to the hash output (RFC 2404 §3, RFC 4868 §2.1.1).
+    /// Octets of key, equal to the hash output (RFC 2403 §2, RFC 2404 §3, RFC 4868 §2.1.1).
     pub fn key_len(self) -> usize {
         match self {
             Integrity::HmacSha1 => 20,
             Integrity::HmacSha256 => 32,
             Integrity::HmacSha384 => 48,
             Integrity::HmacSha512 => 64,
+            Integrity::HmacMd5 => 16,
         }
     }
 }
@@ -148,11 +169,14 @@ pub enum Prf {
     HmacSha384,
     /// PRF_HMAC_SHA2_512 (7).
     HmacSha512,
+    /// PRF_HMAC_MD5 (1, RFC 2104). Legacy.
+    HmacMd5,
 }
 
 impl Prf {
     /// Every function.
-    pub const ALL: [Prf; 4] = [Prf::HmacSha1, Prf::HmacSha256, Prf::HmacSha384, Prf::HmacSha512];
+    pub const ALL: [Prf; 5] =
+        [Prf::HmacSha1, Prf::HmacSha256, Prf::HmacSha384, Prf::HmacSha512, Prf::HmacMd5];
 
     /// The transform ID of type 2 (PRF).
     pub fn transform_id(self) -> u16 {
@@ -161,6 +185,7 @@ impl Prf {
             Prf::HmacSha256 => 5,
             Prf::HmacSha384 => 6,
             Prf::HmacSha512 => 7,
+            Prf::HmacMd5 => 1,
         }
     }
 }
@@ -168,6 +193,8 @@ impl Prf {
 /// Key exchange method ("Diffie-Hellman group", transform type 4; for additional exchanges types 6 to 12).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Group {
+    /// 1024-bit MODP (2, RFC 2409 §6.2). Legacy.
+    Modp1024,
     /// 2048-bit MODP (14, RFC 3526).
     Modp2048,
     /// 3072-bit MODP (15, RFC 3526).
@@ -192,7 +219,8 @@ pub enum Group {
 
 impl Group {
     /// Every method, in the order of their numbers.
-    pub const ALL: [Group; 10] = [
+    pub const ALL: [Group; 11] = [
+        Group::Modp1024,
         Group::Modp2048,
         Group::Modp3072,
         Group::Modp4096,
@@ -208,6 +236,7 @@ impl Group {
     /// The transform ID of type 4 (KE), as it also stands in a KE payload.
     pub fn transform_id(self) -> u16 {
         match self {
+            Group::Modp1024 => 2,
             Group::Modp2048 => 14,
             Group::Modp3072 => 15,
             Group::Modp4096 => 16,

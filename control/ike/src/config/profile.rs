@@ -19,7 +19,7 @@ pub enum AlgorithmProfile {
     /// The Commercial National Security Algorithm Suite 2.0 (draft-guthrie-cnsa2-ipsec-profile), as far as its
     /// algorithms are here: no ML-DSA, so that signatures are tolerated which the suite does not have.
     Cnsa2,
-    /// Whatever is here, without a word about it.
+    /// Whatever is here, without a word about it; of [`Algorithm::is_legacy`] once that is let in at all.
     Legacy,
 }
 
@@ -47,6 +47,20 @@ pub enum Algorithm {
     Group(Group),
     /// A signature scheme.
     Signature(SignatureScheme),
+}
+
+impl Algorithm {
+    /// Whether it is here only for peers that have nothing else, and to be asked for by whoever configures it (RFC 8221
+    /// §5, §6, RFC 8247 §2.1 to §2.4).
+    pub fn is_legacy(self) -> bool {
+        matches!(
+            self,
+            Algorithm::Encryption(Encryption::TripleDes | Encryption::Des)
+                | Algorithm::Integrity(Integrity::HmacMd5)
+                | Algorithm::Prf(Prf::HmacMd5)
+                | Algorithm::Group(Group::Modp1024)
+        )
+    }
 }
 
 /// What a profile has against a proposal.
@@ -113,15 +127,12 @@ impl AlgorithmProfile {
 
     /// What it has against a proposal for an IKE SA.
     pub fn ike_objections(self, proposal: &IkeProposal) -> Vec<Objection> {
-        let IkeProposal { encryption, integrity, prf, groups, additional } = proposal;
-        let prf = prf.iter().map(|prf| Algorithm::Prf(*prf));
-        self.objections(prf.chain(listed(encryption, integrity, groups, *additional)), groups, *additional)
+        self.objections(proposal.algorithms(), &proposal.groups, proposal.additional)
     }
 
     /// What it has against a proposal for a CHILD_SA.
     pub fn esp_objections(self, proposal: &EspProposal) -> Vec<Objection> {
-        let EspProposal { encryption, integrity, groups, additional, .. } = proposal;
-        self.objections(listed(encryption, integrity, groups, *additional), groups, *additional)
+        self.objections(proposal.algorithms(), &proposal.groups, proposal.additional)
     }
 
     fn objections(
@@ -180,6 +191,23 @@ impl AlgorithmProfile {
 /// Whether a key exchange can come to pass without this method.
 fn lacks(group: Group, groups: &[Group], additional: AdditionalGroups) -> bool {
     additional.iter().all(|other| other != group) && groups.iter().any(|other| *other != group)
+}
+
+impl IkeProposal {
+    /// Everything in it that a profile has a word about.
+    pub fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
+        let IkeProposal { encryption, integrity, prf, groups, additional } = self;
+        let prf = prf.iter().map(|prf| Algorithm::Prf(*prf));
+        prf.chain(listed(encryption, integrity, groups, *additional))
+    }
+}
+
+impl EspProposal {
+    /// Everything in it that a profile has a word about.
+    pub fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
+        let EspProposal { encryption, integrity, groups, additional, .. } = self;
+        listed(encryption, integrity, groups, *additional)
+    }
 }
 
 /// What IKE and ESP proposals have in common.
@@ -244,6 +272,15 @@ fn row(algorithm: Algorithm) -> [Standing; 3] {
             [Allowed, MustNot, Allowed]
         }
 
+        // RFC 8221 §5: Triple-DES SHOULD NOT, DES MUST NOT (and RFC 8247 §2.1).
+        Algorithm::Encryption(Encryption::TripleDes) => [ShouldNot, MustNot, Allowed],
+        Algorithm::Encryption(Encryption::Des) => [MustNot, MustNot, Allowed],
+
+        // RFC 8247 §2.2, §2.3, RFC 8221 §6: MD5 MUST NOT.
+        Algorithm::Integrity(Integrity::HmacMd5) | Algorithm::Prf(Prf::HmacMd5) => {
+            [MustNot, MustNot, Allowed]
+        }
+
         // RFC 8247 §2.2, §2.3, RFC 8221 §6: SHA-1 is MUST-, on its way out: taken as SHOULD NOT, so that who still needs
         // it says so with the legacy profile, or is reminded.
         Algorithm::Integrity(Integrity::HmacSha1) | Algorithm::Prf(Prf::HmacSha1) => {
@@ -259,6 +296,9 @@ fn row(algorithm: Algorithm) -> [Standing; 3] {
         Algorithm::Prf(Prf::HmacSha256) => [Allowed, MustNot, Allowed],
         Algorithm::Prf(Prf::HmacSha384) => [Allowed, Allowed, Allowed],
         Algorithm::Prf(Prf::HmacSha512) => [Allowed, ShouldNot, Allowed],
+
+        // RFC 8247 §2.4: group 2 SHOULD NOT.
+        Algorithm::Group(Group::Modp1024) => [ShouldNot, MustNot, Allowed],
 
         // RFC 8247 §2.4: group 14 MUST, 19 SHOULD. CNSA 2.0: P-384 and then ML-KEM-1024, or this alone.
         Algorithm::Group(Group::EcpP384 | Group::MlKem1024) => [Allowed, Allowed, Allowed],

@@ -4,8 +4,8 @@
 use super::*;
 
 /// Algorithms by their keywords, in the order of [`row`]: what cnsa2 says, `+` allowed, `~` SHOULD NOT, `-` MUST NOT.
-const CNSA2: &str = "aes128gcm16- aes192gcm16- aes256gcm16+ aes128- aes192- aes256- chacha20poly1305- null- aes128gmac- aes192gmac- aes256gmac- sha1- sha256- sha384- sha512- prfsha1- prfsha256- \
-                     prfsha384+ prfsha512~ modp2048- modp3072- modp4096- ecp256- ecp384+ ecp521- x25519- mlkem512- mlkem768- mlkem1024+ \
+const CNSA2: &str = "aes128gcm16- aes192gcm16- aes256gcm16+ aes128- aes192- aes256- chacha20poly1305- null- aes128gmac- aes192gmac- aes256gmac- 3des- des- sha1- sha256- sha384- sha512- md5- prfsha1- prfsha256- \
+                     prfsha384+ prfsha512~ prfmd5- modp1024- modp2048- modp3072- modp4096- ecp256- ecp384+ ecp521- x25519- mlkem512- mlkem768- mlkem1024+ \
                      ed25519- ecdsa-p256-sha256- ecdsa-p384-sha384~ ecdsa-p521-sha512- rsa-pss-sha256- \
                      rsa-pss-sha384~ rsa-pss-sha512~ rsa-pkcs1-sha256- rsa-pkcs1-sha384~ rsa-pkcs1-sha512~";
 
@@ -28,13 +28,18 @@ fn the_table_is_what_the_documents_say() {
     let one =
         |algorithm: Algorithm| format!("{algorithm}{}", mark(AlgorithmProfile::Cnsa2.standing(algorithm)));
     assert_eq!(every().into_iter().map(one).collect::<Vec<_>>().join(" "), CNSA2);
-    // Of what RFC 8247 and RFC 8221 would not have, only what is on its way out is here: see `crypto::absent`.
+    // Of what RFC 8247 and RFC 8221 would not have, only what is on its way out is here, and what is to be let in by name;
+    // of the rest `crypto::absent` knows the words.
     let refused = |profile: AlgorithmProfile| {
         let refused =
             every().into_iter().filter(|algorithm| profile.standing(*algorithm) != Standing::Allowed);
         refused.map(|algorithm| algorithm.to_string()).collect::<Vec<_>>()
     };
-    assert_eq!(refused(AlgorithmProfile::Rfc8247), ["sha1", "prfsha1"]);
+    let refused_today = ["3des", "des", "sha1", "md5", "prfsha1", "prfmd5", "modp1024"];
+    assert_eq!(refused(AlgorithmProfile::Rfc8247), refused_today);
+    let legacy: Vec<String> =
+        every().iter().filter(|one| one.is_legacy()).map(Algorithm::to_string).collect();
+    assert_eq!(legacy, refused_today.into_iter().filter(|one| !one.contains("sha1")).collect::<Vec<_>>());
     assert!(refused(AlgorithmProfile::Legacy).is_empty());
 }
 

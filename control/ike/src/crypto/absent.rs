@@ -3,10 +3,8 @@
 
 /// Keywords, and what is said of them.
 const ABSENT: &[(&[&str], &str)] = &[
-    (&["des", "md5", "prfmd5"], "MUST NOT be used (RFC 8247 §2, RFC 8221)"),
     (&["modp768", "modp1024s160"], "MUST NOT be used (RFC 8247 §2.4)"),
-    (&["modp1024", "modp1536", "modp2048s224", "modp2048s256"], "SHOULD NOT be used (RFC 8247 §2.4)"),
-    (&["3des"], "SHOULD NOT be used (RFC 8221 §5)"),
+    (&["modp1536", "modp2048s224", "modp2048s256"], "SHOULD NOT be used (RFC 8247 §2.4)"),
     (&["blowfish128", "cast128", "blowfish256"], "MUST NOT be used (RFC 8221 §5)"),
 ];
 

@@ -94,6 +94,7 @@ impl Group {
         let curve =
             |algorithm, scalar, mask, public| Method::Curve(Curve { algorithm, scalar, mask, public });
         match self {
+            Self::Modp1024 => Method::Modp(modp::Modulus::Bits1024),
             Self::Modp2048 => Method::Modp(modp::Modulus::Bits2048),
             Self::Modp3072 => Method::Modp(modp::Modulus::Bits3072),
             Self::Modp4096 => Method::Modp(modp::Modulus::Bits4096),

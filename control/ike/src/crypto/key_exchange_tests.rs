@@ -5,7 +5,8 @@ use super::*;
 use crate::crypto::Drbg;
 use crate::crypto::prf::tests::hex;
 
-const ALL: [Group; 7] = [
+const ALL: [Group; 8] = [
+    Group::Modp1024,
     Group::Modp2048,
     Group::Modp3072,
     Group::Modp4096,

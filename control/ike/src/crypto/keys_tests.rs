@@ -54,18 +54,21 @@ fn the_oracle_gives_the_published_values() {
     assert_eq!(rekey, hex("63e81194946ebd05df7df5ebf5d8750056bf1f1d"));
 }
 
+const SHA: [Prf; 4] = [Prf::HmacSha1, Prf::HmacSha256, Prf::HmacSha384, Prf::HmacSha512];
+
 fn hash_of(prf: Prf) -> &'static digest::Algorithm {
     match prf {
         Prf::HmacSha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
         Prf::HmacSha256 => &digest::SHA256,
         Prf::HmacSha384 => &digest::SHA384,
         Prf::HmacSha512 => &digest::SHA512,
+        Prf::HmacMd5 => unreachable!("of which AWS-LC has no second opinion"),
     }
 }
 
 fn suites() -> Vec<IkeSuite> {
     let mut suites = Vec::new();
-    for prf in Prf::ALL {
+    for prf in SHA {
         for (encryption, integrity) in [
             (Encryption::AesGcm128, None),
             (Encryption::AesGcm256, None),
@@ -184,7 +187,7 @@ fn child_keys_go_initiator_first_and_encryption_first() {
         additional: AdditionalGroups::NONE,
         extended_sequence: false,
     };
-    for prf in Prf::ALL {
+    for prf in SHA {
         for (fresh, additional) in [(None, None), (Some(9), None), (Some(9), Some(7))] {
             let octets = |secret: Option<u8>| secret.map_or(vec![], |octet| vec![octet; 32]);
             let seed = [octets(fresh), nonces.clone(), octets(additional)].concat();

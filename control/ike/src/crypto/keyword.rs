@@ -102,14 +102,18 @@ const WORDS: &[(Word, &str, &[&str])] = &[
     (Word::Encryption(Encryption::AesCbc256), "aes256", &["aes256cbc"]),
     (Word::Encryption(Encryption::AesCbc192), "aes192", &["aes192cbc"]),
     (Word::Encryption(Encryption::AesCbc128), "aes128", &["aes128cbc"]),
+    (Word::Encryption(Encryption::TripleDes), "3des", &["3descbc"]),
+    (Word::Encryption(Encryption::Des), "des", &["descbc"]),
     (Word::Integrity(Integrity::HmacSha256), "sha256", &["sha2_256"]),
     (Word::Integrity(Integrity::HmacSha384), "sha384", &["sha2_384"]),
     (Word::Integrity(Integrity::HmacSha512), "sha512", &["sha2_512"]),
     (Word::Integrity(Integrity::HmacSha1), "sha1", &["sha", "sha1_96"]),
+    (Word::Integrity(Integrity::HmacMd5), "md5", &["md5_96"]),
     (Word::Prf(Prf::HmacSha256), "prfsha256", &[]),
     (Word::Prf(Prf::HmacSha384), "prfsha384", &[]),
     (Word::Prf(Prf::HmacSha512), "prfsha512", &[]),
     (Word::Prf(Prf::HmacSha1), "prfsha1", &[]),
+    (Word::Prf(Prf::HmacMd5), "prfmd5", &[]),
     (alone(Group::X25519), "x25519", &["curve25519"]),
     (alone(Group::EcpP256), "ecp256", &[]),
     (alone(Group::EcpP384), "ecp384", &[]),
@@ -117,6 +121,7 @@ const WORDS: &[(Word, &str, &[&str])] = &[
     (alone(Group::Modp2048), "modp2048", &[]),
     (alone(Group::Modp3072), "modp3072", &[]),
     (alone(Group::Modp4096), "modp4096", &[]),
+    (alone(Group::Modp1024), "modp1024", &[]),
     (alone(Group::MlKem512), "mlkem512", &[]),
     (alone(Group::MlKem768), "mlkem768", &[]),
     (alone(Group::MlKem1024), "mlkem1024", &[]),
@@ -126,7 +131,7 @@ const WORDS: &[(Word, &str, &[&str])] = &[
 
 const IKE: fn(&Word) -> bool = |word| match word {
     Word::ExtendedSequence(_) => false,
-    Word::Encryption(encryption) => encryption.encrypts(),
+    Word::Encryption(encryption) => encryption.is_for_ike(),
     _ => true,
 };
 const ESP: fn(&Word) -> bool = |word| !matches!(word, Word::Prf(_));
@@ -344,6 +349,7 @@ fn prf_like(integrity: Integrity) -> Prf {
         Integrity::HmacSha256 => Prf::HmacSha256,
         Integrity::HmacSha384 => Prf::HmacSha384,
         Integrity::HmacSha512 => Prf::HmacSha512,
+        Integrity::HmacMd5 => Prf::HmacMd5,
     }
 }
 
@@ -433,6 +439,7 @@ mod tests {
         }
         assert!(ike("aes128-sha256-ecp256-esn").is_err());
         assert!(text(ike("null-sha256-ecp256")).contains("\"null\""), "an IKE SA is always encrypted");
+        assert!(ike("des-sha1-modp1024").is_err() && esp("des-md5").is_ok(), "DES is for ESP alone");
         assert!(esp("null").is_err() && esp("null-sha256").is_ok(), "never without both (RFC 8221 §4)");
         assert!(esp("chacha20poly1305-sha256").is_err());
         assert!(text(ike("aes256gcm16-prfsha384-x25519+mlkem999")).contains("\"mlkem999\""));
@@ -449,7 +456,11 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_the_same() {
-        for text in ["aes256gcm16-prfsha384-ecp384", "aes256-aes128-sha512-sha256-modp2048-x25519"] {
+        for text in [
+            "aes256gcm16-prfsha384-ecp384",
+            "3des-md5-modp1024",
+            "aes256-aes128-sha512-sha256-modp2048-x25519",
+        ] {
             assert_eq!(ike(text).unwrap().to_string(), text);
         }
         assert_eq!(ike("aes128-sha256-prfsha256-ecp521").unwrap().to_string(), "aes128-sha256-ecp521");

@@ -2,8 +2,8 @@
 //!
 //! Everything here is a function of its arguments: random octets come from a [`Random`], private
 //! signature keys stay with the caller (which is asked to sign the octets of [`auth`]), and there is
-//! no X.509. Primitives are aws-lc's, except MODP exponentiation (crypto-bigint), ML-KEM (ml-kem) and
-//! AES-GCM (`ravelin-gcm`). What the algorithms are called is said in [`crate::config`].
+//! no X.509. Primitives are aws-lc's, except MODP exponentiation (crypto-bigint), ML-KEM (ml-kem),
+//! AES-GCM (`ravelin-gcm`), and what aws-lc has not for peers of yesterday (`legacy`). What the algorithms are called is said in [`crate::config`].
 //!
 //! Order of use in an exchange: [`negotiate`] a suite, [`PrivateKey::agree`], [`IkeKeys::derive`],
 //! [`Protection::new`], [`IkeKeys::advance`] and [`IntAuth`] for each additional key exchange, then
@@ -19,6 +19,7 @@ mod int_auth;
 mod key_exchange;
 mod keys;
 mod keyword;
+mod legacy;
 mod mlkem;
 mod modp;
 mod nat;

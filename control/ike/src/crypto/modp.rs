@@ -1,17 +1,20 @@
-//! The MODP groups of 2048, 3072 and 4096 bits (RFC 3526 §3, §4, §5), constant-time in the exponent.
+//! The MODP groups of 2048, 3072 and 4096 bits (RFC 3526 §3, §4, §5), and for peers that have no other of 1024 bits
+//! (RFC 2409 §6.2), constant-time in the exponent.
 
 use std::sync::LazyLock;
 
 use crypto_bigint::modular::{FixedMontyForm, FixedMontyParams};
-use crypto_bigint::{CtAssign, CtEq, Odd, U384, U2048, U3072, U4096, Uint, Word};
+use crypto_bigint::{CtAssign, CtEq, Odd, U384, U1024, U2048, U3072, U4096, Uint, Word};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::Secret;
 use super::random::Random;
 
-/// A modulus of RFC 3526.
+/// A modulus of RFC 3526, or of RFC 2409.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Modulus {
+    /// Group 2.
+    Bits1024,
     /// Group 14.
     Bits2048,
     /// Group 15.
@@ -25,6 +28,11 @@ const LONGEST: usize = U384::BYTES;
 
 /// Values of four bits.
 const DIGITS: usize = 16;
+
+/// 2^1024 - 2^960 - 1 + 2^64 * { [2^894 pi] + 129093 }.
+const PRIME_1024: &str = "FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74020BBEA63B139B22514A08798E3404DD\
+     EF9519B3CD3A431B302B0A6DF25F14374FE1356D6D51C245E485B576625E7EC6F44C42E9A637ED6B0BFF5CB6F406B7ED\
+     EE386BFB5A899FA5AE9F24117C4B1FE649286651ECE65381FFFFFFFFFFFFFFFF";
 
 /// 2^2048 - 2^1984 - 1 + 2^64 * { [2^1918 pi] + 124476 }.
 const PRIME_2048: &str = "FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74020BBEA63B139B22514A08798E3404DD\
@@ -57,6 +65,8 @@ const PRIME_4096: &str = "FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E
      287C59474E6BC05D99B2964FA090C3A2233BA186515BE7ED1F612970CEE2D7AFB81BDD762170481CD0069127D5B05AA9\
      93B4EA988D8FDDC186FFB7DC90A6C08F4DF435C934063199FFFFFFFFFFFFFFFF";
 
+static FIELD_1024: LazyLock<Field<{ U1024::LIMBS }>> =
+    LazyLock::new(|| Field::new(PRIME_1024, Modulus::Bits1024));
 static FIELD_2048: LazyLock<Field<{ U2048::LIMBS }>> =
     LazyLock::new(|| Field::new(PRIME_2048, Modulus::Bits2048));
 static FIELD_3072: LazyLock<Field<{ U3072::LIMBS }>> =
@@ -68,6 +78,7 @@ impl Modulus {
     /// Octets of the modulus, and so of every public value and shared secret (RFC 7296 §3.4).
     pub(super) const fn length(self) -> usize {
         match self {
+            Modulus::Bits1024 => 128,
             Modulus::Bits2048 => 256,
             Modulus::Bits3072 => 384,
             Modulus::Bits4096 => 512,
@@ -75,9 +86,10 @@ impl Modulus {
     }
 
     /// Octets of an exponent: RFC 7919 §5.2 asks for 225, 275 and 325 bits at least with moduli as long as these, RFC
-    /// 3526 §8 for no more; longer ones make every exchange slower and no stronger than the modulus.
+    /// 3526 §8 for no more, and of the shortest 160 bits are what its modulus is worth; longer ones make every exchange slower and no stronger than the modulus.
     const fn exponent(self) -> usize {
         match self {
+            Modulus::Bits1024 => 20,
             Modulus::Bits2048 => 32,
             Modulus::Bits3072 => 40,
             Modulus::Bits4096 => 48,
@@ -86,6 +98,7 @@ impl Modulus {
 
     fn powers(self) -> &'static dyn Powers {
         match self {
+            Modulus::Bits1024 => &*FIELD_1024,
             Modulus::Bits2048 => &*FIELD_2048,
             Modulus::Bits3072 => &*FIELD_3072,
             Modulus::Bits4096 => &*FIELD_4096,
@@ -139,8 +152,8 @@ struct Field<const LIMBS: usize> {
     /// What multiplication needs to know of the prime.
     params: FixedMontyParams<LIMBS>,
     /// 2^(d * 16^i) in Montgomery form, by i, the place of a digit in an exponent, and its value d. With them a public
-    /// value takes a multiplication for each digit and no squaring: a sixth of the work. Made at first use; 256, 480 and
-    /// 768 KiB.
+    /// value takes a multiplication for each digit and no squaring: a sixth of the work. Made at first use; 80, 256, 480
+    /// and 768 KiB.
     powers_of_two: Vec<[Uint<LIMBS>; DIGITS]>,
 }
 
@@ -209,7 +222,7 @@ fn retrieve<const LIMBS: usize>(mut power: FixedMontyForm<LIMBS>) -> Secret {
 mod tests {
     use super::*;
 
-    const ALL: [Modulus; 3] = [Modulus::Bits2048, Modulus::Bits3072, Modulus::Bits4096];
+    const ALL: [Modulus; 4] = [Modulus::Bits1024, Modulus::Bits2048, Modulus::Bits3072, Modulus::Bits4096];
 
     fn safe_prime_and_generator<const LIMBS: usize>(field: &Field<LIMBS>) {
         let power_of_two = |exponent: &Uint<LIMBS>| {
@@ -225,6 +238,7 @@ mod tests {
     /// A wrong digit in a constant would make p composite, or 2 no square modulo it.
     #[test]
     fn the_moduli_are_safe_primes_and_two_generates_their_prime_subgroups() {
+        safe_prime_and_generator(&FIELD_1024);
         safe_prime_and_generator(&FIELD_2048);
         safe_prime_and_generator(&FIELD_3072);
         safe_prime_and_generator(&FIELD_4096);
@@ -249,6 +263,7 @@ mod tests {
             let exponent = Exponent::generate(modulus, &mut |out: &mut [u8]| out.fill(0xa5));
             let base = vec![0x5a; modulus.length()];
             let expected = match modulus {
+                Modulus::Bits1024 => schoolbook(&FIELD_1024, &exponent, &base),
                 Modulus::Bits2048 => schoolbook(&FIELD_2048, &exponent, &base),
                 Modulus::Bits3072 => schoolbook(&FIELD_3072, &exponent, &base),
                 Modulus::Bits4096 => schoolbook(&FIELD_4096, &exponent, &base),
@@ -275,7 +290,7 @@ mod tests {
 
     #[test]
     fn values_outside_the_group_are_refused() {
-        for (modulus, prime) in ALL.into_iter().zip([PRIME_2048, PRIME_3072, PRIME_4096]) {
+        for (modulus, prime) in ALL.into_iter().zip([PRIME_1024, PRIME_2048, PRIME_3072, PRIME_4096]) {
             let exponent = Exponent::generate(modulus, &mut |out: &mut [u8]| out.fill(3));
             let prime: Vec<u8> = crate::crypto::prf::tests::hex(prime);
             let small = |value: u8| {

@@ -3,7 +3,7 @@
 use aws_lc_rs::hmac;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::Secret;
+use super::{Secret, legacy};
 use crate::config::Prf;
 
 impl Prf {
@@ -14,13 +14,15 @@ impl Prf {
             Self::HmacSha256 => 32,
             Self::HmacSha384 => 48,
             Self::HmacSha512 => 64,
+            Self::HmacMd5 => legacy::MD5,
         }
     }
 
     /// prf(key, data), where the data are the parts one after the other. HMAC takes keys of any
     /// length, so none is padded or cut here.
     pub fn compute(self, key: &[u8], parts: &[&[u8]]) -> Secret {
-        let mut context = hmac::Context::with_key(&hmac::Key::new(self.algorithm(), key));
+        let Some(algorithm) = self.algorithm() else { return legacy::hmac_md5(key, parts) };
+        let mut context = hmac::Context::with_key(&hmac::Key::new(algorithm, key));
         parts.iter().for_each(|part| context.update(part));
         Zeroizing::new(context.sign().as_ref().to_vec())
     }
@@ -31,12 +33,14 @@ impl Prf {
         PrfPlus { prf: self, key, seed, block: Secret::default(), used: 0, counter: 1 }
     }
 
-    fn algorithm(self) -> hmac::Algorithm {
+    /// AWS-LC's; MD5 is [`legacy`]'s.
+    fn algorithm(self) -> Option<hmac::Algorithm> {
         match self {
-            Self::HmacSha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-            Self::HmacSha256 => hmac::HMAC_SHA256,
-            Self::HmacSha384 => hmac::HMAC_SHA384,
-            Self::HmacSha512 => hmac::HMAC_SHA512,
+            Self::HmacSha1 => Some(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
+            Self::HmacSha256 => Some(hmac::HMAC_SHA256),
+            Self::HmacSha384 => Some(hmac::HMAC_SHA384),
+            Self::HmacSha512 => Some(hmac::HMAC_SHA512),
+            Self::HmacMd5 => None,
         }
     }
 }
@@ -112,9 +116,11 @@ pub(crate) mod tests {
         }
     }
 
-    /// RFC 2202 §3 test case 2: the same with SHA-1.
+    /// RFC 2202 §2 and §3 test case 2: the same with MD5 and SHA-1.
     #[test]
-    fn a_vector_of_rfc_2202() {
+    fn vectors_of_rfc_2202() {
+        let found = Prf::HmacMd5.compute(b"Jefe", &[b"what do ya want ", b"for nothing?"]);
+        assert_eq!(*found, hex("750c783e6ab0b503eaa86e310a5db738"));
         let found = Prf::HmacSha1.compute(b"Jefe", &[b"what do ya want ", b"for nothing?"]);
         assert_eq!(*found, hex("effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"));
     }

@@ -25,6 +25,7 @@ fn suites() -> Vec<IkeSuite> {
         suite(Encryption::AesCbc256, Some(Integrity::HmacSha384)),
         suite(Encryption::AesCbc256, Some(Integrity::HmacSha512)),
         suite(Encryption::ChaCha20Poly1305, None),
+        suite(Encryption::TripleDes, Some(Integrity::HmacMd5)),
     ]
 }
 

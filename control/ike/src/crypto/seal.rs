@@ -13,11 +13,12 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::random::Random;
-use super::{BadKeys, Secret};
+use super::{BadKeys, Secret, legacy};
 use crate::config::{Encryption, Integrity};
 
 const SALT: usize = 4;
 const COUNTER: usize = 8;
+/// Octets of the longest block.
 const BLOCK: usize = 16;
 
 /// The Pad Length octet.
@@ -108,12 +109,50 @@ impl Cipher {
 type Nonce = [u8; gcm::NONCE_LENGTH];
 type Tag = [u8; gcm::TAG_LENGTH];
 
-/// AES-CBC with HMAC over the whole message (RFC 7296 §3.14).
+/// AES-CBC or Triple-DES with HMAC over the whole message (RFC 7296 §3.14).
 pub(super) struct Cbc {
-    algorithm: &'static Algorithm,
+    cipher: Blocks,
     key: Secret,
     integrity: Integrity,
-    mac: hmac::Key,
+    mac: Mac,
+}
+
+/// What enciphers blocks.
+#[derive(Clone, Copy)]
+enum Blocks {
+    Aes(&'static Algorithm),
+    TripleDes,
+}
+
+/// A key of HMAC: AWS-LC's, or of MD5, which is [`legacy`]'s.
+enum Mac {
+    Sha(hmac::Key),
+    Md5(Secret),
+}
+
+impl Mac {
+    fn new(integrity: Integrity, sk_a: &[u8]) -> Self {
+        let sha = |algorithm| Self::Sha(hmac::Key::new(algorithm, sk_a));
+        match integrity {
+            Integrity::HmacSha1 => sha(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
+            Integrity::HmacSha256 => sha(hmac::HMAC_SHA256),
+            Integrity::HmacSha384 => sha(hmac::HMAC_SHA384),
+            Integrity::HmacSha512 => sha(hmac::HMAC_SHA512),
+            Integrity::HmacMd5 => Self::Md5(Zeroizing::new(sk_a.to_vec())),
+        }
+    }
+
+    /// Of parts in a row, whole.
+    fn sign(&self, parts: [&[u8]; 2]) -> Secret {
+        match self {
+            Self::Sha(key) => {
+                let mut context = hmac::Context::with_key(key);
+                parts.iter().for_each(|part| context.update(part));
+                Zeroizing::new(context.sign().as_ref().to_vec())
+            }
+            Self::Md5(key) => legacy::hmac_md5(key, &parts),
+        }
+    }
 }
 
 impl Direction {
@@ -128,24 +167,30 @@ impl Direction {
         if sk_e.len() != expected {
             return Err(BadKeys::Length { key: "SK_e", length: sk_e.len(), expected });
         }
-        let cbc =
-            |algorithm, integrity| Cbc::new(algorithm, integrity, sk_e, sk_a).map(Box::new).map(Self::Cbc);
+        let blocks = |cipher, integrity| Cbc::new(cipher, integrity, sk_e, sk_a).map(Box::new).map(Self::Cbc);
+        let cbc = |algorithm, integrity| blocks(Blocks::Aes(algorithm), integrity);
         match (encryption, integrity) {
             (Encryption::AesCbc128, Some(integrity)) => cbc(&AES_128, integrity),
             (Encryption::AesCbc192, Some(integrity)) => cbc(&AES_192, integrity),
             (Encryption::AesCbc256, Some(integrity)) => cbc(&AES_256, integrity),
-            (Encryption::AesCbc128 | Encryption::AesCbc192 | Encryption::AesCbc256, None) => {
-                Err(BadKeys::NoIntegrity)
-            }
+            (Encryption::TripleDes, Some(integrity)) => blocks(Blocks::TripleDes, integrity),
+            (
+                Encryption::AesCbc128 | Encryption::AesCbc192 | Encryption::AesCbc256 | Encryption::TripleDes,
+                None,
+            ) => Err(BadKeys::NoIntegrity),
             (Encryption::AesGcm128 | Encryption::AesGcm192 | Encryption::AesGcm256, _) => {
                 Aead::new(Cipher::AesGcm(gcm::Kernel::detect()), sk_e).map(Box::new).map(Self::Aead)
             }
             (Encryption::ChaCha20Poly1305, _) => {
                 Aead::new(Cipher::ChaCha20Poly1305, sk_e).map(Box::new).map(Self::Aead)
             }
-            // No proposal for an IKE SA has it, whose messages are to be encrypted (RFC 7296 §3.14).
+            // No proposal for an IKE SA has it ([`Encryption::is_for_ike`]).
             (
-                Encryption::Null | Encryption::AesGmac128 | Encryption::AesGmac192 | Encryption::AesGmac256,
+                Encryption::Null
+                | Encryption::AesGmac128
+                | Encryption::AesGmac192
+                | Encryption::AesGmac256
+                | Encryption::Des,
                 _,
             ) => Err(BadKeys::Cipher),
         }
@@ -155,7 +200,7 @@ impl Direction {
     pub(super) fn body_length(&self, content: usize) -> usize {
         match self {
             Self::Aead(_) => content.saturating_add(COUNTER + PAD_LENGTH + gcm::TAG_LENGTH),
-            Self::Cbc(cbc) => padded(content).saturating_add(BLOCK).saturating_add(cbc.icv()),
+            Self::Cbc(cbc) => cbc.padded(content).saturating_add(cbc.block()).saturating_add(cbc.icv()),
         }
     }
 
@@ -164,8 +209,8 @@ impl Direction {
         match self {
             Self::Aead(_) => body.saturating_sub(COUNTER + PAD_LENGTH + gcm::TAG_LENGTH),
             Self::Cbc(cbc) => {
-                let text = body.saturating_sub(BLOCK).saturating_sub(cbc.icv());
-                (text / BLOCK).saturating_mul(BLOCK).saturating_sub(PAD_LENGTH)
+                let text = body.saturating_sub(cbc.block()).saturating_sub(cbc.icv());
+                text.saturating_sub(text % cbc.block()).saturating_sub(PAD_LENGTH)
             }
         }
     }
@@ -240,32 +285,30 @@ impl Aead {
 }
 
 impl Cbc {
-    fn new(
-        algorithm: &'static Algorithm,
-        integrity: Integrity,
-        sk_e: &[u8],
-        sk_a: &[u8],
-    ) -> Result<Self, BadKeys> {
+    fn new(cipher: Blocks, integrity: Integrity, sk_e: &[u8], sk_a: &[u8]) -> Result<Self, BadKeys> {
         let expected = integrity.key_len();
         if sk_a.len() != expected {
             return Err(BadKeys::Length { key: "SK_a", length: sk_a.len(), expected });
         }
-        let hash = match integrity {
-            Integrity::HmacSha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-            Integrity::HmacSha256 => hmac::HMAC_SHA256,
-            Integrity::HmacSha384 => hmac::HMAC_SHA384,
-            Integrity::HmacSha512 => hmac::HMAC_SHA512,
-        };
-        let (key, mac) = (Zeroizing::new(sk_e.to_vec()), hmac::Key::new(hash, sk_a));
-        Ok(Self { algorithm, key, integrity, mac })
+        let (key, mac) = (Zeroizing::new(sk_e.to_vec()), Mac::new(integrity, sk_a));
+        Ok(Self { cipher, key, integrity, mac })
+    }
+
+    /// Octets of a block, and so of an IV.
+    const fn block(&self) -> usize {
+        match self.cipher {
+            Blocks::Aes(_) => BLOCK,
+            Blocks::TripleDes => legacy::BLOCK,
+        }
+    }
+
+    /// Content, padding and Pad Length octet: the next multiple of the block.
+    fn padded(&self, content: usize) -> usize {
+        content.saturating_add(PAD_LENGTH).next_multiple_of(self.block())
     }
 
     fn icv(&self) -> usize {
         self.integrity.icv_length()
-    }
-
-    fn cipher_key(&self) -> Option<UnboundCipherKey> {
-        UnboundCipherKey::new(self.algorithm, &self.key).ok()
     }
 
     /// "Senders MUST select a new unpredictable IV for every message"; the check value covers "the
@@ -273,48 +316,53 @@ impl Cbc {
     /// §3.14).
     fn seal(&self, message: &mut Vec<u8>, content: &[u8], random: &mut dyn Random) -> Result<(), NotSealed> {
         let mut iv = [0; BLOCK];
-        random.fill(&mut iv);
+        let iv = iv.get_mut(..self.block()).ok_or(NotSealed::Cipher)?;
+        random.fill(iv);
         let text = self.encrypt(content, iv).ok_or(NotSealed::Cipher)?;
-        message.extend(iv);
+        message.extend_from_slice(iv);
         message.extend_from_slice(&text);
-        let tag = hmac::sign(&self.mac, message);
-        message.extend(tag.as_ref().iter().take(self.icv()));
+        let tag = self.mac.sign([message, &[]]);
+        message.extend(tag.iter().take(self.icv()));
         Ok(())
     }
 
-    fn encrypt(&self, content: &[u8], iv: [u8; BLOCK]) -> Option<Secret> {
+    fn encrypt(&self, content: &[u8], iv: &[u8]) -> Option<Secret> {
         // Room for the padding from the start: growing would leave a copy behind.
-        let whole = padded(content.len());
+        let whole = self.padded(content.len());
         let padding = whole.saturating_sub(content.len()).saturating_sub(PAD_LENGTH);
         let mut text = Zeroizing::new(Vec::with_capacity(whole));
         text.extend_from_slice(content);
         text.extend(std::iter::repeat_n(0, padding));
         text.push(u8::try_from(padding).ok()?);
-        let context = EncryptionContext::Iv128(FixedLength::from(&iv));
-        EncryptingKey::cbc(self.cipher_key()?).ok()?.less_safe_encrypt(&mut text, context).ok()?;
+        match self.cipher {
+            Blocks::Aes(algorithm) => {
+                let context = EncryptionContext::Iv128(FixedLength::from(iv.first_chunk::<BLOCK>()?));
+                let key = UnboundCipherKey::new(algorithm, &self.key).ok()?;
+                EncryptingKey::cbc(key).ok()?.less_safe_encrypt(&mut text, context).ok()?;
+            }
+            Blocks::TripleDes => legacy::encrypt(&self.key, iv.first_chunk()?, &mut text)?,
+        }
         Some(text)
     }
 
     /// Checks before it decrypts, so that padding says nothing to a forger.
     fn open(&self, associated: &[u8], body: &[u8]) -> Option<Secret> {
         let (covered, icv) = body.split_at_checked(body.len().checked_sub(self.icv())?)?;
-        let mut context = hmac::Context::with_key(&self.mac);
-        context.update(associated);
-        context.update(covered);
-        let tag = context.sign();
-        let expected = tag.as_ref().get(..self.icv())?;
+        let tag = self.mac.sign([associated, covered]);
+        let expected = tag.get(..self.icv())?;
         if !bool::from(expected.ct_eq(icv)) {
             return None;
         }
-        let (iv, text) = covered.split_first_chunk::<BLOCK>()?;
+        let (iv, text) = covered.split_at_checked(self.block())?;
         let mut text = Zeroizing::new(text.to_vec());
-        let context = DecryptionContext::Iv128(FixedLength::from(iv));
-        DecryptingKey::cbc(self.cipher_key()?).ok()?.decrypt(&mut text, context).ok()?;
+        match self.cipher {
+            Blocks::Aes(algorithm) => {
+                let context = DecryptionContext::Iv128(FixedLength::from(iv.first_chunk::<BLOCK>()?));
+                let key = UnboundCipherKey::new(algorithm, &self.key).ok()?;
+                DecryptingKey::cbc(key).ok()?.decrypt(&mut text, context).ok()?;
+            }
+            Blocks::TripleDes => legacy::decrypt(&self.key, iv.first_chunk()?, &mut text)?,
+        }
         Some(text)
     }
-}
-
-/// Content, padding and Pad Length octet: the next multiple of the block.
-fn padded(content: usize) -> usize {
-    content.saturating_add(PAD_LENGTH).next_multiple_of(BLOCK)
 }
