@@ -15,6 +15,7 @@ mod crash;
 mod crossings;
 mod ecdsa_methods;
 mod gateway;
+mod guess;
 mod half_open;
 mod hash_and_url;
 mod lockout;

@@ -119,9 +119,9 @@ impl Intent {
         self.aim() == Aim::of(choice.config.id, rekey) && (rekey.is_some() || covers())
     }
 
-    /// The group of the first proposal that has one: the one we send a KE payload for.
-    pub(crate) fn first_group(&self) -> Option<Group> {
-        self.config.proposals.iter().find_map(|proposal| proposal.groups.first().copied())
+    /// The groups it is offered with, the preferred one first: of one of them we send a KE payload.
+    pub(crate) fn groups(&self) -> Vec<Group> {
+        self.config.proposals.iter().flat_map(|proposal| proposal.groups.iter().copied()).collect()
     }
 
     /// SA, TSi, TSr.

@@ -1,5 +1,6 @@
 //! What every stage of a tunnel knows: its name, its connection, where the peer is, what the peer can do.
 
+use super::guess::Guesses;
 use super::mobility::Mobility;
 use super::nat::NatFindings;
 use super::packet::Packets;
@@ -56,6 +57,8 @@ pub(crate) struct Common {
     pub(crate) sent_away: Option<IpAddr>,
     /// The call that follows this one, which a gateway has redirected.
     pub(crate) onward: Option<Box<Onward>>,
+    /// The groups that the peer has asked for.
+    pub(crate) guesses: Guesses,
     /// What wants its children.
     pub(crate) packets: Packets,
 }
@@ -105,6 +108,7 @@ impl Common {
             redirectable: None,
             sent_away: None,
             onward: None,
+            guesses: Guesses::default(),
             packets: Packets::default(),
         }
     }

@@ -141,12 +141,19 @@ impl Turn<'_, '_> {
             }
             _ => return self.own_child_failed(&state.intent, Failure::AnswerMismatch("SPI allocation")),
         };
-        let group = state.intent.first_group();
+        let group = self.own_child_guess(&state.intent);
         let draft = Draft { intent: state.intent, spi, regrouped: false };
         match group {
             Some(group) => self.own_child_generate(draft, group),
             None => self.own_child_send(draft, None),
         }
+    }
+
+    /// The group that the peer will take, as far as is known; none where none is offered.
+    fn own_child_guess(&self, intent: &Intent) -> Option<Group> {
+        let old = intent.rekey.and_then(|old| self.up.children.get(old));
+        let in_use = old.and_then(|old| old.suite.group);
+        self.common.guesses.best(Some(intent.config.id), in_use, &intent.groups())
     }
 
     fn own_child_generate(&mut self, draft: Draft, group: Group) {
@@ -417,6 +424,7 @@ impl Turn<'_, '_> {
             && !state.rival.is_some()
             && let Some(group) = self.offered_group(&state.draft.intent, error.data_u16())
         {
+            self.common.guesses.learn(Some(state.draft.intent.config.id), group);
             return self.own_child_generate(Draft { regrouped: true, ..state.draft }, group);
         }
         self.ctx.order(WantKind::ReleaseSpi(state.draft.spi));
@@ -460,7 +468,7 @@ impl Turn<'_, '_> {
 
     fn offered_group(&self, intent: &Intent, wanted: Option<u16>) -> Option<Group> {
         let group = wanted.and_then(Group::from_transform_id)?;
-        intent.config.proposals.iter().any(|proposal| proposal.groups.contains(&group)).then_some(group)
+        intent.groups().contains(&group).then_some(group)
     }
 
     /// "the initiator of the exchange ... SHOULD silently delete the Child SA and ... request to create a new

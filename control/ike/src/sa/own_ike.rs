@@ -88,14 +88,16 @@ impl ExpectSharedSecret {
 
 impl Turn<'_, '_> {
     pub(crate) fn start_ike_rekey(&mut self) {
-        // The group in use is most likely still the right one.
-        let config = self.current_config();
-        let in_use = self.line.sa.suite.group;
-        let offered = |group: &Group| config.proposals.iter().any(|proposal| proposal.groups.contains(group));
-        let first = config.proposals.first().and_then(|proposal| proposal.groups.first()).copied();
-        if let Some(group) = Some(in_use).filter(offered).or(first) {
+        let in_use = Some(self.line.sa.suite.group);
+        if let Some(group) = self.common.guesses.best(None, in_use, &self.ike_groups()) {
             self.own_ike_generate(group, false);
         }
+    }
+
+    /// The groups an IKE SA is offered with, the preferred one first.
+    fn ike_groups(&self) -> Vec<Group> {
+        let config = self.current_config();
+        config.proposals.iter().flat_map(|proposal| proposal.groups.iter().copied()).collect()
     }
 
     fn own_ike_generate(&mut self, group: Group, regrouped: bool) {
@@ -193,8 +195,8 @@ impl Turn<'_, '_> {
         };
         match (error.notify_type, error.data_u16().and_then(Group::from_transform_id)) {
             (NotifyType::InvalidKePayload, Some(group)) if !state.regrouped && !state.rival.is_some() => {
-                let config = self.current_config();
-                if config.proposals.iter().any(|proposal| proposal.groups.contains(&group)) {
+                if self.ike_groups().contains(&group) {
+                    self.common.guesses.learn(None, group);
                     return self.own_ike_generate(group, true);
                 }
                 self.own_ike_failed(Failure::InvalidKeGroup(group.transform_id()));
