@@ -50,7 +50,7 @@ fn offered(request: &Message) -> [Vec<TrafficSelector>; 2] {
 
 /// All that a child of the engine of a [`Peer`] has, which is end 1.
 fn configured(child: u8) -> [TrafficSelector; 2] {
-    [1, 0].map(|end| peer::selectors(end, child).selectors[0].clone())
+    [1, 0].map(|end| peer::selectors(end, child).selectors[0])
 }
 
 fn of_packet() -> [TrafficSelector; 2] {

@@ -31,6 +31,7 @@ where
     C: KeyInit + BlockCipherEncrypt + BlockCipherDecrypt + 'static,
 {
     let [encrypt, decrypt] = [0; 2].map(|_| C::new_from_slice(key).unwrap());
+    #[allow(clippy::type_complexity, reason = "a block of whichever cipher it is")]
     let apply = |block: &mut [u8], way: &dyn Fn(&mut Array<u8, C::BlockSize>)| {
         let mut array = Array::try_from(&*block).unwrap();
         way(&mut array);
