@@ -213,6 +213,11 @@ pub enum Failure {
     /// The peer is busy with a conflicting exchange.
     #[error("the peer is busy with a conflicting exchange (TEMPORARY_FAILURE)")]
     TemporaryFailure,
+    /// The peer has been busy for minutes, so both sides' states differ.
+    #[error(
+        "for minutes the peer has put off whatever it was asked (TEMPORARY_FAILURE): its state is out of step with ours"
+    )]
+    BusyWithoutEnd,
 
     /// Who answers does not know, or not any more, what an IKE_FOLLOWUP_KE exchange belongs to.
     #[error(
@@ -428,6 +433,7 @@ impl Failure {
             F::AddressChanged => "RV-END-007",
             F::Reauthenticated => "RV-END-010",
             F::ProofExpired => "RV-END-011",
+            F::BusyWithoutEnd => "RV-END-012",
             F::NotAdmitted(_) => "RV-GATE-001",
             F::NetworksTaken(_) => "RV-CHILD-011",
             F::Redirected(_) => "RV-END-008",
@@ -480,6 +486,7 @@ impl Failure {
             | F::SinglePairRequired
             | F::ChildNotFound
             | F::TemporaryFailure
+            | F::BusyWithoutEnd
             | F::MajorVersion
             | F::NetworksTaken(_) => Blame::Incompatible,
             F::ProposalNotOffered(_)

@@ -47,6 +47,7 @@ impl Failure {
             F::TicketRefused | F::TicketRejected(_) => NotifyType::TicketNack,
             F::UnexpectedNat => NotifyType::UnexpectedNatDetected,
             F::TemporaryFailure
+            | F::BusyWithoutEnd
             | F::MoveRefused(_)
             | F::AddressChanged
             | F::AnswerTimeout { .. }

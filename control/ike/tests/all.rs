@@ -5,6 +5,7 @@ mod harness;
 mod additional;
 mod additional_ts;
 mod attempts;
+mod busy;
 mod caps;
 mod certificates;
 mod childless;

@@ -1,14 +1,16 @@
 //! When peers are asked for SAs of single workers (RFC 9611): as soon as the SA that all workers use is up and the peer
 //! takes more, when a worker polls again, and when one of them was lost. Who called asks first; the other a little later
 //! for what is missing. Those of a worker that stands still are deleted, and its packets, like those of any worker that
-//! has none, go by the SA of all.
+//! has none, go by the SA of all. Where a tunnel was handed over, the worker that has the SA of all from now on needs none
+//! of its own: that is drained once the SA of all carries there, and its place goes to a worker without one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ravelin_dataplane::io::Pool;
 use ravelin_ike::config::{ChildId, ConnectionId};
 use ravelin_ike::error::Failure;
 use ravelin_ike::event::Event;
+use ravelin_ike::id::ChildSaId;
 use ravelin_ike::input::Command;
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::Role;
@@ -22,6 +24,8 @@ const AGAIN_US: u64 = 1_000_000;
 #[derive(Debug, Default)]
 pub struct OwnSas {
     due: BTreeMap<ConnectionId, u64>,
+    /// Those that the peer was told to delete because their workers need none: others are to have one in their place.
+    drained: BTreeSet<ChildSaId>,
 }
 
 impl OwnSas {
@@ -48,7 +52,12 @@ impl<P: Pool> Core<P> {
         let is_own = |config: ChildId| self.roster.fallback(config.0).is_some();
         match event {
             Event::ChildUp(up) | Event::ChildRekeyed { new: up, .. } if is_own(up.config) => {
+                if let Event::ChildRekeyed { old, .. } = event {
+                    self.own_sas.drained.remove(old);
+                }
                 self.workers.name_own(&self.roster, up.config.0);
+                // The SA of all may have moved to its worker meanwhile.
+                self.drain_own(now, up.connection);
             }
             Event::ChildUp(up) | Event::ChildRekeyed { new: up, .. } if up.takes_more => {
                 let ike = self.status.tunnel(up.connection).and_then(|status| status.ike());
@@ -56,9 +65,11 @@ impl<P: Pool> Core<P> {
                 let wait = if called { COURTESY } else { 0 };
                 self.own_sas.look_at(up.connection, now.0 + wait);
             }
-            Event::ChildDown { connection, config, reason, .. } if is_own(*config) => {
+            Event::ChildDown { child, connection, config, reason, .. } if is_own(*config) => {
+                let drained = self.own_sas.drained.remove(child);
                 match !reason.is_orderly() || *reason == Failure::Superseded {
                     true => self.own_sas.look_at(*connection, now.0 + AGAIN_US),
+                    false if drained => self.own_sas.look_at(*connection, now.0),
                     // The peer may find one of its workers idle; and what is closed here stays closed.
                     false => self.own_sas.forget(*connection),
                 }
@@ -74,11 +85,34 @@ impl<P: Pool> Core<P> {
             if self.halted(tunnel).is_some() {
                 continue;
             }
+            self.drain_own(now, connection);
             for child in self.workers.wanted_own(&self.roster, connection) {
                 let child = Some(child);
                 self.engine.handle_command(now, Command::Initiate { connection, child });
             }
         }
+    }
+
+    /// Has the SAs deleted of workers that need none of their own, where the SA of all carries.
+    fn drain_own(&mut self, now: Instant, connection: ConnectionId) {
+        let carrying: Vec<ChildId> = self
+            .roster
+            .children(connection)
+            .map(|(child, _)| child)
+            .filter(|child| self.carries(connection, *child))
+            .collect();
+        for child in carrying {
+            for child in self.workers.drain_misplaced(&self.roster, (connection, child)) {
+                self.own_sas.drained.insert(child);
+                self.engine.handle_command(now, Command::TerminateChild { child });
+            }
+        }
+    }
+
+    /// Whether a child's SA sends: one that the workers have, of which the engine has said that it is up.
+    fn carries(&self, connection: ConnectionId, child: ChildId) -> bool {
+        let up = self.status.tunnel(connection).and_then(|status| status.children.get(&child));
+        up.is_some_and(|child| self.workers.sas().get(child.up.child).is_some())
     }
 
     /// Who polls, or who is active in a group, has changed: SAs of workers that are not go, and others are asked for.
@@ -87,7 +121,7 @@ impl<P: Pool> Core<P> {
         let tunnels: Vec<ConnectionId> = per_worker.map(|(id, _)| id).collect();
         for id in tunnels {
             if self.workers.can_relieve() {
-                for child in self.workers.leave_unserved(&self.roster, id) {
+                for child in self.workers.leave_still(&self.roster, id) {
                     self.engine.handle_command(now, Command::TerminateChild { child });
                 }
             }

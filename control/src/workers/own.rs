@@ -1,7 +1,9 @@
 //! SAs on which one worker alone sends, beside that which all workers use (RFC 9611), so that a tunnel too fat for one
 //! core has several. Each lives on an active worker of its tunnel's group that has none of the same child; it gets its
 //! home when it is negotiated and leaves it with its last SA. Policy names it from when it can send until before it is
-//! taken out, so that no packet meets an empty slot: what it does not take goes to the SA of all.
+//! taken out, so that no packet meets an empty slot: what it does not take goes to the SA of all. One that is not needed
+//! where it is any more, because the SA of all has moved there or its worker is not active, is drained: its worker sends on
+//! the SA of all, and receives on this one until the peer has deleted it. That of a worker that stands still cannot be.
 
 use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::sa::SaRef;
@@ -56,7 +58,9 @@ impl<P: Pool> Workers<P> {
             let workers = self.without_own(roster, (id, child)).len();
             let (housed, homeless): (Vec<_>, Vec<_>) =
                 roster.beside(id, child).partition(|number| self.home(*number).is_some());
-            let housed = housed.into_iter().filter(|number| self.is_free(*number));
+            let usable =
+                |number: &ChildNumber| self.is_free(*number) && !self.is_misplaced(roster, id, *number);
+            let housed = housed.into_iter().filter(usable);
             housed.chain(homeless.into_iter().take(workers)).map(ChildId).collect::<Vec<_>>()
         };
         roster.children(id).flat_map(|(child, _)| beside(child)).collect()
@@ -93,18 +97,41 @@ impl<P: Pool> Workers<P> {
         workers
     }
 
-    /// SAs of single workers of a tunnel that stand still, or are not active in its group any more, are forgotten here; the
-    /// peer is to be told of those that come back.
-    pub fn leave_unserved(&mut self, roster: &Roster, id: ConnectionId) -> Vec<ChildSaId> {
-        let group = roster.tunnel(id).map_or(DEFAULT_GROUP, |tunnel| &tunnel.group);
-        let active = self.groups.active(group);
-        let is_stray = |number: &ChildNumber| {
-            let worker = self.home(*number).map(|home| home.worker);
-            worker.is_some_and(|worker| self.homes.is_still(worker) || !active.contains(&worker))
-        };
+    /// SAs of workers of a tunnel that stand still are forgotten here; the peer is to be told of those that come back.
+    pub fn leave_still(&mut self, roster: &Roster, id: ConnectionId) -> Vec<ChildSaId> {
+        let is_still =
+            |number: &ChildNumber| self.home(*number).is_some_and(|home| self.homes.is_still(home.worker));
         let own = roster.numbers(id).filter(|number| roster.fallback(*number).is_some());
-        let strays: Vec<ChildNumber> = own.filter(is_stray).collect();
+        let strays: Vec<ChildNumber> = own.filter(is_still).collect();
         strays.into_iter().flat_map(|child| self.leave(roster, child)).collect()
+    }
+
+    /// Whether a single worker's SA is not needed where it is: its worker has the SA of all, or is not active in the group.
+    fn is_misplaced(&self, roster: &Roster, id: ConnectionId, number: ChildNumber) -> bool {
+        let group = roster.tunnel(id).map_or(DEFAULT_GROUP, |tunnel| &tunnel.group);
+        let of_all = roster.fallback(number).and_then(|fallback| self.home(fallback));
+        self.home(number).is_some_and(|home| {
+            of_all.is_some_and(|of_all| of_all.worker == home.worker)
+                || !self.groups.active(group).contains(&home.worker)
+        })
+    }
+
+    /// Drains the SAs of single workers beside this child that are not needed where they are: policy names them no more.
+    /// The SA of all must send. The peer is to be told of those that come back; what has no SA is free at once.
+    pub fn drain_misplaced(&mut self, roster: &Roster, at: (ConnectionId, ChildId)) -> Vec<ChildSaId> {
+        let misplaced = roster.beside(at.0, at.1).filter(|number| self.is_misplaced(roster, at.0, *number));
+        let misplaced: Vec<ChildNumber> = misplaced.collect();
+        let mut drained = Vec::new();
+        for number in misplaced {
+            if self.is_free(number) {
+                self.leave_home(number);
+            } else if self.own.contains(&number) {
+                // One that is on its way is drained when it has come up.
+                self.unname(roster, number);
+                drained.extend(self.sas.of(number).filter(|sa| !sa.draining).map(|sa| sa.sa));
+            }
+        }
+        drained
     }
 
     fn leave(&mut self, roster: &Roster, child: ChildNumber) -> Vec<ChildSaId> {

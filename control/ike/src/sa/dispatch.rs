@@ -162,6 +162,15 @@ impl Turn<'_, '_> {
             Ok(parts) => parts,
             Err(failure) => return self.up.ended = Some(failure),
         };
+        if matches!(own, Some(Own::ChildReply(_) | Own::IkeReply(_) | Own::FollowupReply(_))) {
+            let (error, gap) = (parts.error().map(|error| error.notify_type), self.ctx.config.retry * 4);
+            self.line.busy.answered(self.ctx.now, error, gap);
+        }
+        if self.line.busy.is_without_end() && own.as_ref().is_some_and(|own| !matches!(own, Own::IkeDeleted))
+        {
+            self.line.own = own;
+            return self.close(Failure::BusyWithoutEnd);
+        }
         match own {
             Some(Own::ChildReply(state)) => self.own_child_reply(*state, parts),
             Some(Own::IkeReply(state)) => self.own_ike_reply(*state, parts),

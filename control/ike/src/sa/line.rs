@@ -1,5 +1,6 @@
 //! An IKE SA in use, with the one exchange each side may have under way on it.
 
+use super::busy::Busy;
 use super::child_deal::Aim;
 use super::common::Common;
 use super::ike_sa::IkeSa;
@@ -29,6 +30,8 @@ pub(crate) struct Line {
     pub(crate) reply_path: Path,
     /// Whether we are to delete it as soon as our window is free.
     pub(crate) delete: bool,
+    /// How long the peer has put us off.
+    pub(crate) busy: Busy,
 }
 
 /// What an IKE SA is to its tunnel.
@@ -87,7 +90,8 @@ impl Line {
     pub(crate) fn new(sa: IkeSa, standing: Standing, common: &mut Common) -> Line {
         let (own, peer, awaited) = (None, None, Vec::new());
         let (number, reply_path) = (common.mobility.next_line(), common.path);
-        Line { sa, number, standing, own, peer, awaited, reply_path, delete: false }
+        let (delete, busy) = (false, Busy::default());
+        Line { sa, number, standing, own, peer, awaited, reply_path, delete, busy }
     }
 
     /// The SPIs that are ours: of this IKE SA, and of the one that is to replace it.

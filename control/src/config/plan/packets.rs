@@ -44,6 +44,10 @@ impl Default for PacketSettings {
 impl PacketSettings {
     /// What is other than where nothing is written, by the keys and in the words of the configuration.
     pub fn told(&self) -> Vec<(&'static str, String)> {
+        // Of nearly all tunnels, which are listed by the thousand, there is nothing to say.
+        if *self == Self::default() {
+            return Vec::new();
+        }
         let all = |of: &Self| {
             let size = |size: Option<u16>| size.map(|size| size.to_string()).unwrap_or_default();
             let df = OUTER_DF.iter().find(|(_, df)| *df == of.outer_df).map_or("", |(name, _)| *name);

@@ -130,7 +130,8 @@ fn a_worker_that_stands_still_has_none() {
     }
 }
 
-/// The worker of the SA of all stands still: that moves to the other, whose own is not needed any more and not in the way.
+/// The worker of the SA of all stands still: that moves to the other, whose own is not needed any more and is drained. It
+/// polls again, and now it is the one that has its own.
 #[test]
 fn the_sa_of_all_moves() {
     let mut pair = up();
@@ -142,6 +143,49 @@ fn the_sa_of_all_moves() {
         pair.worker_of(ALL) == 1 - of_all && !pair.us.core.workers.is_free(ALL)
     });
     pair.until("it carries", |pair| pair.carry(1, true) == 1 && pair.carry(1, false) == 1);
+    pair.until("nobody has one beside it", |pair| pair.own_workers() == NONE);
+    assert!(pair.carry(1, true) == 1 && pair.carry(1, false) == 1);
+    pair.us.still.clear();
+    pair.pass(15, |_| ());
+    pair.until("the other has its own", |pair| pair.own_workers()[0] == [of_all]);
+    pair.until("the peer too", |pair| pair.own_workers()[1].len() == 1);
+    for queue in [0, 1] {
+        assert!(pair.arrives_at(queue));
+    }
+}
+
+/// Of three workers that of the SA of all stands still: it moves to one that had its own, which is drained; that of the
+/// third carries all the while. The first polls again and has its own, and nothing is left over of all that.
+#[test]
+fn what_is_in_the_way_of_a_tunnel_that_moves_is_drained() {
+    let mut pair = Pair::with_own([3, 3], [PER_WORKER; 2]);
+    let all_have = |pair: &mut Pair| {
+        [&mut pair.us, &mut pair.peer]
+            .into_iter()
+            .all(|bench| bench.view().tunnels.iter().all(|tunnel| tunnel.children[0].own_workers.len() == 2))
+    };
+    pair.until("each worker has its own", all_have);
+    let (before, of_all) = (pair.us.core.workers.in_use(), pair.worker_of(ALL));
+    let to = (of_all + 1) % 3;
+    let third = (of_all + 2) % 3;
+    (pair.us.still, pair.us.queue) = (vec![of_all], third);
+    pair.pass(15, |pair| assert_eq!(pair.carry(1, true), 1, "the third has its own"));
+    pair.until("it has moved", |pair| pair.worker_of(ALL) == to && !pair.us.core.workers.is_free(ALL));
+    pair.until("its new worker has none of its own", |pair| {
+        assert_eq!(pair.carry(1, true), 1);
+        pair.own_workers()[0] == [third]
+    });
+    for queue in [to, third] {
+        pair.us.queue = queue;
+        assert!(pair.carry(1, true) == 1 && pair.carry(1, false) == 1, "worker {queue}");
+    }
+    pair.us.still.clear();
+    pair.pass(15, |_| ());
+    pair.until("each worker has its own again", all_have);
+    for queue in [0, 1, 2] {
+        assert!(pair.arrives_at(queue));
+    }
+    pair.until("nothing is left over", |pair| pair.us.core.workers.in_use() == before);
 }
 
 /// Where one side has one worker, or is not told to, there is one SA for all, and nobody asks in vain.
