@@ -13,13 +13,13 @@ command -v charon-systemd > /dev/null || { say "skipped: strongSwan is missing";
 offered() { sed -i "s/ proposals = .*/ proposals = $1/; s/esp_proposals = .*/esp_proposals = $2 } } } }/" "$WORK/ss/swanctl.conf"; }
 ours() {
   sed -i '/^\[ike-policy/,/^$/ s/^proposals = .*/proposals = ["'"$1"'"]/; /^\[ipsec-transform/,/^$/ s/^proposals = .*/proposals = ["'"$2"'"]/' "$WORK/b.toml"
-  sed -i "s/^\[ike\]$/[ike]\n${4:-}/" "$WORK/b.toml"
-  sed -i "1i ${3:-}" "$WORK/b.toml"
+  [[ -z ${4:-} ]] || sed -i "/^\[ike-policy/a $4" "$WORK/b.toml"
+  [[ -z ${3:-} ]] || sed -i "1i $3" "$WORK/b.toml"
 }
 suites_are() { [[ $(rv b --json show sa | jq -r '[.sas[].suite] | unique | join(" ")') == "$1" ]]; }
 every_remainder() { local octets; for octets in $(seq 100 108) 1300; do in_ns "$HA" ping -q -c 1 -W 2 -s "$octets" 10.2.0.2 > /dev/null || { say "not $octets"; return 1; }; done; }
 is_rekeyed() { [[ $(tunnel_field b net child_rekeys) -gt $1 ]]; }
-refused_for() { "$TARGET/ravelin" config check "$WORK/b.toml" 2>&1 | grep -q "$1"; }
+refused_for() { local said; ! said=$("$TARGET/ravelin" config check "$WORK/b.toml" 2>&1) && grep -q "$1" <<< "$said"; }
 
 net_up
 gateway_a_addresses
