@@ -145,7 +145,7 @@ pub(crate) mod tests {
         for prf in Prf::ALL {
             let (key, seed) = (b"key".as_slice(), b"seed".as_slice());
             let (mut straight, mut previous) = (Vec::new(), Vec::new());
-            for n in 1..=12u8 {
+            for n in 1..=15u8 {
                 previous = prf.compute(key, &[&previous, seed, &[n]]).to_vec();
                 straight.extend_from_slice(&previous);
             }
