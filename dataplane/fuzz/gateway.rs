@@ -132,8 +132,13 @@ fn set() -> SelectorSet {
 }
 
 /// Keying material, with the seed behind it.
+/// One octet again and again, but for Triple-DES, which refuses keys that are one (RFC 2451 §2.3).
 fn material(suite: Suite) -> Vec<u8> {
-    vec![KEY; suite.keymat_length() + suite.seed_length()]
+    let octet = |at: usize| match suite {
+        Suite::TripleDes(_) => KEY ^ (at / 8 * 2) as u8,
+        _ => KEY,
+    };
+    (0..suite.keymat_length() + suite.seed_length()).map(octet).collect()
 }
 
 fn place() -> Place {

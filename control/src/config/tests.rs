@@ -380,7 +380,8 @@ fn manual_keys() {
 /// key's name.
 #[test]
 fn manual_keys_of_every_suite() {
-    let base = FIVE_LINES.replace("psk = \"correct horse\"\n", "");
+    let legacy = "allow-legacy = true\nike = { profile = \"legacy\" }\n";
+    let base = legacy.to_owned() + &FIVE_LINES.replace("psk = \"correct horse\"\n", "");
     let key = |name: &str, octets: usize| match octets {
         0 => String::new(),
         octets => format!("{name} = {:?}\n", "ab".repeat(octets)),
