@@ -6,6 +6,7 @@
 # `ravelin-perf ike --storm` says so itself, or fails: every setup carries a packet each way, every IKE SA and CHILD SA is
 # rekeyed and every silent peer asked within the stay, none goes down, and the tunnels that carry packets all the while lose
 # none. RAVELIN_FULL=1: 32,768 tunnels, kept for a minute.
+# Alone: initiators and gateway take a processor each.
 . "$(dirname "$0")/../lib/scenario.sh"
 ((FULL)) && { count=32768 stay=60; } || { count=1000 stay=40; }
 

@@ -7,6 +7,7 @@
 # tunnel with AES-256 (fd00:1::/64, fd00:2::/64 between 2001:db8::1 and ::2) at once; with and
 # without extended sequence numbers; ravelind with one worker and with two. Ping from both
 # hosts and numbered UDP both ways: none missing; the public segment carries protocol 50 alone.
+# Alone: ipsec-secgw polls a whole processor.
 . "$(dirname "$0")/../lib/scenario.sh"
 . scripts/lib/secgw.sh
 binary=$(scripts/lib/build-secgw) || exit $?

@@ -10,6 +10,7 @@
 # A's devices have one queue each, the first worker's, so that what is lost is the second
 # worker's doing alone. They are none that ravelind cages, so the scenario does. One more has two
 # queues and a redirection table: it receives nothing, but is told what a card would be told.
+# Alone: what stands still is to be known within a second.
 . "$(dirname "$0")/../lib/scenario.sh"
 . scripts/lib/stall.sh
 

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant as Clock};
 
 use arc_swap::ArcSwap;
-use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam::channel::{Receiver, Sender};
+use crossbeam::select;
 use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::net::flow::Flow;
 use ravelin_ike::config::{ChildId, ConnectionId};
@@ -47,8 +48,8 @@ use crate::workers::{Noticed, Workers};
 
 /// The longest the loop sleeps: what a ring can wait.
 const NAP: Duration = Duration::from_millis(1);
-/// Messages taken a turn, so that a flood of them does not stop the packets of IKE.
-const INPUTS_A_TURN: usize = 256;
+/// Messages taken a turn, so that a flood of them stops neither the packets of IKE nor operators.
+const INPUTS_A_TURN: usize = 64;
 /// Events taken of each instance a turn.
 const EVENTS_A_TURN: usize = 1024;
 /// Traffic is looked at this often for dead peer detection.
@@ -65,12 +66,23 @@ pub enum Input {
     Answered(Ticket, Answer),
     /// What was found about revocation.
     Revocation(Found),
-    /// An operator's request and where the answer goes.
-    Asked(Request, Sender<Result<Reply, ApiError>>),
-    /// Another configuration, and where the report goes.
-    Configured(Work, Sender<Applied>),
     /// End in order.
     Stop,
+}
+
+/// What operators want, by a channel of their own: one who asks in a storm does not stand behind all the answers it brings.
+#[derive(Debug)]
+pub enum Asked {
+    /// A request and where the answer goes.
+    Request(Request, Sender<Result<Reply, ApiError>>),
+    /// Another configuration, and where the report goes.
+    Configured(Work, Sender<Applied>),
+}
+
+/// What wakes the loop.
+enum Woken {
+    By(Input),
+    ByOperator(Asked),
 }
 
 /// What to do with another configuration.
@@ -102,6 +114,7 @@ pub struct Core<P: Pool> {
     pub(super) view: Arc<ArcSwap<View>>,
     pub(super) machine: view::Machine,
     pub(super) inputs: Receiver<Input>,
+    pub(super) asked: Receiver<Asked>,
     pub(super) retries: Retries,
     pub(super) looked: u64,
     pub(super) pulse: Pulse,
@@ -127,7 +140,14 @@ impl<P: Pool> Core<P> {
     pub fn run(&mut self) {
         loop {
             let busy = self.turn();
-            let first = self.listen(busy);
+            let first = match self.listen(busy) {
+                Some(Woken::By(input)) => Some(input),
+                Some(Woken::ByOperator(asked)) => {
+                    self.asked(asked);
+                    None
+                }
+                None => None,
+            };
             let waiting = self.inputs.clone();
             for input in first.into_iter().chain(waiting.try_iter().take(INPUTS_A_TURN)) {
                 if matches!(input, Input::Stop) {
@@ -166,15 +186,35 @@ impl<P: Pool> Core<P> {
         busy || self.workers.has_work()
     }
 
-    /// The next message: without waiting while there is work.
-    fn listen(&mut self, busy: bool) -> Option<Input> {
-        if busy {
-            return self.inputs.try_recv().ok();
+    /// One operator's request, or else the next message: without waiting while there is work.
+    fn listen(&mut self, busy: bool) -> Option<Woken> {
+        if let Ok(asked) = self.asked.try_recv() {
+            return Some(Woken::ByOperator(asked));
         }
-        match self.inputs.recv_timeout(NAP) {
-            Ok(input) => Some(input),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => Some(Input::Stop),
+        if busy {
+            return self.inputs.try_recv().ok().map(Woken::By);
+        }
+        select! {
+            recv(self.inputs) -> input => Some(Woken::By(input.unwrap_or(Input::Stop))),
+            recv(self.asked) -> asked => asked.ok().map(Woken::ByOperator),
+            default(NAP) => None,
+        }
+    }
+
+    /// Does what an operator wants.
+    fn asked(&mut self, asked: Asked) {
+        // A client that has gone needs no answer.
+        match asked {
+            Asked::Request(request, reply) => drop(reply.try_send(self.answer(&request))),
+            Asked::Configured(work, report) => drop(report.try_send(self.configured(work))),
+        }
+    }
+
+    fn configured(&mut self, work: Work) -> Applied {
+        match work {
+            Work::Compare(plan) => self.compare(&plan),
+            Work::Apply(prepared) => self.apply(self.now(), *prepared),
+            Work::ApplyMaterial(prepared) => self.apply_material(self.now(), *prepared),
         }
     }
 
@@ -185,19 +225,6 @@ impl<P: Pool> Core<P> {
                 self.engine.handle_answer(self.now(), ticket, answer);
             }
             Input::Revocation(found) => self.revocation_found(self.now(), found),
-            Input::Asked(request, reply) => {
-                let answer = self.answer(&request);
-                // A client that has gone needs no answer.
-                let _ = reply.try_send(answer);
-            }
-            Input::Configured(work, report) => {
-                let applied = match work {
-                    Work::Compare(plan) => self.compare(&plan),
-                    Work::Apply(prepared) => self.apply(self.now(), *prepared),
-                    Work::ApplyMaterial(prepared) => self.apply_material(self.now(), *prepared),
-                };
-                let _ = report.try_send(applied);
-            }
             Input::Stop => {}
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use crossbeam::channel::{Sender, bounded};
 
-use super::core::{Input, Work};
+use super::core::{Asked, Work};
 use super::reload::Reload;
 use super::view::View;
 use crate::api::reply::Applied;
@@ -38,7 +38,7 @@ fn refused(why: String) -> ApiError {
 #[derive(Debug)]
 pub struct Desk {
     /// To the loop.
-    pub inputs: Sender<Input>,
+    pub asked: Sender<Asked>,
     /// The last view.
     pub view: Arc<ArcSwap<View>>,
     /// The journal.
@@ -60,7 +60,7 @@ impl Desk {
     pub(super) fn ask(&self, request: Request, patience: Duration) -> Result<Reply, ApiError> {
         let (reply, answer) = bounded(1);
         let late = || ApiError::Late { milliseconds: patience.as_millis() as u64 };
-        self.inputs.send_timeout(Input::Asked(request, reply), patience).map_err(|_| late())?;
+        self.asked.send_timeout(Asked::Request(request, reply), patience).map_err(|_| late())?;
         answer.recv_timeout(patience).map_err(|_| late())?
     }
 
@@ -87,7 +87,7 @@ impl Desk {
     fn hand_over(&self, work: Work) -> Result<Applied, ApiError> {
         let (reply, answer) = bounded(1);
         let late = || ApiError::Late { milliseconds: ACTION.as_millis() as u64 };
-        self.inputs.send_timeout(Input::Configured(work, reply), ACTION).map_err(|_| late())?;
+        self.asked.send_timeout(Asked::Configured(work, reply), ACTION).map_err(|_| late())?;
         answer.recv_timeout(ACTION).map_err(|_| late())
     }
 

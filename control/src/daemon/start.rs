@@ -132,6 +132,7 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
     let instances = instances(&plan, &roster, &macs)?;
 
     let (inputs, receiver) = channel::bounded(INPUTS);
+    let (asked, to_answer) = channel::bounded(INPUTS);
     let journal = Arc::new(Journal::default());
     let view = Arc::new(ArcSwap::from_pointee(View::default()));
     let fetched = plan.state_directory.join("fetched");
@@ -152,6 +153,7 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
         view: Arc::clone(&view),
         machine,
         inputs: receiver,
+        asked: to_answer,
         retries: super::retries::Retries::default(),
         looked: 0,
         pulse: super::pulse::Pulse::default(),
@@ -169,7 +171,7 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
     };
     let reload = Reload::new(reread, core.helpers.loader());
     let desk = Arc::new(Desk {
-        inputs: inputs.clone(),
+        asked,
         view,
         journal,
         reload,

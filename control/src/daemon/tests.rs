@@ -188,6 +188,7 @@ impl Bench {
             view: Arc::new(ArcSwap::from_pointee(View::default())),
             machine: Machine::default(),
             inputs: receiver,
+            asked: crossbeam::channel::never(),
             retries: super::retries::Retries::default(),
             looked: 0,
             pulse: super::pulse::Pulse::default(),
