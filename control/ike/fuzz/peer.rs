@@ -157,9 +157,14 @@ struct Secrets {
 enum Step {
     Intermediate,
     Auth,
-    SecondAuth,
+    /// After the reply with this Message ID, which may come again.
+    SecondAuth {
+        first: u32,
+    },
     CreateChild,
-    Followup { link: Vec<u8> },
+    Followup {
+        link: Vec<u8>,
+    },
 }
 
 /// The peer, always the initiator.
@@ -291,10 +296,14 @@ impl Peer {
         });
         let link =
             unsealed.message.notify(NotifyType::AdditionalKeyExchange).map(|notify| notify.data.clone());
+        let message_id = unsealed.message.header.message_id;
         match (unsealed.message.header.exchange, &self.step, link) {
             (ExchangeType::IkeIntermediate, Step::Intermediate, _) => self.advance(value, &unsealed),
-            (ExchangeType::IkeAuth, Step::Auth, _) if self.signs() => self.step = Step::SecondAuth,
-            (ExchangeType::IkeAuth, Step::Auth | Step::SecondAuth, _) => self.step = Step::CreateChild,
+            (ExchangeType::IkeAuth, Step::Auth, _) if self.signs() => {
+                self.step = Step::SecondAuth { first: message_id };
+            }
+            (ExchangeType::IkeAuth, Step::SecondAuth { first }, _) if *first == message_id => {}
+            (ExchangeType::IkeAuth, Step::Auth | Step::SecondAuth { .. }, _) => self.step = Step::CreateChild,
             (ExchangeType::CreateChildSa, _, Some(link)) => self.step = Step::Followup { link },
             (ExchangeType::IkeFollowupKe, Step::Followup { .. }, _) => self.step = Step::CreateChild,
             _ => {}
@@ -400,7 +409,7 @@ impl Peer {
             Step::Intermediate => self.intermediate(),
             Step::Auth if self.signs() => self.sign(),
             Step::Auth => self.authenticate(),
-            Step::SecondAuth => self.authenticate_again(),
+            Step::SecondAuth { .. } => self.authenticate_again(),
             Step::CreateChild => self.create_child(),
             Step::Followup { link } => {
                 let link = Payload::Notify(Notify::new(NotifyType::AdditionalKeyExchange, link.clone()));

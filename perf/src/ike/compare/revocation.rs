@@ -31,8 +31,10 @@ use crate::machine;
 const ASKED: u16 = 8881;
 const ALIVE: u16 = 8882;
 const DEAD: u16 = 8900;
-/// Others begin before the initiators do, and call for at least so many times as long as those are expected to.
-const LONGER: f64 = 3.0;
+/// Others call for as long as the initiators would take at so many setups a second, and some seconds more: a slow machine
+/// that does other things. Then they are ended.
+const SLOW: f64 = 60.0;
+const MORE: f64 = 2.0;
 /// Others that have called before the initiators begin.
 const BEGUN: u64 = 5;
 /// After so long something has gone wrong.
@@ -147,7 +149,7 @@ fn port(pair: u32) -> u16 {
     DEAD.saturating_add(pair as u16)
 }
 
-/// Who has which addresses: everybody calls once. Certificates of one authority have the numbers of the addresses.
+/// Who has which addresses: whoever comes up calls once. Certificates of one authority have the numbers of the addresses.
 #[derive(Clone, Copy)]
 struct Plan {
     count: u32,
@@ -160,8 +162,7 @@ struct Plan {
 impl Plan {
     fn of(options: &Revocation) -> Plan {
         let Revocation { count, repeats, pairs, rate, .. } = *options;
-        // A machine that sets up two hundred a second is slow, a build without optimization beside others.
-        let others = (rate * f64::from(count) / 200.0 * LONGER).ceil() as u32;
+        let others = (rate * (f64::from(count) / SLOW + MORE)).ceil() as u32;
         Plan { count, repeats: repeats.max(1), pairs, others: others.max(1) }
     }
 
@@ -170,8 +171,9 @@ impl Plan {
         WARMING + self.count * (3 * self.repeats + 2 * self.pairs)
     }
 
+    /// Addresses of others: the first are of those who never come up, again and again.
     fn others(&self) -> u32 {
-        self.others * 2 * self.pairs
+        self.others * (self.pairs + 1)
     }
 
     /// The initiators of the measurement of this number.
@@ -180,8 +182,9 @@ impl Plan {
         first..first + self.count
     }
 
-    /// The others in half a pair.
-    fn others_turn(&self, turn: u32) -> Range<u32> {
+    /// The others of a pair, while their responder answers or while it does not.
+    fn others_of(&self, pair: u32, answers: bool) -> Range<u32> {
+        let turn = if answers { pair + 1 } else { 0 };
         self.others * turn..self.others * (turn + 1)
     }
 
@@ -255,12 +258,13 @@ impl Bench<'_> {
             ["alive", "dead"].map(|name| Series { name: name.to_owned(), values: Vec::new() });
         let mut waiting = 0;
         for (name, pair) in dead.iter().zip(0..) {
-            let mut halves = [("alive", &mut alive), (name.as_str(), &mut gone)];
+            let mut halves = [("alive", true, &mut alive), (name.as_str(), false, &mut gone)];
             if pair % 2 == 1 {
                 halves.reverse();
             }
-            for ((authority, series), half) in halves.into_iter().zip(0..) {
-                let (rate, waited) = self.beside(authority, 2 * pair + half, folder)?;
+            for ((authority, answers, series), half) in halves.into_iter().zip(0..) {
+                let others = self.plan.others_of(pair, answers);
+                let (rate, waited) = self.beside((authority, others), 2 * pair + half, folder)?;
                 series.values.push(rate);
                 waiting = waiting.max(waited);
             }
@@ -283,8 +287,12 @@ impl Bench<'_> {
     }
 
     /// The initiators' setups a second while others with certificates of this authority call, and how many of those wait.
-    fn beside(&self, authority: &str, turn: u32, folder: &Path) -> Result<(f64, u64)> {
-        let numbers = self.plan.others_turn(turn);
+    fn beside(
+        &self,
+        (authority, numbers): (&str, Range<u32>),
+        turn: u32,
+        folder: &Path,
+    ) -> Result<(f64, u64)> {
         let (count, rate) = (numbers.len().to_string(), self.options.rate.to_string());
         let call = Call { certificates_from: numbers.start, numbers, authority, are_others: true };
         let mut command = self.callers.command(&call, &["--rate", &rate, "--concurrency", &count])?;
@@ -295,12 +303,13 @@ impl Bench<'_> {
         until(PATIENCE, "others call", || Ok(self.requests()? >= before + BEGUN))?;
         let own = self.plan.turn(3 * self.plan.repeats + turn);
         let report = self.call("asked", own.clone(), own.start)?;
+        let waiting = self.waiting()?;
         ensure!(
             others.is_running()?,
-            "the others were done before the initiators: what they are in the way of was not measured"
+            "fewer than {SLOW} setups a second: the others had ended, and what they are in the way of was not measured"
         );
-        let waiting = self.waiting()?;
-        until(PATIENCE, "others end", || Ok(!others.is_running()?))?;
+        drop(others);
+        until(PATIENCE, "nobody waits any more", || Ok(self.waiting()? == 0))?;
         Ok((number(&report, "/setups_per_second")?, waiting))
     }
 
@@ -364,7 +373,7 @@ mod tests {
         assert!(interval(&[])[0].is_nan());
     }
 
-    /// Nobody calls twice, neither initiators nor others.
+    /// Nobody calls twice who has come up, neither initiators nor others.
     #[test]
     fn turns_do_not_overlap() {
         let options =
@@ -373,7 +382,8 @@ mod tests {
         let turns = 3 * plan.repeats + 2 * plan.pairs;
         let all: Vec<u32> = (0..turns).flat_map(|turn| plan.turn(turn)).collect();
         assert_eq!(all, (WARMING..plan.initiators()).collect::<Vec<_>>());
-        let others: Vec<u32> = (0..2 * plan.pairs).flat_map(|turn| plan.others_turn(turn)).collect();
+        let up = (0..plan.pairs).flat_map(|pair| plan.others_of(pair, true));
+        let others: Vec<u32> = plan.others_of(14, false).chain(up).collect();
         assert_eq!(others, (0..plan.others()).collect::<Vec<_>>());
     }
 }
