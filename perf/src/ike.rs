@@ -5,6 +5,7 @@
 //! figures mean is in `perf/SPEC.md`.
 
 mod answers;
+mod authority;
 mod compare;
 mod cost;
 mod fleet;
@@ -23,6 +24,7 @@ use ipnet::Ipv4Net;
 use ravelin_ike::config::{EspProposal, IkeProposal};
 
 use answers::Credential;
+use authority::Authority;
 use cost::Reading;
 use fleet::{Fleet, Load, Outcome};
 use report::Report;
@@ -38,7 +40,7 @@ pub struct Options {
     #[arg(long, default_value = "10.9.0.0/16")]
     local: Ipv4Net,
     /// The responder
-    #[arg(long, required_unless_present_any = ["compare", "storm", "flood"])]
+    #[arg(long, required_unless_present_any = ["compare", "storm", "flood", "revocation", "sweep"])]
     remote: Option<Ipv4Addr>,
     /// How everybody proves itself
     #[arg(long, default_value = "psk")]
@@ -52,6 +54,16 @@ pub struct Options {
     /// Its key
     #[arg(long, requires = "certificate")]
     key: Option<PathBuf>,
+    /// The certificate of an authority that gives each initiator one of its own (P-256), with those above it that are
+    /// sent as well
+    #[arg(long, required_if_eq("auth", "issued"))]
+    authority: Option<PathBuf>,
+    /// Its key
+    #[arg(long, requires = "authority", required_if_eq("auth", "issued"))]
+    authority_key: Option<PathBuf>,
+    /// Number of the first initiator's certificate (default: --first); the same number has the same serial number
+    #[arg(long, requires = "authority")]
+    certificates_from: Option<u32>,
     /// IKE proposal
     #[arg(long, default_value = "aes128gcm16-prfsha256-x25519")]
     proposal: IkeProposal,
@@ -106,6 +118,20 @@ pub struct Options {
     /// --rate of them a second (20); with cookies and then without
     #[arg(long, conflicts_with_all = ["compare", "storm"])]
     flood: bool,
+    /// Peers with a certificate each against a ravelind started here: OCSP asked, OCSP known, and a responder that
+    /// swallows its questions while others call, --rate of them a second (20)
+    #[arg(long, conflicts_with_all = ["compare", "storm", "flood"])]
+    revocation: bool,
+    /// Pairs of a responder that answers and one that does not
+    #[arg(long, default_value_t = 15)]
+    pairs: u32,
+    /// As many tunnels as --count, a certificate each, against a ravelind started here, and a list that names --revoked
+    /// of them
+    #[arg(long, conflicts_with_all = ["compare", "storm", "flood", "revocation"])]
+    sweep: bool,
+    /// Tunnels whose certificates are revoked in a sweep
+    #[arg(long, default_value_t = 500)]
+    revoked: u32,
     /// Requests from invented addresses a second
     #[arg(long, default_value_t = 110_000.0)]
     flood_rate: f64,
@@ -129,6 +155,8 @@ pub enum Authentication {
     Ecdsa,
     /// An RSA certificate
     Rsa,
+    /// A certificate of --authority, another for each
+    Issued,
 }
 
 /// Runs the load.
@@ -140,6 +168,8 @@ pub fn run(options: &Options) -> Result<()> {
         Options { compare: true, .. } => compare::run(&options.effort()),
         Options { storm: true, .. } => compare::storm::run(&options.storm()),
         Options { flood: true, .. } => compare::flood::run(&options.flood()),
+        Options { revocation: true, .. } => compare::revocation::run(&options.revocation()),
+        Options { sweep: true, .. } => compare::sweep::run(&options.sweep()),
         _ => load(options),
     }
 }
@@ -198,6 +228,22 @@ impl Options {
         }
     }
 
+    fn revocation(&self) -> compare::revocation::Revocation {
+        compare::revocation::Revocation {
+            count: self.count,
+            concurrency: self.concurrency.max(1),
+            repeats: self.repeats,
+            pairs: self.pairs,
+            rate: self.rate.unwrap_or(20.0),
+            json: self.json,
+        }
+    }
+
+    fn sweep(&self) -> compare::sweep::Sweep {
+        let Options { count, revoked, concurrency, stay, json, .. } = *self;
+        compare::sweep::Sweep { count, revoked, concurrency: concurrency.max(1), stay, json }
+    }
+
     fn load(&self) -> Result<Load> {
         Ok(Load {
             local: self.local,
@@ -220,6 +266,12 @@ impl Options {
     fn credential(&self) -> Result<Credential> {
         match self.auth {
             Authentication::Psk => Ok(Credential::Psk(self.psk.clone().into_bytes())),
+            Authentication::Issued => {
+                let certificate = self.authority.as_deref().context("--authority is missing")?;
+                let key = self.authority_key.as_deref().context("--authority-key is missing")?;
+                let authority = Authority::read(certificate, key, authority::now())?;
+                Credential::issued(authority, self.certificates_from.unwrap_or(self.first))
+            }
             Authentication::Ecdsa | Authentication::Rsa => {
                 let certificate = self.certificate.as_deref().context("--certificate is missing")?;
                 let key = self.key.as_deref().context("--key is missing")?;

@@ -11,6 +11,7 @@ mod pkcs10;
 mod pkits;
 mod revocation;
 mod sealed;
+mod signature_vectors;
 mod stapled;
 mod verdict;
 mod webpki;

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A peer's CRL from every kind of server that ravelind fetches from besides HTTP: LDAP, LDAPS, FTP and TFTP, over IPv4 and
 # IPv6. From each the CRL is there before anybody calls, the peer is let in by it, and a newer one that lists the peer
-# ends its tunnel; then by the addresses in the peer's own certificate, of which the first servers are dead.
+# ends its tunnel; one that is stale or forged counts for nothing (RAVELIN_FULL=1: from each server). Then by the addresses in
+# the peer's own certificate, of which the first servers are dead.
 #
 #   host A --- strongSwan, slapd, vsftpd, tftpd-hpa === public segment === ravelind --- host B
 . "$(dirname "$0")/../lib/scenario.sh"
@@ -12,9 +13,13 @@ for program in slapd vsftpd in.tftpd; do needs "/usr/sbin/$program" "$program"; 
 SERVERS=$GWA PKI=$WORK/pki SERVED=$WORK/served
 chmod 755 "$WORK" # servers give up root before they read
 
-# publish good|revoked: a new CRL that says so, in all servers.
+# publish good|revoked|stale|forged: a new CRL that says so, or that is out of date, or of another key, in all servers.
 publish() {
-  index "$1"; crl
+  case $1 in
+    stale) index good; crl sub -crl_lastupdate 20260101000000Z -crl_nextupdate 20260102000000Z ;;
+    forged) index good; crl forger ;;
+    *) index "$1"; crl ;;
+  esac
   [[ -z ${PID_slapd:-} ]] || { kill "$PID_slapd"; ended "$PID_slapd"; }
   start_directory "$PKI" "Sub=$SERVED/sub.crl"
 }
@@ -27,6 +32,8 @@ net_up
 gateway_a_addresses
 mkdir -p "$SERVED"
 make_pki "$PKI" ec
+make_pki "$WORK/other" ec
+cp "$WORK/other/sub.pem" "$PKI/forger.pem"; cp "$WORK/other/sub.key" "$PKI/forger.key"
 server_certificate "$PKI" IP:192.0.2.1,IP:2001:db8::1
 configure_strongswan ec aes128
 OBJECT='cn=Sub%2Co=PKI?certificateRevocationList;binary'
@@ -47,6 +54,14 @@ for url in "ldap://192.0.2.1/$OBJECT" "ldaps://[2001:db8::1]/$OBJECT" "ftp://[20
   soon 10 "the tunnel ends" tunnel_down b net
   hold "because of it" is_ended
   stop b
+  # What makes a CRL unfit is the same from wherever it comes.
+  ((FULL)) || [[ $url == ldap://* ]] || continue
+  for state in stale forged; do
+    say "schemes: $url, $state"
+    publish "$state"
+    rules 'revocation-check = "crl"' "crl = [\"$url\"]"; trusted; begin
+    is_refused RV-LOCAL-018 "refused without an answer"
+  done
 done
 
 say "schemes: by the addresses in the certificate"

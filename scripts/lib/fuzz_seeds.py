@@ -153,6 +153,22 @@ def ike():
         "refused-later": proven + next_step + act(7, 1) + next_step, "closed": proven + next_step + act(5, 3) + next_step,
         "expiry": proven + next_step * 2 + act(6, 0) + act(6, 1)})
 
+    def certificate(encoding, data):
+        return 37, bytes([encoding]) + data
+    who, word = (35, b"\2\0\0\0peer.example"), certificate(14, bytes(8))
+    # A signature by ECDSA with SHA-256 (RFC 7427 §3) that nobody made, and what a first request asks for.
+    wrong = (39, bytes([14, 0, 0, 0]) + bytes.fromhex("0c300a06082a8648ce3d040302") + bytes(8))
+    asked = esp4, (44, narrow(2)), (45, narrow(1))
+    here, elsewhere = (chain(who, shown, word, wrong, notify(16405), *asked)
+                       for shown in (certificate(4, b"another"), certificate(12, bytes(20) + b"http://192.0.2.2/peer")))
+    both = act(2) * 2
+    write("control/ike", "ike-certificates", {
+        "up": both, "child": both + act(2), "repeated": act(2) + act(4) + act(2) + act(4), "first-alone": act(2) + act(3, 255),
+        "other": say(seal_auth, here) + both, "elsewhere": say(seal_auth, elsewhere) + both,
+        "key-alone": say(seal_auth, auth), "second-wrong": act(2) + say(seal_auth, auth) + act(2), "second-none": act(2) + say(seal_auth, (0, b"")),
+        "refused": act(7, 1) + both, "refused-later": act(2) + act(7, 1) + act(2), "never": act(7, 2) + act(2) + act(3, 200),
+        "own-call": act(5, 0) + act(3, 50), "own-proof": both + act(5, 7) + act(3, 50), "own-rekey": both + act(5, 2), "ticket": both + act(0, 0x80)})
+
 
 # --- packets
 

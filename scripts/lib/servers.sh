@@ -18,7 +18,8 @@ server_certificate() {
       -extfile <(echo "subjectAltName=$2") 2> /dev/null
 }
 
-# start_nginx: the files of SERVED, by HTTP; whom it was asked for what is in nginx/access.
+# start_nginx: the files of SERVED, by HTTP, and on port 81 the one called `answer`, whatever is asked; whom it was asked for
+# what is in nginx/access.
 start_nginx() {
   mkdir -p "$WORK/nginx"
   cat > "$WORK/nginx/conf" <<C
@@ -29,6 +30,7 @@ http {
   client_body_temp_path $WORK/nginx/body; proxy_temp_path $WORK/nginx/proxy; fastcgi_temp_path $WORK/nginx/fastcgi;
   uwsgi_temp_path $WORK/nginx/uwsgi; scgi_temp_path $WORK/nginx/scgi;
   server { listen 80; listen [::]:80; root $SERVED; }
+  server { listen 81; root $SERVED; default_type application/ocsp-response; location / { rewrite ^ /answer break; } }
 }
 C
   start nginx 80 /usr/sbin/nginx -c "$WORK/nginx/conf"

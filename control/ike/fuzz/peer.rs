@@ -4,6 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::proofs::{self, Proofs};
 use ravelin_gcm::{Kernel, Key, Seal, seal_burst};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{
@@ -13,17 +14,18 @@ use ravelin_ike::config::{
     RemoteAddress, RemoteAuth, Resource, Selector,
 };
 use ravelin_ike::crypto::auth::SignedOctets;
+use ravelin_ike::crypto::signature;
 use ravelin_ike::crypto::{
     Drbg, IkeKeys, IkeSuite, IntAuth, Nonces, PrivateKey, Protection, TicketKeys, Unsealed, covered,
 };
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::Role;
 use ravelin_ike::wire::{
-    AddressRange, Authentication, AuthenticationMethod, EncryptionId, ExchangeType, Flags, HEADER_LENGTH,
-    Header, Identification, IdentificationType, IkeSpi, KeyExchange, KeyExchangeId, Message, Nonce, Notify,
-    NotifyType, Outer, Payload, PayloadType, PrfId, Proposal, Protocol, Sealed, SecurityAssociation,
-    SequenceNumbersId, Spi, TicketGiven, TrafficSelector, TrafficSelectors, Transform, TransformType,
-    emit_chain,
+    AddressRange, Authentication, AuthenticationMethod, Certificate, CertificateEncoding, CertificateRequest,
+    EncryptionId, ExchangeType, Flags, HEADER_LENGTH, Header, Identification, IdentificationType, IkeSpi,
+    KeyExchange, KeyExchangeId, Message, Nonce, Notify, NotifyType, Outer, Payload, PayloadType, PrfId,
+    Proposal, Protocol, Sealed, SecurityAssociation, SequenceNumbersId, Spi, TicketGiven, TrafficSelector,
+    TrafficSelectors, Transform, TransformType, emit_chain,
 };
 use zeroize::Zeroizing;
 
@@ -44,15 +46,15 @@ pub fn name(host: u8, port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::from([192, 0, 2, host]), port)
 }
 
-/// An engine that expects the peer, by pre-shared key.
-pub fn engine(additional: bool) -> Engine {
+/// An engine that expects the peer.
+pub fn engine(proofs: Proofs) -> Engine {
     let mut engine = Engine::new(config(), [7; 32]);
     let mut connection = connection();
-    if additional {
-        with_additional(&mut connection);
-    } else {
+    match proofs {
         // It may come from anywhere, and move.
-        connection.remote = RemoteAddress::Any;
+        Proofs::Key => connection.remote = RemoteAddress::Any,
+        Proofs::KeyAfterAdditional => with_additional(&mut connection),
+        Proofs::CertificateAndKey => proofs::with_certificates(&mut connection),
     }
     engine.set_connection(Instant(0), CONNECTION, Some(connection));
     engine
@@ -155,12 +157,19 @@ struct Secrets {
 enum Step {
     Intermediate,
     Auth,
+    /// After the reply with this Message ID, which may come again.
+    SecondAuth {
+        first: u32,
+    },
     CreateChild,
-    Followup { link: Vec<u8> },
+    Followup {
+        link: Vec<u8>,
+    },
 }
 
 /// The peer, always the initiator.
 pub struct Peer {
+    proofs: Proofs,
     private: PrivateKey,
     /// For additional key exchanges, if it has any.
     second: Option<PrivateKey>,
@@ -185,9 +194,11 @@ pub struct Peer {
 
 impl Peer {
     /// With a fixed key and nonce, so that every run is the same.
-    pub fn new(additional: bool) -> Peer {
+    pub fn new(proofs: Proofs) -> Peer {
+        let additional = proofs == Proofs::KeyAfterAdditional;
         let key = |group| PrivateKey::generate(group, &mut Drbg::new(b"peer")).expect("a key");
         Peer {
+            proofs,
             private: key(Group::X25519),
             second: additional.then(|| key(Group::MlKem512)),
             step: if additional { Step::Intermediate } else { Step::Auth },
@@ -221,6 +232,8 @@ impl Peer {
             Payload::KeyExchange(KeyExchange { method: KeyExchangeId::Curve25519, data }),
             Payload::Nonce(self.nonce.clone()),
             Payload::Notify(Notify::new(NotifyType::IntermediateExchangeSupported, Vec::new())),
+            // SHA2-256.
+            Payload::Notify(Notify::new(NotifyType::SignatureHashAlgorithms, vec![0, 2])),
         ];
         let header = self.header(ExchangeType::IkeSaInit, false, 0);
         self.request = Message::new(header, payloads).emit().expect("a small message");
@@ -283,9 +296,14 @@ impl Peer {
         });
         let link =
             unsealed.message.notify(NotifyType::AdditionalKeyExchange).map(|notify| notify.data.clone());
+        let message_id = unsealed.message.header.message_id;
         match (unsealed.message.header.exchange, &self.step, link) {
             (ExchangeType::IkeIntermediate, Step::Intermediate, _) => self.advance(value, &unsealed),
-            (ExchangeType::IkeAuth, Step::Auth, _) => self.step = Step::CreateChild,
+            (ExchangeType::IkeAuth, Step::Auth, _) if self.signs() => {
+                self.step = Step::SecondAuth { first: message_id };
+            }
+            (ExchangeType::IkeAuth, Step::SecondAuth { first }, _) if *first == message_id => {}
+            (ExchangeType::IkeAuth, Step::Auth | Step::SecondAuth { .. }, _) => self.step = Step::CreateChild,
             (ExchangeType::CreateChildSa, _, Some(link)) => self.step = Step::Followup { link },
             (ExchangeType::IkeFollowupKe, Step::Followup { .. }, _) => self.step = Step::CreateChild,
             _ => {}
@@ -370,7 +388,12 @@ impl Peer {
         self.tickets
     }
 
-    /// Whether it has said who it is.
+    /// Whether a signature of its own is part of its proofs.
+    pub fn signs(&self) -> bool {
+        self.proofs == Proofs::CertificateAndKey
+    }
+
+    /// Whether it has made the last of its proofs by key.
     pub fn is_proved(&self) -> bool {
         self.proved
     }
@@ -384,7 +407,9 @@ impl Peer {
         }
         match &self.step {
             Step::Intermediate => self.intermediate(),
+            Step::Auth if self.signs() => self.sign(),
             Step::Auth => self.authenticate(),
+            Step::SecondAuth { .. } => self.authenticate_again(),
             Step::CreateChild => self.create_child(),
             Step::Followup { link } => {
                 let link = Payload::Notify(Notify::new(NotifyType::AdditionalKeyExchange, link.clone()));
@@ -435,36 +460,81 @@ impl Peer {
         self.seal_payloads(ExchangeType::CreateChildSa, &payloads)
     }
 
-    fn authenticate(&mut self) -> Option<Vec<u8>> {
+    /// The proof by this key, as whoever that is.
+    fn by_key(&self, identification: &Identification, key: &[u8]) -> Option<Payload> {
+        let data = self.signed(identification)?.shared_key_proof(key).to_vec();
+        Some(Payload::Authentication(Authentication { method: AuthenticationMethod::SharedKey, data }))
+    }
+
+    fn signed<'a>(&'a self, identification: &'a Identification) -> Option<SignedOctets<'a>> {
         let secrets = self.secrets.as_ref()?;
-        let identification = Identification::new(IdentificationType::Fqdn, b"peer.example".to_vec());
-        let signed = SignedOctets {
+        Some(SignedOctets {
             prf: SUITE.prf,
             sk_p: &secrets.keys.sk_pi,
             message: &self.request,
             peer_nonce: &secrets.their_nonce,
-            identification: &identification,
+            identification,
             int_auth: &self.int_auth,
-        };
-        let proof = signed.shared_key_proof(PSK).to_vec();
-        let transforms = vec![
-            Transform::encryption(EncryptionId::AesGcm16, Some(128)),
-            Transform::sequence_numbers(SequenceNumbersId::Extended),
-        ];
-        let proposal =
-            Proposal { number: 1, protocol: Protocol::Esp, spi: Spi::Child(0x1234_5678), transforms };
-        let payloads = [
-            Payload::IdentificationInitiator(identification),
-            Payload::Authentication(Authentication { method: AuthenticationMethod::SharedKey, data: proof }),
-            Payload::SecurityAssociation(SecurityAssociation::new(vec![proposal])),
-            Payload::TrafficSelectorsInitiator(selectors(2)),
-            Payload::TrafficSelectorsResponder(selectors(1)),
-            Payload::Notify(Notify::new(NotifyType::MobikeSupported, Vec::new())),
-            Payload::Notify(Notify::ticket_request()),
-        ];
+        })
+    }
+
+    fn authenticate(&mut self) -> Option<Vec<u8>> {
+        let identification = named(b"peer.example");
+        let proof = self.by_key(&identification, PSK)?;
+        let mut payloads = vec![Payload::IdentificationInitiator(identification), proof];
+        payloads.extend(wishes());
         self.proved = true;
         self.seal_payloads(ExchangeType::IkeAuth, &payloads)
     }
+
+    /// The first of two proofs.
+    fn sign(&mut self) -> Option<Vec<u8>> {
+        let identification = named(b"peer.example");
+        let signature = proofs::signature(&self.signed(&identification)?.octets());
+        let data = signature::encode(proofs::SCHEME, &signature);
+        let certificate =
+            Certificate { encoding: CertificateEncoding::X509Signature, data: proofs::CERTIFICATE.to_vec() };
+        let notify = |kind| Payload::Notify(Notify::new(kind, Vec::new()));
+        let mut payloads = vec![
+            Payload::IdentificationInitiator(identification),
+            Payload::Certificate(certificate),
+            Payload::CertificateRequest(CertificateRequest::x509(&[[7; 20]])),
+            Payload::Authentication(Authentication { method: AuthenticationMethod::DigitalSignature, data }),
+            notify(NotifyType::MultipleAuthSupported),
+            notify(NotifyType::AnotherAuthFollows),
+        ];
+        payloads.extend(wishes());
+        self.seal_payloads(ExchangeType::IkeAuth, &payloads)
+    }
+
+    /// The second of them.
+    fn authenticate_again(&mut self) -> Option<Vec<u8>> {
+        let identification = named(proofs::SECOND_NAME);
+        let proof = self.by_key(&identification, proofs::SECOND)?;
+        self.proved = true;
+        let payloads = [Payload::IdentificationInitiator(identification), proof];
+        self.seal_payloads(ExchangeType::IkeAuth, &payloads)
+    }
+}
+
+fn named(name: &[u8]) -> Identification {
+    Identification::new(IdentificationType::Fqdn, name.to_vec())
+}
+
+/// What a first request asks for.
+fn wishes() -> [Payload; 5] {
+    let transforms = vec![
+        Transform::encryption(EncryptionId::AesGcm16, Some(128)),
+        Transform::sequence_numbers(SequenceNumbersId::Extended),
+    ];
+    let proposal = Proposal { number: 1, protocol: Protocol::Esp, spi: Spi::Child(0x1234_5678), transforms };
+    [
+        Payload::SecurityAssociation(SecurityAssociation::new(vec![proposal])),
+        Payload::TrafficSelectorsInitiator(selectors(2)),
+        Payload::TrafficSelectorsResponder(selectors(1)),
+        Payload::Notify(Notify::new(NotifyType::MobikeSupported, Vec::new())),
+        Payload::Notify(Notify::ticket_request()),
+    ]
 }
 
 fn selectors(side: u8) -> TrafficSelectors {

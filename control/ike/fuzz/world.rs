@@ -2,11 +2,12 @@
 //!
 //! Each run begins with a genuine IKE_SA_INIT exchange, so the peer holds the keys. Then come the records of
 //! the input: strangers' datagrams, the ticket it was given, sealed messages with any payloads, the genuine next step (IKE_INTERMEDIATE where
-//! that was agreed on, IKE_AUTH, then CREATE_CHILD_SA and IKE_FOLLOWUP_KE by turns), repetitions, passing time,
+//! that was agreed on, IKE_AUTH, twice where there are two proofs, then CREATE_CHILD_SA and IKE_FOLLOWUP_KE by turns), repetitions, passing time,
 //! operators' commands, workers' facts, helpers that refuse or never answer. Whatever comes: nothing is up or installed
-//! before the peer proved itself, no ESP goes where it has not answered, what is kept is bounded by what was asked for, and the engine comes to rest.
+//! before the peer made all of its proofs, no ESP goes where it has not answered, what is kept is bounded by what was asked for, and the engine comes to rest.
 
 use crate::peer::{CONNECTION, Peer, name};
+use crate::proofs;
 use ravelin_ike::Engine;
 use ravelin_ike::event::Event;
 use ravelin_ike::id::{ChildSaId, IkeId};
@@ -51,6 +52,8 @@ struct World {
     now: u64,
     helpers: Helpers,
     proved: bool,
+    /// Whether a helper found a good signature of the peer's.
+    verified: bool,
     /// Inputs after which there may be one tunnel more.
     openings: usize,
     next_spi: u32,
@@ -69,6 +72,7 @@ impl World {
             now: 1_000_000,
             helpers: Helpers::Answer,
             proved: false,
+            verified: false,
             openings: 0,
             next_spi: 0x1000,
             ike: None,
@@ -198,7 +202,7 @@ impl World {
 
     fn perform(&mut self, want: Want) {
         if let WantKind::Install(install) = &want.kind {
-            assert!(self.proved, "installed without a verified AUTH");
+            assert!(self.is_proven(), "installed without a verified AUTH");
             self.child = Some(install.child);
         }
         if let WantKind::UpdateAddresses { path, .. } = &want.kind {
@@ -217,20 +221,32 @@ impl World {
                 Answer::AllocateSpi(says.map(|()| self.next_spi))
             }
             WantKind::Install(_) => Answer::Install(says),
-            WantKind::Sign(_) => Answer::Sign(Err(refused())),
-            WantKind::Verify(_) => Answer::Verify(Err(refused())),
-            WantKind::Lookup(_) => Answer::Lookup(Err(refused())),
-            WantKind::Verdict(_) => Answer::Verdict(Err(refused())),
+            WantKind::Sign(sign) => Answer::Sign(says.map(|()| proofs::signature(&sign.octets))),
+            WantKind::Verify(verify) => {
+                let good = says.and_then(|()| proofs::is_good(&verify).then_some(()).ok_or_else(refused));
+                self.verified |= good.is_ok();
+                Answer::Verify(good)
+            }
+            WantKind::Lookup(lookup) => Answer::Lookup(says.map(|()| proofs::found(&lookup))),
+            WantKind::Verdict(verdict) => {
+                Answer::Verdict(says.and_then(|()| proofs::judge(&verdict).ok_or_else(refused)))
+            }
             _ => return,
         };
         self.engine.handle_answer(Instant(self.now), want.ticket, answer);
     }
 
+    /// Whether the peer has made all of its proofs.
+    fn is_proven(&self) -> bool {
+        self.proved && (self.verified || !self.peer.signs())
+    }
+
     fn notice(&mut self, event: &Event) {
-        assert!(!format!("{event:?}").contains("correct horse"), "a secret is told");
+        let told = format!("{event:?}");
+        assert!(!told.contains("correct horse") && !told.contains("battery staple"), "a secret is told");
         match event {
             Event::IkeUp(up) => {
-                assert!(self.proved, "up without a verified AUTH");
+                assert!(self.is_proven(), "up without a verified AUTH");
                 self.ike = Some(up.ike);
             }
             Event::ChildUp(up) => self.child = Some(up.child),

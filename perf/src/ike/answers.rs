@@ -14,20 +14,24 @@ use ravelin_ike::config::{
 };
 use ravelin_ike::crypto::signature;
 use ravelin_ike::want::{Answer, AnswerError, InstallChild, PeerKey, Sign, Verdict, Verify, Want, WantKind};
+use ravelin_pki::key::KeyKind;
 use ravelin_pki::{Certificate, PrivateKey, PublicKey, SignatureScheme};
 use zeroize::Zeroizing;
 
 use super::Authentication;
+use super::authority::Authority;
 
 /// The first inbound SPI given out: below are manual ones (docs/design.md §3).
 const FIRST_SPI: u32 = 1 << 26;
 
-/// How the initiators prove themselves: all alike.
+/// How the initiators prove themselves.
 pub enum Credential {
     /// A pre-shared key; each is known by its address.
     Psk(Vec<u8>),
     /// One certificate, and its key.
     Certificate(Box<Own>),
+    /// A certificate each, with one key.
+    Issued(Box<Issued>),
 }
 
 /// A certificate with its key.
@@ -38,11 +42,41 @@ pub struct Own {
     key: PrivateKey,
 }
 
-impl Own {
-    /// As an engine shows it.
-    fn shown(&self) -> OwnCertificate {
-        let (chain, schemes) = (self.chain.clone(), vec![self.scheme]);
-        OwnCertificate { chain, schemes, ..OwnCertificate::default() }
+/// Certificates of an authority that is at hand.
+pub struct Issued {
+    authority: Authority,
+    /// The number of the first initiator's.
+    first: u32,
+    key: PrivateKey,
+    spki: Vec<u8>,
+}
+
+impl Issued {
+    /// An initiator's, and those above it.
+    fn chain(&self, initiator: u32) -> Result<Vec<Vec<u8>>> {
+        let own = self.authority.certificate(self.first.wrapping_add(initiator), &self.spki)?;
+        Ok(std::iter::once(own).chain(self.authority.above().iter().cloned()).collect())
+    }
+}
+
+/// How one initiator proves itself, and who it says it is.
+pub struct Shown {
+    /// Its own proof.
+    pub auth: Auth,
+    /// What it wants of the responder.
+    pub remote_auth: RemoteAuth,
+    /// Who it says it is.
+    pub identity: Identity,
+}
+
+impl Shown {
+    fn certificate(chain: Vec<Vec<u8>>, subject: Vec<u8>, scheme: Scheme) -> Shown {
+        let own = OwnCertificate { chain, schemes: vec![scheme], ..OwnCertificate::default() };
+        Shown {
+            auth: Auth::Certificate(CertificateAuth::single(own)),
+            remote_auth: RemoteAuth::Certificate { authorities: Vec::new(), schemes: Vec::new() },
+            identity: Identity { kind: IdKind::DistinguishedName, data: subject },
+        }
     }
 }
 
@@ -71,27 +105,45 @@ impl Credential {
         Ok(Credential::Certificate(Box::new(Own { chain, subject, scheme, key: private })))
     }
 
-    /// As an engine's connection has it.
-    pub fn auth(&self) -> (Auth, RemoteAuth) {
+    /// Of an authority, from its certificate number `first` on.
+    ///
+    /// # Errors
+    /// When the machine gives no key.
+    pub fn issued(authority: Authority, first: u32) -> Result<Credential> {
+        let key = PrivateKey::generate(KeyKind::P256, &SystemRandom::new())?;
+        let spki = key.public_key_info()?;
+        Ok(Credential::Issued(Box::new(Issued { authority, first, key, spki })))
+    }
+
+    /// As an engine's connection has it: that of initiator `number`, at `address`.
+    ///
+    /// # Errors
+    /// When its certificate cannot be made.
+    pub fn shown(&self, number: u32, address: std::net::IpAddr) -> Result<Shown> {
         match self {
             Credential::Psk(key) => {
-                let key = Zeroizing::new(key.clone());
-                (Auth::Psk(key.clone()), RemoteAuth::Psk(key))
+                let key = || Zeroizing::new(key.clone());
+                let (auth, remote_auth) = (Auth::Psk(key()), RemoteAuth::Psk(key()));
+                Ok(Shown { auth, remote_auth, identity: Identity::address(address) })
             }
-            Credential::Certificate(own) => (
-                Auth::Certificate(CertificateAuth::single(own.shown())),
-                RemoteAuth::Certificate { authorities: Vec::new(), schemes: Vec::new() },
-            ),
+            Credential::Certificate(own) => {
+                Ok(Shown::certificate(own.chain.clone(), own.subject.clone(), own.scheme))
+            }
+            Credential::Issued(issued) => {
+                let chain = issued.chain(number)?;
+                let own = chain.first().context("a chain has a certificate")?;
+                let subject = Certificate::from_der(own)?.subject.der().to_vec();
+                Ok(Shown::certificate(chain, subject, Scheme::EcdsaP256Sha256))
+            }
         }
     }
 
-    /// Who an initiator at `address` says it is.
-    pub fn identity(&self, address: std::net::IpAddr) -> Identity {
+    /// The key that signs.
+    fn key(&self) -> Option<&PrivateKey> {
         match self {
-            Credential::Psk(_) => Identity::address(address),
-            Credential::Certificate(own) => {
-                Identity { kind: IdKind::DistinguishedName, data: own.subject.clone() }
-            }
+            Credential::Psk(_) => None,
+            Credential::Certificate(own) => Some(&own.key),
+            Credential::Issued(issued) => Some(&issued.key),
         }
     }
 }
@@ -141,16 +193,16 @@ impl Answers {
     }
 
     fn sign(&self, sign: &Sign) -> Result<Vec<u8>, AnswerError> {
-        let Credential::Certificate(own) = &self.credential else { return Err(no("a PSK signs nothing")) };
+        let key = self.credential.key().ok_or_else(|| no("a PSK signs nothing"))?;
         let scheme = to_pki(sign.scheme).ok_or_else(|| no("no such scheme"))?;
-        own.key.sign(scheme, &sign.octets, &SystemRandom::new()).map_err(|error| no(&error.to_string()))
+        key.sign(scheme, &sign.octets, &SystemRandom::new()).map_err(|error| no(&error.to_string()))
     }
 }
 
 /// In what keys of a kind sign here. PKCS#1 is what every responder takes; PSS is not.
 fn schemes(kind: Authentication) -> &'static [Scheme] {
     match kind {
-        Authentication::Psk => &[],
+        Authentication::Psk | Authentication::Issued => &[],
         Authentication::Ecdsa => &[Scheme::EcdsaP256Sha256, Scheme::EcdsaP384Sha384, Scheme::EcdsaP521Sha512],
         Authentication::Rsa => &[Scheme::RsaPkcs1Sha256],
     }

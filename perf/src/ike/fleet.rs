@@ -23,7 +23,7 @@ use ravelin_ike::input::Command;
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::{InstallChild, Path, WantKind};
 
-use super::answers::{Answers, Credential};
+use super::answers::{Answers, Credential, Shown};
 use super::kept::{Keeper, Kept, PATIENCE};
 use super::probe::Probe;
 use super::wire::{Arrived, Wire};
@@ -114,7 +114,7 @@ impl Fleet {
     /// Configures the initiators; nobody calls yet.
     ///
     /// # Errors
-    /// When there are fewer addresses than setups, or the sockets cannot be had.
+    /// When there are fewer addresses than setups, a certificate cannot be made, or the sockets cannot be had.
     pub fn new(load: Load, credential: Credential) -> Result<Fleet> {
         for (net, option) in [(load.local, "--local"), (load.behind, "--behind")] {
             let (room, needed) = (net.hosts().count(), load.first as usize + load.count as usize);
@@ -127,7 +127,7 @@ impl Fleet {
         let addresses =
             load.local.hosts().zip(load.behind.hosts()).skip(load.first as usize).zip(0..load.count);
         for ((local, behind), number) in addresses {
-            let connection = connection(&load, &credential, local, behind);
+            let connection = connection(&load, &credential, number, (local, behind))?;
             engine.set_connection(Instant(0), ConnectionId(number), Some(connection));
         }
         let latency = Histogram::new_with_bounds(1, LONGEST, 3).context("a histogram of three digits")?;
@@ -380,16 +380,21 @@ fn told(reason: &Failure) -> String {
 
 /// One initiator. It never says that this is its first contact: where all have one certificate, a responder would
 /// end the others' tunnels.
-fn connection(load: &Load, credential: &Credential, local: Ipv4Addr, behind: Ipv4Addr) -> Connection {
-    let (local_auth, remote_auth) = credential.auth();
+fn connection(
+    load: &Load,
+    credential: &Credential,
+    number: u32,
+    (local, behind): (Ipv4Addr, Ipv4Addr),
+) -> Result<Connection> {
+    let Shown { auth, remote_auth, identity } = credential.shown(number, IpAddr::V4(local))?;
     let protected = Selector::prefix(IpAddr::V4(load.protected.network()), load.protected.prefix_len());
-    Connection {
+    Ok(Connection {
         instance: 0,
         local: IpAddr::V4(local),
         remote: RemoteAddress::One(IpAddr::V4(load.remote)),
-        local_identity: credential.identity(IpAddr::V4(local)),
+        local_identity: identity,
         remote_identity: IdentityMatch::Any,
-        local_auth,
+        local_auth: auth,
         remote_auth,
         second_auth: None,
         ocsp_request: false,
@@ -419,5 +424,5 @@ fn connection(load: &Load, credential: &Credential, local: Ipv4Addr, behind: Ipv
         resumption: false,
         clients: None,
         responder_only: false,
-    }
+    })
 }

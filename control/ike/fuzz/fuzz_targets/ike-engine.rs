@@ -3,10 +3,13 @@
 
 #[path = "../peer.rs"]
 mod peer;
+#[path = "../proofs.rs"]
+mod proofs;
 #[path = "../world.rs"]
 mod world;
 
 use libfuzzer_sys::fuzz_target;
 use peer::{Peer, engine};
+use proofs::Proofs::Key;
 
-fuzz_target!(|data: &[u8]| world::run(engine(false), Peer::new(false), data));
+fuzz_target!(|data: &[u8]| world::run(engine(Key), Peer::new(Key), data));

@@ -5,12 +5,16 @@
 //! charon the whole process, of ravelind every thread but the worker, which polls, and of the worker the cycles it
 //! spent on commands. A record is a line of JSON for each scenario.
 
+mod callers;
 pub mod flood;
 mod network;
 mod responders;
+pub mod revocation;
 mod scenario;
+mod servers;
 mod spoof;
 pub mod storm;
+pub mod sweep;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -264,6 +268,7 @@ fn kind(auth: Authentication) -> Option<&'static str> {
         Authentication::Psk => None,
         Authentication::Ecdsa => Some("ecdsa"),
         Authentication::Rsa => Some("rsa"),
+        Authentication::Issued => Some("issued"),
     }
 }
 
@@ -271,7 +276,7 @@ fn kind(auth: Authentication) -> Option<&'static str> {
 fn certify(auth: Authentication, folder: &Path) -> Result<()> {
     let kind = match auth {
         Authentication::Psk => return Ok(()),
-        Authentication::Ecdsa => "ec",
+        Authentication::Ecdsa | Authentication::Issued => "ec",
         Authentication::Rsa => "rsa",
     };
     let library = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../scripts/lib/pki.sh");

@@ -3,6 +3,8 @@
 //! ```text
 //! initiators 10.9.0.0/16 (local to the namespace)     192.0.2.1 === 192.0.2.2 responder, 10.2.0.1
 //! ```
+//!
+//! Others, who are there to be in the way, are in a third one behind the first ([`Network::with_others`]).
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -17,6 +19,10 @@ pub const ROUTER: &str = "192.0.2.1";
 pub const INITIATORS: &str = "10.9.0.0/16";
 /// What lies behind them.
 pub const BEHIND: &str = "10.64.0.0/16";
+/// The addresses of others who call.
+pub const OTHERS: &str = "10.10.0.0/16";
+/// What lies behind those.
+pub const BEHIND_OTHERS: &str = "10.65.0.0/16";
 /// What the responder protects, and an address of its own in it.
 pub const PROTECTED: &str = "10.2.0.0/24";
 /// See [`PROTECTED`].
@@ -28,6 +34,8 @@ pub struct Network {
     pub initiators: String,
     /// Of the responder.
     pub responder: String,
+    /// Of others who call, if there are any.
+    pub others: Option<String>,
 }
 
 impl Network {
@@ -38,8 +46,11 @@ impl Network {
     /// What `ip` says.
     pub fn new(kernel: bool) -> Result<Network> {
         let number = std::process::id();
-        let network =
-            Network { initiators: format!("rvike-i{number}"), responder: format!("rvike-r{number}") };
+        let network = Network {
+            initiators: format!("rvike-i{number}"),
+            responder: format!("rvike-r{number}"),
+            others: None,
+        };
         network.build(kernel).context("making the network: it needs root, iproute2 and ethtool")?;
         Ok(network)
     }
@@ -77,9 +88,51 @@ impl Network {
     }
 }
 
+impl Network {
+    /// Others as well, whose way to the responder leads through the initiators' namespace.
+    ///
+    /// # Errors
+    /// What `ip` says.
+    pub fn with_others(mut self) -> Result<Network> {
+        let others = format!("rvike-o{}", std::process::id());
+        self.others = Some(others.clone());
+        let initiators = self.initiators.clone();
+        run("ip", &["netns", "add", &others])?;
+        run(
+            "ip",
+            &[
+                "link",
+                "add",
+                "oth0",
+                "netns",
+                &initiators,
+                "type",
+                "veth",
+                "peer",
+                "name",
+                "wan0",
+                "netns",
+                &others,
+            ],
+        )?;
+        for (namespace, device, address) in
+            [(&initiators, "oth0", "192.0.3.1/24"), (&others, "wan0", "192.0.3.2/24")]
+        {
+            run("ip", &["-n", namespace, "addr", "add", address, "dev", device])?;
+            run("ip", &["-n", namespace, "link", "set", device, "up"])?;
+        }
+        run("ip", &["-n", &others, "link", "set", "lo", "up"])?;
+        run("ip", &["-n", &others, "route", "add", "local", OTHERS, "dev", "lo"])?;
+        run("ip", &["-n", &others, "route", "add", "default", "via", "192.0.3.1"])?;
+        run("ip", &["-n", &initiators, "route", "add", OTHERS, "via", "192.0.3.2"])?;
+        run("ip", &["netns", "exec", &initiators, "sysctl", "-qw", "net.ipv4.ip_forward=1"])?;
+        Ok(self)
+    }
+}
+
 impl Drop for Network {
     fn drop(&mut self) {
-        for namespace in [&self.initiators, &self.responder] {
+        for namespace in [&self.initiators, &self.responder].into_iter().chain(&self.others) {
             // One that was never made is as well gone.
             let _ = Command::new("ip").args(["netns", "del", namespace]).stderr(Stdio::null()).status();
         }
@@ -104,6 +157,14 @@ impl Program {
     /// Its number. `ip netns exec` and `taskset` become the program they start.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Whether it has not ended.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub fn is_running(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
     }
 
     /// Waits until `ready` says so.

@@ -9,7 +9,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 
 use super::network::{
-    BEHIND, INITIATORS, INSIDE, Network, PROTECTED, Program, RESPONDER, ROUTER, command_in,
+    BEHIND, BEHIND_OTHERS, INITIATORS, INSIDE, Network, OTHERS, PROTECTED, Program, RESPONDER, ROUTER,
+    command_in,
 };
 use super::scenario::Scenario;
 use crate::ike::Authentication;
@@ -47,6 +48,8 @@ impl Lives {
 pub struct Load {
     /// Initiators.
     pub initiators: u32,
+    /// Others who call.
+    pub others: u32,
     /// How long their SAs live.
     pub lives: Lives,
     /// What it logs.
@@ -58,7 +61,7 @@ pub struct Load {
 impl Load {
     /// So many initiators and nothing else.
     pub fn of(initiators: u32) -> Load {
-        Load { initiators, lives: Lives::LONG, log: "error", more: String::new() }
+        Load { initiators, others: 0, lives: Lives::LONG, log: "error", more: String::new() }
     }
 }
 
@@ -181,6 +184,7 @@ pub fn ravelind(
     fs::write(&config, ravelin_toml(scenario, load, core)?)?;
     let mut command = command_in(&network.responder, core, &beside("ravelind")?);
     command.arg("--config").arg(&config).arg("--socket").arg(&socket).stdout(Stdio::null());
+    command.arg("--state").arg(folder.join("state"));
     command.stderr(fs::File::create(&log)?);
     let mut program = Program::start(command)?;
     let ravelin = beside("ravelin")?;
@@ -198,7 +202,7 @@ pub fn ravelind(
 }
 
 fn ravelin_toml(scenario: &Scenario, load: &Load, core: usize) -> Result<String> {
-    let Load { initiators, lives, log, more } = load;
+    let Load { initiators, others, lives, log, more } = load;
     let mut text = format!(
         "interface.wan = {{ device = \"af_packet:wan0\", addresses = [\"{RESPONDER}/24\"] }}\n\
          interface.lan = {{ device = \"af_packet:lan0\", addresses = [\"{INSIDE}/24\"] }}\n\
@@ -211,7 +215,7 @@ fn ravelin_toml(scenario: &Scenario, load: &Load, core: usize) -> Result<String>
     );
     let auth = match scenario.auth {
         Authentication::Psk => format!("psk = \"{PSK}\""),
-        Authentication::Ecdsa | Authentication::Rsa => {
+        Authentication::Ecdsa | Authentication::Rsa | Authentication::Issued => {
             text.push_str(
                 "[cert-profile.own]\ncertificate = \"b.pem\"\nchain = [\"sub.pem\"]\nkey = \"b.key\"\n\
                  [trust-anchor-profile.roots]\nanchors = [\"root.pem\"]\n",
@@ -219,16 +223,31 @@ fn ravelin_toml(scenario: &Scenario, load: &Load, core: usize) -> Result<String>
             "certificate = \"own\"\ntrust = \"roots\"".to_owned()
         }
     };
-    let networks: (ipnet::Ipv4Net, ipnet::Ipv4Net) = (INITIATORS.parse()?, BEHIND.parse()?);
-    for (number, (outer, inner)) in (0..*initiators).zip(networks.0.hosts().zip(networks.1.hosts())) {
-        let _ = write!(
-            text,
-            "[tunnel.t{number}]\nlocal = \"{RESPONDER}\"\nremote = \"{outer}\"\n{auth}\nike-policy = \"p\"\n\
-             ipsec-transform = \"t\"\non-demand = false\nlocal-ts = [\"{PROTECTED}\"]\nremote-ts = [\"{inner}/32\"]\n",
-        );
+    tunnels(&mut text, ("t", *initiators), (INITIATORS, BEHIND), &auth)?;
+    if *others > 0 {
+        let _ = write!(text, "[[route]]\ndestination = \"{OTHERS}\"\nvia = \"{ROUTER}\"\n");
+        tunnels(&mut text, ("o", *others), (OTHERS, BEHIND_OTHERS), &auth)?;
     }
     text.push_str(more);
     Ok(text)
+}
+
+/// A tunnel for each of so many initiators, with the addresses in their order.
+fn tunnels(
+    text: &mut String,
+    (name, count): (&str, u32),
+    (outer, inner): (&str, &str),
+    auth: &str,
+) -> Result<()> {
+    let networks: (ipnet::Ipv4Net, ipnet::Ipv4Net) = (outer.parse()?, inner.parse()?);
+    for (number, (outer, inner)) in (0..count).zip(networks.0.hosts().zip(networks.1.hosts())) {
+        let _ = write!(
+            text,
+            "[tunnel.{name}{number}]\nlocal = \"{RESPONDER}\"\nremote = \"{outer}\"\n{auth}\nike-policy = \"p\"\n\
+             ipsec-transform = \"t\"\non-demand = false\nlocal-ts = [\"{PROTECTED}\"]\nremote-ts = [\"{inner}/32\"]\n",
+        );
+    }
+    Ok(())
 }
 
 fn charon(scenario: &Scenario, network: &Network, folder: &Path, core: usize) -> Result<Responder> {
@@ -274,7 +293,7 @@ fn strongswan_conf(log: &Path, vici: &Path) -> String {
 fn swanctl_conf(scenario: &Scenario) -> String {
     let (local, remote) = match scenario.auth {
         Authentication::Psk => (format!("auth = psk\n id = {RESPONDER}"), "auth = psk".to_owned()),
-        Authentication::Ecdsa | Authentication::Rsa => {
+        Authentication::Ecdsa | Authentication::Rsa | Authentication::Issued => {
             ("auth = pubkey\n certs = b.pem".to_owned(), "auth = pubkey\n cacerts = root.pem".to_owned())
         }
     };
