@@ -405,6 +405,7 @@ fn connection(load: &Load, credential: &Credential, local: Ipv4Addr, behind: Ipv
             proposals: vec![load.esp.clone()].into(),
             lifetime: ChildLifetime::default(),
             resource: ravelin_ike::config::Resource::Only,
+            mode: ravelin_ike::config::Mode::Tunnel,
         }],
         max_children: 1,
         lifetime: IkeLifetime::default(),
