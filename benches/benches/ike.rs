@@ -60,6 +60,7 @@ fn connection(own: u8, other: u8, group: &str) -> Connection {
             proposals: "aes128gcm16".parse().into_iter().collect(),
             lifetime: ChildLifetime::default(),
             resource: ravelin_ike::config::Resource::Only,
+            mode: ravelin_ike::config::Mode::Tunnel,
         }],
         max_children: 5,
         lifetime: IkeLifetime::default(),

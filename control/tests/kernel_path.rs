@@ -34,7 +34,7 @@ use ravelin_dataplane::sa::replay::Window;
 use ravelin_dataplane::sa::shard::{Shard, WorkerId};
 use ravelin_dataplane::sa::spi::{Place, Slot, Spi};
 use ravelin_dataplane::sa::suite::Suite;
-use ravelin_dataplane::sa::{Endpoint, SaRef, inbound, outbound};
+use ravelin_dataplane::sa::{Endpoint, Mode, SaRef, inbound, outbound};
 use ravelin_dataplane::worker::{Idle, Worker};
 use ravelin_gcm::Kernel;
 
@@ -265,6 +265,7 @@ fn inbound_parts(site: Site, spi: Spi) -> inbound::Parts {
     inbound::Parts {
         spi,
         suite: Suite::AesGcm128,
+        mode: Mode::Tunnel,
         window: Window::new(1024, false).unwrap(),
         outer_instance: OUTSIDE,
         inner_instance: INSIDE,

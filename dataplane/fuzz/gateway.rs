@@ -27,7 +27,7 @@ use ravelin_dataplane::sa::replay::Window;
 use ravelin_dataplane::sa::shard::{Shard, WorkerId};
 use ravelin_dataplane::sa::spi::{Place, Slot, Spi};
 use ravelin_dataplane::sa::suite::{Keyed, Suite, nonce};
-use ravelin_dataplane::sa::{Endpoint, SaRef, inbound, outbound};
+use ravelin_dataplane::sa::{Endpoint, Mode, SaRef, inbound, outbound};
 use ravelin_dataplane::worker::Worker;
 use ravelin_gcm::{Kernel, Seal, seal_burst};
 
@@ -242,6 +242,7 @@ impl Gateway {
         let parts = inbound::Parts {
             spi,
             suite: self.suite,
+            mode: Mode::Tunnel,
             window: Window::new(64, false).expect("a window"),
             outer_instance: OUTSIDE,
             inner_instance: self.inside,

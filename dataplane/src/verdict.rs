@@ -113,7 +113,7 @@ reasons! {
     BadIcv = "bad-icv",
     /// Padding of an authenticated packet does not end where it should or is not 1, 2, 3...: the peer's fault.
     BadPadding = "bad-padding",
-    /// Next header of an authenticated packet is neither IPv4, IPv6 nor dummy: transport mode or a broken peer.
+    /// Next header of an authenticated packet is neither IPv4, IPv6 nor dummy: transport mode where tunnel mode was agreed on, or a broken peer.
     BadNextHeader = "bad-next-header",
     /// Packet inside the tunnel is not well formed.
     MalformedInner = "malformed-inner",
@@ -141,6 +141,8 @@ reasons! {
     PolicyDiscard = "policy-discard",
     /// Policy says to protect, but there is no SA (yet): the tunnel is down or coming up.
     NoSa = "no-sa",
+    /// Transport mode does not carry it: a fragment (RFC 4303 3.1.1), or a packet whose headers or length leave no room for ESP.
+    TransportMode = "transport-mode",
     /// The SA's sequence numbers are used up (RFC 4303 3.3.3); a rekey failed or came too late.
     SequenceExhausted = "sequence-exhausted",
     /// The SA's hard limit in packets or bytes is reached; a rekey failed or came too late.

@@ -17,4 +17,5 @@ mod remembered;
 mod suites;
 mod taps;
 mod threads;
+mod transport;
 mod tunnel;

@@ -29,7 +29,7 @@ use ravelin_dataplane::sa::replay::Window;
 use ravelin_dataplane::sa::shard::{Shard, WorkerId};
 use ravelin_dataplane::sa::spi::{Place, Slot, Spi};
 use ravelin_dataplane::sa::suite::Suite;
-use ravelin_dataplane::sa::{Endpoint, SaRef, inbound, outbound};
+use ravelin_dataplane::sa::{Endpoint, Mode, SaRef, inbound, outbound};
 use ravelin_dataplane::verdict::Drop;
 use ravelin_dataplane::worker::Worker;
 use ravelin_gcm::{Kernel, KeySize};
@@ -322,6 +322,7 @@ impl Gateway {
         Ok(inbound::Parts {
             spi,
             suite,
+            mode: Mode::Tunnel,
             window: Window::new(1024, true)?,
             outer_instance: PUBLIC,
             inner_instance: PRIVATE,

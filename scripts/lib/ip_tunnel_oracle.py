@@ -209,4 +209,5 @@ def main():
     judge.shown()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -10,8 +10,8 @@ use ravelin_ike::Engine;
 use ravelin_ike::config::{
     AcceptRedirect, AdditionalGroups, AlgorithmProfile, Auth, AuthenticationLifetime, ChildConfig, ChildId,
     ChildLifetime, Connection, ConnectionId, DeadPeer, Encryption, EngineConfig, EspProposal, Fragmentation,
-    Group, Identity, IdentityMatch, IkeLifetime, IkeProposal, InitialContact, NatTraversal, Prf, Redirection,
-    RemoteAddress, RemoteAuth, Resource, Selector,
+    Group, Identity, IdentityMatch, IkeLifetime, IkeProposal, InitialContact, Mode, NatTraversal, Prf,
+    Redirection, RemoteAddress, RemoteAuth, Resource, Selector,
 };
 use ravelin_ike::crypto::auth::SignedOctets;
 use ravelin_ike::crypto::signature;
@@ -140,6 +140,7 @@ fn child(number: u8) -> ChildConfig {
         .into(),
         lifetime: ChildLifetime::default(),
         resource: Resource::Only,
+        mode: Mode::Tunnel,
     }
 }
 

@@ -4,6 +4,7 @@
 //! place, [`Failure::notify`], and says less.
 
 use crate::config::NoClient;
+pub use crate::error_mode::ModeProblem;
 pub use crate::error_second::SecondProof;
 pub use crate::error_topic::Topic;
 use crate::want::AnswerError;
@@ -291,6 +292,9 @@ pub enum Failure {
     #[error("closed because our address changed: the peer called, or one side does no MOBIKE")]
     AddressChanged,
 
+    /// Tunnel and transport mode.
+    #[error(transparent)]
+    Mode(#[from] ModeProblem),
     /// A gateway has no room for a peer that has proven itself, or has it already.
     #[error("the gateway does not let the peer in ({0})")]
     NotAdmitted(AnswerError),
@@ -413,6 +417,7 @@ impl Failure {
             F::NoAdditionalSas(_) => "RV-CHILD-007",
             F::TooManyResources(_) => "RV-CHILD-012",
             F::SinglePairRequired => "RV-CHILD-013",
+            F::Mode(problem) => problem.code(),
             F::ChildNotFound => "RV-CHILD-008",
             F::TemporaryFailure => "RV-CHILD-009",
             F::FollowupForgotten => "RV-CHILD-010",
@@ -502,6 +507,7 @@ impl Failure {
                 Blame::Us
             }
             F::SecondProof(second) => second.blame(),
+            F::Mode(problem) => problem.blame(),
             F::NotConfigured(_)
             | F::Terminated
             | F::Shutdown

@@ -9,9 +9,11 @@ impl Failure {
     pub fn notify(&self) -> NotifyType {
         use Failure as F;
         match self {
-            F::ProposalRefused(_) | F::NoProposalChosen(_) | F::ProposalNotOffered(_) | F::NoConnection => {
-                NotifyType::NoProposalChosen
-            }
+            F::ProposalRefused(_)
+            | F::NoProposalChosen(_)
+            | F::ProposalNotOffered(_)
+            | F::Mode(_)
+            | F::NoConnection => NotifyType::NoProposalChosen,
             F::TsUnacceptable | F::TsRefused | F::TsNotOffered | F::NetworksTaken(_) => {
                 NotifyType::TsUnacceptable
             }

@@ -10,6 +10,7 @@ mod context;
 pub mod crypto;
 pub mod engine;
 pub mod error;
+mod error_mode;
 mod error_notify;
 mod error_second;
 mod error_topic;

@@ -8,8 +8,8 @@
 //! enough to undo it.
 
 use crate::config::{
-    AdditionalGroups, ChildId, ClientMatch, ConnectionId, Encryption, Group, Identity, Integrity, Selector,
-    SignatureScheme,
+    AdditionalGroups, ChildId, ClientMatch, ConnectionId, Encryption, Group, Identity, Integrity, Mode,
+    Selector, SignatureScheme,
 };
 use crate::id::{ChildSaId, IkeId, Ticket};
 use crate::key_agreement::{KeyAgreed, KeyAgreement};
@@ -286,7 +286,7 @@ pub struct EspSuite {
     pub extended_sequence: bool,
 }
 
-/// Both directions of one CHILD_SA (tunnel mode ESP).
+/// Both directions of one CHILD_SA.
 #[derive(Clone)]
 pub struct InstallChild {
     /// Our name for the pair.
@@ -309,6 +309,10 @@ pub struct InstallChild {
     pub keys_out: EspKeys,
     /// Algorithms.
     pub suite: EspSuite,
+    /// What its packets are.
+    pub mode: Mode,
+    /// Whether the peer takes padding against traffic analysis (RFC 4303 §2.7).
+    pub takes_padding: bool,
     /// Traffic of our side: inner destinations inbound, inner sources outbound.
     pub local: Vec<Selector>,
     /// Traffic of the peer's side.

@@ -38,5 +38,6 @@ mod second_auth;
 mod sim;
 mod stapling;
 mod suites;
+mod transport;
 mod unique;
 mod watch;

@@ -215,11 +215,21 @@ fn path_mtu(tunnel: &Tunnel) -> String {
     }
 }
 
+/// Tunnels are the rule.
+fn encapsulation(sa: &Sa) -> String {
+    let mode = if sa.mode == "transport" { " transport" } else { "" };
+    format!("{}{mode}", sa.encapsulation)
+}
+
 fn sas(sas: &[Sa]) -> String {
     let header = [
         "TUNNEL", "CHILD", "DIR", "SPI", "SUITE", "ENCAP", "ESN", "WORKER", "PACKETS", "BYTES", "AGE",
-        "STATE",
+        "STATE", "COUNTS",
     ];
+    let counts = |sa: &Sa| {
+        let those = sa.counts.iter().map(|count| format!("{} {}", count.value, count.name));
+        those.collect::<Vec<_>>().join(", ")
+    };
     let row = |sa: &Sa| {
         vec![
             sa.tunnel.clone(),
@@ -227,13 +237,14 @@ fn sas(sas: &[Sa]) -> String {
             sa.direction.clone(),
             sa.spi.clone(),
             sa.suite.clone(),
-            sa.encapsulation.clone(),
+            encapsulation(sa),
             if sa.extended_sequence_number { "yes" } else { "no" }.to_owned(),
             format!("{}{}", sa.worker, if sa.own { " alone" } else { "" }),
             sa.packets.to_string(),
             sa.bytes.to_string(),
             format!("{} s", sa.age_seconds),
             sa.state.clone(),
+            counts(sa),
         ]
     };
     table(&header, sas.iter().map(row))

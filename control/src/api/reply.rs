@@ -444,6 +444,9 @@ pub struct Sa {
     pub suite: String,
     /// `esp` or `esp-in-udp`.
     pub encapsulation: String,
+    /// `tunnel` or `transport`.
+    #[serde(default)]
+    pub mode: String,
     /// Extended sequence numbers.
     pub extended_sequence_number: bool,
     /// Owner.
@@ -459,6 +462,18 @@ pub struct Sa {
     /// Whether its worker alone sends on it; else all workers do, by handing their packets over (RFC 9611).
     #[serde(default)]
     pub own: bool,
+    /// What was counted of it besides, where that is not zero: packets refused, by name, and packets cut.
+    #[serde(default)]
+    pub counts: Vec<SaCount>,
+}
+
+/// One of the counts of an SA.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SaCount {
+    /// What it counts (docs/counters.md).
+    pub name: String,
+    /// Its value.
+    pub value: u64,
 }
 
 /// One counter.

@@ -3,6 +3,8 @@
 //! A child carries every combination of its local and remote selectors (RFC 7296 §2.9). A policy that wants certain
 //! pairs only is written as pairs, and becomes as many children as that takes (TS-19).
 
+use std::net::IpAddr;
+
 use ravelin_ike::config::Selector;
 use toml::Spanned;
 
@@ -26,17 +28,28 @@ struct Written<'r> {
     pairs: &'r [Text],
     transform: Option<&'r Text>,
     dscp: Option<&'r Spanned<u64>>,
+    /// What it carries where nothing is said: all that is between these two.
+    between: Option<Ends>,
 }
+
+/// Our outer address and the peer's.
+type Ends = (IpAddr, IpAddr);
 
 /// What one child carries: each of one side with each of the other.
 type Product<T> = (Vec<T>, Vec<T>);
 
 /// The tunnel's own child, if it has one, and those of its tables.
-fn written<'r>(name: &'r str, at: usize, raw: &'r raw::Tunnel) -> impl Iterator<Item = Written<'r>> {
+fn written<'r>(
+    name: &'r str,
+    at: usize,
+    raw: &'r raw::Tunnel,
+    between: Option<Ends>,
+) -> impl Iterator<Item = Written<'r>> {
     let (transform, dscp) = (raw.ipsec_transform.as_ref(), raw.dscp.as_ref());
     let (local, remote, pairs) = (&raw.local_ts, &raw.remote_ts, &raw.ts_pairs);
-    let own = Written { name, at, in_table: false, local, remote, pairs, transform, dscp };
-    let has_own = !local.is_empty() || !remote.is_empty() || !pairs.is_empty();
+    let own = Written { name, at, in_table: false, local, remote, pairs, transform, dscp, between };
+    let is_said = !local.is_empty() || !remote.is_empty() || !pairs.is_empty();
+    let has_own = is_said || (between.is_some() && raw.child.is_empty());
     let tables = raw.child.iter().map(move |(name, spanned)| {
         let child = spanned.get_ref();
         Written {
@@ -48,6 +61,7 @@ fn written<'r>(name: &'r str, at: usize, raw: &'r raw::Tunnel) -> impl Iterator<
             pairs: &child.ts_pairs,
             transform: child.ipsec_transform.as_ref().or(transform),
             dscp: child.dscp.as_ref().or(dscp),
+            between: None,
         }
     });
     has_own.then_some(own).into_iter().chain(tables)
@@ -59,10 +73,11 @@ impl One<'_, '_, '_> {
         &mut self,
         name: &str,
         raw: &raw::Tunnel,
+        between: Option<Ends>,
         limit: usize,
     ) -> Option<Vec<plan::Child>> {
         let mut children: Vec<(usize, plan::Child)> = Vec::new();
-        for written in written(name, self.at, raw) {
+        for written in written(name, self.at, raw, between) {
             children.extend(self.child(&written)?.into_iter().map(|child| (written.at, child)));
         }
         self.judge_number(&children, limit);
@@ -122,7 +137,11 @@ impl One<'_, '_, '_> {
     }
 
     fn products(&mut self, written: &Written<'_>) -> Option<Vec<Product<Selector>>> {
+        let is_said = !written.local.is_empty() || !written.remote.is_empty();
         let products = match written.pairs {
+            [] if !is_said && let Some((local, remote)) = written.between => {
+                vec![(vec![Selector::host(local)], vec![Selector::host(remote)])]
+            }
             [] => vec![(
                 self.selectors("local-ts", written.local)?,
                 self.selectors("remote-ts", written.remote)?,

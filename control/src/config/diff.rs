@@ -333,7 +333,7 @@ fn moves(tunnel: &Tunnel) -> bool {
 /// keys from IKE, on workers of the same group.
 fn stays_up(former: &Tunnel, tunnel: &Tunnel) -> bool {
     let ends = |tunnel: &Tunnel| {
-        (tunnel.public, tunnel.private, tunnel.remote, tunnel.group.clone(), tunnel.per_worker)
+        (tunnel.public, tunnel.private, tunnel.remote, tunnel.mode, tunnel.group.clone(), tunnel.per_worker)
     };
     let policy = |child: &Child| (child.name.clone(), child.local_ts.clone(), child.remote_ts.clone());
     let policies = |tunnel: &Tunnel| tunnel.children.iter().map(policy).collect::<Vec<_>>();

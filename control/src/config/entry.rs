@@ -10,6 +10,7 @@ use super::plan::{self, InstanceId, PolicyAction, PolicyEntry, Tunnel};
 use super::raw::{self, Text};
 use super::resolve::{Judge, instance_id};
 use super::selector::selector;
+use super::transport::RESERVED;
 
 /// Entries there may be: each is compared with those before it.
 const ENTRIES: usize = 4096;
@@ -86,8 +87,8 @@ fn entry(
 
 fn name(text: &str) -> Result<String, &'static str> {
     match text.chars().count() {
-        1..=64 => Ok(text.to_owned()),
-        _ => Err("1 to 64 characters"),
+        1..=64 if !text.starts_with(RESERVED) => Ok(text.to_owned()),
+        _ => Err("1 to 64 characters, and no \"tunnel.\" in front"),
     }
 }
 

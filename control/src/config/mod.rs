@@ -38,6 +38,7 @@ pub mod rules;
 mod second;
 mod secret;
 mod selector;
+mod transport;
 mod ts_list;
 mod tunnel;
 mod value;

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use ravelin_dataplane::link::TunnelLimit;
+use ravelin_dataplane::sa::Mode;
 use ravelin_dataplane::sa::suite::Suite;
 use ravelin_ike::config::{
     AlgorithmProfile, DeadPeer, EspProposal, Fragmentation, HalfOpenLimits, IkeProposal, InitialContact,
@@ -247,6 +248,8 @@ pub struct Tunnel {
     pub child_limit: usize,
     /// Whether each worker of its group is to have SAs of its own for its children, beside those that all use (RFC 9611).
     pub per_worker: bool,
+    /// What its packets are, besides protected.
+    pub mode: Mode,
     /// What it does to packets.
     pub packets: PacketSettings,
     /// Whether routes to its remote networks lead into it by themselves.

@@ -459,6 +459,8 @@ pub struct Tunnel {
     pub on_demand: Option<bool>,
     /// `no`, `replace` or `never`: what another IKE SA of the same peer means.
     pub unique: Option<Text>,
+    /// `tunnel` or `transport`.
+    pub mode: Option<Text>,
     /// Let it move to other outer addresses; default yes where any peer may call, else no.
     pub mobike: Option<bool>,
     /// Our protected networks.

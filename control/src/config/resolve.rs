@@ -15,7 +15,7 @@ use super::raw::{self, SecretText, Text};
 use super::value::{self, Expected};
 use super::{
     ReadFile, Refusal, believed, cert_profile, client_db, entry, error, fetch, gateway, group, ip_tunnel,
-    lint, material, policy, ppk, revocation, route, ts_list, tunnel,
+    lint, material, policy, ppk, revocation, route, transport, ts_list, tunnel,
 };
 
 /// Where the text came from.
@@ -181,7 +181,7 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
     let client_dbs = client_db::client_dbs(&mut judge, raw, &ground, &mut settled, &lists);
     let gateways = gateway::gateways(&mut judge, raw, &ground, &mut settled, &lists, &client_dbs);
     let workers = workers(&mut judge, &raw.workers);
-    let policy = entry::entries(&mut judge, raw, &instances, &tunnels);
+    let policy = transport::with_entries(entry::entries(&mut judge, raw, &instances, &tunnels), &tunnels);
     let ip_tunnels = ip_tunnel::ip_tunnels(&mut judge, raw, (&instances, &interfaces), &tunnels);
     let mut plan = Plan {
         retransmit: Duration::from_millis(retransmit),

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ravelin_dataplane::sa::Mode;
 use ravelin_ike::config::{AlgorithmProfile, InitialContact};
 use toml::Spanned;
 
@@ -132,6 +133,10 @@ impl One<'_, '_, '_> {
             |key, text: &Option<Text>| instance_id(self.judge, &self.object, key, text.as_ref(), instances);
         let public = instance("public-instance", &raw.public_instance);
         let private = instance("private-instance", &raw.private_instance);
+        let mode = self.mode(raw);
+        // There are no two sides in transport mode.
+        let one_sided = mode == Mode::Transport && raw.private_instance.is_none();
+        let private = if one_sided { public } else { private };
         let local = self.local(raw.local.as_ref(), public, interfaces)?;
         let remote = self.remote(raw, local)?;
         let keying = match &raw.manual {
@@ -142,7 +147,8 @@ impl One<'_, '_, '_> {
             self.profile = ike.policy.profile;
         }
         let child_limit = child_limit(self.judge, &self.object, raw.child_limit.as_ref());
-        let children = self.children(name, raw, child_limit)?;
+        let between = remote.filter(|_| mode == Mode::Transport).map(|remote| (local, remote));
+        let children = self.children(name, raw, between, child_limit)?;
         if let plan::Keying::Ike(ike) = &keying {
             let transforms = children.iter().map(|child| &*child.transform);
             lint::times(self.judge, (&self.object, self.at), &ike.policy, transforms);
@@ -151,7 +157,8 @@ impl One<'_, '_, '_> {
         let per_worker = self.per_worker(raw);
         let routes = route::into_tunnel(self.judge, self.raw, name, private, instances);
         let (name, origin) = (name.to_owned(), None);
-        Some(plan::Tunnel {
+        let reverse_route = reverse_route(self.judge, &self.object, raw.reverse_route.as_ref());
+        let tunnel = plan::Tunnel {
             name,
             enabled: raw.enabled.unwrap_or(true),
             public,
@@ -161,14 +168,18 @@ impl One<'_, '_, '_> {
             keying,
             child_limit,
             per_worker,
+            mode,
             packets: packets::settings(self.judge, &self.object, &raw.packets, Behind::esp(local.is_ipv4())),
-            reverse_route: reverse_route(self.judge, &self.object, raw.reverse_route.as_ref())
-                .unwrap_or(true),
+            reverse_route: reverse_route.unwrap_or(mode == Mode::Tunnel),
             routes,
             children,
             origin,
             group,
-        })
+        };
+        if mode == Mode::Transport {
+            self.fits_transport(raw, &tunnel);
+        }
+        Some(tunnel)
     }
 
     /// SAs for each worker are negotiated; keys by hand are for one SA in each direction.

@@ -307,7 +307,9 @@ impl<P: Pool> Core<P> {
     }
 
     /// Says what a path to a peer carries now.
-    fn path_changed(&self, path: &PathKey, what: &str) {
+    fn path_changed(&mut self, path: &PathKey, what: &str) {
+        // Ip-tunnels may be under an SA on it.
+        self.settle_ip_tunnels();
         let octets = self.workers.path_mtu(path).0.unwrap_or_default();
         self.journal.note("", what, format!("from {} to {}: {octets} octets", path.local, path.peer));
     }

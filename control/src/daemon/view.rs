@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::link::counter::Counters;
+use ravelin_dataplane::sa::counters::{InboundCounters, OutboundCounters};
 use ravelin_dataplane::sa::shard::WorkerId;
 use ravelin_dataplane::verdict::Drop;
 use ravelin_ike::config::{ChildId, ConnectionId};
@@ -14,7 +15,7 @@ use ravelin_ike::event::PpkUse;
 use super::core::Core;
 use super::ike_counters;
 use crate::api::Reply;
-use crate::api::reply::{Child, Counter, Finding, Port, Sa, State, Tunnel, Version, Worker};
+use crate::api::reply::{Child, Counter, Finding, Port, Sa, SaCount, State, Tunnel, Version, Worker};
 use crate::api::request::Page;
 use crate::config::plan;
 use crate::store::catalog;
@@ -345,13 +346,19 @@ impl<P: Pool> Core<P> {
         let Some((_, tunnel, child)) = self.roster.child(installed.child) else { return Vec::new() };
         let worker = installed.home.worker.index();
         let inbound = self.workers.link().inbound(installed.place);
-        let row = |direction: &str, spi: u32, packets, bytes| Sa {
+        let outbound = self.workers.link().outbound(installed.home.worker, installed.home.slot);
+        let counts = |named: &[(&str, u64)]| {
+            let those = named.iter().filter(|(_, value)| *value > 0);
+            those.map(|(name, value)| SaCount { name: (*name).to_owned(), value: *value }).collect()
+        };
+        let row = |direction: &str, spi: u32, (packets, bytes), counts| Sa {
             tunnel: tunnel.name.clone(),
             child: child.name.clone(),
             direction: direction.into(),
             spi: format!("{spi:08x}"),
             suite: installed.suite.name().into(),
             encapsulation: if installed.udp { "esp-in-udp" } else { "esp" }.into(),
+            mode: installed.encapsulation.mode.name().into(),
             extended_sequence_number: installed.esn,
             worker,
             packets,
@@ -359,12 +366,23 @@ impl<P: Pool> Core<P> {
             age_seconds: self.now().0.saturating_sub(installed.installed_at) / 1_000_000,
             state: if installed.draining { "draining" } else { "active" }.into(),
             own: self.roster.fallback(installed.child).is_some(),
+            counts,
         };
         let received = inbound.map_or((0, 0), |counters| (counters.packets.get(), counters.octets.get()));
         let sent = self.workers.sent(installed.child);
         vec![
-            row("in", installed.spi_in.0, received.0, received.1),
-            row("out", installed.spi_out.0, sent.0, sent.1),
+            row(
+                "in",
+                installed.spi_in.0,
+                received,
+                counts(&inbound.map(InboundCounters::named).unwrap_or_default()),
+            ),
+            row(
+                "out",
+                installed.spi_out.0,
+                sent,
+                counts(&outbound.map(OutboundCounters::named).unwrap_or_default()),
+            ),
         ]
     }
 

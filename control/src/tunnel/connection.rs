@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ravelin_dataplane::policy::table::{MAX_CHILDREN, TooManyChildren};
+use ravelin_dataplane::sa;
 use ravelin_ike::config::{
     Auth, AuthenticationLifetime, CertificateAuth, ChildConfig, ChildId, ChildLifetime, Connection, IdKind,
-    Identity, IdentityMatch, IkeLifetime, RemoteAddress, RemoteAuth, Resource, SecondAuth,
+    Identity, IdentityMatch, IkeLifetime, Mode, RemoteAddress, RemoteAuth, Resource, SecondAuth,
 };
 use ravelin_pki::x509::Name;
 use ravelin_pki::{Certificate, certreq};
@@ -41,7 +42,7 @@ pub fn connection(
 ) -> Result<Connection, Unusable> {
     let unusable = |what| Unusable { tunnel: tunnel.name.clone(), what };
     let children: Vec<ChildConfig> =
-        children.map(|(id, child, resource)| child_config(id, &child, resource)).collect();
+        children.map(|(id, child, resource)| child_config(id, &child, resource, tunnel.mode)).collect();
     let remote = tunnel.remote.map_or(RemoteAddress::Any, RemoteAddress::One);
     let identity = remote_identity(tunnel, ike).map_err(unusable)?;
     let base = base(plan, (tunnel.public, tunnel.local), ike, (remote, identity)).map_err(unusable)?;
@@ -159,7 +160,7 @@ pub fn soft(hard: Duration, percent: u8) -> Duration {
     hard - left.max(TIME_TO_REKEY.min(hard / 2))
 }
 
-fn child_config(id: ChildId, child: &plan::Child, resource: Resource) -> ChildConfig {
+fn child_config(id: ChildId, child: &plan::Child, resource: Resource, mode: sa::Mode) -> ChildConfig {
     let (hard, share) = (child.transform.lifetime, child.transform.soft);
     ChildConfig {
         id,
@@ -172,6 +173,10 @@ fn child_config(id: ChildId, child: &plan::Child, resource: Resource) -> ChildCo
             jitter_percent: share.jitter_percent,
         },
         resource,
+        mode: match mode {
+            sa::Mode::Tunnel => Mode::Tunnel,
+            sa::Mode::Transport => Mode::Transport,
+        },
     }
 }
 

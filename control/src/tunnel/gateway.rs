@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use ravelin_dataplane::sa::Mode;
 use ravelin_ike::config::{ConnectionId, IdKind, Identity};
 
 use super::words;
@@ -69,6 +70,7 @@ impl<'a> Terms<'a> {
             keying: Keying::Ike(Box::new(self.ike())),
             child_limit: template.child_limit,
             per_worker: template.per_worker,
+            mode: Mode::Tunnel,
             packets: template.packets,
             // Which lead into it is decided by what is agreed on.
             reverse_route: false,

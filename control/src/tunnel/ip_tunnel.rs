@@ -1,14 +1,17 @@
 //! An ip-tunnel of the plan as the workers are to have it, and whether it may be up (DP-22, TG-15, TG-16). Pure.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use ravelin_dataplane::net::{ipv4, ipv6};
 use ravelin_dataplane::policy::ip_tunnel::Parts;
-use ravelin_dataplane::sa::Endpoint;
 use ravelin_dataplane::sa::outbound::{Encapsulation, OuterDscp};
+use ravelin_dataplane::sa::suite::Suite;
 use ravelin_dataplane::sa::wrap::Wrap;
+use ravelin_dataplane::sa::{Endpoint, Mode};
 
-use super::wrapping;
-use crate::config::plan::IpTunnel;
+use super::{suite, wrapping};
+use crate::config::plan::{Child, IpTunnel, Keying, Plan, Tunnel};
 
 /// Why one is down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +70,48 @@ pub fn down(tunnel: &IpTunnel, ground: &impl Ground) -> Option<Down> {
 fn unresolved(tunnel: &IpTunnel, ground: &impl Ground) -> Option<IpAddr> {
     let mut unicast = tunnel.dest_ips.iter().copied().filter(|address| !address.is_multicast());
     unicast.find(|address| !ground.is_on_link(tunnel.private, *address))
+}
+
+/// The tunnel in transport mode that protects what an ip-tunnel puts around packets, if one does.
+pub fn protector<'p>(plan: &'p Plan, tunnel: &IpTunnel) -> Option<&'p Tunnel> {
+    let is_between = |one: &Tunnel| {
+        let remotes = [Some(tunnel.remote), tunnel.backup];
+        let same_ends =
+            (one.public, one.local) == (tunnel.public, tunnel.local) && remotes.contains(&one.remote);
+        one.mode == Mode::Transport && one.remote.is_some() && same_ends
+    };
+    let carries = |child: &Child| {
+        let protocols = tunnel.kind.protocols();
+        child.local_ts.iter().any(|selector| selector.protocol == 0 || protocols.contains(&selector.protocol))
+    };
+    let found = plan.tunnels.values().find(|one| is_between(one) && one.children.iter().any(carries));
+    found.map(Arc::as_ref)
+}
+
+/// What is left of `widest` for outer packets that ESP in transport mode goes into, whichever of the suites of `protector` is
+/// agreed on: who sends what is larger is to be told before it is too late.
+pub fn within(protector: &Tunnel, widest: u16) -> u16 {
+    let header = if protector.local.is_ipv4() { ipv4::Repr::LEN } else { ipv6::Repr::LEN };
+    let room = usize::from(widest).saturating_sub(header);
+    let left = suites(protector).map(|suite| header + suite.framing().largest_payload(room)).min();
+    left.map_or(widest, |left| left as u16)
+}
+
+/// The suites that may be agreed on for a tunnel, or are in use.
+fn suites(tunnel: &Tunnel) -> impl Iterator<Item = Suite> {
+    let manual = match &tunnel.keying {
+        Keying::Manual(manual) => Some(manual.suite),
+        Keying::Ike(_) => None,
+    };
+    let proposals = tunnel.children.iter().flat_map(|child| child.transform.proposals.iter());
+    let proposals = proposals.filter(move |_| manual.is_none());
+    let negotiable = proposals.flat_map(|proposal| {
+        let integrity = proposal.integrity.iter().map(|integrity| Some(*integrity)).chain([None]);
+        integrity.flat_map(|integrity| {
+            proposal.encryption.iter().filter_map(move |encryption| suite::carried(*encryption, integrity))
+        })
+    });
+    manual.into_iter().chain(negotiable)
 }
 
 /// What the workers are told. `widest` is what fits through every way out.

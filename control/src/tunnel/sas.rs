@@ -182,6 +182,7 @@ pub fn parts(
     let inbound = inbound::Parts {
         spi: Spi(install.spi_in),
         suite,
+        mode: wrapping.mode(),
         window: Window::new(transform.replay_window, esn).ok()?,
         outer_instance: install.path.instance,
         inner_instance: private,
@@ -298,6 +299,7 @@ pub fn manual_parts(
     let inbound = inbound::Parts {
         spi: Spi(manual.inbound_spi),
         suite,
+        mode: wrapping.mode(),
         window,
         outer_instance: tunnel.public,
         inner_instance: tunnel.private,

@@ -2,10 +2,10 @@
 //! for a new SA, for one whose path has moved or was found to be narrower, and for one whose tunnel was configured anew.
 
 use ravelin_dataplane::net::esp::Framing;
-use ravelin_dataplane::sa::Endpoint;
 use ravelin_dataplane::sa::outbound::{Encapsulation, OuterDscp};
 use ravelin_dataplane::sa::suite::Suite;
 use ravelin_dataplane::sa::wrap::Wrap;
+use ravelin_dataplane::sa::{Endpoint, Mode};
 use ravelin_ike::config::Selector;
 
 use crate::config::plan::{Child, MssAdjust, PacketSettings, Tunnel};
@@ -27,6 +27,7 @@ pub struct Sizes {
 /// How an SA's packets are to be wrapped and unwrapped, whatever its path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wrapping {
+    mode: Mode,
     packets: PacketSettings,
     dscp: OuterDscp,
     /// Whether there may be IPv6 inside, whose header is larger.
@@ -39,12 +40,18 @@ impl Wrapping {
     /// That of a child whose SA carries this on our side, by this suite.
     pub fn of(tunnel: &Tunnel, child: &Child, carried: &[Selector], suite: Suite) -> Self {
         let carries_v6 = carried.iter().any(|selector| selector.start.is_ipv6());
-        Self { packets: tunnel.packets, dscp: outer_dscp(child), carries_v6, framing: suite.framing() }
+        let (mode, packets, dscp) = (tunnel.mode, tunnel.packets, outer_dscp(child));
+        Self { mode, packets, dscp, carries_v6, framing: suite.framing() }
     }
 
     /// The same under another configuration.
     pub fn reconfigured(self, tunnel: &Tunnel, child: &Child) -> Self {
         Self { packets: tunnel.packets, dscp: outer_dscp(child), ..self }
+    }
+
+    /// What its packets are.
+    pub const fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// Whether routers on the way are believed.
@@ -68,6 +75,7 @@ impl Wrapping {
         let learned = sizes.learned.filter(|_| self.learns());
         let outer_mtu = [sizes.widest, learned, packets.encapsulated_ip_mtu].into_iter().flatten().min();
         let wrapped = Encapsulation {
+            mode: self.mode,
             df: packets.outer_df,
             dscp,
             inner_mtu: packets.ip_mtu,
@@ -113,7 +121,7 @@ mod tests {
     use super::*;
 
     fn wrapping(packets: PacketSettings, carries_v6: bool) -> Wrapping {
-        Wrapping { packets, dscp: OuterDscp::Copy, carries_v6, framing: Framing::GCM }
+        Wrapping { mode: Mode::Tunnel, packets, dscp: OuterDscp::Copy, carries_v6, framing: Framing::GCM }
     }
 
     fn wrapped(wrapping: Wrapping, learned: Option<u16>) -> Encapsulation {

@@ -12,9 +12,10 @@ use ravelin_dataplane::policy::ip_tunnel::{IpTunnel, IpTunnels, counters};
 use ravelin_dataplane::policy::route::IpTunnelId;
 
 use super::Workers;
-use crate::config::plan::{InstanceId, Plan};
+use crate::config::plan::{self, InstanceId, Plan};
 use crate::routing::{Outcome, Routing};
 use crate::tunnel::ip_tunnel::{self, Down};
+use crate::tunnel::pmtu::PathKey;
 
 /// The ip-tunnels in force, by their numbers.
 #[derive(Debug, Default)]
@@ -63,7 +64,7 @@ impl<P: Pool> Workers<P> {
         }
         for (name, tunnel) in &plan.ip_tunnels {
             let up = ip_tunnel::down(tunnel, &self.routing).is_none();
-            let parts = ip_tunnel::parts(tunnel, self.routing.smallest_mtu(tunnel.public), up);
+            let parts = ip_tunnel::parts(tunnel, self.widest(plan, tunnel), up);
             let Some(place) = self.ip_tunnels.place(name) else { continue };
             let former = place.as_ref().map(|(_, tunnel)| tunnel);
             if former.is_none_or(|former| *former.parts() != parts) {
@@ -74,6 +75,18 @@ impl<P: Pool> Workers<P> {
             }
         }
         other
+    }
+
+    /// The largest outer packet of one that fits through every way out, and through the path as far as it is known where ESP
+    /// is on it.
+    fn widest(&self, plan: &Plan, tunnel: &plan::IpTunnel) -> Option<u16> {
+        let widest = self.routing.smallest_mtu(tunnel.public)?;
+        let Some(protector) = ip_tunnel::protector(plan, tunnel) else { return Some(widest) };
+        let remote = protector.remote.unwrap_or(tunnel.remote);
+        let learned =
+            self.sizes(&PathKey { instance: tunnel.public, local: tunnel.local, peer: remote }).learned;
+        let learned = learned.filter(|_| protector.packets.path_mtu_discovery);
+        Some(ip_tunnel::within(protector, learned.map_or(widest, |learned| learned.min(widest))))
     }
 
     fn lead_into(&mut self, plan: &Plan) -> Outcome {

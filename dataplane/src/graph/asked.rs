@@ -2,10 +2,8 @@
 //! protects leaves in clear, whoever sends it.
 
 use crate::io::{Frame, Meta, Origin, Pool};
-use crate::link::snapshot::is_link_scope;
 use crate::net::eth::{self, ethertype};
-use crate::net::flow::{Summary, Upper};
-use crate::net::protocol;
+use crate::net::flow::Summary;
 use crate::node::Packet;
 use crate::node::forward;
 use crate::node::policy::{self, Fate};
@@ -77,7 +75,7 @@ impl<P: Pool> Graph<P> {
         let Ok(summary) = Summary::parse(frame.data().get(eth::Repr::LEN..).unwrap_or_default()) else {
             return Some(Fate::Drop(Drop::MalformedInjected));
         };
-        match is_of_the_link(&summary) {
+        match policy::is_of_the_link(&summary) {
             true => None,
             false => policy::decide_twin(self.tables.tables(), self.link.id(), instance, &summary.flow()),
         }
@@ -89,14 +87,4 @@ impl<P: Pool> Graph<P> {
             false => self.refuse(frame, Drop::NoRoom),
         }
     }
-}
-
-/// Neighbour discovery and other packets that no router forwards: policy speaks of what is forwarded
-/// (RFC 4301 §5 leaves them to the host), and without them no SA could be reached.
-fn is_of_the_link(summary: &Summary) -> bool {
-    let flow = &summary.flow();
-    let discovery = flow.protocol == protocol::ICMPV6
-        && summary.ttl() == 255
-        && matches!(flow.upper, Upper::Icmp { kind: 133..=137, .. });
-    discovery || is_link_scope(flow.destination)
 }

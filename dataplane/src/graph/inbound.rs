@@ -188,9 +188,12 @@ impl<P: Pool> Graph<P> {
         self.absorb(packet.frame);
     }
 
-    /// A clear packet for the kernel, unless policy wants it to have come through a tunnel.
+    /// A clear packet for the kernel, unless policy wants it to have come through a tunnel; neighbours find each other
+    /// without.
     fn admit_to_host(&mut self, packet: Packet<P::Frame>) {
-        match policy::is_unprotected(self.tables.tables(), packet.meta().instance, &packet.summary.flow()) {
+        let (instance, summary) = (packet.meta().instance, &packet.summary);
+        let is_unprotected = || policy::is_unprotected(self.tables.tables(), instance, &summary.flow());
+        match !policy::is_discovery(summary) && is_unprotected() {
             true => self.refuse(packet.frame, Drop::Unprotected),
             false => self.punt_packet(packet),
         }
@@ -287,7 +290,7 @@ impl<P: Pool> Graph<P> {
         let named = run.first().map(|opening| (opening.place, opening.esp.spi));
         let Some((place, spi)) = named else { return Accepted::default() };
         let Some(hot) = self.link.inbound.hot_mut(place, spi) else { return Accepted::default() };
-        let accepted = match hot.apart().is_none() {
+        let accepted = match hot.is_ordinary() {
             true => inspect::accept(run, hot),
             false => apart::accept(run, hot),
         };

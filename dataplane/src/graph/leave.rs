@@ -98,7 +98,9 @@ impl<P: Pool> Graph<P> {
             Err(frame) => return self.refuse(frame, Drop::NoRoom),
         };
         self.note_departure(slot, instance, packet.summary.destination());
-        self.leave(Outgoing { packet, hop: None, limit, ours: true });
+        if self.leave(Outgoing { packet, hop: None, limit, ours: true }) == Size::Cut {
+            self.count_slot(slot, |counters| &counters.post_fragmented);
+        }
     }
 
     /// Has the SA in `slot` remember where packets to its peer leave.
@@ -119,20 +121,30 @@ impl<P: Pool> Graph<P> {
     }
 
     /// The last station: exit, size, neighbour, frame.
-    pub(super) fn leave(&mut self, outgoing: Outgoing<P::Frame>) {
+    pub(super) fn leave(&mut self, outgoing: Outgoing<P::Frame>) -> Size {
         let Outgoing { packet, hop, limit, ours } = outgoing;
         let (instance, destination) = (packet.meta().instance, packet.summary.destination());
         let exit = match forward::exit(self.tables.tables(), &self.snapshot, instance, destination, hop) {
             Ok(exit) => exit,
-            Err(reason) => return self.refuse(packet.frame, reason),
+            Err(reason) => {
+                self.refuse(packet.frame, reason);
+                return Size::Fits;
+            }
         };
         let mtu = exit.interface.mtu.min(limit);
         let may_cut = !packet.summary.dont_fragment() || (ours && destination.is_ipv6());
         match (packet.summary.length() <= usize::from(mtu), may_cut) {
-            (true, _) => self.depart(packet, &exit),
-            (false, true) => self.cut(packet, mtu, |graph, piece| graph.depart(piece, &exit)),
+            (true, _) => {
+                self.depart(packet, &exit);
+                Size::Fits
+            }
+            (false, true) => {
+                self.cut(packet, mtu, |graph, piece| graph.depart(piece, &exit));
+                Size::Cut
+            }
             (false, false) => {
                 self.report(packet, icmp::Report::TooBig { mtu: usize::from(mtu) }, Drop::MtuExceeded);
+                Size::TooBig
             }
         }
     }
@@ -167,6 +179,17 @@ impl<P: Pool> Graph<P> {
         }
         self.refuse(packet.frame, Drop::NeighbourMiss);
     }
+}
+
+/// How a packet compares with what its exit takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Size {
+    /// It fits, as far as it came to that.
+    Fits,
+    /// It was cut.
+    Cut,
+    /// It was refused.
+    TooBig,
 }
 
 /// Which missing neighbours control was told of lately.

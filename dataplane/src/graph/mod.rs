@@ -238,7 +238,12 @@ impl<P: Pool> Graph<P> {
         self.seal();
         self.clock.mark(Station::Seal);
         self.leave_sealed();
-        self.each(|stations| &mut stations.outgoing, Self::leave);
+        self.each(
+            |stations| &mut stations.outgoing,
+            |graph, outgoing| {
+                graph.leave(outgoing);
+            },
+        );
         self.clock.mark(Station::Leave);
     }
 

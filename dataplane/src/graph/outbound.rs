@@ -9,7 +9,7 @@ use crate::node::forward;
 use crate::node::memo::{Packed, Place, Way};
 use crate::node::policy::{self, Fate, Judgement};
 use crate::node::seal::{self, Fit, Laid, Order, Sealing};
-use crate::node::{Packet, apart, clamp, icmp, is_transit, offload};
+use crate::node::{Packet, apart, clamp, icmp, is_transit, offload, transport};
 use crate::policy::spd::At;
 use crate::sa::fact::{Fact, Facts};
 use crate::sa::outbound::Hot;
@@ -197,6 +197,9 @@ impl<P: Pool> Graph<P> {
     /// A packet that its tunnel does not take as a matter of course, or for which there is no SA.
     #[cold]
     fn prepare_unfit(&mut self, mut packet: Packet<P::Frame>, slot: u32) {
+        if self.link.outbound.hot(slot).is_some_and(|hot| hot.wrap.is_transport()) {
+            return self.number_by(packet, slot, transport::lay_out);
+        }
         let fit = self.link.outbound.hot(slot).map(|hot| seal::fit(&mut packet, &hot.wrap, hot.limits()));
         match fit {
             Some(Fit::Whole) => self.number_any(packet, slot),
@@ -246,7 +249,8 @@ impl<P: Pool> Graph<P> {
         self.refuse(frame, Drop::NoSa);
     }
 
-    fn count_slot(
+    /// Counts something of a slot.
+    pub(super) fn count_slot(
         &self,
         slot: u32,
         counter: impl Fn(&crate::sa::counters::OutboundCounters) -> &crate::sa::counters::Counter,

@@ -4,6 +4,7 @@ use crate::io::{Burst, Frame, Meta, Pool};
 use crate::net::{eth, vlan};
 use crate::node::opening::{Inner, Opening, Stage};
 use crate::node::seal::{self, Sealing};
+use crate::node::transport;
 use crate::trace::{Node, Of, Seen, Side, Tap, identity};
 use crate::verdict::{Drop, Verdict};
 
@@ -131,9 +132,14 @@ impl<P: Pool> Graph<P> {
             if let Some(child) = child {
                 tap.see_sa(seen.frame, Of { spi: sealing.spi(), sequence: sealing.sequence(), child });
             }
-            let framing = self.link.outbound.hot(sealing.slot).map(|hot| hot.suite().framing());
-            let text = framing.map_or(&[][..], |framing| sealing.text(framing));
-            tap.copy(self.now_us, seen.frame, Side::Clear, true, text);
+            let Some(hot) = self.link.outbound.hot(sealing.slot) else { continue };
+            let framing = hot.suite().framing();
+            match hot.wrap.is_transport() {
+                false => tap.copy(self.now_us, seen.frame, Side::Clear, true, sealing.text(framing)),
+                true => tap.copy_made(self.now_us, seen.frame, |out| {
+                    transport::write_clear(seen.data, sealing.front, framing, out)
+                }),
+            }
         }
     }
 

@@ -255,6 +255,19 @@ fn rewrite(fixed: &mut [u8; Repr::LEN], new: [u8; 2], at: impl Fn(&mut [u8; Repr
     [fixed[10], fixed[11]] = sum.to_be_bytes();
 }
 
+/// Makes a header of `header` octets one that `protocol` follows, up to the end of `packet`, and its checksum anew. `None`
+/// (and no change) when there is no such header, or the packet is longer than one can be.
+pub fn carry(packet: &mut [u8], header: usize, protocol: u8) -> Option<()> {
+    let total = u16::try_from(packet.len()).ok()?.to_be_bytes();
+    let octets = packet.get_mut(..header)?;
+    let fixed = octets.first_chunk_mut::<{ Repr::LEN }>()?;
+    ([fixed[2], fixed[3]], fixed[9], [fixed[10], fixed[11]]) = (total, protocol, [0, 0]);
+    let sum = checksum::internet(octets).to_be_bytes();
+    let fixed = octets.first_chunk_mut::<{ Repr::LEN }>()?;
+    [fixed[10], fixed[11]] = sum;
+    Some(())
+}
+
 /// Takes one hop from the time to live; the new value, or `None` (packet untouched) where it
 /// was 0 or 1 and the packet may not be forwarded (RFC 1812 §5.3.1).
 #[inline(always)]

@@ -311,6 +311,15 @@ impl Repr {
     }
 }
 
+/// Makes the fixed header one that all of `packet` belongs to, and the last header of its chain, whose next header field is
+/// at `named_at`, one that `protocol` follows. `None` when there is no such field, or the packet is longer than one can be.
+pub fn carry(packet: &mut [u8], named_at: usize, protocol: u8) -> Option<()> {
+    let length = u16::try_from(packet.len().checked_sub(Repr::LEN)?).ok()?;
+    *packet.get_mut(named_at)? = protocol;
+    packet.get_mut(4..6)?.copy_from_slice(&length.to_be_bytes());
+    Some(())
+}
+
 /// Takes one hop from the hop limit; the new value, or `None` (packet untouched) where it was
 /// 0 or 1 and the packet may not be forwarded (RFC 8200 §3).
 #[inline]

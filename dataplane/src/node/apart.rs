@@ -1,4 +1,5 @@
-//! Encrypts and decrypts under SAs whose suite is not AES-GCM, a packet at a time (RFC 4303 §3.3, §3.4; DP-08).
+//! Encrypts and decrypts under SAs whose suite is not AES-GCM, a packet at a time (RFC 4303 §3.3, §3.4; DP-08), and believes
+//! packets of any suite that are not tunnelled.
 //!
 //! These packets take the ordinary way but for three stations. On their way out nothing fits into their tunnel as a
 //! matter of course ([`crate::sa::wrap::Wrap::set_apart`]), so they are found where a packet is asked for its size, and
@@ -13,7 +14,8 @@ use crate::net::protocol;
 use crate::node::inspect::{self, Accepted};
 use crate::node::opening::{Opening, Stage};
 use crate::node::seal::{Laid, Order, Sealing, stopped_reason};
-use crate::node::{forward, lookup};
+use crate::node::{forward, lookup, transport};
+use crate::sa::Mode;
 use crate::sa::inbound;
 use crate::sa::outbound::{Departure, Hot};
 use crate::sa::wrap::{ROOM, Varying};
@@ -60,14 +62,26 @@ pub fn seal<F: Frame>(sealings: &mut [Sealing<F>], hot: &Hot) {
     }
 }
 
-/// Asks packets of one SA everything, in the order of RFC 4303 §3.4, and looks into those that it believes.
+/// Asks packets of one SA everything that was not asked yet, in the order of RFC 4303 §3.4, and looks into those that it
+/// believes.
 #[cold]
 pub fn accept<F: Frame>(openings: &mut [Opening<F>], hot: &mut inbound::Hot) -> Accepted {
     let (mut accepted, framing) = (Accepted::default(), hot.suite().framing());
     for opening in openings {
-        match open(opening, hot, framing) {
-            Ok(arrival) => inspect::accept_one(opening, arrival, hot, framing, &mut accepted),
-            Err(reason) => opening.stage = Stage::Refused(reason),
+        let opened = match (hot.apart().is_some(), opening.stage) {
+            (true, _) => open(opening, hot, framing),
+            (false, Stage::Found(arrival)) => Ok(arrival),
+            (false, Stage::Refused(reason)) => Err(reason),
+            (false, Stage::Opened(_)) => continue,
+        };
+        match (opened, hot.mode()) {
+            (Ok(arrival), Mode::Tunnel) => {
+                inspect::accept_one(opening, arrival, hot, framing, &mut accepted, inspect::inspect);
+            }
+            (Ok(arrival), Mode::Transport) => {
+                inspect::accept_one(opening, arrival, hot, framing, &mut accepted, transport::mend);
+            }
+            (Err(reason), _) => opening.stage = Stage::Refused(reason),
         }
     }
     accepted

@@ -2,7 +2,8 @@
 //! (RFC 4303 §3.4.4, RFC 4301 §5.2, RFC 6040; DP-04, DP-18).
 //!
 //! A good tag says who sealed a packet, not that it is sensible: nothing in it is trusted before it is
-//! checked. The replay window has moved before any of this (the number is used up in any case).
+//! checked. The replay window has moved before any of this (the number is used up in any case). Where the SA is one of
+//! transport mode, [`super::transport`] looks into packets in place of this.
 
 use std::net::IpAddr;
 
@@ -37,13 +38,13 @@ pub fn accept<F: Frame>(openings: &mut [Opening<F>], hot: &mut Hot) -> Accepted 
     let mut accepted = Accepted::default();
     for opening in openings {
         if let Stage::Found(arrival) = opening.stage {
-            accept_one(opening, arrival, hot, Framing::GCM, &mut accepted);
+            accept_one(opening, arrival, hot, Framing::GCM, &mut accepted, inspect);
         }
     }
     accepted
 }
 
-/// The same of one packet, that `arrival` is known of and that has this `framing`.
+/// The same of one packet, that `arrival` is known of and that has this `framing`; `look` looks into it.
 #[inline(always)]
 pub fn accept_one<F: Frame>(
     opening: &mut Opening<F>,
@@ -51,11 +52,12 @@ pub fn accept_one<F: Frame>(
     hot: &mut Hot,
     framing: Framing,
     accepted: &mut Accepted,
+    look: impl Fn(&mut F, &mut Summary, &EspAt, Framing, &Hot) -> Result<Inner, Drop>,
 ) {
     let Opening { frame, summary, esp, stage, guess, .. } = opening;
     let Some(frame) = frame else { return };
     let committed = commit(*guess, arrival, summary, esp, hot, &mut accepted.facts);
-    *stage = match committed.and_then(|()| inspect(frame, summary, esp, framing, hot)) {
+    *stage = match committed.and_then(|()| look(frame, summary, esp, framing, hot)) {
         Ok(Inner::Packet) => {
             accepted.packets += 1;
             accepted.octets += summary.length() as u64;
@@ -99,7 +101,7 @@ fn commit(
 /// The frame's data is the outer packet, in which the ESP packet is where `at` says; of an inner packet frame and
 /// summary are that packet's then.
 #[inline(always)]
-fn inspect<F: Frame>(
+pub(super) fn inspect<F: Frame>(
     frame: &mut F,
     summary: &mut Summary,
     at: &EspAt,

@@ -22,6 +22,7 @@ pub mod opening;
 pub mod policy;
 pub mod reassemble;
 pub mod seal;
+pub mod transport;
 
 use crate::io::{Frame, Meta, Origin};
 use crate::net::flow::Summary;

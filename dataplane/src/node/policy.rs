@@ -13,7 +13,8 @@
 use super::ingress::{self, Judged};
 use crate::io::{Meta, Origin};
 use crate::link::snapshot::{Snapshot, is_link_scope};
-use crate::net::flow::{self, Flow};
+use crate::net::flow::{self, Flow, Summary, Upper};
+use crate::net::protocol;
 use crate::policy::route::{Interface, IpTunnelId, NextHop};
 use crate::policy::spd::{Action, At};
 use crate::policy::view::{Came, Decision, View};
@@ -167,6 +168,19 @@ fn is_from_tunnel(tables: &View, instance: u16, flow: &Flow) -> bool {
 pub fn is_unprotected(tables: &View, instance: u16, flow: &Flow) -> bool {
     let entry = tables.spd(instance).and_then(|spd| spd.inbound(flow));
     matches!(entry, Some(Action::Protect(_))) || is_from_tunnel(tables, instance, flow)
+}
+
+/// Neighbour discovery and other packets that no router forwards: policy speaks of what is forwarded
+/// (RFC 4301 §5 leaves them to the host), and without them no SA could be reached.
+pub fn is_of_the_link(summary: &Summary) -> bool {
+    is_discovery(summary) || is_link_scope(summary.destination())
+}
+
+/// Neighbour discovery, which has come over no router (RFC 4861 §7.1).
+pub fn is_discovery(summary: &Summary) -> bool {
+    summary.protocol() == protocol::ICMPV6
+        && summary.ttl() == 255
+        && matches!(summary.upper(), Upper::Icmp { kind: 133..=137, .. })
 }
 
 /// Why a packet may not come out of the ip-tunnel with this number into `instance`, if it may not. Nobody has proven

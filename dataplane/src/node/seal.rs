@@ -4,7 +4,7 @@
 //! Two passes: [`lay_out`] each packet, which makes it an outer packet in all but its text, and [`seal`] the
 //! burst. Size is asked first ([`fits`], [`fit`]); cutting, ICMP and the exit are the caller's. A packet that either
 //! pass refuses is dropped, never sent as it is. What is laid out and encrypted here is AES-GCM; of other suites that is
-//! [`super::apart`]'s.
+//! [`super::apart`]'s. In transport mode packets are laid out by [`super::transport`].
 
 use std::net::IpAddr;
 
@@ -203,7 +203,7 @@ pub fn dont_fragment(wrap: &Wrap, limits: InnerLimits, summary: &Summary) -> u16
 
 /// SPI, sequence number and IV: two words.
 #[inline(always)]
-fn esp_header(spi: Spi, number: &Number) -> [u8; ESP] {
+pub(super) fn esp_header(spi: Spi, number: &Number) -> [u8; ESP] {
     let first = u128::from(spi.0) << 96 | u128::from(number.low()) << 64;
     (first | u128::from(u64::from_be_bytes(number.iv()))).to_be_bytes()
 }

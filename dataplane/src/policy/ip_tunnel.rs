@@ -63,6 +63,11 @@ impl Kind {
         self.header(true).map_or(0, |header| header.len())
     }
 
+    /// What follows its outer headers.
+    pub const fn protocols(self) -> [u8; 2] {
+        [self.protocol(true), self.protocol(false)]
+    }
+
     const fn protocol(self, v4: bool) -> u8 {
         match (self, v4) {
             (Kind::Gre { .. }, _) => protocol::GRE,

@@ -75,6 +75,19 @@ pub struct OutboundCounters {
 }
 
 impl InboundCounters {
+    /// What it counts besides packets and octets, by names for people; those of drops are those of their reasons.
+    pub fn named(&self) -> [(&'static str, u64); 6] {
+        [
+            ("replay-duplicate", &self.duplicate),
+            ("replay-too-old", &self.too_old),
+            ("bad-icv", &self.bad_tag),
+            ("malformed", &self.malformed),
+            ("policy-error", &self.policy),
+            ("ip-mismatch", &self.address),
+        ]
+        .map(|(name, counter)| (name, counter.get()))
+    }
+
     /// All zero again, for the slot's next owner.
     pub fn reset(&self) {
         let all = [
@@ -92,6 +105,18 @@ impl InboundCounters {
 }
 
 impl OutboundCounters {
+    /// The same of an outbound slot.
+    pub fn named(&self) -> [(&'static str, u64); 5] {
+        [
+            ("no-sa", &self.missing),
+            ("expired", &self.expired),
+            ("mtu-exceeded", &self.too_big),
+            ("cut-before", &self.pre_fragmented),
+            ("cut-behind", &self.post_fragmented),
+        ]
+        .map(|(name, counter)| (name, counter.get()))
+    }
+
     /// All zero again, for the slot's next owner.
     pub fn reset(&self) {
         let all = [

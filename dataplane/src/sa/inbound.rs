@@ -3,12 +3,12 @@
 //! The order of checks (RFC 4303 §3.4, DP-04) is the nodes': [`Hot::arrival`],
 //! [`super::replay::Window::check`], the ICV, [`Hot::accept`], the trailer, [`Hot::admits`].
 
-use super::Endpoint;
 use super::fact::{Fact, Facts};
 use super::lifetime::{HardExpired, Lifetime, Limits};
 use super::replay::{Guess, Replayed, Window};
 use super::spi::Spi;
 use super::suite::{Aad, Keyed, SALT_LEN, Suite};
+use super::{Endpoint, Mode};
 use crate::cipher::Opener;
 use crate::net::flow::{self, Flow, Summary, Words};
 use crate::policy::selector::{ANY_PROTOCOL, AddressRange, Ports, Selector, SelectorSet};
@@ -22,6 +22,8 @@ pub struct Parts {
     pub spi: Spi,
     /// Transform.
     pub suite: Suite,
+    /// What its packets are.
+    pub mode: Mode,
     /// Replay window, which also says whether numbers are extended.
     pub window: Window,
     /// Instance the ESP packets arrive in.
@@ -73,6 +75,7 @@ pub struct Hot {
     /// Lower the MSS of SYNs that leave the tunnel to this.
     pub tcp_mss: Option<u16>,
     suite: Suite,
+    mode: Mode,
     may_move: MayMove,
     /// Copy the outer traffic class inwards.
     pub copy_traffic_class: bool,
@@ -233,6 +236,7 @@ impl Inbound {
             inner_instance: parts.inner_instance,
             tcp_mss: parts.tcp_mss,
             suite: parts.suite,
+            mode: parts.mode,
             may_move: parts.may_move,
             copy_traffic_class: parts.copy_traffic_class,
             heard: false,
@@ -300,6 +304,17 @@ impl Hot {
     #[inline(always)]
     pub const fn apart(&self) -> Option<&Opener> {
         self.key.apart()
+    }
+
+    /// What its packets are.
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Whether its packets go the ordinary way: they are tunnelled, by AES-GCM.
+    #[inline(always)]
+    pub const fn is_ordinary(&self) -> bool {
+        matches!((self.mode, self.key.apart()), (Mode::Tunnel, None))
     }
 
     /// The implicit part of the nonce.
@@ -453,6 +468,7 @@ pub(crate) mod tests {
         Parts {
             spi,
             suite: Suite::AesGcm128,
+            mode: Mode::Tunnel,
             window: Window::new(64, true).unwrap(),
             outer_instance: 1,
             inner_instance: 2,

@@ -29,6 +29,26 @@ pub struct Endpoint {
     pub port: u16,
 }
 
+/// What ESP is put around (RFC 4301 §3.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// A whole packet, which gets outer headers.
+    #[default]
+    Tunnel,
+    /// What follows a packet's own IP header: both ends of the packet are the ends of the SA.
+    Transport,
+}
+
+impl Mode {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Mode::Tunnel => "tunnel",
+            Mode::Transport => "transport",
+        }
+    }
+}
+
 /// Where an outbound SA is found: its worker and the slot in that worker's outbound table.
 ///
 /// The slot belongs to a child SA for as long as policy names it; rekeying changes what is in the

@@ -1,12 +1,12 @@
 //! An outbound SA: the hot half that every packet touches, the cold half that few do.
 
-use super::Endpoint;
 use super::fact::{Fact, Facts};
 use super::lifetime::{HardExpired, Lifetime, Limits};
 use super::sequence::{Exhausted, Number, Sequence};
 use super::spi::Spi;
 use super::suite::{Aad, Keyed, SALT_LEN, Suite};
 use super::wrap::{InnerLimits, Wrap};
+use super::{Endpoint, Mode};
 use crate::cipher::Sealer;
 use ravelin_gcm::Key;
 use zeroize::Zeroizing;
@@ -34,6 +34,9 @@ pub enum OuterDscp {
 /// How packets are wrapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Encapsulation {
+    /// What is wrapped. In transport mode packets keep the header they come with: of what follows, `instance` and
+    /// `outer_mtu` alone count.
+    pub mode: Mode,
     /// Instance the ESP packets leave in.
     pub instance: u16,
     /// Our end; port 0 for ESP over IP.
@@ -65,6 +68,7 @@ impl Encapsulation {
     /// port.
     pub const fn between(instance: u16, local: Endpoint, peer: Endpoint) -> Encapsulation {
         Encapsulation {
+            mode: Mode::Tunnel,
             instance,
             local,
             peer,

@@ -9,6 +9,7 @@
 
 use std::net::IpAddr;
 
+use super::Mode;
 use super::outbound::{Encapsulation, OuterDf, OuterDscp};
 use crate::net::esp::Framing;
 use crate::net::flow::Summary;
@@ -33,7 +34,7 @@ pub struct Wrap {
     /// Outer Don't Fragment is inner `& df_mask | df`, each as the bit of [`Summary::dont_fragment_bit`].
     df_mask: u16,
     df: u16,
-    /// [`CLEARS_INNER_DF`] and [`SILENT`]: one octet, since the hot half of an SA has no room for two.
+    /// [`CLEARS_INNER_DF`], [`SILENT`] and [`TRANSPORT`]: one octet, since the hot half of an SA has no room for two.
     unfit: u8,
     /// Sum over the words of the IPv4 header that are the same in every packet.
     sum: u32,
@@ -51,6 +52,8 @@ pub struct Wrap {
 const CLEARS_INNER_DF: u8 = 1;
 /// Nobody is told (DP-28, DP-29 turned off).
 const SILENT: u8 = 2;
+/// There are no outer headers: packets keep theirs (DP-05).
+const TRANSPORT: u8 = 4;
 
 /// Octets of the largest inner packet: IPv4 without and with Don't Fragment, IPv6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +106,11 @@ impl Front {
     /// So many octets of outer headers, and no link header.
     const fn new(headers: u8, owes_checksum: bool) -> Front {
         Front((headers as u32) << 8 | (owes_checksum as u32) << 16)
+    }
+
+    /// The headers that a packet came with, if they are no longer than can be told.
+    pub fn of_its_own(headers: usize) -> Option<Front> {
+        u8::try_from(headers).ok().map(|headers| Front::new(headers, false))
     }
 
     /// The same behind a link header of so many octets.
@@ -193,7 +201,8 @@ impl Wrap {
             df_mask,
             df,
             unfit: (u8::from(encapsulation.clear_inner_df) * CLEARS_INNER_DF)
-                | (u8::from(encapsulation.silent) * SILENT),
+                | (u8::from(encapsulation.silent) * SILENT)
+                | (u8::from(encapsulation.mode == Mode::Transport) * TRANSPORT),
             sum: 0,
             limits: InnerLimits::NONE,
             instance: encapsulation.instance,
@@ -205,6 +214,9 @@ impl Wrap {
         let limit = |inner_df| wrap.inner_limit(encapsulation, &fits, inner_df);
         let fixed = limit(ipv4::DONT_FRAGMENT);
         wrap.limits = InnerLimits([limit(0), fixed, fixed.max(SMALLEST_IPV6_MTU)]);
+        if wrap.is_transport() {
+            wrap.set_apart();
+        }
         wrap
     }
 
@@ -318,6 +330,11 @@ impl Wrap {
     /// Whether nobody is told whose packet is too large.
     pub const fn is_silent(&self) -> bool {
         self.unfit & SILENT != 0
+    }
+
+    /// Whether packets keep the headers they came with. Then nothing of this is written, and none goes the ordinary way.
+    pub const fn is_transport(&self) -> bool {
+        self.unfit & TRANSPORT != 0
     }
 
     /// What stands in front of ESP where it is known how packets leave.

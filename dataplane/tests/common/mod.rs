@@ -38,7 +38,7 @@ use ravelin_dataplane::sa::replay::Window;
 use ravelin_dataplane::sa::shard::{Shard, WorkerId};
 use ravelin_dataplane::sa::spi::{Place, Slot, Spi};
 use ravelin_dataplane::sa::suite::Suite;
-use ravelin_dataplane::sa::{Endpoint, SaRef, inbound, outbound};
+use ravelin_dataplane::sa::{Endpoint, Mode, SaRef, inbound, outbound};
 use ravelin_dataplane::verdict::Drop;
 use ravelin_dataplane::worker::Worker;
 use ravelin_gcm::Kernel;
@@ -84,6 +84,15 @@ impl Site {
     pub fn network(self, v6: bool) -> Prefix {
         Prefix::new(self.inside(v6, 0), if v6 { 64 } else { 16 }).unwrap()
     }
+    /// What an SA carries on this side.
+    fn side(self, mode: Mode) -> [Selector; 2] {
+        match mode {
+            Mode::Tunnel => self.selectors(),
+            Mode::Transport => {
+                [false, true].map(|v6| Selector::addresses_only(AddressRange::prefix(self.public(v6), 128)))
+            }
+        }
+    }
     fn selectors(self) -> [Selector; 2] {
         [false, true].map(|v6| {
             let network = self.network(v6);
@@ -95,6 +104,7 @@ impl Site {
 /// How a tunnel is made.
 #[derive(Debug, Clone, Copy)]
 pub struct Style {
+    pub mode: Mode,
     pub outer_v6: bool,
     pub udp: bool,
     pub esn: bool,
@@ -109,6 +119,7 @@ pub struct Style {
 
 impl Style {
     pub const PLAIN: Style = Style {
+        mode: Mode::Tunnel,
         outer_v6: false,
         udp: false,
         esn: false,
@@ -284,18 +295,19 @@ impl Gateway {
         inbound::Parts {
             spi,
             suite: style.suite,
+            mode: style.mode,
             window: match style.last_sequence {
                 0 => Window::new(style.window, style.esn).unwrap(),
                 top => Window::resume(style.window, style.esn, top).unwrap(),
             },
             outer_instance: OUTSIDE,
-            inner_instance: INSIDE,
+            inner_instance: if style.mode == Mode::Tunnel { INSIDE } else { OUTSIDE },
             local: style.endpoint(site),
             peer: style.endpoint(other),
             may_move: style.may_move,
             copy_traffic_class: false,
             tcp_mss: None,
-            selectors: Box::new(SelectorSet::new(&site.selectors(), &other.selectors()).unwrap()),
+            selectors: Box::new(SelectorSet::new(&site.side(style.mode), &other.side(style.mode)).unwrap()),
             limits: style.limits,
             child: 5,
             activates: Some(SLOT),
@@ -309,6 +321,7 @@ impl Gateway {
             esn: style.esn,
             last_sequence: style.last_sequence,
             encapsulation: Encapsulation {
+                mode: style.mode,
                 df: OuterDf::Clear,
                 inner_mtu: style.inner_mtu,
                 outer_mtu: style.outer_mtu,

@@ -410,6 +410,7 @@ fn connection(
             proposals: vec![load.esp.clone()].into(),
             lifetime: ChildLifetime::default(),
             resource: ravelin_ike::config::Resource::Only,
+            mode: ravelin_ike::config::Mode::Tunnel,
         }],
         max_children: 1,
         lifetime: IkeLifetime::default(),

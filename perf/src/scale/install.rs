@@ -18,7 +18,7 @@ use ravelin_dataplane::sa::shard::{Shard, WorkerId};
 use ravelin_dataplane::sa::spi::{Place, Slot, Spi};
 use ravelin_dataplane::sa::suite::Suite;
 use ravelin_dataplane::sa::table::{InboundTable, OutboundTable, ShardTable};
-use ravelin_dataplane::sa::{Endpoint, inbound, outbound};
+use ravelin_dataplane::sa::{Endpoint, Mode, inbound, outbound};
 use ravelin_dataplane::worker::{COMMANDS_A_POLL, Worker};
 use ravelin_gcm::{Kernel, Key};
 use ravelin_mem::tsc;
@@ -137,6 +137,7 @@ fn incoming(n: u32) -> anyhow::Result<inbound::Parts> {
     Ok(inbound::Parts {
         spi: Spi::new(place(n)?, 0),
         suite: SUITE,
+        mode: Mode::Tunnel,
         window: Window::new(DEFAULT, true)?,
         outer_instance: 1,
         inner_instance: 2,

@@ -48,6 +48,16 @@ impl Resource {
     }
 }
 
+/// What ESP is put around (RFC 4301 §3.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Whole packets.
+    #[default]
+    Tunnel,
+    /// What follows a packet's IP header (RFC 7296 §1.3.1): the child carries packets between the outer addresses alone.
+    Transport,
+}
+
 /// One CHILD_SA a connection may have: an entry of the security policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChildConfig {
@@ -63,4 +73,6 @@ pub struct ChildConfig {
     pub lifetime: ChildLifetime,
     /// Who of ours sends on it.
     pub resource: Resource,
+    /// In which mode it is made, or not at all.
+    pub mode: Mode,
 }

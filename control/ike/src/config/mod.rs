@@ -27,7 +27,7 @@ pub use algorithm::{
 };
 pub use authentication_lifetime::AuthenticationLifetime;
 pub use certificates::{CertificateAuth, Choice, OwnCertificate, Reason};
-pub use child::{ChildConfig, ChildId, ChildLifetime, Resource};
+pub use child::{ChildConfig, ChildId, ChildLifetime, Mode, Resource};
 pub use clients::{Client, ClientMatch, Clients, Criteria, NoClient};
 pub use connection::{
     Auth, Connection, ConnectionId, DeadPeer, Fragmentation, IdKind, Identity, IdentityMatch,

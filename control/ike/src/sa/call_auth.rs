@@ -11,6 +11,7 @@ use super::handshake::{Abort, Handshake};
 use super::ike_sa::Opened;
 use super::lookup::ExpectCalledPeers;
 use super::mobility;
+use super::mode;
 use super::parts::Parts;
 use super::phase::{Calling, Next, Phase};
 use super::ppk;
@@ -100,6 +101,7 @@ pub(crate) fn begin(
         );
     }
     let config = common.config.child(child).ok_or(Failure::NotConfigured("the child is not configured"))?;
+    mode::permitted(config, &common.esp_path()).map_err(Failure::from)?;
     let intent = Intent::new_child(config.clone(), common.packets.take(child));
     let want = AllocateSpi {
         instance: common.path.instance,
@@ -183,7 +185,7 @@ impl Course {
         payloads.extend(crash::own(ctx, &self.handshake.sa));
         if let First::Now(intent, spi) = &self.first {
             payloads.extend(intent.offer(*spi, ChildExchange::IkeAuth));
-            payloads.extend(intent.resource_info());
+            payloads.extend(intent.notifies());
         }
         payloads.extend(ppk::named(&self.handshake, proofs.next()));
         // "that this IKE SA is the only IKE SA currently active" (RFC 7296 §2.4): not if the peer is calling us, too.

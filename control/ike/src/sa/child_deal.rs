@@ -1,6 +1,7 @@
 //! Agreeing on a CHILD_SA, as payloads and without state: what we offer, what we accept of the peer's answer,
 //! what we choose from the peer's offer (RFC 7296 §1.2, §1.3, §2.9).
 
+use super::mode;
 use super::packet::behind;
 use super::parts::Parts;
 use super::resource;
@@ -51,6 +52,8 @@ pub(crate) struct Accepted {
     pub(crate) remote: Vec<Selector>,
     /// Whether it takes more of them, for single resources.
     pub(crate) takes_more: bool,
+    /// Whether it takes padding against traffic analysis.
+    pub(crate) takes_padding: bool,
 }
 
 /// What we make of the peer's offer.
@@ -64,6 +67,8 @@ pub(crate) struct Choice {
     pub(crate) leaves_more: bool,
     /// Whether it asks for more of them, for single resources, and we take them.
     pub(crate) takes_more: bool,
+    /// Whether it takes padding against traffic analysis.
+    pub(crate) takes_padding: bool,
 }
 
 /// Why we make nothing of it, with both sides in words.
@@ -135,9 +140,10 @@ impl Intent {
         ]
     }
 
-    /// N(SA_RESOURCE_INFO), if the child has to do with resources.
-    pub(crate) fn resource_info(&self) -> Option<Payload> {
-        resource::info(&self.config)
+    /// What is said of it besides: N(USE_TRANSPORT_MODE) of one in transport mode, N(SA_RESOURCE_INFO) of one that has to
+    /// do with resources.
+    pub(crate) fn notifies(&self) -> impl Iterator<Item = Payload> {
+        mode::wish(&self.config).into_iter().chain(resource::info(&self.config))
     }
 }
 
@@ -150,6 +156,7 @@ pub(crate) fn accept(intent: &Intent, reply: &Parts, exchange: ChildExchange) ->
     let (Some(sa), Some(tsi), Some(tsr)) = (&reply.sa, &reply.initiator_ts, &reply.responder_ts) else {
         return Err(Failure::Syntax("an answer without SA, TSi and TSr"));
     };
+    mode::answered(&intent.config, reply)?;
     let chosen = negotiate::accept_esp(&intent.config.proposals, exchange, sa)
         .map_err(|_| Failure::ProposalNotOffered(Subject::Child))?;
     let (suite, spi_out) = (chosen.suite, usable_spi(chosen.peer_spi)?);
@@ -167,9 +174,10 @@ pub(crate) fn accept(intent: &Intent, reply: &Parts, exchange: ChildExchange) ->
         return Err(Failure::TsNotOffered);
     }
     let takes_more = resource::agreed(&intent.config, reply);
+    let takes_padding = mode::takes_padding(reply);
     // A peer may say the packet's again beside those that hold them.
     let (local, remote) = (narrow::reduce(&local), narrow::reduce(&remote));
-    Ok(Accepted { suite, spi_out, local, remote, takes_more })
+    Ok(Accepted { suite, spi_out, local, remote, takes_more, takes_padding })
 }
 
 /// The failure an error notification of the peer means, for a CHILD_SA.
@@ -233,6 +241,7 @@ pub(crate) fn choose<'a>(
             Ok(chosen) => {
                 let spi_out = usable_spi(chosen.peer_spi)?;
                 let takes_more = resource::agreed(config, offer);
+                let takes_padding = mode::takes_padding(offer);
                 let is_left = |other: &&ChildConfig| match narrowed(other) {
                     (Some(ours), Some(theirs)) => {
                         !narrow::all_within(&ours, &local) || !narrow::all_within(&theirs, &remote)
@@ -242,7 +251,16 @@ pub(crate) fn choose<'a>(
                 let mut others = children.iter().filter(|other| other.id != config.id && !is_up(&other.id));
                 let leaves_more = others.any(is_left);
                 let config = config.clone();
-                return Ok(Choice { config, chosen, spi_out, local, remote, leaves_more, takes_more });
+                return Ok(Choice {
+                    config,
+                    chosen,
+                    spi_out,
+                    local,
+                    remote,
+                    leaves_more,
+                    takes_more,
+                    takes_padding,
+                });
             }
             // Selectors fitted: the more specific cause is the proposal.
             Err(reason) => {

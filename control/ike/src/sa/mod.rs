@@ -29,6 +29,7 @@ pub(crate) mod informational;
 pub(crate) mod line;
 pub(crate) mod lookup;
 pub(crate) mod mobility;
+pub(crate) mod mode;
 pub(crate) mod nat;
 pub(crate) mod own_child;
 pub(crate) mod own_followup;

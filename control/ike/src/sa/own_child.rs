@@ -6,6 +6,7 @@
 use super::child_deal::{self, Accepted, Aim, Intent};
 use super::children::ChildState;
 use super::line::Own;
+use super::mode;
 use super::own_followup::{Purpose, additional_key_exchange};
 use super::parts::Parts;
 use super::turn::{Made, Turn};
@@ -121,6 +122,9 @@ impl Pact {
 
 impl Turn<'_, '_> {
     pub(crate) fn start_child(&mut self, intent: Intent) {
+        if let Err(problem) = mode::permitted(&intent.config, &self.common.esp_path()) {
+            return self.own_child_failed(&intent, problem.into());
+        }
         let want = AllocateSpi {
             instance: self.common.path.instance,
             ike: self.common.id,
@@ -173,7 +177,7 @@ impl Turn<'_, '_> {
         }
     }
 
-    /// N(REKEY_SA), SA, Ni, KEi, TSi, TSr, N(SA_RESOURCE_INFO).
+    /// N(REKEY_SA), SA, Ni, KEi, TSi, TSr, N(USE_TRANSPORT_MODE), N(SA_RESOURCE_INFO).
     fn own_child_send(&mut self, draft: Draft, key: Option<(Group, Seed, Vec<u8>)>) {
         let mut payloads = Vec::with_capacity(6);
         if let Some(old) = draft.intent.rekey {
@@ -198,7 +202,7 @@ impl Turn<'_, '_> {
             (group, seed)
         });
         payloads.extend([tsi, tsr]);
-        payloads.extend(draft.intent.resource_info());
+        payloads.extend(draft.intent.notifies());
         match self.request(ExchangeType::CreateChildSa, payloads) {
             Ok(()) => {
                 let state =
@@ -351,13 +355,14 @@ impl Turn<'_, '_> {
         accepted: Accepted,
         keys: EspKeyPair,
     ) {
-        let Accepted { suite, spi_out, local, remote, takes_more } = accepted;
+        let Accepted { suite, spi_out, local, remote, takes_more, takes_padding } = accepted;
         let config = intent.config.id;
         let replaces = match intent.rekey {
             Some(old) => self.up.children.get(old).map(|old| old.id),
             None => self.up.children.redundant(config),
         };
-        let made = Made { config: intent.config, spi_in, spi_out, suite, local, remote, takes_more };
+        let made =
+            Made { config: intent.config, spi_in, spi_out, suite, local, remote, takes_more, takes_padding };
         let (child, pending) = self.install(
             made,
             (keys.responder_to_initiator, keys.initiator_to_responder),

@@ -6,6 +6,7 @@
 use super::child_deal::{self, Aim, Choice};
 use super::children::ChildState;
 use super::line::{Own, Peer, Standing};
+use super::mode;
 use super::parts::Parts;
 use super::peer_child_reply::{Refused, answer};
 use super::peer_followup::Purpose;
@@ -104,6 +105,7 @@ impl Deal {
         let nonce = matches!(self.envelope, Envelope::CreateChild).then(|| self.responder_nonce.clone());
         let key = chosen.suite.group.zip(public);
         let mut payloads = answer(chosen.answer(Spi::Child(spi)), nonce, key, remote, local);
+        payloads.extend(mode::wish(config));
         let more = || Payload::Notify(Notify::new(NotifyType::AdditionalTsPossible, Vec::new()));
         payloads.extend(leaves_more.then(more));
         payloads.extend(takes_more.then(|| resource::info(config)).flatten());
@@ -242,7 +244,13 @@ impl Turn<'_, '_> {
             Some(old) => child.id == old,
             None => !child.resource.is_one(),
         };
-        let children: Vec<&ChildConfig> = config.children.iter().filter(may_be).collect();
+        let mut children: Vec<&ChildConfig> = config.children.iter().filter(may_be).collect();
+        let path = self.common.esp_path();
+        let unfit = children.iter().find_map(|child| mode::serves(child, parts, &path).err());
+        children.retain(|child| mode::serves(child, parts, &path).is_ok());
+        if let Some(problem) = unfit.filter(|_| children.is_empty()) {
+            return Err(Failure::from(problem).into());
+        }
         let is_up = |id: &ChildId| self.up.children.has(*id);
         let before = |id: &ChildId| {
             let of_elder = self.elder()?.children.in_use(*id)?;
@@ -361,12 +369,14 @@ impl Turn<'_, '_> {
         payloads: Vec<Payload>,
     ) {
         let Deal { envelope, choice, rekey, initiator_nonce, responder_nonce, .. } = deal;
-        let Choice { config, chosen, spi_out, local, remote, leaves_more: _, takes_more } = choice;
+        let Choice { config, chosen, spi_out, local, remote, leaves_more: _, takes_more, takes_padding } =
+            choice;
         let nonces = Nonces::new(&initiator_nonce, &responder_nonce);
         let sa = &self.line.sa;
         let keys = EspKeyPair::derive(&chosen.suite, sa.suite.prf, &sa.keys.sk_d, secrets, nonces);
         let config_id = config.id;
-        let made = Made { config, spi_in, spi_out, suite: chosen.suite, local, remote, takes_more };
+        let suite = chosen.suite;
+        let made = Made { config, spi_in, spi_out, suite, local, remote, takes_more, takes_padding };
         let takes_over = rekey.is_some() || self.is_sent_elsewhere(config_id);
         let start = if takes_over { OutboundStart::OnFirstInbound } else { OutboundStart::OnActivate };
         let keys = (keys.initiator_to_responder, keys.responder_to_initiator);

@@ -8,6 +8,7 @@
 use super::child_deal::{self, Choice, Intent};
 use super::children::{Child, ChildState};
 use super::line::Own;
+use super::mode;
 use super::parts::Parts;
 use super::peer_child_reply::Refused;
 use super::turn::Turn;
@@ -93,6 +94,7 @@ impl Turn<'_, '_> {
         let free = |child: &&ChildConfig| child.resource == resource && !self.up.children.has(child.id);
         let free = config.children.iter().filter(free);
         let child = free.min_by_key(|child| self.asks_for(child.id)).ok_or_else(full)?;
+        mode::serves(child, parts, &self.common.esp_path()).map_err(Failure::from)?;
         let child = beside(child, fallback);
         let alone = (|_: &_| false, |_: &_| None);
         child_deal::choose(&[&child], alone, parts, ChildExchange::CreateChildSa).map_err(Refused::Deal)

@@ -36,6 +36,7 @@ pub(crate) struct Made {
     pub(crate) local: Vec<Selector>,
     pub(crate) remote: Vec<Selector>,
     pub(crate) takes_more: bool,
+    pub(crate) takes_padding: bool,
 }
 
 impl Up {
@@ -108,6 +109,8 @@ impl Turn<'_, '_> {
             keys_in,
             keys_out,
             suite: made.suite,
+            mode: made.config.mode,
+            takes_padding: made.takes_padding,
             local: made.local.clone(),
             remote: made.remote.clone(),
             path: self.common.esp_path(),

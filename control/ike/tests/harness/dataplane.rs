@@ -1,7 +1,7 @@
 //! A model of the workers: which SAs are installed, which send, which SPIs are taken.
 
 use super::Dice;
-use ravelin_ike::config::ChildId;
+use ravelin_ike::config::{ChildId, Mode};
 use ravelin_ike::id::{ChildSaId, IkeId};
 use ravelin_ike::want::{Answer, EspKeys, InstallChild, OutboundStart, Path};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +22,8 @@ struct Installed {
     waits: bool,
     heard: bool,
     path: Path,
+    mode: Mode,
+    takes_padding: bool,
 }
 
 pub struct DataPlane {
@@ -78,6 +80,8 @@ impl DataPlane {
             waits: true,
             heard: false,
             path: install.path,
+            mode: install.mode,
+            takes_padding: install.takes_padding,
         };
         assert!(self.installed.insert(child, installed).is_none(), "installed twice");
         if start == OutboundStart::Now {
@@ -137,6 +141,11 @@ impl DataPlane {
             starts && installed.replaces.is_some() && !installed.takes_place
         };
         senders.map(|installed| (installed.spi_out, is_rekey(installed), installed.path)).collect()
+    }
+
+    /// The mode of every SA, and whether the peer takes padding on it.
+    pub fn modes(&self) -> Vec<(Mode, bool)> {
+        self.installed.values().map(|installed| (installed.mode, installed.takes_padding)).collect()
     }
 
     /// The way of every SA, by the SPI it sends with.

@@ -6,7 +6,7 @@
 use super::{address, settings};
 use ravelin_gcm::{Kernel, Key, Seal, seal_burst};
 use ravelin_ike::Engine;
-use ravelin_ike::config::{AdditionalGroups, Connection, Encryption, EngineConfig, Group, Prf};
+use ravelin_ike::config::{AdditionalGroups, Connection, Encryption, EngineConfig, Group, Mode, Prf};
 use ravelin_ike::crypto::auth::SignedOctets;
 use ravelin_ike::crypto::{
     Drbg, IkeKeys, IkeSuite, IntAuth, Nonces, PrivateKey, Protection, SharedSecret, SharedSecrets,
@@ -60,6 +60,8 @@ pub struct Peer {
     /// The octets of the last request and of its reply.
     pub last: (Vec<u8>, Vec<u8>),
     pub events: Vec<Event>,
+    /// The modes of the SAs the engine had installed, and whether they may be padded.
+    pub modes: Vec<(Mode, bool)>,
     /// What the engine had verified, all of which was found right.
     pub verified: Vec<Verify>,
     /// The chains it had judged, all of which were found good.
@@ -104,6 +106,7 @@ impl Peer {
             heard: Vec::new(),
             last: Default::default(),
             events: Vec::new(),
+            modes: Vec::new(),
             verified: Vec::new(),
             judged: Vec::new(),
             looked_up: Vec::new(),
@@ -380,7 +383,10 @@ impl Peer {
                     self.spis += 1;
                     Answer::AllocateSpi(Ok(self.spis))
                 }
-                WantKind::Install(_) => Answer::Install(Ok(())),
+                WantKind::Install(install) => {
+                    self.modes.push((install.mode, install.takes_padding));
+                    Answer::Install(Ok(()))
+                }
                 WantKind::Lookup(lookup) => {
                     let found = (self.find)(&lookup);
                     self.looked_up.push(lookup);

@@ -78,6 +78,7 @@ pub fn child(end: usize, number: u32, pfs: bool) -> ChildConfig {
         .into(),
         lifetime: ChildLifetime::default(),
         resource: Resource::Only,
+        mode: Mode::Tunnel,
     }
 }
 

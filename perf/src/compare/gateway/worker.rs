@@ -36,7 +36,7 @@ use ravelin_dataplane::sa::replay::Window;
 use ravelin_dataplane::sa::shard::WorkerId;
 use ravelin_dataplane::sa::spi::Spi;
 use ravelin_dataplane::sa::suite::Suite;
-use ravelin_dataplane::sa::{Endpoint, SaRef, inbound, outbound};
+use ravelin_dataplane::sa::{Endpoint, Mode, SaRef, inbound, outbound};
 use ravelin_dataplane::verdict::Drop;
 use ravelin_dataplane::worker::{Idle, Worker};
 use ravelin_gcm::Kernel;
@@ -342,6 +342,7 @@ fn inbound(setup: &Setup, sa: &Sa, suite: Suite) -> anyhow::Result<inbound::Part
     Ok(inbound::Parts {
         spi: Spi(sa.spi()),
         suite,
+        mode: Mode::Tunnel,
         window: if setup.window { Window::new(1024, sa.esn)? } else { Window::off() },
         outer_instance: PUBLIC,
         inner_instance: PRIVATE,
