@@ -96,7 +96,8 @@ impl<P: Pool> Graph<P> {
                 let hashed = WorkerId((fragment.key.hash(self.seed) % workers as u64) as u8);
                 self.link.shards().stand_in(hashed, workers)
             }
-            Ok(None) | Err(_) => return self.refuse(packet.frame, Drop::FragmentMalformed),
+            Ok(None) => return self.refuse(packet.frame, Drop::FragmentMalformed),
+            Err(why) => return self.refuse(packet.frame, fragment_reason(why)),
         };
         match owner == self.link.id() {
             true => self.push(|stations| &mut stations.fragments, packet),

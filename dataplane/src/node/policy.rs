@@ -136,6 +136,7 @@ fn in_clear(tables: &View, meta: &Meta, flow: &Flow, hop: NextHop) -> Fate {
 fn unspoken(tables: &View, meta: &Meta, flow: &Flow) -> Fate {
     let Some(hop) = tables.route(meta.instance, flow.destination) else { return Fate::Drop(Drop::NoRoute) };
     match meta.origin {
+        Origin::Wire if is_from_tunnel(tables, meta.instance, flow) => Fate::Drop(Drop::Unprotected),
         // The SA's selectors have admitted it (RFC 4301 §5.2 step 4).
         Origin::Tunnel => clear(hop),
         Origin::Worker if goes_back(meta, hop) => clear(hop),
