@@ -14,6 +14,9 @@ const PATIENT: Duration = Duration::from_secs(900);
 /// Longest answer accepted: 32 thousand tunnels fit many times.
 const LONGEST_ANSWER: u64 = 256 * 1024 * 1024;
 
+/// Read at once: of long answers as much as the daemon may write ahead.
+const CHUNK: usize = super::AHEAD;
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
@@ -59,7 +62,7 @@ impl Connection {
         let stream = UnixStream::connect(socket).and_then(|stream| {
             stream.set_read_timeout(Some(deadline))?;
             stream.set_write_timeout(Some(DEADLINE))?;
-            Ok(BufReader::new(stream))
+            Ok(BufReader::with_capacity(CHUNK, stream))
         });
         match stream {
             Ok(stream) => Ok(Self { path, stream }),

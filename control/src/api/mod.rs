@@ -21,3 +21,6 @@ pub use request::Request;
 pub const SCHEMA: u32 = 1;
 /// Longest request line in bytes; a longer one ends the connection. Certificates and CRLs come over it.
 pub const LONGEST_LINE: usize = 1024 * 1024;
+/// Octets of an answer that may be under way: where a machine is busy each turn between writer and reader takes its time,
+/// and thousands of tunnels make 20 MB.
+pub const AHEAD: usize = 1024 * 1024;

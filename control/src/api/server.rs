@@ -11,11 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use nix::sys::socket::sockopt::{PeerCredentials, SndBufForce};
+use nix::sys::socket::{getsockopt, setsockopt};
 use nix::unistd::Group;
 use zeroize::Zeroizing;
 
-use super::{ApiError, LONGEST_LINE, Reply, Request, rpc};
+use super::{AHEAD, ApiError, LONGEST_LINE, Reply, Request, rpc};
 
 /// More than this many clients at once are turned away: an operator has a handful.
 const CLIENTS: usize = 64;
@@ -132,6 +133,8 @@ fn admit(stream: UnixStream, access: Access, clients: &Arc<AtomicUsize>, answer:
 fn converse(stream: UnixStream, caller: Caller, answer: &dyn Answer) -> std::io::Result<()> {
     stream.set_read_timeout(Some(IDLE))?;
     stream.set_write_timeout(Some(WRITE_DEADLINE))?;
+    // Without the right to more it is what the machine gives.
+    let _ = setsockopt(&stream, SndBufForce, &AHEAD);
     let mut writer = stream.try_clone()?;
     let mut lines = Lines::new(stream);
     loop {

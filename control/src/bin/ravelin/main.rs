@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use ravelin_control::api::client::{self, CallError};
 use ravelin_control::api::request::{self, TunnelName};
-use ravelin_control::api::{Reply, Request, SCHEMA, list, render};
+use ravelin_control::api::{AHEAD, Reply, Request, SCHEMA, list, render};
 use ravelin_control::bench::{self, BenchError, Figures};
 use ravelin_control::config;
 use serde::Serialize;
@@ -382,6 +382,8 @@ fn report(cli: &Cli, request: &Request) -> ExitCode {
 
 /// A long list, row by row.
 fn list(cli: &Cli, part: impl Fn(request::Page) -> Request) -> ExitCode {
+    // Whoever reads from a pipe need not be woken so often. It may be none.
+    let _ = nix::fcntl::fcntl(std::io::stdout(), nix::fcntl::FcntlArg::F_SETPIPE_SZ(AHEAD as i32));
     match list::write_json(&cli.socket, std::io::BufWriter::new(std::io::stdout().lock()), part) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
