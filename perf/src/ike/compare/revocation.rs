@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -304,10 +304,14 @@ impl Bench<'_> {
         let own = self.plan.turn(3 * self.plan.repeats + turn);
         let report = self.call("asked", own.clone(), own.start)?;
         let waiting = self.waiting()?;
-        ensure!(
-            others.is_running()?,
-            "fewer than {SLOW} setups a second: the others had ended, and what they are in the way of was not measured"
-        );
+        if !others.is_running()? {
+            let said = std::fs::read_to_string(folder.join("others"))?;
+            bail!(
+                "the others ended before the initiators did, after {} s of those: what they are in the way of was not \
+                 measured; {said}",
+                number(&report, "/seconds")?
+            );
+        }
         drop(others);
         until(PATIENCE, "nobody waits any more", || Ok(self.waiting()? == 0))?;
         Ok((number(&report, "/setups_per_second")?, waiting))
