@@ -33,12 +33,14 @@ const ALIVE: u16 = 8882;
 const DEAD: u16 = 8900;
 /// Others call for as long as the initiators would take at so many setups a second, and some seconds more: a slow machine
 /// that does other things. Then they are ended.
-const SLOW: f64 = 60.0;
+const SLOW: f64 = 20.0;
 const MORE: f64 = 2.0;
 /// Others that have called before the initiators begin.
 const BEGUN: u64 = 5;
 /// After so long something has gone wrong.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Tunnels one worker has.
+const TUNNELS: u32 = 32_768;
 /// What others may lose at most.
 const PROMISED: f64 = 0.95;
 /// Pairs from which on there is an interval.
@@ -103,6 +105,11 @@ pub fn run(options: &Revocation) -> Result<()> {
     let initiators = machine::choose(None)?.core;
     let (network, folder) = (Network::new(false)?.with_others()?, tempfile::tempdir()?);
     let plan = Plan::of(options);
+    let tunnels = plan.initiators() + plan.others();
+    ensure!(
+        tunnels <= TUNNELS,
+        "that takes {tunnels} tunnels of {TUNNELS}: a lower --count, or fewer --pairs"
+    );
     let dead = plan.dead();
     let names: Vec<&str> = ["asked", "alive"].into_iter().chain(dead.iter().map(String::as_str)).collect();
     callers::certify(folder.path(), &names)?;
