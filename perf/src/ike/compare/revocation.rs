@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -33,12 +33,14 @@ const ALIVE: u16 = 8882;
 const DEAD: u16 = 8900;
 /// Others call for as long as the initiators would take at so many setups a second, and some seconds more: a slow machine
 /// that does other things. Then they are ended.
-const SLOW: f64 = 60.0;
+const SLOW: f64 = 20.0;
 const MORE: f64 = 2.0;
 /// Others that have called before the initiators begin.
 const BEGUN: u64 = 5;
 /// After so long something has gone wrong.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Tunnels one worker has.
+const TUNNELS: u32 = 32_768;
 /// What others may lose at most.
 const PROMISED: f64 = 0.95;
 /// Pairs from which on there is an interval.
@@ -103,6 +105,11 @@ pub fn run(options: &Revocation) -> Result<()> {
     let initiators = machine::choose(None)?.core;
     let (network, folder) = (Network::new(false)?.with_others()?, tempfile::tempdir()?);
     let plan = Plan::of(options);
+    let tunnels = plan.initiators() + plan.others();
+    ensure!(
+        tunnels <= TUNNELS,
+        "that takes {tunnels} tunnels of {TUNNELS}: a lower --count, or fewer --pairs"
+    );
     let dead = plan.dead();
     let names: Vec<&str> = ["asked", "alive"].into_iter().chain(dead.iter().map(String::as_str)).collect();
     callers::certify(folder.path(), &names)?;
@@ -304,10 +311,14 @@ impl Bench<'_> {
         let own = self.plan.turn(3 * self.plan.repeats + turn);
         let report = self.call("asked", own.clone(), own.start)?;
         let waiting = self.waiting()?;
-        ensure!(
-            others.is_running()?,
-            "fewer than {SLOW} setups a second: the others had ended, and what they are in the way of was not measured"
-        );
+        if !others.is_running()? {
+            let said = std::fs::read_to_string(folder.join("others"))?;
+            bail!(
+                "the others ended before the initiators did, after {} s of those: what they are in the way of was not \
+                 measured; {said}",
+                number(&report, "/seconds")?
+            );
+        }
         drop(others);
         until(PATIENCE, "nobody waits any more", || Ok(self.waiting()? == 0))?;
         Ok((number(&report, "/setups_per_second")?, waiting))
