@@ -217,6 +217,9 @@ impl Engine {
                 self.with_tunnel(now, ike, |tunnel, ctx| tunnel.task(ctx, Task::RekeyIke))
             }
             Command::Reauthenticate { ike } => self.reauthenticate(now, ike),
+            Command::RetireChild { child } => {
+                self.child_task(now, child, Task::DeleteChild { child, reason: Failure::Superseded });
+            }
             Command::Move { connection, local } => {
                 for id in self.tunnels_of(connection) {
                     self.with_tunnel(now, id, |tunnel, ctx| tunnel.move_to(ctx, local));

@@ -46,7 +46,8 @@ impl Turn<'_, '_> {
             ChildState::Closing { replaced } => replaced,
             // An answer to the peer, who is rekeying it, is in the works; its new SA makes this one obsolete.
             ChildState::Replaced { .. } => true,
-            ChildState::Installing | ChildState::Live | ChildState::Redundant => false,
+            ChildState::Live => reason == Failure::Superseded,
+            ChildState::Installing | ChildState::Redundant => false,
         };
         found.state = ChildState::Closing { replaced };
         let spi = found.spi_in;
