@@ -173,7 +173,7 @@ impl Handshake {
                 self.sa.repeat_reply(ctx, &common.path);
                 Asked::Nothing
             }
-            Opened::Malformed(..) | Opened::Nothing => Asked::Nothing,
+            Opened::Malformed(..) | Opened::Foreign | Opened::Nothing => Asked::Nothing,
         }
     }
 
@@ -202,7 +202,7 @@ impl Handshake {
     pub(crate) fn timeout(&mut self, ctx: &mut Context<'_>, common: &Common) -> Result<(), Failure> {
         self.sa.expire_fragments(ctx.now);
         match self.sa.window.resend(ctx.now) {
-            Due::Resend(packets) => ctx.send(&common.path, packets),
+            Due::Resend(packets) => ctx.send_again(&common.path, packets),
             Due::GiveUp { waited, .. } if self.denied => return Err(Failure::PeerForgot(waited)),
             Due::GiveUp { tries, waited } => return Err(Failure::NoReply { tries, waited }),
             Due::Nothing => {}
