@@ -15,7 +15,7 @@ use ravelin_ike::Engine;
 use ravelin_ike::config::{
     AlgorithmProfile, ChildConfig, ChildId, ChildLifetime, Connection, ConnectionId, EngineConfig,
     EspProposal, IdentityMatch, IkeLifetime, IkeProposal, InitialContact, NatTraversal, Redirection,
-    RemoteAddress, Selector,
+    RemoteAddress, Selector, UdpEncapsulation,
 };
 use ravelin_ike::error::Failure;
 use ravelin_ike::event::Event;
@@ -382,6 +382,7 @@ fn told(reason: &Failure) -> String {
 /// end the others' tunnels.
 fn connection(load: &Load, credential: &Credential, local: Ipv4Addr, behind: Ipv4Addr) -> Connection {
     let (local_auth, remote_auth) = credential.auth();
+    let encapsulation = if load.udp_encapsulation { UdpEncapsulation::Force } else { UdpEncapsulation::Auto };
     let protected = Selector::prefix(IpAddr::V4(load.protected.network()), load.protected.prefix_len());
     Connection {
         instance: 0,
@@ -410,7 +411,7 @@ fn connection(load: &Load, credential: &Credential, local: Ipv4Addr, behind: Ipv
         lifetime: IkeLifetime::default(),
         authentication_lifetime: None,
         dead_peer: None,
-        nat: NatTraversal { force: load.udp_encapsulation, ..NatTraversal::default() },
+        nat: NatTraversal { encapsulation, ..NatTraversal::default() },
         mobike: false,
         fragmentation: Some(ravelin_ike::config::Fragmentation::default()),
         initial_contact: InitialContact::Never,
