@@ -3,8 +3,8 @@
 #
 #   host A --- ravelind === public segment === ravelind --- host B      and strongSwan as A
 #
-# Between two ravelinds, with extended sequence numbers: IPv4 and IPv6 outside, raw and with
-# UDP encapsulation forced, IPv4 and IPv6 inside at once. With strongSwan: IPv6 outside. Pings
+# Between two ravelinds, with extended sequence numbers: IPv4 and IPv6 outside, raw, with UDP encapsulation forced, and
+# raw where one end forces it and the other has none, IPv4 and IPv6 inside at once. With strongSwan: IPv6 outside. Pings
 # of both families, numbered UDP none missing, TCP in full segments, and the public segment carries what was asked
 # for: protocol 50, or UDP 4500, and nothing in clear.
 . "$(dirname "$0")/../lib/scenario.sh"
@@ -53,11 +53,15 @@ net_up
 make_pki "$WORK/pki" ec
 ESN=true
 for OUTER in 4 6; do
-  for force in raw udp; do
+  for way in auto force never; do
+    case $way in
+      auto) force=raw policy_a= policy_b= ;;
+      force) force=udp policy_a='udp-encapsulation = "force"' policy_b=$policy_a ;;
+      never) force=raw policy_a='udp-encapsulation = "force"' policy_b='udp-encapsulation = "never"' ;;
+    esac
     say "two ravelinds: IPv$OUTER outside, $force, extended sequence numbers"
-    policy=$([[ $force == raw ]] || echo 'udp-encapsulation = "force"')
-    configure_ravelin a b ec aes256 1 "$policy"
-    configure_ravelin b a ec aes256 2 "$policy"
+    configure_ravelin a b ec aes256 1 "$policy_a"
+    configure_ravelin b a ec aes256 2 "$policy_b"
     start_ravelind "$GWA" a
     start_ravelind "$GWB" b
     rv b initiate net > /dev/null

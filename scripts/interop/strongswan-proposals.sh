@@ -10,6 +10,7 @@
 . "$(dirname "$0")/../lib/scenario.sh"
 needs charon-systemd strongSwan
 
+SWAN_PLUGINS=" ccm cmac"
 swan_has() { swan ss --list-sas > "$WORK/ss/sas" 2>&1 && grep -qE "$1" "$WORK/ss/sas"; }
 swan_empty() { swan ss --list-sas > "$WORK/ss/sas" 2>&1 && ! grep -q . "$WORK/ss/sas"; }
 all_sas_are() { [[ $(rv b --json show sa | jq -r '[.sas[].suite] | unique | join(" ")') == "$1" ]]; }
@@ -83,6 +84,10 @@ full aes256-sha256-modp4096 aes256-sha256 AES_CBC-256/HMAC_SHA2_256_128/PRF_HMAC
 full aes128-sha1-modp2048 aes128-sha1 AES_CBC-128/HMAC_SHA1_96/PRF_HMAC_SHA1/MODP_2048 AES_CBC-128/HMAC_SHA1_96
 small chacha20poly1305-prfsha256-x25519 chacha20poly1305 CHACHA20_POLY1305/PRF_HMAC_SHA2_256/CURVE_25519 CHACHA20_POLY1305
 small aes128gcm16-prfsha1-ecp256 null-sha256 AES_GCM_16-128/PRF_HMAC_SHA1/ECP_256 NULL/HMAC_SHA2_256_128
+small aes256ccm16-prfaescmac-modp6144 aes128ccm16 AES_CCM_16-256/PRF_AES128_CMAC/MODP_6144 AES_CCM_16-128
+full aes128ccm16-prfsha256-modp8192 aes256ccm16 AES_CCM_16-128/PRF_HMAC_SHA2_256/MODP_8192 AES_CCM_16-256
+full aes192ccm16-prfsha384-ecp384 aes192ccm16 AES_CCM_16-192/PRF_HMAC_SHA2_384/ECP_384 AES_CCM_16-192
+small aes128-aescmac-x25519 aes256-aescmac AES_CBC-128/AES_CMAC_96/PRF_AES128_CMAC/CURVE_25519 AES_CBC-256/AES_CMAC_96
 full aes256gcm16-prfsha512-x25519 aes192gcm16 AES_GCM_16-256/PRF_HMAC_SHA2_512/CURVE_25519 AES_GCM_16-192
 P
 

@@ -37,9 +37,9 @@ HEADER = {4: IP, 6: IPv6}
 
 # Of a hash: scapy's name, octets of key.
 HASHES = {"sha1": ("HMAC-SHA1-96", 20), "sha256": ("SHA2-256-128", 32), "sha384": ("SHA2-384-192", 48),
-          "sha512": ("SHA2-512-256", 64), "md5": ("HMAC-MD5-96", 16)}
+          "sha512": ("SHA2-512-256", 64), "md5": ("HMAC-MD5-96", 16), "aescmac": ("AES-CMAC-96", 16)}
 # Of a cipher: scapy's name, octets of salt, octets of IV.
-CIPHERS = {"gcm16": ("AES-GCM", 4, 8), "gmac": ("AES-NULL-GMAC", 4, 8), "poly1305": ("CHACHA20-POLY1305", 4, 8),
+CIPHERS = {"gcm16": ("AES-GCM", 4, 8), "ccm16": ("AES-CCM", 3, 8), "gmac": ("AES-NULL-GMAC", 4, 8), "poly1305": ("CHACHA20-POLY1305", 4, 8),
            "cbc": ("AES-CBC", 0, 16), "null": ("NULL", 0, 0), "3des": ("3DES", 0, 8), "des": ("DES", 0, 8)}
 # Bits of key where the name does not say.
 BITS = {"null": 0, "poly1305": 256, "3des": 192, "des": 64}
@@ -178,7 +178,7 @@ def tunnels():
     made.append(Tunnel(len(made) + 1, 6, 4, False, "aes256gcm16", udp=True))
     made.append(Tunnel(len(made) + 1, 4, 4, True, "aes128gcm16", first=(1 << 32) - 8))
     others = [f"{cipher}-{hashed}" for cipher in ("aes128", "aes192", "aes256", "null") for hashed in HASHES]
-    others += ["chacha20poly1305", *(f"aes{bits}gmac" for bits in (128, 192, 256))]
+    others += ["chacha20poly1305", *(f"aes{bits}{mode}" for bits in (128, 192, 256) for mode in ("gmac", "ccm16"))]
     others += ["3des-sha1", "3des-md5", "3des-sha256", "des-md5", "aes128-md5", "null-md5"]
     for at, suite in enumerate(others):
         # Each of the families outside and inside, numbers of either length, bare and in UDP; some cross 2^32.

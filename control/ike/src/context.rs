@@ -2,6 +2,7 @@
 //!
 //! Effects go out as values: nothing here acts.
 
+use crate::account::Accounts;
 use crate::allowance::Allowance;
 use crate::config::{Connection, ConnectionId, EngineConfig, Lockout, RemoteAddress};
 use crate::crypto::{Drbg, Random};
@@ -87,6 +88,7 @@ pub(crate) struct Outbox {
     pub(crate) watch: Watch,
     /// Who sent the datagram of this step.
     pub(crate) sender: Option<SocketAddr>,
+    pub(crate) accounts: Accounts,
     /// Tunnels that took the place of others by a new proof, and those that ended because there was none.
     pub(crate) reauthenticated: u64,
     pub(crate) proofs_expired: u64,
@@ -191,6 +193,7 @@ impl Context<'_> {
     pub(crate) fn send(&mut self, path: &Path, packets: &Packets) {
         for bytes in packets {
             self.trace(path.remote, || format!("sent {}", watch::datagram(bytes)));
+            self.out.accounts.step.sent += 1;
             self.out.transmits.push_back(Transmit {
                 instance: path.instance,
                 local: path.local,
@@ -199,6 +202,18 @@ impl Context<'_> {
                 marker: path.local.port() == self.config.nat_port,
             });
         }
+    }
+
+    /// Sends a request again that was not answered.
+    pub(crate) fn send_again(&mut self, path: &Path, packets: &Packets) {
+        self.out.accounts.step.resent += 1;
+        self.send(path, packets);
+    }
+
+    /// Answers a request that came again as before.
+    pub(crate) fn answer_again(&mut self, path: &Path, packets: &Packets) {
+        self.out.accounts.step.repeated += 1;
+        self.send(path, packets);
     }
 
     /// Sends a NAT keepalive: "a one-octet-long payload with the value 0xFF" (RFC 3948 §2.3).

@@ -264,12 +264,25 @@ pub struct IkeUp {
     pub own_certificate: Option<Choice>,
     /// Who the peer proved to be.
     pub remote_identity: Identity,
+    /// By what.
+    pub remote_proof: Proof,
     /// As whom we and the peer proved ourselves a second time, who did (RFC 4739).
     pub second: SecondIdentities,
     /// Whether it called and can be redirected.
     pub redirectable: bool,
     /// Whether it resumes the session of an earlier IKE SA, by a ticket (RFC 5723).
     pub resumed: bool,
+}
+
+/// By what a peer has proven its identity first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// A pre-shared key.
+    SharedKey,
+    /// A signature, with a certificate.
+    Signature,
+    /// The keys of a session that it goes on with, and that rests on one of the others (RFC 5723).
+    Ticket,
 }
 
 /// Who each side proved to be by a second proof, by a pre-shared key; `None` where it made none.

@@ -63,6 +63,12 @@ pub enum Command {
         /// Which.
         child: ChildSaId,
     },
+    /// Close one CHILD_SA on which nothing is sent any more, because another carries what it did: it receives what is
+    /// under way for a while.
+    RetireChild {
+        /// Which.
+        child: ChildSaId,
+    },
     /// Replace a CHILD_SA now.
     RekeyChild {
         /// Which.

@@ -3,6 +3,7 @@
 //! [`Engine`] is the whole of it. Its caller owns sockets, the clock, private keys, certificates and the data plane,
 //! and is asked for what needs them by [`want::Want`].
 
+pub mod account;
 mod allowance;
 mod collision;
 pub mod config;

@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod accounts;
 mod additional;
 mod additional_ts;
 mod attempts;

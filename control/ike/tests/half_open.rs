@@ -174,10 +174,10 @@ fn callers_that_never_come_back_are_told_of_sparingly() {
     press(&mut world, 1, &receiver.recv().unwrap(), 100);
     let before = world.ends[1].engine.counters();
     assert_eq!(before.cookies_demanded, 36);
-    // One goes after two seconds, which ends the pressure; the others after thirty, in one second.
+    // Half of them go after two seconds, which ends the pressure; the others after thirty, in one second.
     world.run_for(40 * SECOND);
     assert_eq!(world.ends[1].engine.half_open(), 0);
     let told = failures(&world, 1);
-    assert!((2..=10).contains(&told.len()), "{told:?}");
+    assert!((2..=16).contains(&told.len()), "{told:?}");
     assert_eq!(world.ends[1].engine.counters().half_open_expired, 64);
 }

@@ -218,6 +218,32 @@ fn they_are_rekeyed_and_end_each_by_itself() {
     }
 }
 
+/// One that another carries the traffic of is deleted at the peer at once, and receives here for a while what is under way.
+#[test]
+fn one_that_is_retired_still_receives() {
+    for end in 0..2 {
+        let mut world = up([Some(2); 2]);
+        call(&mut world, 0, ONE);
+        let retired = id(&world, end, ONE);
+        world.command(end, Command::RetireChild { child: retired });
+        world.run_for(SECOND);
+        let there = |world: &World| {
+            let snapshot = world.ends[end].engine.snapshot();
+            let mut children = snapshot.iter().flat_map(|ike| &ike.children);
+            children.any(|child| child.child.child == retired && !child.live)
+        };
+        assert_eq!([world.served(0), world.served(1)], [[ALL]; 2]);
+        assert!(there(&world), "what is under way finds it");
+        assert_eq!(world.children(1 - end).len(), 1, "the peer has done with it");
+        world.run_for(6 * SECOND);
+        assert!(!there(&world), "and after a while nothing does");
+        call(&mut world, end, ONE);
+        settle(&mut world);
+        assert_eq!([world.served(0), world.served(1)], [[ALL, ONE]; 2]);
+        assert_untroubled(&world);
+    }
+}
+
 /// No worker is left for one more: whoever has no place for an SA says TS_MAX_QUEUE too.
 #[test]
 fn without_a_place_the_answer_is_the_same() {

@@ -6,7 +6,7 @@
 use crate::harness::peer::*;
 use crate::harness::{World, address, kind, settings};
 use ravelin_ike::Engine;
-use ravelin_ike::config::{ChildId, EngineConfig, HalfOpenLimits};
+use ravelin_ike::config::{ChildId, EngineConfig, HalfOpenLimits, UdpEncapsulation};
 use ravelin_ike::event::Event;
 use ravelin_ike::input::Command;
 use ravelin_ike::time::Instant;
@@ -171,7 +171,9 @@ fn the_request_comes_again_unchanged_behind_its_cookie() {
         let mut engines = [settings::engine_config(), always_cookies()].map(|c| Engine::new(c, [3; 32]));
         for (end, engine) in engines.iter_mut().enumerate() {
             let mut connection = settings::connection(end);
-            connection.nat.force = force;
+            if force {
+                connection.nat.encapsulation = UdpEncapsulation::Force;
+            }
             engine.set_connection(Instant(0), settings::CONNECTION, Some(connection));
         }
         let mut world = World::new(1, engines, false);

@@ -7,11 +7,13 @@ use crate::harness::{Dice, World, address, connected, failures, kind, pair, sett
 use ravelin_ike::Engine;
 use ravelin_ike::config::{
     AdditionalGroups, Auth, ChildId, Connection, DeadPeer, Encryption, EngineConfig, Group, Identity,
-    IkeProposal, Prf, RemoteAddress, Retransmission, Selector,
+    IkeProposal, Prf, RemoteAddress, Retransmission, Selector, UdpEncapsulation,
 };
 use ravelin_ike::input::{ChildFactKind, Command, Datagram};
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::{OutboundStart, WantKind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -191,7 +193,11 @@ fn of_no_known_spi(octets: usize) -> Datagram {
 #[test]
 fn forced_nat_traversal_moves_both_to_port_4500_and_into_udp() {
     for forcing in 0..2 {
-        let mut world = pair(connections(|end, connection| connection.nat.force = end == forcing));
+        let mut world = pair(connections(|end, connection| {
+            if end == forcing {
+                connection.nat.encapsulation = UdpEncapsulation::Force;
+            }
+        }));
         call(&mut world, 0, None);
         world.run_for(SECOND);
         for end in 0..2 {
@@ -201,6 +207,34 @@ fn forced_nat_traversal_moves_both_to_port_4500_and_into_udp() {
             assert_eq!(path.remote_behind_nat, end != forcing);
         }
         world.assert_converged();
+    }
+}
+
+/// TG-26: one end has no NAT traversal. The other finds none, however much it wants one, and neither leaves port 500.
+#[test]
+fn without_nat_traversal_esp_stays_bare() {
+    for off in 0..2 {
+        for other in [UdpEncapsulation::Auto, UdpEncapsulation::Force, UdpEncapsulation::Never] {
+            let mut world = pair(connections(|end, connection| {
+                connection.nat.encapsulation = if end == off { UdpEncapsulation::Never } else { other };
+            }));
+            let said = Arc::new(AtomicBool::new(false));
+            let of_gate = said.clone();
+            world.gate = Some(Box::new(move |from, bytes| {
+                let detects = bytes.windows(2).any(|pair| pair == 16388u16.to_be_bytes());
+                of_gate.fetch_or(from == off && kind(bytes).0 == IKE_SA_INIT && detects, Relaxed);
+                true
+            }));
+            call(&mut world, 0, None);
+            world.run_for(SECOND);
+            assert!(!said.load(Relaxed), "it says nothing of its addresses");
+            for end in 0..2 {
+                let path = world.ends[end].engine.snapshot()[0].path;
+                assert_eq!((path.udp_encapsulation, path.remote_behind_nat), (false, false));
+                assert_eq!((path.local.port(), path.remote.port()), (500, 500));
+            }
+            world.assert_converged();
+        }
     }
 }
 

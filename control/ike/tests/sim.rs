@@ -23,6 +23,7 @@ use crate::harness::{Dice, Faults, World, settings};
 use ravelin_ike::Engine;
 use ravelin_ike::config::{
     AuthenticationLifetime, ChildId, ChildLifetime, Connection, EngineConfig, Group, IkeLifetime, PpkIdKind,
+    UdpEncapsulation,
 };
 use ravelin_ike::engine::IkePhase;
 use ravelin_ike::input::Command;
@@ -168,7 +169,11 @@ fn engine(end: usize, seed: u64, dice: &mut Dice, ways: &Ways) -> Engine {
     let config = EngineConfig { crash_secret, ticket_keys, ..settings::engine_config() };
     let mut engine = Engine::new(config, octets);
     let mut connection = ways.connection(end);
-    connection.nat.force = dice.chance(200);
+    connection.nat.encapsulation = match dice.below(10) {
+        0 | 1 => UdpEncapsulation::Force,
+        2 if ways.mobile.is_none() => UdpEncapsulation::Never,
+        _ => UdpEncapsulation::Auto,
+    };
     if ways.short {
         // Both sides' SAs come of age together, so that they rekey together.
         let soft = Duration::from_secs(15 + dice.below(3));

@@ -90,6 +90,9 @@ fn every_ike_suite_is_negotiated_and_rekeyed() {
         "aes192gcm16-prfsha256",
         "aes256gcm16-prfsha512",
         "chacha20poly1305-prfsha256",
+        "aes128ccm16-prfaescmac",
+        "aes192ccm16-prfsha384",
+        "aes256ccm16-prfsha256",
     ];
     let with_hash = Encryption::ALL.into_iter();
     let with_hash = with_hash.filter(|encryption| !encryption.is_aead() && encryption.is_for_ike());

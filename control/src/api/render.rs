@@ -1,6 +1,7 @@
 //! Replies for people: tables and short paragraphs. JSON comes from the same values, so
 //! what one shows the other has.
 
+mod account;
 mod certificate;
 mod client;
 mod group;
@@ -378,6 +379,8 @@ fn gateways(gateways: &[Gateway]) -> String {
         ]
     };
     let mut text = table(&header, gateways.iter().map(row));
+    text += "\n\n";
+    text += &account::callers(gateways);
     let tunnels: Vec<&GatewayTunnel> = gateways.iter().flat_map(|gateway| &gateway.tunnels).collect();
     if !tunnels.is_empty() {
         text += &format!("\n\n{}", gateway_tunnels(&tunnels));
@@ -530,6 +533,7 @@ mod tests {
             fix: "check the path to 192.0.2.1, UDP 500".into(),
             rungs: vec![Rung { question: "peer answers".into(), holds: Some(false), seen: "8 sent".into() }],
             attempts: vec![],
+            ..Explain::default()
         };
         let reply = Reply::Explain(explain);
         let text = text(&reply);

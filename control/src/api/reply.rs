@@ -1,6 +1,7 @@
 //! Everything a running gateway answers: plain data, rendered as text or JSON from one
 //! value. Fields are only ever added.
 
+mod account;
 mod certificate;
 mod client;
 mod gateway;
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::account::{Messages, Proofs};
 pub use self::certificate::OwnCertificate;
 pub use self::client::{Client, ClientDb, Matched};
 pub use self::gateway::{Gateway, GatewayTunnel, Route};
@@ -349,6 +351,10 @@ pub struct Tunnel {
     pub reason_code: String,
     /// The reason in words.
     pub reason: String,
+    /// All that keeps it down at once: `admin-down`, `ike-not-ready`, `tunnel-group-down`, `local-ip-unreachable`,
+    /// `worker-stalled`, `peer-unreachable`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<String>,
     /// Our outer address.
     pub local: String,
     /// The peer's.
@@ -502,6 +508,12 @@ pub struct Explain {
     pub fix: String,
     /// The ladder.
     pub rungs: Vec<Rung>,
+    /// What has passed between us and its peer by IKE, over all of its IKE SAs.
+    #[serde(default)]
+    pub messages: Messages,
+    /// How its peer has proven itself, each time an IKE SA came up.
+    #[serde(default)]
+    pub proofs: Proofs,
     /// The last attempts, newest first, kept when no SA exists.
     pub attempts: Vec<Attempt>,
 }

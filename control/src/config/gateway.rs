@@ -120,7 +120,7 @@ impl One<'_, '_, '_> {
         let local_id = self.own_identity(raw.local_id.as_ref());
         let (remote_id, auto_establish, on_demand) = (None, false, false);
         // Its peers come from anywhere, as with remote = "any".
-        let mobike = raw.mobike.unwrap_or(true);
+        let mobike = self.mobike(raw.mobike, true, &policy);
         let written = (raw.redirect_callers_to.as_ref(), raw.redirect_callers_at.as_ref());
         let callers = redirect::callers(self.judge, (&self.object, self.at), written, local);
         let redirect = Redirection { callers, ..Redirection::default() };

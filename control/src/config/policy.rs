@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ravelin_ike::config::{DeadPeer, Fragmentation, HalfOpenLimits, NatTraversal};
+use ravelin_ike::config::{DeadPeer, Fragmentation, HalfOpenLimits, NatTraversal, UdpEncapsulation};
 use toml::{Spanned, Value};
 
 use super::plan::SoftLifetime;
@@ -35,15 +35,16 @@ pub fn dead_peer(judge: &mut Judge<'_>, object: &str, raw: &raw::IkePolicy) -> O
 /// NAT traversal (DP-16).
 pub fn nat(judge: &mut Judge<'_>, object: &str, raw: &raw::IkePolicy) -> NatTraversal {
     let read = |text: &str| match text {
-        "auto" => Ok(false),
-        "force" => Ok(true),
-        _ => Err("auto or force"),
+        "auto" => Ok(UdpEncapsulation::Auto),
+        "force" => Ok(UdpEncapsulation::Force),
+        "never" => Ok(UdpEncapsulation::Never),
+        _ => Err("auto, force or never"),
     };
     let written: Option<&Text> = raw.udp_encapsulation.as_ref();
-    let force = written.and_then(|text| judge.value(object, "udp-encapsulation", text, read));
+    let encapsulation = written.and_then(|text| judge.value(object, "udp-encapsulation", text, read));
     let interval: Number<'_> = raw.nat_keepalive_interval.as_ref();
     NatTraversal {
-        force: force.unwrap_or(false),
+        encapsulation: encapsulation.unwrap_or_default(),
         keepalive: Duration::from_secs(judge.number(object, "nat-keepalive-interval", interval, 5..=600, 20)),
         always_keepalive: raw.nat_keepalive_force.unwrap_or(false),
     }
@@ -178,7 +179,11 @@ mod tests {
         );
         assert_eq!(plan.half_open.reduced_timeout, plan.half_open.timeout);
         assert_eq!((policy(net).dead_peer, policy(net).fragmentation), (None, None));
-        let nat = NatTraversal { force: false, keepalive: Duration::from_secs(120), always_keepalive: true };
+        let nat = NatTraversal {
+            keepalive: Duration::from_secs(120),
+            always_keepalive: true,
+            ..NatTraversal::default()
+        };
         assert_eq!(policy(net).nat, nat);
         let transform = &net.children[0].transform;
         assert_eq!(
@@ -215,6 +220,7 @@ mod tests {
             ("half-open = { reduced-timeout = 11, timeout = 10 }", "", "", "2 to 10 seconds, or \"none\""),
             ("", "dpd = \"off\"", "", "active or reply-only"),
             ("", "nat-keepalive-interval = 4", "", "5 to 600"),
+            ("", "udp-encapsulation = \"off\"", "", "auto, force or never"),
             ("", "soft-lifetime-percent = 100", "", "50 to 99"),
             ("", "jitter-percent = 51", "", "0 to 50"),
             ("", "", "lifetime-bytes = 0", "65536 to 9223372036854775807"),

@@ -35,7 +35,7 @@ pub fn ike(text: &str) -> Result<IkeProposal, Refused> {
 /// # Errors
 /// What is wrong with it, and what was expected.
 pub fn esp(text: &str, extended_sequence_number: bool) -> Result<EspProposal, Refused> {
-    const EXPECTED: &str = "AES-GCM, ChaCha20-Poly1305 or AES-GMAC, or AES-CBC with an integrity algorithm; a key exchange group for forward secrecy, like aes256gcm16-x25519";
+    const EXPECTED: &str = "AES-GCM, AES-CCM, ChaCha20-Poly1305 or AES-GMAC, or AES-CBC with an integrity algorithm; a key exchange group for forward secrecy, like aes256gcm16-x25519";
     let refused = |why| Refused { why, expected: EXPECTED };
     let mut proposal: EspProposal = text.parse().map_err(|error: BadProposal| refused(error.to_string()))?;
     if extended_sequence_number && !text.contains("esn") {
@@ -128,8 +128,8 @@ mod tests {
     #[test]
     fn every_suite_of_a_proposal_is_the_workers() {
         for text in [
-            "aes128gcm16-aes192gcm16-aes256gcm16-chacha20poly1305-aes128gmac-aes192gmac-aes256gmac",
-            "null-aes128-aes192-aes256-3des-des-sha1-sha256-sha384-sha512-md5",
+            "aes128gcm16-aes192gcm16-aes256gcm16-chacha20poly1305-aes128gmac-aes192gmac-aes256gmac-aes128ccm16-aes192ccm16-aes256ccm16",
+            "null-aes128-aes192-aes256-3des-des-sha1-sha256-sha384-sha512-md5-aescmac",
         ] {
             let proposal = esp(text, false).unwrap();
             for encryption in &proposal.encryption {

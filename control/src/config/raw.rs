@@ -308,7 +308,7 @@ pub struct IkePolicy {
     pub fragmentation: Option<bool>,
     /// Largest IKE packet in bytes before it is fragmented.
     pub fragment_size: Option<Spanned<u64>>,
-    /// `auto` or `force`.
+    /// `auto`, `force` or `never`.
     pub udp_encapsulation: Option<Text>,
     /// Seconds between keepalives to the NAT we are behind.
     pub nat_keepalive_interval: Option<Spanned<u64>>,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ravelin_dataplane::sa::Mode;
-use ravelin_ike::config::{AlgorithmProfile, InitialContact};
+use ravelin_ike::config::{AlgorithmProfile, InitialContact, UdpEncapsulation};
 use toml::Spanned;
 
 use super::group;
@@ -257,7 +257,7 @@ impl One<'_, '_, '_> {
         let ppk = ppk::ppks(self.judge, (&self.object, self.at), &written, lists, remote.is_some());
         let on_demand = raw.on_demand.unwrap_or(true);
         // Between fixed addresses nothing moves, and IKE stays on port 500.
-        let mobike = raw.mobike.unwrap_or(remote.is_none());
+        let mobike = self.mobike(raw.mobike, remote.is_none(), &policy);
         let initial_contact = self.unique(raw.unique.as_ref());
         let place = (self.object.as_str(), self.at);
         let redirect = redirect::redirection(self.judge, place, raw, (local, remote));
@@ -276,6 +276,15 @@ impl One<'_, '_, '_> {
             redirect,
             initial_contact,
         })
+    }
+
+    /// Whether it does MOBIKE, which finds by NAT detection where the peer is (RFC 4555 §3.8).
+    pub(super) fn mobike(&mut self, written: Option<bool>, usual: bool, policy: &plan::IkePolicy) -> bool {
+        let is_off = policy.nat.encapsulation == UdpEncapsulation::Never;
+        if is_off && written == Some(true) {
+            self.refuse("mobike = true with udp-encapsulation = \"never\"", "the one or the other");
+        }
+        written.unwrap_or(usual) && !is_off
     }
 
     /// What another IKE SA of the same peer means (IKE-31).

@@ -48,6 +48,8 @@ impl<P: Pool> Core<P> {
             unreachable: tunnel.remote.and_then(|remote| routing.unreachable(tunnel.public, remote, tables)),
             standstill: self.standstill(id),
             believed: self.status.tunnel(id).and_then(|it| it.ike()).and_then(|ike| self.believed(ike.id)),
+            messages: self.messages(id),
+            linkless: self.without_link(tunnel.public, tunnel.local),
             child_ids: self.roster.children(id).map(|(child, _)| child).collect(),
             now: self.now(),
             time: self.time(),

@@ -5,6 +5,7 @@ use ravelin_dataplane::policy::route::TunnelId;
 use ravelin_ike::config::ConnectionId;
 
 use super::core::Core;
+use super::flags::Ground;
 use crate::api::reply::{Gateway, GatewayTunnel, Route, Tunnel};
 use crate::api::request::GatewayName;
 use crate::api::{ApiError, Reply};
@@ -33,7 +34,12 @@ impl<P: Pool> Core<P> {
 
     pub(super) fn gateway_row(&self, gateway: &plan::Gateway, with_tunnels: bool) -> Gateway {
         let peers: Vec<ConnectionId> = self.gateways.peers.of(&gateway.name).collect();
-        let (flags, reasons) = self.down(gateway).into_iter().unzip();
+        let plan::Gateway { enabled, public, private, group, local, .. } = gateway;
+        let ground = Ground { enabled: *enabled, public: *public, private: *private, group, local: *local };
+        let flags = self.ground_flags(&ground).into_iter();
+        let (flags, reasons) = flags.map(|(flag, seen)| (flag.to_owned(), seen)).unzip();
+        let callers = self.roster.find_gateway(&gateway.name);
+        let status = callers.and_then(|id| self.status.tunnel(id));
         let unique = Unique::ALL.iter().find(|(_, unique)| *unique == gateway.unique);
         Gateway {
             name: gateway.name.clone(),
@@ -48,42 +54,14 @@ impl<P: Pool> Core<P> {
             client_db: gateway.clients.as_ref().map(|clients| clients.name.clone()).unwrap_or_default(),
             unique: unique.map_or("", |(name, _)| *name).to_owned(),
             count: peers.len(),
-            failed_attempts: self.failed_attempts(&gateway.name),
+            failed_attempts: status.map_or(0, |status| status.failed_attempts),
+            messages: callers.map(|id| self.messages(id)).unwrap_or_default(),
+            proofs: status.map(|status| status.proofs).unwrap_or_default(),
             tunnels: match with_tunnels {
                 true => peers.into_iter().filter_map(|id| self.gateway_tunnel(id)).collect(),
                 false => Vec::new(),
             },
         }
-    }
-
-    fn failed_attempts(&self, gateway: &str) -> u64 {
-        let id = self.roster.find_gateway(gateway);
-        id.and_then(|id| self.status.tunnel(id)).map_or(0, |status| status.failed_attempts)
-    }
-
-    /// Why a gateway is down, as flags with a word each (TG-11). Certificates, keys and anchors that cannot be used are
-    /// refused with their configuration, so that no flag tells of them.
-    fn down(&self, gateway: &plan::Gateway) -> Vec<(String, String)> {
-        let mut flags = Vec::new();
-        if !gateway.enabled {
-            flags.push(("admin-down".to_owned(), "enabled = false".to_owned()));
-        }
-        let out = self.service.why(gateway.public).or_else(|| self.service.why(gateway.private));
-        flags.extend(out.map(|why| ("ike-not-ready".to_owned(), why.text)));
-        let group = super::groups::of_group(self.workers.groups(), &gateway.group);
-        flags.extend(group.map(|why| ("tunnel-group-down".to_owned(), why.text)));
-        let has_local = |interface: &&plan::Interface| {
-            let here = interface.addresses.iter().any(|net| net.addr() == gateway.local);
-            interface.instance == gateway.public && here
-        };
-        let interface = self.plan.interfaces.iter().find(has_local);
-        let is_down =
-            |interface: &&plan::Interface| self.ports.get(interface.port).is_some_and(|port| port.down);
-        flags.extend(interface.filter(is_down).map(|interface| {
-            let text = format!("the port of interface {} has no link", interface.name);
-            ("local-ip-unreachable".to_owned(), text)
-        }));
-        flags
     }
 
     fn gateway_tunnel(&self, id: ConnectionId) -> Option<GatewayTunnel> {

@@ -5,6 +5,7 @@
 //! (`view`, `gateway_view`, `client_view`, `desk`) and ask (`explain`, `lookup`, `lockout`, `debug`, `pki`, `taps`), and the
 //! threads that do its slow work (`helpers`, `revocation`), and what ends soon (`expiry`).
 
+mod accounts;
 mod answers;
 mod apply;
 mod certificate_view;
@@ -17,6 +18,7 @@ pub mod devices;
 mod doctor;
 mod expiry;
 mod explain;
+mod flags;
 mod gateway_view;
 mod gateways;
 mod group_view;

@@ -2,7 +2,8 @@
 //! takes more, when a worker polls again, and when one of them was lost. Who called asks first; the other a little later
 //! for what is missing. Those of a worker that stands still are deleted, and its packets, like those of any worker that
 //! has none, go by the SA of all. Where a tunnel was handed over, the worker that has the SA of all from now on needs none
-//! of its own: that is drained once the SA of all carries there, and its place goes to a worker without one.
+//! of its own: once the SA of all carries there, that is deleted, still receives for some seconds what is under way to it,
+//! and its place goes to a worker without one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -68,8 +69,8 @@ impl<P: Pool> Core<P> {
             Event::ChildDown { child, connection, config, reason, .. } if is_own(*config) => {
                 let drained = self.own_sas.drained.remove(child);
                 match !reason.is_orderly() || *reason == Failure::Superseded {
+                    _ if drained => self.own_sas.look_at(*connection, now.0),
                     true => self.own_sas.look_at(*connection, now.0 + AGAIN_US),
-                    false if drained => self.own_sas.look_at(*connection, now.0),
                     // The peer may find one of its workers idle; and what is closed here stays closed.
                     false => self.own_sas.forget(*connection),
                 }
@@ -104,7 +105,7 @@ impl<P: Pool> Core<P> {
         for child in carrying {
             for child in self.workers.drain_misplaced(&self.roster, (connection, child)) {
                 self.own_sas.drained.insert(child);
-                self.engine.handle_command(now, Command::TerminateChild { child });
+                self.engine.handle_command(now, Command::RetireChild { child });
             }
         }
     }

@@ -205,7 +205,8 @@ impl<P: Pool> Core<P> {
             meaning: reason.manual().to_owned(),
         });
         let ike = self.engine.counters();
-        work.chain(drops).chain(ike_counters::rows(&ike)).chain(self.revocation_counters()).collect()
+        let ike = ike_counters::rows(&ike).chain(self.notified());
+        work.chain(drops).chain(ike).chain(self.revocation_counters()).collect()
     }
 
     pub(super) fn tunnel(&self, id: ConnectionId, tunnel: &plan::Tunnel) -> Tunnel {
@@ -241,9 +242,11 @@ impl<P: Pool> Core<P> {
         let (reason_code, reason) =
             halt.map(|why| (why.code.to_owned(), why.text)).or(reason).unwrap_or_default();
         let (path_mtu, learned) = self.path_of(id, tunnel);
+        let flags = self.tunnel_flags(id, tunnel, state).into_iter();
         Tunnel {
             name: tunnel.name.clone(),
             state,
+            flags: flags.map(|(flag, _)| flag.to_owned()).collect(),
             reason_code,
             reason,
             path_mtu,

@@ -16,7 +16,7 @@ use super::keys::Whose;
 use super::pmtu::Learned;
 use super::status;
 use super::words;
-use crate::api::reply::{self, Explain, Rung, State};
+use crate::api::reply::{self, Explain, Messages, Rung, State};
 use crate::config::plan;
 use crate::daemon::service::Why;
 
@@ -41,12 +41,16 @@ pub struct Evidence<'a> {
     pub group: Option<Why>,
     /// The largest packet to the peer, 0 while unknown, and what was learned of it.
     pub path: (u16, Option<Learned>),
+    /// Why our outer address hears nothing, if its port has no link.
+    pub linkless: Option<String>,
     /// Why the first hop to the peer is not usable, if it is not.
     pub unreachable: Option<String>,
     /// Why it carries nothing, if that is for its worker.
     pub standstill: Option<Why>,
     /// What its peer is believed by, where that is a certificate.
     pub believed: Option<&'a str>,
+    /// What has passed between us and its peer.
+    pub messages: Messages,
     /// The numbers of the tunnel's children, in their order.
     pub child_ids: Vec<ChildId>,
     /// The loop's clock.
@@ -65,6 +69,8 @@ pub fn explain(evidence: &Evidence<'_>) -> Explain {
         code: code(evidence, failure),
         fix: remedy(evidence, failure),
         rungs: rungs(evidence),
+        messages: evidence.messages,
+        proofs: evidence.status.map(|status| status.proofs).unwrap_or_default(),
         attempts: attempts(evidence),
     }
 }
@@ -223,6 +229,8 @@ fn rungs(evidence: &Evidence<'_>) -> Vec<Rung> {
     let group = evidence.group.as_ref().map(|why| why.text.clone());
     let seen = group.clone().unwrap_or_else(|| tunnel.group.clone());
     rungs.push(rung("its tunnel group is up", Some(group.is_none()), seen));
+    let linkless = evidence.linkless.clone();
+    rungs.push(rung("link at our address", Some(linkless.is_none()), linkless.unwrap_or_default()));
     let reachable = tunnel.remote.map(|_| evidence.unreachable.is_none());
     rungs.push(rung(
         "route and neighbour to the peer",
@@ -243,6 +251,8 @@ fn rungs(evidence: &Evidence<'_>) -> Vec<Rung> {
         rungs.extend(mobike(evidence, ike));
         rungs.extend(resumption(evidence, ike));
         rungs.extend(reauthentication(evidence, ike));
+        rungs.push(rung("IKE datagrams", None, evidence.messages.to_string()));
+        rungs.push(rung("questions whether the peer lives", None, evidence.messages.probes()));
     }
     rungs.push(children(evidence));
     rungs.extend(evidence.children.iter().map(child));
@@ -506,7 +516,9 @@ value = "hunter2"
             group: None,
             path: (0, None),
             unreachable: None,
+            linkless: None,
             standstill: None,
+            messages: Messages::default(),
             child_ids: vec![ChildId(1)],
             now: Instant(5_000_000),
             time: Time { now: Instant(5_000_000), unix: 1_000.0 },

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ravelin_ike::config::{ChildId, Choice, ConnectionId};
 use ravelin_ike::error::Failure;
-use ravelin_ike::event::{ChildUp, Event, IkeSuite, IkeUp, PpkUse, SecondIdentities};
+use ravelin_ike::event::{ChildUp, Event, IkeSuite, IkeUp, PpkUse, Proof, SecondIdentities};
 use ravelin_ike::id::{ChildSaId, IkeId};
 use ravelin_ike::lockout::{ALL_PORTS, Offender};
 use ravelin_ike::recorder::Attempt;
@@ -17,7 +17,7 @@ use ravelin_ike::want::{Path, Role};
 use super::roster::Roster;
 use super::session::{self, Carried};
 use super::words;
-use crate::api::reply::State;
+use crate::api::reply::{Proofs, State};
 use crate::config::plan::InstanceId;
 use crate::observe::journal::Journal;
 
@@ -48,6 +48,8 @@ pub struct Tunnel {
     pub ike_rekeys: u64,
     /// IKE SAs that took the place of others by new proofs of identity.
     pub reauthentications: u64,
+    /// How its peer has proven itself, each time; of a gateway, its callers that were let in.
+    pub proofs: Proofs,
 }
 
 /// The IKE SA of a tunnel.
@@ -306,8 +308,23 @@ impl Status {
         Some((&mut tunnel.ike_rekeys, ike))
     }
 
+    /// Counts how a peer has proven itself, for its tunnel and for the gateway that has let it in.
+    fn proven(&mut self, connection: ConnectionId, by: Proof, roster: &Roster) {
+        let origin = roster.tunnel(connection).and_then(|tunnel| tunnel.origin.as_ref());
+        let gateway = origin.and_then(|origin| roster.find_gateway(&origin.gateway));
+        for id in gateway.into_iter().chain([connection]) {
+            let proofs = &mut self.tunnels.entry(id).or_default().proofs;
+            *match by {
+                Proof::SharedKey => &mut proofs.psk,
+                Proof::Signature => &mut proofs.certificate,
+                Proof::Ticket => &mut proofs.ticket,
+            } += 1;
+        }
+    }
+
     fn ike_up(&mut self, up: &IkeUp, around: &Around<'_>) {
         let Around { now, roster, journal, .. } = *around;
+        self.proven(up.connection, up.remote_proof, roster);
         let tunnel = self.tunnels.entry(up.connection).or_default();
         let peer = words::identity(&up.remote_identity);
         let how = if up.resumed { ", resumed" } else { "" };

@@ -24,6 +24,9 @@ pub fn carried(encryption: Encryption, integrity: Option<Integrity>) -> Option<S
         Encryption::Null => Some(Suite::Null(hash(integrity?))),
         Encryption::TripleDes => Some(Suite::TripleDes(hash(integrity?))),
         Encryption::Des => Some(Suite::Des(hash(integrity?))),
+        Encryption::AesCcm128 => Some(Suite::AesCcm(KeySize::Aes128)),
+        Encryption::AesCcm192 => Some(Suite::AesCcm(KeySize::Aes192)),
+        Encryption::AesCcm256 => Some(Suite::AesCcm(KeySize::Aes256)),
         Encryption::AesGmac128 => Some(Suite::AesGmac(KeySize::Aes128)),
         Encryption::AesGmac192 => Some(Suite::AesGmac(KeySize::Aes192)),
         Encryption::AesGmac256 => Some(Suite::AesGmac(KeySize::Aes256)),
@@ -37,6 +40,7 @@ fn hash(integrity: Integrity) -> Hash {
         Integrity::HmacSha384 => Hash::Sha384,
         Integrity::HmacSha512 => Hash::Sha512,
         Integrity::HmacMd5 => Hash::Md5,
+        Integrity::AesCmac => Hash::AesCmac,
     }
 }
 

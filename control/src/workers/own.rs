@@ -3,7 +3,7 @@
 //! home when it is negotiated and leaves it with its last SA. Policy names it from when it can send until before it is
 //! taken out, so that no packet meets an empty slot: what it does not take goes to the SA of all. One that is not needed
 //! where it is any more, because the SA of all has moved there or its worker is not active, is drained: its worker sends on
-//! the SA of all, and receives on this one until the peer has deleted it. That of a worker that stands still cannot be.
+//! the SA of all, and receives on this one until some seconds after the peer has deleted it. That of a worker that stands still cannot be.
 
 use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::sa::SaRef;

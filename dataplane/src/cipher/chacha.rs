@@ -14,50 +14,17 @@ use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, Tag, UnboundKey};
 use zeroize::Zeroizing;
 
 use super::Position;
+use super::parts::{IV, Parts, associated};
 
 /// Octets of key.
 pub const KEY: usize = 32;
 /// Octets of salt, the implicit part of the nonce.
 pub const SALT: usize = 4;
 
-/// SPI and sequence number.
-const HEADER: usize = 8;
-/// Octets of explicit IV.
-const IV: usize = 8;
-/// Octets of ICV.
-const ICV: usize = 16;
-
 /// Encrypts and decrypts: it is the same key.
 pub struct Key {
     key: Zeroizing<[u8; KEY]>,
     salt: Zeroizing<[u8; SALT]>,
-}
-
-/// An ESP packet in its parts.
-struct Parts<'a> {
-    header: &'a [u8; HEADER],
-    iv: &'a mut [u8; IV],
-    text: &'a mut [u8],
-    icv: &'a mut [u8; ICV],
-}
-
-impl<'a> Parts<'a> {
-    fn split(packet: &'a mut [u8]) -> Option<Parts<'a>> {
-        let (header, rest) = packet.split_first_chunk_mut()?;
-        let (iv, rest) = rest.split_first_chunk_mut()?;
-        let (text, icv) = rest.split_last_chunk_mut()?;
-        Some(Parts { header, iv, text, icv })
-    }
-}
-
-/// "The AAD" is SPI and sequence number, of which with ESN all 64 bits (RFC 7634 §2.1, RFC 4106 §5).
-fn associated(header: &[u8; HEADER], at: Position) -> ([u8; 12], usize) {
-    let [a, b, c, d, e, f, g, h] = *header;
-    let [i, j, k, l] = ((at.sequence >> 32) as u32).to_be_bytes();
-    match at.esn {
-        true => ([a, b, c, d, i, j, k, l, e, f, g, h], 12),
-        false => ([a, b, c, d, e, f, g, h, 0, 0, 0, 0], 8),
-    }
 }
 
 impl Key {

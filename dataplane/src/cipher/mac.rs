@@ -1,9 +1,12 @@
 //! HMAC as ESP uses it: a key as long as the hash, an ICV cut to half of it (RFC 4868), or to 96 bits of SHA-1
-//! (RFC 2404) and of MD5 (RFC 2403). Over RustCrypto's `hmac`, `sha2`, `sha1` and `md-5`, which take the processor's SHA
-//! instructions where there are any.
+//! (RFC 2404) and of MD5 (RFC 2403); and AES-CMAC in its place (RFC 4494). Over RustCrypto's `hmac`, `sha2`, `sha1`, `md-5`
+//! and `cmac`, which take the processor's instructions where there are any.
 //!
-//! Kept are the states behind the two padded keys, not the buffer that a running HMAC has.
+//! Kept are the states behind the two padded keys, not the buffer that a running HMAC has. Of AES-CMAC it is the key, made
+//! ready for each packet: beside that of Triple-DES an expanded one finds no room in an SA.
 
+use aes::Aes128Enc;
+use cmac::{Cmac, Mac as _};
 use hmac::EagerHash;
 use hmac::block_api::HmacCore;
 use hmac::digest::block_api::{Buffer, FixedOutputCore, UpdateCore};
@@ -14,7 +17,7 @@ use sha2::{Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// A hash under HMAC, with what ESP keeps of it.
+/// A hash under HMAC, or AES in its place, with what ESP keeps of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Hash {
     /// HMAC-SHA1-96 (RFC 2404).
@@ -27,6 +30,8 @@ pub enum Hash {
     Sha512,
     /// HMAC-MD5-96 (RFC 2403): only where legacy algorithms are asked for (RFC 8221 §6).
     Md5,
+    /// AES-CMAC-96 (RFC 4494), with a key of 128 bits.
+    AesCmac,
 }
 
 /// Octets of the longest ICV.
@@ -34,23 +39,24 @@ const LONGEST: usize = 32;
 
 impl Hash {
     /// Every one.
-    pub const ALL: [Hash; 5] = [Hash::Sha1, Hash::Sha256, Hash::Sha384, Hash::Sha512, Hash::Md5];
+    pub const ALL: [Hash; 6] =
+        [Hash::Sha1, Hash::Sha256, Hash::Sha384, Hash::Sha512, Hash::Md5, Hash::AesCmac];
 
-    /// Octets of key: as many as the hash gives (RFC 2403 §2, RFC 2404 §3, RFC 4868 §2.1.1).
+    /// Octets of key: as many as the hash gives (RFC 2403 §2, RFC 2404 §3, RFC 4868 §2.1.1), of AES 128 bits.
     pub const fn key_length(self) -> usize {
         match self {
             Hash::Sha1 => 20,
             Hash::Sha256 => 32,
             Hash::Sha384 => 48,
             Hash::Sha512 => 64,
-            Hash::Md5 => 16,
+            Hash::Md5 | Hash::AesCmac => 16,
         }
     }
 
     /// Octets of ICV (RFC 2404 §2, RFC 4868 §2.1.2).
     pub const fn icv_length(self) -> usize {
         match self {
-            Hash::Sha1 | Hash::Md5 => 12,
+            Hash::Sha1 | Hash::Md5 | Hash::AesCmac => 12,
             Hash::Sha256 => 16,
             Hash::Sha384 => 24,
             Hash::Sha512 => 32,
@@ -65,6 +71,7 @@ pub(super) enum Mac {
     Sha384(HmacCore<Sha384>),
     Sha512(HmacCore<Sha512>),
     Md5(HmacCore<Md5>),
+    AesCmac(Zeroizing<[u8; 16]>),
 }
 
 impl Mac {
@@ -79,6 +86,7 @@ impl Mac {
             Hash::Sha384 => Mac::Sha384(KeyInit::new_from_slice(key).ok()?),
             Hash::Sha512 => Mac::Sha512(KeyInit::new_from_slice(key).ok()?),
             Hash::Md5 => Mac::Md5(KeyInit::new_from_slice(key).ok()?),
+            Hash::AesCmac => Mac::AesCmac(Zeroizing::new(key.try_into().ok()?)),
         })
     }
 
@@ -89,6 +97,7 @@ impl Mac {
             Mac::Sha384(_) => Hash::Sha384,
             Mac::Sha512(_) => Hash::Sha512,
             Mac::Md5(_) => Hash::Md5,
+            Mac::AesCmac(_) => Hash::AesCmac,
         }
     }
 
@@ -116,6 +125,7 @@ impl Mac {
             Mac::Sha384(core) => finish(core, parts),
             Mac::Sha512(core) => finish(core, parts),
             Mac::Md5(core) => finish(core, parts),
+            Mac::AesCmac(key) => cmac(key, parts),
         }
     }
 }
@@ -129,6 +139,14 @@ fn finish<D: EagerHash>(keyed: &HmacCore<D>, parts: [&[u8]; 2]) -> Zeroizing<[u8
     let (mut whole, mut front) = (Output::<HmacCore<D>>::default(), Zeroizing::new([0; LONGEST]));
     core.finalize_fixed_core(&mut buffer, &mut whole);
     front.iter_mut().zip(whole.iter()).for_each(|(to, from)| *to = *from);
+    front
+}
+
+/// AES-CMAC; zeros behind it.
+fn cmac(key: &[u8; 16], parts: [&[u8]; 2]) -> Zeroizing<[u8; LONGEST]> {
+    let (mut mac, mut front) = (Cmac::<Aes128Enc>::new(key.into()), Zeroizing::new([0; LONGEST]));
+    parts.into_iter().for_each(|part| mac.update(part));
+    front.iter_mut().zip(mac.finalize().into_bytes()).for_each(|(to, from)| *to = from);
     front
 }
 
@@ -163,6 +181,15 @@ mod tests {
         assert!(mac.fits([b"Hi There", b""], &octets("b617318655057264e28bc0b6")));
         let mac = Mac::new(Hash::Md5, &[0x0b; 16]).unwrap();
         assert!(mac.fits([b"Hi There", b""], &octets("9294727a3638bb1c13f48ef8")));
+    }
+
+    /// RFC 4494 §4 (RFC 4493 §4, example 3, whose 40 octets are cut to the first 96 bits).
+    #[test]
+    fn authentication_vectors_of_rfc_4494() {
+        let mac = Mac::new(Hash::AesCmac, &octets("2b7e151628aed2a6abf7158809cf4f3c")).unwrap();
+        let message =
+            octets("6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e5130c81c46a35ce411");
+        assert!(mac.fits([&message[..17], &message[17..]], &octets("dfa66747de9ae63030ca3261")));
     }
 
     #[test]

@@ -7,11 +7,13 @@
 //! Left to the caller: the layout (`net::esp::Framing`), sequence numbers and their uniqueness, the replay window, what
 //! the text says.
 
+mod ccm;
 mod chacha;
 mod des;
 mod gmac;
 mod hashed;
 mod mac;
+mod parts;
 
 pub use des::Kind as Des;
 pub use mac::Hash;
@@ -23,6 +25,9 @@ pub const CHACHA: usize = chacha::KEY + chacha::SALT;
 
 /// Octets of keying material of AES-GMAC beside the key: the salt (RFC 4543 §5.3).
 pub const GMAC_SALT: usize = gmac::SALT;
+
+/// Octets of keying material of AES-CCM beside the key: the salt (RFC 4309 §7.1).
+pub const CCM_SALT: usize = ccm::SALT;
 
 /// Octets of secret that a sender in CBC mode draws its IVs from.
 pub const SEED: usize = 16;
@@ -59,23 +64,27 @@ impl Suffix {
 /// Encrypts the packets of one SA.
 #[derive(Debug)]
 pub enum Sealer {
-    /// AES-CBC, Triple-DES, DES, or nothing, then HMAC.
+    /// AES-CBC, Triple-DES, DES, or nothing, then HMAC or AES-CMAC.
     Hashed(hashed::Sealer),
     /// ChaCha20-Poly1305.
     ChaCha(chacha::Key),
     /// AES-GMAC.
     Gmac(gmac::Key),
+    /// AES-CCM.
+    Ccm(ccm::Key),
 }
 
 /// Decrypts the packets of one SA.
 #[derive(Debug)]
 pub enum Opener {
-    /// HMAC, then AES-CBC, Triple-DES, DES, or nothing.
+    /// HMAC or AES-CMAC, then AES-CBC, Triple-DES, DES, or nothing.
     Hashed(hashed::Opener),
     /// ChaCha20-Poly1305.
     ChaCha(chacha::Key),
     /// AES-GMAC.
     Gmac(gmac::Key),
+    /// AES-CCM.
+    Ccm(ccm::Key),
 }
 
 // Both lie where the key of AES-GCM would, behind a tag (`sa::Keyed`).
@@ -115,12 +124,18 @@ impl Sealer {
         gmac::Key::new(size, keys).map(Sealer::Gmac)
     }
 
+    /// For AES-CCM; `keys` are key and salt.
+    pub fn ccm(size: KeySize, keys: &[u8]) -> Option<Sealer> {
+        ccm::Key::new(size, keys).map(Sealer::Ccm)
+    }
+
     /// Encrypts `packet`, which is an ESP packet from SPI to ICV but for its IV, its ICV and that its text is in clear.
     pub fn seal(&self, at: Position, packet: &mut [u8]) -> Result<(), TooShort> {
         match self {
             Sealer::Hashed(sealer) => sealer.seal(at, packet).ok_or(TooShort),
             Sealer::ChaCha(key) => key.seal(at, packet).ok_or(TooShort),
             Sealer::Gmac(key) => key.seal(at, packet).ok_or(TooShort),
+            Sealer::Ccm(key) => key.seal(at, packet).ok_or(TooShort),
         }
     }
 }
@@ -151,6 +166,11 @@ impl Opener {
         gmac::Key::new(size, keys).map(Opener::Gmac)
     }
 
+    /// For AES-CCM; `keys` are key and salt.
+    pub fn ccm(size: KeySize, keys: &[u8]) -> Option<Opener> {
+        ccm::Key::new(size, keys).map(Opener::Ccm)
+    }
+
     /// Checks the ICV of `packet`, an ESP packet from SPI to ICV, in constant time, and only then decrypts its text in
     /// place (RFC 4303 §3.4.4.1).
     pub fn open(&self, at: Position, packet: &mut [u8]) -> Result<(), BadIcv> {
@@ -158,6 +178,7 @@ impl Opener {
             Opener::Hashed(opener) => opener.open(at, packet).ok_or(BadIcv),
             Opener::ChaCha(key) => key.open(at, packet).ok_or(BadIcv),
             Opener::Gmac(key) => key.open(at, packet).ok_or(BadIcv),
+            Opener::Ccm(key) => key.open(at, packet).ok_or(BadIcv),
         }
     }
 }

@@ -22,7 +22,7 @@ pub enum Suite {
     AesGcm192,
     /// AES-GCM-16, 256-bit key.
     AesGcm256,
-    /// AES-CBC (RFC 3602) with HMAC (RFC 2404, RFC 4868).
+    /// AES-CBC (RFC 3602) with HMAC (RFC 2404, RFC 4868) or AES-CMAC (RFC 4494).
     AesCbc(KeySize, Hash),
     /// HMAC without a cipher (RFC 2410).
     Null(Hash),
@@ -30,6 +30,8 @@ pub enum Suite {
     ChaCha20Poly1305,
     /// AES-GMAC with a 16-octet ICV: nothing is encrypted (RFC 4543).
     AesGmac(KeySize),
+    /// AES-CCM with a 16-octet ICV (RFC 4309).
+    AesCcm(KeySize),
     /// Triple-DES (RFC 2451) with HMAC.
     TripleDes(Hash),
     /// DES (RFC 2405) with HMAC.
@@ -91,6 +93,7 @@ impl Suite {
             .chain(cbc)
             .chain(others)
             .chain(gmac)
+            .chain(KeySize::ALL.map(Suite::AesCcm))
             .chain(des)
     }
 
@@ -112,6 +115,7 @@ impl Suite {
             Suite::Null(hash) => hash.key_length(),
             Suite::ChaCha20Poly1305 => cipher::CHACHA,
             Suite::AesGmac(size) => size.octets() + cipher::GMAC_SALT,
+            Suite::AesCcm(size) => size.octets() + cipher::CCM_SALT,
         }
     }
 
@@ -130,8 +134,8 @@ impl Suite {
             Suite::AesCbc(_, hash) => Framing { iv: 16, block: 16, icv: hash.icv_length() },
             Suite::TripleDes(hash) | Suite::Des(hash) => Framing { iv: 8, block: 8, icv: hash.icv_length() },
             Suite::Null(hash) => Framing { iv: 0, block: 4, icv: hash.icv_length() },
-            // The same as AES-GCM (RFC 7634 §2, RFC 4543 §3).
-            Suite::ChaCha20Poly1305 | Suite::AesGmac(_) => Framing::GCM,
+            // The same as AES-GCM (RFC 7634 §2, RFC 4543 §3, RFC 4309 §3).
+            Suite::ChaCha20Poly1305 | Suite::AesGmac(_) | Suite::AesCcm(_) => Framing::GCM,
             Suite::AesGcm128 | Suite::AesGcm192 | Suite::AesGcm256 => Framing::GCM,
         }
     }
@@ -145,6 +149,7 @@ impl Suite {
             Suite::Null(hash) => Sealer::null(hash, material),
             Suite::ChaCha20Poly1305 => Sealer::chacha(material),
             Suite::AesGmac(size) => Sealer::gmac(size, material),
+            Suite::AesCcm(size) => Sealer::ccm(size, material),
             Suite::AesGcm128 | Suite::AesGcm192 | Suite::AesGcm256 => None,
         })
     }
@@ -158,6 +163,7 @@ impl Suite {
             Suite::Null(hash) => Opener::null(hash, material),
             Suite::ChaCha20Poly1305 => Opener::chacha(material),
             Suite::AesGmac(size) => Opener::gmac(size, material),
+            Suite::AesCcm(size) => Opener::ccm(size, material),
             Suite::AesGcm128 | Suite::AesGcm192 | Suite::AesGcm256 => None,
         })
     }
@@ -194,6 +200,15 @@ impl Suite {
             Suite::Null(Hash::Sha512) => "null-sha512",
             Suite::Null(Hash::Md5) => "null-md5",
             Suite::ChaCha20Poly1305 => "chacha20poly1305",
+            Suite::Null(Hash::AesCmac) => "null-aescmac",
+            Suite::AesCcm(Aes128) => "aes128ccm16",
+            Suite::AesCcm(Aes192) => "aes192ccm16",
+            Suite::AesCcm(Aes256) => "aes256ccm16",
+            Suite::AesCbc(Aes128, Hash::AesCmac) => "aes128-aescmac",
+            Suite::AesCbc(Aes192, Hash::AesCmac) => "aes192-aescmac",
+            Suite::AesCbc(Aes256, Hash::AesCmac) => "aes256-aescmac",
+            Suite::TripleDes(Hash::AesCmac) => "3des-aescmac",
+            Suite::Des(Hash::AesCmac) => "des-aescmac",
             Suite::AesGmac(Aes128) => "aes128gmac",
             Suite::AesGmac(Aes192) => "aes192gmac",
             Suite::AesGmac(Aes256) => "aes256gmac",

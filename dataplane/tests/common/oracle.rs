@@ -1,10 +1,10 @@
 //! ESP of suites other than AES-GCM as their RFCs say it, step by step, over other code than the gateway's: `ring`'s
-//! HMAC (with MD5, which it has not, by its definition), AWS-LC's ChaCha20-Poly1305 and AES-GCM (for GMAC), and CBC block
-//! by block.
+//! HMAC (with MD5, which it has not, by its definition), AWS-LC's CMAC, ChaCha20-Poly1305 and AES-GCM (for GMAC), and CBC
+//! and CCM block by block.
 
 use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Aes192, Aes256};
-use aws_lc_rs::aead;
+use aws_lc_rs::{aead, cmac};
 use des::{Des, TdesEde3};
 use md5::{Digest, Md5};
 use ravelin_dataplane::cipher::Hash;
@@ -20,6 +20,8 @@ pub enum Oracle {
     ChaCha { key: Box<aead::LessSafeKey>, salt: [u8; 4] },
     /// RFC 4543.
     Gmac { key: Box<aead::LessSafeKey>, salt: [u8; 4] },
+    /// RFC 4309.
+    Ccm { cipher: Block, salt: [u8; 3] },
 }
 
 /// What a cipher does to a block.
@@ -60,6 +62,39 @@ fn hmac_md5(key: &[u8], covered: &[u8]) -> Vec<u8> {
     Md5::digest([pad(0x5c), inner.to_vec()].concat()).to_vec()
 }
 
+/// CCM's tag over associated data and a text in clear, and the text under its key stream, which is the same work both ways
+/// (RFC 3610 §2.2, §2.3, with L = 4 and M = 16).
+fn ccm(block: &Block, nonce: &[u8], associated: &[u8], clear: &[u8]) -> Vec<u8> {
+    let first = [&[0x40u8 | 7 << 3 | 3][..], nonce, &(clear.len() as u32).to_be_bytes()].concat();
+    let mut blocks = [(associated.len() as u16).to_be_bytes().as_slice(), associated].concat();
+    blocks.resize(blocks.len().next_multiple_of(16), 0);
+    blocks.extend(clear);
+    blocks.resize(blocks.len().next_multiple_of(16), 0);
+    let mut tag = vec![0; 16];
+    for part in [first, blocks].concat().chunks(16) {
+        xor(&mut tag, part);
+        block(&mut tag);
+    }
+    xor(&mut tag, &key_stream(block, nonce, 0));
+    tag
+}
+
+/// Block number `number` of CCM's key stream.
+fn key_stream(block: &Block, nonce: &[u8], number: u32) -> Vec<u8> {
+    let mut stream = [&[3u8][..], nonce, &number.to_be_bytes()].concat();
+    block(&mut stream);
+    stream
+}
+
+/// A text under CCM's key stream: in clear, if it was under it.
+fn ccm_text(block: &Block, nonce: &[u8], text: &[u8]) -> Vec<u8> {
+    let mut text = text.to_vec();
+    for (part, number) in text.chunks_mut(16).zip(1..) {
+        xor(part, &key_stream(block, nonce, number));
+    }
+    text
+}
+
 fn xor(block: &mut [u8], with: &[u8]) {
     block.iter_mut().zip(with).for_each(|(octet, other)| *octet ^= other);
 }
@@ -74,6 +109,10 @@ fn icv(hash: Hash, key: &[u8], covered: &[u8], sequence: u64, esn: bool) -> Vec<
     let covered = [covered, if esn { &high } else { &[] }].concat();
     let (algorithm, length) = match hash {
         Hash::Md5 => return hmac_md5(key, &covered)[..12].to_vec(),
+        Hash::AesCmac => {
+            let key = cmac::Key::new(cmac::AES_128, key).unwrap();
+            return cmac::sign(&key, &covered).unwrap().as_ref()[..12].to_vec();
+        }
         Hash::Sha1 => (hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, 12),
         Hash::Sha256 => (hmac::HMAC_SHA256, 16),
         Hash::Sha384 => (hmac::HMAC_SHA384, 24),
@@ -157,6 +196,10 @@ impl Oracle {
                 let (key, salt) = keyed(algorithm, material);
                 Some(Oracle::Gmac { key, salt })
             }
+            Suite::AesCcm(_) => {
+                let (key, salt) = material.split_last_chunk().unwrap();
+                Some(Oracle::Ccm { cipher: aes(key).0, salt: *salt })
+            }
             _ => None,
         }
     }
@@ -180,6 +223,13 @@ impl Oracle {
             Oracle::Gmac { key, salt } => {
                 packet.extend([&iv[..8], text].concat());
                 packet.extend(gmac(key, *salt, &packet, sequence, esn));
+            }
+            Oracle::Ccm { cipher, salt } => {
+                let (_, associated) = chacha([0; 4], &iv[..8], &packet, sequence, esn);
+                let nonce = [salt.as_slice(), &iv[..8]].concat();
+                let sealed =
+                    [ccm_text(cipher, &nonce, text), ccm(cipher, &nonce, &associated, text)].concat();
+                packet.extend([&iv[..8], &sealed].concat());
             }
         }
         packet
@@ -209,6 +259,14 @@ impl Oracle {
                 let (iv, text) = covered[8..].split_at(8);
                 let wanted = gmac(key, *salt, covered, sequence, esn);
                 (wanted == found).then(|| (iv.to_vec(), text.to_vec()))
+            }
+            Oracle::Ccm { cipher, salt } => {
+                let (covered, found) = packet.split_at(packet.len() - 16);
+                let (iv, text) = covered[8..].split_at(8);
+                let (_, associated) = chacha([0; 4], iv, packet, sequence, esn);
+                let nonce = [salt.as_slice(), iv].concat();
+                let clear = ccm_text(cipher, &nonce, text);
+                (ccm(cipher, &nonce, &associated, &clear) == found).then(|| (iv.to_vec(), clear))
             }
         }
     }

@@ -15,7 +15,7 @@ use ravelin_ike::Engine;
 use ravelin_ike::config::{
     AlgorithmProfile, ChildConfig, ChildId, ChildLifetime, Connection, ConnectionId, EngineConfig,
     EspProposal, IdentityMatch, IkeLifetime, IkeProposal, InitialContact, NatTraversal, Redirection,
-    RemoteAddress, Selector,
+    RemoteAddress, Selector, UdpEncapsulation,
 };
 use ravelin_ike::error::Failure;
 use ravelin_ike::event::Event;
@@ -387,6 +387,7 @@ fn connection(
     (local, behind): (Ipv4Addr, Ipv4Addr),
 ) -> Result<Connection> {
     let Shown { auth, remote_auth, identity } = credential.shown(number, IpAddr::V4(local))?;
+    let encapsulation = if load.udp_encapsulation { UdpEncapsulation::Force } else { UdpEncapsulation::Auto };
     let protected = Selector::prefix(IpAddr::V4(load.protected.network()), load.protected.prefix_len());
     Ok(Connection {
         instance: 0,
@@ -416,7 +417,7 @@ fn connection(
         lifetime: IkeLifetime::default(),
         authentication_lifetime: None,
         dead_peer: None,
-        nat: NatTraversal { force: load.udp_encapsulation, ..NatTraversal::default() },
+        nat: NatTraversal { encapsulation, ..NatTraversal::default() },
         mobike: false,
         fragmentation: Some(ravelin_ike::config::Fragmentation::default()),
         initial_contact: InitialContact::Never,

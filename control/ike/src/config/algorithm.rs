@@ -22,6 +22,12 @@ pub enum Encryption {
     AesCbc256,
     /// ENCR_CHACHA20_POLY1305 (28, RFC 7634).
     ChaCha20Poly1305,
+    /// ENCR_AES_CCM_16 (16), 128-bit key (RFC 4309, RFC 5282).
+    AesCcm128,
+    /// ENCR_AES_CCM_16 (16), 192-bit key.
+    AesCcm192,
+    /// ENCR_AES_CCM_16 (16), 256-bit key.
+    AesCcm256,
     /// ENCR_NULL (11, RFC 2410): ESP only. Needs an integrity algorithm.
     Null,
     /// ENCR_NULL_AUTH_AES_GMAC (21), 128-bit key (RFC 4543): ESP only.
@@ -38,7 +44,7 @@ pub enum Encryption {
 
 impl Encryption {
     /// Every cipher.
-    pub const ALL: [Encryption; 13] = [
+    pub const ALL: [Encryption; 16] = [
         Encryption::AesGcm128,
         Encryption::AesGcm192,
         Encryption::AesGcm256,
@@ -46,6 +52,9 @@ impl Encryption {
         Encryption::AesCbc192,
         Encryption::AesCbc256,
         Encryption::ChaCha20Poly1305,
+        Encryption::AesCcm128,
+        Encryption::AesCcm192,
+        Encryption::AesCcm256,
         Encryption::Null,
         Encryption::AesGmac128,
         Encryption::AesGmac192,
@@ -60,6 +69,7 @@ impl Encryption {
             Encryption::AesGcm128 | Encryption::AesGcm192 | Encryption::AesGcm256 => 20,
             Encryption::AesCbc128 | Encryption::AesCbc192 | Encryption::AesCbc256 => 12,
             Encryption::ChaCha20Poly1305 => 28,
+            Encryption::AesCcm128 | Encryption::AesCcm192 | Encryption::AesCcm256 => 16,
             Encryption::Null => 11,
             Encryption::AesGmac128 | Encryption::AesGmac192 | Encryption::AesGmac256 => 21,
             Encryption::TripleDes => 3,
@@ -81,9 +91,18 @@ impl Encryption {
             Encryption::Des => 64,
             Encryption::TripleDes => 192,
             Encryption::ChaCha20Poly1305 => 256,
-            Encryption::AesGcm128 | Encryption::AesCbc128 | Encryption::AesGmac128 => 128,
-            Encryption::AesGcm192 | Encryption::AesCbc192 | Encryption::AesGmac192 => 192,
-            Encryption::AesGcm256 | Encryption::AesCbc256 | Encryption::AesGmac256 => 256,
+            Encryption::AesGcm128
+            | Encryption::AesCbc128
+            | Encryption::AesGmac128
+            | Encryption::AesCcm128 => 128,
+            Encryption::AesGcm192
+            | Encryption::AesCbc192
+            | Encryption::AesGmac192
+            | Encryption::AesCcm192 => 192,
+            Encryption::AesGcm256
+            | Encryption::AesCbc256
+            | Encryption::AesGmac256
+            | Encryption::AesCcm256 => 256,
         }
     }
 
@@ -93,7 +112,12 @@ impl Encryption {
             AesGcm128, AesGcm192, AesGcm256, AesGmac128, AesGmac192, AesGmac256, ChaCha20Poly1305,
         };
         let gmac = matches!(self, AesGmac128 | AesGmac192 | AesGmac256);
-        gmac || matches!(self, AesGcm128 | AesGcm192 | AesGcm256 | ChaCha20Poly1305)
+        gmac || self.is_ccm() || matches!(self, AesGcm128 | AesGcm192 | AesGcm256 | ChaCha20Poly1305)
+    }
+
+    /// Whether it is AES-CCM.
+    pub fn is_ccm(self) -> bool {
+        matches!(self, Encryption::AesCcm128 | Encryption::AesCcm192 | Encryption::AesCcm256)
     }
 
     /// Whether an IKE SA may have it, whose cipher has to encrypt (RFC 7296 §3.14); DES, which RFC 8247 §2.1 forbids,
@@ -103,10 +127,19 @@ impl Encryption {
         !matches!(self, Null | AesGmac128 | AesGmac192 | AesGmac256 | Des)
     }
 
-    /// Octets of keying material taken per direction: the key and, for AEAD ciphers, the 4-octet salt (RFC 4106 §8.1, RFC
-    /// 7634 §2, RFC 4543 §5.3).
+    /// Octets of salt, the implicit part of the nonce of AEAD ciphers (RFC 4106 §8.1, RFC 7634 §2, RFC 4543 §5.3, RFC 4309
+    /// §7.1).
+    pub fn salt_len(self) -> usize {
+        match self {
+            _ if self.is_ccm() => 3,
+            _ if self.is_aead() => 4,
+            _ => 0,
+        }
+    }
+
+    /// Octets of keying material taken per direction: the key, and the salt.
     pub fn keymat_len(self) -> usize {
-        usize::from(self.key_bits() / 8) + if self.is_aead() { 4 } else { 0 }
+        usize::from(self.key_bits() / 8) + self.salt_len()
     }
 }
 
@@ -123,16 +156,19 @@ pub enum Integrity {
     HmacSha512,
     /// AUTH_HMAC_MD5_96 (1, RFC 2403). Legacy.
     HmacMd5,
+    /// AUTH_AES_CMAC_96 (8, RFC 4494), with a 128-bit key.
+    AesCmac,
 }
 
 impl Integrity {
     /// Every algorithm.
-    pub const ALL: [Integrity; 5] = [
+    pub const ALL: [Integrity; 6] = [
         Integrity::HmacSha1,
         Integrity::HmacSha256,
         Integrity::HmacSha384,
         Integrity::HmacSha512,
         Integrity::HmacMd5,
+        Integrity::AesCmac,
     ];
 
     /// The transform ID of type 3 (INTEG).
@@ -143,17 +179,18 @@ impl Integrity {
             Integrity::HmacSha384 => 13,
             Integrity::HmacSha512 => 14,
             Integrity::HmacMd5 => 1,
+            Integrity::AesCmac => 8,
         }
     }
 
-    /// Octets of key, equal to the hash output (RFC 2403 §2, RFC 2404 §3, RFC 4868 §2.1.1).
+    /// Octets of key, equal to the output (RFC 2403 §2, RFC 2404 §3, RFC 4868 §2.1.1, RFC 4494 §2).
     pub fn key_len(self) -> usize {
         match self {
             Integrity::HmacSha1 => 20,
             Integrity::HmacSha256 => 32,
             Integrity::HmacSha384 => 48,
             Integrity::HmacSha512 => 64,
-            Integrity::HmacMd5 => 16,
+            Integrity::HmacMd5 | Integrity::AesCmac => 16,
         }
     }
 }
@@ -171,12 +208,14 @@ pub enum Prf {
     HmacSha512,
     /// PRF_HMAC_MD5 (1, RFC 2104). Legacy.
     HmacMd5,
+    /// PRF_AES128_CMAC (8, RFC 4615).
+    AesCmac,
 }
 
 impl Prf {
     /// Every function.
-    pub const ALL: [Prf; 5] =
-        [Prf::HmacSha1, Prf::HmacSha256, Prf::HmacSha384, Prf::HmacSha512, Prf::HmacMd5];
+    pub const ALL: [Prf; 6] =
+        [Prf::HmacSha1, Prf::HmacSha256, Prf::HmacSha384, Prf::HmacSha512, Prf::HmacMd5, Prf::AesCmac];
 
     /// The transform ID of type 2 (PRF).
     pub fn transform_id(self) -> u16 {
@@ -186,6 +225,7 @@ impl Prf {
             Prf::HmacSha384 => 6,
             Prf::HmacSha512 => 7,
             Prf::HmacMd5 => 1,
+            Prf::AesCmac => 8,
         }
     }
 }
@@ -201,6 +241,10 @@ pub enum Group {
     Modp3072,
     /// 4096-bit MODP (16, RFC 3526).
     Modp4096,
+    /// 6144-bit MODP (17, RFC 3526).
+    Modp6144,
+    /// 8192-bit MODP (18, RFC 3526).
+    Modp8192,
     /// 256-bit random ECP (19, RFC 5903).
     EcpP256,
     /// 384-bit random ECP (20).
@@ -219,11 +263,13 @@ pub enum Group {
 
 impl Group {
     /// Every method, in the order of their numbers.
-    pub const ALL: [Group; 11] = [
+    pub const ALL: [Group; 13] = [
         Group::Modp1024,
         Group::Modp2048,
         Group::Modp3072,
         Group::Modp4096,
+        Group::Modp6144,
+        Group::Modp8192,
         Group::EcpP256,
         Group::EcpP384,
         Group::EcpP521,
@@ -240,6 +286,8 @@ impl Group {
             Group::Modp2048 => 14,
             Group::Modp3072 => 15,
             Group::Modp4096 => 16,
+            Group::Modp6144 => 17,
+            Group::Modp8192 => 18,
             Group::EcpP256 => 19,
             Group::EcpP384 => 20,
             Group::EcpP521 => 21,

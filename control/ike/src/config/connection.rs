@@ -441,11 +441,23 @@ impl Default for DeadPeer {
     }
 }
 
+/// Whether ESP goes in UDP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UdpEncapsulation {
+    /// Where a NAT is found.
+    #[default]
+    Auto,
+    /// Always: we pretend to be behind a NAT, so that both sides encapsulate.
+    Force,
+    /// Never: nobody looks for a NAT, and what the peer says of one is not heard (TG-26).
+    Never,
+}
+
 /// NAT traversal (RFC 7296 §2.23, RFC 3948).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NatTraversal {
-    /// Pretend to be behind a NAT, so that both sides always encapsulate ESP in UDP.
-    pub force: bool,
+    /// Whether ESP goes in UDP.
+    pub encapsulation: UdpEncapsulation,
     /// Time between keepalives while we are behind a NAT.
     pub keepalive: Duration,
     /// Send them without a NAT too, where ESP goes in UDP: for what stands on the way and does not show.
@@ -453,6 +465,16 @@ pub struct NatTraversal {
 }
 
 impl NatTraversal {
+    /// Whether we pretend to be behind a NAT.
+    pub(crate) fn forces(&self) -> bool {
+        self.encapsulation == UdpEncapsulation::Force
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_off(&self) -> bool {
+        self.encapsulation == UdpEncapsulation::Never
+    }
+
     /// The time to the next keepalive, if any are sent.
     pub(crate) fn pause(&self, behind_nat: bool, in_udp: bool) -> Option<Duration> {
         (behind_nat || self.always_keepalive && in_udp).then(|| self.keepalive.max(Duration::from_secs(1)))
@@ -461,7 +483,11 @@ impl NatTraversal {
 
 impl Default for NatTraversal {
     fn default() -> Self {
-        NatTraversal { force: false, keepalive: Duration::from_secs(20), always_keepalive: false }
+        NatTraversal {
+            encapsulation: UdpEncapsulation::Auto,
+            keepalive: Duration::from_secs(20),
+            always_keepalive: false,
+        }
     }
 }
 

@@ -31,7 +31,7 @@ pub use child::{ChildConfig, ChildId, ChildLifetime, Mode, Resource};
 pub use clients::{Client, ClientMatch, Clients, Criteria, NoClient};
 pub use connection::{
     Auth, Connection, ConnectionId, DeadPeer, Fragmentation, IdKind, Identity, IdentityMatch,
-    IdentityPattern, IkeLifetime, InitialContact, NatTraversal, RemoteAddress, RemoteAuth,
+    IdentityPattern, IkeLifetime, InitialContact, NatTraversal, RemoteAddress, RemoteAuth, UdpEncapsulation,
 };
 pub use engine::{EngineConfig, HalfOpenLimits, Retransmission};
 pub use lockout::Lockout;

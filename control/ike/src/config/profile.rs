@@ -267,6 +267,10 @@ fn row(algorithm: Algorithm) -> [Standing; 3] {
         ) => [Allowed, MustNot, Allowed],
         // RFC 8247 §2.1, RFC 8221 §5: ChaCha20-Poly1305 SHOULD, of ESP NULL MUST.
         Algorithm::Encryption(Encryption::ChaCha20Poly1305 | Encryption::Null) => [Allowed, MustNot, Allowed],
+        // RFC 8247 §2.1 and RFC 8221 §5 have a word on CCM with 8 octets of tag alone: SHOULD, for small devices.
+        Algorithm::Encryption(Encryption::AesCcm128 | Encryption::AesCcm192 | Encryption::AesCcm256) => {
+            [Allowed, MustNot, Allowed]
+        }
         // RFC 8221 has no word on GMAC in ESP.
         Algorithm::Encryption(Encryption::AesGmac128 | Encryption::AesGmac192 | Encryption::AesGmac256) => {
             [Allowed, MustNot, Allowed]
@@ -297,6 +301,11 @@ fn row(algorithm: Algorithm) -> [Standing; 3] {
         Algorithm::Prf(Prf::HmacSha384) => [Allowed, Allowed, Allowed],
         Algorithm::Prf(Prf::HmacSha512) => [Allowed, ShouldNot, Allowed],
 
+        // Neither has a word on CMAC.
+        Algorithm::Integrity(Integrity::AesCmac) | Algorithm::Prf(Prf::AesCmac) => {
+            [Allowed, MustNot, Allowed]
+        }
+
         // RFC 8247 §2.4: group 2 SHOULD NOT.
         Algorithm::Group(Group::Modp1024) => [ShouldNot, MustNot, Allowed],
 
@@ -306,6 +315,8 @@ fn row(algorithm: Algorithm) -> [Standing; 3] {
             Group::Modp2048
             | Group::Modp3072
             | Group::Modp4096
+            | Group::Modp6144
+            | Group::Modp8192
             | Group::EcpP256
             | Group::EcpP521
             | Group::X25519

@@ -4,8 +4,8 @@
 use super::*;
 
 /// Algorithms by their keywords, in the order of [`row`]: what cnsa2 says, `+` allowed, `~` SHOULD NOT, `-` MUST NOT.
-const CNSA2: &str = "aes128gcm16- aes192gcm16- aes256gcm16+ aes128- aes192- aes256- chacha20poly1305- null- aes128gmac- aes192gmac- aes256gmac- 3des- des- sha1- sha256- sha384- sha512- md5- prfsha1- prfsha256- \
-                     prfsha384+ prfsha512~ prfmd5- modp1024- modp2048- modp3072- modp4096- ecp256- ecp384+ ecp521- x25519- mlkem512- mlkem768- mlkem1024+ \
+const CNSA2: &str = "aes128gcm16- aes192gcm16- aes256gcm16+ aes128- aes192- aes256- chacha20poly1305- aes128ccm16- aes192ccm16- aes256ccm16- null- aes128gmac- aes192gmac- aes256gmac- 3des- des- sha1- sha256- sha384- sha512- md5- aescmac- prfsha1- prfsha256- \
+                     prfsha384+ prfsha512~ prfmd5- prfaescmac- modp1024- modp2048- modp3072- modp4096- modp6144- modp8192- ecp256- ecp384+ ecp521- x25519- mlkem512- mlkem768- mlkem1024+ \
                      ed25519- ecdsa-p256-sha256- ecdsa-p384-sha384~ ecdsa-p521-sha512- rsa-pss-sha256- \
                      rsa-pss-sha384~ rsa-pss-sha512~ rsa-pkcs1-sha256- rsa-pkcs1-sha384~ rsa-pkcs1-sha512~";
 

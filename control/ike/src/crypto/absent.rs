@@ -5,6 +5,8 @@
 const ABSENT: &[(&[&str], &str)] = &[
     (&["modp768", "modp1024s160"], "MUST NOT be used (RFC 8247 §2.4)"),
     (&["modp1536", "modp2048s224", "modp2048s256"], "SHOULD NOT be used (RFC 8247 §2.4)"),
+    (&["aesxcbc", "prfaesxcbc"], "is what AES-CMAC has followed (RFC 4434, RFC 4615)"),
+    (&["curve448", "x448"], "has no library that is kept and released"),
     (&["blowfish128", "cast128", "blowfish256"], "MUST NOT be used (RFC 8221 §5)"),
 ];
 

@@ -98,6 +98,8 @@ impl Group {
             Self::Modp2048 => Method::Modp(modp::Modulus::Bits2048),
             Self::Modp3072 => Method::Modp(modp::Modulus::Bits3072),
             Self::Modp4096 => Method::Modp(modp::Modulus::Bits4096),
+            Self::Modp6144 => Method::Modp(modp::Modulus::Bits6144),
+            Self::Modp8192 => Method::Modp(modp::Modulus::Bits8192),
             Self::EcpP256 => curve(&ECDH_P256, 32, 0xff, 64),
             Self::EcpP384 => curve(&ECDH_P384, 48, 0xff, 96),
             // 521 bits: one bit of the first of 66 octets.

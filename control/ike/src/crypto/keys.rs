@@ -69,8 +69,7 @@ impl IkeKeys {
         initiator_spi: IkeSpi,
         responder_spi: IkeSpi,
     ) -> Self {
-        let [ni, nr] = nonces.octets();
-        let key = zeroize::Zeroizing::new([ni, nr].concat());
+        let key = zeroize::Zeroizing::new(suite.prf.seed_nonces(nonces.octets()).concat());
         let seed = suite.prf.compute(&key, &[secret.as_bytes()]);
         Self::expand(suite, &seed, nonces, initiator_spi, responder_spi)
     }

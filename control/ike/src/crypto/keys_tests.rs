@@ -62,7 +62,7 @@ fn hash_of(prf: Prf) -> &'static digest::Algorithm {
         Prf::HmacSha256 => &digest::SHA256,
         Prf::HmacSha384 => &digest::SHA384,
         Prf::HmacSha512 => &digest::SHA512,
-        Prf::HmacMd5 => unreachable!("of which AWS-LC has no second opinion"),
+        Prf::HmacMd5 | Prf::AesCmac => unreachable!("of which AWS-LC has no hash"),
     }
 }
 

@@ -95,6 +95,9 @@ const WORDS: &[(Word, &str, &[&str])] = &[
     (Word::Encryption(Encryption::AesGcm192), "aes192gcm16", &["aes192gcm", "aes192gcm128"]),
     (Word::Encryption(Encryption::AesGcm128), "aes128gcm16", &["aes128gcm", "aes128gcm128"]),
     (Word::Encryption(Encryption::ChaCha20Poly1305), "chacha20poly1305", &[]),
+    (Word::Encryption(Encryption::AesCcm256), "aes256ccm16", &["aes256ccm128"]),
+    (Word::Encryption(Encryption::AesCcm192), "aes192ccm16", &["aes192ccm128"]),
+    (Word::Encryption(Encryption::AesCcm128), "aes128ccm16", &["aes128ccm128"]),
     (Word::Encryption(Encryption::Null), "null", &[]),
     (Word::Encryption(Encryption::AesGmac256), "aes256gmac", &[]),
     (Word::Encryption(Encryption::AesGmac192), "aes192gmac", &[]),
@@ -109,11 +112,13 @@ const WORDS: &[(Word, &str, &[&str])] = &[
     (Word::Integrity(Integrity::HmacSha512), "sha512", &["sha2_512"]),
     (Word::Integrity(Integrity::HmacSha1), "sha1", &["sha", "sha1_96"]),
     (Word::Integrity(Integrity::HmacMd5), "md5", &["md5_96"]),
+    (Word::Integrity(Integrity::AesCmac), "aescmac", &[]),
     (Word::Prf(Prf::HmacSha256), "prfsha256", &[]),
     (Word::Prf(Prf::HmacSha384), "prfsha384", &[]),
     (Word::Prf(Prf::HmacSha512), "prfsha512", &[]),
     (Word::Prf(Prf::HmacSha1), "prfsha1", &[]),
     (Word::Prf(Prf::HmacMd5), "prfmd5", &[]),
+    (Word::Prf(Prf::AesCmac), "prfaescmac", &[]),
     (alone(Group::X25519), "x25519", &["curve25519"]),
     (alone(Group::EcpP256), "ecp256", &[]),
     (alone(Group::EcpP384), "ecp384", &[]),
@@ -121,6 +126,8 @@ const WORDS: &[(Word, &str, &[&str])] = &[
     (alone(Group::Modp2048), "modp2048", &[]),
     (alone(Group::Modp3072), "modp3072", &[]),
     (alone(Group::Modp4096), "modp4096", &[]),
+    (alone(Group::Modp6144), "modp6144", &[]),
+    (alone(Group::Modp8192), "modp8192", &[]),
     (alone(Group::Modp1024), "modp1024", &[]),
     (alone(Group::MlKem512), "mlkem512", &[]),
     (alone(Group::MlKem768), "mlkem768", &[]),
@@ -350,6 +357,7 @@ fn prf_like(integrity: Integrity) -> Prf {
         Integrity::HmacSha384 => Prf::HmacSha384,
         Integrity::HmacSha512 => Prf::HmacSha512,
         Integrity::HmacMd5 => Prf::HmacMd5,
+        Integrity::AesCmac => Prf::AesCmac,
     }
 }
 
@@ -459,6 +467,8 @@ mod tests {
         for text in [
             "aes256gcm16-prfsha384-ecp384",
             "3des-md5-modp1024",
+            "aes128-aescmac-modp6144",
+            "aes256ccm16-aes128ccm16-prfaescmac-modp8192",
             "aes256-aes128-sha512-sha256-modp2048-x25519",
         ] {
             assert_eq!(ike(text).unwrap().to_string(), text);

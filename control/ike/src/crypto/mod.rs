@@ -11,6 +11,8 @@
 
 mod absent;
 pub mod auth;
+mod ccm;
+mod cmac;
 mod cookie;
 mod crash;
 mod drbg;

@@ -1,9 +1,9 @@
-//! Pseudorandom functions (RFC 4868 §2.1.2, RFC 2104) and prf+ (RFC 7296 §2.13).
+//! Pseudorandom functions (RFC 4868 §2.1.2, RFC 2104, RFC 4615) and prf+ (RFC 7296 §2.13).
 
 use aws_lc_rs::hmac;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{Secret, legacy};
+use super::{Secret, cmac, legacy};
 use crate::config::Prf;
 
 impl Prf {
@@ -15,13 +15,16 @@ impl Prf {
             Self::HmacSha384 => 48,
             Self::HmacSha512 => 64,
             Self::HmacMd5 => legacy::MD5,
+            Self::AesCmac => cmac::OCTETS,
         }
     }
 
     /// prf(key, data), where the data are the parts one after the other. HMAC takes keys of any
-    /// length, so none is padded or cut here.
+    /// length, and RFC 4615 says what AES-CMAC makes of them, so none is padded or cut here.
     pub fn compute(self, key: &[u8], parts: &[&[u8]]) -> Secret {
-        let Some(algorithm) = self.algorithm() else { return legacy::hmac_md5(key, parts) };
+        let Some(algorithm) = self.algorithm() else {
+            return if self == Self::AesCmac { cmac::prf(key, parts) } else { legacy::hmac_md5(key, parts) };
+        };
         let mut context = hmac::Context::with_key(&hmac::Key::new(algorithm, key));
         parts.iter().for_each(|part| context.update(part));
         Zeroizing::new(context.sign().as_ref().to_vec())
@@ -33,14 +36,23 @@ impl Prf {
         PrfPlus { prf: self, key, seed, block: Secret::default(), used: 0, counter: 1 }
     }
 
-    /// AWS-LC's; MD5 is [`legacy`]'s.
+    /// Ni and Nr as SKEYSEED is made of them: with AES-CMAC "only the first 64 bits of Ni and the first 64 bits of Nr are
+    /// used in calculating SKEYSEED" (RFC 7296 §2.14).
+    pub fn seed_nonces<'a>(self, nonces: [&'a [u8]; 2]) -> [&'a [u8]; 2] {
+        match self {
+            Self::AesCmac => nonces.map(|nonce| nonce.get(..cmac::OCTETS / 2).unwrap_or(nonce)),
+            _ => nonces,
+        }
+    }
+
+    /// HMAC of AWS-LC's; MD5 is [`legacy`]'s.
     fn algorithm(self) -> Option<hmac::Algorithm> {
         match self {
             Self::HmacSha1 => Some(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
             Self::HmacSha256 => Some(hmac::HMAC_SHA256),
             Self::HmacSha384 => Some(hmac::HMAC_SHA384),
             Self::HmacSha512 => Some(hmac::HMAC_SHA512),
-            Self::HmacMd5 => None,
+            Self::HmacMd5 | Self::AesCmac => None,
         }
     }
 }

@@ -26,6 +26,10 @@ fn suites() -> Vec<IkeSuite> {
         suite(Encryption::AesCbc256, Some(Integrity::HmacSha512)),
         suite(Encryption::ChaCha20Poly1305, None),
         suite(Encryption::TripleDes, Some(Integrity::HmacMd5)),
+        suite(Encryption::AesCcm128, None),
+        suite(Encryption::AesCcm192, None),
+        suite(Encryption::AesCcm256, None),
+        suite(Encryption::AesCbc128, Some(Integrity::AesCmac)),
     ]
 }
 

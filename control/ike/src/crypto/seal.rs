@@ -1,5 +1,6 @@
 //! One direction of an IKE SA's encryption: the body of an SK or SKF payload, initialization vector
-//! through integrity check value (RFC 7296 §3.14; RFC 5282 for AES-GCM, RFC 7634 for ChaCha20-Poly1305).
+//! through integrity check value (RFC 7296 §3.14; RFC 5282 for AES-GCM and AES-CCM, RFC 7634 for
+//! ChaCha20-Poly1305).
 //!
 //! Knows neither messages nor roles; those are put together in [`super::protection`].
 
@@ -13,10 +14,9 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::random::Random;
-use super::{BadKeys, Secret, legacy};
+use super::{BadKeys, Secret, ccm, cmac, legacy};
 use crate::config::{Encryption, Integrity};
 
-const SALT: usize = 4;
 const COUNTER: usize = 8;
 /// Octets of the longest block.
 const BLOCK: usize = 16;
@@ -39,14 +39,14 @@ pub(super) enum Direction {
     Cbc(Box<Cbc>),
 }
 
-/// AES-GCM with a 16-octet check value (RFC 5282), or ChaCha20-Poly1305 (RFC 7634 §2). The nonce is the salt and a counter sent as the
-/// IV: a counter cannot repeat, where random octets could.
+/// AES-GCM or AES-CCM with a 16-octet check value (RFC 5282), or ChaCha20-Poly1305 (RFC 7634 §2). The nonce is the salt and
+/// a counter sent as the IV: a counter cannot repeat, where random octets could.
 ///
 /// The key is expanded anew for each message: a tunnel has few, and expanded it takes twenty times as much memory.
 pub(super) struct Aead {
     cipher: Cipher,
     key: Secret,
-    salt: [u8; SALT],
+    salt: Secret,
     next: Option<u64>,
 }
 
@@ -54,6 +54,7 @@ pub(super) struct Aead {
 #[derive(Clone, Copy)]
 enum Cipher {
     AesGcm(gcm::Kernel),
+    AesCcm,
     ChaCha20Poly1305,
 }
 
@@ -62,7 +63,16 @@ impl Cipher {
     fn takes(self, octets: usize) -> bool {
         match self {
             Self::AesGcm(_) => gcm::KeySize::from_octets(octets).is_ok(),
+            Self::AesCcm => ccm::takes(octets),
             Self::ChaCha20Poly1305 => octets == CHACHA20_POLY1305.key_len(),
+        }
+    }
+
+    /// Octets of salt in front of the counter in its nonce.
+    const fn salt(self) -> usize {
+        match self {
+            Self::AesGcm(_) | Self::ChaCha20Poly1305 => gcm::NONCE_LENGTH - COUNTER,
+            Self::AesCcm => ccm::SALT,
         }
     }
 
@@ -74,6 +84,7 @@ impl Cipher {
                 let key = gcm::Key::new(kernel, key).ok()?;
                 gcm::seal_burst(&mut [gcm::Seal::new(&key, nonce, associated, text, &mut tag)]);
             }
+            Self::AesCcm => tag = ccm::seal(key, nonce.first_chunk()?, associated, text)?,
             Self::ChaCha20Poly1305 => {
                 let key = aead::LessSafeKey::new(aead::UnboundKey::new(&CHACHA20_POLY1305, key).ok()?);
                 let nonce = aead::Nonce::assume_unique_for_key(nonce);
@@ -94,6 +105,7 @@ impl Cipher {
                 let [lane] = lane;
                 lane.verdict.ok()
             }
+            Self::AesCcm => ccm::open(key, nonce.first_chunk()?, associated, text, tag),
             Self::ChaCha20Poly1305 => {
                 let key = aead::LessSafeKey::new(aead::UnboundKey::new(&CHACHA20_POLY1305, key).ok()?);
                 let nonce = aead::Nonce::assume_unique_for_key(nonce);
@@ -106,10 +118,11 @@ impl Cipher {
     }
 }
 
+/// As long as the longest; a shorter one is its front.
 type Nonce = [u8; gcm::NONCE_LENGTH];
 type Tag = [u8; gcm::TAG_LENGTH];
 
-/// AES-CBC or Triple-DES with HMAC over the whole message (RFC 7296 §3.14).
+/// AES-CBC or Triple-DES with HMAC or AES-CMAC over the whole message (RFC 7296 §3.14).
 pub(super) struct Cbc {
     cipher: Blocks,
     key: Secret,
@@ -124,11 +137,12 @@ enum Blocks {
     TripleDes,
 }
 
-/// A key of HMAC: AWS-LC's, or of MD5, which is [`legacy`]'s.
+/// A key of HMAC: AWS-LC's, or of MD5, which is [`legacy`]'s; or of AES-CMAC.
 #[expect(clippy::large_enum_variant, reason = "what is small is what nobody should use")]
 enum Mac {
     Sha(hmac::Key),
     Md5(Secret),
+    Cmac(Secret),
 }
 
 impl Mac {
@@ -140,6 +154,7 @@ impl Mac {
             Integrity::HmacSha384 => sha(hmac::HMAC_SHA384),
             Integrity::HmacSha512 => sha(hmac::HMAC_SHA512),
             Integrity::HmacMd5 => Self::Md5(Zeroizing::new(sk_a.to_vec())),
+            Integrity::AesCmac => Self::Cmac(Zeroizing::new(sk_a.to_vec())),
         }
     }
 
@@ -152,6 +167,7 @@ impl Mac {
                 Zeroizing::new(context.sign().as_ref().to_vec())
             }
             Self::Md5(key) => legacy::hmac_md5(key, &parts),
+            Self::Cmac(key) => cmac::mac(key, &parts),
         }
     }
 }
@@ -181,6 +197,9 @@ impl Direction {
             ) => Err(BadKeys::NoIntegrity),
             (Encryption::AesGcm128 | Encryption::AesGcm192 | Encryption::AesGcm256, _) => {
                 Aead::new(Cipher::AesGcm(gcm::Kernel::detect()), sk_e).map(Box::new).map(Self::Aead)
+            }
+            (Encryption::AesCcm128 | Encryption::AesCcm192 | Encryption::AesCcm256, _) => {
+                Aead::new(Cipher::AesCcm, sk_e).map(Box::new).map(Self::Aead)
             }
             (Encryption::ChaCha20Poly1305, _) => {
                 Aead::new(Cipher::ChaCha20Poly1305, sk_e).map(Box::new).map(Self::Aead)
@@ -241,10 +260,11 @@ impl Direction {
 
 impl Aead {
     fn new(cipher: Cipher, sk_e: &[u8]) -> Result<Self, BadKeys> {
-        let (key, salt) = sk_e.split_last_chunk::<SALT>().ok_or(BadKeys::Cipher)?;
-        let key = Zeroizing::new(key.to_vec());
+        let split = sk_e.len().checked_sub(cipher.salt()).and_then(|at| sk_e.split_at_checked(at));
+        let (key, salt) = split.ok_or(BadKeys::Cipher)?;
+        let [key, salt] = [key, salt].map(|part| Zeroizing::new(part.to_vec()));
         match cipher.takes(key.len()) {
-            true => Ok(Self { cipher, key, salt: *salt, next: Some(0) }),
+            true => Ok(Self { cipher, key, salt, next: Some(0) }),
             false => Err(BadKeys::Cipher),
         }
     }
@@ -257,12 +277,12 @@ impl Aead {
 
     fn nonce(&self, counter: [u8; COUNTER]) -> Nonce {
         let mut nonce = [0; gcm::NONCE_LENGTH];
-        let octets = self.salt.into_iter().chain(counter);
+        let octets = self.salt.iter().copied().chain(counter);
         nonce.iter_mut().zip(octets).for_each(|(to, from)| *to = from);
         nonce
     }
 
-    /// GCM needs no alignment, so there is no padding and Pad Length is always 0 (RFC 5282 §3).
+    /// Neither needs alignment, so there is no padding and Pad Length is always 0 (RFC 5282 §3).
     fn seal(&mut self, message: &mut Vec<u8>, content: &[u8]) -> Result<(), NotSealed> {
         let counter = self.next.ok_or(NotSealed::Exhausted)?;
         self.next = counter.checked_add(1);

@@ -16,11 +16,11 @@ impl Integrity {
         Transform::integrity(self.transform_id().into())
     }
 
-    /// Octets of the truncated check value: half the hash output (RFC 4868 §2.3), of SHA-1 and MD5 96 bits (RFC 2404 §2,
-    /// RFC 2403 §2).
+    /// Octets of the truncated check value: half the hash output (RFC 4868 §2.3), of SHA-1, MD5 and AES-CMAC 96 bits (RFC
+    /// 2404 §2, RFC 2403 §2, RFC 4494 §1).
     pub fn icv_length(self) -> usize {
         match self {
-            Self::HmacSha1 | Self::HmacMd5 => 12,
+            Self::HmacSha1 | Self::HmacMd5 | Self::AesCmac => 12,
             Self::HmacSha256 | Self::HmacSha384 | Self::HmacSha512 => self.key_len() / 2,
         }
     }

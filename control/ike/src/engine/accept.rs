@@ -178,7 +178,10 @@ impl Engine {
         self.count(|counters| &mut counters.init_repeated);
         let asked = Glance::of(&datagram.bytes);
         let shows_cookie = asked.is_some_and(|asked| self.shows_cookie(datagram, &asked));
-        self.with_tunnel(now, id, |tunnel, ctx| tunnel.repeated_init(ctx, datagram, shows_cookie));
+        self.with_tunnel(now, id, |tunnel, ctx| {
+            ctx.out.accounts.step.received += 1;
+            tunnel.repeated_init(ctx, datagram, shows_cookie);
+        });
     }
 
     /// "the VPN gateway ... sends an IKE_SA_INIT response with the REDIRECT payload" and the caller's nonce, and keeps
@@ -279,7 +282,9 @@ impl Engine {
             flags,
             header.message_id,
         );
-        if let Ok(bytes) = Message::new(header, notifies.into_iter().map(Payload::Notify).collect()).emit() {
+        let payloads: Vec<Payload> = notifies.into_iter().map(Payload::Notify).collect();
+        self.out.accounts.telling(&payloads);
+        if let Ok(bytes) = Message::new(header, payloads).emit() {
             self.send_to(datagram.instance, datagram.local, datagram.remote, bytes);
         }
     }

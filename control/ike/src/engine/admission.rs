@@ -120,9 +120,10 @@ impl Admission {
         self.half_open.len()
     }
 
-    /// Whether callers must show a cookie.
+    /// Whether callers must show a cookie: from the threshold on, until half as many are half-open. One caller more or less
+    /// shall not decide it for the next.
     pub(super) fn demands_cookie(&self, config: &EngineConfig) -> bool {
-        config.half_open.cookie_threshold.is_some_and(|threshold| self.half_open.len() >= threshold)
+        config.half_open.cookie_threshold.is_some_and(|threshold| threshold == 0 || self.demanding)
     }
 
     /// Whether there is no room for this caller.
@@ -163,7 +164,7 @@ impl Admission {
         self.tell(events, config);
     }
 
-    /// Tells when cookies begin and when they end; the end comes at half the threshold, so that it does not flap.
+    /// Begins to demand cookies, or ends it, and tells so.
     fn tell(&mut self, events: &mut VecDeque<Event>, config: &EngineConfig) {
         let half_open = self.half_open.len();
         let Some(threshold) = config.half_open.cookie_threshold else { return };
@@ -199,5 +200,38 @@ impl Admission {
         let counter = &mut self.counters.errors_suppressed;
         *counter = counter.saturating_add(u64::from(!may));
         may
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(spi: u64) -> Caller {
+        Caller { instance: 0, remote: SocketAddr::from(([192, 0, 2, 1], 500)), spi: IkeSpi(spi) }
+    }
+
+    /// From four on, until two are left: what lies between does not end it, and does not begin it.
+    #[test]
+    fn demands_do_not_flap() {
+        let mut config = EngineConfig::default();
+        config.half_open.cookie_threshold = Some(4);
+        let (mut admission, mut events) = (Admission::new(&mut Drbg::new(&[1; 32])), VecDeque::new());
+        let steps = [1, 2, 3, 4, 3, 2, 3, 4, 5, 2, 0];
+        let demanded: Vec<bool> = steps
+            .into_iter()
+            .map(|wanted: u64| {
+                let there = admission.half_open() as u64;
+                (there..wanted).for_each(|n| admission.enter(&caller(n), IkeId(n), &mut events, &config));
+                (wanted..there).for_each(|n| admission.leave(&caller(n), &mut events, &config));
+                let demands = admission.demands_cookie(&config);
+                let told = admission.patience(&config).to_auth == config.half_open.reduced_timeout;
+                assert_eq!(demands, told, "at {wanted}");
+                demands
+            })
+            .collect();
+        let (no, yes) = (false, true);
+        assert_eq!(demanded, [no, no, no, yes, yes, no, no, yes, yes, no, no]);
+        assert_eq!(events.len(), 4, "{events:?}");
     }
 }

@@ -128,6 +128,7 @@ impl Engine {
                 self.lost.remove(&id);
                 self.close(now, &Failure::Unconfigured, self.tunnels_of(id));
                 self.out.recorder.forget(id);
+                self.out.accounts.forget(id);
             }
         }
     }
@@ -170,6 +171,9 @@ impl Engine {
             Ok(outer) => outer,
             Err(error) => return self.unreadable(now, &datagram, error),
         };
+        if let Outer::Clear(message) = &outer {
+            self.out.accounts.told(message);
+        }
         let header = *outer.header();
         let ours = if header.flags.initiator { header.responder_spi } else { header.initiator_spi };
         if header.flags.initiator && ours.is_zero() {
@@ -178,6 +182,7 @@ impl Engine {
         match self.spis.get(&ours).copied() {
             Some(id) => self.with_tunnel(now, id, |tunnel, ctx| {
                 if tunnel.common.path.instance == datagram.instance {
+                    ctx.out.accounts.step.received += 1;
                     tunnel.datagram(ctx, datagram, outer);
                 }
             }),
@@ -211,6 +216,9 @@ impl Engine {
             }
             Command::TerminateChild { child } => {
                 self.child_task(now, child, Task::DeleteChild { child, reason: Failure::Terminated });
+            }
+            Command::RetireChild { child } => {
+                self.child_task(now, child, Task::DeleteChild { child, reason: Failure::Superseded });
             }
             Command::RekeyChild { child } => self.child_task(now, child, Task::RekeyChild(child)),
             Command::RekeyIke { ike } => {
@@ -483,6 +491,8 @@ impl Engine {
             alone: false,
         };
         let tunnel = make(&mut ctx);
+        self.out.accounts.step.received += u64::from(half_open.is_some());
+        self.close_step(tunnel.common.connection);
         let patience = self.admission.patience(&self.config);
         if let Some(caller) = &half_open {
             self.admission.enter(caller, tunnel.common.id, &mut self.out.events, &self.config);
@@ -520,8 +530,15 @@ impl Engine {
             alone,
         };
         step(&mut entry.tunnel, &mut ctx);
+        self.close_step(entry.tunnel.common.connection);
         self.put_back(entry);
         self.asides(now);
+    }
+
+    /// What a step has counted is its connection's.
+    fn close_step(&mut self, connection: ConnectionId) {
+        let known = self.connections.contains_key(&connection);
+        self.out.accounts.close_step(Some(connection).filter(|_| known));
     }
 
     /// Whether no other tunnel of the connection is up or on its way.

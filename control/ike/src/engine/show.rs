@@ -1,6 +1,7 @@
 //! Copies of the engine's state for readers: what `show` and `explain` are made of.
 
 use super::Engine;
+use crate::account::{Account, Notified};
 use crate::config::{ConnectionId, Identity};
 use crate::event::ChildUp;
 use crate::id::IkeId;
@@ -8,6 +9,7 @@ use crate::recorder::Attempt;
 use crate::sa::children::ChildState;
 use crate::sa::phase::Phase;
 use crate::want::{Path, Role};
+use crate::wire::NotifyType;
 use std::net::IpAddr;
 
 /// Where an IKE relationship is.
@@ -67,6 +69,16 @@ impl Engine {
     /// Everything there is, in order of age.
     pub fn snapshot(&self) -> Vec<IkeSnapshot> {
         self.tunnels.values().map(|entry| snapshot(&entry.tunnel)).collect()
+    }
+
+    /// What has passed between us and the peers of a connection, over all of its IKE SAs.
+    pub fn account(&self, connection: ConnectionId) -> Account {
+        self.out.accounts.of(connection)
+    }
+
+    /// Error notifications sent and received since the start, by type; `None`: types that are not known here.
+    pub fn notified(&self) -> impl Iterator<Item = (Option<NotifyType>, Notified)> {
+        self.out.accounts.notified()
     }
 
     /// Half-open tunnels of strangers.

@@ -318,7 +318,7 @@ impl ExpectInitReply {
             return Err(failure.into());
         }
         match self.window.resend(ctx.now) {
-            Due::Resend(packets) => ctx.send(&common.path, packets),
+            Due::Resend(packets) => ctx.send_again(&common.path, packets),
             // Nothing better came: what came was a reply.
             Due::GiveUp { tries, waited } => {
                 let doubt = self.doubt.map(|(_, failure)| failure);

@@ -256,7 +256,7 @@ impl ExpectReply {
             return fall_back(ctx, common, child, failure);
         }
         match self.window.resend(ctx.now) {
-            Due::Resend(packets) => ctx.send(&common.path, packets),
+            Due::Resend(packets) => ctx.send_again(&common.path, packets),
             Due::GiveUp { tries, waited } => {
                 return fall_back(ctx, common, child, Failure::NoReply { tries, waited });
             }

@@ -52,7 +52,7 @@ impl ExpectSecondRequest {
         if !header.flags.response
             && let Incoming::Answered(packets) = self.handshake.sa.window.classify(header.message_id)
         {
-            ctx.send(&common.path, packets);
+            ctx.answer_again(&common.path, packets);
         }
     }
 

@@ -152,7 +152,7 @@ impl Common {
     pub(crate) fn found_nat(&mut self, found: NatFindings) {
         self.local_behind_nat = found.local;
         self.path.remote_behind_nat = found.remote;
-        self.path.udp_encapsulation = found.local || found.remote || self.config.nat.force;
+        self.path.udp_encapsulation = found.local || found.remote || self.config.nat.forces();
     }
 
     /// The path for an answer to a datagram between these addresses.

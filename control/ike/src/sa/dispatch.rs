@@ -20,6 +20,7 @@ impl Turn<'_, '_> {
     /// A datagram for this IKE SA, from these addresses.
     pub(crate) fn datagram(&mut self, outer: Outer, local: SocketAddr, remote: SocketAddr) {
         if let Outer::Clear(message) = &outer {
+            self.ctx.out.accounts.step.ignored += 1;
             return self.unprotected(message, (local, remote));
         }
         match self.line.sa.open(self.ctx, outer) {
@@ -84,7 +85,7 @@ impl Turn<'_, '_> {
     fn repeat_reply(&mut self, id: u32, local: SocketAddr, remote: SocketAddr) {
         let path = self.common.path_to(local, remote);
         if let Incoming::Answered(packets) = self.line.sa.window.classify(id) {
-            self.ctx.send(&path, packets);
+            self.ctx.answer_again(&path, packets);
         }
     }
 
@@ -177,7 +178,10 @@ impl Turn<'_, '_> {
             Some(Own::FollowupReply(state)) => self.own_followup_reply(*state, parts),
             Some(Own::ChildDeleted(state)) => self.own_child_deleted(state),
             Some(Own::IkeDeleted) => self.own_ike_deleted(),
-            Some(Own::Alive) => self.note_how_seen(&parts),
+            Some(Own::Alive) => {
+                self.ctx.out.accounts.step.probes_answered += 1;
+                self.note_how_seen(&parts);
+            }
             Some(Own::Updated(state)) => self.own_updated(state, &parts),
             Some(Own::Routable(state)) => self.own_routable(state, &parts),
             Some(Own::Ticket) => self.own_ticket_given(&parts),
@@ -264,7 +268,7 @@ impl Turn<'_, '_> {
         }
         self.awaited_due();
         match self.line.sa.window.resend(now) {
-            Due::Resend(packets) => self.ctx.send(&self.common.path, packets),
+            Due::Resend(packets) => self.ctx.send_again(&self.common.path, packets),
             Due::GiveUp { tries, waited } => self.unanswered(tries, waited),
             Due::Nothing => {}
         }
@@ -296,6 +300,7 @@ impl Turn<'_, '_> {
             return self.close_line();
         }
         let silence = self.ctx.now.since(self.common.heard);
+        self.ctx.out.accounts.step.probes_unanswered += u64::from(probing);
         self.up.ended = Some(match probing {
             true => Failure::PeerDead(silence),
             false => Failure::NoReply { tries, waited },

@@ -173,7 +173,7 @@ impl Handshake {
                 self.sa.repeat_reply(ctx, &common.path);
                 Asked::Nothing
             }
-            Opened::Malformed(..) | Opened::Nothing => Asked::Nothing,
+            Opened::Malformed(..) | Opened::Foreign | Opened::Nothing => Asked::Nothing,
         }
     }
 
@@ -202,7 +202,7 @@ impl Handshake {
     pub(crate) fn timeout(&mut self, ctx: &mut Context<'_>, common: &Common) -> Result<(), Failure> {
         self.sa.expire_fragments(ctx.now);
         match self.sa.window.resend(ctx.now) {
-            Due::Resend(packets) => ctx.send(&common.path, packets),
+            Due::Resend(packets) => ctx.send_again(&common.path, packets),
             Due::GiveUp { waited, .. } if self.denied => return Err(Failure::PeerForgot(waited)),
             Due::GiveUp { tries, waited } => return Err(Failure::NoReply { tries, waited }),
             Due::Nothing => {}
@@ -298,8 +298,9 @@ impl PeerTraits {
     /// Takes over into the tunnel what was found.
     pub(crate) fn apply(&self, common: &mut Common) {
         common.fragmentation = self.fragmentation && common.config.fragmentation.is_some();
-        common.nat_detection = self.nat.is_some();
-        self.nat.into_iter().for_each(|found| common.found_nat(found));
+        let nat = self.nat.filter(|_| !common.config.nat.is_off());
+        common.nat_detection = nat.is_some();
+        nat.into_iter().for_each(|found| common.found_nat(found));
         common.redirectable = self.redirectable.filter(|_| common.role == Role::Responder);
     }
 }
@@ -307,7 +308,8 @@ impl PeerTraits {
 /// The notifications of our own IKE_SESSION_RESUME message.
 pub(crate) fn resumption_notifies(common: &Common, spis: (IkeSpi, IkeSpi)) -> Vec<Payload> {
     let addresses = (common.path.local, common.path.remote);
-    let mut payloads = nat::notifies(spis, addresses, common.config.nat.force).to_vec();
+    let detection = nat::notifies(spis, addresses, common.config.nat.forces());
+    let mut payloads = if common.config.nat.is_off() { Vec::new() } else { detection.to_vec() };
     if common.config.fragmentation.is_some() {
         payloads.push(Payload::Notify(Notify::new(NotifyType::FragmentationSupported, Vec::new())));
     }

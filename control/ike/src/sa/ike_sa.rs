@@ -54,7 +54,9 @@ pub(crate) enum Opened {
     /// The first fragment of a request that was answered, or one that came under the keys before: the answer is due
     /// again (RFC 7383 §2.6.1).
     Repetition,
-    /// A fragment that was kept, something unprotected, or something the peer did not send.
+    /// Something unprotected, or that the peer did not send.
+    Foreign,
+    /// A fragment that was kept, or is not wanted.
     Nothing,
 }
 
@@ -65,9 +67,8 @@ impl Opened {
             Opened::Message(unsealed) => watch::message(&unsealed.message),
             Opened::Malformed(_, error) => format!("it is authentic and does not parse: {error}"),
             Opened::Repetition => "it repeats a request: answered as before".to_owned(),
-            Opened::Nothing => {
-                "it is not authentic, not encrypted, or not all of a message yet: ignored".to_owned()
-            }
+            Opened::Foreign => "it is not authentic or not encrypted: ignored".to_owned(),
+            Opened::Nothing => "it is not all of a message yet, or not wanted: ignored".to_owned(),
         }
     }
 }
@@ -187,7 +188,7 @@ impl IkeSa {
     pub(crate) fn repeat_reply(&self, ctx: &mut Context<'_>, path: &Path) {
         let last = self.window.answering().wrapping_sub(1);
         if let Incoming::Answered(packets) = self.window.classify(last) {
-            ctx.send(path, packets);
+            ctx.answer_again(path, packets);
         }
     }
 
@@ -209,7 +210,7 @@ impl IkeSa {
     pub(crate) fn open(&mut self, ctx: &mut Context<'_>, outer: Outer) -> Opened {
         let opened = match outer {
             // Nothing unprotected is believed once there are keys (RFC 7296 §2.21.4).
-            Outer::Clear(_) => Opened::Nothing,
+            Outer::Clear(_) => Opened::Foreign,
             Outer::Sealed(sealed) => match self.protection.open(&sealed) {
                 Ok(unsealed) => Opened::Message(unsealed),
                 Err(OpenError::Malformed(error)) => Opened::Malformed(*sealed.header(), error),
@@ -217,8 +218,13 @@ impl IkeSa {
             },
             Outer::Fragment(fragment) => self.open_fragment(ctx, &fragment),
         };
-        if matches!(opened, Opened::Message(_)) {
-            self.replaced = None;
+        match &opened {
+            Opened::Message(unsealed) => {
+                self.replaced = None;
+                ctx.out.accounts.told(&unsealed.message);
+            }
+            Opened::Foreign | Opened::Malformed(..) => ctx.out.accounts.step.ignored += 1,
+            Opened::Repetition | Opened::Nothing => {}
         }
         ctx.trace_sender(|| opened.told());
         opened
@@ -232,7 +238,7 @@ impl IkeSa {
         let replaced = self.replaced.as_ref().filter(|_| answered);
         match replaced.is_some_and(|replaced| replaced.authenticates(sealed)) {
             true => Opened::Repetition,
-            false => Opened::Nothing,
+            false => Opened::Foreign,
         }
     }
 
@@ -295,6 +301,7 @@ impl IkeSa {
     ) -> Result<Packets, Failure> {
         let message = Message::new(header, payloads);
         ctx.trace(path.remote, || watch::message(&message));
+        ctx.out.accounts.telling(&message.payloads);
         let sealed = match common.fragment_limit(path, ctx.config.nat_port) {
             Some(limit) => self.protection.seal_fragments(&message, limit, ctx.random),
             None => self.protection.seal(&message, ctx.random).map(|packet| vec![packet]),

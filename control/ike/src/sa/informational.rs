@@ -46,7 +46,8 @@ impl Turn<'_, '_> {
             ChildState::Closing { replaced } => replaced,
             // An answer to the peer, who is rekeying it, is in the works; its new SA makes this one obsolete.
             ChildState::Replaced { .. } => true,
-            ChildState::Installing | ChildState::Live | ChildState::Redundant => false,
+            ChildState::Live => reason == Failure::Superseded,
+            ChildState::Installing | ChildState::Redundant => false,
         };
         found.state = ChildState::Closing { replaced };
         let spi = found.spi_in;
@@ -99,6 +100,7 @@ impl Turn<'_, '_> {
         let schedule = Schedule::of_probe(policy);
         let payloads = self.ask_how_seen();
         if self.request_by(ExchangeType::Informational, payloads, schedule).is_ok() {
+            self.ctx.out.accounts.step.probes_sent += 1;
             self.line.own = Some(Own::Alive);
         }
     }
@@ -120,6 +122,7 @@ impl Turn<'_, '_> {
         if parts.deletes_ike() || self.is_given_up(&parts) {
             return self.peer_deletes_ike(&parts);
         }
+        self.ctx.out.accounts.step.probes_received += u64::from(parts.is_probe());
         self.line.take_crash_token(&parts);
         reauthentication::heed(self.ctx, self.common, &parts);
         if let Some(notify) = parts.notify(NotifyType::Redirect) {

@@ -177,7 +177,7 @@ impl Turn<'_, '_> {
 
     /// What NAT detection takes, for a message along this path.
     fn nat_detection(&self, path: &Path) -> [Payload; 2] {
-        nat::notifies(self.spis(), (path.local, path.remote), self.common.config.nat.force)
+        nat::notifies(self.spis(), (path.local, path.remote), self.common.config.nat.forces())
     }
 
     fn found_nat(&mut self, found: NatFindings) {

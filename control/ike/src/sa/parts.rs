@@ -95,6 +95,18 @@ impl Parts {
         self.sa.is_none() && self.initiator_ts.is_none() && self.responder_ts.is_none()
     }
 
+    /// Whether an INFORMATIONAL request asks for nothing but a sign of life, or how we see its sender besides (RFC 4555
+    /// §3.8).
+    pub(crate) fn is_probe(&self) -> bool {
+        let is_nat_detection = |notify: &Notify| {
+            matches!(
+                notify.notify_type,
+                NotifyType::NatDetectionSourceIp | NotifyType::NatDetectionDestinationIp
+            )
+        };
+        self.deletes.is_empty() && self.notifies.iter().all(is_nat_detection)
+    }
+
     /// Whether a Delete payload names the IKE SA itself.
     pub(crate) fn deletes_ike(&self) -> bool {
         self.deletes.iter().any(|delete| matches!(delete, Delete::Ike))

@@ -243,7 +243,7 @@ impl Lingering {
                 return true;
             }
         } else if let Incoming::Answered(packets) = self.sa.window.classify(message.message_id) {
-            ctx.send(path, packets);
+            ctx.answer_again(path, packets);
         }
         false
     }
@@ -255,7 +255,7 @@ impl Lingering {
     /// True once there is nothing left to linger for.
     pub(crate) fn timeout(&mut self, ctx: &mut Context<'_>, path: &Path) -> bool {
         match self.sa.window.resend(ctx.now) {
-            Due::Resend(packets) => ctx.send(path, packets),
+            Due::Resend(packets) => ctx.send_again(path, packets),
             Due::GiveUp { .. } => return true,
             Due::Nothing => {}
         }

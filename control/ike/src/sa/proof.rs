@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::crypto::auth::SignedOctets;
 use crate::crypto::{IkeKeys, signature};
 use crate::error::{Failure, SecondProof};
+use crate::event::Proof;
 use crate::want::{AnswerError, Lookup, PeerKey, Role, Verdict, Verify};
 use crate::wire::{
     Authentication, AuthenticationMethod, Certificate, CertificateEncoding, CertificateRequest,
@@ -32,6 +33,7 @@ const RSA_WITH_SHA1: &str = "signature (14): RSA with SHA-1 (1) is not taken, an
 #[derive(Clone, Debug)]
 pub(crate) struct Proven {
     identity: Identity,
+    by: Proof,
     /// By a second proof.
     second: Option<Box<Identity>>,
     basis: Option<Box<Basis>>,
@@ -40,6 +42,11 @@ pub(crate) struct Proven {
 impl Proven {
     pub(crate) fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// By what, the first time.
+    pub(crate) fn by(&self) -> Proof {
+        self.by
     }
 
     /// Who it proved to be a second time, if it did.
@@ -137,7 +144,8 @@ pub(crate) fn judge(
     match (&config.remote_auth, claim.auth.method) {
         (RemoteAuth::Psk(key) | RemoteAuth::Either { psk: key, .. }, AuthenticationMethod::SharedKey) => {
             if octets.shared_key_proves(key, &claim.auth.data) {
-                return Ok(Judged::Proven(Proven { identity, second: None, basis: Basis::of(config, &[]) }));
+                let (by, basis) = (Proof::SharedKey, Basis::of(config, &[]));
+                return Ok(Judged::Proven(Proven { identity, by, second: None, basis }));
             }
             let without = under(&handshake.sa.keys);
             let proves = |proof: &Vec<u8>| without.shared_key_proves(key, proof);
@@ -211,7 +219,8 @@ fn judge_resumed(handshake: &Handshake, session: &Session, claim: &Claim) -> Res
         return Err(method_mismatch(claim.auth.method, "the keys of a resumed session (2)"));
     }
     let octets = signed(handshake, handshake.keys(), other(handshake.sa.role), &claim.identification);
-    let proven = Proven { identity, second: None, basis: Some(Box::new(session.basis.clone())) };
+    let basis = Some(Box::new(session.basis.clone()));
+    let proven = Proven { identity, by: Proof::Ticket, second: None, basis };
     octets.resumption_proves(&claim.auth.data).then_some(proven).ok_or(Failure::ResumptionProof)
 }
 
@@ -240,7 +249,7 @@ fn signed_claim(
         Err(shown) => return Ok(Judged::Elsewhere(Lookup { connection, instance, shown }, claim)),
     };
     let basis = Basis::of(config, &chain);
-    let proven = Proven { identity: identity.clone(), second: None, basis };
+    let proven = Proven { identity: identity.clone(), by: Proof::Signature, second: None, basis };
     // "corresponding to a prior OCSP request" (RFC 4806 §4.1): nobody makes us look at what was not asked for.
     let responses = if config.ocsp_request { claim.responses } else { Vec::new() };
     let verdict = Verdict { connection, instance, identity, chain, responses };

@@ -209,7 +209,7 @@ impl Tunnel {
             && let Some(handshake) = state.awaiting()
         {
             let path = self.common.path_to(datagram.local, datagram.remote);
-            ctx.send(&path, &vec![handshake.reply.clone()]);
+            ctx.answer_again(&path, &vec![handshake.reply.clone()]);
             self.common.asked = ctx.now;
         }
     }

@@ -110,6 +110,7 @@ impl Up {
             local_identity: common.own_identity(),
             own_certificate: shown(common),
             remote_identity: proven.identity().clone(),
+            remote_proof: proven.by(),
             second: second_auth::identities(common, &proven),
             redirectable: common.redirectable.is_some(),
             resumed: common.resumed,

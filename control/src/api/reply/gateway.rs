@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::State;
+use super::{Messages, Proofs, State};
 
 /// A gateway.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,12 @@ pub struct Gateway {
     /// Callers' attempts that failed before anybody was let in.
     #[serde(default)]
     pub failed_attempts: u64,
+    /// What has passed between us and its callers by IKE until they were proven, and from those that never were.
+    #[serde(default)]
+    pub messages: Messages,
+    /// How callers that were let in had proven themselves.
+    #[serde(default)]
+    pub proofs: Proofs,
     /// These tunnels, where one gateway was asked for.
     pub tunnels: Vec<GatewayTunnel>,
 }

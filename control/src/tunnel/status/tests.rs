@@ -2,6 +2,7 @@
 
 use super::*;
 use ravelin_ike::config::{AdditionalGroups, Encryption, Group, Identity, Prf};
+use ravelin_ike::event::Proof;
 
 fn up(ike: u64) -> Event {
     let address = std::net::SocketAddr::from(([192, 0, 2, 1], 500));
@@ -31,6 +32,7 @@ fn up(ike: u64) -> Event {
         local_identity: Identity::address(address.ip()),
         own_certificate: None,
         remote_identity: Identity::address(address.ip()),
+        remote_proof: Proof::SharedKey,
         second: Default::default(),
         redirectable: false,
         resumed: false,

@@ -1,0 +1,124 @@
+//! What is counted of each connection: every datagram once, at the end that sent it and at the one that got it.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+use crate::harness::{World, address, connected, kind, pair, settings};
+use ravelin_ike::account::{Account, Notified};
+use ravelin_ike::config::Auth;
+use ravelin_ike::event::{Event, Proof};
+use ravelin_ike::input::{Command, Datagram};
+use ravelin_ike::wire::NotifyType;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc;
+use zeroize::Zeroizing;
+
+const SECOND: u64 = 1_000_000;
+const INFORMATIONAL: u8 = 37;
+
+fn account(world: &World, end: usize) -> Account {
+    world.ends[end].engine.account(settings::CONNECTION)
+}
+
+fn notified(world: &World, end: usize) -> Vec<(Option<NotifyType>, Notified)> {
+    world.ends[end].engine.notified().collect()
+}
+
+/// IKE_SA_INIT and IKE_AUTH; then a question of each end, or of one, and its answer.
+#[test]
+fn what_one_sends_the_other_receives() {
+    let mut world = connected();
+    let both = Account { sent: 2, received: 2, ..Account::default() };
+    assert_eq!([account(&world, 0), account(&world, 1)], [both; 2]);
+    world.run_for(11 * SECOND);
+    let [a, b] = [account(&world, 0), account(&world, 1)];
+    assert!(a.probes_sent + b.probes_sent > 0);
+    for (one, other) in [(a, b), (b, a)] {
+        assert_eq!((one.sent, one.probes_sent), (other.received, other.probes_received));
+        assert_eq!(one.probes_answered, one.probes_sent);
+        assert_eq!((one.resent, one.repeated, one.ignored, one.probes_unanswered), (0, 0, 0, 0));
+    }
+}
+
+/// An answer is lost: who asked has asked again, who answers has answered again. Then nothing arrives any more.
+#[test]
+fn repetitions_and_silence_are_counted() {
+    let mut world = connected();
+    let lost = Arc::new(AtomicBool::new(false));
+    let of_gate = lost.clone();
+    world.gate =
+        Some(Box::new(move |_, bytes| kind(bytes) != (INFORMATIONAL, true) || of_gate.swap(true, Relaxed)));
+    world.run_for(14 * SECOND);
+    let [a, b] = [account(&world, 0), account(&world, 1)];
+    assert_eq!((a.resent + b.resent, a.repeated + b.repeated), (1, 1));
+    world.gate = Some(Box::new(|_, _| false));
+    world.run_for(40 * SECOND);
+    for (end, before) in [(0, a), (1, b)] {
+        let now = account(&world, end);
+        assert_eq!(now.probes_unanswered, 1);
+        assert_eq!(now.resent, before.resent + 4, "all that retries allow");
+        assert_eq!(now.received, before.received);
+    }
+}
+
+/// What anybody may send is told apart from what the peer has sent.
+#[test]
+fn what_is_not_authentic_is_counted_apart() {
+    let mut world = connected();
+    let (sender, receiver) = mpsc::channel();
+    world.gate = Some(Box::new(move |_, bytes| {
+        let _ = sender.send(bytes.to_vec());
+        true
+    }));
+    world.run_for(11 * SECOND);
+    let before = account(&world, 1);
+    let mut bytes = receiver.recv().unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    let initiator = bytes[19] & 0x08 != 0;
+    let end = usize::from(initiator);
+    let datagram = Datagram { instance: 0, local: address(end, 500), remote: address(1 - end, 500), bytes };
+    let (now, before) = (world.at(), if end == 1 { before } else { account(&world, 0) });
+    world.ends[end].engine.handle_datagram(now, datagram);
+    world.drain(end);
+    let after = account(&world, end);
+    assert_eq!((after.received, after.ignored, after.sent), (before.received + 1, 1, before.sent));
+}
+
+/// Each end counts what it told the other, by name; and by what a peer was proven.
+#[test]
+fn refusals_are_counted_by_their_notification() {
+    let mut connections = [0, 1].map(settings::connection);
+    connections[0].local_auth = Auth::Psk(Zeroizing::new(b"wrong horse".to_vec()));
+    let mut world = pair(connections);
+    world.command(0, Command::Initiate { connection: settings::CONNECTION, child: None });
+    world.run_for(SECOND);
+    let failed = Some(NotifyType::AuthenticationFailed);
+    assert_eq!(notified(&world, 1), [(failed, Notified { sent: 1, received: 0 })]);
+    assert_eq!(notified(&world, 0), [(failed, Notified { sent: 0, received: 1 })]);
+    for (certificates, expected) in [(false, Proof::SharedKey), (true, Proof::Signature)] {
+        let of =
+            |end| if certificates { settings::with_certificates(end) } else { settings::connection(end) };
+        let mut world = pair([0, 1].map(of));
+        world.command(0, Command::Initiate { connection: settings::CONNECTION, child: None });
+        world.run_for(SECOND);
+        for end in 0..2 {
+            let up = world.ends[end].events.iter().find_map(|event| match event {
+                Event::IkeUp(up) => Some(up.remote_proof),
+                _ => None,
+            });
+            assert_eq!(up, Some(expected));
+        }
+    }
+}
+
+/// A connection that is taken out takes its account along: its number may go to another.
+#[test]
+fn an_account_goes_with_its_connection() {
+    let mut world = connected();
+    let now = world.at();
+    world.ends[0].engine.set_connection(now, settings::CONNECTION, None);
+    world.drain(0);
+    world.run_for(60 * SECOND);
+    assert_eq!(account(&world, 0), Account::default());
+    assert!(account(&world, 1).received > 2);
+}
