@@ -92,7 +92,7 @@ fn it_does_not_go_through_a_nat() {
     assert!(modes(&world, 0).is_empty() && modes(&world, 1).is_empty());
     let mut forced = pair([0, 1].map(|end| {
         let mut connection = connection(end, Mode::Transport);
-        connection.nat.force = end == 1;
+        connection.nat.encapsulation = if end == 1 { UdpEncapsulation::Force } else { UdpEncapsulation::Auto };
         connection
     }));
     call(&mut forced, 0, 1);

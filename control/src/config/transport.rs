@@ -82,7 +82,7 @@ impl One<'_, '_, '_> {
 
 fn moves(keying: &Keying) -> bool {
     match keying {
-        Keying::Ike(ike) => ike.mobike || ike.policy.nat.force,
+        Keying::Ike(ike) => ike.mobike || ike.policy.nat.forces(),
         Keying::Manual(manual) => manual.udp_encapsulation,
     }
 }

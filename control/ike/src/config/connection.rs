@@ -466,7 +466,7 @@ pub struct NatTraversal {
 
 impl NatTraversal {
     /// Whether we pretend to be behind a NAT.
-    pub(crate) fn forces(&self) -> bool {
+    pub fn forces(&self) -> bool {
         self.encapsulation == UdpEncapsulation::Force
     }
 
