@@ -5,7 +5,7 @@
 
 use crate::harness::peer::{CHILD, Peer, notify, only_notify, sa, selectors};
 use crate::harness::{World, failures, pair, settings};
-use ravelin_ike::config::{ChildId, Connection, Mode, RemoteAddress, Resource};
+use ravelin_ike::config::{ChildId, Connection, Mode, RemoteAddress, Resource, UdpEncapsulation};
 use ravelin_ike::error::{Failure, ModeProblem};
 use ravelin_ike::event::Event;
 use ravelin_ike::input::Command;
@@ -92,7 +92,8 @@ fn it_does_not_go_through_a_nat() {
     assert!(modes(&world, 0).is_empty() && modes(&world, 1).is_empty());
     let mut forced = pair([0, 1].map(|end| {
         let mut connection = connection(end, Mode::Transport);
-        connection.nat.encapsulation = if end == 1 { UdpEncapsulation::Force } else { UdpEncapsulation::Auto };
+        connection.nat.encapsulation =
+            if end == 1 { UdpEncapsulation::Force } else { UdpEncapsulation::Auto };
         connection
     }));
     call(&mut forced, 0, 1);
