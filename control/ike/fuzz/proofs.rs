@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 /// What is agreed upon with the peer.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code, reason = "each target has one of these")]
 pub enum Proofs {
     /// A key, after one key exchange.
     Key,

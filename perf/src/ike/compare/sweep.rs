@@ -30,7 +30,7 @@ const PROMISED: u64 = 5000;
 /// Everybody is up, or closed, after so long, or it has failed.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Tunnels are kept at least so many seconds after the last setup.
-const STAY: u64 = 12;
+const STAY: u64 = 8;
 
 /// What can be told about a sweep.
 #[derive(Debug, Clone)]
