@@ -12,6 +12,7 @@ mod manual;
 mod noise;
 mod own_sa;
 mod packets;
+mod padding;
 mod rekey;
 mod remembered;
 mod suites;

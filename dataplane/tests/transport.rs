@@ -12,7 +12,6 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::aead;
 use ravelin_dataplane::io::{Frame, Pool};
 use ravelin_dataplane::link::command::Turn;
 use ravelin_dataplane::link::packet::Kernel;
@@ -27,7 +26,7 @@ use ravelin_dataplane::sa::shard::WorkerId;
 use ravelin_dataplane::sa::{Endpoint, Mode};
 
 use crate::common::forge::Forge;
-use crate::common::oracle::Oracle;
+use crate::common::oracle;
 use crate::common::packet::{Ip, framed, numbered, one_hop_later};
 use crate::common::{Gateway, INSIDE, OUTSIDE, PRIVATE, PUBLIC, Pair, Style, key};
 
@@ -80,35 +79,11 @@ fn lead(gateway: &mut Gateway, style: &Style, kind: Kind) {
     gateway.settle();
 }
 
-/// What gateway 1 sent, read by other code: the octets in front of ESP, and what ESP has inside, which is of a protocol.
+/// What gateway 1 sent, read by other code: what ESP has inside, and its protocol.
 fn read(style: &Style, sequence: u64, header: usize, packet: &[u8]) -> (Vec<u8>, u8) {
-    let (material, esp) = (key(style.suite, 10 ^ 0x80), &packet[header..]);
-    let text = match Oracle::new(style.suite, &material) {
-        Some(oracle) => oracle.open(sequence, style.esn, esp).expect("the ICV is right").1,
-        None => {
-            let (raw, salt) = material.split_last_chunk::<4>().unwrap();
-            let algorithm = match raw.len() {
-                16 => &aead::AES_128_GCM,
-                24 => &aead::AES_192_GCM,
-                _ => &aead::AES_256_GCM,
-            };
-            let key = aead::LessSafeKey::new(aead::UnboundKey::new(algorithm, raw).unwrap());
-            let nonce: [u8; 12] = [&salt[..], &esp[8..16]].concat().try_into().unwrap();
-            let number = if style.esn {
-                sequence.to_be_bytes().to_vec()
-            } else {
-                (sequence as u32).to_be_bytes().to_vec()
-            };
-            let aad = aead::Aad::from([&esp[..4], &number].concat());
-            let mut text = esp[16..].to_vec();
-            let length = key
-                .open_in_place(aead::Nonce::assume_unique_for_key(nonce), aad, &mut text)
-                .expect("the ICV is right")
-                .len();
-            text.truncate(length);
-            text
-        }
-    };
+    let material = key(style.suite, 10 ^ 0x80);
+    let text = oracle::open(style.suite, &material, (sequence, style.esn), &packet[header..]);
+    let text = text.expect("the ICV is right");
     let (pad, next) = (usize::from(text[text.len() - 2]), text[text.len() - 1]);
     let payload = text.len() - 2 - pad;
     assert!(text[payload..][..pad].iter().copied().eq(1..=pad as u8));

@@ -30,7 +30,7 @@ configure() { # ME PEER WORKERS MODE
   side "$1"
   local number=${OUTER4##*.} selectors=
   # A tunnel needs to be told what it carries, and no route may lead into it.
-  [[ $4 == transport ]] || selectors=$(printf 'local-ts = ["%s"]\nremote-ts = ["%s"]\nreverse-route = "none"' "$OUTER_ADDRESS" "$remote")
+  [[ $4 == transport ]] || selectors=$(printf 'local-ts = ["%s/32"]\nremote-ts = ["%s/32"]\nreverse-route = "none"' "$OUTER_ADDRESS" "$remote")
   cat <<C
 interface.wan = { device = "af_packet:wan0", addresses = ["$OUTER4/24", "$OUTER6/64"] }
 interface.lan = { device = "af_packet:lan0", addresses = ["$GATE4/24", "$GATE6/64"] }

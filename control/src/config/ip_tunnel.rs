@@ -86,6 +86,12 @@ impl One<'_, '_, '_> {
                 "ip-mtu, where the path is narrow",
             );
         }
+        if raw.packets.tfc_padding.is_some() {
+            self.refuse(
+                "tfc-padding is not there for ip-tunnels".into(),
+                "it at the tunnel that protects them",
+            );
+        }
         let number = |judge: &mut Judge<'_>, key, value: &Option<Spanned<u64>>, most, default| {
             judge.number(
                 &self.object,

@@ -4,13 +4,15 @@ use ravelin_dataplane::net::esp::Framing;
 use ravelin_dataplane::sa::outbound::OuterDf;
 use toml::Spanned;
 
-use super::plan::{MssAdjust, OUTER_DF, PacketSettings};
+use super::plan::{MssAdjust, OUTER_DF, PacketSettings, TfcPadding};
 use super::raw;
 use super::resolve::Judge;
 
 /// What every IPv4 host takes is 576; below that there is no use (DP-23, DP-25).
 const LEAST: u64 = 512;
 const MOST: u64 = 9000;
+/// Less is less than most packets have.
+const LEAST_PADDED: u64 = 64;
 /// Octets in front of ESP at least: IPv4 and IPv6.
 const OUTER_V4: usize = 20;
 const OUTER_V6: usize = 40;
@@ -64,6 +66,7 @@ pub fn settings(judge: &mut Judge<'_>, object: &str, raw: &raw::Packets, behind:
         copy_traffic_class: raw.copy_traffic_class_upon_decapsulation.unwrap_or(default.copy_traffic_class),
         icmp_generation: raw.icmp_generation.unwrap_or(default.icmp_generation),
         path_mtu_discovery: raw.path_mtu_discovery.unwrap_or(default.path_mtu_discovery),
+        tfc: tfc(judge, object, raw.tfc_padding.as_ref()),
     }
 }
 
@@ -73,6 +76,24 @@ fn outer_df(judge: &mut Judge<'_>, object: &str, raw: &raw::Packets) -> Option<O
         found.map(|(_, df)| df).ok_or("copy, clear or set")
     };
     raw.outer_df.as_ref().and_then(|text| judge.value(object, "outer-df", text, read))
+}
+
+/// A number, or `mtu`.
+fn tfc(judge: &mut Judge<'_>, object: &str, value: Option<&Spanned<toml::Value>>) -> TfcPadding {
+    let Some(value) = value else { return TfcPadding::Off };
+    let read = match value.get_ref() {
+        toml::Value::String(text) if text == "mtu" => Some(TfcPadding::Mtu),
+        toml::Value::Integer(number) => u64::try_from(*number)
+            .ok()
+            .filter(|octets| (LEAST_PADDED..=MOST).contains(octets))
+            .map(|octets| TfcPadding::To(octets as u16)),
+        _ => None,
+    };
+    if read.is_none() {
+        let found = format!("tfc-padding = {} is not valid", value.get_ref());
+        judge.refuse(value.span().start, object, found, format!("{LEAST_PADDED} to {MOST}, or \"mtu\""));
+    }
+    read.unwrap_or(TfcPadding::Off)
 }
 
 /// A number, or `auto`.
@@ -124,7 +145,8 @@ mod tests {
         assert_eq!(judged("").unwrap().0, PacketSettings::default());
         let all = "ip-mtu = 1300\nencapsulated-ip-mtu = 1400\nclear-df-bit = true\nouter-df = \"set\"\n\
             private-tcp-mss-adjust = \"auto\"\npublic-tcp-mss-adjust = 1200\n\
-            copy-traffic-class-upon-decapsulation = true\nicmp-generation = false\npath-mtu-discovery = false";
+            copy-traffic-class-upon-decapsulation = true\nicmp-generation = false\npath-mtu-discovery = false\n\
+            tfc-padding = \"mtu\"";
         let expected = PacketSettings {
             ip_mtu: Some(1300),
             encapsulated_ip_mtu: Some(1400),
@@ -135,6 +157,7 @@ mod tests {
             copy_traffic_class: true,
             icmp_generation: false,
             path_mtu_discovery: false,
+            tfc: TfcPadding::Mtu,
         };
         assert_eq!(judged(all).unwrap(), (expected, Vec::new()));
         assert_eq!(judged("encapsulated-ip-mtu = 1400").unwrap().0.outer_df, OuterDf::Clear);
@@ -148,6 +171,8 @@ mod tests {
             ("outer-df = \"none\"", "copy, clear or set"),
             ("private-tcp-mss-adjust = \"on\"", "512 to 9000, or \\\"auto\\\""),
             ("public-tcp-mss-adjust = 100", "public-tcp-mss-adjust = 100 is not valid"),
+            ("tfc-padding = 63", "64 to 9000, or \\\"mtu\\\""),
+            ("tfc-padding = \"all\"", "64 to 9000, or \\\"mtu\\\""),
             ("mtu = 1", "unknown field \\\"mtu\\\""),
         ] {
             let refused = judged(lines).unwrap_err();

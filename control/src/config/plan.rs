@@ -38,7 +38,7 @@ pub use self::entry::{PolicyAction, PolicyEntry};
 pub use self::gateway::{Gateway, Origin, ReverseRoutes, Template, TsList, Unique};
 pub use self::group::{DEFAULT_GROUP, GroupMode, TunnelGroup};
 pub use self::ip_tunnel::IpTunnel;
-pub use self::packets::{MssAdjust, OUTER_DF, PacketSettings};
+pub use self::packets::{MssAdjust, OUTER_DF, PacketSettings, TfcPadding};
 use super::Refusal;
 use crate::keeper::Vault;
 use crate::trust::CertificateMap;

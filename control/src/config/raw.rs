@@ -515,6 +515,8 @@ pub struct Packets {
     pub icmp_generation: Option<bool>,
     /// Believe routers on the way; default yes.
     pub path_mtu_discovery: Option<bool>,
+    /// A number or `mtu`: length to which inner packets are padded.
+    pub tfc_padding: Option<Spanned<toml::Value>>,
 }
 
 /// `[tunnel.NAME.child.NAME]`

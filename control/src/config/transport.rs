@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use ravelin_dataplane::sa::Mode;
 use ravelin_ike::config::Selector;
 
@@ -75,7 +76,8 @@ impl One<'_, '_, '_> {
                 "child {:?} carries {carried}, and transport mode what is between its ends",
                 child.name
             );
-            self.refuse(&found, &format!("selectors of {local} and {remote} alone, like \"{local} gre\""));
+            let host = IpNet::from(local);
+            self.refuse(&found, &format!("selectors of {local} and {remote} alone, like \"{host} gre\""));
         }
     }
 }
@@ -99,6 +101,7 @@ fn unfit_packets(raw: &raw::Tunnel) -> Vec<&'static str> {
         ("public-tcp-mss-adjust", packets.public_tcp_mss_adjust.is_some()),
         ("copy-traffic-class-upon-decapsulation", packets.copy_traffic_class_upon_decapsulation.is_some()),
         ("icmp-generation", packets.icmp_generation.is_some()),
+        ("tfc-padding", packets.tfc_padding.is_some()),
     ];
     written.into_iter().filter(|(_, written)| *written).map(|(key, _)| key).collect()
 }
@@ -154,9 +157,9 @@ instance.blue = { namespace = "blue" }
         let host = |text: &str| vec![Selector::host(text.parse().unwrap())];
         assert_eq!(net.children[0].local_ts, host("192.0.2.2"));
         assert_eq!(net.children[0].remote_ts, host("192.0.2.1"));
-        let entries = "local-ts = [\"192.0.2.2 gre\"]\nremote-ts = [\"192.0.2.1 gre\"]\n\
-            [[policy]]\nname = \"bgp\"\naction = \"bypass\"\nbefore-tunnels = true\nlocal = [\"192.0.2.2 tcp\"]\n\
-            remote = [\"192.0.2.1 tcp\"]\n[[policy]]\nname = \"rest\"\naction = \"bypass\"";
+        let entries = "local-ts = [\"192.0.2.2/32 gre\"]\nremote-ts = [\"192.0.2.1/32 gre\"]\n\
+            [[policy]]\nname = \"bgp\"\naction = \"bypass\"\nbefore-tunnels = true\nlocal = [\"192.0.2.2/32 tcp\"]\n\
+            remote = [\"192.0.2.1/32 tcp\"]\n[[policy]]\nname = \"rest\"\naction = \"bypass\"";
         let plan = read(&tunnel(entries)).unwrap();
         let names: Vec<&str> = plan.policy.iter().map(|entry| entry.name.as_str()).collect();
         assert_eq!(names, ["bgp", "tunnel.net.net", "rest"]);
@@ -185,9 +188,9 @@ instance.blue = { namespace = "blue" }
             ("[[route]]\ndestination = \"10.1.0.0/16\"\ntunnel = \"net\"", "routes into an ip-tunnel"),
             ("private-instance = \"blue\"", "private-instance as public-instance"),
             ("dscp = 3\npackets = { ip-mtu = 1300 }", "transport mode with dscp, ip-mtu"),
-            ("local-ts = [\"10.2.0.0/24\"]\nremote-ts = [\"192.0.2.1\"]", "like \\\"192.0.2.2 gre\\\""),
+            ("local-ts = [\"10.2.0.0/24\"]\nremote-ts = [\"192.0.2.1/32\"]", "like \\\"192.0.2.2/32 gre\\\""),
             (
-                "local-ts = [\"192.0.2.2\"]\nremote-ts = [\"192.0.2.0/24\"]",
+                "local-ts = [\"192.0.2.2/32\"]\nremote-ts = [\"192.0.2.0/24\"]",
                 "selectors of 192.0.2.2 and 192.0.2.1",
             ),
         ] {

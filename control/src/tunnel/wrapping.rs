@@ -8,7 +8,7 @@ use ravelin_dataplane::sa::wrap::Wrap;
 use ravelin_dataplane::sa::{Endpoint, Mode};
 use ravelin_ike::config::Selector;
 
-use crate::config::plan::{Child, MssAdjust, PacketSettings, Tunnel};
+use crate::config::plan::{Child, MssAdjust, PacketSettings, TfcPadding, Tunnel};
 
 /// Octets of an IPv4, an IPv6 and a TCP header without options (RFC 6691 §2).
 const IPV4: u16 = 20;
@@ -34,6 +34,8 @@ pub struct Wrapping {
     carries_v6: bool,
     /// What its suite puts around a packet.
     framing: Framing,
+    /// Whether the peer takes padding against traffic analysis.
+    takes_padding: bool,
 }
 
 impl Wrapping {
@@ -41,7 +43,12 @@ impl Wrapping {
     pub fn of(tunnel: &Tunnel, child: &Child, carried: &[Selector], suite: Suite) -> Self {
         let carries_v6 = carried.iter().any(|selector| selector.start.is_ipv6());
         let (mode, packets, dscp) = (tunnel.mode, tunnel.packets, outer_dscp(child));
-        Self { mode, packets, dscp, carries_v6, framing: suite.framing() }
+        Self { mode, packets, dscp, carries_v6, framing: suite.framing(), takes_padding: true }
+    }
+
+    /// The same towards a peer that takes padding, or does not.
+    pub const fn towards(self, takes_padding: bool) -> Self {
+        Self { takes_padding, ..self }
     }
 
     /// The same under another configuration.
@@ -84,7 +91,26 @@ impl Wrapping {
             silent: !packets.icmp_generation,
             ..Encapsulation::between(instance, local, peer)
         };
-        Encapsulation { tcp_mss: self.mss(packets.private_mss, &wrapped), ..wrapped }
+        let tcp_mss = self.mss(packets.private_mss, &wrapped);
+        Encapsulation { tcp_mss, padded_to: self.padded_to(&wrapped), ..wrapped }
+    }
+
+    /// To what inner packets are padded: never to more than fits whole.
+    fn padded_to(&self, encapsulation: &Encapsulation) -> Option<u16> {
+        let whole = self.whole(encapsulation);
+        match self.packets.tfc {
+            _ if !self.takes_padding => None,
+            TfcPadding::Off => None,
+            TfcPadding::Mtu => whole,
+            TfcPadding::To(octets) => Some(whole.map_or(octets, |whole| whole.min(octets))),
+        }
+    }
+
+    /// Octets of the largest inner packet that fits whole, if that is known.
+    fn whole(&self, encapsulation: &Encapsulation) -> Option<u16> {
+        let wrap = Wrap::new(encapsulation, self.framing);
+        let within = encapsulation.outer_mtu.map(|outer| wrap.largest_within(outer, self.framing));
+        [within, encapsulation.inner_mtu].into_iter().flatten().min()
     }
 
     /// To what the MSS of SYNs that leave the tunnel is lowered.
@@ -93,9 +119,7 @@ impl Wrapping {
     }
 
     fn mss(&self, adjust: MssAdjust, encapsulation: &Encapsulation) -> Option<u16> {
-        let wrap = Wrap::new(encapsulation, self.framing);
-        let within = encapsulation.outer_mtu.map(|outer| wrap.largest_within(outer, self.framing));
-        mss(adjust, [within, encapsulation.inner_mtu].into_iter().flatten().min(), self.carries_v6)
+        mss(adjust, self.whole(encapsulation), self.carries_v6)
     }
 }
 
@@ -121,7 +145,8 @@ mod tests {
     use super::*;
 
     fn wrapping(packets: PacketSettings, carries_v6: bool) -> Wrapping {
-        Wrapping { mode: Mode::Tunnel, packets, dscp: OuterDscp::Copy, carries_v6, framing: Framing::GCM }
+        let (dscp, framing) = (OuterDscp::Copy, Framing::GCM);
+        Wrapping { mode: Mode::Tunnel, packets, dscp, carries_v6, framing, takes_padding: true }
     }
 
     fn wrapped(wrapping: Wrapping, learned: Option<u16>) -> Encapsulation {
@@ -143,6 +168,23 @@ mod tests {
         assert_eq!(of(Some(1400), true, Some(1300)), Some(1300));
         assert_eq!(of(Some(1200), true, Some(1300)), Some(1200));
         assert_eq!(of(Some(9000), true, None), Some(1500));
+    }
+
+    /// Padding goes to what is said and never beyond what fits whole, on a narrower path too; to a peer that takes none
+    /// there is none.
+    #[test]
+    fn padding_fits() {
+        let of = |tfc, ip_mtu, learned, takes| {
+            let packets = PacketSettings { tfc, ip_mtu, ..PacketSettings::default() };
+            wrapped(wrapping(packets, false).towards(takes), learned).padded_to
+        };
+        assert_eq!(of(TfcPadding::Off, None, None, true), None);
+        assert_eq!(of(TfcPadding::Mtu, None, None, true), Some(1446));
+        assert_eq!(of(TfcPadding::Mtu, None, Some(1300), true), Some(1246));
+        assert_eq!(of(TfcPadding::Mtu, Some(1000), None, true), Some(1000));
+        assert_eq!(of(TfcPadding::To(700), None, None, true), Some(700));
+        assert_eq!(of(TfcPadding::To(9000), None, Some(1300), true), Some(1246));
+        assert_eq!(of(TfcPadding::Mtu, None, None, false), None);
     }
 
     /// What `auto` makes of an MSS is what fits whole, and follows the path.

@@ -155,7 +155,7 @@ impl<P: Pool> Workers<P> {
         if place.shard != shard_of(home.worker)? {
             return Err(InstallError::Stalled);
         }
-        let wrapping = Wrapping::of(tunnel, config, &install.local, suite);
+        let wrapping = Wrapping::of(tunnel, config, &install.local, suite).towards(install.takes_padding);
         let sizes = self.sizes(&sas::path_key(&install.path));
         let parts = sas::parts(install, config, tunnel.private, home, suite, (&wrapping, sizes));
         let (inbound, outbound) = parts.ok_or(InstallError::Unknown("selector or window"))?;

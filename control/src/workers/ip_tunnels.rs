@@ -79,7 +79,7 @@ impl<P: Pool> Workers<P> {
 
     /// The largest outer packet of one that fits through every way out, and through the path as far as it is known where ESP
     /// is on it.
-    fn widest(&self, plan: &Plan, tunnel: &plan::IpTunnel) -> Option<u16> {
+    pub fn widest(&self, plan: &Plan, tunnel: &plan::IpTunnel) -> Option<u16> {
         let widest = self.routing.smallest_mtu(tunnel.public)?;
         let Some(protector) = ip_tunnel::protector(plan, tunnel) else { return Some(widest) };
         let remote = protector.remote.unwrap_or(tunnel.remote);

@@ -183,8 +183,13 @@ impl<P: Pool> Graph<P> {
     /// A packet for a slot of this worker that has taken its hop: does it fit, and is there an SA?
     pub(super) fn prepare(&mut self, mut packet: Packet<P::Frame>, slot: u32) {
         let fits = self.link.outbound.hot(slot).is_some_and(|hot| {
-            if hot.wrap.tcp_mss > 0 {
-                clamp::clamp(&mut packet.frame, &packet.summary, hot.wrap.tcp_mss);
+            if hot.wrap.asks() {
+                if hot.wrap.tcp_mss > 0 {
+                    clamp::clamp(&mut packet.frame, &packet.summary, hot.wrap.tcp_mss);
+                }
+                if hot.wrap.padded_to > 0 {
+                    return false;
+                }
             }
             seal::fits(&packet, &hot.wrap)
         });
@@ -260,9 +265,10 @@ impl<P: Pool> Graph<P> {
         }
     }
 
-    /// Gives a packet that fits its SA, whatever its suite, a sequence number and headers.
+    /// Gives a packet that fits its SA, whatever its suite and padding, a sequence number and headers.
     fn number_any(&mut self, packet: Packet<P::Frame>, slot: u32) {
-        match self.link.outbound.hot(slot).is_some_and(|hot| hot.apart().is_some()) {
+        let is_apart = |hot: &Hot| hot.apart().is_some() || hot.wrap.padded_to > 0;
+        match self.link.outbound.hot(slot).is_some_and(is_apart) {
             true => self.number_by(packet, slot, apart::lay_out),
             false => self.number(packet, slot),
         }

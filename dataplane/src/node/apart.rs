@@ -1,5 +1,5 @@
 //! Encrypts and decrypts under SAs whose suite is not AES-GCM, a packet at a time (RFC 4303 §3.3, §3.4; DP-08), and believes
-//! packets of any suite that are not tunnelled.
+//! packets of any suite that are not tunnelled; lays out what is padded against traffic analysis too (RFC 4303 §2.7).
 //!
 //! These packets take the ordinary way but for three stations. On their way out nothing fits into their tunnel as a
 //! matter of course ([`crate::sa::wrap::Wrap::set_apart`]), so they are found where a packet is asked for its size, and
@@ -13,15 +13,16 @@ use crate::net::flow::Summary;
 use crate::net::protocol;
 use crate::node::inspect::{self, Accepted};
 use crate::node::opening::{Opening, Stage};
-use crate::node::seal::{Laid, Order, Sealing, stopped_reason};
+use crate::node::seal::{Laid, Order, Sealing, esp_header, stopped_reason};
 use crate::node::{forward, lookup, transport};
 use crate::sa::Mode;
 use crate::sa::inbound;
 use crate::sa::outbound::{Departure, Hot};
+use crate::sa::sequence::Number;
 use crate::sa::wrap::{ROOM, Varying};
 use crate::verdict::Drop;
 
-/// [`super::seal::lay_out`] for a suite of any framing.
+/// [`super::seal::lay_out`] for a suite of any framing, and for packets to be padded.
 pub fn lay_out<F: Frame>(
     frame: &mut F,
     summary: &Summary,
@@ -29,20 +30,23 @@ pub fn lay_out<F: Frame>(
     Order { departs, hop, dont_fragment, id }: Order,
 ) -> Result<Laid, Drop> {
     let (length, v4, framing) = (summary.length(), summary.is_v4(), hot.suite().framing());
+    let padded = length + hot.wrap.padding(length);
+    let departs = departs && padded <= usize::from(hot.departure().largest);
     let front = if departs { hot.wrap.front() } else { hot.wrap.front_unled().ok_or(Drop::NoRoom)? };
-    let trailer = framing.trailer(length, if v4 { protocol::IPV4 } else { protocol::IPV6 });
-    let (before, behind) = (ROOM + framing.front(), framing.around() + length + trailer.length());
+    let trailer = framing.trailer(padded, if v4 { protocol::IPV4 } else { protocol::IPV6 });
+    let (before, behind) = (ROOM + framing.front(), framing.around() + padded + trailer.length());
     // Room first: a number once taken must not be wasted, and a packet half built must not be sent.
     let out = frame.surround(before, ROOM + behind, ROOM - front.octets());
     let (outer, esp) = out.and_then(<[u8]>::split_first_chunk_mut::<ROOM>).ok_or(Drop::NoRoom)?;
     let (header, text) = esp.split_at_mut_checked(framing.front()).ok_or(Drop::NoRoom)?;
-    text.get_mut(length..).and_then(|end| trailer.emit(end).ok()).ok_or(Drop::NoRoom)?;
+    // Nothing of what the buffer held before is sent along.
+    text.get_mut(length..padded).ok_or(Drop::NoRoom)?.fill(0);
+    text.get_mut(padded..).and_then(|end| trailer.emit(end).ok()).ok_or(Drop::NoRoom)?;
     if hop && !forward::take_hop_of(text, v4) {
         return Err(Drop::TtlExpired);
     }
     let (number, facts) = hot.number(length).map_err(stopped_reason)?;
-    let repr = esp::Repr { spi: hot.spi().0, sequence: number.low() };
-    repr.emit(header).map_err(|_| Drop::NoRoom)?;
+    write_header(header, hot, &number).ok_or(Drop::NoRoom)?;
     let varying = Varying { class: summary.traffic_class(), dont_fragment, id, behind };
     hot.wrap.emit(outer, varying).ok_or(Drop::NoRoom)?;
     if departs {
@@ -50,6 +54,15 @@ pub fn lay_out<F: Frame>(
         (meta.port, meta.vlan) = (*port, *vlan);
     }
     Ok(Laid::new(number, hot.spi(), front, facts))
+}
+
+/// SPI and sequence number; the IV of AES-GCM, others write their own where they encrypt.
+pub(super) fn write_header(header: &mut [u8], hot: &Hot, number: &Number) -> Option<()> {
+    match hot.key() {
+        Some(_) => header.copy_from_slice(&esp_header(hot.spi(), number)),
+        None => esp::Repr { spi: hot.spi().0, sequence: number.low() }.emit(header).ok()?,
+    }
+    Some(())
 }
 
 /// Encrypts packets of one SA in place and writes their ICVs.

@@ -9,9 +9,10 @@
 use crate::io::{Frame, Meta, Origin};
 use crate::net::flow::Summary;
 use crate::net::{esp, ipv4, ipv6, protocol, udp};
+use crate::node::apart;
 use crate::node::classify::EspAt;
 use crate::node::opening::Inner;
-use crate::node::seal::{Laid, Order, esp_header, stopped_reason};
+use crate::node::seal::{Laid, Order, stopped_reason};
 use crate::sa::inbound;
 use crate::sa::outbound::Hot;
 use crate::sa::wrap::Front;
@@ -50,13 +51,7 @@ pub fn lay_out<F: Frame>(frame: &mut F, summary: &Summary, hot: &mut Hot, _: Ord
     out.get_mut(shift + length..).and_then(|end| trailer.emit(end).ok()).ok_or(Drop::NoRoom)?;
     let (number, facts) = hot.number(length).map_err(stopped_reason)?;
     let place = out.get_mut(header..header + shift).ok_or(Drop::NoRoom)?;
-    match hot.key() {
-        Some(_) => place.copy_from_slice(&esp_header(hot.spi(), &number)),
-        None => {
-            let repr = esp::Repr { spi: hot.spi().0, sequence: number.low() };
-            repr.emit(place).map_err(|_| Drop::NoRoom)?;
-        }
-    }
+    apart::write_header(place, hot, &number).ok_or(Drop::NoRoom)?;
     Ok(Laid::new(number, hot.spi(), front, facts))
 }
 

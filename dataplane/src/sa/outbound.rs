@@ -61,6 +61,8 @@ pub struct Encapsulation {
     pub tcp_mss: Option<u16>,
     /// Tell nobody whose packet is too large (DP-28, DP-29 turned off).
     pub silent: bool,
+    /// Pad shorter inner packets to so many octets, which have to fit (RFC 4303 §2.7, DP-45).
+    pub padded_to: Option<u16>,
 }
 
 impl Encapsulation {
@@ -80,6 +82,7 @@ impl Encapsulation {
             clear_inner_df: false,
             tcp_mss: None,
             silent: false,
+            padded_to: None,
         }
     }
 }

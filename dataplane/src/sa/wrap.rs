@@ -36,8 +36,8 @@ pub struct Wrap {
     df: u16,
     /// [`CLEARS_INNER_DF`], [`SILENT`] and [`TRANSPORT`]: one octet, since the hot half of an SA has no room for two.
     unfit: u8,
-    /// Sum over the words of the IPv4 header that are the same in every packet.
-    sum: u32,
+    /// Sum over the words of the IPv4 header that are the same in every packet, with its carries.
+    sum: u16,
     /// Of what goes the ordinary way, which only AES-GCM does ([`Wrap::set_apart`]).
     pub limits: InnerLimits,
     /// Instance the ESP packets leave in.
@@ -46,6 +46,8 @@ pub struct Wrap {
     pub outer_mtu: u16,
     /// Lower the MSS of SYNs that enter the tunnel to this; 0 for as they are.
     pub tcp_mss: u16,
+    /// Pad shorter inner packets to so many octets; 0 for none.
+    pub padded_to: u16,
 }
 
 /// Of packets that do not fit: Don't Fragment of inner IPv4 is cleared where it stands in the way (DP-24).
@@ -208,6 +210,7 @@ impl Wrap {
             instance: encapsulation.instance,
             outer_mtu: encapsulation.outer_mtu.unwrap_or(u16::MAX),
             tcp_mss: encapsulation.tcp_mss.unwrap_or(0),
+            padded_to: encapsulation.padded_to.unwrap_or(0),
         };
         let headers = wrap.lay_out(encapsulation, protocol).unwrap_or(0);
         wrap.front = Front::new(headers as u8, shape == Shape::V6Udp);
@@ -248,8 +251,9 @@ impl Wrap {
                     destination,
                 };
                 header.emit(out).ok()?;
-                self.sum = u32::from(!checksum::internet(out.get(..10)?))
+                let sum = u32::from(!checksum::internet(out.get(..10)?))
                     + u32::from(!checksum::internet(out.get(12..ipv4::Repr::LEN)?));
+                self.sum = ((sum & 0xffff) + (sum >> 16)) as u16;
                 ipv4::Repr::LEN
             }
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
@@ -355,8 +359,19 @@ impl Wrap {
     /// Octets of the largest inner packet that the tunnel takes as it is, whatever it is; of a larger one it is
     /// to be asked in full.
     pub fn unasked(&self) -> u16 {
-        // SYNs are looked for where their MSS is to be lowered.
-        if self.tcp_mss == 0 { self.limits.least() } else { 0 }
+        if self.asks() { 0 } else { self.limits.least() }
+    }
+
+    /// Whether each packet is to be looked at: SYNs are looked for where their MSS is to be lowered, and short packets
+    /// are padded.
+    #[inline(always)]
+    pub const fn asks(&self) -> bool {
+        self.tcp_mss | self.padded_to != 0
+    }
+
+    /// Octets that an inner packet of `length` has behind it against traffic analysis.
+    pub fn padding(&self, length: usize) -> usize {
+        usize::from(self.padded_to).saturating_sub(length)
     }
 
     /// Don't Fragment of the outer packet; IPv6 is never cut on the way (RFC 8200 §5), but may be by us.
@@ -395,7 +410,11 @@ impl Wrap {
     fn vary_v4(&self, out: &mut [u8; ipv4::Repr::LEN], class: u8, varying: &Varying) -> Option<()> {
         let total = u16::try_from(self.front.headers() + varying.behind).ok()?;
         let flags = varying.dont_fragment;
-        let sum = self.sum + u32::from(class) + u32::from(total) + u32::from(varying.id) + u32::from(flags);
+        let sum = u32::from(self.sum)
+            + u32::from(class)
+            + u32::from(total)
+            + u32::from(varying.id)
+            + u32::from(flags);
         // Twice: seven 16-bit words and their carries leave at most one carry.
         let once = (sum & 0xffff) + (sum >> 16);
         let checksum = !(((once & 0xffff) + (once >> 16)) as u16);
@@ -447,6 +466,7 @@ mod tests {
             };
             let port = if udp { 4500 } else { 0 };
             Encapsulation {
+                mode: Mode::Tunnel,
                 instance: 0,
                 local: Endpoint { address: address(a), port },
                 peer: Endpoint { address: address(b), port },
@@ -458,6 +478,7 @@ mod tests {
                 clear_inner_df: false,
                 tcp_mss: None,
                 silent: false,
+                padded_to: None,
             }
         })
     }

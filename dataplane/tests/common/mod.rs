@@ -115,6 +115,7 @@ pub struct Style {
     pub may_move: inbound::MayMove,
     pub inner_mtu: Option<u16>,
     pub outer_mtu: Option<u16>,
+    pub padded_to: Option<u16>,
 }
 
 impl Style {
@@ -130,6 +131,7 @@ impl Style {
         may_move: inbound::MayMove::Nobody,
         inner_mtu: None,
         outer_mtu: None,
+        padded_to: None,
     };
 
     pub fn all() -> Vec<Style> {
@@ -325,6 +327,7 @@ impl Gateway {
                 df: OuterDf::Clear,
                 inner_mtu: style.inner_mtu,
                 outer_mtu: style.outer_mtu,
+                padded_to: style.padded_to,
                 ..Encapsulation::between(
                     OUTSIDE,
                     style.endpoint(self.site),

@@ -23,6 +23,8 @@ pub struct PacketSettings {
     pub icmp_generation: bool,
     /// Believe routers on the way that say what fits.
     pub path_mtu_discovery: bool,
+    /// Padding of inner packets against traffic analysis.
+    pub tfc: TfcPadding,
 }
 
 impl Default for PacketSettings {
@@ -37,6 +39,7 @@ impl Default for PacketSettings {
             copy_traffic_class: false,
             icmp_generation: true,
             path_mtu_discovery: true,
+            tfc: TfcPadding::Off,
         }
     }
 }
@@ -61,6 +64,7 @@ impl PacketSettings {
                 ("copy-traffic-class-upon-decapsulation", of.copy_traffic_class.to_string()),
                 ("icmp-generation", of.icmp_generation.to_string()),
                 ("path-mtu-discovery", of.path_mtu_discovery.to_string()),
+                ("tfc-padding", of.tfc.to_string()),
             ]
         };
         let default = all(&Self::default());
@@ -70,6 +74,27 @@ impl PacketSettings {
             .filter(|(own, default)| own != default)
             .map(|(own, _)| own)
             .collect()
+    }
+}
+
+/// To what length inner packets are padded (RFC 4303 §2.7), where the peer takes that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TfcPadding {
+    /// They are not.
+    Off,
+    /// To all that fits whole, as far as is known.
+    Mtu,
+    /// To so many octets, or what fits whole if that is less.
+    To(u16),
+}
+
+impl std::fmt::Display for TfcPadding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::Mtu => f.write_str("mtu"),
+            Self::To(octets) => octets.fmt(f),
+        }
     }
 }
 

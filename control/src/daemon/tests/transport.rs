@@ -4,7 +4,7 @@
 use super::pair::{Pair, host, one_tunnel};
 use super::*;
 use crate::api::reply::State;
-use ravelin_dataplane::policy::ip_tunnel::Parts;
+use crate::api::request;
 
 /// An ip-tunnel between both, and a tunnel in that mode.
 fn side(ours: u8, mode: &str, lines: &str) -> String {
@@ -18,7 +18,7 @@ fn side(ours: u8, mode: &str, lines: &str) -> String {
 
 fn joined(modes: [&str; 2]) -> Pair {
     let selectors = "local-ts = [\"10.2.0.0/16\"]\nremote-ts = [\"10.1.0.0/16\"]\nreverse-route = \"none\"\n";
-    let theirs = "local-ts = [\"192.0.2.1\"]\nremote-ts = [\"192.0.2.2\"]\nreverse-route = \"none\"\n";
+    let theirs = "local-ts = [\"192.0.2.1/32\"]\nremote-ts = [\"192.0.2.2/32\"]\nreverse-route = \"none\"\n";
     let [us, peer] = modes;
     let us = side(2, us, if us == "tunnel" { selectors } else { "" });
     let peer = side(1, peer, if peer == "tunnel" { theirs } else { "" });
@@ -27,11 +27,6 @@ fn joined(modes: [&str; 2]) -> Pair {
 
 fn is_up(pair: &mut Pair) -> bool {
     pair.us.view().tunnels[0].state == State::Up
-}
-
-/// The ip-tunnel as the workers have it.
-fn parts(bench: &Bench) -> Parts {
-    *bench.core.workers.ip_tunnel("net").unwrap().parts()
 }
 
 #[test]
@@ -96,8 +91,15 @@ fn senders_are_told_what_fits() {
     }
 }
 
+/// As operators read it, which is as the workers have it.
 fn ip_tunnel_mtu(bench: &Bench) -> usize {
-    usize::from(crate::tunnel::ip_tunnel::largest_inner(&parts(bench)))
+    let parts = *bench.core.workers.ip_tunnel("net").unwrap().parts();
+    let shown = match bench.core.ip_tunnel_rows(&request::IpTunnelName { ip_tunnel: Some("net".into()) }) {
+        Ok(Reply::IpTunnels { ip_tunnels, .. }) => ip_tunnels[0].inner_mtu,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(shown, crate::tunnel::ip_tunnel::largest_inner(&parts));
+    usize::from(shown)
 }
 
 /// What a router says of the ESP packet is known to the ip-tunnel it carries, and forgotten in time (DP-30).
