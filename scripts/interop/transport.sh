@@ -102,7 +102,6 @@ configure b a 1 transport > "$WORK/b.toml"
 start_ravelind "$GWA" a
 start_ravelind "$GWB" b
 rv b initiate net > /dev/null
-declined() { rv b --json explain net | jq -e '[.. | strings | select(contains("RV-CHILD-014"))] | length > 0'; }
-soon 15 "it is named" declined
+soon 15 "it is named" told child-failed RV-CHILD-014
 hold "there is no SA" no_sas b
 hold "nothing passes" not in_ns "$HB" ping -q -c 1 -W 0.5 10.1.0.2 > /dev/null

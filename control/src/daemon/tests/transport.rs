@@ -22,7 +22,7 @@ fn joined(modes: [&str; 2]) -> Pair {
     let [us, peer] = modes;
     let us = side(2, us, if us == "tunnel" { selectors } else { "" });
     let peer = side(1, peer, if peer == "tunnel" { theirs } else { "" });
-    Pair::joined(Bench::bare(&us, 2, 4096), Bench::of(&peer))
+    Pair::joined(Bench::bare(&us, 2, 64), Bench::bare(&peer, 1, 64))
 }
 
 fn is_up(pair: &mut Pair) -> bool {
@@ -72,7 +72,7 @@ fn senders_are_told_what_fits() {
     for (suite, around) in [("aes128gcm16", 36), ("aes256-sha512", 73)] {
         let transform = format!("[ipsec-transform.t]\nproposals = [\"{suite}\"]\n");
         let with = |ours| side(ours, "transport", "ipsec-transform = \"t\"\n") + &transform;
-        let mut pair = Pair::joined(Bench::bare(&with(2), 2, 4096), Bench::of(&with(1)));
+        let mut pair = Pair::joined(Bench::bare(&with(2), 2, 64), Bench::bare(&with(1), 1, 64));
         pair.until("it is up", is_up);
         pair.until("a packet arrives", |pair| pair.carry(1, true) == 1);
         let limit = ip_tunnel_mtu(&pair.us);
@@ -113,7 +113,8 @@ fn a_narrow_path_reaches_the_ip_tunnel() {
     let esp = pair.us.left(WAN).into_iter().find(|packet| is_esp(packet)).unwrap();
     pair.us.arrive(WAN, &too_big(&esp, 1300));
     let narrowed = ip_tunnel_mtu(&pair.us);
-    assert_eq!(before - narrowed, 200);
+    // By as much, but for what blocks of the suites round down.
+    assert!((185..=215).contains(&(before - narrowed)), "{before} and {narrowed}");
     pair.us.arrive(LAN, &v4(host(2, 1), host(1, 1), 1400, true));
     let told = pair.us.left(LAN);
     let header = ipv4::Header::parse(told.first().expect("the sender is told")).unwrap();
