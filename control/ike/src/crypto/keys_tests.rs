@@ -136,6 +136,29 @@ fn ike_keys_and_their_successors_are_the_formulas() {
     }
 }
 
+/// With AES-CMAC the first 64 bits of each nonce make SKEYSEED of a first IKE SA, and all of them the keys (RFC 7296 §2.14);
+/// of those that follow from another SKEYSEED is made of all of them.
+#[test]
+fn with_cmac_half_a_key_is_taken_of_each_nonce() {
+    let (ni, nr) = (Nonce::new(vec![1; 32]).unwrap(), Nonce::new((2..40).collect()).unwrap());
+    let (spi_i, spi_r) = (IkeSpi(0x1122_3344_5566_7788), IkeSpi(0x99aa_bbcc_ddee_ff00));
+    let suite = IkeSuite {
+        encryption: Encryption::AesCbc128,
+        integrity: Some(Integrity::AesCmac),
+        prf: Prf::AesCmac,
+        group: Group::X25519,
+        additional: AdditionalGroups::NONE,
+    };
+    let keys = IkeKeys::derive(&suite, &secret(7), Nonces::new(&ni, &nr), spi_i, spi_r);
+    let halves = [&ni.as_bytes()[..8], &nr.as_bytes()[..8]].concat();
+    let seed = Prf::AesCmac.compute(&halves, &[&[7; 32]]);
+    let all = [ni.as_bytes(), nr.as_bytes(), &spi_i.to_be_bytes(), &spi_r.to_be_bytes()].concat();
+    assert_eq!(flat(&keys), *Prf::AesCmac.expand(&seed, &[&all]).take(112));
+    let next = keys.advance(&suite, &secret(6), Nonces::new(&ni, &nr), spi_i, spi_r);
+    let seed = Prf::AesCmac.compute(&keys.sk_d, &[&[6; 32], ni.as_bytes(), nr.as_bytes()]);
+    assert_eq!(flat(&next), *Prf::AesCmac.expand(&seed, &[&all]).take(112));
+}
+
 /// RFC 8784 §3, by the formula, and with values computed apart from this program.
 #[test]
 fn a_ppk_is_mixed_into_three_keys_and_no_other() {
