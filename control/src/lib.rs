@@ -15,6 +15,7 @@ pub mod instance;
 pub mod keeper;
 pub mod observe;
 pub mod pool;
+pub mod post;
 pub mod routing;
 pub mod secret_directory;
 pub mod state;

@@ -8,6 +8,8 @@ use std::thread;
 use crossbeam::channel::{self, Receiver, Sender, TrySendError};
 use ravelin_ike::want::AnswerError;
 
+use crate::post::Post;
+
 /// Jobs that may wait: two seconds of work for one thread at a millisecond each.
 const WAITING: usize = 2048;
 
@@ -24,7 +26,7 @@ impl<T: Send + 'static> Pool<T> {
     ///
     /// # Errors
     /// When the machine refuses a thread.
-    pub fn start(threads: usize, answers: &Sender<T>) -> std::io::Result<Self> {
+    pub fn start(threads: usize, answers: &Post<T>) -> std::io::Result<Self> {
         let (jobs, queue) = channel::bounded::<Job<T>>(WAITING);
         for number in 0..threads.max(1) {
             let (queue, answers) = (queue.clone(), answers.clone());
@@ -50,7 +52,7 @@ impl<T: Send + 'static> Pool<T> {
     }
 }
 
-fn work<T>(queue: &Receiver<Job<T>>, answers: &Sender<T>) {
+fn work<T>(queue: &Receiver<Job<T>>, answers: &Post<T>) {
     for job in queue {
         if let Some(answer) = job()
             && answers.send(answer).is_err()
@@ -63,11 +65,12 @@ fn work<T>(queue: &Receiver<Job<T>>, answers: &Sender<T>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crossbeam::sync::Parker;
 
     /// Every job that has an answer is answered once.
     #[test]
     fn jobs_are_answered() {
-        let (sender, answers) = channel::unbounded();
+        let (sender, answers) = crate::post::bounded(100, Parker::new().unparker());
         let pool = Pool::start(2, &sender).unwrap();
         for number in 0..100 {
             pool.submit(move || (number % 2 == 0).then_some(number)).unwrap();

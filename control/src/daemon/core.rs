@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant as Clock};
 
 use arc_swap::ArcSwap;
-use crossbeam::channel::{Receiver, Sender};
-use crossbeam::select;
+use crossbeam::channel::{Receiver, Sender, TryRecvError};
+use crossbeam::sync::Parker;
 use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::net::flow::Flow;
 use ravelin_ike::config::{ChildId, ConnectionId};
@@ -115,6 +115,8 @@ pub struct Core<P: Pool> {
     pub(super) machine: view::Machine,
     pub(super) inputs: Receiver<Input>,
     pub(super) asked: Receiver<Asked>,
+    /// Woken by whoever posts in one of these.
+    pub(super) parker: Parker,
     pub(super) retries: Retries,
     pub(super) looked: u64,
     pub(super) pulse: Pulse,
@@ -188,16 +190,22 @@ impl<P: Pool> Core<P> {
 
     /// One operator's request, or else the next message: without waiting while there is work.
     fn listen(&mut self, busy: bool) -> Option<Woken> {
+        let posted = self.posted();
+        if busy || posted.is_some() {
+            return posted;
+        }
+        self.parker.park_timeout(NAP);
+        self.posted()
+    }
+
+    fn posted(&self) -> Option<Woken> {
         if let Ok(asked) = self.asked.try_recv() {
             return Some(Woken::ByOperator(asked));
         }
-        if busy {
-            return self.inputs.try_recv().ok().map(Woken::By);
-        }
-        select! {
-            recv(self.inputs) -> input => Some(Woken::By(input.unwrap_or(Input::Stop))),
-            recv(self.asked) -> asked => asked.ok().map(Woken::ByOperator),
-            default(NAP) => None,
+        match self.inputs.try_recv() {
+            Ok(input) => Some(Woken::By(input)),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => Some(Woken::By(Input::Stop)),
         }
     }
 
@@ -474,7 +482,7 @@ impl<P: Pool> Core<P> {
         let until = Clock::now() + FAREWELL;
         while Clock::now() < until && !self.engine.is_idle() {
             if !self.turn()
-                && let Ok(Input::Answered(ticket, answer)) = self.inputs.recv_timeout(NAP)
+                && let Some(Woken::By(Input::Answered(ticket, answer))) = self.listen(false)
             {
                 self.engine.handle_answer(self.now(), ticket, answer);
             }

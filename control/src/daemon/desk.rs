@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use crossbeam::channel::{Sender, bounded};
+use crossbeam::channel::bounded;
 
 use super::core::{Asked, Work};
 use super::reload::Reload;
@@ -18,6 +18,7 @@ use crate::api::server::{Answer, Caller};
 use crate::api::{ApiError, Reply, Request};
 use crate::keeper::Vault;
 use crate::observe::journal::Journal;
+use crate::post::Post;
 use crate::tap::Taps;
 use crate::trust::revocation::Revocation;
 
@@ -38,7 +39,7 @@ fn refused(why: String) -> ApiError {
 #[derive(Debug)]
 pub struct Desk {
     /// To the loop.
-    pub asked: Sender<Asked>,
+    pub asked: Post<Asked>,
     /// The last view.
     pub view: Arc<ArcSwap<View>>,
     /// The journal.

@@ -20,6 +20,7 @@ use super::core::Input;
 use crate::config::plan::{self, Ike, Keying, OwnAuthentication, Plan};
 use crate::keeper::{self, Keeper, KeyName, KeyPlace, KeySource};
 use crate::pool::Pool;
+use crate::post::Post;
 use crate::trust::revocation::{Found, Question, Revocation, Whose, brought, now};
 use crate::trust::{self, CommonNames, Profile, Sources};
 use crate::tunnel::connection;
@@ -55,7 +56,7 @@ impl Basis {
 pub struct Helpers {
     keeper: Arc<Keeper>,
     pool: Pool<Input>,
-    inputs: Sender<Input>,
+    inputs: Post<Input>,
     connections: BTreeMap<ConnectionId, Basis>,
     /// Private keys, by certificate: see [`plan::CertProfile::named`].
     keys: BTreeMap<String, KeyName>,
@@ -123,7 +124,7 @@ impl Helpers {
         plan: &Plan,
         roster: &Roster,
         threads: usize,
-        inputs: &Sender<Input>,
+        inputs: &Post<Input>,
         revocation: Revocation,
     ) -> Result<Self, String> {
         let machine = |error: std::io::Error| format!("a thread could not be started: {error}");
@@ -406,7 +407,7 @@ fn every_anchor(plan: &Plan) -> Option<Arc<Profile>> {
 /// The keeper's signatures as inputs of the loop; its word on keys for whoever loads them.
 fn forward(
     answers: Receiver<keeper::Answer>,
-    inputs: Sender<Input>,
+    inputs: Post<Input>,
     loaded: Sender<Loaded>,
 ) -> std::io::Result<()> {
     let pass = move || {

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crossbeam::channel::Sender;
 use ravelin_dataplane::io::Pool;
 use ravelin_fetch::desk::Bounds;
 use ravelin_fetch::{Fetcher, Instance, Policy, Roots, Settings};
@@ -21,6 +20,7 @@ use super::revocation_counters::Counts;
 use crate::api::reply::Counter;
 use crate::api::{ApiError, Reply, Request};
 use crate::config::plan::{self, Plan};
+use crate::post::Post;
 use crate::trust;
 use crate::trust::revocation::{
     Authority, Errands, Found, Own, PATIENCE, Revocation, Whose, now as unix_now,
@@ -57,7 +57,7 @@ impl From<Found> for Input {
 ///
 /// # Errors
 /// What of the machine or of the configuration does not let them.
-pub fn start(plan: &Plan, directory: Option<PathBuf>, inputs: &Sender<Input>) -> Result<Revocation, String> {
+pub fn start(plan: &Plan, directory: Option<PathBuf>, inputs: &Post<Input>) -> Result<Revocation, String> {
     let errands = Errands {
         fetcher: Arc::new(fetcher(&plan.fetch, directory)?),
         instances: plan.instances.iter().map(network).collect(),

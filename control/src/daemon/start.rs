@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant as Clock};
 
 use arc_swap::ArcSwap;
-use crossbeam::channel::{self, Sender};
+use crossbeam::sync::Parker;
 use ravelin_dataplane::graph::Settings;
 use ravelin_dataplane::io::dpdk::lcore::Running;
 use ravelin_dataplane::io::dpdk::{Buffers, MbufFrame, QueuePair};
@@ -42,6 +42,7 @@ use crate::instance::{
     TunnelRoute,
 };
 use crate::observe::journal::{Journal, unix_time};
+use crate::post::{self, Post};
 use crate::state::State;
 use crate::tunnel::connection::Unusable;
 use crate::tunnel::reverse;
@@ -131,8 +132,9 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
     let exception = Exception::start(ExceptionLink::new(exception, buffers))?;
     let instances = instances(&plan, &roster, &macs)?;
 
-    let (inputs, receiver) = channel::bounded(INPUTS);
-    let (asked, to_answer) = channel::bounded(INPUTS);
+    let parker = Parker::new();
+    let (inputs, receiver) = post::bounded(INPUTS, parker.unparker());
+    let (asked, to_answer) = post::bounded(INPUTS, parker.unparker());
     let journal = Arc::new(Journal::default());
     let view = Arc::new(ArcSwap::from_pointee(View::default()));
     let fetched = plan.state_directory.join("fetched");
@@ -154,6 +156,7 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
         machine,
         inputs: receiver,
         asked: to_answer,
+        parker,
         retries: super::retries::Retries::default(),
         looked: 0,
         pulse: super::pulse::Pulse::default(),
@@ -370,7 +373,7 @@ fn listen(plan: &Plan, desk: Arc<Desk>) -> Result<(), StartError> {
 }
 
 /// SIGTERM and SIGINT end the daemon in order; SIGHUP has it read its configuration again.
-fn signals(inputs: Sender<Input>, desk: Arc<Desk>) -> Result<(), StartError> {
+fn signals(inputs: Post<Input>, desk: Arc<Desk>) -> Result<(), StartError> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let failed = |error| StartError::Machine { what: "signal handlers".into(), error };
     let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(failed)?;

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::time::Instant as Clock;
 
 use arc_swap::ArcSwap;
+use crossbeam::sync::Parker;
 use ravelin_dataplane::graph::Settings;
 use ravelin_dataplane::io::ram::{RamDevice, RamFrame, RamPool, RamPort};
 use ravelin_dataplane::io::{Frame, Pool};
@@ -171,7 +172,9 @@ impl Bench {
             Worker::new(end, reader, pool.clone(), ends, Kernel::detect(), &Settings::new(7))
         });
         let threads = threads.collect();
-        let (inputs, receiver) = crossbeam::channel::unbounded();
+        let parker = Parker::new();
+        // Tests take out as they put in; a rekey of everything at once is no test.
+        let (inputs, receiver) = crate::post::bounded(4096, parker.unparker());
         let revocation = super::revocation::start(&plan, None, &inputs).unwrap();
         let secrets = layout::Secrets { seed: [7; 32], crash: None, tickets: None };
         let core = Core {
@@ -190,6 +193,7 @@ impl Bench {
             machine: Machine::default(),
             inputs: receiver,
             asked: crossbeam::channel::never(),
+            parker,
             retries: super::retries::Retries::default(),
             looked: 0,
             pulse: super::pulse::Pulse::default(),

@@ -22,6 +22,7 @@ use ravelin_pki::UnixTime;
 use ravelin_pki::revocation::policy::Fetched;
 
 use crate::api::reply;
+use crate::post::Post;
 use crate::trust::expiry::Warning;
 
 pub use desk::{Authority, Desk, Effect, Errand, Question};
@@ -68,7 +69,7 @@ impl Revocation {
         errands: Errands,
         authorities: Vec<Authority>,
         warning: Warning,
-        outcomes: Sender<T>,
+        outcomes: Post<T>,
     ) -> std::io::Result<Self> {
         let (thread, messages) = channel::unbounded();
         let errands = Arc::new(errands);
@@ -137,7 +138,7 @@ struct Clerk<T> {
     desk: Desk,
     errands: Arc<Errands>,
     way_back: Sender<Arrival>,
-    outcomes: Sender<T>,
+    outcomes: Post<T>,
 }
 
 impl<T: From<Found>> Clerk<T> {
@@ -208,6 +209,7 @@ impl<T: From<Found>> Clerk<T> {
 
 #[cfg(test)]
 mod tests {
+    use crossbeam::sync::Parker;
     use ravelin_fetch::desk::Bounds;
     use ravelin_fetch::{Fetcher, Policy, Roots, Settings};
 
@@ -226,7 +228,7 @@ mod tests {
         };
         let fetcher = Arc::new(Fetcher::start(settings).unwrap());
         let errands = Errands { fetcher, instances: Vec::new(), timeout: Duration::from_secs(1) };
-        let (outcomes, heard) = channel::unbounded::<Found>();
+        let (outcomes, heard) = crate::post::bounded::<Found>(16, Parker::new().unparker());
         let warning = Warning { before: 0, repeat: None };
         let revocation = Revocation::start(errands, Vec::new(), warning, outcomes).unwrap();
         let other = revocation.clone();
