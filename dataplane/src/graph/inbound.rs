@@ -8,7 +8,7 @@ use crate::net::flow::Summary;
 use crate::node::classify::{self, Class, EspAt, IkeAt, QuotedAt};
 use crate::node::ingress;
 use crate::node::inspect::{self, Accepted};
-use crate::node::open::{self, Lanes, ROOM, TOGETHER};
+use crate::node::open::{self, Lanes, ROOM};
 use crate::node::opening::{self, Inner, Opening, Stage};
 use crate::node::reassemble::key::Fragment;
 use crate::node::reassemble::{Offered, Why};
@@ -231,30 +231,39 @@ impl<P: Pool> Graph<P> {
         self.link.counters().dropped_many(Drop::ReassemblyTimeout, expired.fragments as u64);
     }
 
-    /// ESP packets, some at a time: what is asked for of the SAs of many would displace itself.
+    /// ESP packets, some at a time.
     pub(super) fn decrypt(&mut self) {
         let mut queue = std::mem::take(&mut self.stations.openings);
-        for openings in queue.as_mut_slice().chunks_mut(TOGETHER) {
-            self.await_windows(openings);
-            if self.is_tapped() {
-                self.show_closed(openings);
-            }
-            let forged = {
-                let (mut room, mut lanes) = (ROOM, Lanes::new());
-                open::lay_out(openings, &self.link.inbound, &mut room, &mut lanes);
-                self.clock.mark(Station::Lookup);
-                open::open(&mut lanes)
-            };
-            open::refuse(openings, forged);
-            self.clock.mark(Station::Open);
-            match self.is_tapped() {
-                false => self.accept::<false>(openings),
-                true => self.accept::<true>(openings),
-            }
-            self.clock.mark(Station::Accept);
+        let mut waiting = queue.as_mut_slice();
+        while !waiting.is_empty() {
+            let together = open::together(waiting);
+            let (openings, rest) = std::mem::take(&mut waiting).split_at_mut(together);
+            self.decrypt_some(openings);
+            waiting = rest;
         }
         queue.clear();
         self.stations.openings = queue;
+    }
+
+    #[inline(always)]
+    fn decrypt_some(&mut self, openings: &mut [Opening<P::Frame>]) {
+        self.await_windows(openings);
+        if self.is_tapped() {
+            self.show_closed(openings);
+        }
+        let forged = {
+            let (mut room, mut lanes) = (ROOM, Lanes::new());
+            open::lay_out(openings, &self.link.inbound, &mut room, &mut lanes);
+            self.clock.mark(Station::Lookup);
+            open::open(&mut lanes)
+        };
+        open::refuse(openings, forged);
+        self.clock.mark(Station::Open);
+        match self.is_tapped() {
+            false => self.accept::<false>(openings),
+            true => self.accept::<true>(openings),
+        }
+        self.clock.mark(Station::Accept);
     }
 
     /// SAs were asked for when their packets were classified; now for what hangs on them.

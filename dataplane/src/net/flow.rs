@@ -199,6 +199,7 @@ impl Summary {
         let usual = *USUAL_V4.get(usize::from(protocol))?;
         let ports = match (usual >> SHOWN_AT) as u8 & 0xf {
             PORTS => third as u32,
+            PORTLESS => 0,
             _ => show(protocol, third as u32).1,
         };
         let summary = Summary {

@@ -56,8 +56,12 @@ pub fn accept_one<F: Frame>(
 ) {
     let Opening { frame, summary, esp, stage, guess, .. } = opening;
     let Some(frame) = frame else { return };
-    let committed = commit(*guess, arrival, summary, esp, hot, &mut accepted.facts);
-    *stage = match committed.and_then(|()| look(frame, summary, esp, framing, hot)) {
+    // No closure: one that several callers share is compiled apart from both, and called for each packet.
+    let inner = match commit(*guess, arrival, summary, esp, hot, &mut accepted.facts) {
+        Ok(()) => look(frame, summary, esp, framing, hot),
+        Err(reason) => Err(reason),
+    };
+    *stage = match inner {
         Ok(Inner::Packet) => {
             accepted.packets += 1;
             accepted.octets += summary.length() as u64;

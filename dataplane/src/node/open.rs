@@ -13,8 +13,19 @@ use crate::sa::suite::{self, Aad};
 use crate::sa::table::InboundTable;
 use crate::verdict::Drop;
 
-/// ESP packets decrypted together.
-pub const TOGETHER: usize = 32;
+/// ESP packets decrypted together at most: as many as the cipher considers together.
+pub const TOGETHER: usize = ravelin_gcm::BURST;
+/// The same where they are of more than [`FEW`] SAs: what is asked for of the SAs of more would displace itself.
+const OF_MANY: usize = 32;
+const FEW: usize = 8;
+
+/// How many of the packets that wait are decrypted together. The more there are, the more of them are alike: sizes in no
+/// order cost the cipher a tenth less by twice as many.
+#[inline(always)]
+pub fn together<F>(waiting: &[Opening<F>]) -> usize {
+    let anew = waiting.iter().take(TOGETHER).filter(|opening| !opening.follows).count();
+    waiting.len().min(if anew > FEW { OF_MANY } else { TOGETHER })
+}
 
 /// Packets to be decrypted together.
 pub type Lanes<'a> = ArrayVec<Open<'a>, TOGETHER>;
@@ -63,15 +74,15 @@ fn lane<'a>(Found { parts, hot, key, guess, .. }: Found<'a>, room: &'a mut Aad) 
 
 /// Lanes whose tags are bad, as bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Forged(u32);
+pub struct Forged(u64);
 
-const _: () = assert!(TOGETHER <= u32::BITS as usize);
+const _: () = assert!(TOGETHER <= u64::BITS as usize);
 
 /// Decrypts each packet in place. The text of a packet with a bad tag is wiped.
 #[inline(always)]
 pub fn open(lanes: &mut Lanes<'_>) -> Forged {
     open_burst(lanes);
-    Forged(lanes.iter().rev().fold(0, |bits, lane| bits << 1 | u32::from(lane.verdict.is_err())))
+    Forged(lanes.iter().rev().fold(0, |bits, lane| bits << 1 | u64::from(lane.verdict.is_err())))
 }
 
 /// Refuses packets whose tags are bad, of those that were laid out.

@@ -4,8 +4,9 @@
 //! Nothing is called from these loops: around a call registers would go to memory and come back.
 
 use core::arch::x86_64::{__m128i, _mm_cmpeq_epi8, _mm_load_si128, _mm_movemask_epi8};
+use core::hint::select_unpredictable;
 
-use super::crypt::{self, Pending, SHORT};
+use super::crypt::{self, MIDDLE, Pending, STRETCH};
 use super::packet::{Packet, Shape};
 use super::schedule::Schedule;
 use super::wide::{BLOCK, Wide, block_of};
@@ -20,8 +21,10 @@ const AHEAD: usize = 8;
 /// What is done with a packet, by its shape. The lanes of a group have one rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rank {
-    /// So many rows, 1 to [`SHORT`], see [`crypt::short`].
+    /// So many rows, 1 to [`Wide::IN_ONE_GO`], see [`crypt::short`].
     Short(u8),
+    /// So many rows, more than are worked in one go and up to [`MIDDLE`], see [`crypt::middle`].
+    Middle(u8),
     /// So many rows, 1 to 8, and eights, see [`crypt::long`].
     Long(u8),
     /// Associated data of more than a block, which ESP never has, or a text too long for a nonce.
@@ -33,10 +36,22 @@ impl Rank {
     #[inline(always)]
     pub(crate) fn of<V: Wide>(text: usize, aad: usize) -> Rank {
         let rows = Shape::of::<V>(text).rows;
-        match rows <= SHORT {
+        match rows {
             _ if aad > BLOCK || text as u64 > LONGEST_TEXT => Rank::Plain,
-            true => Rank::Short(rows as u8),
-            false => Rank::Long(((rows - 1) % SHORT + 1) as u8),
+            rows if rows <= V::IN_ONE_GO => Rank::Short(rows as u8),
+            ..=MIDDLE => Rank::Middle(rows as u8),
+            _ => Rank::Long(((rows - 1) % STRETCH + 1) as u8),
+        }
+    }
+
+    /// [`Rank::number`] of [`Rank::of`], told without a branch on the number of rows.
+    #[inline(always)]
+    pub(crate) fn number_of<V: Wide>(text: usize, aad: usize) -> u8 {
+        let rows = Shape::of::<V>(text).rows;
+        let in_stretches = MIDDLE + (rows - 1) % STRETCH + 1;
+        match aad > BLOCK || text as u64 > LONGEST_TEXT {
+            true => Rank::Plain.number(),
+            false => select_unpredictable(rows <= MIDDLE, rows, in_stretches) as u8,
         }
     }
 
@@ -45,8 +60,8 @@ impl Rank {
     pub(crate) fn number(self) -> u8 {
         match self {
             Rank::Plain => 0,
-            Rank::Short(rows) => rows,
-            Rank::Long(rows) => SHORT as u8 + rows,
+            Rank::Short(rows) | Rank::Middle(rows) => rows,
+            Rank::Long(rows) => MIDDLE as u8 + rows,
         }
     }
 }
@@ -191,6 +206,19 @@ pub(crate) fn short<'k, V, L, const N: usize, const R: usize, const PAIRS: bool,
     each::<V, L, InOneGo<OPEN>, N, R, 1>(cpu, lanes, rest.as_chunks().0);
 }
 
+/// Works each lane of `group`, all of [`Rank::Middle`] with `A` rows and `B`.
+#[inline(always)]
+pub(crate) fn middle<'k, V, L, const N: usize, const A: usize, const B: usize, const OPEN: bool>(
+    cpu: V::Cpu,
+    lanes: &mut [L],
+    group: &[u8],
+) where
+    V: Wide,
+    L: Lane<'k>,
+{
+    each::<V, L, InTwo<A, OPEN>, N, B, 1>(cpu, lanes, group.as_chunks().0);
+}
+
 /// Works each lane of `group`, all of [`Rank::Long`] with `R` rows and eights.
 #[inline(always)]
 pub(crate) fn long<'k, V: Wide, L: Lane<'k>, const N: usize, const R: usize, const OPEN: bool>(
@@ -198,7 +226,7 @@ pub(crate) fn long<'k, V: Wide, L: Lane<'k>, const N: usize, const R: usize, con
     lanes: &mut [L],
     group: &[u8],
 ) {
-    each::<V, L, ByEights<R, OPEN>, N, SHORT, 1>(cpu, lanes, group.as_chunks().0);
+    each::<V, L, ByEights<R, OPEN>, N, STRETCH, 1>(cpu, lanes, group.as_chunks().0);
 }
 
 /// A way through packets, `K` at once, that leaves `R` rows of each to be hashed.
@@ -220,7 +248,7 @@ trait Way<V: Wide, const N: usize, const R: usize, const K: usize> {
 struct InOneGo<const OPEN: bool>;
 
 impl<V: Wide, const N: usize, const R: usize, const OPEN: bool> Way<V, N, R, 1> for InOneGo<OPEN> {
-    const USED: usize = [0, N + 5, N + 9, N + 10 + R][if R < 3 { R } else { 3 }];
+    const USED: usize = [0, N + 5, N + 9, N + 11 + R][if R < 3 { R } else { 3 }];
 
     #[inline(always)]
     fn work<'k, L: Lane<'k>>(
@@ -246,21 +274,40 @@ impl<V: Wide, const N: usize, const R: usize, const OPEN: bool> Way<V, N, R, 2> 
     }
 }
 
-/// See [`crypt::long`].
-struct ByEights<const R: usize, const OPEN: bool>;
+/// See [`crypt::middle`].
+struct InTwo<const A: usize, const OPEN: bool>;
 
-impl<V: Wide, const N: usize, const R: usize, const OPEN: bool> Way<V, N, SHORT, 1> for ByEights<R, OPEN> {
-    const USED: usize = N + 19;
+impl<V: Wide, const N: usize, const A: usize, const B: usize, const OPEN: bool> Way<V, N, B, 1>
+    for InTwo<A, OPEN>
+{
+    const USED: usize = N + 21;
     const FETCH_TEXT: bool = true;
 
     #[inline(always)]
     fn work<'k, L: Lane<'k>>(
         cpu: V::Cpu,
         [lane]: [&mut L; 1],
-        before: &mut [Pending<'k, V, N, SHORT>; 1],
+        before: &mut [Pending<'k, V, N, B>; 1],
+    ) -> [__m128i; 1] {
+        crypt::middle::<V, N, A, B, OPEN>(cpu, &[laid_out(cpu, lane, A + B)], before)
+    }
+}
+
+/// See [`crypt::long`].
+struct ByEights<const R: usize, const OPEN: bool>;
+
+impl<V: Wide, const N: usize, const R: usize, const OPEN: bool> Way<V, N, STRETCH, 1> for ByEights<R, OPEN> {
+    const USED: usize = N + 21;
+    const FETCH_TEXT: bool = true;
+
+    #[inline(always)]
+    fn work<'k, L: Lane<'k>>(
+        cpu: V::Cpu,
+        [lane]: [&mut L; 1],
+        before: &mut [Pending<'k, V, N, STRETCH>; 1],
     ) -> [__m128i; 1] {
         let shape = Shape::of::<V>(lane.octets());
-        if shape.rows <= SHORT || shape.rows % SHORT != R % SHORT {
+        if shape.rows <= MIDDLE || shape.rows % STRETCH != R % STRETCH {
             misplaced()
         }
         let packet = lane.packet(cpu, schedule::<V, L>(lane), shape);

@@ -2,8 +2,9 @@
 //! text, and the ciphertext into the hash.
 //!
 //! The two directions differ in whether the hash takes a row after the key stream or before, so they
-//! are one text with `OPEN` in few places. Packets of up to [`SHORT`] rows are one stretch, compiled for each
-//! number of rows. Longer ones have a first stretch of 1 to 8 rows, for each of which they are compiled, and go on
+//! are one text with `OPEN` in few places. Packets of up to [`SHORT`] rows are one stretch, those of up to [`MIDDLE`]
+//! two halves, compiled for each number of rows: where a stretch ends some twenty cycles are lost, and more if the
+//! next is short. Longer ones have a first stretch of 1 to 8 rows, for each of which they are compiled, and go on
 //! by eights. The hash lags: that of a stretch is made while the next is enciphered, that of a packet's last
 //! stretch during the first of the next packet. So nothing is enciphered or hashed alone.
 
@@ -14,8 +15,12 @@ use super::packet::{self, Packet};
 use super::schedule::Schedule;
 use super::wide::{Wide, unroll};
 
-/// Rows of a packet that is worked in one go.
-pub(crate) const SHORT: usize = ROWS;
+/// Rows of a packet that is worked in one go, at most ([`Wide::IN_ONE_GO`]).
+pub(crate) const SHORT: usize = ROWS + 1;
+/// Rows of a packet that is worked in two goes.
+pub(crate) const MIDDLE: usize = 2 * ROWS;
+/// Rows of each stretch but the first of a packet that is worked in more.
+pub(crate) const STRETCH: usize = 8;
 
 /// A packet whose text is done and whose last `R` rows are still to be hashed.
 #[derive(Clone, Copy)]
@@ -84,44 +89,68 @@ pub(crate) fn short<'k, V: Wide, const N: usize, const R: usize, const K: usize,
     tags
 }
 
-/// The text of a packet of `R` rows and once or more [`ROWS`], and meanwhile the tag of the packet
+/// The text of a packet of `A` rows and `B` more, and meanwhile the tag of the packet `before`.
+#[inline(always)]
+pub(crate) fn middle<'k, V: Wide, const N: usize, const A: usize, const B: usize, const OPEN: bool>(
+    cpu: V::Cpu,
+    packets: &[Packet<'k, '_, V>; 1],
+    before: &mut [Pending<'k, V, N, B>; 1],
+) -> [__m128i; 1] {
+    let (tag, stream, rows) = begin::<V, N, A, B, OPEN>(cpu, packets, before);
+    let rows = stretch::<V, N, A, B, OPEN>(cpu, packets, A, rows);
+    before[0] = Pending::new(cpu, &packets[0], rows, stream);
+    [tag]
+}
+
+/// The text of a packet of `R` rows and once or more [`STRETCH`], and meanwhile the tag of the packet
 /// `before`.
 #[inline(always)]
 pub(crate) fn long<'k, V: Wide, const N: usize, const R: usize, const OPEN: bool>(
     cpu: V::Cpu,
     packets: &[Packet<'k, '_, V>; 1],
-    before: &mut [Pending<'k, V, N, ROWS>; 1],
+    before: &mut [Pending<'k, V, N, STRETCH>; 1],
 ) -> [__m128i; 1] {
+    let (tag, stream, rows) = begin::<V, N, R, STRETCH, OPEN>(cpu, packets, before);
+    let (mut row, mut rows) = (R + STRETCH, stretch::<V, N, R, STRETCH, OPEN>(cpu, packets, R, rows));
+    while row < packets[0].rows {
+        rows = stretch::<V, N, STRETCH, STRETCH, OPEN>(cpu, packets, row, rows);
+        row += STRETCH;
+    }
+    before[0] = Pending::new(cpu, &packets[0], rows, stream);
+    [tag]
+}
+
+/// The first `R` rows of a packet that has more: the tag of the packet `before`, the key stream of the first row,
+/// and the rows as the hash takes them.
+#[inline(always)]
+fn begin<'k, V: Wide, const N: usize, const R: usize, const B: usize, const OPEN: bool>(
+    cpu: V::Cpu,
+    packets: &[Packet<'k, '_, V>; 1],
+    before: &mut [Pending<'k, V, N, B>; 1],
+) -> (__m128i, V, [V; R]) {
     let [packet] = packets;
     let [mut rows] = packet::streams::<V, N, R, 1>(cpu, packets, 0, before.each_mut());
     let stream = rows[0];
     rows[0] = first::<V, OPEN>(cpu, packet, stream);
     unroll!(i < R - 1 => rows[i + 1] = inner::<V, OPEN>(cpu, packet, i + 1, rows[i + 1]));
-    let tag = before[0].tag_from(cpu, N - 1);
-    let (mut row, mut rows) = (R + ROWS, stretch::<V, N, R, OPEN>(cpu, packets, R, rows));
-    while row < packet.rows {
-        rows = stretch::<V, N, ROWS, OPEN>(cpu, packets, row, rows);
-        row += ROWS;
-    }
-    before[0] = Pending::new(cpu, packet, rows, stream);
-    [tag]
+    (before[0].tag_from(cpu, N - 1), stream, rows)
 }
 
-/// The next [`ROWS`] rows, while the `R` rows `before` are hashed.
+/// The next `R` rows, while the `B` rows `before` are hashed.
 #[inline(always)]
-fn stretch<V: Wide, const N: usize, const R: usize, const OPEN: bool>(
+fn stretch<V: Wide, const N: usize, const B: usize, const R: usize, const OPEN: bool>(
     cpu: V::Cpu,
     packets: &[Packet<'_, '_, V>; 1],
     row: usize,
-    before: [V; R],
-) -> [V; ROWS] {
+    before: [V; B],
+) -> [V; R] {
     let [packet] = packets;
-    let mut hashing = Hashing::<V, N, R, false>::new(cpu, packet.key, before);
-    let [mut rows] = packet::streams::<V, N, ROWS, 1>(cpu, packets, row, [&mut hashing]);
-    unroll!(i < ROWS - 1 => rows[i] = inner::<V, OPEN>(cpu, packet, row + i, rows[i]));
-    rows[ROWS - 1] = match row + ROWS == packet.rows {
-        true => last::<V, OPEN>(cpu, packet, rows[ROWS - 1]),
-        false => inner::<V, OPEN>(cpu, packet, row + ROWS - 1, rows[ROWS - 1]),
+    let mut hashing = Hashing::<V, N, B, false>::new(cpu, packet.key, before);
+    let [mut rows] = packet::streams::<V, N, R, 1>(cpu, packets, row, [&mut hashing]);
+    unroll!(i < R - 1 => rows[i] = inner::<V, OPEN>(cpu, packet, row + i, rows[i]));
+    rows[R - 1] = match row + R == packet.rows {
+        true => last::<V, OPEN>(cpu, packet, rows[R - 1]),
+        false => inner::<V, OPEN>(cpu, packet, row + R - 1, rows[R - 1]),
     };
     rows[0] = rows[0].xor(hashing.rest(cpu, N - 1));
     rows

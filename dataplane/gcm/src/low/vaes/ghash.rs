@@ -20,7 +20,7 @@ use super::wide::{BLOCK, Wide, block_of};
 use crate::low::Block;
 
 /// Rows before a reduction at most: as many powers of whole rows are kept.
-pub(crate) const ROWS: usize = 8;
+pub(crate) const ROWS: usize = 9;
 
 /// A sum of products of 128-bit blocks: 256 bits in three overlapping parts.
 #[derive(Clone, Copy)]
@@ -122,8 +122,12 @@ pub(crate) struct Hashing<'k, V, const N: usize, const R: usize, const END: bool
 }
 
 impl<'k, V: Wide, const N: usize, const R: usize, const END: bool> Hashing<'k, V, N, R, END> {
-    /// Rows multiplied by a power of whole rows, a step each.
+    /// Rows multiplied by a power of whole rows.
     const WHOLE: usize = if END { R - 1 } else { R };
+    /// Such rows a step. Of many that end a packet two, or the reductions came when no rounds are left to hide them.
+    const A_STEP: usize = if END && R > 8 { 2 } else { 1 };
+    /// Steps that takes.
+    const MULTIPLYING: usize = Self::WHOLE.div_ceil(Self::A_STEP);
 
     #[inline(always)]
     pub(crate) fn new(cpu: V::Cpu, key: &'k Schedule, rows: [V; R]) -> Self {
@@ -182,13 +186,17 @@ impl<V: Wide, const N: usize, const R: usize, const END: bool> Meanwhile<V> for 
         if END && R == 2 {
             return self.step_of_two(cpu, step);
         }
-        if step < Self::WHOLE {
-            self.row(cpu, step);
+        if step < Self::MULTIPLYING {
+            let row = step * Self::A_STEP;
+            self.row(cpu, row);
+            if Self::A_STEP == 2 && row + 1 < Self::WHOLE {
+                self.row(cpu, row + 1);
+            }
             self.sum.middle = self.sum.middle.pin();
             return;
         }
         // A single row that ends a packet has nothing before it to reduce.
-        match step - Self::WHOLE + if Self::WHOLE == 0 { 2 } else { 0 } {
+        match step - Self::MULTIPLYING + if Self::WHOLE == 0 { 2 } else { 0 } {
             0 => {
                 let Product { low, middle, high } = self.sum;
                 self.sum = Product { middle: middle.xor3(low, high), ..self.sum }.fold_low(cpu);

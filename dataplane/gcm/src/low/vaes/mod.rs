@@ -59,6 +59,16 @@ macro_rules! entries {
 
             #[target_feature(enable = $features)]
             #[inline(never)]
+            fn seal_middle<const N: usize, const A: usize, const B: usize>(
+                cpu: Cpu,
+                lanes: &mut [Seal<'_>],
+                group: &[u8],
+            ) {
+                burst::middle::<$width, Seal<'_>, N, A, B, false>(cpu, lanes, group);
+            }
+
+            #[target_feature(enable = $features)]
+            #[inline(never)]
             fn seal_long<const N: usize, const R: usize>(cpu: Cpu, lanes: &mut [Seal<'_>], group: &[u8]) {
                 burst::long::<$width, Seal<'_>, N, R, false>(cpu, lanes, group);
             }
@@ -82,7 +92,19 @@ macro_rules! entries {
                     Rank::Short(5) => seal_short::<N, 5>(cpu, lanes, group),
                     Rank::Short(6) => seal_short::<N, 6>(cpu, lanes, group),
                     Rank::Short(7) => seal_short::<N, 7>(cpu, lanes, group),
-                    Rank::Short(_) => seal_short::<N, 8>(cpu, lanes, group),
+                    Rank::Short(8) => seal_short::<N, 8>(cpu, lanes, group),
+                    Rank::Short(9) => seal_short::<N, 9>(cpu, lanes, group),
+                    Rank::Short(_) => seal_short::<N, 10>(cpu, lanes, group),
+                    Rank::Middle(..=9) => seal_middle::<N, 5, 4>(cpu, lanes, group),
+                    Rank::Middle(10) => seal_middle::<N, 5, 5>(cpu, lanes, group),
+                    Rank::Middle(11) => seal_middle::<N, 6, 5>(cpu, lanes, group),
+                    Rank::Middle(12) => seal_middle::<N, 6, 6>(cpu, lanes, group),
+                    Rank::Middle(13) => seal_middle::<N, 7, 6>(cpu, lanes, group),
+                    Rank::Middle(14) => seal_middle::<N, 7, 7>(cpu, lanes, group),
+                    Rank::Middle(15) => seal_middle::<N, 8, 7>(cpu, lanes, group),
+                    Rank::Middle(16) => seal_middle::<N, 8, 8>(cpu, lanes, group),
+                    Rank::Middle(17) => seal_middle::<N, 9, 8>(cpu, lanes, group),
+                    Rank::Middle(_) => seal_middle::<N, 9, 9>(cpu, lanes, group),
                     Rank::Long(1) => seal_long::<N, 1>(cpu, lanes, group),
                     Rank::Long(2) => seal_long::<N, 2>(cpu, lanes, group),
                     Rank::Long(3) => seal_long::<N, 3>(cpu, lanes, group),
@@ -105,6 +127,16 @@ macro_rules! entries {
             #[inline(never)]
             fn open_pairs<const N: usize, const R: usize>(cpu: Cpu, lanes: &mut [Open<'_>], group: &[u8]) {
                 burst::short::<$width, Open<'_>, N, R, true, true>(cpu, lanes, group);
+            }
+
+            #[target_feature(enable = $features)]
+            #[inline(never)]
+            fn open_middle<const N: usize, const A: usize, const B: usize>(
+                cpu: Cpu,
+                lanes: &mut [Open<'_>],
+                group: &[u8],
+            ) {
+                burst::middle::<$width, Open<'_>, N, A, B, true>(cpu, lanes, group);
             }
 
             #[target_feature(enable = $features)]
@@ -132,7 +164,19 @@ macro_rules! entries {
                     Rank::Short(5) => open_short::<N, 5>(cpu, lanes, group),
                     Rank::Short(6) => open_short::<N, 6>(cpu, lanes, group),
                     Rank::Short(7) => open_short::<N, 7>(cpu, lanes, group),
-                    Rank::Short(_) => open_short::<N, 8>(cpu, lanes, group),
+                    Rank::Short(8) => open_short::<N, 8>(cpu, lanes, group),
+                    Rank::Short(9) => open_short::<N, 9>(cpu, lanes, group),
+                    Rank::Short(_) => open_short::<N, 10>(cpu, lanes, group),
+                    Rank::Middle(..=9) => open_middle::<N, 5, 4>(cpu, lanes, group),
+                    Rank::Middle(10) => open_middle::<N, 5, 5>(cpu, lanes, group),
+                    Rank::Middle(11) => open_middle::<N, 6, 5>(cpu, lanes, group),
+                    Rank::Middle(12) => open_middle::<N, 6, 6>(cpu, lanes, group),
+                    Rank::Middle(13) => open_middle::<N, 7, 6>(cpu, lanes, group),
+                    Rank::Middle(14) => open_middle::<N, 7, 7>(cpu, lanes, group),
+                    Rank::Middle(15) => open_middle::<N, 8, 7>(cpu, lanes, group),
+                    Rank::Middle(16) => open_middle::<N, 8, 8>(cpu, lanes, group),
+                    Rank::Middle(17) => open_middle::<N, 9, 8>(cpu, lanes, group),
+                    Rank::Middle(_) => open_middle::<N, 9, 9>(cpu, lanes, group),
                     Rank::Long(1) => open_long::<N, 1>(cpu, lanes, group),
                     Rank::Long(2) => open_long::<N, 2>(cpu, lanes, group),
                     Rank::Long(3) => open_long::<N, 3>(cpu, lanes, group),
@@ -173,6 +217,13 @@ macro_rules! entries {
                         KeySize::Aes256 => open_rank::<14>(cpu, rank, lanes, group),
                     }
                 }
+            }
+
+            /// [`Rank::number`] of the rank of a packet with so many octets.
+            #[inline(always)]
+            #[allow(dead_code, reason = "only the fastest kernel's is asked for")]
+            pub(crate) fn rank_number(text: usize, aad: usize) -> u8 {
+                Rank::number_of::<$width>(text, aad)
             }
 
             /// The rank of a packet with so many octets.

@@ -21,7 +21,7 @@ const MOST_ROUND_KEYS: usize = 15;
 /// Blocks of the widest row.
 const MOST_BLOCKS: usize = 4;
 /// Blocks of sums of halves, two sums to a block.
-const SUMS: usize = ROWS / 2;
+const SUMS: usize = ROWS.div_ceil(2);
 /// Powers of whole rows, but for the first two, which are among the falling powers.
 const ROW_POWERS: usize = ROWS - 2;
 const MOST: usize = MOST_ROUND_KEYS + 2 * MOST_BLOCKS + SUMS + ROW_POWERS;

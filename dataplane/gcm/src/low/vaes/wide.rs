@@ -22,6 +22,8 @@ pub(crate) const BLOCK: usize = 16;
 pub(crate) trait Wide: Copy {
     /// Blocks in a row.
     const BLOCKS: usize;
+    /// Rows of a packet that is worked in one go, 8 to [`super::crypt::SHORT`]: no more than registers hold.
+    const IN_ONE_GO: usize;
     /// Octets in a row.
     const OCTETS: usize = Self::BLOCKS * BLOCK;
 
@@ -109,11 +111,11 @@ pub(crate) trait Wide: Copy {
     fn fold(self) -> __m128i;
 }
 
-/// Does `body` for each `i` below a constant of at most 8, and leaves no loop: an array worked by one
+/// Does `body` for each `i` below a constant of at most 10, and leaves no loop: an array worked by one
 /// may stay in memory.
 macro_rules! unroll {
     ($i:ident < $n:expr => $body:expr) => {
-        unroll!(@ $i, $n, $body, 0 1 2 3 4 5 6 7)
+        unroll!(@ $i, $n, $body, 0 1 2 3 4 5 6 7 8 9)
     };
     (@ $i:ident, $n:expr, $body:expr, $($number:literal)*) => {
         $(if $number < $n {

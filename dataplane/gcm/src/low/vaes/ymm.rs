@@ -46,6 +46,7 @@ macro_rules! proven {
 
 impl Wide for Ymm {
     const BLOCKS: usize = 2;
+    const IN_ONE_GO: usize = 8;
     type Cpu = Cpu;
     type Octets = Range;
 

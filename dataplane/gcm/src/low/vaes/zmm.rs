@@ -4,6 +4,7 @@
 use core::arch::asm;
 use core::arch::x86_64::*;
 
+use super::crypt::SHORT;
 use super::schedule::Schedule;
 use super::wide::{BLOCK, Lengths, Wide};
 use crate::key::{self, Key};
@@ -58,6 +59,7 @@ macro_rules! proven {
 
 impl Wide for Zmm {
     const BLOCKS: usize = 4;
+    const IN_ONE_GO: usize = SHORT;
     type Cpu = Cpu;
     type Octets = __mmask64;
 
