@@ -14,7 +14,7 @@ import sys
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from esp_oracle import PORT, Tunnel
-from judge import Control, Wire, check, drops_since, mac_of, wait_for
+from judge import Control, Wire, check, drop, drops_since, mac_of, wait_for
 
 logging.getLogger("scapy").setLevel(logging.ERROR)
 from scapy.all import ESP, IP, UDP, Dot1Q, Ether, IPv6, IPv6ExtHdrFragment, Raw, raw  # noqa: E402
@@ -114,6 +114,11 @@ class Judge:
         def leaves():
             self.host.send(raw(udp(HOST[0], ATTACKED.peer)))
             return any(self.peer.receive(lambda came: 0 if came else 0.1, lambda found: found[9] == 50))
+        base = drop(self.control.counters(), "bad-source")
+        def known():
+            self.peer.send(raw(udp(OURS[1], HOST[1])))
+            return drop(self.control.counters(), "bad-source") > base
+        wait_for(10, "the gateway's last address", known)
         wait_for(10, "the way to the host", reaches)
         wait_for(10, "the way to the peer", leaves)
 
