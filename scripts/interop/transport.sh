@@ -63,14 +63,13 @@ ip -n "$GWA" addr flush dev wan0
 ip -n "$GWA" addr flush dev lan0
 
 INNER="4 6"
-GRE_FILTER='ip proto 47 or ip6 proto 47'
 for OUTER in 4 6; do
   say "two ravelinds, IPv$OUTER outside"
   configure a b 1 transport > "$WORK/a.toml"
   configure b a 2 transport > "$WORK/b.toml"
   start_ravelind "$GWA" a
   start_ravelind "$GWB" b
-  capture_start "$WORK/public.pcap"
+  clear_watched
   soon 15 "host A answers host B: a packet has brought it up" in_ns "$HB" ping -c 1 -W 1 10.1.0.2
   hold "five times" pings "$HB" 10.1.0.2
   soon 10 "by IPv6" in_ns "$HB" ping -c 1 -W 1 fd00:1::2
@@ -88,10 +87,7 @@ for OUTER in 4 6; do
   say "    the largest packet inside: $largest"
   hold "one of it passes whole" pings "$HB" 10.1.0.2 -M do -s $((largest - 28))
   hold "one more does not" not in_ns "$HB" ping -q -c 1 -W 1 -M do -s $((largest - 27)) 10.1.0.2 > /dev/null
-  capture_stop "$WORK/public.pcap"
-  hold "the public segment carries ESP" test "$(count_packets "$WORK/public.pcap" "$ESP_FILTER")" -gt 500
-  hold "and nothing of GRE" test "$(count_packets "$WORK/public.pcap" "$GRE_FILTER")" -eq 0
-  hold "nor of the hosts" test "$(count_packets "$WORK/public.pcap" "$CLEAR_FILTER")" -eq 0
+  hold "ESP has passed, nothing of GRE, nothing of the hosts" nothing_clear
   stop a; stop b
 done
 

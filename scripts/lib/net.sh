@@ -144,9 +144,11 @@ N
 rekeys_held_from() { in_ns "$PUB" nft -j list counters table bridge cut | jq -e --arg s "$1" 'all(.nftables[].counter // empty; (.name | inside($s) | not) or .packets > 0)' > /dev/null; }
 
 # clear_watched / nothing_clear: what passes the public segment from now on; whether ESP did, and nothing between the inner
-# networks. It counts every packet, however many there are.
+# networks, nor GRE. It counts every packet, however many there are.
 clear_watched() {
   in_ns "$PUB" nft -f - <<'N'
+add table bridge watch
+delete table bridge watch
 table bridge watch {
   counter sealed { }
   counter clear { }
@@ -154,7 +156,10 @@ table bridge watch {
     type filter hook forward priority -10; policy accept;
     ip saddr 10.0.0.0/8 counter name clear
     ip6 saddr fd00::/8 counter name clear
+    ip protocol gre counter name clear
+    ip6 nexthdr gre counter name clear
     ip protocol esp counter name sealed
+    ip6 nexthdr esp counter name sealed
     udp dport 4500 @th,64,32 != 0 counter name sealed
   }
 }
