@@ -38,7 +38,7 @@ impl Prf {
 
     /// Ni and Nr as SKEYSEED is made of them: with AES-CMAC "only the first 64 bits of Ni and the first 64 bits of Nr are
     /// used in calculating SKEYSEED" (RFC 7296 §2.14).
-    pub fn seed_nonces<'a>(self, nonces: [&'a [u8]; 2]) -> [&'a [u8]; 2] {
+    pub fn seed_nonces(self, nonces: [&[u8]; 2]) -> [&[u8]; 2] {
         match self {
             Self::AesCmac => nonces.map(|nonce| nonce.get(..cmac::OCTETS / 2).unwrap_or(nonce)),
             _ => nonces,
