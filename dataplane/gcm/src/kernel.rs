@@ -4,6 +4,7 @@
 //! the proof. It is chosen once per worker and handed to every [`crate::Key`] made there.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 #[cfg(target_arch = "x86_64")]
 use crate::low::vaes::{ymm, zmm};
@@ -25,9 +26,11 @@ pub(crate) enum Set {
 }
 
 impl Kernel {
-    /// The fastest kernel this processor can run.
+    /// The fastest kernel this processor can run. The processor is asked once: on a virtual machine each question is one to
+    /// the hypervisor, and IKE asks for each message.
     pub fn detect() -> Kernel {
-        Kernel::vaes512().or_else(Kernel::vaes256).unwrap_or_else(Kernel::ring)
+        static FASTEST: OnceLock<Kernel> = OnceLock::new();
+        *FASTEST.get_or_init(|| Kernel::vaes512().or_else(Kernel::vaes256).unwrap_or_else(Kernel::ring))
     }
 
     /// Our own over AVX-512 with VAES and VPCLMULQDQ, four blocks at a time, all key sizes; for
