@@ -9,19 +9,9 @@
 # answer; a tunnel whose dest-ip is on no link of ours is down, and says so; a change of configuration is carried out at
 # once.
 . "$(dirname "$0")/../lib/scenario.sh"
+. scripts/lib/ip_tunnels.sh
 "$PYTHON" -c 'import scapy.all' 2> /dev/null || { say "skipped: python3-scapy is missing"; exit 77; }
 count=$((FULL ? 200 : 6))
-
-run() { # WORKERS
-  say "ip-tunnels against scapy, $1 worker(s)"
-  "$PYTHON" scripts/lib/ip_tunnel_oracle.py configuration "$1" > "$WORK/b.toml"
-  start_ravelind "$GWB" b
-  soon 5 "they are up" all_up
-  "$PYTHON" scripts/lib/ip_tunnel_oracle.py judge "$GWA" "$HB" "$GWB" "$WORK/b.sock" "$count" || die "the judge"
-  hold "ravelind is alive" alive b
-  stop b
-}
-all_up() { rv b --json show ip-tunnels | jq -e '.ip_tunnels | length > 0 and all(.up)'; }
 
 configure() { # ME PEER WORKERS: one GRE tunnel with keys to the other
   side "$2"
@@ -51,7 +41,10 @@ C
 net_up
 gateway_a_addresses
 silence "$GWA"
-for workers in 1 2; do run $workers; done
+for workers in 1 2; do
+  say "ip-tunnels against scapy, $workers worker(s)"
+  judged ip_tunnel_oracle "$count" "$workers"
+done
 ip -n "$GWA" addr flush dev wan0
 ip -n "$GWA" addr flush dev lan0
 
@@ -61,7 +54,7 @@ configure a b 1 > "$WORK/a.toml"
 configure b a 2 > "$WORK/b.toml"
 start_ravelind "$GWA" a
 start_ravelind "$GWB" b
-soon 5 "the tunnel is up" all_up
+soon 5 "the tunnel is up" tunnels_up
 soon 10 "host A answers host B" in_ns "$HB" ping -c 1 -W 1 10.1.0.2
 hold "five times" pings "$HB" 10.1.0.2
 soon 10 "by IPv6" in_ns "$HB" ping -c 1 -W 1 fd00:1::2

@@ -10,19 +10,9 @@
 # file pass, nothing of GRE is seen on the public segment, also over a rekey; a peer in tunnel mode is refused, and why is
 # told.
 . "$(dirname "$0")/../lib/scenario.sh"
+. scripts/lib/ip_tunnels.sh
 "$PYTHON" -c 'import scapy.layers.ipsec, cryptography' 2> /dev/null || { say "skipped: python3-scapy or python3-cryptography is missing"; exit 77; }
 count=$((FULL ? 100 : 4))
-
-run() { # WORKERS
-  say "transport mode against scapy, $1 worker(s)"
-  "$PYTHON" scripts/lib/transport_oracle.py configuration "$1" > "$WORK/b.toml"
-  start_ravelind "$GWB" b
-  soon 5 "the ip-tunnels are up" all_up
-  "$PYTHON" scripts/lib/transport_oracle.py judge "$GWA" "$HB" "$GWB" "$WORK/b.sock" "$count" || die "the judge"
-  hold "ravelind is alive" alive b
-  stop b
-}
-all_up() { rv b --json show ip-tunnels | jq -e '.ip_tunnels | length > 0 and all(.up)'; }
 
 configure() { # ME PEER WORKERS MODE
   side "$2"
@@ -58,7 +48,10 @@ C
 net_up
 gateway_a_addresses
 silence "$GWA"
-for workers in 1 2; do run $workers; done
+for workers in 1 2; do
+  say "transport mode against scapy, $workers worker(s)"
+  judged transport_oracle "$count" "$workers"
+done
 ip -n "$GWA" addr flush dev wan0
 ip -n "$GWA" addr flush dev lan0
 

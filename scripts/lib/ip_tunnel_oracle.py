@@ -67,6 +67,20 @@ def outer(tunnel, payload, source=None, **bits):
     return head / GRE(**{**keyed, **bits}) / payload
 
 
+def run(configuration, judged):
+    """What such a judge is called for: its configuration, or all that it holds a gateway to."""
+    if sys.argv[1] == "configuration":
+        return configuration(int(sys.argv[2]))
+    random.seed(seed := random.randrange(1 << 32))
+    print(f"    seed {seed}", file=sys.stderr)
+    judge = judged(*sys.argv[2:7])
+    judge.awake()
+    judge.both_ways()
+    judge.pieces()
+    judge.refused()
+    judge.shown()
+
+
 class Judge:
     def __init__(self, peer, host, gateway, path, count):
         self.control = Control(path)
@@ -196,18 +210,5 @@ class Judge:
         check(wrong > 0, "a wrong key is counted with a tunnel between these ends")
 
 
-def main():
-    if sys.argv[1] == "configuration":
-        return configuration(int(sys.argv[2]))
-    random.seed(seed := random.randrange(1 << 32))
-    print(f"    seed {seed}", file=sys.stderr)
-    judge = Judge(*sys.argv[2:7])
-    judge.awake()
-    judge.both_ways()
-    judge.pieces()
-    judge.refused()
-    judge.shown()
-
-
 if __name__ == "__main__":
-    main()
+    run(configuration, Judge)

@@ -14,7 +14,7 @@ import sys
 
 from cryptography.exceptions import InvalidTag
 from esp_oracle import Suite, WithNumber
-from ip_tunnel_oracle import HOST, OURS, PEER, inner
+from ip_tunnel_oracle import HOST, OURS, PEER, inner, run
 from judge import Control, Wire, check, drops_since, mac_of
 
 logging.getLogger("scapy").setLevel(logging.ERROR)
@@ -272,18 +272,5 @@ class Judge:
         check(names == {f"tunnel.{sa[0]}.{sa[0]}" for sa in SAS}, f"show policy: {names}")
 
 
-def main():
-    if sys.argv[1] == "configuration":
-        return configuration(int(sys.argv[2]))
-    random.seed(seed := random.randrange(1 << 32))
-    print(f"    seed {seed}", file=sys.stderr)
-    judge = Judge(*sys.argv[2:7])
-    judge.awake()
-    judge.both_ways()
-    judge.pieces()
-    judge.refused()
-    judge.shown()
-
-
 if __name__ == "__main__":
-    main()
+    run(configuration, Judge)
