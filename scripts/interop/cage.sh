@@ -49,7 +49,8 @@ soon 5 "the gateway's public address answers" in_ns "$PUB-9" ping -c 1 -W 1 192.
 hold "exactly one reply each, IPv4" one_each "$PUB-9" 192.0.2.2
 soon 5 "and its IPv6 address" in_ns "$PUB-9" ping -c 1 -W 1 2001:db8::2
 hold "exactly one reply each, IPv6" one_each "$PUB-9" 2001:db8::2
-hold "the private address answers its host once" one_each "$HB" 10.2.0.1
+soon 5 "the private address answers" in_ns "$HB" ping -c 1 -W 1 10.2.0.1
+hold "exactly one reply each, private side" one_each "$HB" 10.2.0.1
 
 say "the tunnel is down: the gateways do not hear each other"
 ike_cut
