@@ -3,6 +3,7 @@
 //! Nothing here judges a CRL or an OCSP answer: whether content is believed is decided from its signature and its own
 //! times by whoever asked for it. The cache spares the network (RFC 9111) and bridges a restart.
 
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest::{Context, SHA256, digest};
@@ -126,32 +127,62 @@ pub fn seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// A kept file: how large, and when it was last of use.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
-    /// Its name.
-    pub name: String,
-    /// Octets.
-    pub size: u64,
-    /// When it was last written.
-    pub used: SystemTime,
+/// Which answers are kept, the longest unwritten first. Room is made without looking through all of them: a gateway keeps
+/// one for each of tens of thousands of peers.
+#[derive(Debug, Default)]
+pub struct Shelf {
+    by_name: HashMap<String, Place>,
+    by_age: BTreeMap<u64, String>,
+    /// Octets of all.
+    total: u64,
+    /// Writings so far.
+    written: u64,
 }
 
-/// Which files go so that `incoming` octets fit below `cap`: the longest unused first. `None` when they never fit.
-#[must_use]
-pub fn evict(mut kept: Vec<Kept>, incoming: u64, cap: u64) -> Option<Vec<String>> {
-    let room = cap.checked_sub(incoming)?;
-    kept.sort_by_key(|file| file.used);
-    let mut total: u64 = kept.iter().map(|file| file.size).fold(0, u64::saturating_add);
-    let mut gone = Vec::new();
-    for file in kept {
-        if total <= room {
-            break;
-        }
-        total -= file.size.min(total);
-        gone.push(file.name);
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// At which writing it came.
+    age: u64,
+    /// Octets.
+    size: u64,
+}
+
+impl Shelf {
+    /// Octets of all.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.total
     }
-    Some(gone)
+
+    /// This one is there now, and the youngest.
+    pub fn put(&mut self, name: String, size: u64) {
+        self.take(&name);
+        self.written += 1;
+        self.total = self.total.saturating_add(size);
+        self.by_age.insert(self.written, name.clone());
+        self.by_name.insert(name, Place { age: self.written, size });
+    }
+
+    /// This one is there no more.
+    pub fn take(&mut self, name: &str) {
+        if let Some(place) = self.by_name.remove(name) {
+            self.by_age.remove(&place.age);
+            self.total = self.total.saturating_sub(place.size);
+        }
+    }
+
+    /// Which go so that `incoming` octets fit below `cap`: the oldest first. `None` when they never fit.
+    pub fn evict(&mut self, incoming: u64, cap: u64) -> Option<Vec<String>> {
+        let room = cap.checked_sub(incoming)?;
+        let mut gone = Vec::new();
+        while self.total > room {
+            let Some((_, oldest)) = self.by_age.first_key_value() else { break };
+            let oldest = oldest.clone();
+            self.take(&oldest);
+            gone.push(oldest);
+        }
+        Some(gone)
+    }
 }
 
 const MAGIC: &[u8] = b"ravelin-fetch 1\n";
@@ -242,6 +273,20 @@ mod tests {
         assert_eq!(plan(Reuse::Revalidate, Some(&long), at(1500)), Plan::Fetch);
     }
 
+    /// What is written again is counted once, and is young again.
+    #[test]
+    fn a_shelf_has_each_answer_once() {
+        let mut shelf = Shelf::default();
+        for (name, size) in [("a", 50), ("b", 50), ("a", 70)] {
+            shelf.put(name.to_owned(), size);
+        }
+        assert_eq!(shelf.total(), 120);
+        assert_eq!(shelf.evict(30, 100), Some(vec!["b".to_owned()]));
+        shelf.take("a");
+        shelf.take("a");
+        assert_eq!((shelf.total(), shelf.evict(100, 100)), (0, Some(Vec::new())));
+    }
+
     proptest! {
         /// What is written is read back, whole.
         #[test]
@@ -266,17 +311,20 @@ mod tests {
         /// The cap holds after every eviction, and nothing goes that need not.
         #[test]
         fn evicts_enough_and_no_more(sizes in proptest::collection::vec(1_u64..100, 0..20), incoming in 0_u64..300) {
-            let kept: Vec<Kept> = sizes
-                .iter()
-                .enumerate()
-                .map(|(number, &size)| Kept { name: number.to_string(), size, used: at(number as u64) })
-                .collect();
+            let mut shelf = Shelf::default();
+            for (number, &size) in sizes.iter().enumerate() {
+                shelf.put(number.to_string(), size);
+            }
             let total: u64 = sizes.iter().sum();
-            match evict(kept, incoming, 200) {
+            prop_assert_eq!(shelf.total(), total);
+            match shelf.evict(incoming, 200) {
                 None => prop_assert!(incoming > 200),
                 Some(gone) => {
                     let freed: u64 = gone.iter().map(|name| sizes[name.parse::<usize>().unwrap()]).sum();
                     prop_assert!(total - freed + incoming <= 200);
+                    prop_assert_eq!(shelf.total(), total - freed);
+                    let oldest: Vec<String> = (0..gone.len()).map(|number| number.to_string()).collect();
+                    prop_assert_eq!(&gone, &oldest);
                     if let Some(last) = gone.last() {
                         prop_assert!(total - freed + sizes[last.parse::<usize>().unwrap()] + incoming > 200);
                     }

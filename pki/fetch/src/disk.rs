@@ -8,11 +8,11 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use crate::cache::{Head, Kept, decode, evict, preamble};
+use crate::cache::{Head, Shelf, decode, preamble};
 use crate::dial::machine;
 use crate::error::FetchError;
 use crate::request::Request;
@@ -25,8 +25,8 @@ const UNFINISHED: &str = ".new";
 pub(crate) struct Disk {
     directory: PathBuf,
     cap: u64,
-    /// Held while writing: two who make room at once would make it twice.
-    writing: Mutex<()>,
+    /// What is kept, as it is on disk. Held while writing: two who make room at once would make it twice.
+    shelf: Mutex<Shelf>,
     /// Why the last answer was not kept. Never held while anything is written.
     trouble: Mutex<Option<String>>,
 }
@@ -50,10 +50,8 @@ impl Disk {
                 ),
             });
         }
-        let disk =
-            Self { directory: directory.to_owned(), cap, writing: Mutex::new(()), trouble: Mutex::new(None) };
-        disk.sweep().map_err(|error| machine(&format!("read {shown}"), &error))?;
-        Ok(disk)
+        let shelf = found(directory).map_err(|error| machine(&format!("read {shown}"), &error))?;
+        Ok(Self { directory: directory.to_owned(), cap, shelf: Mutex::new(shelf), trouble: Mutex::new(None) })
     }
 
     /// What is kept for a request; what is damaged goes.
@@ -62,7 +60,7 @@ impl Disk {
         let size = fs::metadata(&path).ok()?.len();
         let kept = if size > self.cap { None } else { fs::read(&path).ok().and_then(|file| decode(&file)) };
         if kept.is_none() {
-            let _ = fs::remove_file(&path);
+            self.remove(request);
         }
         kept
     }
@@ -71,18 +69,27 @@ impl Disk {
     pub(crate) fn write(&self, request: &Request, head: &Head, values: &[&[u8]]) {
         let preamble = preamble(head, values);
         let parts = [&[preamble.as_slice()], values].concat();
-        let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = self
-            .make_room(request, parts.iter().map(|part| part.len()).sum())
-            .and_then(|fits| if fits { self.put(request, &parts) } else { Ok(()) });
-        drop(writing);
+        let size = parts.iter().map(|part| part.len() as u64).sum();
+        let name = name_of(request);
+        let mut shelf = self.shelf();
+        let kept = self.make_room(&mut shelf, &name, size).and_then(|fits| {
+            if fits {
+                self.put(&name, &parts)?;
+                shelf.put(name, size);
+            }
+            Ok(())
+        });
+        drop(shelf);
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) =
             kept.err().map(|error| format!("{}: {error}", self.directory.display()));
     }
 
     /// Keeps nothing for a request.
     pub(crate) fn remove(&self, request: &Request) {
-        let _ = fs::remove_file(self.path(request));
+        let name = name_of(request);
+        let mut shelf = self.shelf();
+        shelf.take(&name);
+        let _ = fs::remove_file(self.directory.join(name));
     }
 
     /// Why the last answer was not kept.
@@ -90,12 +97,16 @@ impl Disk {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn path(&self, request: &Request) -> PathBuf {
         self.directory.join(name_of(request))
     }
 
-    fn put(&self, request: &Request, parts: &[&[u8]]) -> io::Result<()> {
-        let path = self.path(request);
+    fn put(&self, name: &str, parts: &[&[u8]]) -> io::Result<()> {
+        let path = self.directory.join(name);
         let unfinished = path.with_extension(UNFINISHED.trim_start_matches('.'));
         let mut file =
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
@@ -103,36 +114,42 @@ impl Disk {
         fs::rename(&unfinished, &path)
     }
 
-    fn make_room(&self, request: &Request, incoming: usize) -> io::Result<bool> {
-        let name = name_of(request);
-        let others = self.kept()?.into_iter().filter(|kept| kept.name != name).collect();
-        let Some(gone) = evict(others, u64::try_from(incoming).unwrap_or(u64::MAX), self.cap) else {
-            // An older answer to the same would be mistaken for this one.
-            self.remove(request);
-            return Ok(false);
-        };
-        gone.iter().try_for_each(|name| fs::remove_file(self.directory.join(name)))?;
-        Ok(true)
+    /// Whether so much fits. An older answer to the same goes in any case: it would be mistaken for this one.
+    fn make_room(&self, shelf: &mut Shelf, name: &str, incoming: u64) -> io::Result<bool> {
+        shelf.take(name);
+        let gone = shelf.evict(incoming, self.cap);
+        let fits = gone.is_some();
+        let older = (!fits).then(|| name.to_owned());
+        gone.into_iter().flatten().chain(older).try_for_each(|name| self.clear(&name))?;
+        Ok(fits)
     }
 
-    fn kept(&self) -> io::Result<Vec<Kept>> {
-        let mut kept = Vec::new();
-        for entry in fs::read_dir(&self.directory)? {
-            let entry = entry?;
-            let metadata = entry.metadata()?;
-            if let (Ok(name), true) = (entry.file_name().into_string(), metadata.is_file()) {
-                kept.push(Kept { name, size: metadata.len(), used: metadata.modified()? });
-            }
+    /// Somebody may have cleared it away already.
+    fn clear(&self, name: &str) -> io::Result<()> {
+        match fs::remove_file(self.directory.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
         }
-        Ok(kept)
     }
+}
 
-    fn sweep(&self) -> io::Result<()> {
-        for kept in self.kept()?.iter().filter(|kept| kept.name.ends_with(UNFINISHED)) {
-            fs::remove_file(self.directory.join(&kept.name))?;
+/// What a directory holds, in the order in which it was written; what was left half-written goes.
+fn found(directory: &Path) -> io::Result<Shelf> {
+    let mut kept = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        let (Ok(name), true) = (entry.file_name().into_string(), metadata.is_file()) else { continue };
+        if name.ends_with(UNFINISHED) {
+            fs::remove_file(entry.path())?;
+        } else {
+            kept.push((metadata.modified()?, name, metadata.len()));
         }
-        Ok(())
     }
+    kept.sort();
+    let mut shelf = Shelf::default();
+    kept.into_iter().for_each(|(_, name, size)| shelf.put(name, size));
+    Ok(shelf)
 }
 
 /// The instance is part of it: the same name may lead elsewhere there. So is the user.
@@ -156,6 +173,10 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().mode() & 0o777
+    }
+
+    fn octets(directory: &Path) -> u64 {
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
     }
 
     /// Kept over a restart, closed to others, and damaged files are none and gone.
@@ -188,10 +209,17 @@ mod tests {
         let disk = Disk::open(&place.path().join("kept"), 2000).unwrap();
         for number in 0..20 {
             disk.write(&request(number), &Head::default(), &[&[0; 300]]);
-            let total: u64 = disk.kept().unwrap().iter().map(|kept| kept.size).sum();
+            let total = octets(&disk.directory);
             assert!((1..=2000).contains(&total), "{total}");
+            assert_eq!(disk.shelf().total(), total);
         }
         assert!(disk.read(&request(19)).is_some());
+        let again = Disk::open(&disk.directory, 2000).unwrap();
+        assert_eq!(
+            again.shelf().total(),
+            octets(&disk.directory),
+            "what a restart finds is bounded with the rest"
+        );
         disk.write(&request(19), &Head::default(), &[&[0; 3000]]);
         assert!(disk.read(&request(19)).is_none());
     }
