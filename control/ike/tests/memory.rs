@@ -98,6 +98,16 @@ impl End {
         self.drain(now)
     }
 
+    /// Does all that is due.
+    fn pass(&mut self, now: Instant) -> Vec<Datagram> {
+        let mut sent = Vec::new();
+        while self.engine.next_deadline().is_some_and(|due| due <= now) {
+            self.engine.handle_timeout(now);
+            sent.extend(self.drain(now));
+        }
+        sent
+    }
+
     fn take(&mut self, now: Instant, datagrams: Vec<Datagram>) -> Vec<Datagram> {
         datagrams.into_iter().for_each(|datagram| self.engine.handle_datagram(now, datagram));
         self.drain(now)
@@ -115,11 +125,9 @@ fn converse(now: Instant, one: &mut End, other: &mut End, mut sent: Vec<Datagram
 /// Lets time pass until nothing is left of what was replaced.
 fn settle(now: Instant, ends: [&mut End; 2]) {
     let [one, other] = ends;
-    one.engine.handle_timeout(now);
-    let sent = one.drain(now);
+    let sent = one.pass(now);
     converse(now, one, other, sent);
-    other.engine.handle_timeout(now);
-    let sent = other.drain(now);
+    let sent = other.pass(now);
     converse(now, other, one, sent);
 }
 

@@ -8,6 +8,9 @@ use clap::Parser;
 use ravelin_control::config::{self, Plan, Refusal};
 use tracing_subscriber::EnvFilter;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// IPsec security gateway.
 #[derive(Parser)]
 #[command(name = "ravelind", version)]

@@ -177,7 +177,7 @@ impl<P: Pool> Core<P> {
         self.look(now);
         self.establish(now);
         self.ask_for_own(now);
-        if self.engine.next_deadline().is_some_and(|deadline| deadline <= now) {
+        if self.is_due(now) {
             self.engine.handle_timeout(now);
         }
         self.drain(now);
@@ -185,7 +185,12 @@ impl<P: Pool> Core<P> {
         for (instance, request) in std::mem::take(&mut self.next_hops) {
             self.ask_instance(instance, request);
         }
-        busy || self.workers.has_work()
+        busy || self.workers.has_work() || self.is_due(now)
+    }
+
+    /// Whether the engine has something to do.
+    fn is_due(&self, now: Instant) -> bool {
+        self.engine.next_deadline().is_some_and(|deadline| deadline <= now)
     }
 
     /// One operator's request, or else the next message: without waiting while there is work.

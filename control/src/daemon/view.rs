@@ -41,8 +41,9 @@ pub struct View {
 }
 
 /// Tunnels in the first part of a list, so that its first row is there at once, and in each other one: what takes the
-/// loop some 20 ms, in which it does nothing else. There are few of those, for each waits until the loop looks again.
-const TUNNELS_A_PAGE: [usize; 2] = [256, 4096];
+/// loop some 5 ms, in which it does nothing else. In more the ring of IKE messages fills in a storm; and each part waits
+/// until the loop looks again.
+const TUNNELS_A_PAGE: [usize; 2] = [256, 1024];
 
 /// What stands still while the daemon runs.
 #[derive(Debug, Clone, Default)]

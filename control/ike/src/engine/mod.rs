@@ -70,6 +70,10 @@ pub struct Engine {
     full: BTreeSet<ConnectionId>,
 }
 
+/// Tunnels whose time has come that one [`Engine::handle_timeout`] looks at. Between two of those its caller takes in what
+/// has arrived: of a thousand rekeys begun at once the first answers would wait so long that they are asked for again.
+const DUE_AT_ONCE: usize = 64;
+
 /// A tunnel with what the indexes know of it.
 struct Entry {
     tunnel: Tunnel,
@@ -264,17 +268,15 @@ impl Engine {
         }
     }
 
-    /// Does everything that is due.
+    /// Does what is due, of many the first; [`Self::next_deadline`] says whether there is more.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.admission.tick(&self.config, now, &mut self.random);
         self.expire_lockouts(now);
         self.tickets.tick(now);
         let ended = self.out.watch.expire(now).into_iter().map(|peer| Event::WatchEnded { peer });
         self.out.events.extend(ended);
-        while let Some((due, id)) = self.deadlines.first().copied() {
-            if due > now {
-                return;
-            }
+        for _ in 0..DUE_AT_ONCE {
+            let Some((due, id)) = self.deadlines.first().copied().filter(|(due, _)| *due <= now) else { return };
             let patience = self.admission.patience(&self.config);
             self.with_tunnel(now, id, |tunnel, ctx| tunnel.timeout(ctx, patience));
             // A tunnel that has done all it can and still calls itself due is looked at again a moment later, not

@@ -33,7 +33,7 @@ const ALIVE: u16 = 8882;
 const DEAD: u16 = 8900;
 /// Others call for as long as the initiators would take at so many setups a second, and some seconds more: a slow machine
 /// that does other things. Then they are ended.
-const SLOW: f64 = 20.0;
+const SLOW: f64 = 100.0;
 const MORE: f64 = 2.0;
 /// Others that have called before the initiators begin.
 const BEGUN: u64 = 5;
