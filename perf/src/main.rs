@@ -36,6 +36,10 @@ use measure::Effort;
 use report::Report;
 use traffic::Mix;
 
+/// As ravelind's: the initiators run the same engine.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(name = "ravelin-perf", about = "Measures what a packet costs, in cycles of the time stamp counter")]
 struct CommandLine {

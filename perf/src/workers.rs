@@ -12,7 +12,7 @@ mod one_tunnel;
 mod ring;
 mod scaling;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::machine::{self, Machine};
 use crate::rows::Rows;
@@ -25,6 +25,9 @@ pub struct Options {
     /// Packet sizes: octets of the inner IP packet, or `imix`
     #[arg(long, value_delimiter = ',', default_value = "64,imix")]
     sizes: Vec<Mix>,
+    /// Not all of it
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Part>,
     /// Tunnels of each worker
     #[arg(long, default_value_t = 500)]
     tunnels: u32,
@@ -42,6 +45,25 @@ pub struct Options {
     record: bool,
 }
 
+/// What there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// What the handoff ring costs
+    Ring,
+    /// From one worker to two
+    Scaling,
+    /// Packets that arrive at the worker that does not own their SA
+    Foreign,
+    /// One tunnel, of which each worker has an SA
+    OneTunnel,
+}
+
+type Measure = fn(Mix, Effort, &mut Rows) -> anyhow::Result<()>;
+
+/// What is measured for each size of packets.
+const BY_SIZE: [(Part, Measure); 3] =
+    [(Part::Scaling, scaling::run), (Part::Foreign, foreign::run), (Part::OneTunnel, one_tunnel::run)];
+
 /// How much of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
@@ -53,17 +75,20 @@ pub struct Effort {
     pub rounds: usize,
 }
 
-/// Runs all of it.
+/// Runs it.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let pinned = machine::choose(None)?;
     let Options { tunnels, pairs, rounds, .. } = *options;
     let effort = Effort { tunnels: tunnels.max(1), pairs: pairs.max(1), rounds: rounds.max(1) };
     let mut rows = Rows::default();
-    ring::run(&mut rows)?;
+    let is_wanted = |part| options.only.is_empty() || options.only.contains(&part);
+    if is_wanted(Part::Ring) {
+        ring::run(&mut rows)?;
+    }
     for &mix in &options.sizes {
-        scaling::run(mix, effort, &mut rows)?;
-        foreign::run(mix, effort, &mut rows)?;
-        one_tunnel::run(mix, effort, &mut rows)?;
+        for (_, measure) in BY_SIZE.into_iter().filter(|(part, _)| is_wanted(*part)) {
+            measure(mix, effort, &mut rows)?;
+        }
     }
     let machine = Machine::here(pinned);
     print!("{}", if options.json { rows.lines()? } else { rows.table(&machine) });

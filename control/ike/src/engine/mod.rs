@@ -276,7 +276,9 @@ impl Engine {
         let ended = self.out.watch.expire(now).into_iter().map(|peer| Event::WatchEnded { peer });
         self.out.events.extend(ended);
         for _ in 0..DUE_AT_ONCE {
-            let Some((due, id)) = self.deadlines.first().copied().filter(|(due, _)| *due <= now) else { return };
+            let Some((due, id)) = self.deadlines.first().copied().filter(|(due, _)| *due <= now) else {
+                return;
+            };
             let patience = self.admission.patience(&self.config);
             self.with_tunnel(now, id, |tunnel, ctx| tunnel.timeout(ctx, patience));
             // A tunnel that has done all it can and still calls itself due is looked at again a moment later, not
