@@ -1,13 +1,13 @@
 //! Workers on threads of their own, and what CPU time they spend on the packets before them.
 //!
-//! A run is a number of rounds, which every thread goes through at its own pace: it lays its share of packets
-//! before its worker's queue, polls until the worker has sent all that it owns, and takes away and checks what
-//! that was. A worker's CPU time (`CLOCK_THREAD_CPUTIME_ID`) is counted from its first poll to the poll that
+//! A run is a number of rounds, which all threads begin together: each lays its share of packets before its worker's
+//! queue, polls until the worker has sent all that it owns, takes away and checks what that was, and waits for the
+//! others. One that owns little would else be rounds ahead, and have the frames of all of them. A worker's CPU time (`CLOCK_THREAD_CPUTIME_ID`) is counted from its first poll to the poll that
 //! finds nothing, and again from the poll that finds something: a worker that waits for another's packets is
 //! not at work, and one that is interrupted is not counted meanwhile. The first round of a run warms caches
 //! and counts nothing. Frames come from a pool for each queue, as they do from a core's cache of a NIC's pool.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 
 use anyhow::{Context, anyhow, ensure};
@@ -57,6 +57,7 @@ pub fn run_each(load: &mut Load, rounds: usize, turn: usize) -> anyhow::Result<V
     let shared = Shared {
         start: Barrier::new(due.len()),
         failed: AtomicBool::new(false),
+        finished: due.iter().map(|_| AtomicUsize::new(0)).collect(),
         queues: &queues,
         rounds: rounds + 1,
         reading: cost_of_reading(),
@@ -96,11 +97,26 @@ struct Shared<'r> {
     start: Barrier,
     /// Somebody has lost packets: there is nothing to wait for.
     failed: AtomicBool,
+    /// Rounds that each has finished.
+    finished: Vec<AtomicUsize>,
     /// What arrives, round by round and then from the first again.
     queues: &'r [Queues],
     rounds: usize,
     /// What a reading of the clock costs.
     reading: u64,
+}
+
+impl Shared<'_> {
+    /// Notes that this one has finished so many rounds, and waits until all have, or somebody has failed.
+    fn finish(&self, queue: usize, rounds: usize) {
+        if let Some(finished) = self.finished.get(queue) {
+            finished.store(rounds, Ordering::Release);
+        }
+        let is_over = || self.finished.iter().all(|finished| finished.load(Ordering::Acquire) >= rounds);
+        while !is_over() && !self.failed.load(Ordering::Acquire) {
+            std::thread::yield_now();
+        }
+    }
 }
 
 /// A worker with its queue, and whoever plays the wire before it.
@@ -162,9 +178,9 @@ impl<'g> Seat<'g> {
         deliver(&mut self.pool, self.input, self.queue, packets)?;
         let spent = self.carry(round, shared);
         self.take_away()?;
-        // Another worker may be ahead, and its packets of the next round be here already.
         let due = self.due * (round + 1);
-        ensure!(self.taken >= due, "{} of {due} packets left", self.taken);
+        ensure!(self.taken == due, "{} of {due} packets left", self.taken);
+        shared.finish(self.queue, round + 1);
         Ok(spent)
     }
 
