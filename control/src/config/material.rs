@@ -18,8 +18,8 @@ use super::revocation::{self, Written};
 use super::value;
 use crate::keeper::Vault;
 use crate::store::{Kind, ObjectName, PassphraseSource, Store};
-use crate::trust::CertificateMap;
 use crate::trust::expiry::Warning;
+use crate::trust::{CertificateMap, Shut};
 
 /// What names of the store have before them.
 const STORED: &str = "store:";
@@ -61,7 +61,7 @@ pub fn trust_anchor_profiles(
     judge: &mut Judge<'_>,
     raw: &raw::File,
     store: &Store,
-    maps: &BTreeMap<String, Arc<CertificateMap>>,
+    (maps, shut): (&BTreeMap<String, Arc<CertificateMap>>, &Shut),
 ) -> BTreeMap<String, plan::TrustAnchorProfile> {
     let mut profiles = BTreeMap::new();
     for (name, spanned) in &raw.trust_anchor_profile {
@@ -92,6 +92,7 @@ pub fn trust_anchor_profiles(
             lookup: raw.hash_and_url,
             match_identity: raw.match_peer_id_to_cert.unwrap_or(true),
             maps: believed::maps_of(judge, (&object, spanned.span().start), &raw.certificate_maps, maps),
+            shut: shut.clone(),
         };
         if !profile.match_identity {
             let found = "match-peer-id-to-cert = false lets every holder of a certificate pose as any other";

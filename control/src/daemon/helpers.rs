@@ -380,6 +380,7 @@ fn sources<'a>(plan: &Plan, profile: &'a plan::TrustAnchorProfile) -> Sources<'a
         match_identity: profile.match_identity,
         regime: regime(plan, profile),
         maps: &profile.maps,
+        shut: profile.shut.clone(),
     }
 }
 
@@ -400,6 +401,8 @@ fn every_anchor(plan: &Plan) -> Option<Arc<Profile>> {
         lookup: false,
         match_identity: false,
         maps: Vec::new(),
+        // Our own certificate is what it is, whomever we believe.
+        shut: trust::Shut::default(),
     };
     Profile::new(&sources(plan, &profile)).ok().map(Arc::new)
 }

@@ -110,7 +110,7 @@ fn network(instance: &plan::Instance) -> Result<Option<Instance>, String> {
     Ok(Some(if resolver.exists() { network.with_resolver(resolver) } else { network }))
 }
 
-/// The authorities whose CRLs are kept up.
+/// The authorities whose CRLs are kept up: those of ca-profiles that are not shut down.
 pub fn authorities(plan: &Plan) -> Vec<Authority> {
     let authority = |(name, profile): (&String, &plan::CaProfile)| {
         // It was read before.
@@ -125,7 +125,7 @@ pub fn authorities(plan: &Plan) -> Vec<Authority> {
             instance: profile.instance,
         })
     };
-    plan.authorities.iter().filter_map(authority).collect()
+    plan.authorities.iter().filter(|(_, profile)| profile.enabled).filter_map(authority).collect()
 }
 
 impl<P: Pool> Core<P> {

@@ -27,6 +27,7 @@ impl Refusal {
             },
             Self::Withdrawn(_) => "RV-PKI-044",
             Self::Unlisted { .. } => "RV-PKI-045",
+            Self::Shut(_) => "RV-PKI-048",
             Self::Busy(_) => "RV-LOCAL-020",
         }
     }

@@ -5,7 +5,8 @@
 //! left to `ravelin-pki`; this room turns configuration into profiles, adds the one check that needs configuration
 //! (is this the peer the operator expects?), and gives every refusal a stable code. Whether what was judged has been
 //! revoked since is asked in [`revocation`], by the rules of a [`Regime`]. Lists narrow whom a gateway believes (`names`), maps
-//! make exceptions (`map`). Certificates that a peer only points to are fetched first (`lookup`).
+//! make exceptions (`map`). Certificates that a peer only points to are fetched first (`lookup`). What rests on an authority
+//! that is shut down is refused (`shut`), and how each authority stands is told as flags (`standing`).
 
 mod answer;
 mod code;
@@ -15,6 +16,8 @@ mod map;
 mod names;
 mod regime;
 pub mod revocation;
+mod shut;
+pub mod standing;
 
 use std::sync::Arc;
 
@@ -34,6 +37,7 @@ pub use lookup::{LookupRefusal, look_up};
 pub use map::{CertificateMap, Condition};
 pub use names::{CommonNames, NamePattern};
 pub use regime::{Particular, Regime};
+pub use shut::Shut;
 
 /// Whom to believe, and under which rules.
 #[derive(Clone, Debug)]
@@ -45,6 +49,7 @@ pub struct Profile {
     match_identity: bool,
     regime: Arc<Regime>,
     maps: Vec<Arc<CertificateMap>>,
+    shut: Shut,
     /// Peers bring the same intermediates again and again.
     known: Arc<KnownSignatures>,
 }
@@ -67,6 +72,8 @@ pub struct Sources<'a> {
     pub regime: Regime,
     /// The exceptions that are made for peers.
     pub maps: &'a [Arc<CertificateMap>],
+    /// The authorities that nothing may rest on.
+    pub shut: Shut,
 }
 
 /// Why there is no profile. The operator's to mend.
@@ -122,6 +129,9 @@ pub enum Refusal {
         /// The names in the certificate.
         found: String,
     },
+    /// It rests on an authority that the operator has shut down.
+    #[error("its certificate rests on ca-profile {0}, which is shut down (enabled = false)")]
+    Shut(String),
     /// Its identity is not one certificates can carry.
     #[error("the peer's identity cannot be read: {0}")]
     Identity(#[from] ravelin_pki::identity::IdentityError),
@@ -175,6 +185,7 @@ impl Profile {
             match_identity: sources.match_identity,
             regime: Arc::new(sources.regime.clone()),
             maps: sources.maps.to_vec(),
+            shut: sources.shut.clone(),
             known: Arc::default(),
         })
     }
@@ -188,28 +199,57 @@ impl Profile {
             let (claimed, expected) = (question.claimed.to_string(), expected.to_string());
             return Err(Refusal::Unexpected { claimed, expected });
         }
-        let basis = Basis {
-            anchors: &self.anchors,
-            intermediates: &self.intermediates,
-            rules: &self.rules,
-            budget: Budget::default(),
-            time: now,
-            known: Some(&self.known),
-            match_identity: self.match_identity,
-        };
         let chain = match (self.dynamic_intermediates, question.chain) {
             (false, [own, ..]) => std::slice::from_ref(own),
             (_, chain) => chain,
         };
-        let verdict = verdict::reach(chain, question.claimed, &basis)
-            .or_else(|refusal| map::excuse(&self.maps, refusal, (chain, question.claimed), &basis))?;
+        let verdict =
+            match self.reach((chain, question.claimed), (&self.anchors, &self.intermediates), now)? {
+                verdict if self.shut.along(&verdict.path).is_none() => verdict,
+                verdict => self.reach_otherwise(&verdict, (chain, question.claimed), now)?,
+            };
         question.listed.map_or(Ok(()), |listed| listed.check(verdict.path.end_entity()))?;
         Ok(map::leave_unasked(&self.maps, verdict))
+    }
+
+    fn reach(
+        &self,
+        (chain, claimed): (&[Vec<u8>], &Identity),
+        (anchors, intermediates): (&Anchors, &Intermediates),
+        time: UnixTime,
+    ) -> Result<Verdict, verdict::Refusal> {
+        let basis = Basis {
+            anchors,
+            intermediates,
+            rules: &self.rules,
+            budget: Budget::default(),
+            time,
+            known: Some(&self.known),
+            match_identity: self.match_identity,
+        };
+        verdict::reach(chain, claimed, &basis)
+            .or_else(|refusal| map::excuse(&self.maps, refusal, (chain, claimed), &basis))
+    }
+
+    /// The path that was found rests on an authority that is shut down: perhaps another one does not.
+    fn reach_otherwise(
+        &self,
+        found: &Verdict,
+        (chain, claimed): (&[Vec<u8>], &Identity),
+        now: UnixTime,
+    ) -> Result<Verdict, Refusal> {
+        let (anchors, intermediates) =
+            (self.shut.leave(self.anchors.iter()), self.shut.leave(self.intermediates.iter()));
+        let chain = self.shut.leave_presented(chain);
+        let other = self.reach((&chain, claimed), (&anchors, &intermediates), now);
+        let name = self.shut.along(&found.path).unwrap_or_default();
+        other.map_err(|_| Refusal::Shut(name.to_owned()))
     }
 
     /// The hashes for our CERTREQ: anchors first, then the intermediates we know (RFC 7296 §3.7).
     pub fn authorities(&self) -> Vec<KeyHash> {
         let known = self.anchors.iter().chain(self.intermediates.iter());
+        let known = known.filter(|certificate| self.shut.of(certificate).is_none());
         certreq::parse(&certreq::field(known))
     }
 

@@ -285,10 +285,11 @@ fn anchors<'p>(plan: &'p Plan, peer: &PeerAuthentication) -> Option<&'p plan::Tr
 
 /// Hashes of the keys that chains may lead to.
 fn authorities(plan: &Plan, name: &str) -> Vec<[u8; 20]> {
-    let profile = plan.trust.get(name).into_iter();
-    let known = profile.flat_map(|profile| profile.anchors.iter().chain(&profile.intermediates));
-    let hash = |der: &Vec<u8>| Certificate::from_der(der).ok().map(|certificate| certreq::hash(&certificate));
-    known.filter_map(hash).collect()
+    let Some(profile) = plan.trust.get(name) else { return Vec::new() };
+    let known = profile.anchors.iter().chain(&profile.intermediates);
+    let known = known.filter_map(|der| Certificate::from_der(der).ok());
+    let open = known.filter(|certificate| profile.shut.of(certificate).is_none());
+    open.map(|certificate| certreq::hash(&certificate)).collect()
 }
 
 #[cfg(test)]

@@ -127,6 +127,8 @@ pub struct StatusVerify {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CaProfile {
+    /// Whether anything may rest on it; default yes.
+    pub enabled: Option<bool>,
     /// The authority's certificate.
     pub certificate: Text,
     /// As in a trust-anchor-profile, for what this authority has issued.
