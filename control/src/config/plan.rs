@@ -42,7 +42,7 @@ pub use self::packets::{MssAdjust, OUTER_DF, PacketSettings, TfcPadding};
 use super::Refusal;
 use crate::keeper::Vault;
 use crate::trust::expiry::Warning;
-use crate::trust::{CertificateMap, Shut};
+use crate::trust::{CertificateMap, PeerKeys, Shut};
 
 /// Number of an instance; 0 is `default`.
 pub type InstanceId = u16;
@@ -548,4 +548,6 @@ pub struct TrustAnchorProfile {
     pub maps: Vec<Arc<CertificateMap>>,
     /// The authorities that nothing may rest on.
     pub shut: Shut,
+    /// Public keys of peers that show no certificate.
+    pub keys: PeerKeys,
 }

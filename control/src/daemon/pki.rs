@@ -134,12 +134,15 @@ impl Desk {
         let (label, octets) = match export.kind.as_str() {
             "certificate" => ("CERTIFICATE", self.vault.store().read(Kind::Certificate, &name)?.to_vec()),
             "crl" => ("X509 CRL", self.vault.store().read(Kind::Crl, &name)?.to_vec()),
+            "public-key" => ("PUBLIC KEY", self.vault.look(&name)?.public_key_info().to_vec()),
             "key" => {
                 let key = self.vault.export(&name, &password(export.password.as_ref())?)?;
                 ("ENCRYPTED PRIVATE KEY", key)
             }
             "pkcs12" => ("PKCS12", self.export_pkcs12(&name, export)?),
-            other => return Err(refused(format!("{other:?} is not certificate, crl, key or pkcs12"))),
+            other => {
+                return Err(refused(format!("{other:?} is not certificate, crl, public-key, key or pkcs12")));
+            }
         };
         if matches!(export.kind.as_str(), "key" | "pkcs12") {
             self.journal.note("", "pki-key-exported", format!("key {name}, as {}", export.kind));

@@ -6,11 +6,12 @@
 //! (is this the peer the operator expects?), and gives every refusal a stable code. Whether what was judged has been
 //! revoked since is asked in [`revocation`], by the rules of a [`Regime`]. Lists narrow whom a gateway believes (`names`), maps
 //! make exceptions (`map`). Certificates that a peer only points to are fetched first (`lookup`). What rests on an authority
-//! that is shut down is refused (`shut`), and how each authority stands is told as flags (`standing`).
+//! that is shut down is refused (`shut`). Peers without certificates are known by their keys (`keys`), and how each authority stands is told as flags (`standing`).
 
 mod answer;
 mod code;
 pub mod expiry;
+mod keys;
 mod lookup;
 mod map;
 mod names;
@@ -32,7 +33,8 @@ use ravelin_pki::verdict::{self, Basis, Verdict};
 use ravelin_pki::x509::CertificateError;
 use ravelin_pki::{Certificate, PublicKey, SignatureScheme, UnixTime};
 
-pub use answer::{answer, identity_from_ike, judge, verify};
+pub use answer::{answer, identity_from_ike, judge, judge_key, verify};
+pub use keys::PeerKeys;
 pub use lookup::{LookupRefusal, look_up};
 pub use map::{CertificateMap, Condition};
 pub use names::{CommonNames, NamePattern};
@@ -50,6 +52,7 @@ pub struct Profile {
     regime: Arc<Regime>,
     maps: Vec<Arc<CertificateMap>>,
     shut: Shut,
+    keys: PeerKeys,
     /// Peers bring the same intermediates again and again.
     known: Arc<KnownSignatures>,
 }
@@ -57,7 +60,7 @@ pub struct Profile {
 /// What a profile is made of.
 #[derive(Clone, Debug)]
 pub struct Sources<'a> {
-    /// Certificates of the anchors, DER; at least one.
+    /// Certificates of the anchors, DER; at least one, unless there are keys.
     pub anchors: &'a [Vec<u8>],
     /// Intermediates a peer may leave out, DER.
     pub intermediates: &'a [Vec<u8>],
@@ -74,13 +77,15 @@ pub struct Sources<'a> {
     pub maps: &'a [Arc<CertificateMap>],
     /// The authorities that nothing may rest on.
     pub shut: Shut,
+    /// Public keys of peers that show no certificate.
+    pub keys: PeerKeys,
 }
 
 /// Why there is no profile. The operator's to mend.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProfileError {
-    /// Without an anchor nobody is believed.
-    #[error("a trust-anchor-profile needs at least one anchor")]
+    /// Without an anchor or a key nobody is believed.
+    #[error("a trust-anchor-profile needs at least one anchor, or public keys")]
     NoAnchor,
     /// One of the certificates is none.
     #[error("certificate {number} of the {list} cannot be read: {error}")]
@@ -105,6 +110,18 @@ pub struct Question<'a> {
     pub expected: Option<&'a Identity>,
     /// Names of which its certificate must have one.
     pub listed: Option<&'a CommonNames>,
+}
+
+impl Question<'_> {
+    fn is_expected(&self) -> Result<(), Refusal> {
+        match self.expected.filter(|expected| *expected != self.claimed) {
+            Some(expected) => {
+                let (claimed, expected) = (self.claimed.to_string(), expected.to_string());
+                Err(Refusal::Unexpected { claimed, expected })
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// Why a peer is not believed.
@@ -132,6 +149,19 @@ pub enum Refusal {
     /// It rests on an authority that the operator has shut down.
     #[error("its certificate rests on ca-profile {0}, which is shut down (enabled = false)")]
     Shut(String),
+    /// It shows no certificate, and no key of it is known.
+    #[error("the peer shows no certificate, and there is no public key of {0} in public-keys")]
+    NoKey(String),
+    /// It shows another's public key, or one that nobody knows.
+    #[error(
+        "the peer shows a public key (SHA-256 {shown}) that is none of those of {claimed} in public-keys"
+    )]
+    OtherKey {
+        /// Who it says it is.
+        claimed: String,
+        /// SHA-256 over the key.
+        shown: String,
+    },
     /// Its identity is not one certificates can carry.
     #[error("the peer's identity cannot be read: {0}")]
     Identity(#[from] ravelin_pki::identity::IdentityError),
@@ -174,7 +204,7 @@ impl Profile {
     /// When there is no anchor or a certificate cannot be read. Expired anchors are read: whether they serve is
     /// decided at the time of each question.
     pub fn new(sources: &Sources<'_>) -> Result<Self, ProfileError> {
-        if sources.anchors.is_empty() {
+        if sources.anchors.is_empty() && sources.keys.is_empty() {
             return Err(ProfileError::NoAnchor);
         }
         Ok(Self {
@@ -186,6 +216,7 @@ impl Profile {
             regime: Arc::new(sources.regime.clone()),
             maps: sources.maps.to_vec(),
             shut: sources.shut.clone(),
+            keys: sources.keys.clone(),
             known: Arc::default(),
         })
     }
@@ -195,10 +226,7 @@ impl Profile {
     /// # Errors
     /// The most specific reason not to believe it.
     pub fn judge(&self, question: &Question<'_>, now: UnixTime) -> Result<Verdict, Refusal> {
-        if let Some(expected) = question.expected.filter(|expected| *expected != question.claimed) {
-            let (claimed, expected) = (question.claimed.to_string(), expected.to_string());
-            return Err(Refusal::Unexpected { claimed, expected });
-        }
+        question.is_expected()?;
         let chain = match (self.dynamic_intermediates, question.chain) {
             (false, [own, ..]) => std::slice::from_ref(own),
             (_, chain) => chain,
@@ -210,6 +238,16 @@ impl Profile {
             };
         question.listed.map_or(Ok(()), |listed| listed.check(verdict.path.end_entity()))?;
         Ok(map::leave_unasked(&self.maps, verdict))
+    }
+
+    /// The key by which a peer without a certificate is to prove who it claims to be; `shown` is the one it sends.
+    ///
+    /// # Errors
+    /// Why no key will do.
+    pub fn judge_key(&self, question: &Question<'_>, shown: Option<&[u8]>) -> Result<Vec<u8>, Refusal> {
+        question.is_expected()?;
+        let key = self.keys.judge(question.claimed, shown)?;
+        question.listed.map_or(Ok(key), |listed| Err(listed.without_certificate()))
     }
 
     fn reach(

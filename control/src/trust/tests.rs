@@ -43,6 +43,7 @@ fn pinning(name: &str, match_identity: bool) -> Profile {
         regime: Regime::default(),
         maps: &[],
         shut: Shut::default(),
+        keys: PeerKeys::default(),
     };
     Profile::new(&sources).unwrap()
 }
@@ -92,6 +93,7 @@ fn authorities_are_the_hashes_of_the_keys() {
         regime: Regime::default(),
         maps: &[],
         shut: Shut::default(),
+        keys: PeerKeys::default(),
     };
     let hashes = [certreq::hash(&certificate("p256.cert.pem")), certreq::hash(&certificate("p384.cert.pem"))];
     assert_eq!(Profile::new(&sources).unwrap().authorities(), hashes);
@@ -108,6 +110,7 @@ fn profiles_say_what_is_wrong_with_them() {
         regime: Regime::default(),
         maps: &[],
         shut: Shut::default(),
+        keys: PeerKeys::default(),
     };
     assert_eq!(Profile::new(&bad).unwrap_err(), ProfileError::NoAnchor);
     let good = [der("p256.cert.pem")];
@@ -122,6 +125,7 @@ fn question(identity: ike::Identity) -> want::Verdict {
         instance: 0,
         identity,
         chain: vec![der("p256.cert.pem")],
+        public_key: None,
         responses: Vec::new(),
     }
 }
@@ -208,6 +212,7 @@ fn intermediates_of_the_peer_count_unless_they_are_not_to() {
             regime: Regime::default(),
             maps: &[],
             shut: Shut::default(),
+            keys: PeerKeys::default(),
         };
         let profile = Profile::new(&sources).unwrap();
         let question = Question { chain: &chain, claimed: &claimed, expected: None, listed: None };
@@ -241,6 +246,7 @@ fn nothing_rests_on_an_authority_that_is_shut_down() {
                 regime: Regime::default(),
                 maps: &[],
                 shut: shut.iter().map(named).collect(),
+                keys: PeerKeys::default(),
             });
             let profile = profile.unwrap();
             let question = Question { chain: &chain, claimed: &claimed, expected: None, listed: None };

@@ -65,7 +65,7 @@ pub enum Pki {
 pub struct Export {
     /// Name in the store.
     name: String,
-    /// What of that name; `pkcs12` is the key with its certificates.
+    /// What of that name; `public-key` is the half of a key that peers may have, `pkcs12` is the key with its certificates.
     #[arg(long = "type", default_value = "certificate")]
     kind: ExportKind,
     /// In which form; PKCS#12 has its own.
@@ -86,6 +86,7 @@ pub struct Export {
 enum ExportKind {
     Certificate,
     Crl,
+    PublicKey,
     Key,
     Pkcs12,
 }
@@ -242,6 +243,7 @@ fn export(socket: &Path, json: bool, arguments: &Export) -> Result<(), Failure> 
     let word = match kind {
         ExportKind::Certificate => "certificate",
         ExportKind::Crl => "crl",
+        ExportKind::PublicKey => "public-key",
         ExportKind::Key => "key",
         ExportKind::Pkcs12 => "pkcs12",
     };
@@ -252,7 +254,7 @@ fn export(socket: &Path, json: bool, arguments: &Export) -> Result<(), Failure> 
         ask(socket, &Request::PkiExport(request::PkiExport { kind, name, password, chain }))
     };
     let as_pkcs7 = matches!(format, Format::Pkcs7Pem | Format::Pkcs7Der);
-    if as_pkcs7 && is_secret {
+    if as_pkcs7 && (is_secret || *kind == ExportKind::PublicKey) {
         return Err(told("PKCS#7 holds certificates and CRLs; a key leaves as pem, der or --type pkcs12"));
     }
     let chain = if *kind == ExportKind::Pkcs12 { chain.clone() } else { Vec::new() };

@@ -4,7 +4,7 @@ use ravelin_pki::UnixTime;
 use ravelin_pki::x509::Certificate;
 
 use super::super::common::{NOW, ca, gateway, issued, self_signed};
-use super::super::{Profile, Question, Regime, Shut, Sources};
+use super::super::{PeerKeys, Profile, Question, Regime, Shut, Sources};
 use super::*;
 
 const YEAR: i64 = 366 * 86_400;
@@ -95,6 +95,7 @@ fn judged(
         regime: Regime::default(),
         maps,
         shut: Shut::default(),
+        keys: PeerKeys::default(),
     };
     let claimed: Identity = "gw.example".parse().unwrap();
     let mut params = gateway("branch-7");

@@ -9,7 +9,7 @@ use ravelin_pki::verdict::Revocation;
 
 use super::super::stapled::{Own, brought};
 use super::*;
-use crate::trust::{Particular, Profile, Question as Asked, Shut, Sources};
+use crate::trust::{Particular, PeerKeys, Profile, Question as Asked, Shut, Sources};
 
 use crate::trust::common;
 use common::crl::Draft;
@@ -80,6 +80,7 @@ impl Bench {
             regime: Regime::clone(&self.regime),
             maps: &[],
             shut: Shut::default(),
+            keys: PeerKeys::default(),
         };
         let profile = Profile::new(&sources).unwrap();
         let chain: Vec<Vec<u8>> = chain.iter().map(|certificate| certificate.der().to_vec()).collect();
@@ -113,6 +114,7 @@ impl Bench {
                 Found::Judged(Whose::Ours(name), judged) => {
                     said.push((0, judged.map_or_else(|refusal| refusal.code().to_owned(), |_| name)));
                 }
+                Found::Keyed(..) => unreachable!("the desk judges certificates alone"),
                 Found::Own(own) => self.own.push(own),
                 Found::Distrust(ike, refusal) => said.push((ike.0, format!("{} {refusal}", refusal.code()))),
                 Found::Tell(what, text) => self.told.push((what, text)),
