@@ -9,6 +9,7 @@ mod ocsp;
 mod path;
 mod pkcs10;
 mod pkits;
+mod pyca;
 mod revocation;
 mod sealed;
 mod signature_vectors;

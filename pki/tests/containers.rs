@@ -18,7 +18,10 @@ use ravelin_pki::der::write;
 use ravelin_pki::file::{self, FileError, pkcs7, pkcs12};
 use ravelin_pki::key::{KeyFileError, KeyKind};
 use ravelin_pki::password::Password;
-use ravelin_pki::{Certificate, PrivateKey, pem};
+use ravelin_pki::path::{Budget, Rules};
+use ravelin_pki::store::{Anchors, Intermediates};
+use ravelin_pki::verdict::{self, Basis};
+use ravelin_pki::{Certificate, PrivateKey, UnixTime, hash_and_url, pem};
 use tempfile::TempDir;
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data");
@@ -271,8 +274,6 @@ fn counts_and_sizes_have_limits() {
         let refused = file::read(text.repeat(count).as_bytes(), None).unwrap_err().to_string();
         assert!(refused.contains("more than 1000 certificates"), "{refused}");
     }
-    let refused = file::read(text.repeat(10_000).as_bytes(), None).unwrap_err().to_string();
-    assert!(refused.contains("accepted"), "{refused}");
     let bundle = Certificate::from_pem_bundle(text.repeat(1001).as_bytes()).unwrap_err().to_string();
     assert!(bundle.contains("more than 1000"), "{bundle}");
     let many = vec![&certificate; 1001];
@@ -280,6 +281,46 @@ fn counts_and_sizes_have_limits() {
     assert!(refused.contains("more than 1000 certificates"), "{refused}");
     assert_eq!(file::read(&pkcs7::write(&many[1..], &[]), None).unwrap().certificates.len(), 1000);
     assert!(Password::new("x".repeat(1025).into()).is_none());
+}
+
+/// Whatever ten thousand certificates come in, they are refused by name, and before they are read.
+#[test]
+fn ten_thousand_certificates_are_refused_by_name() {
+    let certificate = certificate("ed25519.cert.pem");
+    let many = vec![&certificate; 10_000];
+    let text = file::certificates_pem(&[&certificate]).repeat(10_000);
+    let secret = password("secret");
+    let safe = {
+        let key = PrivateKey::from_file_bytes(&bytes(data("ed25519.pkcs8.pem"))).unwrap();
+        let identity = pkcs12::Identity { name: "many", key: &key, certificates: &many };
+        pkcs12::write(&identity, &secret, &SystemRandom::new()).unwrap()
+    };
+    let files = [
+        (text.as_bytes(), "octets are more than the 4194304 accepted"),
+        (&pkcs7::write(&many, &[]), "PKCS#7: more than 1000 certificates"),
+        (&safe, "PKCS#12: more than"),
+    ];
+    for (octets, expected) in files {
+        let refused = file::read(octets, Some(&secret)).unwrap_err().to_string();
+        assert!(refused.contains(expected), "{expected}: {refused}");
+    }
+    let told = Certificate::from_pem_bundle(text.as_bytes()).unwrap_err().to_string();
+    assert!(told.contains("4194304 accepted"), "{told}");
+    let ders: Vec<&[u8]> = many.iter().map(|certificate| certificate.der()).collect();
+    let bundle = hash_and_url::bundle(&ders);
+    let told = hash_and_url::certificates(true, &hash_and_url::hash(&bundle), &bundle).unwrap_err();
+    assert!(told.to_string().contains("more than 16 certificates"), "{told}");
+    let basis = Basis {
+        anchors: &Anchors::default(),
+        intermediates: &Intermediates::default(),
+        rules: &Rules::default(),
+        budget: Budget::default(),
+        time: UnixTime(0),
+        known: None,
+        match_identity: true,
+    };
+    let told = verdict::reach(&ders, &"gw.example".parse().unwrap(), &basis).unwrap_err();
+    assert_eq!(told, verdict::Refusal::TooMany(10_000));
 }
 
 /// A key that asks for hours of work is refused at once, and says how much it asked for.

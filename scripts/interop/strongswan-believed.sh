@@ -5,7 +5,7 @@
 #
 # A common-name-list lets in who has a name of it and nobody else. Then an outage: revocation has to be asked about and
 # nobody answers, so that the caller is refused; a certificate-map that means it lets it in, and says so; one that means
-# another does not.
+# another does not. At last the authority is shut down: what is up stays up, nobody else is let in, and its flags say why.
 . "$(dirname "$0")/../lib/scenario.sh"
 needs charon-systemd strongSwan
 
@@ -103,3 +103,20 @@ hold "config check tells of the exception" grep -q 'asks nobody about the revoca
 let_in
 hold "and the exception is told: $(believed)" is_excepted
 down
+
+say "the authority is shut down"
+profile() { rv b --json pki list | jq -r '.ca_profiles[] | select(.ca_profile == "root") | "\(.state) \(.flags | join(","))"'; }
+authority() { printf '[ca-profile.root]\ncertificate = "pki/root.pem"\nrevocation = "off"\nenabled = %s\n' "$1"; }
+theirs one
+gateway '' "$(authority true)"
+hold "it is up and has no flag" test "$(profile)" = "up "
+let_in
+gateway '' "$(authority false)"
+hold "it is down by our word" test "$(profile)" = "down admin-down"
+hold "in words too" grep -q 'admin-down: enabled = false' <(rv b pki show root)
+hold "what is up stays up" tunnel_up b net/a.example
+hold "and carries" pings "$HA" 10.2.0.2
+down
+refused RV-PKI-048
+gateway '' "$(authority true)"
+let_in

@@ -89,9 +89,11 @@ wait_for() {
 }
 
 # start_ravelind NS NAME: runs ravelind on $WORK/NAME.toml; its socket is $WORK/NAME.sock, its state in $WORK/NAME.state.
+# DAEMON_ENVIRONMENT has variables for it, NAME=VALUE each.
+DAEMON_ENVIRONMENT=()
 start_ravelind() {
   local ns=$1 name=$2
-  ip netns exec "$ns" "$TARGET/ravelind" --config "$WORK/$name.toml" --socket "$WORK/$name.sock" --state "$WORK/$name.state" > "$WORK/$name.log" 2>&1 &
+  ip netns exec "$ns" env "${DAEMON_ENVIRONMENT[@]}" "$TARGET/ravelind" --config "$WORK/$name.toml" --socket "$WORK/$name.sock" --state "$WORK/$name.state" > "$WORK/$name.log" 2>&1 &
   PIDS+=($!)
   eval "PID_$name=$!"
   wait_for 20 rv "$name" show version || { tail -n 20 "$WORK/$name.log" >&2; die "ravelind $name did not start"; }
@@ -99,6 +101,9 @@ start_ravelind() {
 
 # rv NAME ARGS...: the CLI against that ravelind.
 rv() { local name=$1; shift; "$TARGET/ravelin" --socket "$WORK/$name.sock" "$@"; }
+
+# clock_shim: $WORK/clock.so, which gives a program that it is loaded into another time of day.
+clock_shim() { gcc -shared -fPIC -O1 -o "$WORK/clock.so" "$ROOT/scripts/lib/clock.c"; }
 
 # tunnel_up NAME TUNNEL: whether that ravelind says the tunnel is up.
 tunnel_up() { rv "$1" --json show tunnels | jq -e --arg t "$2" '.tunnels[] | select(.name == $t) | .state == "up"'; }

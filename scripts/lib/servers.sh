@@ -19,9 +19,11 @@ server_certificate() {
 }
 
 # start_nginx: the files of SERVED, by HTTP, and on port 81 the one called `answer`, whatever is asked; whom it was asked for
-# what is in nginx/access.
+# what is in nginx/access. With NGINX_TLS by HTTPS as well, with PKI's server certificate.
 start_nginx() {
   mkdir -p "$WORK/nginx"
+  local tls=
+  [[ -z ${NGINX_TLS:-} ]] || tls="listen 443 ssl; listen [::]:443 ssl; ssl_certificate $PKI/server.pem; ssl_certificate_key $PKI/server.key;"
   cat > "$WORK/nginx/conf" <<C
 daemon off; pid $WORK/nginx/pid; error_log stderr; user nobody nogroup; worker_processes 1;
 events { }
@@ -29,7 +31,7 @@ http {
   access_log $WORK/nginx/access;
   client_body_temp_path $WORK/nginx/body; proxy_temp_path $WORK/nginx/proxy; fastcgi_temp_path $WORK/nginx/fastcgi;
   uwsgi_temp_path $WORK/nginx/uwsgi; scgi_temp_path $WORK/nginx/scgi;
-  server { listen 80; listen [::]:80; root $SERVED; }
+  server { listen 80; listen [::]:80; $tls root $SERVED; }
   server { listen 81; root $SERVED; default_type application/ocsp-response; location / { rewrite ^ /answer break; } }
 }
 C
@@ -84,3 +86,23 @@ C
   start vsftpd 21 /usr/sbin/vsftpd "$WORK/vsftpd"
 }
 start_tftpd() { start tftpd 69 /usr/sbin/in.tftpd --foreground --address '[::]:69' --user nobody --secure "$1"; }
+
+# start_sshd FOLDER: SFTP in it for root with the key ssh/client; the server's key is ssh/host, and ssh/known has another one.
+start_sshd() {
+  local key
+  mkdir -p "$WORK/ssh" /run/sshd
+  for key in host client stranger; do ssh-keygen -q -t ed25519 -N "" -f "$WORK/ssh/$key"; done
+  printf '192.0.2.1 %s\n' "$(cut -d' ' -f1,2 "$WORK/ssh/stranger.pub")" > "$WORK/ssh/known"
+  cat > "$WORK/ssh/conf" <<C
+Port 22
+HostKey $WORK/ssh/host
+AuthorizedKeysFile $WORK/ssh/client.pub
+StrictModes no
+UsePAM no
+PidFile none
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+Subsystem sftp internal-sftp -d $1
+C
+  start sshd 22 /usr/sbin/sshd -D -e -f "$WORK/ssh/conf"
+}

@@ -178,8 +178,11 @@ pub struct Verdict {
     pub instance: u16,
     /// What the peer calls itself; the certificate must say so too, as far as the connection demands.
     pub identity: Identity,
-    /// DER certificates as the peer sent them: the end entity first, then others in any order, at most 16.
+    /// DER certificates as the peer sent them: the end entity first, then others in any order, at most 16. None where it
+    /// may do without ([`crate::config::Connection::raw_keys`]) and has.
     pub chain: Vec<Vec<u8>>,
+    /// The SubjectPublicKeyInfo that it sent in their place (RFC 7670), as it came.
+    pub public_key: Option<Vec<u8>>,
     /// OCSP responses that the peer sent because they were asked for (RFC 4806), as they came.
     pub responses: Vec<Vec<u8>>,
 }

@@ -26,6 +26,7 @@ mod null_auth;
 mod packet;
 mod ppk;
 mod profile;
+mod raw_keys;
 mod reauthentication;
 mod redirect;
 mod rekey_limits;

@@ -52,8 +52,8 @@ pub fn text(reply: &Reply) -> String {
         Reply::Policies { instances } => policy::policies(instances),
         Reply::Routes { routes } => self::routes(routes),
         Reply::OwnCertificates { certificates } => certificate::own(certificates),
-        Reply::PkiObjects { objects } => pki::list(objects),
-        Reply::PkiDetails { objects } => pki::details(objects),
+        Reply::PkiObjects { objects, ca_profiles } => pki::list(objects, ca_profiles),
+        Reply::PkiDetails { objects, ca_profiles } => pki::details(objects, ca_profiles),
         Reply::Revocation(known) => revocation::revocation(known),
         Reply::PkiData { label, .. } => format!("{label}: say --out FILE, or --json"),
     }

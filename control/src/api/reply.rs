@@ -26,9 +26,9 @@ pub use self::group::{Level, Member, TunnelGroup};
 pub use self::ip_tunnel::{DestIp, IpTunnelRow};
 pub use self::lockout::{Lockout, Lockouts};
 pub use self::lookup::{Lookup, Nearest, Way};
-pub use self::pki::StoredObject;
+pub use self::pki::{CaProfile, StoredObject};
 pub use self::policy::{InstancePolicy, PolicyRow};
-pub use self::revocation::{Crl, CrlUpkeep, Resting, Revocation};
+pub use self::revocation::{Crl, CrlUpkeep, Resting, Revocation, StandingFlag};
 pub use self::tap::{SeenPacket, SeenStep, TapPage};
 
 /// One reply.
@@ -161,11 +161,17 @@ pub enum Reply {
     PkiObjects {
         /// One each.
         objects: Vec<StoredObject>,
+        /// How the authorities of ca-profiles stand.
+        #[serde(default)]
+        ca_profiles: Vec<CaProfile>,
     },
     /// The same with all that is known.
     PkiDetails {
         /// One each.
         objects: Vec<StoredObject>,
+        /// How the authorities of ca-profiles stand.
+        #[serde(default)]
+        ca_profiles: Vec<CaProfile>,
     },
     /// An object given out, or a certification request.
     PkiData {

@@ -17,7 +17,7 @@ use toml::Spanned;
 
 use super::material::{certificates, place, read_octets};
 use super::plan;
-use super::raw;
+use super::raw::{self, Text};
 use super::resolve::Judge;
 use crate::keeper::{KeyPlace, Vault};
 use crate::store::Kind;
@@ -60,6 +60,9 @@ fn cert_profile(
     raw: &raw::CertProfile,
     known: &Known<'_>,
 ) -> Option<plan::CertProfile> {
+    if raw.raw_public_key == Some(true) {
+        return Some(plan::CertProfile { entries: vec![raw_key(judge, place, raw, known.vault)?] });
+    }
     let entries = match (only(raw), raw.entry.as_slice()) {
         (Some(only), []) => vec![entry(judge, place, &only, known)?],
         (None, written @ [_, ..]) if raw.is_bare() => entries(judge, place.0, written, known)?,
@@ -101,7 +104,7 @@ fn entries(
 
 /// The keys of a profile's only certificate.
 fn only(raw: &raw::CertProfile) -> Option<raw::CertEntry> {
-    let raw::CertProfile { certificate, key, chain, send_chain, rsa_signature, hash_and_url, entry: _ } = raw;
+    let raw::CertProfile { certificate, key, chain, send_chain, rsa_signature, hash_and_url, .. } = raw;
     Some(raw::CertEntry {
         certificate: certificate.clone()?,
         key: key.clone()?,
@@ -125,12 +128,7 @@ fn entry(
     }
     let leaf = Arc::new(chain.first()?.clone());
     let (key, schemes) = matching_key(judge, object, raw, (&leaf, known.vault))?;
-    let read = |text: &str| match text {
-        "pkcs1" => Ok(false),
-        "pss" => Ok(true),
-        _ => Err("pkcs1 or pss"),
-    };
-    let pss = raw.rsa_signature.as_ref().and_then(|text| judge.value(object, "rsa-signature", text, read));
+    let pss = with_pss(judge, object, raw.rsa_signature.as_ref());
     let own = chain.iter().skip(1).cloned().map(Arc::new);
     let above = compare_chain(&leaf, own.chain(known.authorities.iter().cloned()));
     let mut chain: Vec<Vec<u8>> = chain.iter().map(|certificate| certificate.der().to_vec()).collect();
@@ -142,12 +140,65 @@ fn entry(
     }
     let shown = OwnCertificate {
         chain,
-        schemes: preferred(schemes, pss.unwrap_or(false)).into_iter().map(scheme::to_ike).collect(),
+        is_raw: false,
+        schemes: preferred(schemes, pss).into_iter().map(scheme::to_ike).collect(),
         authorities: above.iter().map(|authority| certreq::hash(authority)).collect(),
         subject: leaf.subject.der().to_vec(),
         elsewhere: elsewhere(judge, object, raw, &leaf),
     };
     Some(plan::CertEntry { key, shown: Arc::new(shown), above: above_it })
+}
+
+/// Whether RSA signs by PSS first.
+fn with_pss(judge: &mut Judge<'_>, object: &str, text: Option<&Text>) -> bool {
+    let read = |text: &str| match text {
+        "pkcs1" => Ok(false),
+        "pss" => Ok(true),
+        _ => Err("pkcs1 or pss"),
+    };
+    text.and_then(|text| judge.value(object, "rsa-signature", text, read)).unwrap_or(false)
+}
+
+/// A key without a certificate (RFC 7670): its public half is all that is shown.
+fn raw_key(
+    judge: &mut Judge<'_>,
+    (object, at): (&str, usize),
+    raw: &raw::CertProfile,
+    vault: &Vault,
+) -> Option<plan::CertEntry> {
+    let Some(key) = raw.key.as_ref().filter(|_| raw.has_key_alone() && raw.entry.is_empty()) else {
+        let found = "raw-public-key without a key, or with a certificate".to_owned();
+        judge.refuse(at, object, found, "key = \"FILE\" and no certificate: the key is all that is shown");
+        return None;
+    };
+    let named = place(judge, object, ("key", key), vault.store(), Kind::Key)?;
+    let octets = read_octets(judge, object, ("key", key), &named.path)?;
+    let (spki, schemes) = match public_half(&octets, named.stored.is_some()) {
+        Ok(found) => found,
+        Err(why) => {
+            let found = format!("key {:?} cannot be used: {why}", key.get_ref());
+            judge.refuse(key.span().start, object, found, "an unencrypted PEM private key");
+            return None;
+        }
+    };
+    let pss = with_pss(judge, object, raw.rsa_signature.as_ref());
+    let schemes = preferred(schemes, pss).into_iter().map(scheme::to_ike).collect();
+    let shown = OwnCertificate { chain: vec![spki], is_raw: true, schemes, ..OwnCertificate::default() };
+    let key = match named.stored {
+        None => KeyPlace::File(named.path),
+        Some(name) => KeyPlace::Stored(vault.clone(), name),
+    };
+    Some(plan::CertEntry { key, shown: Arc::new(shown), above: Vec::new() })
+}
+
+/// The SubjectPublicKeyInfo of a key in a file or in the store, and what the key signs with.
+fn public_half(octets: &[u8], is_stored: bool) -> Result<(Vec<u8>, &'static [SignatureScheme]), String> {
+    if is_stored {
+        let sealed = Sealed::parse(octets).map_err(|error| error.to_string())?;
+        return Ok((sealed.public_key_info().to_vec(), sealed.public_key().signing_schemes()));
+    }
+    let key = PrivateKey::from_file_bytes(octets).map_err(|error| error.to_string())?;
+    Ok((key.public_key_info().map_err(|error| error.to_string())?, key.schemes()))
 }
 
 /// Where the certificate lies, by the hash that finds it there.

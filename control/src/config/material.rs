@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ravelin_pki::Certificate;
 use ravelin_pki::path::{KeyPurposes, Rules};
+use ravelin_pki::{Certificate, PublicKey};
 use toml::Spanned;
 use zeroize::Zeroizing;
 
@@ -18,8 +18,9 @@ use super::revocation::{self, Written};
 use super::value;
 use crate::keeper::Vault;
 use crate::store::{Kind, ObjectName, PassphraseSource, Store};
-use crate::trust::CertificateMap;
 use crate::trust::expiry::Warning;
+use crate::trust::{self, CertificateMap, PeerKeys, Shut};
+use crate::tunnel::connection;
 
 /// What names of the store have before them.
 const STORED: &str = "store:";
@@ -61,17 +62,21 @@ pub fn trust_anchor_profiles(
     judge: &mut Judge<'_>,
     raw: &raw::File,
     store: &Store,
-    maps: &BTreeMap<String, Arc<CertificateMap>>,
+    (maps, shut): (&BTreeMap<String, Arc<CertificateMap>>, &Shut),
 ) -> BTreeMap<String, plan::TrustAnchorProfile> {
     let mut profiles = BTreeMap::new();
     for (name, spanned) in &raw.trust_anchor_profile {
         let object = format!("trust-anchor-profile.{name}");
         let raw = spanned.get_ref();
-        let anchors = bundle(judge, &object, ("anchors", raw.anchors.get_ref()), store);
+        let named = raw.anchors.as_ref().map(|anchors| anchors.get_ref().as_slice()).unwrap_or_default();
+        let anchors = bundle(judge, &object, ("anchors", named), store);
         let intermediates = bundle(judge, &object, ("intermediates", &raw.intermediates), store);
-        if anchors.is_empty() || anchors.len() > ANCHORS {
+        let keys = peer_keys(judge, &object, &raw.public_keys);
+        let may_be_none = raw.anchors.is_none() && !raw.public_keys.is_empty();
+        if anchors.is_empty() && !may_be_none || anchors.len() > ANCHORS {
             let found = format!("anchors holds {} certificates", anchors.len());
-            judge.refuse(raw.anchors.span().start, &object, found, "1 to 8");
+            let at = raw.anchors.as_ref().map_or(spanned.span().start, |anchors| anchors.span().start);
+            judge.refuse(at, &object, found, "1 to 8, or public-keys and none");
         }
         let written = Written {
             revocation: raw.revocation.as_ref(),
@@ -92,6 +97,8 @@ pub fn trust_anchor_profiles(
             lookup: raw.hash_and_url,
             match_identity: raw.match_peer_id_to_cert.unwrap_or(true),
             maps: believed::maps_of(judge, (&object, spanned.span().start), &raw.certificate_maps, maps),
+            shut: shut.clone(),
+            keys,
         };
         if !profile.match_identity {
             let found = "match-peer-id-to-cert = false lets every holder of a certificate pose as any other";
@@ -115,6 +122,40 @@ fn path_rules(judge: &mut Judge<'_>, object: &str, raw: &raw::TrustAnchorProfile
         purposes: KeyPurposes { client_auth, ..usual.purposes },
         ..usual
     }
+}
+
+/// Public keys of peers, by whose they are (PKI-35).
+fn peer_keys(judge: &mut Judge<'_>, object: &str, written: &BTreeMap<String, Text>) -> PeerKeys {
+    let mut keys = Vec::new();
+    for (name, file) in written {
+        let identity = value::identity(name).map_err(str::to_owned).and_then(|identity| {
+            let wire = connection::wire(&identity)?;
+            trust::identity_from_ike(&wire).map_err(|error| error.to_string())
+        });
+        let identity = match identity {
+            Ok(identity) => identity,
+            Err(why) => {
+                let found = format!("public-keys: {name:?} is no identity");
+                judge.refuse(file.span().start, object, found, why);
+                continue;
+            }
+        };
+        let place = path(judge, file);
+        let Some(octets) = read_octets(judge, object, ("public-keys", file), &place) else { continue };
+        match PublicKey::all_of_file(&octets) {
+            Ok(found) => keys.extend(found.into_iter().map(|spki| (identity.clone(), spki))),
+            Err(error) => {
+                let found = format!("public-keys: {:?} cannot be used: {error}", file.get_ref());
+                judge.refuse(
+                    file.span().start,
+                    object,
+                    found,
+                    "PEM blocks PUBLIC KEY, as openssl pkey -pubout writes",
+                );
+            }
+        }
+    }
+    keys.into_iter().collect()
 }
 
 fn bundle(judge: &mut Judge<'_>, object: &str, (key, files): (&str, &[Text]), store: &Store) -> Vec<Vec<u8>> {

@@ -41,8 +41,8 @@ pub use self::ip_tunnel::IpTunnel;
 pub use self::packets::{MssAdjust, OUTER_DF, PacketSettings, TfcPadding};
 use super::Refusal;
 use crate::keeper::Vault;
-use crate::trust::CertificateMap;
 use crate::trust::expiry::Warning;
+use crate::trust::{CertificateMap, PeerKeys, Shut};
 
 /// Number of an instance; 0 is `default`.
 pub type InstanceId = u16;
@@ -546,4 +546,8 @@ pub struct TrustAnchorProfile {
     pub match_identity: bool,
     /// The exceptions that are made for peers.
     pub maps: Vec<Arc<CertificateMap>>,
+    /// The authorities that nothing may rest on.
+    pub shut: Shut,
+    /// Public keys of peers that show no certificate.
+    pub keys: PeerKeys,
 }

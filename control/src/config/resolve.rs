@@ -159,9 +159,10 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
     let interfaces = interfaces(&mut judge, raw, &instances, &mut ports);
     let vault = material::vault(&judge, &raw.pki);
     let maps = believed::certificate_maps(&mut judge, raw);
-    let trust = material::trust_anchor_profiles(&mut judge, raw, vault.store(), &maps);
-    let (certificate_warning, crl_warning) = material::expiration_warnings(&mut judge, &raw.pki);
     let authorities = revocation::ca_profiles(&mut judge, raw, vault.store(), &instances);
+    let shut = revocation::shut(&authorities);
+    let trust = material::trust_anchor_profiles(&mut judge, raw, vault.store(), (&maps, &shut));
+    let (certificate_warning, crl_warning) = material::expiration_warnings(&mut judge, &raw.pki);
     let cert_profiles = cert_profile::cert_profiles(&mut judge, raw, &vault, (&authorities, &trust));
     let fetch = fetch::fetch(&mut judge, raw, vault.store());
     let ppk_lists = ppk::lists(&mut judge, raw);

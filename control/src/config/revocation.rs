@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use ravelin_fetch::Url;
 use ravelin_pki::Certificate;
+use ravelin_pki::revocation::KeyId;
 use ravelin_pki::revocation::cache::Schedule;
 use ravelin_pki::revocation::crl;
 use ravelin_pki::revocation::ocsp::{IdHash, NonceRule, ResponseRules};
@@ -21,6 +22,7 @@ use super::raw::{self, Text};
 use super::resolve::{Judge, instance_id};
 use super::value::Expected;
 use crate::store::Store;
+use crate::trust::Shut;
 
 /// A day, and the longest time: 366 of them.
 const DAY: u64 = 86_400;
@@ -145,6 +147,15 @@ pub fn ca_profiles(
     profiles
 }
 
+/// The authorities that nothing may rest on (PKI-16).
+pub fn shut(profiles: &BTreeMap<String, plan::CaProfile>) -> Shut {
+    let key = |(name, profile): (&String, &plan::CaProfile)| {
+        let certificate = Certificate::from_der(&profile.certificate).ok()?;
+        Some((KeyId::of(&certificate), name.clone()))
+    };
+    profiles.iter().filter(|(_, profile)| !profile.enabled).filter_map(key).collect()
+}
+
 fn ca_profile(
     judge: &mut Judge<'_>,
     place: (&str, usize),
@@ -163,6 +174,7 @@ fn ca_profile(
     let (crl_urls, lists) = lists(judge, object, &raw.crl, store);
     let (schedule, retry) = schedule(judge, place, raw);
     Some(plan::CaProfile {
+        enabled: raw.enabled.unwrap_or(true),
         certificate: certificate.der().to_vec(),
         demand,
         order,

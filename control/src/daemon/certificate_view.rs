@@ -10,6 +10,7 @@ use super::core::Core;
 use crate::api::Reply;
 use crate::api::reply::OwnCertificate;
 use crate::config::plan::{CertEntry, CertProfile};
+use crate::store::catalog;
 use crate::tunnel::session;
 
 /// Tunnels by profile and entry.
@@ -47,11 +48,18 @@ fn row((name, place): (&str, usize), entry: &CertEntry, counts: &Counts<'_>) -> 
     OwnCertificate {
         cert_profile: name.to_owned(),
         entry: place + 1,
-        subject: leaf.as_ref().map(|leaf| leaf.subject.to_string()).unwrap_or_default(),
+        subject: leaf.as_ref().map_or_else(|| key_alone(entry), |leaf| leaf.subject.to_string()),
         until: leaf.map(|leaf| leaf.not_after.to_string()).unwrap_or_default(),
         compare_chain: subjects(&entry.above),
-        complete: top.is_some_and(|top| top.is_self_issued()),
+        complete: entry.shown.is_raw || top.is_some_and(|top| top.is_self_issued()),
         sent: subjects(entry.chain()),
         tunnels: counts.get(&(name, place)).copied().unwrap_or_default(),
     }
+}
+
+/// What is shown in place of a certificate.
+fn key_alone(entry: &CertEntry) -> String {
+    let kind = entry.public_key().map(|key| key.to_string()).unwrap_or_default();
+    let octets = entry.chain().first().map(Vec::as_slice).unwrap_or_default();
+    format!("public key {kind}, SHA-256 {}", catalog::fingerprint(octets))
 }

@@ -12,7 +12,6 @@ use ravelin_ike::config::ConnectionId;
 use ravelin_ike::id::{IkeId, Ticket};
 use ravelin_ike::key_agreement::KeyAgreement;
 use ravelin_ike::want::{self, Answer, AnswerError};
-use ravelin_pki::Certificate;
 use ravelin_pki::identity::Identity;
 use ravelin_pki::path::Rules;
 
@@ -89,9 +88,8 @@ impl Loader {
         let mut keys = BTreeMap::new();
         for (place, entry) in entries(plan) {
             let refused = |why: String| format!("cert-profile {place}: {why}");
-            let leaf = entry.chain().first().and_then(|der| Certificate::from_der(der).ok());
-            let certified = leaf.and_then(|leaf| leaf.public_key.clone().ok());
-            let certified = certified.ok_or_else(|| refused("its certificate has no usable key".into()))?;
+            let certified =
+                entry.public_key().ok_or_else(|| refused("its certificate has no usable key".into()))?;
             let source = KeySource { place: entry.key.clone(), certified };
             let key = KeyName::from(format!("{place}{suffix}").as_str());
             self.load_one(&key, source).map_err(refused)?;
@@ -282,6 +280,9 @@ impl Helpers {
         let Some(profile) = basis.profile.clone() else {
             return self.refuse(ticket, Answer::Verdict(Err(missing("trust anchors"))));
         };
+        if verdict.chain.is_empty() {
+            return self.key_verdict((ticket, ike), verdict, (basis, profile));
+        }
         let (revocation, regime) = (self.revocation.clone(), Arc::clone(profile.regime()));
         let job = move || match trust::judge(&profile, &verdict, basis.whom(), now()) {
             Ok(excepted) if excepted.is_unasked() => {
@@ -301,9 +302,25 @@ impl Helpers {
         }
     }
 
+    /// Judges a peer that shows a public key, or nothing.
+    fn key_verdict(
+        &self,
+        (ticket, ike): (Ticket, IkeId),
+        verdict: want::Verdict,
+        (basis, profile): (Basis, Arc<Profile>),
+    ) {
+        let job = move || {
+            let judged = trust::judge_key(&profile, &verdict, basis.whom());
+            Some(Found::Keyed(ticket, ike, judged).into())
+        };
+        if let Err(error) = self.pool.submit(job) {
+            self.refuse(ticket, Answer::Verdict(Err(error)));
+        }
+    }
+
     /// Asks whether a certificate of ours has been revoked, if an authority is configured that it chains to (PKI-38).
     pub fn judge_own(&self, name: &str, entry: &plan::CertEntry) {
-        let Some(trust) = self.every_anchor.clone() else { return };
+        let Some(trust) = self.every_anchor.clone().filter(|_| !entry.shown.is_raw) else { return };
         let (revocation, chain, whose) =
             (self.revocation.clone(), entry.chain().clone(), Whose::Ours(name.to_owned()));
         let job = move || {
@@ -380,6 +397,8 @@ fn sources<'a>(plan: &Plan, profile: &'a plan::TrustAnchorProfile) -> Sources<'a
         match_identity: profile.match_identity,
         regime: regime(plan, profile),
         maps: &profile.maps,
+        shut: profile.shut.clone(),
+        keys: profile.keys.clone(),
     }
 }
 
@@ -400,6 +419,9 @@ fn every_anchor(plan: &Plan) -> Option<Arc<Profile>> {
         lookup: false,
         match_identity: false,
         maps: Vec::new(),
+        // Our own certificate is what it is, whomever we believe.
+        shut: trust::Shut::default(),
+        keys: trust::PeerKeys::default(),
     };
     Profile::new(&sources(plan, &profile)).ok().map(Arc::new)
 }

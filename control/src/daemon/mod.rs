@@ -43,6 +43,7 @@ mod revocation_counters;
 pub mod service;
 pub mod spread;
 pub mod stall;
+mod standing;
 #[cfg(feature = "dpdk")]
 pub mod start;
 mod taps;

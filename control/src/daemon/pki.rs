@@ -58,7 +58,9 @@ impl Desk {
     /// Answers a request about the store.
     pub(super) fn pki(&self, request: &Request) -> Result<Reply, ApiError> {
         match request {
-            Request::PkiList => Ok(Reply::PkiObjects { objects: self.stored()? }),
+            Request::PkiList => {
+                Ok(Reply::PkiObjects { objects: self.stored()?, ca_profiles: self.ca_profiles()? })
+            }
             Request::PkiShow(name) => self.show_stored(name),
             Request::PkiImport(import) => self.import(import),
             Request::PkiExport(export) => self.export(export),
@@ -76,16 +78,19 @@ impl Desk {
     }
 
     fn show_stored(&self, which: &PkiName) -> Result<Reply, ApiError> {
-        let mut objects = self.stored()?;
+        let (mut objects, mut ca_profiles) = (self.stored()?, self.ca_profiles()?);
         if let Some(name) = &which.name {
-            let known: Vec<String> = objects.iter().map(|object| object.name.clone()).take(20).collect();
+            let profiles = ca_profiles.iter().map(|profile| &profile.ca_profile);
+            let known = objects.iter().map(|object| &object.name).chain(profiles);
+            let known: Vec<String> = known.take(20).cloned().collect();
             objects.retain(|object| object.name == *name);
-            if objects.is_empty() {
+            ca_profiles.retain(|profile| profile.ca_profile == *name);
+            if objects.is_empty() && ca_profiles.is_empty() {
                 let (kind, name, known) = ("object".to_owned(), name.clone(), known.join(", "));
                 return Err(ApiError::NotStored { kind, name, known });
             }
         }
-        Ok(Reply::PkiDetails { objects })
+        Ok(Reply::PkiDetails { objects, ca_profiles })
     }
 
     fn import(&self, import: &PkiImport) -> Result<Reply, ApiError> {
@@ -129,12 +134,15 @@ impl Desk {
         let (label, octets) = match export.kind.as_str() {
             "certificate" => ("CERTIFICATE", self.vault.store().read(Kind::Certificate, &name)?.to_vec()),
             "crl" => ("X509 CRL", self.vault.store().read(Kind::Crl, &name)?.to_vec()),
+            "public-key" => ("PUBLIC KEY", self.vault.look(&name)?.public_key_info().to_vec()),
             "key" => {
                 let key = self.vault.export(&name, &password(export.password.as_ref())?)?;
                 ("ENCRYPTED PRIVATE KEY", key)
             }
             "pkcs12" => ("PKCS12", self.export_pkcs12(&name, export)?),
-            other => return Err(refused(format!("{other:?} is not certificate, crl, key or pkcs12"))),
+            other => {
+                return Err(refused(format!("{other:?} is not certificate, crl, public-key, key or pkcs12")));
+            }
         };
         if matches!(export.kind.as_str(), "key" | "pkcs12") {
             self.journal.note("", "pki-key-exported", format!("key {name}, as {}", export.kind));

@@ -10,7 +10,7 @@ use ravelin_fetch::desk::Bounds;
 use ravelin_fetch::{Fetcher, Instance, Policy, Roots, Settings};
 use ravelin_ike::id::IkeId;
 use ravelin_ike::time::Instant;
-use ravelin_ike::want::{Answer, AnswerError};
+use ravelin_ike::want::{Answer, AnswerError, PeerKey};
 use ravelin_pki::verdict::{Revocation as Checked, Verdict};
 use ravelin_pki::{Certificate, UnixTime};
 
@@ -32,6 +32,9 @@ const FETCHES: usize = 8;
 const OWN: u64 = 600_000_000;
 /// Tunnels that have gone are forgotten this often, in microseconds.
 const SWEEP: u64 = 5_000_000;
+
+/// What a peer without a certificate is believed by.
+const BY_KEY: &str = "none: it is known by its key in public-keys, about which nobody is asked";
 
 /// What believed peers rest on.
 #[derive(Debug, Default)]
@@ -110,7 +113,7 @@ fn network(instance: &plan::Instance) -> Result<Option<Instance>, String> {
     Ok(Some(if resolver.exists() { network.with_resolver(resolver) } else { network }))
 }
 
-/// The authorities whose CRLs are kept up.
+/// The authorities whose CRLs are kept up: those of ca-profiles that are not shut down.
 pub fn authorities(plan: &Plan) -> Vec<Authority> {
     let authority = |(name, profile): (&String, &plan::CaProfile)| {
         // It was read before.
@@ -125,7 +128,7 @@ pub fn authorities(plan: &Plan) -> Vec<Authority> {
             instance: profile.instance,
         })
     };
-    plan.authorities.iter().filter_map(authority).collect()
+    plan.authorities.iter().filter(|(_, profile)| profile.enabled).filter_map(authority).collect()
 }
 
 impl<P: Pool> Core<P> {
@@ -139,6 +142,14 @@ impl<P: Pool> Core<P> {
                 if let Ok(verdict) = judged {
                     self.believed.by.insert(ike, evidence(&verdict));
                 }
+                self.engine.handle_answer(now, ticket, Answer::Verdict(answer));
+            }
+            Found::Keyed(ticket, ike, judged) => {
+                if judged.is_ok() {
+                    self.believed.by.insert(ike, BY_KEY.into());
+                }
+                let answer = judged.map(|public_key| PeerKey { public_key });
+                let answer = answer.map_err(|refusal| (&refusal).into());
                 self.engine.handle_answer(now, ticket, Answer::Verdict(answer));
             }
             Found::Distrust(ike, refusal) => {

@@ -14,6 +14,7 @@ use ravelin_ike::event::PpkUse;
 
 use super::core::Core;
 use super::ike_counters;
+use super::standing::{self, Authority};
 use crate::api::Reply;
 use crate::api::reply::{Child, Counter, Finding, Port, Sa, SaCount, State, Tunnel, Version, Worker};
 use crate::api::request::Page;
@@ -38,6 +39,8 @@ pub struct View {
     pub findings: Vec<Finding>,
     /// Certificates in use, by fingerprint, each with a profile that has it.
     pub material: Vec<(String, String)>,
+    /// The authorities of ca-profiles.
+    pub authorities: Vec<Authority>,
 }
 
 /// Tunnels in the first part of a list, so that its first row is there at once, and in each other one: what takes the
@@ -91,8 +94,9 @@ impl<P: Pool> Core<P> {
         findings.extend(self.certificate_findings());
         findings.extend(super::doctor::findings(&counters));
         let (version, workers) = (self.version(), self.worker_rows());
-        let material = material(&self.plan);
-        self.view.store(Arc::new(View { version, ports, workers, counters, findings, material }));
+        let (material, authorities) = (material(&self.plan), standing::authorities(&self.plan));
+        let view = View { version, ports, workers, counters, findings, material, authorities };
+        self.view.store(Arc::new(view));
     }
 
     /// Tunnels as they are now, from one on.

@@ -70,6 +70,11 @@ pub fn fingerprint(octets: &[u8]) -> String {
     digest::digest(&digest::SHA256, octets).as_ref().iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
+/// Whole days until a certificate ends; negative once it has.
+pub fn days_left(certificate: &Certificate, now: UnixTime) -> i64 {
+    certificate.not_after.0.saturating_sub(now.0).div_euclid(DAY)
+}
+
 fn named(kind: Kind, name: &ObjectName) -> StoredObject {
     StoredObject { kind: kind.word().into(), name: name.to_string(), ..StoredObject::default() }
 }
@@ -98,7 +103,7 @@ fn of_certificate(
         names: certificate.extensions.subject_alt_names.iter().map(ToString::to_string).collect(),
         not_before: certificate.not_before.to_string(),
         not_after: certificate.not_after.to_string(),
-        days_left: Some(certificate.not_after.0.saturating_sub(now.0).div_euclid(DAY)),
+        days_left: Some(days_left(certificate, now)),
         usage: usage(certificate).into(),
         certificate_authority: certificate
             .extensions

@@ -25,6 +25,20 @@ pub fn judge(
     profile.judge(&question, now).map(Box::new)
 }
 
+/// The key by which a peer without a certificate is to prove itself, under the connection's profile.
+///
+/// # Errors
+/// Why no key will do.
+pub fn judge_key(
+    profile: &Profile,
+    question: &want::Verdict,
+    (expected, listed): (Option<&Identity>, Option<&CommonNames>),
+) -> Result<Vec<u8>, Refusal> {
+    let claimed = identity_from_ike(&question.identity)?;
+    let asked = Question { chain: &[], claimed: &claimed, expected, listed };
+    profile.judge_key(&asked, question.public_key.as_deref())
+}
+
 /// A judgement in the engine's words.
 ///
 /// # Errors

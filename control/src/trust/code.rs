@@ -27,6 +27,9 @@ impl Refusal {
             },
             Self::Withdrawn(_) => "RV-PKI-044",
             Self::Unlisted { .. } => "RV-PKI-045",
+            Self::Shut(_) => "RV-PKI-048",
+            Self::NoKey(_) => "RV-PKI-049",
+            Self::OtherKey { .. } => "RV-PKI-050",
             Self::Busy(_) => "RV-LOCAL-020",
         }
     }

@@ -5,16 +5,20 @@
 //! left to `ravelin-pki`; this room turns configuration into profiles, adds the one check that needs configuration
 //! (is this the peer the operator expects?), and gives every refusal a stable code. Whether what was judged has been
 //! revoked since is asked in [`revocation`], by the rules of a [`Regime`]. Lists narrow whom a gateway believes (`names`), maps
-//! make exceptions (`map`). Certificates that a peer only points to are fetched first (`lookup`).
+//! make exceptions (`map`). Certificates that a peer only points to are fetched first (`lookup`). What rests on an authority
+//! that is shut down is refused (`shut`). Peers without certificates are known by their keys (`keys`), and how each authority stands is told as flags (`standing`).
 
 mod answer;
 mod code;
 pub mod expiry;
+mod keys;
 mod lookup;
 mod map;
 mod names;
 mod regime;
 pub mod revocation;
+mod shut;
+pub mod standing;
 
 use std::sync::Arc;
 
@@ -29,11 +33,13 @@ use ravelin_pki::verdict::{self, Basis, Verdict};
 use ravelin_pki::x509::CertificateError;
 use ravelin_pki::{Certificate, PublicKey, SignatureScheme, UnixTime};
 
-pub use answer::{answer, identity_from_ike, judge, verify};
+pub use answer::{answer, identity_from_ike, judge, judge_key, verify};
+pub use keys::PeerKeys;
 pub use lookup::{LookupRefusal, look_up};
 pub use map::{CertificateMap, Condition};
 pub use names::{CommonNames, NamePattern};
 pub use regime::{Particular, Regime};
+pub use shut::Shut;
 
 /// Whom to believe, and under which rules.
 #[derive(Clone, Debug)]
@@ -45,6 +51,8 @@ pub struct Profile {
     match_identity: bool,
     regime: Arc<Regime>,
     maps: Vec<Arc<CertificateMap>>,
+    shut: Shut,
+    keys: PeerKeys,
     /// Peers bring the same intermediates again and again.
     known: Arc<KnownSignatures>,
 }
@@ -52,7 +60,7 @@ pub struct Profile {
 /// What a profile is made of.
 #[derive(Clone, Debug)]
 pub struct Sources<'a> {
-    /// Certificates of the anchors, DER; at least one.
+    /// Certificates of the anchors, DER; at least one, unless there are keys.
     pub anchors: &'a [Vec<u8>],
     /// Intermediates a peer may leave out, DER.
     pub intermediates: &'a [Vec<u8>],
@@ -67,13 +75,17 @@ pub struct Sources<'a> {
     pub regime: Regime,
     /// The exceptions that are made for peers.
     pub maps: &'a [Arc<CertificateMap>],
+    /// The authorities that nothing may rest on.
+    pub shut: Shut,
+    /// Public keys of peers that show no certificate.
+    pub keys: PeerKeys,
 }
 
 /// Why there is no profile. The operator's to mend.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProfileError {
-    /// Without an anchor nobody is believed.
-    #[error("a trust-anchor-profile needs at least one anchor")]
+    /// Without an anchor or a key nobody is believed.
+    #[error("a trust-anchor-profile needs at least one anchor, or public keys")]
     NoAnchor,
     /// One of the certificates is none.
     #[error("certificate {number} of the {list} cannot be read: {error}")]
@@ -100,6 +112,18 @@ pub struct Question<'a> {
     pub listed: Option<&'a CommonNames>,
 }
 
+impl Question<'_> {
+    fn is_expected(&self) -> Result<(), Refusal> {
+        match self.expected.filter(|expected| *expected != self.claimed) {
+            Some(expected) => {
+                let (claimed, expected) = (self.claimed.to_string(), expected.to_string());
+                Err(Refusal::Unexpected { claimed, expected })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 /// Why a peer is not believed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -121,6 +145,22 @@ pub enum Refusal {
         list: String,
         /// The names in the certificate.
         found: String,
+    },
+    /// It rests on an authority that the operator has shut down.
+    #[error("its certificate rests on ca-profile {0}, which is shut down (enabled = false)")]
+    Shut(String),
+    /// It shows no certificate, and no key of it is known.
+    #[error("the peer shows no certificate, and there is no public key of {0} in public-keys")]
+    NoKey(String),
+    /// It shows another's public key, or one that nobody knows.
+    #[error(
+        "the peer shows a public key (SHA-256 {shown}) that is none of those of {claimed} in public-keys"
+    )]
+    OtherKey {
+        /// Who it says it is.
+        claimed: String,
+        /// SHA-256 over the key.
+        shown: String,
     },
     /// Its identity is not one certificates can carry.
     #[error("the peer's identity cannot be read: {0}")]
@@ -164,7 +204,7 @@ impl Profile {
     /// When there is no anchor or a certificate cannot be read. Expired anchors are read: whether they serve is
     /// decided at the time of each question.
     pub fn new(sources: &Sources<'_>) -> Result<Self, ProfileError> {
-        if sources.anchors.is_empty() {
+        if sources.anchors.is_empty() && sources.keys.is_empty() {
             return Err(ProfileError::NoAnchor);
         }
         Ok(Self {
@@ -175,6 +215,8 @@ impl Profile {
             match_identity: sources.match_identity,
             regime: Arc::new(sources.regime.clone()),
             maps: sources.maps.to_vec(),
+            shut: sources.shut.clone(),
+            keys: sources.keys.clone(),
             known: Arc::default(),
         })
     }
@@ -184,32 +226,68 @@ impl Profile {
     /// # Errors
     /// The most specific reason not to believe it.
     pub fn judge(&self, question: &Question<'_>, now: UnixTime) -> Result<Verdict, Refusal> {
-        if let Some(expected) = question.expected.filter(|expected| *expected != question.claimed) {
-            let (claimed, expected) = (question.claimed.to_string(), expected.to_string());
-            return Err(Refusal::Unexpected { claimed, expected });
-        }
-        let basis = Basis {
-            anchors: &self.anchors,
-            intermediates: &self.intermediates,
-            rules: &self.rules,
-            budget: Budget::default(),
-            time: now,
-            known: Some(&self.known),
-            match_identity: self.match_identity,
-        };
+        question.is_expected()?;
         let chain = match (self.dynamic_intermediates, question.chain) {
             (false, [own, ..]) => std::slice::from_ref(own),
             (_, chain) => chain,
         };
-        let verdict = verdict::reach(chain, question.claimed, &basis)
-            .or_else(|refusal| map::excuse(&self.maps, refusal, (chain, question.claimed), &basis))?;
+        let verdict =
+            match self.reach((chain, question.claimed), (&self.anchors, &self.intermediates), now)? {
+                verdict if self.shut.along(&verdict.path).is_none() => verdict,
+                verdict => self.reach_otherwise(&verdict, (chain, question.claimed), now)?,
+            };
         question.listed.map_or(Ok(()), |listed| listed.check(verdict.path.end_entity()))?;
         Ok(map::leave_unasked(&self.maps, verdict))
+    }
+
+    /// The key by which a peer without a certificate is to prove who it claims to be; `shown` is the one it sends.
+    ///
+    /// # Errors
+    /// Why no key will do.
+    pub fn judge_key(&self, question: &Question<'_>, shown: Option<&[u8]>) -> Result<Vec<u8>, Refusal> {
+        question.is_expected()?;
+        let key = self.keys.judge(question.claimed, shown)?;
+        question.listed.map_or(Ok(key), |listed| Err(listed.without_certificate()))
+    }
+
+    fn reach(
+        &self,
+        (chain, claimed): (&[Vec<u8>], &Identity),
+        (anchors, intermediates): (&Anchors, &Intermediates),
+        time: UnixTime,
+    ) -> Result<Verdict, verdict::Refusal> {
+        let basis = Basis {
+            anchors,
+            intermediates,
+            rules: &self.rules,
+            budget: Budget::default(),
+            time,
+            known: Some(&self.known),
+            match_identity: self.match_identity,
+        };
+        verdict::reach(chain, claimed, &basis)
+            .or_else(|refusal| map::excuse(&self.maps, refusal, (chain, claimed), &basis))
+    }
+
+    /// The path that was found rests on an authority that is shut down: perhaps another one does not.
+    fn reach_otherwise(
+        &self,
+        found: &Verdict,
+        (chain, claimed): (&[Vec<u8>], &Identity),
+        now: UnixTime,
+    ) -> Result<Verdict, Refusal> {
+        let (anchors, intermediates) =
+            (self.shut.leave(self.anchors.iter()), self.shut.leave(self.intermediates.iter()));
+        let chain = self.shut.leave_presented(chain);
+        let other = self.reach((&chain, claimed), (&anchors, &intermediates), now);
+        let name = self.shut.along(&found.path).unwrap_or_default();
+        other.map_err(|_| Refusal::Shut(name.to_owned()))
     }
 
     /// The hashes for our CERTREQ: anchors first, then the intermediates we know (RFC 7296 §3.7).
     pub fn authorities(&self) -> Vec<KeyHash> {
         let known = self.anchors.iter().chain(self.intermediates.iter());
+        let known = known.filter(|certificate| self.shut.of(certificate).is_none());
         certreq::parse(&certreq::field(known))
     }
 

@@ -36,6 +36,11 @@ impl CommonNames {
         Self { name, patterns }
     }
 
+    /// What is said to a peer that shows none: it has no name of the list.
+    pub fn without_certificate(&self) -> Refusal {
+        Refusal::Unlisted { list: self.name.clone(), found: "none, for it shows a public key".to_owned() }
+    }
+
     /// Whether a peer's certificate has a name of the list.
     ///
     /// # Errors

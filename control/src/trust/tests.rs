@@ -8,6 +8,7 @@ use ravelin_ike::config as ike;
 use ravelin_ike::config::ConnectionId;
 use ravelin_ike::want;
 use ravelin_pki::PrivateKey;
+use ravelin_pki::revocation::KeyId;
 
 use super::*;
 use crate::tunnel::scheme;
@@ -41,6 +42,8 @@ fn pinning(name: &str, match_identity: bool) -> Profile {
         match_identity,
         regime: Regime::default(),
         maps: &[],
+        shut: Shut::default(),
+        keys: PeerKeys::default(),
     };
     Profile::new(&sources).unwrap()
 }
@@ -89,6 +92,8 @@ fn authorities_are_the_hashes_of_the_keys() {
         match_identity: true,
         regime: Regime::default(),
         maps: &[],
+        shut: Shut::default(),
+        keys: PeerKeys::default(),
     };
     let hashes = [certreq::hash(&certificate("p256.cert.pem")), certreq::hash(&certificate("p384.cert.pem"))];
     assert_eq!(Profile::new(&sources).unwrap().authorities(), hashes);
@@ -104,6 +109,8 @@ fn profiles_say_what_is_wrong_with_them() {
         match_identity: true,
         regime: Regime::default(),
         maps: &[],
+        shut: Shut::default(),
+        keys: PeerKeys::default(),
     };
     assert_eq!(Profile::new(&bad).unwrap_err(), ProfileError::NoAnchor);
     let good = [der("p256.cert.pem")];
@@ -118,6 +125,7 @@ fn question(identity: ike::Identity) -> want::Verdict {
         instance: 0,
         identity,
         chain: vec![der("p256.cert.pem")],
+        public_key: None,
         responses: Vec::new(),
     }
 }
@@ -203,10 +211,70 @@ fn intermediates_of_the_peer_count_unless_they_are_not_to() {
             match_identity: true,
             regime: Regime::default(),
             maps: &[],
+            shut: Shut::default(),
+            keys: PeerKeys::default(),
         };
         let profile = Profile::new(&sources).unwrap();
         let question = Question { chain: &chain, claimed: &claimed, expected: None, listed: None };
         let judged = profile.judge(&question, common::NOW);
         assert_eq!(judged.is_ok(), expected, "{dynamic} {held}: {judged:?}");
     }
+}
+
+/// What rests on an authority that is shut down is refused by name, whatever certificate of its leads there; a path past
+/// it counts (PKI-16).
+#[test]
+fn nothing_rests_on_an_authority_that_is_shut_down() {
+    use common::{ca, gateway, issued, self_signed};
+    let (root, other, below) = (ca("Root"), ca("Other"), ca("Below"));
+    let (root_it, other_it) = (self_signed(&root, 0), self_signed(&other, 3));
+    let (first, cross) = (issued(&below, 2, &root, 0), issued(&below, 2, &other, 3));
+    let peer = issued(&gateway("Gateway"), 1, &below, 2);
+    let claimed: Identity = "gw.example".parse().unwrap();
+    let asked =
+        |anchors: &[&Arc<Certificate>], presented: &[&Arc<Certificate>], shut: &[&Arc<Certificate>]| {
+            let anchors: Vec<Vec<u8>> = anchors.iter().map(|it| it.der().to_vec()).collect();
+            let chain: Vec<Vec<u8>> =
+                std::iter::once(&peer).chain(presented.iter().copied()).map(|it| it.der().to_vec()).collect();
+            let named = |it: &&Arc<Certificate>| (KeyId::of(it), it.subject.to_string());
+            let profile = Profile::new(&Sources {
+                anchors: &anchors,
+                intermediates: &[],
+                rules: Rules::default(),
+                dynamic_intermediates: true,
+                match_identity: true,
+                regime: Regime::default(),
+                maps: &[],
+                shut: shut.iter().map(named).collect(),
+                keys: PeerKeys::default(),
+            });
+            let profile = profile.unwrap();
+            let question = Question { chain: &chain, claimed: &claimed, expected: None, listed: None };
+            let judged = profile.judge(&question, common::NOW);
+            let judged = judged.map(|verdict| verdict.path.anchor().subject.to_string());
+            (judged.map_err(|refusal| format!("{} {refusal}", refusal.code())), profile.authorities().len())
+        };
+    let both = [&root_it, &other_it];
+    let is_shut = |judged: Result<String, String>, name: &str| {
+        let told = judged.unwrap_err();
+        assert!(
+            told.starts_with("RV-PKI-048") && told.contains(name) && told.contains("shut down"),
+            "{told}"
+        );
+    };
+    assert_eq!(asked(&[&root_it], &[&first], &[]).1, 1);
+    let (judged, asked_for) = asked(&[&root_it], &[&first], &[&root_it]);
+    is_shut(judged, "CN=Root");
+    assert_eq!(asked_for, 0, "nor is it asked for in CERTREQ");
+    is_shut(asked(&[&root_it], &[&first], &[&first]).0, "CN=Below");
+    // The key is shut out, not the certificate: another of the same CA leads nowhere either.
+    is_shut(asked(&both, &[&first, &cross], &[&first]).0, "CN=Below");
+    // Past the one that is shut there is another.
+    for (shut, expected) in [(&root_it, "CN=Other"), (&other_it, "CN=Root")] {
+        let judged = asked(&both, &[&first, &cross], &[shut]).0.unwrap();
+        assert!(judged.starts_with(expected), "{judged}");
+    }
+    // Who would not be believed anyway is told why.
+    let judged = asked(&[&other_it], &[&first], &[&other_it]).0.unwrap_err();
+    assert!(judged.starts_with("RV-PKI-021") || judged.starts_with("RV-PKI-020"), "{judged}");
 }

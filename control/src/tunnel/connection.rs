@@ -104,6 +104,7 @@ fn base(
         second_auth: ike.second.as_ref().map(second_auth).transpose()?.map(Box::new),
         ocsp_request: wants_stapled(plan, &ike.peer),
         certificate_lookup: anchors(plan, &ike.peer).is_some_and(|profile| profile.lookup),
+        raw_keys: anchors(plan, &ike.peer).is_some_and(|profile| !profile.keys.is_empty()),
         ppk: ike.ppk.clone(),
         childless: ike.policy.childless,
         profile: ike.policy.profile,
@@ -246,7 +247,8 @@ fn distinguished_name(text: &str) -> Result<Vec<u8>, String> {
 /// The subject of our certificate, of the first where there are several.
 fn own_subject<'p>(plan: &'p Plan, own: &OwnAuthentication) -> Option<&'p [u8]> {
     let OwnAuthentication::Certificate(name) = own else { return None };
-    plan.cert_profiles.get(name)?.entries.first().map(|entry| entry.shown.subject.as_slice())
+    let first = plan.cert_profiles.get(name)?.entries.first().filter(|entry| !entry.shown.is_raw);
+    first.map(|entry| entry.shown.subject.as_slice())
 }
 
 fn own(plan: &Plan, ike: &plan::Ike) -> Auth {
@@ -254,8 +256,10 @@ fn own(plan: &Plan, ike: &plan::Ike) -> Auth {
         OwnAuthentication::Psk(key) => Auth::Psk(key.0.clone()),
         OwnAuthentication::Certificate(name) => {
             let entries = plan.cert_profiles.get(name).into_iter().flat_map(|profile| &profile.entries);
-            let entries = entries.map(|entry| entry.shown.clone()).collect();
-            Auth::Certificate(CertificateAuth { entries, names_us: ike.local_id.is_none() })
+            let entries: Vec<_> = entries.map(|entry| entry.shown.clone()).collect();
+            // A key alone says nothing of who has it.
+            let names_us = ike.local_id.is_none() && !entries.iter().any(|own| own.is_raw);
+            Auth::Certificate(CertificateAuth { entries, names_us })
         }
     }
 }
@@ -285,10 +289,11 @@ fn anchors<'p>(plan: &'p Plan, peer: &PeerAuthentication) -> Option<&'p plan::Tr
 
 /// Hashes of the keys that chains may lead to.
 fn authorities(plan: &Plan, name: &str) -> Vec<[u8; 20]> {
-    let profile = plan.trust.get(name).into_iter();
-    let known = profile.flat_map(|profile| profile.anchors.iter().chain(&profile.intermediates));
-    let hash = |der: &Vec<u8>| Certificate::from_der(der).ok().map(|certificate| certreq::hash(&certificate));
-    known.filter_map(hash).collect()
+    let Some(profile) = plan.trust.get(name) else { return Vec::new() };
+    let known = profile.anchors.iter().chain(&profile.intermediates);
+    let known = known.filter_map(|der| Certificate::from_der(der).ok());
+    let open = known.filter(|certificate| profile.shut.of(certificate).is_none());
+    open.map(|certificate| certreq::hash(&certificate)).collect()
 }
 
 #[cfg(test)]

@@ -400,6 +400,7 @@ fn connection(
         second_auth: None,
         ocsp_request: false,
         certificate_lookup: false,
+        raw_keys: false,
         ppk: None,
         childless: false,
         profile: AlgorithmProfile::default(),

@@ -11,7 +11,7 @@ mod scheme;
 
 pub use generate::{GenerateError, KeyKind};
 pub use private::{KeyFileError, PrivateKey, SignError};
-pub use public::{Curve, KeyError, PublicKey, VerifyError};
+pub use public::{Curve, KeyError, PublicKey, PublicKeyFileError, VerifyError};
 pub use scheme::{Hash, SignatureScheme, UnsupportedAlgorithm};
 
 /// Smallest RSA modulus accepted unless a floor of the caller asks for more (NIST SP 800-131A).

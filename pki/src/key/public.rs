@@ -11,6 +11,7 @@ use super::scheme::{SignatureScheme, is_null};
 use super::{MAX_RSA_BITS, MIN_RSA_BITS};
 use crate::der::{DerError, Element, Reader, tag};
 use crate::oid::{self, Oid};
+use crate::pem::{self, PemError};
 
 /// A named elliptic curve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,6 +76,20 @@ pub enum KeyError {
     Der(#[from] DerError),
 }
 
+/// Why a file holds no public key this crate verifies with. The fault of whoever provided it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PublicKeyFileError {
+    /// The text is not PEM.
+    #[error(transparent)]
+    Pem(#[from] PemError),
+    /// A key in it is none to verify with.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// PEM without a public key.
+    #[error("no 'PUBLIC KEY' block in the file; it holds {0}")]
+    Nothing(String),
+}
+
 /// Why a signature was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
@@ -104,6 +119,25 @@ impl PublicKey {
         algorithm_identifier.finish()?;
         let kind = kind_of(algorithm, parameters, octets)?;
         Ok(Self { kind, octets: octets.to_vec() })
+    }
+
+    /// The SubjectPublicKeyInfos of a file, PEM (RFC 7468 §13) with at least one, or one in DER; each of a key to verify with.
+    ///
+    /// # Errors
+    /// What is wrong with the file, or with the first key that cannot be used.
+    pub fn all_of_file(octets: &[u8]) -> Result<Vec<Vec<u8>>, PublicKeyFileError> {
+        if !pem::looks_like_pem(octets) {
+            return Self::from_spki(octets).map(|_| vec![octets.to_vec()]).map_err(Into::into);
+        }
+        let blocks = pem::blocks(octets)?;
+        let keys = blocks.iter().filter(|block| block.label == "PUBLIC KEY").map(|block| block.der.to_vec());
+        let keys: Vec<Vec<u8>> = keys.collect();
+        if keys.is_empty() {
+            let labels: Vec<&str> = blocks.iter().map(|block| block.label.as_str()).take(10).collect();
+            return Err(PublicKeyFileError::Nothing(labels.join(", ")));
+        }
+        keys.iter().try_for_each(|der| Self::from_spki(der).map(drop))?;
+        Ok(keys)
     }
 
     /// Whether `signature` is this key's signature over `message` under `scheme`.

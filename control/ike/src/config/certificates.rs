@@ -19,6 +19,8 @@ pub struct CertificateAuth {
 pub struct OwnCertificate {
     /// DER certificates for CERT payloads of encoding 4: end entity first, then the chain without the anchor.
     pub chain: Vec<Vec<u8>>,
+    /// In `chain` is no certificate but our public key alone, a SubjectPublicKeyInfo for encoding 15 (RFC 7670 §3).
+    pub is_raw: bool,
     /// Schemes the key can sign with, preferred first; the first whose hash the peer announced is used.
     pub schemes: Vec<SignatureScheme>,
     /// SHA-1 hashes of the public keys of the authorities above it, as far as they are known.

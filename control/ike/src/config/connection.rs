@@ -39,6 +39,9 @@ pub struct Connection {
     pub ocsp_request: bool,
     /// Whether a peer may say by hash and URL where its certificates lie (RFC 7296 §3.6), and is told so.
     pub certificate_lookup: bool,
+    /// Whether a peer may show a public key in place of a certificate (RFC 7670), or nothing at all where whoever judges it
+    /// has its key; it is asked for one.
+    pub raw_keys: bool,
     /// Post-quantum preshared keys; `None` neither announces nor uses them.
     pub ppk: Option<Ppks>,
     /// When we call, IKE_AUTH makes no CHILD_SA if the peer can do without (RFC 6023); CREATE_CHILD_SA makes the first,

@@ -174,7 +174,7 @@ impl Course {
         match (&self.handshake.resumed, &config.remote_identity) {
             (Some(session), _) => payloads.push(Payload::IdentificationResponder(session.gateway.clone())),
             (None, remote) => {
-                payloads.extend(proof::certificate_request(&config));
+                payloads.extend(proof::certificate_requests(&config));
                 payloads.extend(proof::ocsp_request(&config));
                 payloads.extend(proof::lookup_supported(&config));
                 payloads.extend(exact(remote));

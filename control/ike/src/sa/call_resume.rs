@@ -88,7 +88,8 @@ impl Attempt {
         let chain = self.session.basis.certificates.clone();
         let identity = proof::identity(&self.session.gateway);
         let (connection, instance) = (common.connection, common.config.instance);
-        let verdict = Verdict { connection, instance, identity, chain, responses: Vec::new() };
+        let (public_key, responses) = (None, Vec::new());
+        let verdict = Verdict { connection, instance, identity, chain, public_key, responses };
         (!verdict.chain.is_empty()).then_some(verdict)
     }
 

@@ -119,8 +119,8 @@ impl ExpectSharedSecret {
         // Unlike the others it is the called side's to say, unasked (RFC 6023 §3).
         payloads.push(Payload::Notify(Notify::new(NotifyType::ChildlessIkev2Supported, Vec::new())));
         payloads.extend(second_auth::supported(self.caller.candidates.iter().map(|(_, config)| &**config)));
-        payloads
-            .extend(self.caller.candidates.iter().find_map(|(_, config)| proof::certificate_request(config)));
+        let requests = self.caller.candidates.iter().map(|(_, config)| proof::certificate_requests(config));
+        payloads.extend({ requests }.find(|requests| !requests.is_empty()).unwrap_or_default());
         payloads.extend(self.caller.candidates.iter().find_map(|(_, config)| proof::ocsp_request(config)));
         payloads
             .extend(self.caller.candidates.iter().find_map(|(_, config)| proof::lookup_supported(config)));

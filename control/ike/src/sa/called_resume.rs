@@ -49,7 +49,8 @@ pub(crate) fn begin(ctx: &mut Context<'_>, common: &mut Common, caller: Caller) 
     }
     let identity = proof::identity(&caller.session.caller);
     let (connection, instance) = (common.connection, common.config.instance);
-    let verdict = Verdict { connection, instance, identity, chain, responses: Vec::new() };
+    let (public_key, responses) = (None, Vec::new());
+    let verdict = Verdict { connection, instance, identity, chain, public_key, responses };
     let pending = ctx.ask(common.id, WantKind::Verdict(verdict));
     let state = ExpectVerdict { caller, responder_spi, pending };
     Ok(Phase::Called(Called::ResumeVerdict(Box::new(state))))

@@ -48,6 +48,20 @@ pub(crate) fn shown(certificates: Vec<Certificate>, config: &Connection) -> Resu
     if shown.is_empty() { Err(Failure::NoCertificate) } else { Ok(shown) }
 }
 
+/// The public key that a peer shows in place of certificates (RFC 7670 §3), or nothing where it shows neither; `None` if it
+/// may not, or shows certificates. The key is the first of what it shows, as the end entity's certificate would be.
+pub(crate) fn raw_key(certificates: &[Certificate], config: &Connection) -> Option<Option<Vec<u8>>> {
+    if !config.raw_keys {
+        return None;
+    }
+    match certificates.first() {
+        None => Some(None),
+        Some(first) => {
+            (first.encoding == CertificateEncoding::RawPublicKey).then(|| Some(first.data.clone()))
+        }
+    }
+}
+
 /// The certificates, if all of them are here.
 pub(crate) fn chain(shown: Vec<Shown>) -> Result<Vec<Vec<u8>>, Vec<Shown>> {
     if shown.iter().any(|it| matches!(it, Shown::Elsewhere(_))) {

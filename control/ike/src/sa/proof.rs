@@ -237,7 +237,8 @@ fn signed_claim(
     octets: Vec<u8>,
 ) -> Result<Judged, Failure> {
     let Claim { certificates, .. } = claim;
-    let shown = lookup::shown(certificates, config)?;
+    let key = lookup::raw_key(&certificates, config);
+    let shown = if key.is_some() { Vec::new() } else { lookup::shown(certificates, config)? };
     let claim = Claim { certificates: Vec::new(), ..claim };
     let (scheme, signature) = decode(&claim.auth)?;
     if !allowed.is_empty() && !allowed.contains(&scheme) {
@@ -248,11 +249,13 @@ fn signed_claim(
         Ok(chain) => chain,
         Err(shown) => return Ok(Judged::Elsewhere(Lookup { connection, instance, shown }, claim)),
     };
-    let basis = Basis::of(config, &chain);
+    // Whether a key alone still counts cannot be asked again of what a ticket holds.
+    let basis = if key.is_some() { None } else { Basis::of(config, &chain) };
     let proven = Proven { identity: identity.clone(), by: Proof::Signature, second: None, basis };
     // "corresponding to a prior OCSP request" (RFC 4806 §4.1): nobody makes us look at what was not asked for.
     let responses = if config.ocsp_request { claim.responses } else { Vec::new() };
-    let verdict = Verdict { connection, instance, identity, chain, responses };
+    let public_key = key.flatten();
+    let verdict = Verdict { connection, instance, identity, chain, public_key, responses };
     let verify = Verify { public_key: Vec::new(), scheme, octets, signature };
     Ok(Judged::Certificate(verdict, SignedClaim { proven, verify }))
 }
@@ -374,19 +377,26 @@ pub(crate) fn own_certificates(
     let elsewhere = own.and_then(|own| own.elsewhere.as_ref()).filter(|_| handshake.looks_up);
     let elsewhere = elsewhere.map(|it| Payload::Certificate(it.payload()));
     let here = chain.iter().skip(usize::from(elsewhere.is_some()));
-    let here = here.map(move |der| payload(CertificateEncoding::X509Signature, der));
+    let encoding = match own {
+        Some(own) if own.is_raw => CertificateEncoding::RawPublicKey,
+        _ => CertificateEncoding::X509Signature,
+    };
+    let here = here.map(move |der| payload(encoding, der));
     let response = response.map(move |octets| payload(CertificateEncoding::OcspContent, octets));
     elsewhere.into_iter().chain(here).chain(response)
 }
 
-/// Our CERTREQ payload, if the peer has to show a certificate.
-pub(crate) fn certificate_request(config: &Connection) -> Option<Payload> {
-    match &config.remote_auth {
-        RemoteAuth::Certificate { authorities, .. } | RemoteAuth::Either { authorities, .. } => {
-            Some(Payload::CertificateRequest(CertificateRequest::x509(authorities)))
-        }
-        RemoteAuth::Psk(_) => None,
-    }
+/// Our CERTREQ payloads, if the peer has to show a certificate or may show a public key: where keys are all we know,
+/// certificates are not asked for.
+pub(crate) fn certificate_requests(config: &Connection) -> Vec<Payload> {
+    let authorities = match &config.remote_auth {
+        RemoteAuth::Certificate { authorities, .. } | RemoteAuth::Either { authorities, .. } => authorities,
+        RemoteAuth::Psk(_) => return Vec::new(),
+    };
+    let keys_alone = config.raw_keys && authorities.is_empty();
+    let x509 = (!keys_alone).then(|| CertificateRequest::x509(authorities));
+    let raw = config.raw_keys.then(CertificateRequest::raw_key);
+    x509.into_iter().chain(raw).map(Payload::CertificateRequest).collect()
 }
 
 /// Our CERTREQ payload for OCSP responses, if the peer may show a certificate and they are to be asked for.

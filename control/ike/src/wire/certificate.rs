@@ -86,6 +86,11 @@ impl CertificateRequest {
         Self { encoding: CertificateEncoding::OcspContent, authorities: Vec::new() }
     }
 
+    /// A request for a public key (RFC 7670 §3). There is no authority to name.
+    pub fn raw_key() -> Self {
+        Self { encoding: CertificateEncoding::RawPublicKey, authorities: Vec::new() }
+    }
+
     /// The key hashes of the authorities, if the encoding has any.
     pub fn hashes(&self) -> impl Iterator<Item = &[u8; AUTHORITY_HASH]> {
         let hashed = self.is_hashed().then_some(self.authorities.as_slice());

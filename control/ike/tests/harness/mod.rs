@@ -414,7 +414,7 @@ impl World {
                 Err(error())
             } else {
                 this.presented.push(verdict.chain.len());
-                Ok(PeerKey { public_key: verdict.chain[0].clone() })
+                Ok(PeerKey { public_key: settings::key_of(&verdict) })
             }),
             WantKind::Verify(verify) => {
                 let right = fake_signature(&verify.public_key, &verify.octets) == verify.signature && !fails;

@@ -393,7 +393,7 @@ impl Peer {
                     Answer::Lookup(found)
                 }
                 WantKind::Verdict(verdict) => {
-                    let public_key = verdict.chain[0].clone();
+                    let public_key = settings::key_of(&verdict);
                     self.judged.push(verdict);
                     Answer::Verdict(Ok(PeerKey { public_key }))
                 }

@@ -2,7 +2,7 @@
 
 use ravelin_ike::config::*;
 use ravelin_ike::crypto::{CrashSecret, TicketKeys};
-use ravelin_ike::want::{Lookup, Shown};
+use ravelin_ike::want::{Lookup, Shown, Verdict};
 use ravelin_ike::wire::HashAndUrl;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -51,6 +51,12 @@ pub fn own_certificate(end: usize, place: usize) -> OwnCertificate {
         schemes: vec![SignatureScheme::EcdsaP256Sha256, SignatureScheme::Ed25519],
         ..OwnCertificate::default()
     }
+}
+
+/// The key that a judge finds in what a peer shows: what stands for it here; or the one it has of the peer itself.
+pub fn key_of(verdict: &Verdict) -> Vec<u8> {
+    let shown = verdict.chain.first().or(verdict.public_key.as_ref());
+    shown.cloned().unwrap_or_else(|| certificate(usize::from(verdict.identity.data == b"end1.example")))
 }
 
 /// The same connection, whose certificates are these.
@@ -142,6 +148,7 @@ pub fn connection(end: usize) -> Connection {
         second_auth: None,
         ocsp_request: false,
         certificate_lookup: false,
+        raw_keys: false,
         ppk: None,
         childless: false,
         profile: AlgorithmProfile::default(),

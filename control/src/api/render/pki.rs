@@ -2,15 +2,32 @@
 //! [`ravelin_pki::x509::Name`] writes them, so that no character of a stranger's reaches the terminal as a command.
 
 use super::table;
-use crate::api::reply::StoredObject;
+use crate::api::reply::{CaProfile, StoredObject};
 
-/// A row each, those that expire first on top.
-pub(super) fn list(objects: &[StoredObject]) -> String {
-    if objects.is_empty() {
-        return "the store is empty".to_owned();
-    }
+/// A row each, those that expire first on top; then the authorities of ca-profiles.
+pub(super) fn list(objects: &[StoredObject], profiles: &[CaProfile]) -> String {
     let header = ["KIND", "NAME", "STATUS", "DAYS LEFT", "NOT AFTER", "KEY", "SUBJECT", "USED BY"];
-    table(&header, objects.iter().map(row))
+    let store = match objects {
+        [] => "the store is empty".to_owned(),
+        objects => table(&header, objects.iter().map(row)),
+    };
+    if profiles.is_empty() {
+        return store;
+    }
+    let header = ["CA-PROFILE", "STATE", "FLAGS", "DAYS LEFT", "NOT AFTER", "SUBJECT"];
+    format!("{store}\n\n{}", table(&header, profiles.iter().map(profile_row)))
+}
+
+fn profile_row(profile: &CaProfile) -> Vec<String> {
+    let flags = if profile.flags.is_empty() { "-".to_owned() } else { profile.flags.join(", ") };
+    vec![
+        profile.ca_profile.clone(),
+        profile.state.clone(),
+        flags,
+        profile.days_left.to_string(),
+        profile.not_after.clone(),
+        profile.subject.clone(),
+    ]
 }
 
 fn row(object: &StoredObject) -> Vec<String> {
@@ -33,9 +50,20 @@ fn row(object: &StoredObject) -> Vec<String> {
 }
 
 /// All that is known, a line each.
-pub(super) fn details(objects: &[StoredObject]) -> String {
-    let paragraphs: Vec<String> = objects.iter().map(paragraph).collect();
+pub(super) fn details(objects: &[StoredObject], profiles: &[CaProfile]) -> String {
+    let paragraphs = objects.iter().map(paragraph).chain(profiles.iter().map(profile_paragraph));
+    let paragraphs: Vec<String> = paragraphs.collect();
     if paragraphs.is_empty() { "the store is empty".to_owned() } else { paragraphs.join("\n\n") }
+}
+
+fn profile_paragraph(profile: &CaProfile) -> String {
+    let flags = profile.flags.iter().zip(&profile.reasons);
+    let flags: String = flags.map(|(flag, why)| format!("\n  {:<12} {flag}: {why}", "flag")).collect();
+    let CaProfile { ca_profile, state, subject, not_after, days_left, fingerprint, .. } = profile;
+    format!(
+        "ca-profile {ca_profile}\n  {:<12} {state}{flags}\n  {:<12} {subject}\n  {:<12} {not_after}, {days_left} days\n  {:<12} {fingerprint}",
+        "state", "subject", "not after", "SHA-256"
+    )
 }
 
 fn paragraph(object: &StoredObject) -> String {

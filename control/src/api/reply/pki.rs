@@ -45,3 +45,25 @@ pub struct StoredObject {
     /// Profiles that use it in the running configuration.
     pub used_by: Vec<String>,
 }
+
+/// How an authority stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CaProfile {
+    /// Name of its ca-profile.
+    pub ca_profile: String,
+    /// `up`, or `down`: nothing that rests on it is believed.
+    pub state: String,
+    /// What is not well with it, whether or not that takes it down.
+    pub flags: Vec<String>,
+    /// The same in words, one for each flag.
+    pub reasons: Vec<String>,
+    /// The authority.
+    pub subject: String,
+    /// Last instant of its certificate's validity.
+    pub not_after: String,
+    /// Whole days until then; negative once it has expired.
+    pub days_left: i64,
+    /// SHA-256 over its certificate.
+    pub fingerprint: String,
+}

@@ -50,6 +50,21 @@ pub struct CrlUpkeep {
     pub state: String,
     /// When it is fetched next.
     pub due: String,
+    /// What is not well with its CRL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flag: Option<StandingFlag>,
+}
+
+/// What is not well with an authority.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StandingFlag {
+    /// Its word, such as `expired-crl`.
+    pub flag: String,
+    /// What was seen.
+    pub seen: String,
+    /// Whether nothing that rests on the authority is believed for it.
+    pub takes_down: bool,
 }
 
 /// An address that is left alone.

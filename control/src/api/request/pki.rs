@@ -26,7 +26,7 @@ pub struct PkiImport {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PkiExport {
-    /// `certificate`, `crl`, `key` (PKCS#8, encrypted) or `pkcs12` (key and certificates).
+    /// `certificate`, `crl`, `public-key`, `key` (PKCS#8, encrypted) or `pkcs12` (key and certificates).
     pub kind: String,
     /// Which.
     pub name: String,

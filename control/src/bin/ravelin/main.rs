@@ -3,6 +3,8 @@
 //! Every command takes `--json`; exit codes are 0 up or done, 1 down or failed, 2 degraded, 3 not found,
 //! 4 daemon unreachable, 64 usage.
 
+mod fetch;
+mod import;
 mod pki;
 mod tap;
 mod terminal;

@@ -13,13 +13,13 @@ use ravelin_control::api::client::{CallError, Connection};
 use ravelin_control::api::request::{self, Request};
 use ravelin_control::api::secret::Secret;
 use ravelin_control::api::{ApiError, Reply};
-use ravelin_control::store::{ObjectName, catalog};
-use ravelin_pki::file::{self, Contents, FileError, pkcs7};
-use ravelin_pki::key::KeyFileError;
+use ravelin_control::store::ObjectName;
+use ravelin_pki::file::pkcs7;
 use ravelin_pki::password::Password;
 use ravelin_pki::{Certificate, pem};
 use zeroize::Zeroizing;
 
+use super::import::Import;
 use super::terminal;
 use super::verify::Verify;
 
@@ -36,7 +36,7 @@ pub enum Pki {
         /// Name in the store.
         name: Option<String>,
     },
-    /// Keep the certificates, the key and the CRLs of a file: PEM, DER, PKCS#7 or PKCS#12.
+    /// Keep the certificates, the key and the CRLs of a file or URL: PEM, DER, PKCS#7 or PKCS#12.
     Import(Import),
     /// Give out a certificate, a CRL, or a key that may leave.
     Export(Export),
@@ -62,40 +62,10 @@ pub enum Pki {
 }
 
 #[derive(Args)]
-pub struct Import {
-    /// Under which name; further certificates of the file get NAME-2, NAME-3 and so on.
-    name: ObjectName,
-    /// The file; `-` for standard input, as for what is pasted.
-    file: PathBuf,
-    /// Only what is of this kind in it.
-    #[arg(long = "type")]
-    kind: Option<ImportKind>,
-    /// File of the password it is encrypted under; without one the terminal is asked.
-    #[arg(long)]
-    password_file: Option<PathBuf>,
-    /// The key may leave again.
-    #[arg(long)]
-    exportable: bool,
-    /// In the place of what has the name already.
-    #[arg(long)]
-    replace: bool,
-    /// SHA-256 that the first certificate must have, as its CA says by another way.
-    #[arg(long)]
-    fingerprint: Option<String>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ImportKind {
-    Certificate,
-    Crl,
-    Key,
-}
-
-#[derive(Args)]
 pub struct Export {
     /// Name in the store.
     name: String,
-    /// What of that name; `pkcs12` is the key with its certificates.
+    /// What of that name; `public-key` is the half of a key that peers may have, `pkcs12` is the key with its certificates.
     #[arg(long = "type", default_value = "certificate")]
     kind: ExportKind,
     /// In which form; PKCS#12 has its own.
@@ -116,6 +86,7 @@ pub struct Export {
 enum ExportKind {
     Certificate,
     Crl,
+    PublicKey,
     Key,
     Pkcs12,
 }
@@ -210,7 +181,7 @@ impl From<CallError> for Failure {
     }
 }
 
-fn told(why: impl ToString) -> Failure {
+pub fn told(why: impl ToString) -> Failure {
     Failure::Told(why.to_string())
 }
 
@@ -223,7 +194,7 @@ pub fn run(socket: &Path, json: bool, command: &Pki) -> ExitCode {
             let request = Request::PkiShow(request::PkiName { name: name.clone() });
             ask(socket, &request).map(|reply| super::show(&reply, json))
         }
-        Pki::Import(arguments) => import(socket, json, arguments),
+        Pki::Import(arguments) => super::import::run(socket, json, arguments),
         Pki::Export(arguments) => export(socket, json, arguments),
         Pki::Genkey(arguments) => {
             let Genkey { name, algorithm, exportable } = arguments;
@@ -267,91 +238,12 @@ fn ask(socket: &Path, request: &Request) -> Result<Reply, Failure> {
     Ok(connection.call(request)?)
 }
 
-fn import(socket: &Path, json: bool, arguments: &Import) -> Result<(), Failure> {
-    let contents = contents(arguments)?;
-    let first = contents.certificates.first().map(|certificate| catalog::fingerprint(certificate.der()));
-    if let Some(wanted) = &arguments.fingerprint {
-        let wanted = wanted.replace(':', "").to_ascii_lowercase();
-        if first.as_ref() != Some(&wanted) {
-            let found = first.unwrap_or_else(|| "none: there is no certificate".to_owned());
-            return Err(told(format!(
-                "the SHA-256 fingerprint is {found}, not {wanted}: nothing was imported"
-            )));
-        }
-    }
-    let objects = objects(arguments, &contents)?;
-    let mut connection = Connection::open(socket)?;
-    for object in objects {
-        super::show(&connection.call(&Request::PkiImport(object))?, json);
-    }
-    if let (Some(first), false) = (first, json) {
-        println!("SHA-256 of {}: {first}", arguments.name);
-    }
-    Ok(())
-}
-
-/// What the file holds; the password is asked for only when there is need of one.
-fn contents(arguments: &Import) -> Result<Contents, Failure> {
-    let octets = read_file(&arguments.file, file::MAX_FILE as u64)?;
-    let shown = arguments.file.display();
-    let given = arguments.password_file.as_deref().map(password_of_file).transpose()?;
-    let read = match file::read(&octets, given.as_ref()) {
-        Err(FileError::Key(KeyFileError::Encrypted)) if given.is_none() => {
-            let asked = terminal::password(&format!("password of {shown}: ")).map_err(told)?;
-            let asked = Password::new(asked).ok_or_else(|| told("the password is too long"))?;
-            file::read(&octets, Some(&asked))
-        }
-        read => read,
-    };
-    read.map_err(|error| told(format!("{shown}: {error}")))
-}
-
-/// The requests that keep it, the key first: a certificate of its name must belong to it.
-fn objects(arguments: &Import, contents: &Contents) -> Result<Vec<request::PkiImport>, Failure> {
-    let Import { name, kind, exportable, replace, .. } = arguments;
-    let wanted = |this| kind.is_none_or(|kind| kind == this);
-    let object = |kind: &str, name: &ObjectName, octets: &[u8]| request::PkiImport {
-        kind: kind.to_owned(),
-        name: name.to_string(),
-        data: Secret(pem::base64(octets)),
-        exportable: *exportable,
-        replace: *replace,
-    };
-    let mut objects = Vec::new();
-    if let Some(key) = contents.key.as_ref().filter(|_| wanted(ImportKind::Key)) {
-        objects.push(object("key", name, &key.to_pkcs8().map_err(told)?));
-    }
-    let certificates = contents.certificates.iter().filter(|_| wanted(ImportKind::Certificate));
-    for (number, certificate) in (1..).zip(leaf_first(contents, certificates.collect())) {
-        objects.push(object("certificate", &name.numbered(number).map_err(told)?, certificate.der()));
-    }
-    for (number, crl) in (1..).zip(contents.crls.iter().filter(|_| wanted(ImportKind::Crl))) {
-        objects.push(object("crl", &name.numbered(number).map_err(told)?, crl));
-    }
-    if objects.is_empty() {
-        return Err(told(format!("{}: nothing of the wanted kind in it", arguments.file.display())));
-    }
-    Ok(objects)
-}
-
-/// The certificate of the key first, whatever the order of the file: it gets the key's name.
-fn leaf_first<'a>(contents: &Contents, mut certificates: Vec<&'a Certificate>) -> Vec<&'a Certificate> {
-    let belongs = |certificate: &&Certificate| {
-        let public = certificate.public_key.as_ref();
-        public.is_ok_and(|public| contents.key.as_ref().is_some_and(|key| key.matches(public)))
-    };
-    if let Some(at) = certificates.iter().position(belongs) {
-        let leaf = certificates.remove(at);
-        certificates.insert(0, leaf);
-    }
-    certificates
-}
-
 fn export(socket: &Path, json: bool, arguments: &Export) -> Result<(), Failure> {
     let Export { name, kind, format, out, password_file, chain } = arguments;
     let word = match kind {
         ExportKind::Certificate => "certificate",
         ExportKind::Crl => "crl",
+        ExportKind::PublicKey => "public-key",
         ExportKind::Key => "key",
         ExportKind::Pkcs12 => "pkcs12",
     };
@@ -362,7 +254,7 @@ fn export(socket: &Path, json: bool, arguments: &Export) -> Result<(), Failure> 
         ask(socket, &Request::PkiExport(request::PkiExport { kind, name, password, chain }))
     };
     let as_pkcs7 = matches!(format, Format::Pkcs7Pem | Format::Pkcs7Der);
-    if as_pkcs7 && is_secret {
+    if as_pkcs7 && (is_secret || *kind == ExportKind::PublicKey) {
         return Err(told("PKCS#7 holds certificates and CRLs; a key leaves as pem, der or --type pkcs12"));
     }
     let chain = if *kind == ExportKind::Pkcs12 { chain.clone() } else { Vec::new() };
@@ -463,12 +355,12 @@ fn new_password(file: Option<&Path>) -> Result<Secret, Failure> {
     if first == second { Ok(Secret(first)) } else { Err(told("the passwords are not the same")) }
 }
 
-fn password_of_file(path: &Path) -> Result<Password, Failure> {
+pub fn password_of_file(path: &Path) -> Result<Password, Failure> {
     Password::new(text_of_file(path)?).ok_or_else(|| told("the password is too long"))
 }
 
 /// The first line of a file, or of standard input.
-fn text_of_file(path: &Path) -> Result<Zeroizing<String>, Failure> {
+pub fn text_of_file(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let octets = read_file(path, MAX_PASSWORD_FILE)?;
     let text = std::str::from_utf8(&octets).map_err(|_| told(format!("{}: not text", path.display())))?;
     Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))

@@ -17,6 +17,10 @@ fn der(file: &str) -> Vec<u8> {
     ravelin_pki::pem::blocks(&text).unwrap().pop().unwrap().der.to_vec()
 }
 
+fn peer_key() -> Vec<u8> {
+    Certificate::from_der(&der("p384.cert.pem")).unwrap().spki.clone()
+}
+
 /// A store in `/etc/ravelin/s` with a certificate `gw`, its key, and the key `other`.
 fn judged(profiles: &str) -> Result<Plan, String> {
     let passphrase = Passphrase::new(b"correct horse battery".to_vec().into()).unwrap();
@@ -29,6 +33,8 @@ fn judged(profiles: &str) -> Result<Plan, String> {
         "/etc/ravelin/s/keys/gw.key" => Ok(sealed("p256.pkcs8.pem", "gw")),
         "/etc/ravelin/s/keys/other.key" => Ok(sealed("p384.pkcs8.pem", "other")),
         "/etc/ravelin/s/keys/junk.key" => Ok(b"junk".to_vec()),
+        "/etc/ravelin/peer.pub" => Ok(ravelin_pki::pem::write("PUBLIC KEY", &peer_key()).as_bytes().to_vec()),
+        "/etc/ravelin/peer.pem" => Ok(std::fs::read(format!("{DATA}/p384.cert.pem")).unwrap()),
         other => Err(std::io::Error::other(format!("no {other}"))),
     };
     let text = format!("pki.store = \"s\"\n{profiles}");
@@ -236,4 +242,42 @@ fn chains_are_those_of_the_authorities_there_are() {
         told(&without),
         ["cert-profile own, entry 2: 0 authorities above it, others than the 2 before"]
     );
+}
+
+/// RFC 7670: a key of ours without a certificate, and keys of peers, each with whose it is.
+#[test]
+fn keys_do_without_certificates() {
+    let plan = judged(
+        "cert-profile.own = { key = \"store:gw\", raw-public-key = true }
+         trust-anchor-profile.t = { public-keys = { \"b.example\" = \"peer.pub\", \"192.0.2.7\" = \"peer.pub\" } }",
+    )
+    .unwrap();
+    let [entry] = plan.cert_profiles["own"].entries.as_slice() else { panic!() };
+    let own = Certificate::from_der(&der("p256.cert.pem")).unwrap();
+    assert!(entry.shown.is_raw && *entry.chain() == [own.spki.clone()]);
+    assert!(entry.public_key().unwrap().is_same_key(own.public_key.as_ref().unwrap()));
+    let keys = &plan.trust["t"].keys;
+    for (claimed, expected) in [("b.example", true), ("192.0.2.7", true), ("c.example", false)] {
+        let judged = keys.judge(&claimed.parse().unwrap(), None);
+        assert_eq!(judged.ok(), expected.then(peer_key), "{claimed}");
+    }
+}
+
+#[test]
+fn keys_that_are_none_are_refused() {
+    let own = |keys: &str| format!("cert-profile.own = {{ raw-public-key = true, {keys} }}");
+    let peers = |keys: &str| format!("trust-anchor-profile.t = {{ {keys} }}");
+    for (text, expected) in [
+        (own("rsa-signature = \"pss\""), "raw-public-key without a key"),
+        (own("key = \"store:gw\", certificate = \"store:gw\""), "or with a certificate"),
+        (own("key = \"store:junk\""), "cannot be used"),
+        (peers(""), "anchors holds 0 certificates"),
+        (peers("anchors = [], public-keys = { \"b.example\" = \"peer.pub\" }"), "anchors holds 0"),
+        (peers("public-keys = { \"\" = \"peer.pub\" }"), "is no identity"),
+        (peers("public-keys = { \"b.example\" = \"gone.pub\" }"), "cannot be read"),
+        (peers("public-keys = { \"b.example\" = \"peer.pem\" }"), "it holds CERTIFICATE"),
+    ] {
+        let refused = judged(&text).unwrap_err();
+        assert!(refused.contains(expected), "{text}: {refused}");
+    }
 }

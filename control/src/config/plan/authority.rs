@@ -15,6 +15,8 @@ use super::InstanceId;
 /// What is known of an authority.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaProfile {
+    /// Whether anything may rest on it.
+    pub enabled: bool,
     /// Its certificate, DER.
     pub certificate: Vec<u8>,
     /// How much an answer matters, where it is not what the anchors' profile says.

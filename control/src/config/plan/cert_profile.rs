@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ravelin_ike::config::OwnCertificate;
+use ravelin_pki::{Certificate, PublicKey};
 
 use crate::keeper::KeyPlace;
 
@@ -48,5 +49,14 @@ impl CertEntry {
     /// What is sent: our certificate first, others after it, DER.
     pub fn chain(&self) -> &Vec<Vec<u8>> {
         &self.shown.chain
+    }
+
+    /// Our public key: that of the certificate, or what is shown in its place.
+    pub fn public_key(&self) -> Option<PublicKey> {
+        let first = self.chain().first()?;
+        match self.shown.is_raw {
+            true => PublicKey::from_spki(first).ok(),
+            false => Certificate::from_der(first).ok()?.public_key.clone().ok(),
+        }
     }
 }

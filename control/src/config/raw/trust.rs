@@ -1,5 +1,7 @@
 //! Whom we believe and what we show, as it is written: certificates of ours, authorities, lists of names and exceptions.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -21,6 +23,8 @@ pub struct CertProfile {
     pub rsa_signature: Option<Text>,
     /// Likewise.
     pub hash_and_url: Option<Text>,
+    /// Show the public key of `key` and no certificate; default no.
+    pub raw_public_key: Option<bool>,
     /// Certificates of which each peer is shown one, in order.
     pub entry: Vec<Spanned<CertEntry>>,
 }
@@ -28,9 +32,14 @@ pub struct CertProfile {
 impl CertProfile {
     /// Whether it has entries and no key of an only one.
     pub fn is_bare(&self) -> bool {
-        let Self { certificate, key, chain, send_chain, rsa_signature, hash_and_url, entry: _ } = self;
+        self.has_key_alone() && self.key.is_none() && self.rsa_signature.is_none()
+    }
+
+    /// Whether nothing is said but of a key.
+    pub fn has_key_alone(&self) -> bool {
+        let Self { certificate, chain, send_chain, hash_and_url, .. } = self;
         let lists = [chain, send_chain].into_iter().all(Vec::is_empty);
-        lists && [certificate, key, rsa_signature, hash_and_url].into_iter().all(Option::is_none)
+        lists && certificate.is_none() && hash_and_url.is_none()
     }
 }
 
@@ -81,7 +90,10 @@ pub struct CertificateMap {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TrustAnchorProfile {
     /// Root certificates, PEM.
-    pub anchors: Spanned<Vec<Text>>,
+    pub anchors: Option<Spanned<Vec<Text>>>,
+    /// Files of public keys, by whose they are.
+    #[serde(default)]
+    pub public_keys: BTreeMap<String, Text>,
     /// Intermediates a peer may omit.
     #[serde(default)]
     pub intermediates: Vec<Text>,
@@ -127,6 +139,8 @@ pub struct StatusVerify {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CaProfile {
+    /// Whether anything may rest on it; default yes.
+    pub enabled: Option<bool>,
     /// The authority's certificate.
     pub certificate: Text,
     /// As in a trust-anchor-profile, for what this authority has issued.

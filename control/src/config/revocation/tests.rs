@@ -170,3 +170,17 @@ fn paths_have_rules() {
         assert!(judged(&text).unwrap_err().contains(expected), "{key}");
     }
 }
+
+/// A ca-profile that is shut down shuts its key out of every trust-anchor-profile (PKI-16).
+#[test]
+fn an_authority_can_be_shut_down() {
+    let anchored = "trust-anchor-profile.t = { anchors = [\"ca.pem\"] }\n";
+    for (keys, expected) in [("", None), ("enabled = true", None), ("enabled = false", Some("root"))] {
+        let text = format!("{anchored}[ca-profile.root]\ncertificate = \"ca.pem\"\n{keys}");
+        let plan = judged(&text).unwrap();
+        let trust = &plan.trust["t"];
+        let authority = Certificate::from_der(&trust.anchors[0]).unwrap();
+        assert_eq!(trust.shut.of(&authority), expected, "{keys}");
+        assert_eq!(plan.authorities["root"].enabled, expected.is_none());
+    }
+}

@@ -4,7 +4,7 @@ use ravelin_pki::UnixTime;
 use ravelin_pki::x509::Certificate;
 
 use super::super::common::{NOW, ca, gateway, issued, self_signed};
-use super::super::{Profile, Question, Regime, Sources};
+use super::super::{PeerKeys, Profile, Question, Regime, Shut, Sources};
 use super::*;
 
 const YEAR: i64 = 366 * 86_400;
@@ -94,6 +94,8 @@ fn judged(
         match_identity: true,
         regime: Regime::default(),
         maps,
+        shut: Shut::default(),
+        keys: PeerKeys::default(),
     };
     let claimed: Identity = "gw.example".parse().unwrap();
     let mut params = gateway("branch-7");

@@ -13,7 +13,7 @@ use ravelin_ike::id::IkeId;
 use ravelin_pki::revocation::cache::{Cache, Limits, Schedule, Upkeep};
 use ravelin_pki::revocation::crl::Crl;
 use ravelin_pki::revocation::ocsp::Answer;
-use ravelin_pki::revocation::policy::{Check, Decision, Fetch, Fetched, Method, Rules, Step};
+use ravelin_pki::revocation::policy::{Check, CrlDuty, Decision, Fetch, Fetched, Method, Rules, Step};
 use ravelin_pki::revocation::{Issued, KeyId, Revoked, Status};
 use ravelin_pki::verdict::Verdict;
 use ravelin_pki::{Certificate, UnixTime};
@@ -22,6 +22,7 @@ use super::found::{Found, Whose};
 use super::live::{Live, is_asked};
 use super::stapled::Brought;
 use crate::trust::expiry::{Expiry, Item, Stage, Warning};
+use crate::trust::standing::{Flag, List, Trouble};
 use crate::trust::{Refusal, Regime, Withdrawn};
 
 /// How often CRLs are looked at for whether they end, in seconds.
@@ -116,6 +117,8 @@ struct UnderWay {
 struct Kept {
     authority: Authority,
     upkeep: Upkeep,
+    /// Why its CRL, or a newer one, is not there.
+    trouble: Option<Trouble>,
 }
 
 /// All of it.
@@ -174,6 +177,19 @@ impl Desk {
         self.authorities.values().map(|kept| (&kept.authority, kept.upkeep.due(), kept.upkeep.is_asking()))
     }
 
+    /// The flag that an authority's CRL raises, by the key of the authority.
+    pub fn list_flag(&self, authority: &Authority, now: UnixTime) -> Option<Flag> {
+        let key = KeyId::of(&authority.certificate);
+        let held = self.cache.lists().map(|held| &held.value).filter(|list| list.key() == key);
+        let list = List {
+            is_named: !authority.rules.crl_urls.is_empty() || !authority.lists.is_empty(),
+            is_mandatory: authority.rules.crl == CrlDuty::Mandatory,
+            held: held.max_by_key(|list| list.this_update()).map(|list| &**list),
+            trouble: self.authorities.get(&key).and_then(|kept| kept.trouble.as_ref()),
+        };
+        list.flag(now)
+    }
+
     /// When there is something to do by itself.
     pub fn deadline(&self) -> Option<UnixTime> {
         let parked = self.parked.first_key_value().map(|(_, parked)| parked.until);
@@ -200,6 +216,7 @@ impl Desk {
     pub fn arrived(&mut self, number: u64, fetched: Fetched, now: UnixTime) {
         let Some(UnderWay { place, waiting, upkeep }) = self.under_way.remove(&number) else { return };
         self.places.remove(&place);
+        self.note_trouble(upkeep, &fetched);
         let failure = self.keep(fetched, &place.url, now).err();
         for waiter in waiting {
             let Some(parked) = self.parked.get_mut(&waiter) else { continue };
@@ -258,9 +275,10 @@ impl Desk {
     pub fn configure(&mut self, authorities: Vec<Authority>, now: UnixTime) {
         self.authorities.clear();
         for authority in authorities {
-            let key = KeyId::of(&authority.certificate);
+            let (key, mut trouble) = (KeyId::of(&authority.certificate), None);
             for (name, octets) in &authority.lists {
                 let fetched = own_fetch(&authority, name.clone()).list(octets, now);
+                trouble = Trouble::of(&fetched).map(|it| it.or_former(trouble.take()));
                 if let Err(why) = self.keep(fetched, name, now) {
                     let told = format!("ca-profile {}: crl {name}: {why}", authority.name);
                     self.tell("crl-refused", told);
@@ -271,7 +289,7 @@ impl Desk {
             let held = usable.max_by_key(|held| held.value.this_update());
             let urls = authority.rules.crl_urls.clone();
             let upkeep = Upkeep::new(urls, authority.schedule, authority.retry, held, now);
-            self.authorities.insert(key, Kept { authority, upkeep });
+            self.authorities.insert(key, Kept { authority, upkeep, trouble });
         }
         self.tick(now);
     }
@@ -405,6 +423,14 @@ impl Desk {
     fn distrust(&mut self, ike: IkeId, serial: &[u8], revoked: Revoked, method: Method, source: &str) {
         let withdrawn = Withdrawn { serial: serial.to_vec(), revoked, method, place: source.to_owned() };
         self.report(Found::Distrust(ike, Refusal::Withdrawn(Box::new(withdrawn))));
+    }
+
+    /// What came of a fetch for the upkeep of an authority's CRL.
+    fn note_trouble(&mut self, upkeep: Option<KeyId>, fetched: &Fetched) {
+        let kept = upkeep.and_then(|key| self.authorities.get_mut(&key));
+        kept.into_iter().for_each(|kept| {
+            kept.trouble = Trouble::of(fetched).map(|it| it.or_former(kept.trouble.take()));
+        });
     }
 
     /// A round of upkeep goes on, or is over.

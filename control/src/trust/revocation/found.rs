@@ -20,6 +20,8 @@ pub enum Whose {
 pub enum Found {
     /// A peer was judged, or a certificate of ours.
     Judged(Whose, Result<Box<Verdict>, Refusal>),
+    /// A peer without a certificate was judged by its public key: by which one it is to prove itself.
+    Keyed(Ticket, IkeId, Result<Vec<u8>, Refusal>),
     /// What peers are to be shown of a certificate of ours.
     Own(Own),
     /// A tunnel rests on a certificate that is revoked.

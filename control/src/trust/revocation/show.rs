@@ -26,7 +26,7 @@ pub fn known(desk: &Desk, now: UnixTime) -> Revocation {
     });
     Revocation {
         crls: crls.collect(),
-        upkeep: desk.kept().map(upkeep).collect(),
+        upkeep: desk.kept().map(|kept| upkeep(kept, desk, now)).collect(),
         ocsp_answers: desk.cache().answers().count(),
         resting: resting.collect(),
         waiting,
@@ -34,7 +34,11 @@ pub fn known(desk: &Desk, now: UnixTime) -> Revocation {
     }
 }
 
-fn upkeep((authority, due, is_asking): (&Authority, Option<UnixTime>, bool)) -> CrlUpkeep {
+fn upkeep(
+    (authority, due, is_asking): (&Authority, Option<UnixTime>, bool),
+    desk: &Desk,
+    now: UnixTime,
+) -> CrlUpkeep {
     let state = match (is_asking, due) {
         (true, _) => "downloading",
         (false, Some(_)) => "scheduled",
@@ -44,5 +48,6 @@ fn upkeep((authority, due, is_asking): (&Authority, Option<UnixTime>, bool)) -> 
         ca_profile: authority.name.clone(),
         state: state.to_owned(),
         due: due.map(|due| due.to_string()).unwrap_or_default(),
+        flag: desk.list_flag(authority, now).map(Into::into),
     }
 }

@@ -9,7 +9,7 @@ use ravelin_pki::verdict::Revocation;
 
 use super::super::stapled::{Own, brought};
 use super::*;
-use crate::trust::{Particular, Profile, Question as Asked, Sources};
+use crate::trust::{Particular, PeerKeys, Profile, Question as Asked, Shut, Sources};
 
 use crate::trust::common;
 use common::crl::Draft;
@@ -79,6 +79,8 @@ impl Bench {
             match_identity: true,
             regime: Regime::clone(&self.regime),
             maps: &[],
+            shut: Shut::default(),
+            keys: PeerKeys::default(),
         };
         let profile = Profile::new(&sources).unwrap();
         let chain: Vec<Vec<u8>> = chain.iter().map(|certificate| certificate.der().to_vec()).collect();
@@ -112,6 +114,7 @@ impl Bench {
                 Found::Judged(Whose::Ours(name), judged) => {
                     said.push((0, judged.map_or_else(|refusal| refusal.code().to_owned(), |_| name)));
                 }
+                Found::Keyed(..) => unreachable!("the desk judges certificates alone"),
                 Found::Own(own) => self.own.push(own),
                 Found::Distrust(ike, refusal) => said.push((ike.0, format!("{} {refusal}", refusal.code()))),
                 Found::Tell(what, text) => self.told.push((what, text)),
@@ -497,4 +500,31 @@ fn a_list_of_the_operators_that_is_no_good_is_told() {
     assert_eq!(bench.said(), []);
     assert!(bench.told[0].0 == "crl-refused" && bench.told[0].1.contains("forged.crl"), "{:?}", bench.told);
     assert_eq!(bench.desk.deadline(), None, "there is no address to ask");
+}
+
+/// What the upkeep of a CRL comes to is a flag of its authority (PKI-16), gone when there is a good one.
+#[test]
+fn the_state_of_a_list_is_a_flag_of_its_authority() {
+    let mut bench = Bench::new("crl", &[(CRL_URL, State::Forged)]);
+    let flag = |bench: &Bench| {
+        let (authority, ..) = bench.desk.kept().next().unwrap();
+        bench.desk.list_flag(authority, bench.now).map(|flag| flag.word)
+    };
+    bench.configure(&[CRL_URL, OTHER_URL], &[]);
+    assert_eq!(flag(&bench), Some("loading-crl"));
+    bench.serve();
+    // The second address was away, which says less than what came from the first.
+    assert_eq!(flag(&bench), Some("invalid-crl"));
+    for (state, expected) in [(State::Stale, Some("expired-crl")), (State::Good, None)] {
+        bench.world = World::with(&[(CRL_URL, state)]);
+        assert_eq!(bench.desk.hasten(None, bench.now), 1);
+        bench.serve();
+        assert_eq!(flag(&bench), expected, "{state:?}");
+    }
+    bench.now = UnixTime(bench.now.0 + 90_000);
+    assert_eq!(flag(&bench), Some("expired-crl"));
+    let ended = Draft::of(&ROOT, NOW).between(NOW.0 - 7200, Some(NOW.0 - 600)).sign(&KEYS[0]);
+    let mut bench = Bench::new("crl", &[]);
+    bench.configure(&[], &[("ended.crl", ended)]);
+    assert_eq!(flag(&bench), Some("expired-crl"));
 }
