@@ -30,7 +30,6 @@ use crate::common::oracle;
 use crate::common::packet::{Ip, framed, numbered, one_hop_later};
 use crate::common::{Gateway, INSIDE, OUTSIDE, PRIVATE, PUBLIC, Pair, Style, key};
 
-const TRANSPORT: TunnelId = TunnelId(8);
 const GRE: Kind = Kind::Gre { send: Some(7), receive: Some(7) };
 
 /// Every suite and number length, over both families; never in UDP.
@@ -46,37 +45,6 @@ fn pair(workers: u8, style: &Style, kind: Kind) -> Pair {
         lead(gateway, style, kind);
     }
     pair
-}
-
-fn lead(gateway: &mut Gateway, style: &Style, kind: Kind) {
-    let (site, other, sa) = (gateway.site, gateway.site.other(), gateway.sa());
-    let side = |address| [Selector::addresses_only(AddressRange::prefix(address, 128))];
-    let selectors =
-        SelectorSet::new(&side(site.public(style.outer_v6)), &side(other.public(style.outer_v6))).unwrap();
-    let end = |address| Endpoint { address, port: 0 };
-    let ends = (end(site.public(style.outer_v6)), end(other.public(style.outer_v6)));
-    let parts = Parts {
-        private: INSIDE,
-        kind,
-        encapsulation: Encapsulation::between(OUTSIDE, ends.0, ends.1),
-        backup: None,
-        copy_traffic_class: false,
-        leaving_mss: None,
-        up: true,
-    };
-    let tunnel = Arc::new(IpTunnel::new(parts, ip_tunnel::counters(gateway.workers.len())));
-    let tables = gateway.tables.tables_mut();
-    tables.set_ip_tunnels(IpTunnels::new(vec![Some(tunnel)]));
-    for v6 in [false, true] {
-        tables.set_route(INSIDE, other.network(v6), Some(NextHop::IpTunnel(IpTunnelId(0)))).unwrap();
-    }
-    let child = Child::new(selectors.clone(), sa);
-    tables.set_tunnel(TRANSPORT, Some(Tunnel::new(vec![child]).unwrap())).unwrap();
-    let entry = Entry { selectors, action: Action::Protect(TRANSPORT) };
-    let spd = Spd::around(vec![entry], vec![], Otherwise::Bypass, gateway.workers.len()).unwrap();
-    tables.set_spd(OUTSIDE, spd).unwrap();
-    gateway.tables.publish();
-    gateway.settle();
 }
 
 /// What gateway 1 sent, read by other code: what ESP has inside, and its protocol.
