@@ -67,8 +67,8 @@ name = "out"
 action = "bypass"
 remote = ["203.0.113.0/24", "100.64.0.0/10"]
 {attacked}{LAST.toml()}[ip-tunnel.whole]
-local = "192.0.2.2"
-remote = "192.0.2.1"
+local = "2001:db8::2"
+remote = "2001:db8::1"
 reassembly = "none"
 [tunnel.without]
 local = "192.0.2.2"
@@ -97,9 +97,9 @@ def trailed(packet, next_header=4, padding=None):
     return packet + padding + bytes([len(padding), next_header])
 
 
-def piece(number, offset, more, octets):
+def piece(number, offset, more, octets, protocol=17):
     """A fragment of an IPv6 datagram for the gateway."""
-    return IPv6(src=PEER[1], dst=OURS[1]) / IPv6ExtHdrFragment(nh=17, id=number, offset=offset // 8, m=more) / Raw(bytes(octets))
+    return IPv6(src=PEER[1], dst=OURS[1]) / IPv6ExtHdrFragment(nh=protocol, id=number, offset=offset // 8, m=more) / Raw(bytes(octets))
 
 
 class Judge:
@@ -177,8 +177,7 @@ class Judge:
         self.by_peer("fragment-overlap", "teardrop: the end inside the beginning", piece(4, 0, 1, 800), piece(4, 80, 0, 8), least=2)
         self.by_peer("reassembly-timeout", "a beginning without an end", piece(5, 0, 1, 800), seconds=REASSEMBLY + 5)
         for number, (offset, more) in enumerate(((0, 1), (800, 0))):
-            gre = IP(src=PEER[0], dst=OURS[0], proto=4, id=77, flags=more, frag=offset // 8) / Raw(bytes(800))
-            self.by_peer("reassembly-off", f"piece {number} for an ip-tunnel without reassembly", gre)
+            self.by_peer("reassembly-off", f"piece {number} for an ip-tunnel without reassembly", piece(77, offset, more, 800, protocol=4))
         flood = [piece(1000 + number, 0, 1, 64) for number in range(SHARE + 8)]
         self.by_peer("reassembly-full", f"more than {SHARE} beginnings of one source", *flood, least=8)
 
