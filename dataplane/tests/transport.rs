@@ -10,25 +10,20 @@
     reason = "a failure is a failed test"
 )]
 
-use std::sync::Arc;
-
 use ravelin_dataplane::io::{Frame, Pool};
 use ravelin_dataplane::link::command::Turn;
 use ravelin_dataplane::link::packet::Kernel;
 use ravelin_dataplane::net::{checksum, ipv4, ipv6, protocol};
-use ravelin_dataplane::policy::ip_tunnel::{self, IpTunnel, IpTunnels, Kind, Parts};
-use ravelin_dataplane::policy::route::{IpTunnelId, NextHop, TunnelId};
+use ravelin_dataplane::policy::ip_tunnel::Kind;
 use ravelin_dataplane::policy::selector::{AddressRange, Selector, SelectorSet};
-use ravelin_dataplane::policy::spd::{Action, Entry, Otherwise, Spd};
-use ravelin_dataplane::policy::table::{Child, Tunnel};
-use ravelin_dataplane::sa::outbound::Encapsulation;
+use ravelin_dataplane::sa::Mode;
 use ravelin_dataplane::sa::shard::WorkerId;
-use ravelin_dataplane::sa::{Endpoint, Mode};
 
 use crate::common::forge::Forge;
 use crate::common::oracle;
 use crate::common::packet::{Ip, framed, numbered, one_hop_later};
-use crate::common::{Gateway, INSIDE, OUTSIDE, PRIVATE, PUBLIC, Pair, Style, key};
+use crate::common::transport::lead;
+use crate::common::{Gateway, OUTSIDE, PRIVATE, PUBLIC, Pair, Style, key};
 
 const GRE: Kind = Kind::Gre { send: Some(7), receive: Some(7) };
 

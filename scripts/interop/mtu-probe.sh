@@ -58,8 +58,13 @@ configure() { # OUTER
   configure_ravelin b a psk aes128 1
   configure_ravelin a b psk aes128 1
   sed -i 's|192.0.2.1|198.51.100.1|; s|2001:db8::1|2001:db8:a::1|' "$WORK/a.toml" "$WORK/b.toml"
-  printf '[[route]]\ndestination = "%s"\nvia = "%s"\n' 198.51.100.0/24 192.0.2.254 2001:db8:a::/64 2001:db8::fe >> "$WORK/b.toml"
-  printf '[[route]]\ndestination = "%s"\nvia = "%s"\n' 192.0.2.0/24 198.51.100.254 2001:db8::/64 2001:db8:a::fe >> "$WORK/a.toml"
+}
+# The kernels' routes, as a routing daemon would make them: workers follow them, and echoes are the kernel's.
+routes() {
+  ip -n "$GWB" route add 198.51.100.0/24 via 192.0.2.254 dev wan
+  ip -n "$GWB" -6 route add 2001:db8:a::/64 via 2001:db8::fe dev wan
+  ip -n "$GWA" route add 192.0.2.0/24 via 198.51.100.254 dev wan
+  ip -n "$GWA" -6 route add 2001:db8::/64 via 2001:db8:a::fe dev wan
 }
 probe() { rv b mtu probe net "$@" >&2 && rv b --json mtu probe net "$@" > "$WORK/probe"; }
 # probed PATH INNER NOW LIMIT: what the last probe found.
@@ -82,6 +87,7 @@ for outer in 4 6; do
   wide 1500
   start_ravelind "$GWA" a
   start_ravelind "$GWB" b
+  routes
   hold "a tunnel without an SA has no size" not rv b mtu probe net
   soon 15 "the peer is reached" rv b initiate net
   soon 15 "the tunnel is up" tunnel_up b net

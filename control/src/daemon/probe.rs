@@ -15,7 +15,9 @@ use ravelin_dataplane::io::{Meta, Origin, Pool};
 use ravelin_dataplane::net::flow::{Flow, Upper};
 use ravelin_dataplane::net::{icmp, protocol};
 use ravelin_dataplane::node::policy::{self, Fate, Judgement};
+use ravelin_dataplane::policy::route::NextHop;
 use ravelin_dataplane::sa::shard::WorkerId;
+use ravelin_dataplane::verdict::Drop;
 use ravelin_ike::config::ConnectionId;
 
 use super::core::{Asked, Core};
@@ -87,7 +89,12 @@ impl Desk {
         let (course, mut echo) = self.begin_probe(asked)?;
         let begun = Instant::now();
         let least = if course.to.is_ipv4() { LEAST.0 } else { LEAST.1 };
-        let cannot = |error| refused(format!("no packet to {} leaves this machine: {error}", course.to));
+        let cannot = |error| {
+            let to = course.to;
+            refused(format!(
+                "no packet to {to} leaves this machine: {error}; echoes go by the kernel's routes"
+            ))
+        };
         let outcome = probe::run(&mut echo, (least, course.most)).map_err(cannot)?;
         let told = course.told(&outcome, begun.elapsed().as_millis() as u64)?;
         let MtuProbe { path_mtu, inner_mtu, ref asked, .. } = told;
@@ -172,7 +179,8 @@ impl<P: Pool> Core<P> {
         })
     }
 
-    /// What policy does with an echo of ours.
+    /// What policy does with an echo of ours: the kernel sends it by `rv-` where a route leads into a tunnel, else by the twin
+    /// of an interface.
     fn way_of(
         &self,
         id: ConnectionId,
@@ -180,11 +188,22 @@ impl<P: Pool> Core<P> {
         from: IpAddr,
         to: IpAddr,
     ) -> Result<Way, ApiError> {
-        let (tables, snapshot) = (self.workers.routing().1, self.workers.routing().0.snapshot());
-        let meta = Meta { instance, origin: Origin::Tun, ..Meta::default() };
-        match policy::judge(tables, &snapshot, ANYBODY, &meta, &echo_of(from, to)) {
-            Judgement::Goes(Fate::Clear(_), _) => Ok(Way::Path),
-            Judgement::Goes(Fate::Seal(sa), _) => {
+        let (routing, tables) = self.workers.routing();
+        let (flow, meta) = (echo_of(from, to), Meta { instance, origin: Origin::Tun, ..Meta::default() });
+        let fate = match tables.route(instance, to) {
+            Some(NextHop::Tunnel(_) | NextHop::IpTunnel(_)) => {
+                match policy::judge(tables, &routing.snapshot(), ANYBODY, &meta, &flow) {
+                    Judgement::Goes(fate, _) => Some(fate),
+                    Judgement::Kernel | Judgement::Ours | Judgement::Routed => {
+                        Some(Fate::Drop(Drop::NotForwardable))
+                    }
+                }
+            }
+            _ => policy::decide_twin(tables, ANYBODY, instance, &flow),
+        };
+        match fate {
+            None => Ok(Way::Path),
+            Some(Fate::Seal(sa)) => {
                 let of = self.workers.resident(sa).and_then(|number| self.roster.child(number));
                 match of.is_some_and(|(of, ..)| of == id) {
                     true => Ok(Way::Tunnel),
@@ -193,7 +212,7 @@ impl<P: Pool> Core<P> {
                     }
                 }
             }
-            _ => Err(refused(format!(
+            Some(_) => Err(refused(format!(
                 "policy lets no echo from {from} to {to}: see `ravelin lookup {from} {to} icmp`"
             ))),
         }
@@ -222,7 +241,11 @@ impl Course {
             Way::Path => (Some(found.mtu), over(Some(found.mtu), None).unwrap_or_default()),
             Way::Tunnel => (None, found.mtu),
         };
-        let (limit, limited_by) = self.limit(found.limit);
+        let (limit, limited_by) = match (self.way, found.limit) {
+            // Of its own packets the gateway says nothing that its kernel would believe.
+            (Way::Tunnel, Limit::Silence) if inner == now => ("gateway", String::new()),
+            (_, limit) => self.limit(limit),
+        };
         Ok(MtuProbe {
             tunnel: self.tunnel.clone(),
             way: if self.way == Way::Path { "path" } else { "tunnel" }.to_owned(),
@@ -267,8 +290,8 @@ impl Course {
 
     fn unanswered(&self, obstacle: Option<Told>) -> ApiError {
         let Self { to, tunnel, .. } = self;
-        let by =
-            obstacle.map(|told| format!(" ({} says that it cannot be reached)", told.by)).unwrap_or_default();
+        let by = obstacle.filter(|told| told.mtu.is_none());
+        let by = by.map(|told| format!(" ({} says that it cannot be reached)", told.by)).unwrap_or_default();
         let instead = match self.way {
             Way::Path => {
                 format!(", or ask a host behind the tunnel: `ravelin mtu probe {tunnel} --to ADDRESS`")

@@ -48,8 +48,8 @@ impl<P: Pool> Graph<P> {
     #[cold]
     pub(super) fn report(&mut self, packet: Packet<P::Frame>, report: icmp::Report, reason: Drop) {
         self.report_if(packet, report, reason, |graph| {
-            let (rate, left) = &mut graph.errors;
-            rate.take(left, graph.now_us)
+            let (rate, taken) = &mut graph.errors;
+            rate.take(taken, graph.now_us)
         });
     }
 

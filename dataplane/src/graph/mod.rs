@@ -46,7 +46,7 @@ use crate::node::{Packet, Queue};
 use crate::policy::publish::Reader;
 use crate::policy::table::Tables;
 use crate::sa::SaRef;
-use crate::sa::pace::{Left, Rate};
+use crate::sa::pace::{Rate, Taken};
 use crate::sa::shard::WorkerId;
 use crate::trace::mirror::Mirror;
 use crate::trace::{Node, Tap};
@@ -66,8 +66,8 @@ pub struct Graph<P: Pool> {
     reassembly: Reassembler<P::Frame>,
     /// Chooses the worker that reassembles; the same at all workers.
     seed: u64,
-    /// How many ICMP errors may be sent, and how many are left.
-    errors: (Rate, Left),
+    /// How many ICMP errors may be sent, and how many were.
+    errors: (Rate, Taken),
     missed: leave::Missed,
     /// Microseconds at the start of this poll.
     now_us: u64,
@@ -182,7 +182,7 @@ impl<P: Pool> Graph<P> {
             pool,
             reassembly: Reassembler::new(settings.reassembly, settings.seed),
             seed: settings.seed,
-            errors: (settings.icmp, settings.icmp.full(0)),
+            errors: (settings.icmp, Taken::default()),
             missed: leave::Missed::new(),
             now_us: 0,
             looked_at: 0,

@@ -14,7 +14,7 @@ use crate::net::eth::ethertype;
 use crate::net::{gre, protocol};
 use crate::sa::counters::Counter;
 use crate::sa::outbound::Encapsulation;
-use crate::sa::pace::{Left, Rate};
+use crate::sa::pace::{Rate, Taken};
 use crate::sa::shard::WorkerId;
 use crate::sa::wrap::Wrap;
 
@@ -121,18 +121,18 @@ pub struct Counters {
     pub out_octets: Counter,
     /// Packets that were to, and were dropped.
     pub out_errors: Counter,
-    /// What is left of the ICMP errors that its own rate allows, and when that was.
-    errors_left: (Counter, Counter),
+    /// What was taken of the ICMP errors that its own rate allows, and when that was.
+    errors_taken: (Counter, Counter),
 }
 
 impl Counters {
     /// Takes one ICMP error out of what is left of this rate: for the worker whose counters these are.
     pub fn take_error(&self, rate: Rate, now_us: u64) -> bool {
-        let (credit, last) = &self.errors_left;
-        let mut left = Left { credit_us: credit.get() as u32, last_us: last.get() };
-        let may = rate.take(&mut left, now_us);
-        credit.set(u64::from(left.credit_us));
-        last.set(left.last_us);
+        let (spent, last) = &self.errors_taken;
+        let mut taken = Taken { spent_us: spent.get() as u32, last_us: last.get() };
+        let may = rate.take(&mut taken, now_us);
+        spent.set(u64::from(taken.spent_us));
+        last.set(taken.last_us);
         may
     }
 }

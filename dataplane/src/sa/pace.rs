@@ -9,11 +9,11 @@ pub struct Rate {
     cost_us: u32,
 }
 
-/// What is left at some moment. A new one is full by the time an interval of the clock has passed.
+/// What was taken out of an allowance, at some moment: of a new one nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Left {
-    /// Microseconds saved up.
-    pub credit_us: u32,
+pub struct Taken {
+    /// Microseconds' worth of messages.
+    pub spent_us: u32,
     /// When that was.
     pub last_us: u64,
 }
@@ -39,19 +39,17 @@ impl Rate {
         self.cost_us * self.messages as u32
     }
 
-    /// A full allowance.
-    pub const fn full(self, now_us: u64) -> Left {
-        Left { credit_us: self.most_us(), last_us: now_us }
-    }
-
     /// Takes one message out of what is left, if there is one.
-    pub fn take(self, left: &mut Left, now_us: u64) -> bool {
-        let elapsed = now_us.saturating_sub(left.last_us).min(u64::from(self.most_us())) as u32;
-        let credit = left.credit_us.saturating_add(elapsed).min(self.most_us());
-        left.last_us = left.last_us.max(now_us);
-        let after = credit.checked_sub(self.cost_us);
-        left.credit_us = after.unwrap_or(credit);
-        after.is_some()
+    pub fn take(self, taken: &mut Taken, now_us: u64) -> bool {
+        let elapsed = now_us.saturating_sub(taken.last_us).min(u64::from(u32::MAX)) as u32;
+        taken.last_us = taken.last_us.max(now_us);
+        taken.spent_us = taken.spent_us.saturating_sub(elapsed);
+        let after = taken.spent_us.saturating_add(self.cost_us);
+        let may = after <= self.most_us();
+        if may {
+            taken.spent_us = after;
+        }
+        may
     }
 }
 
@@ -61,7 +59,7 @@ const PACES: usize = 1024;
 /// What is left to the slots that have a rate of their own. They are few, and looked for only where an error is to be sent,
 /// so that nobody's SA is larger for them; their memory is taken once.
 #[derive(Debug)]
-pub struct Paces(Vec<(u32, Rate, Left)>);
+pub struct Paces(Vec<(u32, Rate, Taken)>);
 
 impl Default for Paces {
     fn default() -> Self {
@@ -79,10 +77,12 @@ impl Paces {
             }
             (Ok(at), Some(rate)) => {
                 if let Some(entry) = self.0.get_mut(at).filter(|(_, known, _)| *known != rate) {
-                    *entry = (slot, rate, Left::default());
+                    *entry = (slot, rate, Taken::default());
                 }
             }
-            (Err(at), Some(rate)) if self.0.len() < PACES => self.0.insert(at, (slot, rate, Left::default())),
+            (Err(at), Some(rate)) if self.0.len() < PACES => {
+                self.0.insert(at, (slot, rate, Taken::default()))
+            }
             (Err(_), _) => {}
         }
     }
@@ -90,8 +90,8 @@ impl Paces {
     /// Whether a slot may send an error now, if it has a rate of its own.
     pub fn take(&mut self, slot: u32, now_us: u64) -> Option<bool> {
         let at = self.0.binary_search_by_key(&slot, |(slot, ..)| *slot).ok()?;
-        let (_, rate, left) = self.0.get_mut(at)?;
-        Some(rate.take(left, now_us))
+        let (_, rate, taken) = self.0.get_mut(at)?;
+        Some(rate.take(taken, now_us))
     }
 }
 
@@ -105,7 +105,7 @@ mod tests {
         #[test]
         fn the_rate_holds_over_every_span(messages in 1u16..20, interval in 1u32..1000, gaps in proptest::collection::vec(0u64..300, 1..200)) {
             let rate = Rate::new(messages, interval);
-            let (mut left, mut now, mut sent) = (rate.full(0), 0, Vec::new());
+            let (mut left, mut now, mut sent) = (Taken::default(), 0, Vec::new());
             for gap in gaps {
                 now += gap;
                 if rate.take(&mut left, now) {
@@ -128,9 +128,9 @@ mod tests {
         for (messages, interval) in [(0, 0), (1, u32::MAX), (u16::MAX, u32::MAX), (1000, 60_000_000), (1, 1)]
         {
             let rate = Rate::new(messages, interval);
-            let mut left = Left::default();
-            assert!(rate.take(&mut left, u64::from(u32::MAX)), "{messages} in {interval}");
-            assert!(rate.take(&mut rate.full(0), 0));
+            let mut taken = Taken::default();
+            assert!(rate.take(&mut taken, 0), "{messages} in {interval}");
+            assert!(rate.take(&mut taken, u64::from(u32::MAX) + 1), "{messages} in {interval}");
         }
     }
 
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn the_usual_rate() {
         let rate = Rate::new(100, 10_000_000);
-        let mut left = rate.full(5);
+        let mut left = Taken::default();
         assert_eq!((0..200).filter(|_| rate.take(&mut left, 5)).count(), 100);
         assert!(!rate.take(&mut left, 99_999) && rate.take(&mut left, 100_005));
     }
