@@ -16,6 +16,7 @@ pub mod keeper;
 pub mod observe;
 pub mod pool;
 pub mod post;
+pub mod probe;
 pub mod routing;
 pub mod secret_directory;
 pub mod state;

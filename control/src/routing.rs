@@ -447,6 +447,12 @@ impl Routing {
         self.instances.get(&instance)?.interfaces.values().map(|known| known.mtu).min()
     }
 
+    /// Our addresses in an instance.
+    pub fn addresses(&self, instance: u16) -> impl Iterator<Item = IpAddr> {
+        let kernel = self.instances.get(&instance);
+        kernel.into_iter().flat_map(|kernel| kernel.addresses.iter().map(|(_, network)| network.addr()))
+    }
+
     /// Interfaces and addresses for the workers, of the instances that are in service.
     pub fn snapshot(&self) -> Snapshot {
         let (mut interfaces, mut locals) = (Vec::new(), Vec::new());

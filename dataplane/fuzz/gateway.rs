@@ -1,6 +1,6 @@
 //! A gateway small enough to be made anew for each run: two workers with a private port (0, instance 1 or 0) and a
-//! public port (1, instance 0), one tunnel under static keys of a suite that is chosen, and one of GRE without. Both ports
-//! may be in one instance.
+//! public port (1, instance 0), one tunnel under static keys of a suite that is chosen, one of GRE without, and one of IP in
+//! IPv6 under an SA of that suite in transport mode. Both ports may be in one instance.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,12 +14,13 @@ use ravelin_dataplane::link::counter::Counters;
 use ravelin_dataplane::link::snapshot::{Interface, Local, Snapshot};
 use ravelin_dataplane::link::{self, ControlEnd, ExceptionEnd, Shape};
 use ravelin_dataplane::net::eth::{self, Mac, ethertype};
-use ravelin_dataplane::net::{esp, ipv4, protocol};
+use ravelin_dataplane::net::{esp, ipv4, ipv6, protocol};
 use ravelin_dataplane::node::reassemble;
 use ravelin_dataplane::policy::ip_tunnel::{self, IpTunnel, IpTunnels, Kind, Parts};
 use ravelin_dataplane::policy::publish::{self, Writer};
 use ravelin_dataplane::policy::route::{self, IpTunnelId, NextHop, Prefix, TunnelId};
 use ravelin_dataplane::policy::selector::{AddressRange, Selector, SelectorSet};
+use ravelin_dataplane::policy::spd::{Action, Entry, Otherwise, Spd};
 use ravelin_dataplane::policy::table::{Child, Tables, Tunnel};
 use ravelin_dataplane::sa::lifetime::Limits;
 use ravelin_dataplane::sa::outbound::Encapsulation;
@@ -37,6 +38,8 @@ pub const SITE: u8 = 1;
 pub const OTHER: u8 = 2;
 /// Second octet of the networks behind the peer's GRE.
 const CLEAR: u8 = 3;
+/// Second octet of the networks behind the peer's ip-tunnel in transport mode.
+pub const GUARDED: u8 = 4;
 /// The port to our network.
 pub const PRIVATE: u16 = 0;
 /// The port to the peer.
@@ -44,8 +47,11 @@ pub const PUBLIC: u16 = 1;
 
 const OUTSIDE: u16 = 0;
 const TUNNEL: TunnelId = TunnelId(7);
+const TRANSPORT: TunnelId = TunnelId(8);
 const OWNER: WorkerId = WorkerId(1);
 const SLOT: u32 = 3;
+/// The slot of the SA in transport mode.
+const GUARD: u32 = 4;
 /// Every octet of every key.
 const KEY: u8 = 0x5a;
 
@@ -120,6 +126,23 @@ fn unkeyed(private: u16) -> IpTunnel {
     IpTunnel::new(parts, ip_tunnel::counters(2))
 }
 
+/// IP in IPv6 to the peer, under an SA in transport mode.
+fn guarded(private: u16) -> IpTunnel {
+    let end = |site| Endpoint { address: public(site, true), port: 0 };
+    let encapsulation =
+        Encapsulation { outer_mtu: Some(1400), ..Encapsulation::between(OUTSIDE, end(SITE), end(OTHER)) };
+    let (kind, copy_traffic_class) = (Kind::Ip, false);
+    let parts =
+        Parts { private, kind, encapsulation, backup: None, copy_traffic_class, leaving_mss: None, up: true };
+    IpTunnel::new(parts, ip_tunnel::counters(2))
+}
+
+/// All that is between the two gateways over IPv6.
+fn between() -> SelectorSet {
+    let side = |site| [Selector::addresses_only(AddressRange::prefix(public(site, true), 128))];
+    SelectorSet::new(&side(SITE), &side(OTHER)).expect("one selector a side")
+}
+
 fn selectors(site: u8) -> [Selector; 2] {
     [false, true].map(|v6| {
         let network = network(site, v6);
@@ -141,8 +164,8 @@ fn material(suite: Suite) -> Vec<u8> {
     (0..suite.keymat_length() + suite.seed_length()).map(octet).collect()
 }
 
-fn place() -> Place {
-    Place { shard: Shard::new(OWNER.0 + 1).expect("a shard"), slot: Slot::new(SLOT).expect("a slot") }
+fn place(slot: u32) -> Place {
+    Place { shard: Shard::new(OWNER.0 + 1).expect("a shard"), slot: Slot::new(slot).expect("a slot") }
 }
 
 impl Gateway {
@@ -217,7 +240,17 @@ impl Gateway {
         let [near, far] = [PRIVATE, PUBLIC].map(|port| route::Interface { port, vlan: 0 });
         let tables = self.tables.tables_mut();
         tables.set_tunnel(TUNNEL, Some(tunnel)).expect("room for a tunnel");
-        tables.set_ip_tunnels(IpTunnels::new(vec![Some(Arc::new(unkeyed(instance)))]));
+        let ip_tunnels = [unkeyed(instance), guarded(instance)];
+        tables.set_ip_tunnels(IpTunnels::new(ip_tunnels.map(|one| Some(Arc::new(one))).to_vec()));
+        let guard = Child::new(between(), SaRef { worker: OWNER, slot: GUARD });
+        let guard = Tunnel::new(vec![guard]).expect("one child");
+        tables.set_tunnel(TRANSPORT, Some(guard)).expect("room for a tunnel");
+        let entry = Entry { selectors: between(), action: Action::Protect(TRANSPORT) };
+        let spd = Spd::around(vec![entry], vec![], Otherwise::Discard, 2).expect("one entry");
+        // Where both sides are one instance, what is in clear is asked for as before.
+        if instance != OUTSIDE {
+            tables.set_spd(OUTSIDE, spd).expect("room for a policy");
+        }
         for v6 in [false, true] {
             let wan = Prefix::new(public(0, v6), if v6 { 64 } else { 24 }).expect("a prefix");
             tables
@@ -229,6 +262,9 @@ impl Gateway {
             tables
                 .set_route(instance, network(CLEAR, v6), Some(NextHop::IpTunnel(IpTunnelId(0))))
                 .expect("room for a route");
+            tables
+                .set_route(instance, network(GUARDED, v6), Some(NextHop::IpTunnel(IpTunnelId(1))))
+                .expect("room for a route");
             tables.set_route(OUTSIDE, wan, Some(NextHop::Connected(far))).expect("room for a route");
             tables.set_neighbour(instance, near, inside(SITE, v6, 9), Some(Mac([2, 0, 0, 9, 9, 9])));
             tables.set_neighbour(OUTSIDE, far, public(OTHER, v6), Some(Mac([2, 0, 0, 0, OTHER, 1])));
@@ -237,43 +273,51 @@ impl Gateway {
     }
 
     fn install(&mut self) {
-        let endpoint = |site| Endpoint { address: public(site, false), port: 0 };
-        let spi = Spi::new(place(), 1);
+        self.install_one(SLOT, Mode::Tunnel, set());
+        self.install_one(GUARD, Mode::Transport, between());
+    }
+
+    /// Both SAs of a slot.
+    fn install_one(&mut self, slot: u32, mode: Mode, carried: SelectorSet) {
+        let transport = mode == Mode::Transport;
+        let endpoint = |site| Endpoint { address: public(site, transport), port: 0 };
+        let spi = Spi::new(place(slot), 1);
         let parts = inbound::Parts {
             spi,
             suite: self.suite,
-            mode: Mode::Tunnel,
+            mode,
             window: Window::new(64, false).expect("a window"),
             outer_instance: OUTSIDE,
-            inner_instance: self.inside,
+            inner_instance: if transport { OUTSIDE } else { self.inside },
             local: endpoint(SITE),
             peer: endpoint(OTHER),
             may_move: inbound::MayMove::Nobody,
             copy_traffic_class: false,
             tcp_mss: Some(1200),
-            selectors: Box::new(set()),
+            selectors: Box::new(carried),
             limits: Limits::NONE,
-            child: 5,
-            activates: Some(SLOT),
+            child: slot,
+            activates: Some(slot),
         };
         let key = self.control.put_key(OWNER, &material(self.suite)).expect("a free cell");
-        assert!(self.control.send(OWNER, Command::InstallInbound { place: place(), parts, key }).is_ok());
+        assert!(self.control.send(OWNER, Command::InstallInbound { place: place(slot), parts, key }).is_ok());
         let parts = outbound::Parts {
             spi: Spi(0x1234_5678),
             suite: self.suite,
             esn: true,
             last_sequence: 0,
             encapsulation: Encapsulation {
+                mode,
                 inner_mtu: Some(1400),
                 outer_mtu: Some(1500),
                 tcp_mss: Some(1200),
                 ..Encapsulation::between(OUTSIDE, endpoint(SITE), endpoint(OTHER))
             },
             limits: Limits::NONE,
-            child: 5,
+            child: slot,
         };
         let key = self.control.put_key(OWNER, &material(self.suite)).expect("a free cell");
-        let install = Command::InstallOutbound { slot: SLOT, parts, key, turn: Turn::Now };
+        let install = Command::InstallOutbound { slot, parts, key, turn: Turn::Now };
         assert!(self.control.send(OWNER, install).is_ok());
     }
 
@@ -307,7 +351,8 @@ impl Gateway {
         [frame, packet.to_vec()].concat()
     }
 
-    /// What the peer sends: `text` as the payload of an ESP packet, with the trailer that `style` asks for.
+    /// What the peer sends: `text` as the payload of an ESP packet, with the trailer that `style` asks for, in tunnel mode or
+    /// in transport mode.
     pub fn sealed(&mut self, style: u8, text: &[u8]) -> Vec<u8> {
         // A number now and then that was there before, or is far ahead.
         self.sequence = match style >> 5 {
@@ -316,7 +361,9 @@ impl Gateway {
             _ => self.sequence.saturating_add(1),
         };
         let six = text.first().is_some_and(|octet| octet >> 4 == 6);
+        let transport = style & 4 > 0;
         let next_header = match style & 3 {
+            0 if transport => protocol::GRE,
             0 => protocol::NONE,
             1 => protocol::UDP,
             _ if six => protocol::IPV6,
@@ -327,11 +374,12 @@ impl Gateway {
         let mut padding = vec![0; trailer.length()];
         trailer.emit(&mut padding).expect("its own length");
         let mut packet = vec![0; framing.front()];
-        let header = esp::Repr { spi: Spi::new(place(), 1).0, sequence: self.sequence };
+        let slot = if transport { GUARD } else { SLOT };
+        let header = esp::Repr { spi: Spi::new(place(slot), 1).0, sequence: self.sequence };
         header.emit(&mut packet).expect("eight octets");
         packet.extend([text, padding.as_slice(), &vec![0; framing.icv]].concat());
         self.seal(&mut packet);
-        self.framed(PUBLIC, &outer(&packet))
+        self.framed(PUBLIC, &if transport { outer_v6(&packet) } else { outer(&packet) })
     }
 
     /// Encrypts an ESP packet whose text is in clear.
@@ -406,6 +454,26 @@ impl Gateway {
         assert!(self.counters.iter().all(|counters| counters.held.get() == 0));
         assert_eq!(self.pool.available(), self.pool.capacity(), "a buffer did not come home");
     }
+}
+
+/// The same over IPv6.
+fn outer_v6(esp: &[u8]) -> Vec<u8> {
+    let address = |site| match public(site, true) {
+        IpAddr::V6(address) => address,
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+    };
+    let repr = ipv6::Repr {
+        traffic_class: 0,
+        flow_label: 0,
+        payload_length: esp.len() as u16,
+        next_header: protocol::ESP,
+        hop_limit: 64,
+        source: address(OTHER),
+        destination: address(SITE),
+    };
+    let mut out = vec![0; ipv6::Repr::LEN];
+    repr.emit(&mut out).expect("forty octets");
+    [out, esp.to_vec()].concat()
 }
 
 /// The packet around ESP from the peer.

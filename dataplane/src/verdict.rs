@@ -97,6 +97,8 @@ reasons! {
     ReassemblyTimeout = "reassembly-timeout",
     /// Reassembly table, a source's share of it, or the number of pieces of one datagram is exhausted.
     ReassemblyFull = "reassembly-full",
+    /// Fragment for a tunnel group or ip-tunnel with `reassembly = "none"`: its peer's packets are too large for the path.
+    ReassemblyOff = "reassembly-off",
     /// The ring to the worker that owns the packet is full: that worker cannot keep up.
     HandoffFull = "handoff-full",
     /// The worker that owns the SA stands still, and others have taken over its tunnels: see `show workers`.

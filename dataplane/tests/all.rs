@@ -9,6 +9,7 @@ mod ip_tunnels;
 mod leaks;
 mod link;
 mod manual;
+mod mirrors;
 mod noise;
 mod own_sa;
 mod packets;

@@ -9,9 +9,12 @@
     reason = "a failure is a failed test"
 )]
 
+use std::sync::Arc;
+
 use crate::common;
 use crate::common::packet::{Ip, numbered, one_hop_later};
 use crate::common::{Gateway, PRIVATE, PUBLIC, Pair, Style, forge::Forge};
+use ravelin_dataplane::link::waits::{Between, Wait, Waits};
 use ravelin_dataplane::node::fragment;
 
 fn pieces(packet: &[u8], mtu: usize) -> Vec<Vec<u8>> {
@@ -76,6 +79,45 @@ fn renumber(fragment: &mut [u8], id: u16) {
             fragment[10..12].copy_from_slice(&sum.to_be_bytes());
         }
         _ => fragment[46..48].copy_from_slice(&id.to_be_bytes()),
+    }
+}
+
+/// DP-31: an operator says whose fragments wait how long, and whose do not at all.
+#[test]
+fn whose_fragments_wait_how_long() {
+    for workers in [1, 2] {
+        let mut pair = Pair::new(workers, &Style::PLAIN);
+        let forge = Forge::toward_a(&pair.a, &Style::PLAIN, 10);
+        let inner = numbered(pair.b.site.host(false), pair.a.site.host(false), 1, 1000);
+        let mut sequence = 0;
+        let mut send = |pair: &mut Pair, wait, pause_us: u64| {
+            let (local, remote) = (pair.a.site.public(false), Some(pair.b.site.public(false)));
+            let said = [(false, wait), (true, Wait::NONE)];
+            let said = said.map(|(ip_tunnel, wait)| {
+                (Between { instance: common::OUTSIDE, local, remote, ip_tunnel }, wait)
+            });
+            pair.a.install_snapshot(pair.a.snapshot().with_waits(Arc::new(Waits::new(said))));
+            pair.a.settle();
+            sequence += 1;
+            for (at, mut fragment) in pieces(&forge.packet(sequence, &inner), 480).into_iter().enumerate() {
+                renumber(&mut fragment, sequence as u16);
+                pair.a.peer_sends(at % usize::from(workers), &fragment);
+                // The table is walked some places a poll.
+                (0..if at == 0 { 64 } else { 0 }).for_each(|_| pair.a.sleep_us(pause_us / 64));
+            }
+            pair.a.sent(PRIVATE).len()
+        };
+        assert_eq!(send(&mut pair, Wait::milliseconds(300), 250_000), 1);
+        assert_eq!(pair.a.drops(), []);
+        assert_eq!(send(&mut pair, Wait::milliseconds(300), 400_000), 0);
+        assert_eq!(pair.a.drops(), [("reassembly-timeout", 1)]);
+        assert_eq!(send(&mut pair, Wait::milliseconds(5000), 4_000_000), 1);
+        assert_eq!(send(&mut pair, Wait::NONE, 0), 0);
+        // Those behind the one that was given up are a datagram of their own, and none without it.
+        assert_eq!(pair.a.drops(), [("reassembly-timeout", 3), ("reassembly-off", 3)]);
+        (0..64).for_each(|_| pair.a.sleep_us(100_000));
+        assert_eq!(pair.a.drops(), [("reassembly-timeout", 3), ("reassembly-off", 3)]);
+        pair.is_at_rest();
     }
 }
 

@@ -18,13 +18,16 @@ use crate::common::packet::{Ip, numbered, one_hop_later};
 use crate::common::{Gateway, INSIDE, OUTSIDE, PRIVATE, PUBLIC, Pair, Style, ip};
 use ravelin_dataplane::io::{Frame, Pool};
 use ravelin_dataplane::link::packet::Kernel;
+use ravelin_dataplane::link::report::Report;
 use ravelin_dataplane::net::{checksum, protocol};
-use ravelin_dataplane::policy::ip_tunnel::{self, IpTunnel, IpTunnels, Kind, Parts};
+use ravelin_dataplane::node::icmp as errors;
+use ravelin_dataplane::policy::ip_tunnel::{self, IpTunnel, IpTunnels, Kind, Parts, Shown};
 use ravelin_dataplane::policy::route::{self, IpTunnelId, NextHop, Prefix};
 use ravelin_dataplane::policy::selector::{AddressRange, Selector, SelectorSet};
 use ravelin_dataplane::policy::spd::{Action, Entry, Otherwise, Spd};
 use ravelin_dataplane::sa::Endpoint;
 use ravelin_dataplane::sa::outbound::{Encapsulation, OuterDf};
+use ravelin_dataplane::sa::pace::Rate;
 use ravelin_dataplane::sa::shard::WorkerId;
 
 const ID: IpTunnelId = IpTunnelId(3);
@@ -337,6 +340,61 @@ fn marks_go_along() {
     ravelin_dataplane::net::ipv4::set_traffic_class(&mut wire, 0xbb);
     pair.b.peer_sends(0, &wire);
     assert_eq!(pair.b.sent(PRIVATE)[0][1], 0xbb, "congestion was experienced");
+    pair.is_at_rest();
+}
+
+/// DP-30: an error about size goes to control if it quotes what an end of ip-tunnels sends, with what that shows; anything
+/// else about such packets is the kernel's.
+#[test]
+fn errors_about_size_are_told_to_control() {
+    for (kind, shown) in [(Kind::Ip, Shown::Ip), (gre(Some(7), None), Shown::Gre(Some(7)))] {
+        for outer_v6 in [false, true] {
+            let mut pair = pair(1, [kind; 2], outer_v6);
+            let (local, peer) = (pair.a.site.public(outer_v6), pair.b.site.public(outer_v6));
+            pair.a.host_sends(0, &numbered(pair.a.site.host(false), pair.b.site.host(false), 1, 1000));
+            let wire = pair.a.sent(PUBLIC).remove(0);
+            let router = if outer_v6 { ip("2001:db8::fe") } else { ip("192.0.2.254") };
+            let mut error = |report, about: &[u8]| {
+                let mut out = [0; errors::LONGEST_V6];
+                let length = errors::compose(report, about, router, 1, &mut out).unwrap();
+                pair.a.peer_sends(0, &out[..length]);
+                let reports = pair.a.reports().into_iter().filter_map(|report| match report {
+                    Report::IpTunnelTooBig { instance, local, peer, shown, mtu } => {
+                        Some((instance, local, peer, shown, mtu))
+                    }
+                    _ => None,
+                });
+                let told: Vec<_> = reports.collect();
+                (told, pair.a.exception.next_punt().is_some())
+            };
+            let too_big = errors::Report::TooBig { mtu: 1300 };
+            assert_eq!(error(too_big, &wire), (vec![(OUTSIDE, local, peer, shown, 1300)], false));
+            assert_eq!(error(errors::Report::Prohibited, &wire), (vec![], true));
+            let other = Ip::new(local, peer).udp(1, 2, &[0; 64]);
+            assert_eq!(error(too_big, &other), (vec![], true));
+            assert_eq!(pair.a.drops(), []);
+            pair.is_at_rest();
+        }
+    }
+}
+
+/// Its own rate of errors is that of each worker.
+#[test]
+fn it_may_have_a_rate_of_its_own() {
+    let mut pair = pair(1, [Kind::Ip; 2], false);
+    let of = parts(&pair.a, Kind::Ip, false);
+    let errors = Some(Rate::new(10, 60_000_000));
+    lead(
+        &mut pair.a,
+        Parts { encapsulation: Encapsulation { inner_mtu: Some(600), errors, ..of.encapsulation }, ..of },
+    );
+    let mut packet = numbered(pair.a.site.host(false), pair.b.site.host(false), 1, 1000);
+    packet[6] |= 0x40;
+    packet[10..12].copy_from_slice(&[0, 0]);
+    let sum = checksum::internet(&packet[..20]);
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
+    (0..50).for_each(|_| pair.a.host_sends(0, &packet));
+    assert_eq!((pair.a.sent(PRIVATE).len(), pair.a.drops()), (10, vec![("mtu-exceeded", 50)]));
     pair.is_at_rest();
 }
 

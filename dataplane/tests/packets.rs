@@ -14,6 +14,7 @@ use crate::common::{PRIVATE, PUBLIC, Pair, SLOT, Style};
 use ravelin_dataplane::link::command::Command;
 use ravelin_dataplane::net::{checksum, protocol};
 use ravelin_dataplane::sa::outbound::{Encapsulation, OuterDf};
+use ravelin_dataplane::sa::pace::Rate;
 
 /// Has `a` wrap packets otherwise, under the same SA.
 fn encapsulate(pair: &mut Pair, change: impl FnOnce(Encapsulation) -> Encapsulation) {
@@ -167,6 +168,28 @@ fn a_silent_tunnel_tells_nobody_what_did_not_fit() {
             assert_eq!(pair.a.sent(PRIVATE).len(), told);
         }
         assert_eq!(pair.a.drops(), [("mtu-exceeded", 6)]);
+        pair.is_at_rest();
+    }
+}
+
+/// DP-28: a tunnel's own rate is not that of the worker, nor does it use that up; neither is full again by another order
+/// for the same SA.
+#[test]
+fn a_tunnel_may_have_a_rate_of_its_own() {
+    for workers in [1, 2] {
+        let mut pair = Pair::new(workers, &Style::PLAIN);
+        let mut told = |errors: Option<Rate>| {
+            encapsulate(&mut pair, |former| Encapsulation { inner_mtu: Some(1300), errors, ..former });
+            let packet = large(&pair, false, 1400, true);
+            (0..120).for_each(|_| pair.a.host_sends(0, &packet));
+            pair.a.sent(PRIVATE).len()
+        };
+        let ten = Some(Rate::new(10, 60_000_000));
+        assert_eq!((told(ten), told(ten)), (10, 0));
+        assert_eq!(told(Some(Rate::new(20, 60_000_000))), 20);
+        assert_eq!(told(None), 100);
+        assert_eq!(pair.a.count(|c| c.icmp_sent.get()), 130);
+        assert_eq!(pair.a.count(|c| c.icmp_suppressed.get()), 4 * 120 - 130);
         pair.is_at_rest();
     }
 }

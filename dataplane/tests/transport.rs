@@ -10,27 +10,21 @@
     reason = "a failure is a failed test"
 )]
 
-use std::sync::Arc;
-
 use ravelin_dataplane::io::{Frame, Pool};
 use ravelin_dataplane::link::command::Turn;
 use ravelin_dataplane::link::packet::Kernel;
 use ravelin_dataplane::net::{checksum, ipv4, ipv6, protocol};
-use ravelin_dataplane::policy::ip_tunnel::{self, IpTunnel, IpTunnels, Kind, Parts};
-use ravelin_dataplane::policy::route::{IpTunnelId, NextHop, TunnelId};
+use ravelin_dataplane::policy::ip_tunnel::Kind;
 use ravelin_dataplane::policy::selector::{AddressRange, Selector, SelectorSet};
-use ravelin_dataplane::policy::spd::{Action, Entry, Otherwise, Spd};
-use ravelin_dataplane::policy::table::{Child, Tunnel};
-use ravelin_dataplane::sa::outbound::Encapsulation;
+use ravelin_dataplane::sa::Mode;
 use ravelin_dataplane::sa::shard::WorkerId;
-use ravelin_dataplane::sa::{Endpoint, Mode};
 
 use crate::common::forge::Forge;
 use crate::common::oracle;
 use crate::common::packet::{Ip, framed, numbered, one_hop_later};
-use crate::common::{Gateway, INSIDE, OUTSIDE, PRIVATE, PUBLIC, Pair, Style, key};
+use crate::common::transport::lead;
+use crate::common::{Gateway, OUTSIDE, PRIVATE, PUBLIC, Pair, Style, key};
 
-const TRANSPORT: TunnelId = TunnelId(8);
 const GRE: Kind = Kind::Gre { send: Some(7), receive: Some(7) };
 
 /// Every suite and number length, over both families; never in UDP.
@@ -46,37 +40,6 @@ fn pair(workers: u8, style: &Style, kind: Kind) -> Pair {
         lead(gateway, style, kind);
     }
     pair
-}
-
-fn lead(gateway: &mut Gateway, style: &Style, kind: Kind) {
-    let (site, other, sa) = (gateway.site, gateway.site.other(), gateway.sa());
-    let side = |address| [Selector::addresses_only(AddressRange::prefix(address, 128))];
-    let selectors =
-        SelectorSet::new(&side(site.public(style.outer_v6)), &side(other.public(style.outer_v6))).unwrap();
-    let end = |address| Endpoint { address, port: 0 };
-    let ends = (end(site.public(style.outer_v6)), end(other.public(style.outer_v6)));
-    let parts = Parts {
-        private: INSIDE,
-        kind,
-        encapsulation: Encapsulation::between(OUTSIDE, ends.0, ends.1),
-        backup: None,
-        copy_traffic_class: false,
-        leaving_mss: None,
-        up: true,
-    };
-    let tunnel = Arc::new(IpTunnel::new(parts, ip_tunnel::counters(gateway.workers.len())));
-    let tables = gateway.tables.tables_mut();
-    tables.set_ip_tunnels(IpTunnels::new(vec![Some(tunnel)]));
-    for v6 in [false, true] {
-        tables.set_route(INSIDE, other.network(v6), Some(NextHop::IpTunnel(IpTunnelId(0)))).unwrap();
-    }
-    let child = Child::new(selectors.clone(), sa);
-    tables.set_tunnel(TRANSPORT, Some(Tunnel::new(vec![child]).unwrap())).unwrap();
-    let entry = Entry { selectors, action: Action::Protect(TRANSPORT) };
-    let spd = Spd::around(vec![entry], vec![], Otherwise::Bypass, gateway.workers.len()).unwrap();
-    tables.set_spd(OUTSIDE, spd).unwrap();
-    gateway.tables.publish();
-    gateway.settle();
 }
 
 /// What gateway 1 sent, read by other code: what ESP has inside, and its protocol.

@@ -23,6 +23,7 @@ usual() {
   SUITE_A=AES_GCM_16_256-HMAC_SHA2_256-DH31 SUITE_B=aes256gcm16-prfsha256-x25519 # what is to come of them
   ESP_A='aes_gcm256-none;dh31' ESP_B=aes256gcm16-x25519 ESN_A=no ESN_B=false
   CONNECTION_A= POLICY_B= TUNNEL_B= PPK=
+  SUBNETS_A= SELECTORS_B=$'local-ts = ["10.2.0.0/24"]\nremote-ts = ["10.1.0.0/24"]'
 }
 
 configure_b() {
@@ -42,8 +43,7 @@ local = "192.0.2.2"
 remote = "192.0.2.1"
 local-id = "$ID_B"
 remote-id = "$ID_A"
-local-ts = ["10.2.0.0/24"]
-remote-ts = ["10.1.0.0/24"]
+$SELECTORS_B
 ike-policy = "p"
 ipsec-transform = "t"
 on-demand = false
@@ -74,10 +74,9 @@ conn net
 	ikev2=insist
 	left=192.0.2.1
 	leftid="$LEFTID"
-	leftsubnet=$NET_A
 	right=192.0.2.2
 	rightid="$RIGHTID"
-	rightsubnet=10.2.0.0/24
+${SUBNETS_A:-$(printf '\tleftsubnet=%s\n\trightsubnet=10.2.0.0/24' "$NET_A")}
 	authby=$AUTHBY
 	ike=$IKE_A
 	esp=$ESP_A
@@ -259,6 +258,19 @@ hold "no CHILD SA is there" no_sas b
 rv b initiate net > /dev/null
 up "using authby=secret"
 hang_up ravelin
+finish
+
+begin "transport mode, of GRE" SUBNETS_A=$'\ttype=transport\n\tleftprotoport=gre\n\trightprotoport=gre' TUNNEL_B='mode = "transport"' \
+  SELECTORS_B=$'local-ts = ["192.0.2.2/32 gre"]\nremote-ts = ["192.0.2.1/32 gre"]'
+for role in ravelin libreswan; do
+  call $role
+  up "using authby=secret"
+  hold "libreswan says so: transport" lsw_says 'IPsec transport'
+  hang_up $role
+done
+turn "tunnel mode there" SUBNETS_A=$'\ttype=tunnel\n\tleftprotoport=gre\n\trightprotoport=gre'
+rv b initiate net > /dev/null
+hold "nothing comes of it" not wait_for 3 tunnel_up b net
 finish
 
 begin "a post-quantum preshared key" PPK="thirty-two octets of shared secret" CONNECTION_A=$'\tppk=insist' TUNNEL_B=$'ppk-list = "keys"\nppk-required = true'

@@ -66,7 +66,11 @@ remote = ["198.51.100.64/26"]
 name = "out"
 action = "bypass"
 remote = ["203.0.113.0/24", "100.64.0.0/10"]
-{attacked}{LAST.toml()}[tunnel.without]
+{attacked}{LAST.toml()}[ip-tunnel.whole]
+local = "2001:db8::2"
+remote = "2001:db8::1"
+reassembly = "none"
+[tunnel.without]
 local = "192.0.2.2"
 remote = "192.0.2.1"
 psk = "correct horse"
@@ -93,9 +97,9 @@ def trailed(packet, next_header=4, padding=None):
     return packet + padding + bytes([len(padding), next_header])
 
 
-def piece(number, offset, more, octets):
+def piece(number, offset, more, octets, protocol=17):
     """A fragment of an IPv6 datagram for the gateway."""
-    return IPv6(src=PEER[1], dst=OURS[1]) / IPv6ExtHdrFragment(nh=17, id=number, offset=offset // 8, m=more) / Raw(bytes(octets))
+    return IPv6(src=PEER[1], dst=OURS[1]) / IPv6ExtHdrFragment(nh=protocol, id=number, offset=offset // 8, m=more) / Raw(bytes(octets))
 
 
 class Judge:
@@ -172,6 +176,8 @@ class Judge:
         self.by_peer("fragment-overlap", "the end over the beginning", piece(3, 0, 1, 800), piece(3, 792, 0, 64), least=2)
         self.by_peer("fragment-overlap", "teardrop: the end inside the beginning", piece(4, 0, 1, 800), piece(4, 80, 0, 8), least=2)
         self.by_peer("reassembly-timeout", "a beginning without an end", piece(5, 0, 1, 800), seconds=REASSEMBLY + 5)
+        for number, (offset, more) in enumerate(((0, 1), (800, 0))):
+            self.by_peer("reassembly-off", f"piece {number} for an ip-tunnel without reassembly", piece(77, offset, more, 800, protocol=4))
         flood = [piece(1000 + number, 0, 1, 64) for number in range(SHARE + 8)]
         self.by_peer("reassembly-full", f"more than {SHARE} beginnings of one source", *flood, least=8)
 
@@ -179,8 +185,9 @@ class Judge:
         inner = lambda **bits: raw(udp(ATTACKED.peer, HOST[0], **bits))
         fine = lambda: sealed(trailed(inner()), ATTACKED.next_sequence())
         self.by_peer("esp-length", "shorter than header and ICV", IP(src=PEER[0], dst=OURS[0], proto=50) / Raw(struct.pack("!II", ATTACKED.spis[0], 1) + bytes(8)))
-        for spi in (0, 1, 255, 54321):
-            self.by_peer("sa-miss", f"SPI {spi}", IP(src=PEER[0], dst=OURS[0]) / ESP(spi=spi, seq=1, data=bytes(64)))
+        guessed = lambda spi: IP(src=PEER[0], dst=OURS[0]) / ESP(spi=spi, seq=1, data=bytes(64))
+        self.by_peer("sa-miss", "every SPI below 256", *map(guessed, range(256)), least=256)
+        self.by_peer("sa-miss", "an SPI that nobody has", guessed(54321))
         stranger = fine()
         stranger.src = "192.0.2.99"
         self.by_peer("ip-mismatch", "from elsewhere", stranger)

@@ -3,6 +3,8 @@
 
     esp_oracle.py configuration WORKERS                          prints ravelind's configuration
     esp_oracle.py judge PEER-NS HOST-NS GATEWAY-NS SOCKET COUNT  judges a running ravelind
+    esp_oracle.py configuration WORKERS 9000                     the same on jumbo links
+    esp_oracle.py sizes PEER-NS HOST-NS GATEWAY-NS SOCKET COUNT  so many packets of all sizes to 9000, and no attack
 
 One manual tunnel for every combination of outer family, inner family, extended sequence
 numbers and key length of AES-GCM, one for each other suite, some in UDP, and two at the ends
@@ -193,11 +195,11 @@ def last():
     return Tunnel(100, 4, 4, False, "aes128gcm16", first=(1 << 32) - 5)
 
 
-def configuration(workers):
+def configuration(workers, mtu=1500):
     cores = ", ".join("0" if core == 0 else "1" for core in range(workers))
     print("allow-legacy = true")
-    print('interface.wan = { device = "af_packet:wan0", addresses = ["192.0.2.2/24", "2001:db8::2/64"] }')
-    print('interface.lan = { device = "af_packet:lan0", addresses = ["10.2.0.1/24", "fd00:2::1/64"] }')
+    print('interface.wan = { device = "af_packet:wan0", addresses = ["192.0.2.2/24", "2001:db8::2/64"], mtu = MTU }'.replace("MTU", str(mtu)))
+    print('interface.lan = { device = "af_packet:lan0", addresses = ["10.2.0.1/24", "fd00:2::1/64"], mtu = MTU }'.replace("MTU", str(mtu)))
     print(f"[workers]\ncount = {workers}\ncores = [{cores}]\n")
     print('[ike]\nprofile = "legacy"\n')
     for tunnel in [*tunnels(), last()]:
@@ -217,7 +219,7 @@ class Judge:
     def _socket(name, family):
         with namespace(name):
             made = socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6, socket.SOCK_DGRAM)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        made.setsockopt(socket.SOL_SOCKET, 33, 16 << 20)  # SO_RCVBUFFORCE
         if family == 4:
             made.setsockopt(socket.IPPROTO_IP, 12, 1)  # IP_RECVTTL
         else:
@@ -280,10 +282,10 @@ class Judge:
                 return any(which is tunnel for which, _, _ in self.at_peer(0.05))
             wait_for(10, f"{tunnel.name}: first answer", answered)
 
-    def round_trips(self, tunnel, count):
+    def round_trips(self, tunnel, count, largest=1300):
         """Random sizes there and back, in bursts; everything must come, once, unchanged."""
         before = len(tunnel.seen)
-        payloads = [number.to_bytes(8, "big") + random.randbytes(random.randrange(1300)) for number in range(count)]
+        payloads = [number.to_bytes(8, "big") + random.randbytes(random.randrange(largest)) for number in range(count)]
         for payload in payloads:
             self.wire.send(tunnel.encrypt(tunnel.datagram(payload), tunnel.next_sequence()))
         got = self.at_host(tunnel.inner, 0.05, echo=True, expected=count)
@@ -394,8 +396,35 @@ def judge(peer_ns, host_ns, gateway_ns, path, count):
           f"{spread} workers forwarded, drops {drops}, seed {seed}", file=sys.stderr)
 
 
+# Payload of a datagram whose ESP packet fits 9000 octets whatever is around it.
+LARGEST = 9000 - 40 - 8 - 8 - 16 - 40 - 8 - 16 - 32 - 8
+# Packets under way at a time.
+BURST = 50
+
+
+def sizes(peer_ns, host_ns, gateway_ns, path, count):
+    """So many packets each way over all tunnels, of all sizes."""
+    seed = time.time_ns() & 0xFFFF
+    random.seed(seed)
+    one = Judge(peer_ns, host_ns, gateway_ns, path)
+    every = [tunnel for tunnel in one.by_spi.values() if tunnel.number != 100]
+    one.warm_up(every)
+    before = {name: value for name, value in one.control.counters().items() if name.startswith("drop-")}
+    sent, each = 0, -(-count // len(every))
+    for tunnel in every:
+        left = each
+        while left:
+            one.round_trips(tunnel, min(left, BURST), LARGEST)
+            sent, left = sent + min(left, BURST), left - min(left, BURST)
+    dropped = {name: value - before[name] for name, value in one.control.counters().items() if name.startswith("drop-") and value > before[name]}
+    check(not dropped, f"packets were dropped: {dropped}")
+    print(f"  {len(every)} tunnels, {sent} packets of up to {LARGEST + 36} octets each way equal, seed {seed}", file=sys.stderr)
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["configuration"]:
-        configuration(int(sys.argv[2]))
+        configuration(*map(int, sys.argv[2:]))
+    elif sys.argv[1:2] == ["sizes"]:
+        sizes(*sys.argv[2:6], int(sys.argv[6]))
     else:
         judge(*sys.argv[2:6], int(sys.argv[6]))

@@ -251,9 +251,17 @@ def packets():
         "arp": act(8, 0, b"\xff" * 6 + b"\2\0\0\0\2\1" + struct.pack("!H", 0x0806) + arp), "vlan": act(8, 0, bytes([2, 0, 0, 0, 1, 1]) + bytes(6) + struct.pack("!HH", 0x8100, 7) + b"\x08\0" + inner),
         "twin": act(5, 4, bytes([2, 0, 0, 0, 2, 1]) + bytes(6) + b"\x08\0" + inner), "rv": act(5, 3, inner), "control": act(6, 0, to_us[:12] + to_us[16:20] + to_us[12:16] + to_us[20:]),
         "ttl": act(2, 0, inner[:8] + b"\1" + inner[9:]), "icmp": act(2, 0, v4(1, icmp)[:12] + here + there + icmp)}
+    # Behind the ip-tunnel in transport mode, and what comes out of it.
+    guarded = bytes([10, 4, 0, 9])
+    from_guarded = summed(v4(17, udp)[:12] + guarded + here + udp)
+    stories |= {
+        "guarded-out": act(2, 0, inner[:16] + guarded + inner[20:]), "guarded-out-large": act(2, 0, large[:16] + guarded + large[20:]),
+        "guarded-in": act(3, 0x46, from_guarded), "guarded-in-twice": act(3, 0x46, from_guarded) + act(3, 6, from_guarded),
+        "guarded-spoofed": act(3, 0x46, inner), "guarded-udp": act(3, 0x45, udp), "guarded-gre": act(3, 0x44, gre_of(0, b"", from_guarded)),
+        "guarded-not-in-tunnel-mode": act(3, 0x42, from_guarded)}
     # Of AES-128-GCM, the first suite; of each other one a story of both ways.
     frames = {name: bytes([at & 1]) + octets for at, (name, octets) in enumerate(stories.items())}
-    ways = b"".join(stories[name] for name in ("in-twice", "dummy", "out", "out6", "out-large", "foreign"))
+    ways = b"".join(stories[name] for name in ("in-twice", "dummy", "out", "out6", "out-large", "foreign", "guarded-out", "guarded-in"))
     frames |= {f"suite-{number}": bytes([number << 1 | 1]) + ways for number in range(1, 23)}
     write("dataplane", "packet-frames", frames)
 

@@ -3,6 +3,7 @@
 
     hostile.py wire PEER-NS GATEWAY-NS CAPTURE ROUNDS SEED   garbage from the public segment
     hostile.py socket PATH ROUNDS SEED                       garbage into the control socket
+    hostile.py incomplete PEER-NS GATEWAY-NS COUNT RATE      datagrams of which the end never comes
 
 The wire: random bytes, truncations and mutations of IKE messages and ESP packets that were
 captured from the running tunnel, headers that lie about lengths, payload chains that loop,
@@ -168,6 +169,26 @@ def wire(peer_ns, gateway_ns, capture, rounds, seed):
     print(f"{sent} frames, seed {seed}")
 
 
+# Strangers who begin datagrams: two of them take an eighth of what a worker holds.
+STRANGERS = 2
+
+
+def incomplete(peer_ns, gateway_ns, count, rate):
+    """First fragments of as many IPv6 datagrams, so many a second; IPv4's would be the kernel's to put together."""
+    out = Wire(peer_ns, "wan0", mac_of(gateway_ns, "wan0"))
+    first = bytearray(raw(IPv6(src="2001:db8::7700", dst=OURS[1], nh=44) / Raw(struct.pack("!BBHI", 50, 0, 1, 0) + bytes(64))))
+    frame = bytearray(out.to + out.own + b"\x86\xdd" + first)
+    source, ident = 14 + 23, 14 + 40 + 4
+    begun = time.monotonic()
+    for number in range(count):
+        frame[source] = number % STRANGERS
+        frame[ident : ident + 4] = struct.pack("!I", number)
+        out.send_frame(frame)
+        if number % 100 == 99:
+            time.sleep(max(0.0, begun + number / rate - time.monotonic()))
+    print(f"{count} datagrams begun in {time.monotonic() - begun:.1f} s")
+
+
 def socket_clients(path, rounds, seed):
     """Malformed, huge, slow and silent clients; the daemon must answer others throughout."""
     draw, control = random.Random(seed), Control(path)
@@ -227,5 +248,7 @@ def socket_clients(path, rounds, seed):
 if __name__ == "__main__":
     if sys.argv[1:2] == ["wire"]:
         wire(*sys.argv[2:5], int(sys.argv[5]), int(sys.argv[6]))
+    elif sys.argv[1:2] == ["incomplete"]:
+        incomplete(*sys.argv[2:4], int(sys.argv[4]), int(sys.argv[5]))
     else:
         socket_clients(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

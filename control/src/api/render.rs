@@ -6,8 +6,10 @@ mod certificate;
 mod client;
 mod group;
 mod ip_tunnel;
+mod mirror;
 mod pki;
 mod policy;
+mod probe;
 mod revocation;
 pub mod tap;
 
@@ -45,6 +47,7 @@ pub fn text(reply: &Reply) -> String {
             let total = format!("{tunnels} tunnels of at most {tunnel_limit}");
             format!("{}\n{total}", self::gateways(gateways))
         }
+        Reply::Mirrors { mirrors } => mirror::mirrors(mirrors),
         Reply::TunnelGroups { groups, by_name } => group::groups(groups, *by_name),
         Reply::IpTunnels { ip_tunnels, by_name } => ip_tunnel::ip_tunnels(ip_tunnels, *by_name),
         Reply::ClientDbs { databases, clients, .. } => client::databases(databases, clients),
@@ -55,6 +58,7 @@ pub fn text(reply: &Reply) -> String {
         Reply::PkiObjects { objects, ca_profiles } => pki::list(objects, ca_profiles),
         Reply::PkiDetails { objects, ca_profiles } => pki::details(objects, ca_profiles),
         Reply::Revocation(known) => revocation::revocation(known),
+        Reply::MtuProbe(probe) => probe::mtu(probe),
         Reply::PkiData { label, .. } => format!("{label}: say --out FILE, or --json"),
     }
 }

@@ -9,8 +9,10 @@ mod group;
 mod ip_tunnel;
 mod lockout;
 mod lookup;
+mod mirror;
 mod pki;
 mod policy;
+mod probe;
 mod revocation;
 mod tap;
 
@@ -26,8 +28,10 @@ pub use self::group::{Level, Member, TunnelGroup};
 pub use self::ip_tunnel::{DestIp, IpTunnelRow};
 pub use self::lockout::{Lockout, Lockouts};
 pub use self::lookup::{Lookup, Nearest, Way};
+pub use self::mirror::MirrorRow;
 pub use self::pki::{CaProfile, StoredObject};
 pub use self::policy::{InstancePolicy, PolicyRow};
+pub use self::probe::MtuProbe;
 pub use self::revocation::{Crl, CrlUpkeep, Resting, Revocation, StandingFlag};
 pub use self::tap::{SeenPacket, SeenStep, TapPage};
 
@@ -123,6 +127,11 @@ pub enum Reply {
         /// Whether one was asked for by name.
         by_name: bool,
     },
+    /// Mirrors.
+    Mirrors {
+        /// One each.
+        mirrors: Vec<MirrorRow>,
+    },
     /// Tunnel groups.
     TunnelGroups {
         /// One each.
@@ -182,6 +191,8 @@ pub enum Reply {
     },
     /// What is known of revocation.
     Revocation(Revocation),
+    /// How large packets of a tunnel may be.
+    MtuProbe(Box<MtuProbe>),
 }
 
 impl Reply {

@@ -5,9 +5,11 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 mod pki;
+mod probe;
 mod tap;
 
 pub use self::pki::{PkiCsr, PkiExport, PkiGenerate, PkiImport, PkiName, PkiRemove};
+pub use self::probe::MtuProbe;
 pub use self::tap::{TapBegin, TapEnd, TapRead};
 
 /// One request: the JSON-RPC method and its parameters.
@@ -77,6 +79,9 @@ pub enum Request {
     /// Ip-tunnels.
     #[serde(rename = "show.ip-tunnels")]
     ShowIpTunnels(IpTunnelName),
+    /// Mirrors.
+    #[serde(rename = "show.mirrors")]
+    ShowMirrors,
     /// Databases of clients.
     #[serde(rename = "show.client-db")]
     ShowClientDb(ClientDbName),
@@ -137,6 +142,9 @@ pub enum Request {
     /// Show no more.
     #[serde(rename = "tap.end")]
     TapEnd(TapEnd),
+    /// Find out how large packets of a tunnel may be.
+    #[serde(rename = "mtu.probe")]
+    MtuProbe(MtuProbe),
     /// Has a worker do nothing for a while: only where tests ask for it.
     #[cfg(feature = "stall")]
     #[serde(rename = "test.stand-still")]

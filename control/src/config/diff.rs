@@ -9,6 +9,7 @@ mod clients;
 mod entries;
 mod groups;
 mod ip_tunnels;
+mod mirrors;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -18,6 +19,7 @@ pub use self::clients::ClientDbs;
 pub use self::entries::{Policy, meanwhile};
 pub use self::groups::Groups;
 pub use self::ip_tunnels::IpTunnels;
+pub use self::mirrors::Mirrors;
 use super::plan::{CaProfile, Child, Gateway, Ike, InstanceId, Interface, Keying, Plan, Tunnel};
 
 /// What a new plan asks for.
@@ -49,6 +51,8 @@ pub struct Difference {
     pub policy: Policy,
     /// What becomes of ip-tunnels.
     pub ip_tunnels: IpTunnels,
+    /// What becomes of mirrors.
+    pub mirrors: Mirrors,
 }
 
 impl Difference {
@@ -92,6 +96,7 @@ pub fn difference(running: &Plan, asked: &Plan) -> (Difference, Plan) {
     groups::settle(running, asked, &mut next, &mut difference);
     entries::settle(running, asked, &mut next, &mut difference);
     ip_tunnels::settle(running, asked, &mut next, &mut difference);
+    mirrors::settle(running, asked, &mut next, &mut difference);
     for (name, tunnel) in &asked.tunnels {
         match settled(&next, asked, tunnel) {
             Some(tunnel) => drop(next.tunnels.insert(name.clone(), same_or(running, tunnel))),
@@ -107,6 +112,7 @@ pub fn difference(running: &Plan, asked: &Plan) -> (Difference, Plan) {
     difference.client_dbs = clients::compare(running, &next);
     difference.policy = entries::compare(running, &next);
     difference.ip_tunnels = ip_tunnels::compare(running, &next);
+    difference.mirrors = mirrors::compare(running, &next);
     (difference, next)
 }
 

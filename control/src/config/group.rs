@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ravelin_dataplane::sa::shard::WorkerId;
 use toml::Spanned;
 
-use super::plan::{DEFAULT_GROUP, GroupMode, TunnelGroup};
+use super::plan::{DEFAULT_GROUP, GroupMode, TunnelGroup, Wait};
 use super::raw::{self, Text};
 use super::resolve::Judge;
 
@@ -13,6 +13,8 @@ use super::resolve::Judge;
 const GROUPS: usize = 64;
 /// TG-02: members of a group that may be active.
 const ACTIVE: u64 = 16;
+/// DP-31: milliseconds.
+const WAITS: std::ops::RangeInclusive<u16> = 1..=5000;
 /// Characters of a description.
 const DESCRIPTION: usize = 80;
 
@@ -42,6 +44,24 @@ pub fn named(judge: &mut Judge<'_>, object: &str, name: Option<&Text>, raw: &raw
     // A group that was refused is there all the same.
     judge.follow(object, "tunnel-group", name, &raw.tunnel_group)?;
     Some(name.get_ref().clone())
+}
+
+/// Milliseconds, or `none` (DP-31).
+pub fn reassembly(judge: &mut Judge<'_>, object: &str, value: Option<&Spanned<toml::Value>>) -> Option<Wait> {
+    let value = value?;
+    let read = match value.get_ref() {
+        toml::Value::String(text) if text == "none" => Some(Wait::NONE),
+        toml::Value::Integer(number) => {
+            u16::try_from(*number).ok().filter(|wait| WAITS.contains(wait)).map(Wait::milliseconds)
+        }
+        _ => None,
+    };
+    if read.is_none() {
+        let found = format!("reassembly = {} is not valid", value.get_ref());
+        let expected = format!("{} to {} milliseconds, or \"none\"", WAITS.start(), WAITS.end());
+        judge.refuse(value.span().start, object, found, expected);
+    }
+    read
 }
 
 /// One group under judgement.
@@ -78,7 +98,8 @@ impl One<'_, '_> {
         }?;
         let description = self.description(raw.description.as_ref());
         let (enabled, responder_only) = (raw.enabled.unwrap_or(true), raw.responder_only.unwrap_or(false));
-        Some(TunnelGroup { description, enabled, responder_only, mode })
+        let reassembly = reassembly(self.judge, &self.object, raw.reassembly.as_ref());
+        Some(TunnelGroup { description, enabled, responder_only, reassembly, mode })
     }
 
     fn description(&mut self, text: Option<&Text>) -> String {

@@ -80,12 +80,6 @@ impl One<'_, '_, '_> {
         let kind = self.kind(raw);
         let behind = Behind { outer_v4: local.is_ipv4(), header: Some(kind.header_length()) };
         let packets = packets::settings(self.judge, &self.object, &raw.packets, behind);
-        if raw.packets.path_mtu_discovery == Some(true) {
-            self.refuse(
-                "path-mtu-discovery is not there for ip-tunnels".into(),
-                "ip-mtu, where the path is narrow",
-            );
-        }
         if raw.packets.tfc_padding.is_some() {
             self.refuse(
                 "tfc-padding is not there for ip-tunnels".into(),
@@ -118,6 +112,7 @@ impl One<'_, '_, '_> {
             routes: route::into_ip_tunnel(self.judge, self.raw, name, private, self.instances),
             dscp,
             ttl,
+            reassembly: super::group::reassembly(self.judge, &self.object, raw.reassembly.as_ref()),
             packets,
         })
     }

@@ -3,7 +3,7 @@
 //! `raw` is the file's shape, `resolve` judges it (`value` a single value, `selector` what traffic is meant, `secret` and
 //! `material` what lies in other files, `cert_profile` our own certificates, `believed` who of the peers is let in and by which exceptions, `ppk` lists of keys,
 //! `profile` algorithms, `policy` times, probes and what strangers may cost, `lockout` lockouts, `lint` what contradicts
-//! itself, `group` groups of tunnels, `entry` policy entries, `route` static routes, `packets` what tunnels do to packets, `ip_tunnel` tunnels without keys, `gateway`, `client_db` and `ts_list` what lets peers in from anywhere), `plan` is the
+//! itself, `group` groups of tunnels, `entry` policy entries, `route` static routes, `packets` what tunnels do to packets, `ip_tunnel` tunnels without keys, `mirror` what is copied and sent on, `gateway`, `client_db` and `ts_list` what lets peers in from anywhere), `plan` is the
 //! result, `diff` what another one changes, `rules` what of that is refused. The daemon and
 //! `ravelin config check` run exactly this code. Reading files is an argument, so that
 //! everything here is tested without a disk.
@@ -23,6 +23,7 @@ mod lint;
 mod lockout;
 mod manual;
 mod material;
+mod mirror;
 mod packets;
 pub mod plan;
 mod policy;

@@ -11,6 +11,11 @@ use super::resolve::Judge;
 /// What every IPv4 host takes is 576; below that there is no use (DP-23, DP-25).
 const LEAST: u64 = 512;
 const MOST: u64 = 9000;
+/// RFC 1191 §6.3: not oftener than every five minutes is larger tried, ten suggested; an operator may know better.
+const AGING: std::ops::RangeInclusive<u64> = 60..=3600;
+/// DP-28, DP-29.
+pub const MESSAGES: std::ops::RangeInclusive<u64> = 10..=1000;
+pub const INTERVAL: std::ops::RangeInclusive<u64> = 1..=60;
 /// Less is less than most packets have.
 const LEAST_PADDED: u64 = 64;
 /// Octets in front of ESP at least: IPv4 and IPv6.
@@ -66,8 +71,19 @@ pub fn settings(judge: &mut Judge<'_>, object: &str, raw: &raw::Packets, behind:
         copy_traffic_class: raw.copy_traffic_class_upon_decapsulation.unwrap_or(default.copy_traffic_class),
         icmp_generation: raw.icmp_generation.unwrap_or(default.icmp_generation),
         path_mtu_discovery: raw.path_mtu_discovery.unwrap_or(default.path_mtu_discovery),
+        propagate_path_mtu: raw.propagate_path_mtu.unwrap_or(default.propagate_path_mtu),
+        path_mtu_aging: judge.number(object, "path-mtu-aging", raw.path_mtu_aging.as_ref(), AGING, 600)
+            as u16,
+        icmp_rate: icmp_rate(judge, object, raw),
         tfc: tfc(judge, object, raw.tfc_padding.as_ref()),
     }
+}
+
+/// A tunnel that says either has a rate of its own.
+fn icmp_rate(judge: &mut Judge<'_>, object: &str, raw: &raw::Packets) -> Option<(u16, u8)> {
+    let messages = judge.number(object, "icmp-messages", raw.icmp_messages.as_ref(), MESSAGES, 100) as u16;
+    let interval = judge.number(object, "icmp-interval", raw.icmp_interval.as_ref(), INTERVAL, 10) as u8;
+    raw.icmp_messages.as_ref().or(raw.icmp_interval.as_ref()).map(|_| (messages, interval))
 }
 
 fn outer_df(judge: &mut Judge<'_>, object: &str, raw: &raw::Packets) -> Option<OuterDf> {
@@ -146,7 +162,7 @@ mod tests {
         let all = "ip-mtu = 1300\nencapsulated-ip-mtu = 1400\nclear-df-bit = true\nouter-df = \"set\"\n\
             private-tcp-mss-adjust = \"auto\"\npublic-tcp-mss-adjust = 1200\n\
             copy-traffic-class-upon-decapsulation = true\nicmp-generation = false\npath-mtu-discovery = false\n\
-            tfc-padding = \"mtu\"";
+            propagate-path-mtu = false\npath-mtu-aging = 900\nicmp-messages = 50\ntfc-padding = \"mtu\"";
         let expected = PacketSettings {
             ip_mtu: Some(1300),
             encapsulated_ip_mtu: Some(1400),
@@ -157,6 +173,9 @@ mod tests {
             copy_traffic_class: true,
             icmp_generation: false,
             path_mtu_discovery: false,
+            propagate_path_mtu: false,
+            path_mtu_aging: 900,
+            icmp_rate: Some((50, 10)),
             tfc: TfcPadding::Mtu,
         };
         assert_eq!(judged(all).unwrap(), (expected, Vec::new()));
@@ -171,6 +190,9 @@ mod tests {
             ("outer-df = \"none\"", "copy, clear or set"),
             ("private-tcp-mss-adjust = \"on\"", "512 to 9000, or \\\"auto\\\""),
             ("public-tcp-mss-adjust = 100", "public-tcp-mss-adjust = 100 is not valid"),
+            ("path-mtu-aging = 59", "expected: \"60 to 3600\""),
+            ("icmp-messages = 9", "expected: \"10 to 1000\""),
+            ("icmp-interval = 61", "expected: \"1 to 60\""),
             ("tfc-padding = 63", "64 to 9000, or \\\"mtu\\\""),
             ("tfc-padding = \"all\"", "64 to 9000, or \\\"mtu\\\""),
             ("mtu = 1", "unknown field \\\"mtu\\\""),

@@ -11,6 +11,7 @@ mod entry;
 mod gateway;
 mod group;
 mod ip_tunnel;
+mod mirror;
 mod packets;
 
 use std::collections::BTreeMap;
@@ -36,8 +37,9 @@ pub use self::cert_profile::{CertEntry, CertProfile};
 pub use self::clients::{Client, ClientDb};
 pub use self::entry::{PolicyAction, PolicyEntry};
 pub use self::gateway::{Gateway, Origin, ReverseRoutes, Template, TsList, Unique};
-pub use self::group::{DEFAULT_GROUP, GroupMode, TunnelGroup};
+pub use self::group::{DEFAULT_GROUP, GroupMode, TunnelGroup, Wait};
 pub use self::ip_tunnel::IpTunnel;
+pub use self::mirror::{DIRECTIONS, Mirror, MirrorTo};
 pub use self::packets::{MssAdjust, OUTER_DF, PacketSettings, TfcPadding};
 use super::Refusal;
 use crate::keeper::Vault;
@@ -104,6 +106,8 @@ pub struct Plan {
     pub tunnels: BTreeMap<String, Arc<Tunnel>>,
     /// Tunnels without keys by name.
     pub ip_tunnels: BTreeMap<String, Arc<IpTunnel>>,
+    /// Mirrors by name.
+    pub mirrors: BTreeMap<String, Mirror>,
     /// Our certificates by profile name.
     pub cert_profiles: BTreeMap<String, CertProfile>,
     /// Anchors by profile name.

@@ -5,6 +5,7 @@
 
 mod gateway;
 mod ip_tunnel;
+mod mirror;
 mod trust;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use toml::Spanned;
 
 pub use self::gateway::{Client, ClientDb, Gateway, TsList, TunnelTemplate};
 pub use self::ip_tunnel::IpTunnel;
+pub use self::mirror::Mirror;
 pub use self::trust::{
     CaProfile, CertEntry, CertProfile, CertificateMap, CommonNameList, StatusVerify, TrustAnchorProfile,
 };
@@ -77,6 +79,8 @@ pub struct File {
     pub tunnel: BTreeMap<String, Spanned<Tunnel>>,
     /// Tunnels without keys by name.
     pub ip_tunnel: BTreeMap<String, Spanned<IpTunnel>>,
+    /// What packets are copied and sent on, by name.
+    pub mirror: BTreeMap<String, Spanned<Mirror>>,
     /// Gateways for peers from anywhere, by name.
     pub gateway: BTreeMap<String, Spanned<Gateway>>,
     /// What gateways have for peers by name.
@@ -395,6 +399,8 @@ pub struct TunnelGroup {
     pub active_number: Option<Spanned<u64>>,
     /// Go on with fewer when none stands by; default no.
     pub degrade: Option<Spanned<bool>>,
+    /// A number or `none`: milliseconds for which fragments for its tunnels wait for the rest.
+    pub reassembly: Option<Spanned<toml::Value>>,
 }
 
 /// `second-auth` of `[tunnel.NAME]`
@@ -515,6 +521,14 @@ pub struct Packets {
     pub icmp_generation: Option<bool>,
     /// Believe routers on the way; default yes.
     pub path_mtu_discovery: Option<bool>,
+    /// Tell senders what routers on the way said; default yes.
+    pub propagate_path_mtu: Option<bool>,
+    /// Seconds for which they are believed.
+    pub path_mtu_aging: Option<Spanned<u64>>,
+    /// ICMP errors about packets that are too large, in an interval.
+    pub icmp_messages: Option<Spanned<u64>>,
+    /// The interval in seconds.
+    pub icmp_interval: Option<Spanned<u64>>,
     /// A number or `mtu`: length to which inner packets are padded.
     pub tfc_padding: Option<Spanned<toml::Value>>,
 }

@@ -15,7 +15,7 @@ use super::raw::{self, SecretText, Text};
 use super::value::{self, Expected};
 use super::{
     ReadFile, Refusal, believed, cert_profile, client_db, entry, error, fetch, gateway, group, ip_tunnel,
-    lint, material, policy, ppk, revocation, route, transport, ts_list, tunnel,
+    lint, material, mirror, packets, policy, ppk, revocation, route, transport, ts_list, tunnel,
 };
 
 /// Where the text came from.
@@ -184,6 +184,7 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
     let workers = workers(&mut judge, &raw.workers);
     let policy = transport::with_entries(entry::entries(&mut judge, raw, &instances, &tunnels), &tunnels);
     let ip_tunnels = ip_tunnel::ip_tunnels(&mut judge, raw, (&instances, &interfaces), &tunnels);
+    let mirrors = mirror::mirrors(&mut judge, raw, &tunnels, &ip_tunnels);
     let mut plan = Plan {
         retransmit: Duration::from_millis(retransmit),
         retransmit_tries: tries as u32,
@@ -204,6 +205,7 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
         policy,
         tunnels,
         ip_tunnels,
+        mirrors,
         instances,
         ports,
         interfaces,
@@ -316,8 +318,8 @@ fn room_on<'p>(
 
 /// DP-28, DP-29: the same for all senders of a worker.
 fn icmp(judge: &mut Judge<'_>, raw: &raw::Icmp) -> (u32, Duration) {
-    let messages = judge.number("icmp", "messages", raw.messages.as_ref(), 10..=1000, 100) as u32;
-    let interval = judge.number("icmp", "interval", raw.interval.as_ref(), 1..=60, 10);
+    let messages = judge.number("icmp", "messages", raw.messages.as_ref(), packets::MESSAGES, 100) as u32;
+    let interval = judge.number("icmp", "interval", raw.interval.as_ref(), packets::INTERVAL, 10);
     (messages, Duration::from_secs(interval))
 }
 

@@ -101,6 +101,9 @@ fn unfit_packets(raw: &raw::Tunnel) -> Vec<&'static str> {
         ("public-tcp-mss-adjust", packets.public_tcp_mss_adjust.is_some()),
         ("copy-traffic-class-upon-decapsulation", packets.copy_traffic_class_upon_decapsulation.is_some()),
         ("icmp-generation", packets.icmp_generation.is_some()),
+        ("propagate-path-mtu", packets.propagate_path_mtu.is_some()),
+        ("icmp-messages", packets.icmp_messages.is_some()),
+        ("icmp-interval", packets.icmp_interval.is_some()),
         ("tfc-padding", packets.tfc_padding.is_some()),
     ];
     written.into_iter().filter(|(_, written)| *written).map(|(key, _)| key).collect()

@@ -39,6 +39,7 @@ impl<P: Pool> Core<P> {
             Request::ShowIpTunnels(name) => self.ip_tunnel_rows(name),
             Request::ShowClientDb(asked) => self.client_db_rows(asked),
             Request::MatchClient(asked) => self.match_client(asked),
+            Request::ShowMirrors => Ok(self.mirror_rows()),
             Request::ShowPolicy => Ok(self.policy_rows()),
             Request::ShowCertificates => Ok(self.certificate_rows()),
             Request::ShowRoutes => Ok(Reply::Routes { routes: self.route_rows() }),

@@ -16,7 +16,8 @@ use crate::config::diff::{Difference, chains, difference, meanwhile};
 use crate::config::plan::{InstanceId, Keying, Plan, Tunnel};
 use crate::config::rules;
 use crate::instance::{Request, TunnelRoute};
-use crate::tunnel::{connection, reverse};
+use crate::routing::Outcome;
+use crate::tunnel::{connection, reverse, waits};
 
 impl<P: Pool> Core<P> {
     /// What a plan would change.
@@ -81,6 +82,10 @@ impl<P: Pool> Core<P> {
         // Tunnels that are named by entries may have other numbers.
         self.workers.set_policy(&self.plan.policy, &self.roster);
         self.workers.publish_tables();
+        self.settle_mirrors();
+        if self.workers.set_waits(waits::waits(&self.plan)) {
+            self.workers.publish(&Outcome { snapshot: true, ..Outcome::default() });
+        }
         report(difference, &self.plan, false, refused)
     }
 
@@ -245,6 +250,7 @@ fn report(difference: Difference, asked: &Plan, dry_run: bool, refused: Vec<Stri
         client_dbs,
         policy,
         ip_tunnels,
+        mirrors,
         ..
     } = difference;
     let of = |kind: &'static str, names: Vec<String>| {
@@ -264,6 +270,8 @@ fn report(difference: Difference, asked: &Plan, dry_run: bool, refused: Vec<Stri
         client_dbs.removed,
         policy.removed,
     );
+    let added = [added, of("mirror", mirrors.added)].concat();
+    let removed = [removed, of("mirror", mirrors.removed)].concat();
     let mut changed = all(
         difference.changed,
         ip_tunnels.changed,
@@ -272,6 +280,7 @@ fn report(difference: Difference, asked: &Plan, dry_run: bool, refused: Vec<Stri
         client_dbs.changed,
         policy.changed,
     );
+    changed.extend(of("mirror", mirrors.changed));
     changed.extend(policy.reordered.then(|| "order of policy".to_owned()));
     let none = Vec::new;
     let replaced = all(difference.replaced, none(), gateways.replaced, none(), none(), none());

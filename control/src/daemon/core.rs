@@ -77,6 +77,8 @@ pub enum Asked {
     Request(Request, Sender<Result<Reply, ApiError>>),
     /// Another configuration, and where the report goes.
     Configured(Work, Sender<Applied>),
+    /// Whom a probe is to ask.
+    Probe(Box<super::probe::Question>),
 }
 
 /// What wakes the loop.
@@ -220,6 +222,7 @@ impl<P: Pool> Core<P> {
         match asked {
             Asked::Request(request, reply) => drop(reply.try_send(self.answer(&request))),
             Asked::Configured(work, report) => drop(report.try_send(self.configured(work))),
+            Asked::Probe(question) => self.begin_probe(*question),
         }
     }
 
@@ -316,6 +319,11 @@ impl<P: Pool> Core<P> {
                 }
             }
             Noticed::PathNarrowed(path) => self.path_changed(&path, "path-narrowed"),
+            Noticed::IpTunnelTooBig { path, shown, mtu } => {
+                if self.workers.ip_tunnel_too_big(&self.plan, path, (shown, mtu), now) {
+                    self.path_changed(&path, "path-narrowed");
+                }
+            }
         }
     }
 
@@ -375,6 +383,7 @@ impl<P: Pool> Core<P> {
         self.look_at_certificates(now);
         self.notice_ended(now);
         self.look_at_tap();
+        self.settle_mirrors();
         self.look_at_devices();
         self.choose_queues();
         for path in self.workers.age_paths(now) {

@@ -54,6 +54,8 @@ pub struct Desk {
     pub revocation: Revocation,
     /// The capture or trace that is on.
     pub taps: Arc<Taps>,
+    /// Held while a path is probed.
+    pub probing: Mutex<()>,
 }
 
 impl Desk {
@@ -134,6 +136,7 @@ impl Answer for Desk {
                 self.taps.read(read.tap, Duration::from_millis(read.wait_ms)).map(Reply::TapPage)
             }
             Request::TapEnd(end) => self.taps.end(end.tap).map(|()| Reply::Done { message: "ended".into() }),
+            Request::MtuProbe(probe) => self.probe(probe),
             Request::ConfigApply(apply) => self.apply(apply.dry_run).map(Reply::Applied),
             Request::PkiReload => self.apply_material().map(Reply::Applied),
             pki @ (Request::PkiList
@@ -154,6 +157,7 @@ impl Answer for Desk {
             | Request::ShowIpTunnels(_)
             | Request::ShowClientDb(_)
             | Request::MatchClient(_)
+            | Request::ShowMirrors
             | Request::ShowPolicy
             | Request::ShowCertificates
             | Request::ShowRoutes) => self.ask(read, ACTION),

@@ -101,7 +101,8 @@ impl<P: Pool> Core<P> {
             let resolved = address.is_multicast() || routing.is_on_link(tunnel.private, *address);
             DestIp { address: address.to_string(), resolved }
         };
-        let parts = ip_tunnel::parts(tunnel, self.workers.widest(&self.plan, tunnel), down.is_none());
+        let parts =
+            ip_tunnel::parts(tunnel, self.workers.ip_tunnel_sizes(&self.plan, tunnel), down.is_none());
         IpTunnelRow {
             name: tunnel.name.clone(),
             description: tunnel.description.clone(),

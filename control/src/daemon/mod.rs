@@ -2,8 +2,8 @@
 //! gateways and their peers (`gateways`), tunnel groups (`groups`) and how full they are (`watermarks`, `group_view`),
 //! ip-tunnels (`ip_tunnels`), instances out of service (`service`, `outage`), SAs of single workers (`own`), workers that stand still (`pulse`,
 //! `stall`, `spread`), devices (`devices`), other configurations while running (`reload`, `apply`), what operators read
-//! (`view`, `gateway_view`, `client_view`, `desk`) and ask (`explain`, `lookup`, `lockout`, `debug`, `pki`, `taps`), and the
-//! threads that do its slow work (`helpers`, `revocation`), and what ends soon (`expiry`).
+//! (`view`, `gateway_view`, `client_view`, `desk`) and ask (`explain`, `lookup`, `lockout`, `debug`, `pki`, `taps`, `mirrors`, `probe`), and
+//! the threads that do its slow work (`helpers`, `revocation`), and what ends soon (`expiry`).
 
 mod accounts;
 mod answers;
@@ -29,12 +29,14 @@ mod ip_tunnels;
 pub mod layout;
 mod lockout;
 mod lookup;
+mod mirrors;
 mod outage;
 mod own;
 mod pki;
 mod policy_view;
 #[cfg(feature = "dpdk")]
 mod ports;
+pub mod probe;
 pub mod pulse;
 pub mod reload;
 mod retries;

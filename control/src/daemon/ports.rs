@@ -22,6 +22,10 @@ const SOCKET_FRAMES: u32 = 2048;
 const LINK_OVERHEAD: u32 = 22;
 /// Octets of packet in a usual buffer.
 const ROOM: u16 = 2048;
+/// The same where a packet socket is to give larger frames: it writes each into one buffer, and its largest are as long.
+const JUMBO_ROOM: u16 = 12_288;
+/// The longest frame that fits a slot of a packet socket's ring in the usual buffer.
+const USUAL_FRAME: u32 = 1982;
 /// Buffers for datagrams beyond that: reassembly.
 const JUMBO: u32 = 64;
 /// Buffers each worker keeps to itself.
@@ -200,7 +204,16 @@ fn buffer_sizes(plan: &Plan, shape: &Shape) -> BufferSizes {
         waiting: workers * (waiting + handed) as u32,
     };
     let usual = plan.buffers.unwrap_or_else(|| demand.mbufs());
-    BufferSizes { usual, room: ROOM, jumbo: JUMBO, cache: CACHE, numa: None }
+    BufferSizes { usual, room: room(plan), jumbo: JUMBO, cache: CACHE, numa: None }
+}
+
+/// A card spreads a long frame over several buffers; a packet socket does not.
+fn room(plan: &Plan) -> u16 {
+    let is_socket =
+        |index: usize| plan.ports.get(index).is_some_and(|port| matches!(port.device, Device::AfPacket(_)));
+    let mut sockets = plan.interfaces.iter().filter(|interface| is_socket(interface.port));
+    let is_long = sockets.any(|interface| u32::from(interface.mtu) + LINK_OVERHEAD > USUAL_FRAME);
+    if is_long { JUMBO_ROOM } else { ROOM }
 }
 
 fn attach_port(plan: &Plan, index: usize, eal: Eal, buffers: Buffers) -> Result<Attached, PortsError> {

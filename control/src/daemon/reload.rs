@@ -99,6 +99,7 @@ pub fn summary(difference: &diff::Difference) -> String {
         client_dbs,
         policy,
         ip_tunnels,
+        mirrors,
     } = difference;
     let mut text = format!(
         "{} added, {} removed, {} changed, {} replaced, {untouched} untouched",
@@ -134,6 +135,12 @@ pub fn summary(difference: &diff::Difference) -> String {
     for (what, names) in [("added", added), ("removed", removed), ("changed", changed)] {
         if !names.is_empty() {
             text += &format!("; ip-tunnels {what}: {}", names.join(", "));
+        }
+    }
+    let diff::Mirrors { added, removed, changed } = mirrors;
+    for (what, names) in [("added", added), ("removed", removed), ("changed", changed)] {
+        if !names.is_empty() {
+            text += &format!("; mirrors {what}: {}", names.join(", "));
         }
     }
     let diff::Policy { added, removed, changed, reordered } = policy;

@@ -182,6 +182,7 @@ pub fn run(plan: Plan, reread: Reread) -> Result<(), StartError> {
         making: std::sync::Mutex::new(()),
         revocation: core.helpers.revocation().clone(),
         taps: Arc::clone(&core.taps),
+        probing: std::sync::Mutex::new(()),
     });
     listen(&core.plan, Arc::clone(&desk))?;
     signals(inputs, desk)?;
@@ -224,10 +225,10 @@ fn launch(
     lcores: Vec<ravelin_dataplane::io::dpdk::Lcore>,
     stop: &Arc<AtomicBool>,
 ) -> Result<Vec<Running<()>>, StartError> {
-    let (icmp_messages, interval) = plan.icmp;
-    let icmp_interval_us = interval.as_micros() as u64;
+    let (messages, interval) = plan.icmp;
+    let icmp = ravelin_dataplane::sa::pace::Rate::new(messages as u16, interval.as_micros() as u32);
     let seed = u64::from_le_bytes(random()?);
-    let settings = Settings { icmp_messages, icmp_interval_us, ..Settings::new(seed) };
+    let settings = Settings { icmp, ..Settings::new(seed) };
     let idle = match plan.workers.idle {
         plan::Idle::Poll => Idle::Poll,
         plan::Idle::Adaptive => Idle::Adaptive,

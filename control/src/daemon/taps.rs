@@ -110,8 +110,7 @@ impl<P: Pool> Core<P> {
     }
 
     fn interface_of(&self, name: &str) -> Result<(u16, u16), ApiError> {
-        let mut known = self.workers.routing().0.interfaces();
-        let found = known.find(|(_, known)| *known == name).map(|(at, _)| (at.port, at.vlan));
+        let found = self.place_of(name);
         let names =
             || self.workers.routing().0.interfaces().map(|(_, name)| name).collect::<Vec<_>>().join(", ");
         found.ok_or_else(|| refused(format!("interface {name:?} does not exist; configured: {}", names())))

@@ -53,7 +53,6 @@ use crate::group::Groups;
 use crate::instance::{Change, Event, InstanceError, Wall};
 use crate::observe::journal::Journal;
 use crate::routing::Outcome;
-use crate::tunnel::pmtu::MEMORY_US;
 use crate::tunnel::roster::Roster;
 use crate::tunnel::status::Status;
 use crate::workers::Workers;
@@ -586,7 +585,7 @@ fn a_narrow_path_is_learned_and_senders_are_told() {
     assert!(rungs.iter().any(|rung| rung.seen.starts_with("1300 octets, learned")), "{rungs:?}");
     assert!(bench.events().contains(&"path-narrowed: from 192.0.2.2 to 192.0.2.1: 1300 octets".to_owned()));
 
-    let later = Instant(bench.core.now().0 + MEMORY_US);
+    let later = Instant(bench.core.now().0 + 600_000_000);
     assert_eq!(bench.core.workers.age_paths(later).len(), 1);
     bench.settle();
     let (out, back) = bench.send(&v4(HOST, BEHIND, 1400, true));

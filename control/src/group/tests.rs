@@ -4,13 +4,13 @@ use super::*;
 
 fn single(primary: u8, backup: Option<u8>) -> TunnelGroup {
     let mode = GroupMode::SingleActive { primary: WorkerId(primary), backup: backup.map(WorkerId) };
-    TunnelGroup { description: String::new(), enabled: true, responder_only: false, mode }
+    TunnelGroup { description: String::new(), enabled: true, responder_only: false, reassembly: None, mode }
 }
 
 fn multi(members: &[u8], active_number: usize, degrade: bool) -> TunnelGroup {
     let members = members.iter().copied().map(WorkerId).collect();
     let mode = GroupMode::MultiActive { members, active_number, degrade };
-    TunnelGroup { description: String::new(), enabled: true, responder_only: false, mode }
+    TunnelGroup { description: String::new(), enabled: true, responder_only: false, reassembly: None, mode }
 }
 
 /// Groups, and the workers of theirs that stand still.

@@ -10,6 +10,7 @@ use ravelin_dataplane::sa::suite::Suite;
 use ravelin_dataplane::sa::wrap::Wrap;
 use ravelin_dataplane::sa::{Endpoint, Mode};
 
+use super::wrapping::Sizes;
 use super::{suite, wrapping};
 use crate::config::plan::{Child, IpTunnel, Keying, Plan, Tunnel};
 
@@ -114,18 +115,20 @@ fn suites(tunnel: &Tunnel) -> impl Iterator<Item = Suite> {
     manual.into_iter().chain(negotiable)
 }
 
-/// What the workers are told. `widest` is what fits through every way out.
-pub fn parts(tunnel: &IpTunnel, widest: Option<u16>, up: bool) -> Parts {
+/// What the workers are told.
+pub fn parts(tunnel: &IpTunnel, sizes: Sizes, up: bool) -> Parts {
     let IpTunnel { public, private, local, remote, backup, kind, dscp, ttl, packets, .. } = *tunnel;
     let end = |address| Endpoint { address, port: 0 };
+    let (outer_mtu, df) = wrapping::outer(&packets, sizes);
     let wrapped = Encapsulation {
         hop_limit: ttl,
-        df: packets.outer_df,
+        df,
         dscp: dscp.map_or(OuterDscp::Copy, OuterDscp::Fixed),
         inner_mtu: packets.ip_mtu,
-        outer_mtu: [widest, packets.encapsulated_ip_mtu].into_iter().flatten().min(),
+        outer_mtu,
         clear_inner_df: packets.clear_df_bit,
         silent: !packets.icmp_generation,
+        errors: wrapping::error_rate(&packets),
         ..Encapsulation::between(public, end(local), end(remote))
     };
     let (wrap, header) = (Wrap::bare(&wrapped, 0, 0), kind.header_length());
@@ -192,6 +195,7 @@ mod tests {
             routes: Vec::new(),
             dscp: None,
             ttl: 255,
+            reassembly: None,
             packets,
         }
     }
@@ -224,13 +228,33 @@ mod tests {
             outer_df: OuterDf::Clear,
             ..PacketSettings::default()
         };
-        let told = parts(&tunnel(&[], auto), Some(1500), true);
+        let told = parts(&tunnel(&[], auto), wide(None), true);
         assert_eq!((told.encapsulation.outer_mtu, told.encapsulation.df), (Some(1500), OuterDf::Clear));
         // 1500 - 20 - 8, less IPv6 and TCP.
         assert_eq!((told.encapsulation.tcp_mss, told.leaving_mss), (Some(1472 - 60), Some(900)));
         let narrow = PacketSettings { ip_mtu: Some(1000), encapsulated_ip_mtu: Some(1400), ..auto };
-        let told = parts(&tunnel(&[], narrow), Some(1500), false);
+        let told = parts(&tunnel(&[], narrow), wide(None), false);
         assert_eq!((told.encapsulation.outer_mtu, told.encapsulation.tcp_mss), (Some(1400), Some(940)));
         assert!(!told.up);
+    }
+
+    fn wide(learned: Option<u16>) -> Sizes {
+        Sizes { widest: Some(1500), learned }
+    }
+
+    /// DP-30: what a router said is heeded, by telling senders or by cutting, or not at all.
+    #[test]
+    fn what_a_router_said_is_heeded() {
+        let of = |path_mtu_discovery, propagate_path_mtu| {
+            let packets =
+                PacketSettings { path_mtu_discovery, propagate_path_mtu, ..PacketSettings::default() };
+            let told = parts(&tunnel(&[], packets), wide(Some(1300)), true);
+            (told.encapsulation.outer_mtu, told.encapsulation.df, largest_inner(&told))
+        };
+        assert_eq!(of(true, true), (Some(1300), OuterDf::Copy, 1300 - 28));
+        assert_eq!(of(false, true), (Some(1500), OuterDf::Copy, 1500 - 28));
+        let (outer, df, inner) = of(true, false);
+        assert_eq!((outer, df), (Some(1300), OuterDf::Clear));
+        assert!(inner > 1472, "{inner}");
     }
 }

@@ -1,7 +1,7 @@
 //! Tunnels: the plan's tunnels as the IKE engine and the workers know them (`roster`,
 //! `connection`, `scheme`, `suite`), the SAs of their children (`sas`), and how they are, for
 //! operators (`status`, `session`, `explain`, `attempts`, `keys`, `words`); a packet that wants one is in `trigger`,
-//! tunnels without keys are in `ip_tunnel`.
+//! tunnels without keys are in `ip_tunnel`, how long whose fragments wait in `waits`.
 
 pub mod attempts;
 pub mod connection;
@@ -20,5 +20,6 @@ pub mod session;
 pub mod status;
 pub mod suite;
 pub mod trigger;
+pub mod waits;
 pub mod words;
 pub mod wrapping;

@@ -2,7 +2,8 @@
 //! for a new SA, for one whose path has moved or was found to be narrower, and for one whose tunnel was configured anew.
 
 use ravelin_dataplane::net::esp::Framing;
-use ravelin_dataplane::sa::outbound::{Encapsulation, OuterDscp};
+use ravelin_dataplane::sa::outbound::{Encapsulation, OuterDf, OuterDscp};
+use ravelin_dataplane::sa::pace::Rate;
 use ravelin_dataplane::sa::suite::Suite;
 use ravelin_dataplane::sa::wrap::Wrap;
 use ravelin_dataplane::sa::{Endpoint, Mode};
@@ -66,6 +67,11 @@ impl Wrapping {
         self.packets.path_mtu_discovery
     }
 
+    /// For how many microseconds they are.
+    pub fn believes_for(&self) -> u64 {
+        u64::from(self.packets.path_mtu_aging) * 1_000_000
+    }
+
     /// Whether the outer traffic class is copied inwards.
     pub const fn copies_traffic_class(&self) -> bool {
         self.packets.copy_traffic_class
@@ -79,16 +85,16 @@ impl Wrapping {
         sizes: Sizes,
     ) -> Encapsulation {
         let Self { packets, dscp, .. } = *self;
-        let learned = sizes.learned.filter(|_| self.learns());
-        let outer_mtu = [sizes.widest, learned, packets.encapsulated_ip_mtu].into_iter().flatten().min();
+        let (outer_mtu, df) = outer(&packets, sizes);
         let wrapped = Encapsulation {
             mode: self.mode,
-            df: packets.outer_df,
+            df,
             dscp,
             inner_mtu: packets.ip_mtu,
             outer_mtu,
             clear_inner_df: packets.clear_df_bit,
             silent: !packets.icmp_generation,
+            errors: error_rate(&packets),
             ..Encapsulation::between(instance, local, peer)
         };
         let tcp_mss = self.mss(packets.private_mss, &wrapped);
@@ -106,8 +112,13 @@ impl Wrapping {
         }
     }
 
+    /// Octets of the largest inner packet that would fit whole between the same ends over a path of other sizes.
+    pub fn fits(&self, now: &Encapsulation, sizes: Sizes) -> Option<u16> {
+        self.whole(&self.encapsulation(now.instance, (now.local, now.peer), sizes))
+    }
+
     /// Octets of the largest inner packet that fits whole, if that is known.
-    fn whole(&self, encapsulation: &Encapsulation) -> Option<u16> {
+    pub fn whole(&self, encapsulation: &Encapsulation) -> Option<u16> {
         let wrap = Wrap::new(encapsulation, self.framing);
         let within = encapsulation.outer_mtu.map(|outer| wrap.largest_within(outer, self.framing));
         [within, encapsulation.inner_mtu].into_iter().flatten().min()
@@ -121,6 +132,21 @@ impl Wrapping {
     fn mss(&self, adjust: MssAdjust, encapsulation: &Encapsulation) -> Option<u16> {
         mss(adjust, self.whole(encapsulation), self.carries_v6)
     }
+}
+
+/// Octets of the largest outer packet, and its Don't Fragment. Where senders are not to be told what routers said, outer
+/// packets are cut to it.
+pub(super) fn outer(packets: &PacketSettings, Sizes { widest, learned }: Sizes) -> (Option<u16>, OuterDf) {
+    let learned = learned.filter(|_| packets.path_mtu_discovery);
+    let outer_mtu = [widest, learned, packets.encapsulated_ip_mtu].into_iter().flatten().min();
+    let is_narrowed = learned.is_some() && outer_mtu == learned && outer_mtu != widest;
+    let cuts = is_narrowed && !packets.propagate_path_mtu;
+    (outer_mtu, if cuts { OuterDf::Clear } else { packets.outer_df })
+}
+
+/// How many ICMP errors are sent about what is too large, if the tunnel says so itself.
+pub(super) fn error_rate(packets: &PacketSettings) -> Option<Rate> {
+    packets.icmp_rate.map(|(messages, seconds)| Rate::new(messages, u32::from(seconds) * 1_000_000))
 }
 
 /// To what an MSS is lowered where inner packets of so many octets fit, if that is known.
@@ -168,6 +194,23 @@ mod tests {
         assert_eq!(of(Some(1400), true, Some(1300)), Some(1300));
         assert_eq!(of(Some(1200), true, Some(1300)), Some(1200));
         assert_eq!(of(Some(9000), true, None), Some(1500));
+    }
+
+    /// Where senders are not to hear of it, what a router said has outer packets cut, and inner ones may be as large as
+    /// before.
+    #[test]
+    fn what_is_not_propagated_is_cut() {
+        let of = |propagate_path_mtu, learned| {
+            let packets = PacketSettings { propagate_path_mtu, ..PacketSettings::default() };
+            let wrapped = wrapped(wrapping(packets, false), learned);
+            let wrap = Wrap::new(&wrapped, Framing::GCM);
+            (wrapped.df, wrapped.outer_mtu, wrap.limits.largest(true, true))
+        };
+        assert_eq!(of(true, Some(1300)), (OuterDf::Copy, Some(1300), 1246));
+        assert_eq!(of(false, None), of(true, None));
+        let (df, outer, inner) = of(false, Some(1300));
+        assert_eq!((df, outer), (OuterDf::Clear, Some(1300)));
+        assert!(inner > 1446, "{inner}");
     }
 
     /// Padding goes to what is said and never beyond what fits whole, on a narrower path too; to a peer that takes none

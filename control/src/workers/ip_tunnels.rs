@@ -12,10 +12,11 @@ use ravelin_dataplane::policy::ip_tunnel::{IpTunnel, IpTunnels, counters};
 use ravelin_dataplane::policy::route::IpTunnelId;
 
 use super::Workers;
-use crate::config::plan::{self, InstanceId, Plan};
+use crate::config::plan::{self, InstanceId, Plan, Tunnel};
 use crate::routing::{Outcome, Routing};
 use crate::tunnel::ip_tunnel::{self, Down};
 use crate::tunnel::pmtu::PathKey;
+use crate::tunnel::wrapping::Sizes;
 
 /// The ip-tunnels in force, by their numbers.
 #[derive(Debug, Default)]
@@ -64,7 +65,7 @@ impl<P: Pool> Workers<P> {
         }
         for (name, tunnel) in &plan.ip_tunnels {
             let up = ip_tunnel::down(tunnel, &self.routing).is_none();
-            let parts = ip_tunnel::parts(tunnel, self.widest(plan, tunnel), up);
+            let parts = ip_tunnel::parts(tunnel, self.ip_tunnel_sizes(plan, tunnel), up);
             let Some(place) = self.ip_tunnels.place(name) else { continue };
             let former = place.as_ref().map(|(_, tunnel)| tunnel);
             if former.is_none_or(|former| *former.parts() != parts) {
@@ -77,16 +78,32 @@ impl<P: Pool> Workers<P> {
         other
     }
 
-    /// The largest outer packet of one that fits through every way out, and through the path as far as it is known where ESP
-    /// is on it.
-    pub fn widest(&self, plan: &Plan, tunnel: &plan::IpTunnel) -> Option<u16> {
-        let widest = self.routing.smallest_mtu(tunnel.public)?;
-        let Some(protector) = ip_tunnel::protector(plan, tunnel) else { return Some(widest) };
+    /// The largest outer packet of one that fits through every way out, and through the path as far as it is known.
+    pub fn ip_tunnel_sizes(&self, plan: &Plan, tunnel: &plan::IpTunnel) -> Sizes {
+        let widest = self.routing.smallest_mtu(tunnel.public);
+        match ip_tunnel::protector(plan, tunnel).zip(widest) {
+            Some((protector, widest)) => {
+                Sizes { widest: Some(self.within(protector, tunnel, widest)), learned: None }
+            }
+            None => Sizes { widest, learned: self.learned_of(tunnel) },
+        }
+    }
+
+    /// What ESP leaves of a path, as far as that is known.
+    fn within(&self, protector: &Tunnel, tunnel: &plan::IpTunnel, widest: u16) -> u16 {
         let remote = protector.remote.unwrap_or(tunnel.remote);
         let learned =
             self.sizes(&PathKey { instance: tunnel.public, local: tunnel.local, peer: remote }).learned;
         let learned = learned.filter(|_| protector.packets.path_mtu_discovery);
-        Some(ip_tunnel::within(protector, learned.map_or(widest, |learned| learned.min(widest))))
+        ip_tunnel::within(protector, learned.map_or(widest, |learned| learned.min(widest)))
+    }
+
+    /// What routers said of the paths to its ends.
+    fn learned_of(&self, tunnel: &plan::IpTunnel) -> Option<u16> {
+        let learned =
+            |peer| self.sizes(&PathKey { instance: tunnel.public, local: tunnel.local, peer }).learned;
+        let ends = [Some(tunnel.remote), tunnel.backup].into_iter().flatten();
+        ends.filter_map(learned).min()
     }
 
     fn lead_into(&mut self, plan: &Plan) -> Outcome {
@@ -103,6 +120,11 @@ impl<P: Pool> Workers<P> {
     /// An ip-tunnel by its name.
     pub fn ip_tunnel(&self, name: &str) -> Option<&IpTunnel> {
         self.ip_tunnels.find(name).map(|(_, tunnel)| &**tunnel)
+    }
+
+    /// The number of an ip-tunnel by its name.
+    pub fn ip_tunnel_id(&self, name: &str) -> Option<IpTunnelId> {
+        self.ip_tunnels.find(name).map(|(id, _)| id)
     }
 
     /// The name of an ip-tunnel by its number.

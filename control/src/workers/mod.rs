@@ -9,6 +9,7 @@ mod homes;
 mod ike_io;
 mod install;
 mod ip_tunnels;
+mod mirrors;
 mod own;
 mod path;
 mod placement;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::link::ControlEnd;
 use ravelin_dataplane::link::command::Command;
+use ravelin_dataplane::link::waits::Waits;
 use ravelin_dataplane::policy::publish::Writer;
 use ravelin_dataplane::policy::selector::SelectorSet;
 use ravelin_dataplane::policy::table::Tables;
@@ -46,6 +48,8 @@ use crate::tunnel::session::Carried;
 use homes::Homes;
 pub use install::InstallError;
 use ip_tunnels::Numbered;
+use mirrors::Mirrors;
+pub use mirrors::Wanted;
 use policy::Policies;
 pub use reports::Noticed;
 pub use stall::Unmoved;
@@ -103,6 +107,10 @@ pub struct Workers<P: Pool> {
     policies: Policies,
     /// The ip-tunnels in force.
     ip_tunnels: Numbered,
+    /// How long fragments wait for the rest.
+    waits: Arc<Waits>,
+    /// The mirrors in force.
+    mirrors: Mirrors,
     /// What was learned of paths to peers.
     paths: PathMtus,
     /// IPv4 identification of the next IKE packet.
@@ -148,6 +156,8 @@ impl<P: Pool> Workers<P> {
             manual: Vec::new(),
             policies: Policies::default(),
             ip_tunnels: Numbered::default(),
+            waits: Arc::default(),
+            mirrors: Mirrors::default(),
             paths: PathMtus::default(),
             packet_id: 0,
             unsent: 0,
@@ -184,11 +194,18 @@ impl<P: Pool> Workers<P> {
             self.tables.publish();
         }
         if outcome.snapshot {
-            let snapshot = Arc::new(self.routing.snapshot());
+            let snapshot = Arc::new(self.routing.snapshot().with_waits(Arc::clone(&self.waits)));
             for worker in self.link.workers() {
                 self.outbox.put(worker, Order::Plain(Command::Configure(Arc::clone(&snapshot))), None);
             }
         }
+    }
+
+    /// Has fragments wait as is said; whether that is other than before.
+    pub fn set_waits(&mut self, waits: Waits) -> bool {
+        let other = *self.waits != waits;
+        self.waits = Arc::new(waits);
+        other
     }
 
     /// Makes these instances forward nothing: their ports neither take nor send a frame.

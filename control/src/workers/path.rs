@@ -1,14 +1,18 @@
 //! What the network says of the paths to peers (RFC 4301 §8.2): a learned path MTU goes into the
 //! encapsulation of every SA on that path, and goes out of it when it has aged.
 
+use std::sync::Arc;
+
 use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::link::command::Command;
+use ravelin_dataplane::policy::ip_tunnel::Shown;
 use ravelin_dataplane::sa::outbound::Encapsulation;
 use ravelin_dataplane::sa::spi::Spi;
 use ravelin_ike::config::ConnectionId;
 use ravelin_ike::time::Instant;
 
 use super::Workers;
+use crate::config::plan::{IpTunnel, Plan};
 use crate::tunnel::outbox::Order;
 use crate::tunnel::pmtu::{Learned, PathKey};
 use crate::tunnel::roster::{ChildNumber, Roster};
@@ -26,7 +30,7 @@ impl<P: Pool> Workers<P> {
     }
 
     /// What is known of how large packets may be on a path.
-    pub(super) fn sizes(&self, path: &PathKey) -> Sizes {
+    pub(crate) fn sizes(&self, path: &PathKey) -> Sizes {
         let learned = self.paths.get(path).map(|learned| learned.mtu);
         Sizes { widest: self.routing.smallest_mtu(path.instance), learned }
     }
@@ -39,14 +43,39 @@ impl<P: Pool> Workers<P> {
     /// Somebody on the way says that a packet of `spi` was too large. Nobody authenticates that, so it is
     /// believed only of an SA we send with and that is to heed it, if it is sane and lower than before. True if it was.
     pub(super) fn too_big(&mut self, path: PathKey, spi: Option<Spi>, told: u32, now: Instant) -> bool {
-        let is_ours =
-            spi.is_some_and(|spi| self.sas.on(&path).any(|sa| sa.spi_out == spi && sa.wrapping.learns()));
-        let Some(current) = self.outer_mtu(&path).filter(|_| is_ours) else { return false };
-        let learned = self.paths.learn(path, told, current, now);
+        let Some(spi) = spi else { return false };
+        let believes = |sa: &&Installed| sa.spi_out == spi && sa.wrapping.learns();
+        let believing = self.sas.on(&path).find(believes).map(|sa| sa.wrapping.believes_for());
+        believing.is_some_and(|time_us| self.learn(path, told, Instant(now.0.saturating_add(time_us))))
+    }
+
+    /// Takes in a told size of somebody who is believed, if it is sane and lower than before.
+    fn learn(&mut self, path: PathKey, told: u32, until: Instant) -> bool {
+        let Some(current) = self.outer_mtu(&path) else { return false };
+        let learned = self.paths.learn(path, told, current, until);
         if learned {
             self.rewrap(&path);
         }
         learned
+    }
+
+    /// Somebody on the way says that what an ip-tunnel sent was too large. Believed, if there is one that sends what was
+    /// quoted and is to heed it.
+    pub fn ip_tunnel_too_big(
+        &mut self,
+        plan: &Plan,
+        path: PathKey,
+        (shown, told): (Shown, u32),
+        now: Instant,
+    ) -> bool {
+        let sends = |tunnel: &&Arc<IpTunnel>| {
+            (tunnel.public, tunnel.local) == (path.instance, path.local)
+                && (tunnel.remote == path.peer || tunnel.backup == Some(path.peer))
+                && tunnel.kind.sent() == shown
+        };
+        let tunnel = plan.ip_tunnels.values().filter(sends).find(|tunnel| tunnel.packets.path_mtu_discovery);
+        let time_us = tunnel.map(|tunnel| u64::from(tunnel.packets.path_mtu_aging) * 1_000_000);
+        time_us.is_some_and(|time_us| self.learn(path, told, Instant(now.0.saturating_add(time_us))))
     }
 
     /// Forgets what was learned too long ago: the next large packet finds out. Says of which paths.

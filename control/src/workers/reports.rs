@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::link::report::{Refusal, Report};
 use ravelin_dataplane::net::flow::Flow;
+use ravelin_dataplane::policy::ip_tunnel::Shown;
 use ravelin_dataplane::policy::route::Interface;
 use ravelin_dataplane::sa::Endpoint;
 use ravelin_dataplane::sa::fact::{Fact, Facts};
@@ -38,6 +39,15 @@ pub enum Noticed {
     },
     /// A path to a peer has become narrower.
     PathNarrowed(PathKey),
+    /// Somebody says that what an ip-tunnel sent was too large for a path.
+    IpTunnelTooBig {
+        /// The path.
+        path: PathKey,
+        /// What the packet showed.
+        shown: Shown,
+        /// The largest that would pass.
+        mtu: u32,
+    },
 }
 
 impl<P: Pool> Workers<P> {
@@ -92,6 +102,9 @@ impl<P: Pool> Workers<P> {
                 if self.too_big(path, spi, mtu, now) {
                     noticed.push(Noticed::PathNarrowed(path));
                 }
+            }
+            Report::IpTunnelTooBig { instance, local, peer, shown, mtu } => {
+                noticed.push(Noticed::IpTunnelTooBig { path: PathKey { instance, local, peer }, shown, mtu });
             }
             Report::Refused { sequence, refusal } => {
                 // A rekey's successor may have taken the place of what was to be removed.

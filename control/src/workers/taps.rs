@@ -30,7 +30,7 @@ impl<P: Pool> Workers<P> {
     }
 
     /// Children as a worker knows them.
-    fn known_to(&self, worker: WorkerId, children: &[ChildNumber]) -> Children {
+    pub(super) fn known_to(&self, worker: WorkerId, children: &[ChildNumber]) -> Children {
         let homes = children.iter().filter_map(|child| self.homes.of(*child));
         let slots = homes.filter(|home| home.worker == worker).map(|home| home.slot).collect();
         Children { names: children.into(), slots }

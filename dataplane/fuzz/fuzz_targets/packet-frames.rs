@@ -2,8 +2,9 @@
 //!
 //! The first octet says whether both ports are in one instance, and by its other bits which suite the tunnel has. The
 //! records after it are frames from either side, as they are or with right lengths and checksums; ESP packets sealed with
-//! the peer's key around anything; frames from the kernel and control; time. Whatever comes: every frame is accounted
-//! for and every buffer comes home, and nothing for the other side's network leaves by the public port in clear.
+//! the peer's key around anything, in tunnel mode and in transport mode; frames from the kernel and control; time. Whatever
+//! comes: every frame is accounted for and every buffer comes home, and nothing for the other side's network leaves by the
+//! public port in clear, nor, while the public side is an instance of its own, what an ip-tunnel in transport mode puts around packets.
 #![no_main]
 
 #[path = "../gateway.rs"]
@@ -29,6 +30,8 @@ fuzz_target!(|data: &[u8]| {
         act(&mut gateway, *op, *argument, content);
         for frame in gateway.sent(PUBLIC) {
             assert!(!is_leak(&frame), "in clear on the public side: {frame:02x?}");
+            // What control says is not asked about.
+            assert!(first & 1 == 0 || op & 7 == 6 || !is_unguarded(&frame), "not under its SA: {frame:02x?}");
         }
         gateway.sent(PRIVATE);
     }
@@ -88,4 +91,12 @@ fn is_leak(frame: &[u8]) -> bool {
         [0x86, 0xdd] => packet.get(24..26) == Some(&[0xfd, OTHER][..]),
         _ => false,
     }
+}
+
+/// IP in IPv6 between the two gateways, which transport mode is to protect.
+fn is_unguarded(frame: &[u8]) -> bool {
+    let ends = [SITE, OTHER].map(|site| [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, site]).concat();
+    frame.get(12..14) == Some(&[0x86, 0xdd][..])
+        && matches!(frame.get(14 + 6), Some(4 | 41))
+        && frame.get(14 + 8..14 + 40) == Some(&ends[..])
 }

@@ -4,8 +4,9 @@ use crate::io::{Frame, Pool};
 use crate::link::handoff::Work;
 use crate::link::packet::IkePunt;
 use crate::link::report::Report;
+use crate::link::waits::{Between, Wait};
 use crate::net::flow::Summary;
-use crate::node::classify::{self, Class, EspAt, IkeAt, QuotedAt};
+use crate::node::classify::{self, Class, EspAt, IkeAt, QuotedAt, TunnelQuotedAt};
 use crate::node::ingress;
 use crate::node::inspect::{self, Accepted};
 use crate::node::open::{self, Lanes, ROOM};
@@ -81,6 +82,7 @@ impl<P: Pool> Graph<P> {
                 self.absorb(packet.frame);
             }
             Class::Quoted(at) => self.path_error(packet, at),
+            Class::TunnelQuoted(at) => self.ip_tunnel_path_error(packet, at),
             Class::IpTunnel => self.leave_ip_tunnel(packet),
             Class::Kernel => self.admit_to_host(packet),
             Class::Refused(reason) => self.refuse(packet.frame, reason),
@@ -189,6 +191,15 @@ impl<P: Pool> Graph<P> {
         self.absorb(packet.frame);
     }
 
+    /// The same about what an ip-tunnel sent.
+    fn ip_tunnel_path_error(&mut self, packet: Packet<P::Frame>, at: TunnelQuotedAt) {
+        let TunnelQuotedAt { local, peer, shown, mtu } = at;
+        let instance = packet.meta().instance;
+        self.link.mention(Report::IpTunnelTooBig { instance, local, peer, shown, mtu });
+        self.link.counters().path_errors.add(1);
+        self.absorb(packet.frame);
+    }
+
     /// A clear packet for the kernel, unless policy wants it to have come through a tunnel; neighbours find each other
     /// without.
     fn admit_to_host(&mut self, packet: Packet<P::Frame>) {
@@ -202,7 +213,10 @@ impl<P: Pool> Graph<P> {
 
     /// Adds a fragment to its datagram; a datagram that is whole now is classified anew.
     pub(super) fn reassemble(&mut self, packet: Packet<P::Frame>) {
-        match self.reassembly.offer(self.now_us, packet.frame, &mut self.pool) {
+        let Some(wait_us) = self.wait_of(&packet).microseconds() else {
+            return self.refuse(packet.frame, Drop::ReassemblyOff);
+        };
+        match self.reassembly.offer_within(self.now_us, wait_us, packet.frame, &mut self.pool) {
             Offered::Held => {}
             Offered::Duplicate => self.link.counters().absorbed.add(1),
             Offered::Whole { frame, fragments } => self.whole(frame, fragments),
@@ -211,6 +225,14 @@ impl<P: Pool> Graph<P> {
                 self.link.counters().dropped_many(fragment_reason(why), fragments as u64);
             }
         }
+    }
+
+    /// How long a fragment waits for the rest of its datagram.
+    fn wait_of(&self, packet: &Packet<P::Frame>) -> Wait {
+        let (instance, summary) = (packet.meta().instance, &packet.summary);
+        let (local, remote) = (summary.destination(), Some(summary.source()));
+        let ip_tunnel = classify::is_like_ip_tunnel(summary);
+        self.snapshot.waits().of(Between { instance, local, remote, ip_tunnel })
     }
 
     fn whole(&mut self, mut frame: P::Frame, fragments: usize) {

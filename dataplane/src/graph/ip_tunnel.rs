@@ -39,11 +39,20 @@ impl<P: Pool> Graph<P> {
                 self.count_of(&tunnel, |counters| &counters.out_errors, 1);
                 match wrap.is_silent() {
                     true => self.refuse(packet.frame, Drop::MtuExceeded),
-                    false => {
-                        let report = icmp::Report::TooBig { mtu: usize::from(mtu) };
-                        self.report(packet, report, Drop::MtuExceeded);
-                    }
+                    false => self.report_of_ip_tunnel(packet, &tunnel, mtu),
                 }
+            }
+        }
+    }
+
+    /// By the tunnel's rate, of which each worker has its own, or by the worker's.
+    fn report_of_ip_tunnel(&mut self, packet: Packet<P::Frame>, tunnel: &IpTunnel, mtu: u16) {
+        let report = icmp::Report::TooBig { mtu: usize::from(mtu) };
+        let (own, now_us) = (tunnel.parts().encapsulation.errors, self.now_us);
+        match own.zip(tunnel.counters(self.link.id())) {
+            None => self.report(packet, report, Drop::MtuExceeded),
+            Some((rate, counters)) => {
+                self.report_if(packet, report, Drop::MtuExceeded, |_| counters.take_error(rate, now_us));
             }
         }
     }

@@ -47,17 +47,37 @@ impl<P: Pool> Graph<P> {
     /// Drops a packet for `reason` and tells its sender, if it is one to be told and the rate allows.
     #[cold]
     pub(super) fn report(&mut self, packet: Packet<P::Frame>, report: icmp::Report, reason: Drop) {
+        self.report_if(packet, report, reason, |graph| {
+            let (rate, taken) = &mut graph.errors;
+            rate.take(taken, graph.now_us)
+        });
+    }
+
+    /// The same by another rate.
+    #[cold]
+    pub(super) fn report_if(
+        &mut self,
+        packet: Packet<P::Frame>,
+        report: icmp::Report,
+        reason: Drop,
+        may_send: impl FnOnce(&mut Self) -> bool,
+    ) {
         if matches!(packet.meta().origin, Origin::Wire | Origin::Tunnel | Origin::Tun) {
-            self.send_error(&packet, report);
+            self.send_error(&packet, report, may_send);
         }
         self.refuse(packet.frame, reason);
     }
 
-    fn send_error(&mut self, about: &Packet<P::Frame>, report: icmp::Report) -> Option<()> {
+    fn send_error(
+        &mut self,
+        about: &Packet<P::Frame>,
+        report: icmp::Report,
+        may_send: impl FnOnce(&mut Self) -> bool,
+    ) -> Option<()> {
         let meta = *about.meta();
         let peer = about.summary.source();
         let source = self.snapshot.source(meta.instance, (meta.port, meta.vlan), peer)?;
-        if self.limiter.allow(self.now_us).is_err() {
+        if !may_send(self) {
             self.link.counters().icmp_suppressed.add(1);
             return None;
         }

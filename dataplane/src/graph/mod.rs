@@ -17,6 +17,7 @@ mod inbound;
 mod ip_tunnel;
 mod leave;
 mod made;
+mod mirrored;
 mod outbound;
 mod run;
 mod tapped;
@@ -41,11 +42,13 @@ use crate::node::memo::{Memo, Place};
 use crate::node::opening::Opening;
 use crate::node::reassemble::{Limits, Reassembler};
 use crate::node::seal::Sealing;
-use crate::node::{Packet, Queue, icmp};
+use crate::node::{Packet, Queue};
 use crate::policy::publish::Reader;
 use crate::policy::table::Tables;
 use crate::sa::SaRef;
+use crate::sa::pace::{Rate, Taken};
 use crate::sa::shard::WorkerId;
+use crate::trace::mirror::Mirror;
 use crate::trace::{Node, Tap};
 use crate::verdict::{Drop, Verdict};
 pub use clock::{Clock, Station};
@@ -63,7 +66,8 @@ pub struct Graph<P: Pool> {
     reassembly: Reassembler<P::Frame>,
     /// Chooses the worker that reassembles; the same at all workers.
     seed: u64,
-    limiter: icmp::RateLimit,
+    /// How many ICMP errors may be sent, and how many were.
+    errors: (Rate, Taken),
     missed: leave::Missed,
     /// Microseconds at the start of this poll.
     now_us: u64,
@@ -76,6 +80,10 @@ pub struct Graph<P: Pool> {
     stations: Stations<P::Frame>,
     /// Who is shown packets, if anybody is.
     tap: Option<Box<Tap>>,
+    /// Who has packets copied and sent on.
+    mirrors: Box<[Mirror]>,
+    /// Whether there is either.
+    tapped: bool,
     /// Cycles by station, if the feature says so.
     pub(crate) clock: Clock,
 }
@@ -97,15 +105,13 @@ pub struct Settings {
     /// What reassembly may hold, per worker.
     pub reassembly: Limits,
     /// ICMP errors sent in an interval (DP-28), per worker.
-    pub icmp_messages: u32,
-    /// The interval, in microseconds.
-    pub icmp_interval_us: u64,
+    pub icmp: Rate,
 }
 
 impl Settings {
     /// The usual settings with this seed.
     pub fn new(seed: u64) -> Self {
-        Settings { seed, reassembly: Limits::default(), icmp_messages: 100, icmp_interval_us: 10_000_000 }
+        Settings { seed, reassembly: Limits::default(), icmp: Rate::new(100, 10_000_000) }
     }
 }
 
@@ -176,7 +182,7 @@ impl<P: Pool> Graph<P> {
             pool,
             reassembly: Reassembler::new(settings.reassembly, settings.seed),
             seed: settings.seed,
-            limiter: icmp::RateLimit::new(settings.icmp_messages, settings.icmp_interval_us, 0),
+            errors: (settings.icmp, Taken::default()),
             missed: leave::Missed::new(),
             now_us: 0,
             looked_at: 0,
@@ -184,6 +190,8 @@ impl<P: Pool> Graph<P> {
             exits: Exits::new(),
             stations: Stations::new(inputs),
             tap: None,
+            mirrors: Box::default(),
+            tapped: false,
             clock: Clock::default(),
             link,
         }
@@ -226,6 +234,9 @@ impl<P: Pool> Graph<P> {
         std::mem::swap(&mut self.stations.clear, &mut self.stations.errors);
         self.carry_out();
         std::mem::swap(&mut self.stations.clear, &mut self.stations.errors);
+        if !self.mirrors.is_empty() {
+            self.send_copies();
+        }
         self.expire();
     }
 

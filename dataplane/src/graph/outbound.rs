@@ -218,9 +218,18 @@ impl<P: Pool> Graph<P> {
                 if self.link.outbound.hot(slot).is_some_and(|hot| hot.wrap.is_silent()) {
                     return self.refuse(packet.frame, Drop::MtuExceeded);
                 }
-                self.report(packet, icmp::Report::TooBig { mtu: usize::from(mtu) }, Drop::MtuExceeded);
+                self.report_of_slot(packet, slot, mtu);
             }
             None => self.vacant(packet.frame, slot),
+        }
+    }
+
+    /// Refuses a packet that is too large for a slot; its sender is told, by the rate of the slot if it has its own.
+    fn report_of_slot(&mut self, packet: Packet<P::Frame>, slot: u32, mtu: u16) {
+        let report = icmp::Report::TooBig { mtu: usize::from(mtu) };
+        match self.link.outbound.paces.take(slot, self.now_us) {
+            None => self.report(packet, report, Drop::MtuExceeded),
+            Some(may) => self.report_if(packet, report, Drop::MtuExceeded, |_| may),
         }
     }
 

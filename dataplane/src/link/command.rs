@@ -14,6 +14,7 @@ use crate::sa::shard::Shard;
 use crate::sa::spi::{Place, Spi};
 use crate::sa::table::ShardTable;
 use crate::trace::Tap;
+use crate::trace::mirror::Mirror;
 
 /// The number of a command to one worker, counted from 1; 0 is "none yet".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
@@ -112,6 +113,8 @@ pub enum Command {
     Configure(Arc<Snapshot>),
     /// Shows packets to a tap from here on, or to none; the former comes back.
     Tap(Option<Box<Tap>>),
+    /// Has packets copied and sent on by these from here on; the former come back.
+    Mirror(Box<[Mirror]>),
     /// Takes a shard in, with whatever SAs are in it.
     AttachShard(Box<ShardTable>),
     /// Gives a shard away; it comes back in a report.

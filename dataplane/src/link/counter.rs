@@ -62,7 +62,7 @@ counters! {
     injected,
     /// Frames taken over from other workers.
     handed_in,
-    /// Frames this worker made: fragments beyond the first, reassembled datagrams, ICMP errors.
+    /// Frames this worker made: fragments beyond the first, reassembled datagrams, ICMP errors, copies for mirrors.
     made,
     /// Frames handed to ports.
     transmitted,
@@ -102,6 +102,10 @@ counters! {
     icmp_sent,
     /// ICMP errors not sent because of the rate limit.
     icmp_suppressed,
+    /// Copies of packets sent on by mirrors.
+    mirrored,
+    /// Copies that were lost: no room, no buffer, or too large for where they go.
+    mirror_lost,
     /// Clear packets on their way into a tunnel whose TCP or UDP checksum was looked at, one in 64.
     checksums_sampled,
     /// Of those, the ones that were wrong: hosts leave them to a device that is not there.

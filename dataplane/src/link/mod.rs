@@ -23,6 +23,7 @@ pub mod report;
 pub mod snapshot;
 
 mod control;
+pub mod waits;
 mod worker;
 
 use std::sync::Arc;

@@ -10,12 +10,14 @@ use std::sync::Arc;
 use super::command::Sequence;
 use super::snapshot::Snapshot;
 use crate::net::flow::Flow;
+use crate::policy::ip_tunnel::Shown;
 use crate::sa::Endpoint;
 use crate::sa::fact::Facts;
 use crate::sa::inbound::Remains;
 use crate::sa::spi::{Place, Spi};
 use crate::sa::table::ShardTable;
 use crate::trace::Tap;
+use crate::trace::mirror::Mirror;
 
 /// Why a command could not be carried out: control's own fault, except `BadKey` for manual keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -96,6 +98,20 @@ pub enum Report {
         /// The largest packet that would pass, if it was size.
         mtu: Option<u32>,
     },
+    /// Somebody on the way says that what an ip-tunnel sent was too large. Not authenticated: believe it only if there is
+    /// such an ip-tunnel, which sends what is quoted, and the size is sane and lower than before (DP-30).
+    IpTunnelTooBig {
+        /// Instance the error arrived in.
+        instance: u16,
+        /// Our end, as quoted.
+        local: IpAddr,
+        /// The peer's end, as quoted.
+        peer: IpAddr,
+        /// What the packet showed.
+        shown: Shown,
+        /// The largest packet that would pass.
+        mtu: u32,
+    },
     /// A command was not carried out. It counts as applied.
     Refused {
         /// Which.
@@ -109,6 +125,8 @@ pub enum Report {
     Replaced(Arc<Snapshot>),
     /// A tap that is shown nothing more, to be freed.
     Untapped(Box<Tap>),
+    /// Mirrors that are shown nothing more, to be freed.
+    Unmirrored(Box<[Mirror]>),
     /// A shard that was detached, or replaced by another of its number.
     Detached(Box<ShardTable>),
 }

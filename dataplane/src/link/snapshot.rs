@@ -6,7 +6,9 @@
 //! which every packet asks for, are probed for in a table.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
+use super::waits::Waits;
 use crate::net::eth::Mac;
 use crate::net::flow::{self, Words};
 
@@ -43,6 +45,7 @@ pub struct Snapshot {
     locals: Vec<Local>,
     /// The same addresses as a table to probe: they are asked for twice a packet.
     ours: Ours,
+    waits: Arc<Waits>,
 }
 
 impl Snapshot {
@@ -53,7 +56,18 @@ impl Snapshot {
         locals.sort_unstable();
         locals.dedup();
         let ours = Ours::new(&locals);
-        Snapshot { interfaces, locals, ours }
+        Snapshot { interfaces, locals, ours, waits: Arc::default() }
+    }
+
+    /// The same with fragments that wait otherwise than usual.
+    #[must_use]
+    pub fn with_waits(self, waits: Arc<Waits>) -> Self {
+        Snapshot { waits, ..self }
+    }
+
+    /// How long fragments wait.
+    pub fn waits(&self) -> &Waits {
+        &self.waits
     }
 
     /// The interface on `vlan` (0: untagged) of `port`.

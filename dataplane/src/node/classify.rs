@@ -8,8 +8,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::io::Frame;
 use crate::net::flow::{Summary, Upper};
-use crate::net::{icmp, protocol, udp};
+use crate::net::{gre, icmp, protocol, udp};
 use crate::node::Packet;
+use crate::policy::ip_tunnel::Shown;
 use crate::sa::spi::Spi;
 use crate::verdict::Drop;
 
@@ -88,6 +89,19 @@ pub struct QuotedAt {
     pub mtu: Option<u32>,
 }
 
+/// A "packet too big" about what this machine is said to have put around a packet without keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TunnelQuotedAt {
+    /// Our end, as quoted.
+    pub local: IpAddr,
+    /// The peer's end, as quoted.
+    pub peer: IpAddr,
+    /// What the packet shows: GRE with its key, or none.
+    pub shown: Shown,
+    /// The MTU.
+    pub mtu: u32,
+}
+
 /// Whether a packet would be ESP or of its port (RFC 3948 §2) if it were for this machine.
 #[inline(always)]
 pub const fn is_like_esp(summary: &Summary) -> bool {
@@ -117,6 +131,8 @@ pub enum Class {
     Keepalive,
     /// An ICMP error that quotes our ESP or IKE.
     Quoted(QuotedAt),
+    /// An ICMP error that quotes what an ip-tunnel may have sent, about its size.
+    TunnelQuoted(TunnelQuotedAt),
     /// GRE, or IP in IP, for an end of an ip-tunnel.
     IpTunnel,
     /// Anything else.
@@ -141,7 +157,9 @@ pub fn class<F: Frame>(packet: &Packet<F>, ends: impl Fn() -> bool) -> Class {
         (false, protocol::ESP) => esp(packet.frame.data(), summary.upper_at(), summary.length(), (0, 0)),
         (false, protocol::UDP) => datagram(packet.frame.data(), summary),
         (false, protocol::ICMP | protocol::ICMPV6) if summary.is_icmp_error() => {
-            quoted(packet.frame.data(), summary).map_or(Class::Kernel, Class::Quoted)
+            let of_sa = quoted(packet.frame.data(), summary).map(Class::Quoted);
+            let of_ip_tunnel = || Some(Class::TunnelQuoted(tunnel_quoted(packet.frame.data(), summary)?));
+            of_sa.or_else(|| of_ip_tunnel().filter(|_| ends())).unwrap_or(Class::Kernel)
         }
         (false, _) if is_like_ip_tunnel(summary) && ends() => Class::IpTunnel,
         (false, _) => Class::Kernel,
@@ -195,6 +213,23 @@ fn quoted(packet: &[u8], summary: &Summary) -> Option<QuotedAt> {
     let spi =
         spi.map(|spi| Spi(u32::from_be_bytes(*spi))).filter(|spi| of_ike != Some(IKE_PORT) && spi.0 != 0);
     Some(QuotedAt { local: quote.source(), peer: quote.destination(), spi, mtu: told_mtu(&message, summary) })
+}
+
+/// What an error about size quotes, if that is what an ip-tunnel sends. Other errors about such packets are the kernel's.
+fn tunnel_quoted(packet: &[u8], summary: &Summary) -> Option<TunnelQuotedAt> {
+    let message = icmp::Header::parse(packet.get(summary.upper_at()..)?).ok()?;
+    let quote = Summary::parse_quoted(message.payload()).ok()?;
+    if quote.source() != summary.destination() || !is_like_ip_tunnel(&quote) {
+        return None;
+    }
+    let shown = match quote.protocol() {
+        protocol::GRE => {
+            Shown::Gre(gre::Header::parse(message.payload().get(quote.upper_at()..)?).ok()?.key())
+        }
+        _ => Shown::Ip,
+    };
+    let mtu = told_mtu(&message, summary)?;
+    Some(TunnelQuotedAt { local: quote.source(), peer: quote.destination(), shown, mtu })
 }
 
 fn told_mtu(message: &icmp::Header<'_>, summary: &Summary) -> Option<u32> {

@@ -1,8 +1,8 @@
-//! Builds the ICMP errors a worker sends about packets it forwards, and limits their rate.
+//! Builds the ICMP errors a worker sends about packets it forwards.
 //!
 //! RFC 1812 §4.3 and RFC 1191 for IPv4, RFC 4443 for IPv6. Silence is the right answer to many
 //! packets, and says why. The caller chooses the source address (that of the interface the packet
-//! came in on) and sends the result as any packet of its own.
+//! came in on), limits the rate ([`crate::sa::pace`]) and sends the result as any packet of its own.
 
 use crate::net::flow::{Summary, Upper};
 use crate::net::icmp::{self, v4, v6};
@@ -54,9 +54,6 @@ pub enum Silence {
     /// Our own address is of the other family: our caller's fault.
     #[error("the error cannot come from {0}: the packet is of the other family")]
     WrongFamily(IpAddr),
-    /// The rate allows no more at present.
-    #[error("the rate of ICMP errors is exhausted")]
-    Rate,
 }
 
 /// Writes the error about `packet` from `source` to the start of `out` ([`LONGEST_V6`] octets
@@ -201,34 +198,6 @@ fn numbers_v6(report: Report) -> (u8, u8, u32) {
     }
 }
 
-/// How many errors may be sent: `messages` at once, and as many again in each `interval_us`
-/// (DP-28: 100 in 10 s). One owner; the clock is the caller's, in microseconds.
-#[derive(Clone, Debug)]
-pub struct RateLimit {
-    messages: u64,
-    interval_us: u64,
-    /// Messages that may be sent now, times `interval_us`.
-    credit: u64,
-    last_us: u64,
-}
-
-impl RateLimit {
-    /// A full allowance at `now_us`. An interval of zero counts as one microsecond.
-    pub fn new(messages: u32, interval_us: u64, now_us: u64) -> RateLimit {
-        let (messages, interval_us) = (u64::from(messages), interval_us.clamp(1, u64::from(u32::MAX)));
-        RateLimit { messages, interval_us, credit: messages * interval_us, last_us: now_us }
-    }
-
-    /// Takes one message from the allowance, if there is one.
-    pub fn allow(&mut self, now_us: u64) -> Result<(), Silence> {
-        let elapsed = now_us.saturating_sub(self.last_us).min(self.interval_us);
-        self.last_us = self.last_us.max(now_us);
-        self.credit = (self.credit + elapsed * self.messages).min(self.messages * self.interval_us);
-        self.credit = self.credit.checked_sub(self.interval_us).ok_or(Silence::Rate)?;
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -294,26 +263,6 @@ mod tests {
             if let Report::TooBig { .. } = report {
                 prop_assert!(message.rest() >= 1280);
             }
-        }
-
-        /// No span of time sees more than the allowance plus what the span earns.
-        #[test]
-        fn the_rate_holds_over_every_span(messages in 1u32..20, interval in 1u64..1000, gaps in proptest::collection::vec(0u64..300, 1..200)) {
-            let mut limit = RateLimit::new(messages, interval, 0);
-            let (mut now, mut sent) = (0, Vec::new());
-            for gap in gaps {
-                now += gap;
-                if limit.allow(now).is_ok() {
-                    sent.push(now);
-                }
-            }
-            for (i, from) in sent.iter().enumerate() {
-                for (j, to) in sent.iter().enumerate().skip(i) {
-                    let earned = u64::from(messages) * (to - from) / interval;
-                    prop_assert!((j - i) as u64 <= u64::from(messages) + earned);
-                }
-            }
-            prop_assert!(limit.allow(now + interval).is_ok());
         }
     }
 

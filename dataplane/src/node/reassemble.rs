@@ -178,21 +178,32 @@ impl<F: Frame> Reassembler<F> {
 
     /// Takes a frame whose data is an IP packet; its instance is that of its meta.
     pub fn offer<P: Pool<Frame = F>>(&mut self, now_us: u64, frame: F, pool: &mut P) -> Offered<F> {
+        self.offer_within(now_us, self.limits.timeout_us, frame, pool)
+    }
+
+    /// The same; the first of a datagram waits so long for the rest, in microseconds.
+    pub fn offer_within<P: Pool<Frame = F>>(
+        &mut self,
+        now_us: u64,
+        wait_us: u64,
+        frame: F,
+        pool: &mut P,
+    ) -> Offered<F> {
         match Fragment::read(frame.meta().instance, frame.data()) {
             Ok(None) => Offered::NotFragment(frame),
-            Ok(Some(fragment)) => self.admit(now_us, fragment, frame, pool),
+            Ok(Some(fragment)) => self.admit((now_us, wait_us), fragment, frame, pool),
             Err(why) => Offered::Refused { why, fragments: 1 },
         }
     }
 
     fn admit<P: Pool<Frame = F>>(
         &mut self,
-        now_us: u64,
+        times: (u64, u64),
         fragment: Fragment,
         frame: F,
         pool: &mut P,
     ) -> Offered<F> {
-        let index = match self.place(now_us, &fragment) {
+        let index = match self.place(times, &fragment) {
             Ok(index) => index,
             Err(why) => return Offered::Refused { why, fragments: 1 },
         };
@@ -221,7 +232,7 @@ impl<F: Frame> Reassembler<F> {
     }
 
     /// The entry of a fragment's datagram: its own, or a new one within every limit.
-    fn place(&mut self, now_us: u64, fragment: &Fragment) -> Result<usize, Why> {
+    fn place(&mut self, (now_us, wait_us): (u64, u64), fragment: &Fragment) -> Result<usize, Why> {
         let start = self.bucket(&fragment.key);
         self.release_expired(now_us, start, WAYS);
         let bucket = self.entries.get(start..start + WAYS).unwrap_or_default();
@@ -238,7 +249,7 @@ impl<F: Frame> Reassembler<F> {
         *share += 1;
         if let Some(entry) = self.entries.get_mut(index) {
             entry.key = Some(fragment.key);
-            entry.deadline_us = now_us.saturating_add(self.limits.timeout_us);
+            entry.deadline_us = now_us.saturating_add(wait_us);
         }
         Ok(index)
     }

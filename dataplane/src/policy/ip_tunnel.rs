@@ -14,6 +14,7 @@ use crate::net::eth::ethertype;
 use crate::net::{gre, protocol};
 use crate::sa::counters::Counter;
 use crate::sa::outbound::Encapsulation;
+use crate::sa::pace::{Rate, Taken};
 use crate::sa::shard::WorkerId;
 use crate::sa::wrap::Wrap;
 
@@ -41,6 +42,14 @@ pub enum Shown {
 }
 
 impl Kind {
+    /// What its sent packets show.
+    pub const fn sent(self) -> Shown {
+        match self {
+            Kind::Gre { send, .. } => Shown::Gre(send),
+            Kind::Ip => Shown::Ip,
+        }
+    }
+
     /// What its received packets show.
     pub const fn shown(self) -> Shown {
         match self {
@@ -112,6 +121,20 @@ pub struct Counters {
     pub out_octets: Counter,
     /// Packets that were to, and were dropped.
     pub out_errors: Counter,
+    /// What was taken of the ICMP errors that its own rate allows, and when that was.
+    errors_taken: (Counter, Counter),
+}
+
+impl Counters {
+    /// Takes one ICMP error out of what is left of this rate: for the worker whose counters these are.
+    pub fn take_error(&self, rate: Rate, now_us: u64) -> bool {
+        let (spent, last) = &self.errors_taken;
+        let mut taken = Taken { spent_us: spent.get() as u32, last_us: last.get() };
+        let may = rate.take(&mut taken, now_us);
+        spent.set(u64::from(taken.spent_us));
+        last.set(taken.last_us);
+        may
+    }
 }
 
 /// A tunnel, ready for packets.

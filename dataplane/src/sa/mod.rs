@@ -10,6 +10,7 @@ pub mod fact;
 pub mod inbound;
 pub mod lifetime;
 pub mod outbound;
+pub mod pace;
 pub mod replay;
 pub mod sequence;
 pub mod shard;

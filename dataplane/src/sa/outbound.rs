@@ -2,6 +2,7 @@
 
 use super::fact::{Fact, Facts};
 use super::lifetime::{HardExpired, Lifetime, Limits};
+use super::pace::Rate;
 use super::sequence::{Exhausted, Number, Sequence};
 use super::spi::Spi;
 use super::suite::{Aad, Keyed, SALT_LEN, Suite};
@@ -63,6 +64,8 @@ pub struct Encapsulation {
     pub silent: bool,
     /// Pad shorter inner packets to so many octets, which have to fit (RFC 4303 §2.7, DP-45).
     pub padded_to: Option<u16>,
+    /// How many are told in how long whose packets are too large; `None`: as the worker has it for all.
+    pub errors: Option<Rate>,
 }
 
 impl Encapsulation {
@@ -83,6 +86,7 @@ impl Encapsulation {
             tcp_mss: None,
             silent: false,
             padded_to: None,
+            errors: None,
         }
     }
 }

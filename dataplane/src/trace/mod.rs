@@ -1,5 +1,5 @@
-//! What an operator is shown of single packets (DP-38, OPS-29): the paths they took (`ravelin trace`), and copies of
-//! them (`ravelin capture`).
+//! What an operator is shown of single packets (DP-38, OPS-29): the paths they took (`ravelin trace`), copies of them
+//! (`ravelin capture`), and copies sent on as packets ([`mirror`]).
 //!
 //! A worker that is to show packets holds a [`Tap`], which control made, with all the memory it will ever need; without
 //! one, stations ask a single question a burst. A station shows the tap what lies before it; the tap keeps the path of
@@ -11,6 +11,7 @@
 //! time, and files.
 
 pub mod filter;
+pub mod mirror;
 pub mod path;
 pub mod ring;
 mod tap;

@@ -88,6 +88,16 @@ impl Reader {
         Some((record, copy))
     }
 
+    /// Gives the oldest record, and the octets of its copy in two parts, to `read`; nothing is allocated.
+    pub fn read_next<T>(&mut self, read: impl FnOnce(&Record, [&[u8]; 2]) -> T) -> Option<T> {
+        let record = self.records.pop().ok()?;
+        let copy = self.octets.read_chunk(record.copied as usize).ok()?;
+        let (front, back) = copy.as_slices();
+        let found = read(&record, [front, back]);
+        copy.commit_all();
+        Some(found)
+    }
+
     /// Records that found no room since the start.
     pub fn lost(&self) -> u64 {
         self.lost.get()

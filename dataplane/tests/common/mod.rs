@@ -15,6 +15,7 @@
 pub mod forge;
 pub mod oracle;
 pub mod packet;
+pub mod transport;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -228,7 +229,8 @@ impl Gateway {
         gateway
     }
 
-    fn configure(&mut self) {
+    /// Its interfaces and addresses.
+    pub fn snapshot(&self) -> Snapshot {
         let site = self.site;
         let interface =
             |port: u16, instance: u16| Interface { port, vlan: 0, instance, mac: site.mac(port), mtu: 1500 };
@@ -238,8 +240,12 @@ impl Gateway {
             locals.push(Local { instance: INSIDE, address: site.private(v6), interface: Some((PRIVATE, 0)) });
             locals.push(Local { instance: OUTSIDE, address: site.public(v6), interface: Some((PUBLIC, 0)) });
         }
-        self.install_snapshot(Snapshot::new(interfaces, locals));
-        let other = site.other();
+        Snapshot::new(interfaces, locals)
+    }
+
+    fn configure(&mut self) {
+        let (site, other) = (self.site, self.site.other());
+        self.install_snapshot(self.snapshot());
         let sa = self.sa();
         let child = Child::new(SelectorSet::new(&site.selectors(), &other.selectors()).unwrap(), sa);
         let [inside, outside] = [PRIVATE, PUBLIC].map(|port| route::Interface { port, vlan: 0 });

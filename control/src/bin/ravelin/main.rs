@@ -63,6 +63,9 @@ enum Verb {
     Capture(tap::Capture),
     /// Say which way single packets take through the gateway, and what becomes of them.
     Trace(tap::Trace),
+    /// Find out how large packets of a tunnel may be.
+    #[command(subcommand)]
+    Mtu(Mtu),
     /// Take back what the gateway holds against somebody.
     #[command(subcommand)]
     Clear(Clear),
@@ -107,6 +110,8 @@ enum Show {
         /// Name in the configuration.
         name: Option<String>,
     },
+    /// Mirrors, and what they have copied.
+    Mirrors,
     /// Databases of clients; with a name that one and its clients, or which of them would take a peer.
     ClientDb(ClientDb),
     /// Routes into tunnels, and static ones.
@@ -165,6 +170,18 @@ fn seconds(text: &str) -> Result<u64, String> {
     let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
     let seconds = seconds.filter(|seconds| unit > 0 && *seconds <= 3600);
     seconds.ok_or_else(|| "a time of at most an hour, like 90s or 10m".to_owned())
+}
+
+#[derive(Subcommand)]
+enum Mtu {
+    /// Ask the peer, or a host behind it, by echoes that may not be cut; takes ten seconds at most.
+    Probe {
+        /// Name in the configuration.
+        tunnel: String,
+        /// A host behind the tunnel that answers pings, where the peer does not.
+        #[arg(long)]
+        to: Option<IpAddr>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -318,6 +335,7 @@ fn request(verb: &Verb) -> Request {
         Verb::Show(Show::IpTunnels { name }) => {
             Request::ShowIpTunnels(request::IpTunnelName { ip_tunnel: name.clone() })
         }
+        Verb::Show(Show::Mirrors) => Request::ShowMirrors,
         Verb::Show(Show::ClientDb(asked)) => client_db(asked),
         Verb::Show(Show::Routes) => Request::ShowRoutes,
         Verb::Show(Show::Policy) => Request::ShowPolicy,
@@ -348,6 +366,9 @@ fn request(verb: &Verb) -> Request {
         Verb::Debug(DebugArguments { what: None }) => Request::Debug(request::Debug::default()),
         Verb::Debug(DebugArguments { what: Some(Debug::Peer(peer)) }) => {
             Request::Debug(request::Debug { address: Some(peer.address), seconds: peer.time })
+        }
+        Verb::Mtu(Mtu::Probe { tunnel, to }) => {
+            Request::MtuProbe(request::MtuProbe { tunnel: tunnel.clone(), to: *to })
         }
         Verb::Clear(Clear::Lockout(Lockout { address, port, gateway })) => {
             let (address, port, gateway) = (address.0, *port, *gateway);

@@ -40,7 +40,13 @@ fn what_is_written_is_what_is_planned() {
     let mode = GroupMode::SingleActive { primary: WorkerId(2), backup: None };
     assert_eq!(
         plan.groups["west"],
-        TunnelGroup { description: String::new(), enabled: true, responder_only: false, mode }
+        TunnelGroup {
+            description: String::new(),
+            enabled: true,
+            responder_only: false,
+            reassembly: None,
+            mode
+        }
     );
     let east = &plan.groups["east"];
     assert!(!east.enabled && east.description == "the east");

@@ -1,6 +1,7 @@
 //! Groups of tunnels in a plan: which workers carry which tunnels, and who takes over from one that stands still
 //! (TG-01, TG-02). Who carries them at a given moment is [`crate::group`]'s.
 
+pub use ravelin_dataplane::link::waits::Wait;
 use ravelin_dataplane::sa::shard::WorkerId;
 
 /// The group of what names none: all workers.
@@ -15,6 +16,8 @@ pub struct TunnelGroup {
     pub enabled: bool,
     /// Whether its tunnels are called and renewed by their peers alone (TG-08).
     pub responder_only: bool,
+    /// How long fragments for its tunnels wait for the rest; `None`: as long as usual.
+    pub reassembly: Option<Wait>,
     /// Its workers.
     pub mode: GroupMode,
 }
@@ -45,7 +48,7 @@ impl TunnelGroup {
     pub fn of_all(workers: usize) -> Self {
         let members: Vec<WorkerId> = (0..workers).map(|worker| WorkerId(worker as u8)).collect();
         let mode = GroupMode::MultiActive { active_number: members.len(), members, degrade: true };
-        Self { description: String::new(), enabled: true, responder_only: false, mode }
+        Self { description: String::new(), enabled: true, responder_only: false, reassembly: None, mode }
     }
 
     /// Its workers, active or not.

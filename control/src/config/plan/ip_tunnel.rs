@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use ravelin_dataplane::policy::ip_tunnel::Kind;
 
-use super::{InstanceId, PacketSettings};
+use super::{InstanceId, PacketSettings, Wait};
 
 /// A tunnel without keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub struct IpTunnel {
     pub dscp: Option<u8>,
     /// Time to live of outer packets.
     pub ttl: u8,
+    /// How long fragments for it wait for the rest; `None`: as long as usual.
+    pub reassembly: Option<Wait>,
     /// What it does to packets.
     pub packets: PacketSettings,
 }

@@ -23,6 +23,12 @@ pub struct PacketSettings {
     pub icmp_generation: bool,
     /// Believe routers on the way that say what fits.
     pub path_mtu_discovery: bool,
+    /// Tell senders of inner packets what routers on the way said, rather than cut outer packets to it.
+    pub propagate_path_mtu: bool,
+    /// Seconds for which routers on the way are believed.
+    pub path_mtu_aging: u16,
+    /// How many ICMP errors are sent about packets that are too large, in how many seconds; `None`: by the worker's rate.
+    pub icmp_rate: Option<(u16, u8)>,
     /// Padding of inner packets against traffic analysis.
     pub tfc: TfcPadding,
 }
@@ -39,6 +45,9 @@ impl Default for PacketSettings {
             copy_traffic_class: false,
             icmp_generation: true,
             path_mtu_discovery: true,
+            propagate_path_mtu: true,
+            path_mtu_aging: 600,
+            icmp_rate: None,
             tfc: TfcPadding::Off,
         }
     }
@@ -64,6 +73,10 @@ impl PacketSettings {
                 ("copy-traffic-class-upon-decapsulation", of.copy_traffic_class.to_string()),
                 ("icmp-generation", of.icmp_generation.to_string()),
                 ("path-mtu-discovery", of.path_mtu_discovery.to_string()),
+                ("propagate-path-mtu", of.propagate_path_mtu.to_string()),
+                ("path-mtu-aging", of.path_mtu_aging.to_string()),
+                ("icmp-messages", of.icmp_rate.map(|(messages, _)| messages.to_string()).unwrap_or_default()),
+                ("icmp-interval", of.icmp_rate.map(|(_, interval)| interval.to_string()).unwrap_or_default()),
                 ("tfc-padding", of.tfc.to_string()),
             ]
         };

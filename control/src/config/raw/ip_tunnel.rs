@@ -37,6 +37,8 @@ pub struct IpTunnel {
     pub dscp: Option<Spanned<u64>>,
     /// Time to live of outer packets.
     pub ttl: Option<Spanned<u64>>,
+    /// A number or `none`: milliseconds for which fragments for it wait for the rest.
+    pub reassembly: Option<Spanned<toml::Value>>,
     /// What it does to packets.
     pub packets: Packets,
 }

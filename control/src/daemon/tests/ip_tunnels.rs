@@ -127,6 +127,50 @@ fn it_is_up_while_its_other_end_is_on_a_link_of_ours() {
     assert!(last && states.next().is_some_and(|event| event.starts_with("ip-tunnel-up")), "{events:?}");
 }
 
+/// DP-30: a router that says what fits is heeded if it quotes what the ip-tunnel sends; by telling senders, or by cutting;
+/// not where nobody is to be heard; and for as long as is said.
+#[test]
+fn a_router_on_the_way_is_heeded() {
+    let packets =
+        |lines: &str| with(&BRANCH.replace("ttl = 64", &format!("ttl = 64\npackets = {{ {lines} }}")));
+    let to_far = v4(HOST, FAR, 1400, true);
+    let gre_of = |out: &[Vec<u8>]| {
+        out.iter().filter(|packet| packet[9] == protocol::GRE).map(Vec::len).collect::<Vec<_>>()
+    };
+    let sized = |text: &str, forge: fn(&mut Vec<u8>)| {
+        let mut bench = Bench::of(text);
+        addressed(&mut bench, true);
+        let (out, _) = bench.send(&to_far);
+        let mut wire = out.into_iter().find(|packet| packet[9] == protocol::GRE).unwrap();
+        forge(&mut wire);
+        bench.arrive(WAN, &too_big(&wire, 1200));
+        (row(&bench).inner_mtu, bench)
+    };
+    let as_it_is = |_: &mut Vec<u8>| ();
+    let (inner, mut bench) = sized(&with(BRANCH), as_it_is);
+    assert_eq!(inner, 1200 - 28);
+    assert!(bench.events().contains(&"path-narrowed: from 192.0.2.2 to 192.0.2.1: 1200 octets".to_owned()));
+    let (out, back) = bench.send(&to_far);
+    assert!(gre_of(&out).is_empty() && back.iter().any(|packet| packet[20..22] == [3, 4]));
+    let later = |bench: &Bench, seconds: u64| Instant(bench.core.now().0 + seconds * 1_000_000);
+    assert!(bench.core.workers.age_paths(later(&bench, 590)).is_empty());
+    assert_eq!(bench.core.workers.age_paths(later(&bench, 610)).len(), 1);
+    // Another key, another end: somebody else's packet.
+    let forged: [fn(&mut Vec<u8>); 2] = [|wire| wire[27] ^= 1, |wire| wire[19] ^= 8];
+    for forge in forged {
+        assert_eq!(sized(&with(BRANCH), forge).0, 1472);
+    }
+    assert_eq!(sized(&packets("path-mtu-discovery = false"), as_it_is).0, 1472);
+    let (_, mut bench) = sized(&packets("propagate-path-mtu = false, path-mtu-aging = 60"), as_it_is);
+    let (out, back) = bench.send(&to_far);
+    let pieces = gre_of(&out);
+    assert!(
+        pieces.len() == 2 && pieces.iter().all(|octets| *octets <= 1200) && back.is_empty(),
+        "{pieces:?}"
+    );
+    assert_eq!(bench.core.workers.age_paths(later(&bench, 61)).len(), 1);
+}
+
 /// Another configuration: what is counted stays, the rest is as it is written, and tunnels are not touched.
 #[test]
 fn another_configuration_is_carried_out_at_once() {

@@ -4,6 +4,7 @@ use super::{HOT_LINES, KEY_LINES, Misplaced, SlotOctets};
 use crate::sa::counters::{OutboundCounters, slab};
 use crate::sa::fact::Facts;
 use crate::sa::outbound::{self, Outbound};
+use crate::sa::pace::Paces;
 use crate::sa::spi::Spi;
 use ravelin_mem::arena::{Slab, SlabError};
 use ravelin_mem::prefetch;
@@ -44,6 +45,8 @@ pub struct OutboundTable {
     /// Places in `waiting` that are free. Its room is never exceeded.
     free: Vec<u32>,
     counters: Arc<[OutboundCounters]>,
+    /// Rates of ICMP errors that are slots' own.
+    pub paces: Paces,
 }
 
 /// One slot in so many can have an SA that stands by at the same time, and at least [`FEWEST_WAITING`].
@@ -68,6 +71,7 @@ impl OutboundTable {
             waiting: Slab::new(waiting, |_| None)?,
             free: (0..waiting as u32).rev().collect(),
             counters: slab(capacity),
+            paces: Paces::default(),
         })
     }
 
