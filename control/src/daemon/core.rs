@@ -49,7 +49,7 @@ use crate::workers::{Noticed, Workers};
 /// The longest the loop sleeps: what a ring can wait.
 const NAP: Duration = Duration::from_millis(1);
 /// Messages taken a turn, so that a flood of them does not stop the packets of IKE.
-const INPUTS_A_TURN: usize = 64;
+const INPUTS_A_TURN: usize = 256;
 /// Events taken of each instance a turn.
 const EVENTS_A_TURN: usize = 1024;
 /// Traffic is looked at this often for dead peer detection.

@@ -12,8 +12,8 @@ use crate::daemon::datagram;
 /// Messages taken a turn: those of known SAs first, then so many that begin one, so that a
 /// flood of the latter leaves room for everything else (docs/design.md §3): they are answered
 /// with cookies in a quarter of a millisecond.
-/// A turn stays short: who asks for a list waits for thirty of them.
-const KNOWN: usize = 64;
+/// Fewer known ones would lose those of a storm: between two turns the ring fills.
+const KNOWN: usize = 256;
 const INITIAL: usize = 128;
 
 impl<P: Pool> Workers<P> {
