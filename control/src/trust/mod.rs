@@ -6,7 +6,8 @@
 //! (is this the peer the operator expects?), and gives every refusal a stable code. Whether what was judged has been
 //! revoked since is asked in [`revocation`], by the rules of a [`Regime`]. Lists narrow whom a gateway believes (`names`), maps
 //! make exceptions (`map`). Certificates that a peer only points to are fetched first (`lookup`). What rests on an authority
-//! that is shut down is refused (`shut`). Peers without certificates are known by their keys (`keys`), and how each authority stands is told as flags (`standing`).
+//! that is shut down is refused (`shut`), and how each authority stands is told as flags (`standing`). Peers without
+//! certificates are known by their keys (`keys`).
 
 mod answer;
 mod code;
