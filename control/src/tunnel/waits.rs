@@ -36,7 +36,6 @@ fn of_ip_tunnel(tunnel: &IpTunnel) -> impl Iterator<Item = (Between, Wait)> + us
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests::read;
 
     const PLAN: &str = r#"
 workers = { count = 2, cores = [0, 1] }
@@ -63,7 +62,9 @@ reassembly = "none"
 "#;
 
     fn of(group: &str, remote: u8, ip_tunnel: bool) -> Wait {
-        let plan = read(&PLAN.replace("GROUP", group)).unwrap();
+        let none = |_: &std::path::Path| Err(std::io::Error::other("no file"));
+        let text = PLAN.replace("GROUP", group);
+        let plan = crate::config::parse("test", &text, std::path::Path::new("/"), &none).unwrap();
         let [local, remote] = [2, remote].map(|n| std::net::IpAddr::from([192, 0, 2, n]));
         waits(&plan).of(Between { instance: 0, local, remote: Some(remote), ip_tunnel })
     }
