@@ -76,7 +76,7 @@ fn mistakes_are_refused_by_name() {
         (&format!("{ENDS}ttl = 0"), "", "ttl = 0 is out of range"),
         (&format!("{ENDS}dscp = 64"), "", "dscp = 64 is out of range"),
         (&format!("{ENDS}packets = {{ ip-mtu = 9001 }}"), "", "ip-mtu = 9001 is out of range"),
-        (&format!("{ENDS}packets = {{ path-mtu-discovery = true }}"), "", "path-mtu-discovery is not there"),
+        (&format!("{ENDS}packets = {{ tfc-padding = 512 }}"), "", "tfc-padding is not there"),
         (&many, "", "dest-ip has 17 addresses; expected at most 16"),
         (ENDS, &other, "ip-tunnel \"branch\" has the same ends and receives the same"),
         (
