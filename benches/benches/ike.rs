@@ -73,6 +73,7 @@ fn connection(own: u8, other: u8, group: &str) -> Connection {
         lockout: None,
         redirect: Redirection::default(),
         resumption: false,
+        raw_keys: false,
         clients: None,
         responder_only: false,
     }

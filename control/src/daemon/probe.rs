@@ -150,7 +150,7 @@ impl<P: Pool> Core<P> {
         let widest = self.workers.sizes(&sa.path()).widest;
         let outer = sa.encapsulation;
         let (instance, to, from) = match to {
-            Some(to) => (tunnel.private, *to, self.from_within(id, tunnel.private, *to)?),
+            Some(to) => (tunnel.private, *to, self.source_within(id, tunnel.private, *to)?),
             None => (outer.instance, outer.peer.address, outer.local.address),
         };
         let way = self.way_of(id, instance, from, to)?;
@@ -166,7 +166,7 @@ impl<P: Pool> Core<P> {
     }
 
     /// Our address from which packets to a host go into this tunnel.
-    fn from_within(&self, id: ConnectionId, instance: InstanceId, to: IpAddr) -> Result<IpAddr, ApiError> {
+    fn source_within(&self, id: ConnectionId, instance: InstanceId, to: IpAddr) -> Result<IpAddr, ApiError> {
         let mut ours =
             self.workers.routing().0.addresses(instance).filter(|from| from.is_ipv4() == to.is_ipv4());
         let found = ours.find(|from| matches!(self.way_of(id, instance, *from, to), Ok(Way::Tunnel)));
