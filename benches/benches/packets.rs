@@ -156,10 +156,13 @@ fn timed(gateway: &mut Gateway, port: u16, frames: impl Iterator<Item = Vec<u8>>
     tsc::now().wrapping_sub(begun)
 }
 
+/// The cycles of one way, of those of both.
+type Way = fn([u64; 2]) -> u64;
+
 fn bench(criterion: &mut Criterion<Cycles>, case: &Case) {
     let mut group = criterion.benchmark_group(format!("packets/{}", case.name));
     group.throughput(Throughput::Elements(PACKETS as u64));
-    let of: [(&str, fn([u64; 2]) -> u64); 2] = [("encap", |[encap, _]| encap), ("decap", |[_, decap]| decap)];
+    let of: [(&str, Way); 2] = [("encap", |[encap, _]| encap), ("decap", |[_, decap]| decap)];
     for (name, of) in of {
         let mut road = Road::new(case);
         // The first finds the ways that others take as known.

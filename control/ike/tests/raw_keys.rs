@@ -101,7 +101,7 @@ fn a_key_is_taken_only_where_it_may_be() {
 fn keys_are_asked_for() {
     let raw = CertificateRequest { encoding: CertificateEncoding::RawPublicKey, authorities: vec![] };
     let (_, init, _) = call(by_key(1, vec![]), &[key(0)]);
-    assert_eq!(requests(&init), [raw.clone()]);
+    assert_eq!(requests(&init), std::slice::from_ref(&raw));
     let (_, init, _) = call(by_key(1, vec![[7; 20]]), &[key(0)]);
     assert_eq!(requests(&init), [CertificateRequest::x509(&[[7; 20]]), raw]);
 }
