@@ -106,18 +106,30 @@ ${5:-}
 C
 }
 
-# numbered_udp RATE SECONDS [ADDRESS-A ADDRESS-B]: prints {sent, lost, late, held, duplicates, max_us}
-# over both directions; `held` were late because the machine stood still, not the gateways. With UDP_UNTIL it ends when that file appears, at the latest after SECONDS.
+# rings_overrun: packets that this scenario's ravelinds dropped since their start, for a worker did not take over what another
+# handed to it.
+rings_overrun() {
+  local socket
+  for socket in "$WORK"/*.sock; do
+    "$TARGET/ravelin" --socket "$socket" --json show counters 2> /dev/null || :
+  done | jq -n '[inputs.counters[] | select(.name == "drop-handoff-full") | .value] | add // 0'
+}
+
+# numbered_udp RATE SECONDS [ADDRESS-A ADDRESS-B]: prints {sent, lost, late, held, duplicates, max_us, overrun}
+# over both directions; `held` were late because the machine stood still, not the gateways, and `overrun` of the lost
+# were dropped at a ring between workers. With UDP_UNTIL it ends when that file appears, at the latest after SECONDS.
 numbered_udp() {
-  local rate=$1 seconds=$2 a=${3:-10.1.0.2} b=${4:-10.2.0.2} until=()
+  local rate=$1 seconds=$2 a=${3:-10.1.0.2} b=${4:-10.2.0.2} until=() overrun
+  overrun=$(rings_overrun)
   [[ -z ${UDP_UNTIL:-} ]] || until=(--until "$UDP_UNTIL")
   [[ $a != *:* ]] || a="[$a]" b="[$b]"
   ip netns exec "$HA" "$TARGET/ravelin-traffic" --bind "$a:7000" --peer "$b:7000" --rate "$rate" --seconds "$seconds" "${until[@]}" > "$WORK/udp.a" &
   local other=$!
   in_ns "$HB" "$TARGET/ravelin-traffic" --bind "$b:7000" --peer "$a:7000" --rate "$rate" --seconds "$seconds" "${until[@]}" > "$WORK/udp.b" || die "numbered UDP failed"
   wait "$other" || die "numbered UDP failed"
-  jq -cs '{sent: (map(.sent) | add), lost: ((map(.sent) | add) - (map(.received) | add)), late: (map(.late) | add), held: (map(.held) | add),
-           duplicates: (map(.duplicates) | add), max_us: (map(.latency_max_us) | max), p99_us: (map(.latency_p99_us) | max), stood_us: (map(.stood_max_us) | max)}' "$WORK/udp.a" "$WORK/udp.b"
+  overrun=$(($(rings_overrun) - overrun))
+  jq -cs --argjson overrun "$((overrun > 0 ? overrun : 0))" '{sent: (map(.sent) | add), lost: ((map(.sent) | add) - (map(.received) | add)), late: (map(.late) | add), held: (map(.held) | add),
+           duplicates: (map(.duplicates) | add), max_us: (map(.latency_max_us) | max), p99_us: (map(.latency_p99_us) | max), stood_us: (map(.stood_max_us) | max), overrun: $overrun}' "$WORK/udp.a" "$WORK/udp.b"
 }
 
 # transfer FROM TO: a file from host A to host B over TCP.

@@ -111,8 +111,9 @@ N
 }
 
 # What a numbered UDP result must be: packets went, none is missing or came twice; none later
-# than 50 ms unless the machine itself stood.
-nothing_missing() { udp_holds '.sent > 0 and .lost == 0 and .duplicates == 0' "$1"; }
+# than 50 ms unless the machine itself stood. A ring between workers holds 1,024 packets, 100 ms of the fullest direction:
+# where the machine did not run a worker for longer, each packet missing must be one that such a ring counts.
+nothing_missing() { udp_holds '.sent > 0 and .duplicates == 0 and (.lost == 0 or (.stood_us > 100000 and .lost <= .overrun))' "$1"; }
 nothing_late() { udp_holds '.late == 0' "$1"; }
 udp_holds() { jq -e "$1" <<< "$2" > /dev/null || { say "FAILED: numbered UDP was not $1 but $2"; return 1; }; }
 
