@@ -50,6 +50,9 @@ use crate::workers::{Noticed, Workers};
 const NAP: Duration = Duration::from_millis(1);
 /// Messages taken a turn, so that a flood of them does not stop the packets of IKE.
 const INPUTS_A_TURN: usize = 256;
+/// Messages taken between two looks for an operator who waits: in a storm a turn takes some 50 ms, and who asks for a list
+/// asks for each part of it anew.
+const MESSAGES_BETWEEN_OPERATORS: usize = 32;
 /// Events taken of each instance a turn.
 const EVENTS_A_TURN: usize = 1024;
 /// Traffic is looked at this often for dead peer detection.
@@ -153,10 +156,12 @@ impl<P: Pool> Core<P> {
                 None => None,
             };
             let waiting = self.inputs.clone();
-            for input in first.into_iter().chain(waiting.try_iter().take(INPUTS_A_TURN)) {
+            for (taken, input) in first.into_iter().chain(waiting.try_iter().take(INPUTS_A_TURN)).enumerate()
+            {
                 if matches!(input, Input::Stop) {
                     return self.farewell();
                 }
+                self.attend(taken);
                 self.input(input);
             }
         }
@@ -164,12 +169,13 @@ impl<P: Pool> Core<P> {
 
     /// One round: everything in, everything out. True if there was something.
     pub(super) fn turn(&mut self) -> bool {
-        let now = self.now();
-        let mut busy = self.instance_events(now);
-        for datagram in self.workers.receive() {
+        let mut busy = self.instance_events(self.now());
+        for (taken, datagram) in self.workers.receive().into_iter().enumerate() {
             busy = true;
-            self.engine.handle_datagram(now, datagram);
+            self.attend(taken);
+            self.engine.handle_datagram(self.now(), datagram);
         }
+        let now = self.now();
         for noticed in self.workers.notice(now) {
             busy = true;
             self.noticed(now, noticed);
@@ -213,6 +219,17 @@ impl<P: Pool> Core<P> {
             Ok(input) => Some(Woken::By(input)),
             Err(TryRecvError::Empty) => None,
             Err(TryRecvError::Disconnected) => Some(Woken::By(Input::Stop)),
+        }
+    }
+
+    /// Every so many messages: does what an operator waits for, after all that the messages before brought.
+    fn attend(&mut self, taken: usize) {
+        if !taken.is_multiple_of(MESSAGES_BETWEEN_OPERATORS) || self.asked.is_empty() {
+            return;
+        }
+        self.drain(self.now());
+        if let Ok(asked) = self.asked.try_recv() {
+            self.asked(asked);
         }
     }
 

@@ -263,11 +263,9 @@ impl<P: Pool> Core<P> {
                 .unwrap_or_else(|| "any".into()),
             keying: if manual { "manual" } else { "ike" }.into(),
             peer_identity: ike.map(|ike| ike.peer_identity.clone()).unwrap_or_default(),
-            ike_suite: ike.map(|ike| words::ike_suite(&ike.suite)).unwrap_or_default(),
+            ike_suite: ike.map(|ike| ike.words.suite.to_string()).unwrap_or_default(),
             ppk: ike.map(|ike| ppk(&ike.ppk)).unwrap_or_default(),
-            ike_spis: ike
-                .map(|ike| words::text(format_args!("{:016x}_i {:016x}_r", ike.spis.0, ike.spis.1)))
-                .unwrap_or_default(),
+            ike_spis: ike.map(|ike| ike.words.spis.to_string()).unwrap_or_default(),
             since_seconds: self.now().0.saturating_sub(status.since.0) / 1_000_000,
             ups: status.ups,
             failed_attempts: status.failed_attempts,
@@ -321,9 +319,7 @@ impl<P: Pool> Core<P> {
             remote_ts: words::configured(&child.remote_ts),
             reason_code: reason.map(|failure| failure.code().to_owned()).unwrap_or_default(),
             reason: reason.map(ToString::to_string).unwrap_or_default(),
-            carries: carried
-                .map(|child| words::negotiated(&child.up.local, &child.up.remote))
-                .unwrap_or_default(),
+            carries: carried.map(|child| child.carries.to_string()).unwrap_or_default(),
             rekeys: status.child_rekeys.get(&id).copied().unwrap_or_default(),
             in_packets,
             in_bytes,

@@ -61,10 +61,10 @@ pub struct Ike {
     pub role: Role,
     /// Its algorithms.
     pub suite: IkeSuite,
+    /// What lists say of it.
+    pub words: IkeWords,
     /// What became of post-quantum preshared keys.
     pub ppk: PpkUse,
-    /// SPIs, initiator's first.
-    pub spis: (u64, u64),
     /// Who the peer proved to be.
     pub peer_identity: String,
     /// Who both sides proved to be by a second proof.
@@ -89,11 +89,29 @@ pub struct Ike {
     pub carried: Carried,
 }
 
+/// What lists say of an IKE SA, put into words when it comes up or is rekeyed, not for each of tens of thousands of rows.
+#[derive(Debug, Clone)]
+pub struct IkeWords {
+    /// Its algorithms.
+    pub suite: Box<str>,
+    /// Its SPIs, the initiator's first.
+    pub spis: Box<str>,
+}
+
+impl IkeWords {
+    fn of(suite: &IkeSuite, (initiator, responder): (u64, u64)) -> Self {
+        let spis = words::text(format_args!("{initiator:016x}_i {responder:016x}_r"));
+        Self { suite: words::ike_suite(suite).into(), spis: spis.into() }
+    }
+}
+
 /// A child that is up, over all rekeys.
 #[derive(Debug, Clone)]
 pub struct Child {
     /// As it is now.
     pub up: ChildUp,
+    /// Its selectors, in words as those of [`IkeWords`].
+    pub carries: Box<str>,
     /// When it came up.
     since: Instant,
     /// What had been carried by then.
@@ -336,7 +354,7 @@ impl Status {
             role: up.role,
             suite: up.suite,
             ppk: up.ppk.clone(),
-            spis: (up.initiator_spi, up.responder_spi),
+            words: IkeWords::of(&up.suite, (up.initiator_spi, up.responder_spi)),
             peer_identity: peer,
             second: up.second.clone(),
             remote: up.path.remote,
@@ -386,8 +404,8 @@ impl Status {
     ) {
         let Some((rekeys, ike)) = self.ike(which) else { return };
         *rekeys += 1;
-        (ike.spis, ike.suite) = (spis, suite);
-        journal.note(roster.name(which.0), "ike-rekeyed", format!("{:016x}_i {:016x}_r", spis.0, spis.1));
+        (ike.words, ike.suite) = (IkeWords::of(&suite, spis), suite);
+        journal.note(roster.name(which.0), "ike-rekeyed", ike.words.spis.to_string());
     }
 
     fn ike_down(&mut self, ike: IkeId, connection: ConnectionId, reason: Failure, around: &Around<'_>) {
@@ -442,7 +460,8 @@ impl Status {
         tunnel.troubles.remove(&up.config);
         let carried = (around.carried)(up.config);
         tunnel.credit(up.config, carried);
-        let child = Child { since: around.now, before: carried, last: carried, up };
+        let carries = carries(&up);
+        let child = Child { since: around.now, before: carried, last: carried, up, carries };
         tunnel.children.insert(child.up.config, Box::new(child));
     }
 
@@ -452,7 +471,7 @@ impl Status {
         let tunnel = self.tunnels.entry(up.connection).or_default();
         *tunnel.child_rekeys.entry(up.config).or_default() += 1;
         if let Some(child) = tunnel.children.get_mut(&up.config) {
-            child.up = up;
+            (child.carries, child.up) = (carries(&up), up);
         }
     }
 
@@ -508,6 +527,10 @@ fn beside(event: &Event, roster: &Roster) -> Option<ChildId> {
         _ => return None,
     };
     roster.fallback(config.0).map(ChildId)
+}
+
+fn carries(up: &ChildUp) -> Box<str> {
+    words::negotiated(&up.local, &up.remote).into()
 }
 
 fn spis(up: &ChildUp) -> String {
