@@ -5,7 +5,8 @@
 #   host A --- strongSwan, nginx === public segment === ravelind, with a clock that is set --- host B
 #
 # What ends takes no tunnel down: what is up carries and is rekeyed, and the next negotiation is refused with both instants. The
-# clock set right, or a newer CRL, mends it without a restart. Flags of the authorities and events say so meanwhile.
+# clock set right, or a newer CRL, mends it without a restart. Flags of the authorities and events say so meanwhile. A clock that no
+# time daemon keeps right is warned of (PKI-31).
 . "$(dirname "$0")/../lib/scenario.sh"
 . "$ROOT/scripts/lib/servers.sh"
 . "$ROOT/scripts/lib/revocation.sh"
@@ -21,6 +22,7 @@ flags() { rv b --json pki list | jq -r --arg n "$1" '.ca_profiles[] | select(.ca
 stands() { [[ $(flags "$1") == "$2" ]]; }
 spis() { rv b --json show sa | jq -c '[.sas[].spi] | sort'; }
 rekeyed() { [[ $(sas b) == 2 && $(spis) != "$1" ]]; }
+warns() { rv b --json doctor | jq -e '[.findings[] | select(.subject == "clock of this machine" and .severity == "warning")] | length == 1' > /dev/null; }
 carries() { hold "what is up stays up" tunnel_up b net; hold "and carries" pings "$HA" 10.2.0.2; }
 close_it() { rv b terminate net > /dev/null; soon 10 "it is down again" tunnel_down b net; }
 refused() { # CODE WORDS
@@ -42,12 +44,15 @@ cp "$PKI/a.pem" "$WORK/ss/x509/"
 start_strongswan "$GWA" ss
 clock_shim
 clock 0
-DAEMON_ENVIRONMENT=(LD_PRELOAD="$WORK/clock.so" CLOCK_SHIFT_FILE="$WORK/shift")
+DAEMON_ENVIRONMENT=(LD_PRELOAD="$WORK/clock.so" CLOCK_SHIFT_FILE="$WORK/shift" CLOCK_KEPT_FILE="$WORK/kept")
 rules 'revocation = "off"'
 printf '\n[ca-profile.root]\ncertificate = "pki/root.pem"\n' >> "$WORK/b.toml"
 begin
 
 say "expiry: the peer's certificate"
+hold "a clock that nobody keeps right is warned of" warns
+hold "and told" told clock-unsynchronised
+touch "$WORK/kept"
 let_in
 hold "both authorities stand" stands sub "up "
 clock 11
@@ -69,6 +74,8 @@ carries
 close_it
 refused RV-PKI-035 "expired at"
 soon 70 "and it is told" told certificate-expired 'ca-profile sub'
+hold "so is a clock that is kept right again" told clock-synchronised
+hold "which nobody is warned of" not warns
 clock -2
 hold "too early is as bad" stands sub "down not-yet-valid-certificate"
 refused RV-PKI-034 "not valid before"

@@ -4,7 +4,7 @@
 //! Nothing here knows a packet. Each module is one small thing:
 //! [`tsc`] reads cycles, [`prefetch`] asks for a cache line early, [`wipe`] leaves zeros the
 //! compiler may not elide, [`wiped`] does so to a value of another's type, [`arena`] holds the tables of security
-//! associations, [`words`] those that are read while they change.
+//! associations, [`words`] those that are read while they change, [`wall`] says whether the time of day is kept right.
 //!
 //! Left to the caller: deciding what is worth prefetching, and refusing to run when the machine
 //! could not protect the arenas (they report what failed, they do not judge it).
@@ -14,6 +14,7 @@ pub mod arena;
 pub mod counting;
 pub mod prefetch;
 pub mod tsc;
+pub mod wall;
 pub mod wiped;
 pub mod words;
 
