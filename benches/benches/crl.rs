@@ -2,8 +2,9 @@
 //!
 //! Sizes are those of a small CA, of a large public one, and of more than any. Serial numbers have 16 random octets, every
 //! third entry a reason. `load` is all of it from DER: signature (RSA 2048, SHA-256) and entries; `find` is one serial
-//! number out of so many that caches do not help, half of them listed. `CRL_FILES=folder` keeps what was made, to time
-//! others with.
+//! number out of so many that caches do not help, half of them listed. Beside them stands what OpenSSL does with the same
+//! list and the same questions in the same run (`perf/peers/crl.c`), in processor time, as lines of JSON: `ratio` over 1 means
+//! that ours is sooner done.
 
 #![expect(
     clippy::unwrap_used,
@@ -15,10 +16,13 @@
 mod der;
 
 use std::hint::black_box;
+use std::path::Path;
+use std::process::Command;
 
 use aws_lc_rs::rand::SystemRandom;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use der::{bits, extension, sequence, short_time, tlv};
+use nix::time::{ClockId, clock_gettime};
 use ravelin_pki::revocation::KeyId;
 use ravelin_pki::revocation::crl::{Crl, Unverified};
 use ravelin_pki::{Certificate, PrivateKey, SignatureScheme, UnixTime, oid};
@@ -27,6 +31,8 @@ use ravelin_pki::{Certificate, PrivateKey, SignatureScheme, UnixTime, oid};
 const SIZES: [u64; 3] = [2_000, 600_000, 1_500_000];
 /// 2026-11-21.
 const NOW: UnixTime = UnixTime(1_795_219_200);
+/// Loads of which the shortest counts, beside OpenSSL.
+const LOADS: usize = 5;
 /// Questions asked in turn.
 const QUESTIONS: u64 = 1 << 16;
 
@@ -86,9 +92,6 @@ fn crl(criterion: &mut Criterion) {
     let key = KeyId::of(&authority);
     for size in SIZES {
         let der = list(&authority, size);
-        if let Some(folder) = std::env::var_os("CRL_FILES") {
-            std::fs::write(std::path::Path::new(&folder).join(format!("{size}.crl")), &der).unwrap();
-        }
         let loaded = load(&der, &authority);
         println!("crl/{size}: {} octets of DER, {} octets held", der.len(), loaded.octets());
         assert_eq!(loaded.len() as u64, size);
@@ -112,7 +115,57 @@ fn crl(criterion: &mut Criterion) {
             });
         });
         group.finish();
+        beside_openssl(&der, &authority, &questions);
     }
+}
+
+/// Ours, then OpenSSL: the least of some loads, the mean of all questions.
+fn beside_openssl(der: &[u8], authority: &Certificate, questions: &[[u8; 16]]) {
+    let timed = |run: &dyn Fn() -> usize| {
+        let before = processor_time();
+        (black_box(run()), (processor_time() - before) as f64)
+    };
+    let load_ns = (0..LOADS).map(|_| timed(&|| load(der, authority).len()).1).fold(f64::MAX, f64::min);
+    let (loaded, key) = (load(der, authority), KeyId::of(authority));
+    let is_there = |serial: &&[u8; 16]| loaded.sweep([((), key, serial.as_slice())]).next().is_some();
+    let (found, find_ns) = timed(&|| questions.iter().filter(is_there).count());
+    let Some(theirs) = openssl(der, &questions.concat()) else { return };
+    assert_eq!(found as f64, theirs[2], "both find the same");
+    let ours = [load_ns, find_ns / questions.len() as f64];
+    for (what, ours, peer) in [("load", ours[0], theirs[0]), ("find", ours[1], theirs[1])] {
+        println!(
+            "{{\"scenario\":\"crl/{what}/{}\",\"ours\":{ours:.0},\"peer\":\"OpenSSL\",\"peer_value\":{peer:.0},\"unit\":\"ns\",\"ratio\":{:.2}}}",
+            loaded.len(),
+            peer / ours
+        );
+    }
+}
+
+/// Nanoseconds to load and to find, and how many were found; nothing where its headers are not installed.
+fn openssl(der: &[u8], serials: &[u8]) -> Option<[f64; 3]> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let built = Command::new(root.join("scripts/lib/build-peer")).arg("crl").output().unwrap();
+    if !built.status.success() {
+        println!("{}", String::from_utf8_lossy(&built.stderr).trim());
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, octets: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, octets).unwrap();
+        path
+    };
+    let files = [file("ca.pem", AUTHORITY), file("list.der", der), file("serials", serials)];
+    let ran = Command::new(String::from_utf8(built.stdout).unwrap().trim()).args(files).output().unwrap();
+    let said = String::from_utf8(ran.stdout).unwrap();
+    let numbers: Vec<f64> = said.split_whitespace().map(|word| word.parse().unwrap()).collect();
+    Some([numbers[0], numbers[1], numbers[2]])
+}
+
+/// Nanoseconds that this process has run.
+fn processor_time() -> u64 {
+    let time = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).unwrap();
+    time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64
 }
 
 criterion_group!(benches, crl);

@@ -2,7 +2,7 @@
 //
 // A program of its own, so that the crate that measures stays free of foreign calls. It speaks the line
 // protocol of perf/src/compare/protocol.rs on stdin and stdout and makes its packets by the same rules, so
-// that the tags of all libraries must be equal. Built by scripts/lib/build-gcm-peers.
+// that the tags of all libraries must be equal. Built by scripts/lib/build-peer.
 #include <intel-ipsec-mb.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>

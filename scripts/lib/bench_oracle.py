@@ -6,7 +6,7 @@
 SETUP is what ravelin-perf told the gateway (perf/src/compare/gateway/setup.rs); the input is a capture of
 10,000 packets, one more that must be dropped for its selector, and one that comes twice where a window
 guards against that. WHO is `ravelin` or a peer; COUNTERS are the drops that ravelin counted, as JSON.
-Nothing here shares code with either: the cipher is that of python3-cryptography.
+Nothing here shares code with either: ciphers and hashes are those of python3-cryptography.
 
 Checked: every good packet came out once and the others not at all; Ethernet and IP headers, lengths,
 checksums and TTLs; of ESP the SPI, the sequence numbers from 1 without a gap in each association, IVs that
@@ -19,8 +19,11 @@ import json
 import struct
 import sys
 
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hmac import HMAC
 
 NEIGHBOUR = bytes.fromhex("020000000022")
 GATEWAY = ipaddress.ip_address("192.0.2.1").packed
@@ -64,37 +67,71 @@ def splitmix(state):
         yield z ^ z >> 31
 
 
+class Gcm:
+    """AES-GCM with an ICV of 16 octets (RFC 4106)."""
+
+    iv, block = 8, 4
+
+    def __init__(self, index, key):
+        self.cipher, self.salt = AESGCM(key), struct.pack("!I", 0xA5A50000 ^ index)
+
+    def text(self, packet, high):
+        return self.cipher.decrypt(self.salt + packet[8:16], packet[16:], packet[:4] + high + packet[4:8])
+
+
+class Cbc:
+    """AES-CBC (RFC 3602) with HMAC (RFC 4868), whose ICV is half of what it makes."""
+
+    iv, block = 16, 16
+
+    def __init__(self, key, bits, hash_key):
+        self.key, self.icv, self.hash_key = key, bits // 16, hash_key
+        self.hash = {256: hashes.SHA256, 384: hashes.SHA384, 512: hashes.SHA512}[bits]
+
+    def text(self, packet, high):
+        code = HMAC(self.hash_key, self.hash())
+        code.update(packet[: -self.icv] + high)
+        if code.finalize()[: self.icv] != packet[-self.icv :]:
+            raise InvalidSignature
+        opener = Cipher(algorithms.AES(self.key), modes.CBC(packet[8:24])).decryptor()
+        return opener.update(packet[24 : -self.icv]) + opener.finalize()
+
+
 class Association:
-    def __init__(self, index, bits, esn):
+    def __init__(self, index, bits, hash, esn):
         self.index, self.esn = index, esn
         words = splitmix(index)
-        key = b"".join(struct.pack("<Q", next(words)) for _ in range(4))
-        self.cipher = AESGCM(key[: bits // 8])
-        self.salt = struct.pack("!I", 0xA5A50000 ^ index)
+        material = b"".join(struct.pack("<Q", next(words)) for _ in range(12))
+        key = material[: bits // 8]
+        self.suite = Cbc(key, hash, material[32 : 32 + hash // 8]) if hash else Gcm(index, key)
         self.spi = 1 << 26 | index
         self.peer = (ipaddress.ip_address("198.18.0.0") + index).packed
         self.last, self.ivs = 0, set()
 
     def open(self, packet):
-        """The text of an ESP packet that starts at its SPI; sequence number and IV are checked."""
-        low, iv = struct.unpack("!I", packet[4:8])[0], packet[8:16]
+        """The inner packet of an ESP packet that starts at its SPI; sequence number and IV are checked."""
+        low, iv = struct.unpack("!I", packet[4:8])[0], packet[8 : 8 + self.suite.iv]
         check(low == self.last + 1, f"SPI {self.spi:#x}: sequence number {low} after {self.last}")
         check(iv not in self.ivs, f"SPI {self.spi:#x}: an IV came twice under one key")
         self.last = low
         self.ivs.add(iv)
-        aad = packet[:4] + (struct.pack("!I", 0) if self.esn else b"") + packet[4:8]
+        return self.inner(packet)
+
+    def inner(self, packet):
+        """The inner packet of an ESP packet that starts at its SPI."""
         try:
-            return self.cipher.decrypt(self.salt + iv, packet[16:], aad)
-        except InvalidTag:
-            fail(f"SPI {self.spi:#x}, sequence number {low}: the tag is wrong")
+            text = self.suite.text(packet, struct.pack("!I", 0) if self.esn else b"")
+        except (InvalidTag, InvalidSignature):
+            fail(f"SPI {self.spi:#x}, sequence number {packet[4:8].hex()}: the tag is wrong")
+        return untrailed(text, self.spi, self.suite.block)
 
 
-def untrailed(text, spi):
+def untrailed(text, spi, block):
     """The inner packet of an ESP text (RFC 4303 section 2.4)."""
     padding, following = text[-2], text[-1]
     check(following == 4, f"SPI {spi:#x}: next header {following}")
     check(text[len(text) - 2 - padding : -2] == bytes(range(1, padding + 1)), f"SPI {spi:#x}: padding")
-    check(len(text) % 4 == 0 and padding < 4, f"SPI {spi:#x}: {padding} octets of padding")
+    check(len(text) % block == 0 and padding < block, f"SPI {spi:#x}: {padding} octets of padding")
     return text[: len(text) - 2 - padding]
 
 
@@ -124,7 +161,7 @@ def opened(frame, by_spi, what):
     association = by_spi.get(spi)
     check(association, f"{what}: unknown SPI {spi:#x}")
     check(packet[12:20] == GATEWAY + association.peer, f"{what}: outer addresses")
-    return untrailed(association.open(packet[20:]), spi), association
+    return association.open(packet[20:]), association
 
 
 def expected(setup, by_spi):
@@ -133,9 +170,7 @@ def expected(setup, by_spi):
     for frame in frames(setup["input"]):
         packet = frame[14:]
         if setup["traffic"]["decap"]:
-            association = by_spi[struct.unpack("!I", packet[20:24])[0]]
-            aad, iv, text = packet[20:28], packet[28:36], packet[36:]
-            packet = untrailed(association.cipher.decrypt(association.salt + iv, text, aad), association.spi)
+            packet = by_spi[struct.unpack("!I", packet[20:24])[0]].inner(packet[20:])
         number = struct.unpack("!I", packet[28:32])[0]
         if number != 0xFFFFFFFF:
             good[number] = packet
@@ -144,7 +179,7 @@ def expected(setup, by_spi):
 
 def judge(who, setup, counters):
     traffic = setup["traffic"]
-    associations = [Association(sa["index"], sa["bits"], sa["esn"]) for sa in traffic["sas"]]
+    associations = [Association(sa["index"], sa["bits"], sa["hash"], sa["esn"]) for sa in traffic["sas"]]
     by_spi = {association.spi: association for association in associations}
     good = expected(setup, by_spi)
     # A peer may leave the TTL alone.

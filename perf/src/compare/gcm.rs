@@ -28,7 +28,7 @@ impl Libraries {
     pub fn start(pinning: &Pinning) -> anyhow::Result<Libraries> {
         let mut ours = pinning.command(std::env::current_exe()?);
         ours.arg("libraries");
-        let theirs = pinning.command(built("build-gcm-peers", &[])?);
+        let theirs = pinning.command(built("build-peer", &["gcm".to_owned()])?);
         let start = |name, command| {
             let mut talker = Talker::start(name, command)?;
             let mut names = Vec::new();

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::gateway::suite::Suite;
 use super::gateway::{self, Sizes};
 use super::library::Load;
 
@@ -10,7 +11,8 @@ use super::library::Load;
 pub enum Scenario {
     /// `gcm/{seal,open}/{aes128,aes256}/{octets of text}/{keys}`
     Gcm(Load),
-    /// `gateway/{encap,decap}/{aes128gcm,aes256gcm}/{octets of inner packets or imix}/{associations}`, and
+    /// `gateway/{encap,decap}/{aes128gcm,aes256gcm}/{octets of inner packets or imix}/{associations}`, the same with
+    /// `aes{128,192,256}-sha{256,384,512}` (AES-CBC with HMAC) for 64 and 1420 octets and one association, and
     /// `gateway/{encap,decap}/mixed`
     Gateway(gateway::Load),
 }
@@ -33,9 +35,10 @@ impl Scenario {
             Scenario::Gcm(load) => {
                 load.bits == 128 && matches!((load.length, load.keys), (64, 1 | 32768) | (1420, 1))
             }
-            Scenario::Gateway(gateway::Load::Plain { bits, sizes, sas, .. }) => {
+            Scenario::Gateway(gateway::Load::Plain { suite, sizes, sas, .. }) => {
                 let plain = matches!(sizes, Sizes::Fixed(64 | 1420));
-                *bits == 128 && (*sas == 1 && (plain || *sizes == Sizes::Imix) || *sas == 16_000 && plain)
+                *suite == Suite::gcm(128)
+                    && (*sas == 1 && (plain || *sizes == Sizes::Imix) || *sas == 16_000 && plain)
             }
             Scenario::Gateway(gateway::Load::Mixed { .. }) => false,
         }
@@ -50,13 +53,24 @@ fn gcm() -> impl Iterator<Item = Scenario> {
 }
 
 fn gateway() -> impl Iterator<Item = Scenario> {
-    let each = |decap, bits, sizes| {
-        ASSOCIATIONS.map(|sas| Scenario::Gateway(gateway::Load::Plain { decap, bits, sizes, sas }))
+    let each = |decap, suite, sizes| {
+        ASSOCIATIONS.map(|sas| Scenario::Gateway(gateway::Load::Plain { decap, suite, sizes, sas }))
     };
-    let sizes = move |decap, bits| PACKETS.into_iter().flat_map(move |sizes| each(decap, bits, sizes));
-    let bits = move |decap| [128, 256].into_iter().flat_map(move |bits| sizes(decap, bits));
+    let sizes = move |decap, suite| PACKETS.into_iter().flat_map(move |sizes| each(decap, suite, sizes));
+    let suites = move |decap| [128, 256].map(Suite::gcm).into_iter().flat_map(move |it| sizes(decap, it));
     let mixed = |decap| Scenario::Gateway(gateway::Load::Mixed { decap });
-    [false, true].into_iter().flat_map(move |decap| bits(decap).chain([mixed(decap)]))
+    [false, true].into_iter().flat_map(move |decap| suites(decap).chain(hashed(decap)).chain([mixed(decap)]))
+}
+
+/// AES-CBC with each hash, small packets and large ones.
+fn hashed(decap: bool) -> impl Iterator<Item = Scenario> {
+    let suites =
+        [128, 192, 256].into_iter().flat_map(|bits| [256, 384, 512].map(|hash| Suite::cbc(bits, hash)));
+    let sizes = [Sizes::Fixed(64), Sizes::Fixed(1420)];
+    let each = move |suite| {
+        sizes.map(|sizes| Scenario::Gateway(gateway::Load::Plain { decap, suite, sizes, sas: 1 }))
+    };
+    suites.flat_map(each)
 }
 
 impl fmt::Display for Scenario {
@@ -65,8 +79,8 @@ impl fmt::Display for Scenario {
             Scenario::Gcm(Load { open, bits, length, keys }) => {
                 write!(f, "gcm/{}/aes{bits}/{length}/{keys}", if *open { "open" } else { "seal" })
             }
-            Scenario::Gateway(gateway::Load::Plain { decap, bits, sizes, sas }) => {
-                write!(f, "gateway/{}/aes{bits}gcm/", way(*decap))?;
+            Scenario::Gateway(gateway::Load::Plain { decap, suite, sizes, sas }) => {
+                write!(f, "gateway/{}/{suite}/", way(*decap))?;
                 match sizes {
                     Sizes::Fixed(octets) => write!(f, "{octets}/{sas}"),
                     Sizes::Imix => write!(f, "imix/{sas}"),
@@ -119,7 +133,8 @@ mod tests {
         assert_eq!(names(&["gcm/*/aes256/8192/4096"], false).len(), 2);
         assert_eq!(names(&["gcm/seal", "gcm/open"], false).len(), 84);
         assert_eq!(names(&["gateway/encap/aes128gcm/64/1"], false), ["gateway/encap/aes128gcm/64/1"]);
-        assert_eq!(names(&["gateway"], false).len(), 82);
+        assert_eq!(names(&["gateway"], false).len(), 118);
+        assert_eq!(names(&["gateway/*-sha"], false).len(), 36);
         assert_eq!(names(&["gateway"], true).len(), 10);
         assert_eq!(names(&["nothing"], false).len(), 0);
         assert!(matches("a*c", "xabcx") && !matches("c*a", "xabcx") && matches("", "x"));

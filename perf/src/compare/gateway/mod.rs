@@ -10,6 +10,7 @@ mod pages;
 mod peers;
 mod program;
 mod setup;
+pub mod suite;
 pub mod traffic;
 pub mod worker;
 
@@ -25,6 +26,7 @@ use super::outcome::{Outcome, Series};
 use peers::Mode;
 use program::Program;
 use setup::{Memory, Setup};
+use suite::Suite;
 use traffic::{Sa, Traffic};
 use worker::READY;
 
@@ -53,8 +55,8 @@ pub enum Load {
     Plain {
         /// Decapsulating instead of encapsulating.
         decap: bool,
-        /// Of the keys.
-        bits: usize,
+        /// Of all associations.
+        suite: Suite,
         /// Of the packets.
         sizes: Sizes,
         /// Associations.
@@ -76,17 +78,17 @@ const MIXED_SAS: u32 = 1000;
 impl Load {
     fn traffic(self) -> Traffic {
         match self {
-            Load::Plain { decap, bits, sizes, sas } => {
+            Load::Plain { decap, suite, sizes, sas } => {
                 let sizes = match sizes {
                     Sizes::Fixed(size) => vec![size],
                     Sizes::Imix => crate::traffic::IMIX.to_vec(),
                 };
-                Traffic { decap, sas: (0..sas).map(|index| Sa { index, bits, esn: false }).collect(), sizes }
+                Traffic { decap, sas: (0..sas).map(|index| Sa { index, suite, esn: false }).collect(), sizes }
             }
             Load::Mixed { decap } => {
                 let sa = |index| Sa {
                     index,
-                    bits: if index % 2 == 0 { 128 } else { 256 },
+                    suite: Suite::gcm(if index % 2 == 0 { 128 } else { 256 }),
                     esn: !decap && index % 4 > 1,
                 };
                 Traffic { decap, sas: (0..MIXED_SAS).map(sa).collect(), sizes: MIXED.to_vec() }
@@ -100,7 +102,7 @@ impl Load {
         let kinds = [(128, false), (256, false), (128, true), (256, true)];
         let kinds = kinds.iter().filter(|(_, esn)| !(decap && *esn));
         let part = |bits, esn, size| {
-            let sas = (0..MIXED_SAS).map(|index| Sa { index, bits, esn }).collect();
+            let sas = (0..MIXED_SAS).map(|index| Sa { index, suite: Suite::gcm(bits), esn }).collect();
             Traffic { decap, sas, sizes: vec![size] }
         };
         kinds.flat_map(|&(bits, esn)| MIXED.map(|size| part(bits, esn, size))).collect()
@@ -201,7 +203,7 @@ impl Bench {
             start("testpmd", None, &|setup| Ok(peers::testpmd(setup, &self.pinning)))?,
             start("ravelin", Some(READY), &|setup| peers::ours(setup, &self.pinning))?,
         ];
-        for mode in [Mode::Lookaside, Mode::CpuCrypto] {
+        for &mode in Mode::of(traffic) {
             programs.push(start(mode.name(), None, &|setup| {
                 peers::secgw(&self.secgw, mode, setup, &self.pinning)
             })?);

@@ -26,6 +26,7 @@ pub fn judge(setup: &Setup, who: &str, counters: &str) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::super::setup::Memory;
+    use super::super::suite::Suite;
     use super::super::traffic::testing;
     use super::super::traffic::{Sa, Traffic};
     use super::*;
@@ -35,8 +36,8 @@ mod tests {
     /// What the oracle says of this output, made from the right one by `change`.
     fn verdict(decap: bool, counters: &str, change: impl FnOnce(&mut Vec<Vec<u8>>)) -> Result<(), String> {
         let folder = tempfile::tempdir().unwrap();
-        let sas =
-            (0..3).map(|index| Sa { index, bits: 128 + 128 * (index as usize % 2), esn: false }).collect();
+        let suites = [Suite::gcm(128), Suite::gcm(256), Suite::cbc(192, 384)];
+        let sas = (0..).zip(suites).map(|(index, suite)| Sa { index, suite, esn: false }).collect();
         let traffic = Traffic { decap, sas, sizes: vec![64, 100, 333] };
         let (input, output) = (folder.path().join("in.pcap"), folder.path().join("out.pcap"));
         traffic.write_proof(&input, COUNT).unwrap();

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::Context;
 
 use super::setup::{BURST, CACHE, DESCRIPTORS, Setup};
-use super::traffic::{GATEWAY, NEIGHBOUR, Sa};
+use super::traffic::{GATEWAY, NEIGHBOUR, Sa, Traffic};
 use crate::compare::child::Pinning;
 
 /// How `ipsec-secgw` calls the cryptographic device.
@@ -21,6 +21,11 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// Those in which it carries this traffic: AES-CBC only by way of the queues.
+    pub fn of(traffic: &Traffic) -> &'static [Mode] {
+        if traffic.uses_hashes() { &[Mode::Lookaside] } else { &[Mode::Lookaside, Mode::CpuCrypto] }
+    }
+
     /// As reports name the program.
     pub fn name(self) -> &'static str {
         match self {
@@ -39,7 +44,8 @@ pub fn secgw(binary: &str, mode: Mode, setup: &Setup, pinning: &Pinning) -> anyh
     std::fs::write(&file, configuration(mode, setup)?).context("writing the configuration of ipsec-secgw")?;
     let core = setup.core;
     let mut command = pinning.unpinned(binary);
-    command.args(setup.eal(&format!("{core}@{core}"))).args(["--vdev", "crypto_aesni_gcm0", "--"]);
+    let device = if setup.traffic.uses_hashes() { "crypto_aesni_mb0" } else { "crypto_aesni_gcm0" };
+    command.args(setup.eal(&format!("{core}@{core}"))).args(["--vdev", device, "--"]);
     let unprotected = if setup.traffic.decap { "0x1" } else { "0x2" };
     command.args(["-p", "0x3", "-P", "-u", unprotected, "-l", "-s", &setup.buffers().to_string()]);
     command.args(["-w", if setup.window { "1024" } else { "0" }]);
@@ -53,7 +59,8 @@ fn configuration(mode: Mode, setup: &Setup) -> anyhow::Result<String> {
         rules(&mut text, sa, mode, setup.traffic.decap)?;
     }
     // The other direction must exist: with nothing unprotected configured the program does not start.
-    let idle = Sa { index: (1 << 16) - 1, bits: 128, esn: false };
+    let suite = setup.traffic.sas.first().context("there is an association")?.suite;
+    let idle = Sa { index: (1 << 16) - 1, suite, esn: false };
     rules(&mut text, &idle, mode, !setup.traffic.decap)?;
     let (public, private) = if setup.traffic.decap { (0, 1) } else { (1, 0) };
     writeln!(text, "rt ipv4 dst 198.18.0.0/15 port {public}")?;
@@ -66,7 +73,6 @@ fn configuration(mode: Mode, setup: &Setup) -> anyhow::Result<String> {
 
 fn rules(text: &mut String, sa: &Sa, mode: Mode, inbound: bool) -> anyhow::Result<()> {
     let (spi, network, peer) = (sa.spi(), sa.network(), sa.peer());
-    let key = colons(&sa.keymat());
     let addresses = |from: Ipv4Addr, to: Ipv4Addr| format!("src {from} dst {to}");
     let (way, selectors, outer) = if inbound {
         ("in", format!("src {network}/24 dst 10.1.0.0/16"), addresses(peer, GATEWAY))
@@ -75,12 +81,21 @@ fn rules(text: &mut String, sa: &Sa, mode: Mode, inbound: bool) -> anyhow::Resul
     };
     let kind = if mode == Mode::CpuCrypto { " type cpu-crypto" } else { "" };
     writeln!(text, "sp ipv4 {way} esp protect {spi} pri 1 {selectors} sport 0:65535 dport 0:65535")?;
-    writeln!(
-        text,
-        "sa {way} {spi} aead_algo aes-{}-gcm aead_key {key} mode ipv4-tunnel {outer}{kind}",
-        sa.bits
-    )?;
+    writeln!(text, "sa {way} {spi} {} mode ipv4-tunnel {outer}{kind}", algorithms(sa))?;
     Ok(())
+}
+
+fn algorithms(sa: &Sa) -> String {
+    let Sa { suite, index, .. } = *sa;
+    let bits = suite.bits;
+    match suite.hash {
+        None => format!("aead_algo aes-{bits}-gcm aead_key {}", colons(&sa.keymat())),
+        Some(hash) => format!(
+            "cipher_algo aes-{bits}-cbc cipher_key {} auth_algo sha{hash}-hmac auth_key {}",
+            colons(&suite.key(index)),
+            colons(&suite.hash_key(index))
+        ),
+    }
 }
 
 fn colons(octets: &[u8]) -> String {

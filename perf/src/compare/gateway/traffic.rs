@@ -3,7 +3,7 @@
 //! Gateway 192.0.2.1 protects 10.1.0.0/16. Association n leads to a peer of its own, 198.18.0.0 plus n, which
 //! protects the nth /24 of 20.0.0.0. The packets are UDP from 10.1.0.9 to those networks, or ESP from those
 //! peers that holds UDP the other way; associations come in a random order, so that no cache can guess the
-//! next one. ESP is made with `ring`, not with the kernels that are measured.
+//! next one. ESP is made by [`super::suite`], not with the kernels that are measured.
 
 use std::io::{BufWriter, Write};
 use std::net::Ipv4Addr;
@@ -12,9 +12,9 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use ravelin_dataplane::net::eth::{self, Mac};
 use ravelin_dataplane::net::{esp, ipv4, protocol, udp};
-use ring::aead;
 use serde::{Deserialize, Serialize};
 
+use super::suite::Suite;
 use crate::compare::texts;
 
 /// Our address on the public side.
@@ -30,7 +30,6 @@ pub const FIRST_PORT: Mac = Mac([0x02, 0x70, 0x63, 0x61, 0x70, 0x00]);
 /// TTL of inner packets, before they are forwarded.
 pub const TTL: u8 = 64;
 
-const SALT: u32 = 0xa5a5_0000;
 /// Of an inner packet: IPv4 and UDP headers.
 const HEADERS: usize = ipv4::Repr::LEN + udp::Repr::LEN;
 
@@ -39,8 +38,9 @@ const HEADERS: usize = ipv4::Repr::LEN + udp::Repr::LEN;
 pub struct Sa {
     /// Its number, from 0.
     pub index: u32,
-    /// Of the key.
-    pub bits: usize,
+    /// How it protects.
+    #[serde(flatten)]
+    pub suite: Suite,
     /// Extended sequence numbers.
     pub esn: bool,
 }
@@ -51,11 +51,9 @@ impl Sa {
         (1 << 26) | self.index
     }
 
-    /// Key, then salt (RFC 4106 §8.1).
+    /// Its keying material.
     pub fn keymat(&self) -> Vec<u8> {
-        let mut keymat = texts::key(self.index).get(..self.bits / 8).unwrap_or_default().to_vec();
-        keymat.extend((SALT ^ self.index).to_be_bytes());
-        keymat
+        self.suite.keymat(self.index)
     }
 
     /// The peer's outer address.
@@ -95,6 +93,11 @@ struct Packet {
 }
 
 impl Traffic {
+    /// Whether its associations have a cipher and a hash each.
+    pub fn uses_hashes(&self) -> bool {
+        self.sas.iter().any(|sa| sa.suite.hash.is_some())
+    }
+
     /// As `ipsec-secgw` carries it, which has extended sequence numbers for all associations or for none.
     pub fn without_esn(&self) -> Traffic {
         let sas = self.sas.iter().map(|sa| Sa { esn: false, ..*sa }).collect();
@@ -211,29 +214,20 @@ fn header_of(
     })
 }
 
-/// `inner` in ESP (RFC 4303 §2, RFC 4106 §3 to §5).
+/// `inner` in ESP (RFC 4303 §2).
 fn sealed(packet: &Packet, inner: &[u8], from: Ipv4Addr, to: Ipv4Addr) -> anyhow::Result<Vec<u8>> {
     let Packet { sa, sequence, .. } = *packet;
-    let keymat = sa.keymat();
-    let (key, salt) = keymat.split_at(sa.bits / 8);
-    let iv = u64::from(sequence).to_be_bytes();
+    ensure!(!sa.esn, "the sequence numbers of what is read over and over are not extended");
     let mut text = inner.to_vec();
-    let padding = (inner.len() + 2).next_multiple_of(4) - inner.len() - 2;
+    let padding = (inner.len() + 2).next_multiple_of(sa.suite.block()) - inner.len() - 2;
     text.extend((1..=padding as u8).chain([padding as u8, protocol::IPV4]));
-    let algorithm = if sa.bits == 128 { &aead::AES_128_GCM } else { &aead::AES_256_GCM };
-    let key = aead::UnboundKey::new(algorithm, key).ok().context("key size")?;
-    let nonce: Vec<u8> = salt.iter().chain(&iv).copied().collect();
-    let nonce = aead::Nonce::try_assume_unique_for_key(&nonce).ok().context("nonce size")?;
     let mut head = [0; esp::Repr::LEN];
     esp::Repr { spi: sa.spi(), sequence }.emit(&mut head)?;
-    let aad = aead::Aad::from(head);
-    let tag = aead::LessSafeKey::new(key).seal_in_place_separate_tag(nonce, aad, &mut text);
-    let tag = tag.ok().context("sealing")?;
-    let length = ipv4::Repr::LEN + head.len() + iv.len() + text.len() + tag.as_ref().len();
-    ensure!(!sa.esn, "the sequence numbers of what is read over and over are not extended");
+    let rest = sa.suite.protected(sa.index, sequence, &head, text)?;
+    let length = ipv4::Repr::LEN + head.len() + rest.len();
     let mut octets = vec![0; ipv4::Repr::LEN];
     header_of(length, sequence as u16, protocol::ESP, from, to)?.emit(&mut octets)?;
-    octets.extend(head.iter().chain(&iv).chain(&text).chain(tag.as_ref()));
+    octets.extend(head.iter().chain(&rest));
     Ok(octets)
 }
 
@@ -299,15 +293,15 @@ pub mod testing {
 mod tests {
     use super::*;
 
-    fn traffic(count: u32) -> Traffic {
-        let sas = (0..count).map(|index| Sa { index, bits: 128, esn: false }).collect();
+    fn traffic(count: u32, suite: Suite) -> Traffic {
+        let sas = (0..count).map(|index| Sa { index, suite, esn: false }).collect();
         Traffic { decap: true, sas, sizes: vec![64, 576, 1420] }
     }
 
     /// In one cycle every association is used, and sequence numbers count up in each.
     #[test]
     fn a_cycle_uses_every_association() {
-        let traffic = traffic(1000);
+        let traffic = traffic(1000, Suite::gcm(128));
         let packets = traffic.packets(traffic.cycle());
         assert_eq!(packets.len() % 3, 0);
         for sa in &traffic.sas {
@@ -318,11 +312,15 @@ mod tests {
         }
     }
 
-    /// Lengths are those of RFC 4303: 20 of outer IP, 8 of ESP, 8 of IV, text with trailer, 16 of tag.
+    /// Lengths are those of RFC 4303: 20 of outer IP, 8 of ESP, IV, text with trailer, ICV.
     #[test]
     fn frames_have_the_length_they_should() {
-        let traffic = traffic(1);
-        let [packet, ..] = traffic.packets(1)[..] else { panic!() };
-        assert_eq!(traffic.frame(&packet, None).unwrap().len(), 14 + 20 + 16 + 68 + 16);
+        let length = |suite| {
+            let traffic = traffic(1, suite);
+            let [packet, ..] = traffic.packets(1)[..] else { panic!() };
+            traffic.frame(&packet, None).unwrap().len()
+        };
+        assert_eq!(length(Suite::gcm(128)), 14 + 20 + 8 + 8 + 68 + 16);
+        assert_eq!(length(Suite::cbc(256, 512)), 14 + 20 + 8 + 16 + 80 + 32);
     }
 }

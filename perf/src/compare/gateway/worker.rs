@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail, ensure};
+use ravelin_dataplane::cipher::Hash;
 use ravelin_dataplane::graph::Settings;
 use ravelin_dataplane::io::dpdk::eal::{Config, Memory, Pci};
 use ravelin_dataplane::io::dpdk::{
@@ -39,7 +40,7 @@ use ravelin_dataplane::sa::suite::Suite;
 use ravelin_dataplane::sa::{Endpoint, Mode, SaRef, inbound, outbound};
 use ravelin_dataplane::verdict::Drop;
 use ravelin_dataplane::worker::{Idle, Worker};
-use ravelin_gcm::Kernel;
+use ravelin_gcm::{Kernel, KeySize};
 
 use super::setup::{CACHE, DESCRIPTORS, ROOM, Setup};
 use super::traffic::{GATEWAY, HOST, NEIGHBOUR, ROUTER, Sa};
@@ -305,14 +306,34 @@ fn install(
 }
 
 fn command(control: &ControlEnd<MbufFrame>, setup: &Setup, sa: &Sa) -> anyhow::Result<Command> {
-    let suite = if sa.bits == 128 { Suite::AesGcm128 } else { Suite::AesGcm256 };
-    let key = control.put_key(WORKER, &sa.keymat())?;
+    let suite = suite(sa)?;
+    // What IVs are drawn from, which the peer has no part in, can be anything here.
+    let mut keymat = sa.keymat();
+    keymat.resize(suite.keymat_length() + suite.seed_length(), 0x5e);
+    let key = control.put_key(WORKER, &keymat)?;
     let spi = Spi(sa.spi());
     let place = spi.place().context("the SPI names a slot")?;
     Ok(if setup.traffic.decap {
         Command::InstallInbound { place, parts: inbound(setup, sa, suite)?, key }
     } else {
         Command::InstallOutbound { slot: sa.index, parts: outbound(sa, suite), key, turn: Turn::Now }
+    })
+}
+
+fn suite(sa: &Sa) -> anyhow::Result<Suite> {
+    let size = match sa.suite.bits {
+        128 => KeySize::Aes128,
+        192 => KeySize::Aes192,
+        _ => KeySize::Aes256,
+    };
+    Ok(match (sa.suite.hash, size) {
+        (None, KeySize::Aes128) => Suite::AesGcm128,
+        (None, KeySize::Aes192) => Suite::AesGcm192,
+        (None, KeySize::Aes256) => Suite::AesGcm256,
+        (Some(256), size) => Suite::AesCbc(size, Hash::Sha256),
+        (Some(384), size) => Suite::AesCbc(size, Hash::Sha384),
+        (Some(512), size) => Suite::AesCbc(size, Hash::Sha512),
+        (Some(hash), _) => bail!("no hash of {hash} bits"),
     })
 }
 
