@@ -300,6 +300,14 @@ class Judge:
         sequences = tunnel.seen[before:]
         check(sequences == list(range(sequences[0], sequences[0] + count)), f"{tunnel.name}: sequence numbers {sequences}")
 
+    def over_all(self, tunnels, count, largest):
+        """So many round trips at least, as many over each tunnel; how many that is."""
+        each = -(-count // len(tunnels))
+        for tunnel in tunnels:
+            for begun in range(0, each, BURST):
+                self.round_trips(tunnel, min(BURST, each - begun), largest)
+        return each
+
     def refused(self, tunnel, packets, counter):
         """None of these packets reaches the host; each is counted under that name."""
         before = self.control.counters()
@@ -380,8 +388,7 @@ def judge(peer_ns, host_ns, gateway_ns, path, count):
     one = Judge(peer_ns, host_ns, gateway_ns, path)
     every = [tunnel for spi, tunnel in one.by_spi.items() if tunnel.number != 100]
     one.warm_up(every)
-    for tunnel in every:
-        one.round_trips(tunnel, count)
+    each = one.over_all(every, count, 1300)
     hard = [tunnel for tunnel in every if tunnel.suite.name not in ("aes192gcm16", "aes256gcm16")]
     for tunnel in hard:
         one.replays(tunnel)
@@ -392,7 +399,7 @@ def judge(peer_ns, host_ns, gateway_ns, path, count):
     check(wrapped, "no tunnel crossed 2^32")
     spread = sum(1 for worker in one.control.call("show.workers")["workers"] if worker["forwarded"])
     drops = {name: value for name, value in one.control.counters().items() if value and name.startswith("drop-")}
-    print(f"  {len(every)} tunnels, {count * len(every)} packets each way equal, {len(hard)} of them attacked, "
+    print(f"  {len(every)} tunnels, {each * len(every)} packets each way equal, {len(hard)} of them attacked, "
           f"{spread} workers forwarded, drops {drops}, seed {seed}", file=sys.stderr)
 
 
@@ -410,12 +417,7 @@ def sizes(peer_ns, host_ns, gateway_ns, path, count):
     every = [tunnel for tunnel in one.by_spi.values() if tunnel.number != 100]
     one.warm_up(every)
     before = {name: value for name, value in one.control.counters().items() if name.startswith("drop-")}
-    sent, each = 0, -(-count // len(every))
-    for tunnel in every:
-        left = each
-        while left:
-            one.round_trips(tunnel, min(left, BURST), LARGEST)
-            sent, left = sent + min(left, BURST), left - min(left, BURST)
+    sent = one.over_all(every, count, LARGEST) * len(every)
     dropped = {name: value - before[name] for name, value in one.control.counters().items() if name.startswith("drop-") and value > before[name]}
     check(not dropped, f"packets were dropped: {dropped}")
     print(f"  {len(every)} tunnels, {sent} packets of up to {LARGEST + 36} octets each way equal, seed {seed}", file=sys.stderr)

@@ -159,15 +159,22 @@ def ike():
     # A signature by ECDSA with SHA-256 (RFC 7427 §3) that nobody made, and what a first request asks for.
     wrong = (39, bytes([14, 0, 0, 0]) + bytes.fromhex("0c300a06082a8648ce3d040302") + bytes(8))
     asked = esp4, (44, narrow(2)), (45, narrow(1))
-    here, elsewhere = (chain(who, shown, word, wrong, notify(16405), *asked)
-                       for shown in (certificate(4, b"another"), certificate(12, bytes(20) + b"http://192.0.2.2/peer")))
+    here, elsewhere, by_key = (chain(who, shown, word, wrong, notify(16405), *asked) for shown in (
+        certificate(4, b"another"), certificate(12, bytes(20) + b"http://192.0.2.2/peer"), certificate(15, b"another")))
+    # The certificate's octets as a key, a key behind a certificate, and neither.
+    mixed = [chain(who, *shown, wrong, notify(16405), *asked) for shown in (
+        [certificate(15, b"the certificate of the peer")], [certificate(4, b"another"), certificate(15, b"the key of the peer")], [])]
+    key_first = act(2, 1)
     both = act(2) * 2
     write("control/ike", "ike-certificates", {
         "up": both, "child": both + act(2), "repeated": act(2) + act(4) + act(2) + act(4), "first-alone": act(2) + act(3, 255),
         "other": say(seal_auth, here) + both, "elsewhere": say(seal_auth, elsewhere) + both,
         "key-alone": say(seal_auth, auth), "second-wrong": act(2) + say(seal_auth, auth) + act(2), "second-none": act(2) + say(seal_auth, (0, b"")),
         "refused": act(7, 1) + both, "refused-later": act(2) + act(7, 1) + act(2), "never": act(7, 2) + act(2) + act(3, 200),
-        "own-call": act(5, 0) + act(3, 50), "own-proof": both + act(5, 7) + act(3, 50), "own-rekey": both + act(5, 2), "ticket": both + act(0, 0x80)})
+        "own-call": act(5, 0) + act(3, 50), "own-proof": both + act(5, 7) + act(3, 50), "own-rekey": both + act(5, 2), "ticket": both + act(0, 0x80),
+        "key": key_first + act(2), "key-child": key_first + act(2) * 2, "key-other": say(seal_auth, by_key) + key_first + act(2),
+        "key-refused": key_first + act(7, 1) + act(2), "key-proof": key_first + act(2) + act(5, 7) + act(3, 50),
+        **{f"key-{name}": say(seal_auth, said) + both for name, said in zip(("mistaken", "behind", "none"), mixed)}})
 
 
 # --- packets

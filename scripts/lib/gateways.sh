@@ -132,12 +132,13 @@ numbered_udp() {
            duplicates: (map(.duplicates) | add), max_us: (map(.latency_max_us) | max), p99_us: (map(.latency_p99_us) | max), stood_us: (map(.stood_max_us) | max), overrun: $overrun}' "$WORK/udp.a" "$WORK/udp.b"
 }
 
-# transfer FROM TO: a file from host A to host B over TCP.
+# transfer FROM TO [HOST HOST ADDRESS]: a file over TCP, from host A to host B or between these, to the second one's address.
 transfer() {
-  ip netns exec "$HB" socat -u TCP-LISTEN:7001,reuseaddr "CREATE:$2" > /dev/null 2>&1 &
+  local source=${3:-$HA} target=${4:-$HB} address=${5:-10.2.0.2}
+  ip netns exec "$target" socat -u TCP-LISTEN:7001,reuseaddr "CREATE:$2" > /dev/null 2>&1 &
   local sink=$!
   PIDS+=("$sink")
-  wait_for 5 in_ns "$HB" sh -c 'ss -ltn | grep -q :7001' || die "nobody listens for the transfer"
-  timeout 120 ip netns exec "$HA" socat -u "OPEN:$1,rdonly" TCP:10.2.0.2:7001 || die "the transfer broke off"
+  wait_for 5 in_ns "$target" sh -c 'ss -ltn | grep -q :7001' || die "nobody listens for the transfer"
+  timeout 120 ip netns exec "$source" socat -u "OPEN:$1,rdonly" "TCP:$address:7001" || die "the transfer broke off"
   wait "$sink"
 }

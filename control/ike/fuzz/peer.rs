@@ -400,8 +400,9 @@ impl Peer {
         self.proved
     }
 
-    /// The genuine next request, or the answer that is due.
-    pub fn go_on(&mut self) -> Option<Vec<u8>> {
+    /// The genuine next request, or the answer that is due. Where it signs it shows its certificate, or its key in place of
+    /// that.
+    pub fn go_on(&mut self, by_key: bool) -> Option<Vec<u8>> {
         if let Some(cookie) = self.cookie.take() {
             self.was_routable = true;
             let chain = emit_chain(&[Payload::Notify(cookie)]).ok()?;
@@ -409,7 +410,7 @@ impl Peer {
         }
         match &self.step {
             Step::Intermediate => self.intermediate(),
-            Step::Auth if self.signs() => self.sign(),
+            Step::Auth if self.signs() => self.sign(by_key),
             Step::Auth => self.authenticate(),
             Step::SecondAuth { .. } => self.authenticate_again(),
             Step::CreateChild => self.create_child(),
@@ -490,12 +491,15 @@ impl Peer {
     }
 
     /// The first of two proofs.
-    fn sign(&mut self) -> Option<Vec<u8>> {
+    fn sign(&mut self, by_key: bool) -> Option<Vec<u8>> {
         let identification = named(b"peer.example");
         let signature = proofs::signature(&self.signed(&identification)?.octets());
         let data = signature::encode(proofs::SCHEME, &signature);
-        let certificate =
-            Certificate { encoding: CertificateEncoding::X509Signature, data: proofs::CERTIFICATE.to_vec() };
+        let (encoding, shown) = match by_key {
+            false => (CertificateEncoding::X509Signature, proofs::CERTIFICATE),
+            true => (CertificateEncoding::RawPublicKey, proofs::KEY),
+        };
+        let certificate = Certificate { encoding, data: shown.to_vec() };
         let notify = |kind| Payload::Notify(Notify::new(kind, Vec::new()));
         let mut payloads = vec![
             Payload::IdentificationInitiator(identification),

@@ -25,6 +25,8 @@ pub enum Proofs {
 
 /// The peer's certificate, and the key in it.
 pub const CERTIFICATE: &[u8] = b"the certificate of the peer";
+/// Its public key, which it may show in place of that (RFC 7670).
+pub const KEY: &[u8] = b"the key of the peer";
 /// How the peer signs.
 pub const SCHEME: SignatureScheme = SignatureScheme::EcdsaP256Sha256;
 /// The key of the second proof.
@@ -40,15 +42,20 @@ pub fn signature(octets: &[u8]) -> Vec<u8> {
 
 /// Whether a peer's signature is that.
 pub fn is_good(verify: &Verify) -> bool {
-    verify.public_key == CERTIFICATE
+    [CERTIFICATE, KEY].contains(&&*verify.public_key)
         && verify.scheme == SCHEME
         && verify.signature == signature(&verify.octets)
 }
 
-/// The key in the peer's certificate, if that is what it shows.
+/// The key in the peer's certificate, or the peer's key, if that is what it shows; one is never taken for the other.
 pub fn judge(verdict: &Verdict) -> Option<PeerKey> {
-    let own = verdict.chain.first().filter(|own| *own == CERTIFICATE)?;
-    Some(PeerKey { public_key: own.clone() })
+    let (own, known) = match (verdict.chain.first(), &verdict.public_key) {
+        (Some(own), None) => (own, CERTIFICATE),
+        (None, Some(own)) => (own, KEY),
+        (Some(_), Some(_)) => panic!("a certificate and a key are judged together"),
+        (None, None) => return None,
+    };
+    (own == known).then(|| PeerKey { public_key: own.clone() })
 }
 
 /// Whatever lies elsewhere is the peer's certificate.
@@ -57,7 +64,7 @@ pub fn found(lookup: &Lookup) -> Vec<Vec<u8>> {
 }
 
 /// A connection on which both sides sign, the peer proves itself a second time, and all that certificates bring with
-/// them is asked for.
+/// them is asked for, and keys in their place.
 pub fn with_certificates(connection: &mut Connection) {
     let own = OwnCertificate {
         chain: vec![b"our certificate".to_vec()],
@@ -67,7 +74,7 @@ pub fn with_certificates(connection: &mut Connection) {
     };
     connection.local_auth = Auth::Certificate(CertificateAuth::single(own));
     connection.remote_auth = RemoteAuth::Certificate { authorities: vec![[7; 20]], schemes: Vec::new() };
-    (connection.ocsp_request, connection.certificate_lookup) = (true, true);
+    (connection.ocsp_request, connection.certificate_lookup, connection.raw_keys) = (true, true, true);
     let name = Identity::fqdn(str::from_utf8(SECOND_NAME).expect("a name"));
     connection.second_auth = Some(Box::new(SecondAuth {
         local: None,

@@ -87,7 +87,7 @@ impl World {
             0 if argument & 0x80 != 0 => self.resume(argument),
             0 => self.deliver(argument & 3, content.to_vec()),
             1 => self.sealed(op, argument, content),
-            2 => self.go_on(),
+            2 => self.go_on(argument & 1 != 0),
             3 => self.pass(u64::from(argument).pow(3) * 10_000),
             4 => self.deliver(0, self.last.clone()),
             5 => self.command(argument),
@@ -111,8 +111,8 @@ impl World {
         }
     }
 
-    fn go_on(&mut self) {
-        if let Some(datagram) = self.peer.go_on() {
+    fn go_on(&mut self, by_key: bool) {
+        if let Some(datagram) = self.peer.go_on(by_key) {
             self.proved |= self.peer.is_proved();
             self.deliver(0, datagram);
         }

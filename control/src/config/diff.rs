@@ -350,29 +350,10 @@ fn stays_up(former: &Tunnel, tunnel: &Tunnel) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ground::{interfaces, plan, tunnel};
     use std::path::Path;
 
-    const RUNNING: &str = r#"
-interface.wan = { device = "af_packet:eth1", addresses = ["192.0.2.2/24"] }
-interface.lan = { device = "af_packet:eth2", addresses = ["10.2.0.1/24"] }
-[tunnel.a]
-local = "192.0.2.2"
-remote = "192.0.2.1"
-psk = "correct horse"
-local-ts = ["10.2.0.0/24"]
-remote-ts = ["10.1.0.0/24"]
-[tunnel.b]
-local = "192.0.2.2"
-remote = "192.0.2.3"
-psk = "correct horse"
-local-ts = ["10.2.0.0/24"]
-remote-ts = ["10.3.0.0/24"]
-"#;
-
-    fn plan(text: &str) -> Plan {
-        let none = |_: &Path| Err(std::io::Error::other("no file"));
-        super::super::parse("test", text, Path::new("/"), &none).unwrap()
-    }
+    const RUNNING: &str = concat!(interfaces!(), tunnel!("a", 1), tunnel!("b", 3));
 
     fn differ(asked: &str) -> (Difference, Plan) {
         difference(&plan(RUNNING), &plan(asked))

@@ -116,7 +116,7 @@ pub fn whole(judge: &mut Judge<'_>, raw: &raw::File, plan: &Plan) {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::tests::{one_tunnel, read};
+    use crate::config::ground::{one_tunnel, read};
 
     fn warnings(ike: &str, group: &str, policy: &str, transform: &str) -> Vec<String> {
         let more = "tunnel-group = \"g\"\nauto-establish = true\n\

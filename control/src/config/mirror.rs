@@ -126,18 +126,13 @@ fn comes_back<'t>(mirror: &Mirror, tunnels: &'t Tunnels, ip_tunnels: &IpTunnels)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests::read;
+    use crate::config::ground::{interfaces, read, tunnel};
 
-    const GROUND: &str = r#"
-interface.wan = { device = "af_packet:eth1", addresses = ["192.0.2.2/24"] }
-interface.lan = { device = "af_packet:eth2", addresses = ["10.2.0.1/24"] }
-interface.span = { device = "af_packet:eth3" }
-[tunnel.branch]
-local = "192.0.2.2"
-remote = "192.0.2.1"
-psk = "correct horse"
-local-ts = ["10.2.0.0/24"]
-remote-ts = ["10.1.0.0/24"]
+    const GROUND: &str = concat!(
+        interfaces!(),
+        "interface.span = { device = \"af_packet:eth3\" }\n",
+        tunnel!("branch", 1),
+        r#"
 [tunnel.guarded]
 local = "192.0.2.2"
 remote = "192.0.2.9"
@@ -149,7 +144,8 @@ remote-ts = ["192.0.2.9/32 gre"]
 local = "192.0.2.2"
 remote = "192.0.2.9"
 gre-header = true
-"#;
+"#
+    );
 
     fn judged(lines: &str) -> Result<Mirror, String> {
         let plan =

@@ -112,4 +112,6 @@ fn suggest(found: &str, expected: &str) -> String {
 }
 
 #[cfg(test)]
+pub mod ground;
+#[cfg(test)]
 mod tests;

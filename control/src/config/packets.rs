@@ -147,7 +147,7 @@ fn warn_of_two_cuts(judge: &mut Judge<'_>, object: &str, raw: &raw::Packets, beh
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests::{one_tunnel, read};
+    use crate::config::ground::{one_tunnel, read};
 
     fn judged(lines: &str) -> Result<(PacketSettings, Vec<String>), String> {
         let plan = read(&one_tunnel("", "", "", &format!("[tunnel.net.packets]\n{lines}\n")));

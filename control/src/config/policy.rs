@@ -141,8 +141,8 @@ fn reduced_timeout(judge: &mut Judge<'_>, value: &Spanned<Value>, timeout: Durat
 mod tests {
     use super::*;
     use crate::config::Refusal;
+    use crate::config::ground::{one_tunnel, read};
     use crate::config::plan::{Keying, Plan, Tunnel};
-    use crate::config::tests::{one_tunnel, read};
 
     fn judged(ike: &str, policy: &str, transform: &str) -> Result<Plan, Vec<Refusal>> {
         read(&one_tunnel(ike, policy, transform, ""))

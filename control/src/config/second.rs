@@ -38,24 +38,10 @@ pub fn second_auth(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::parse;
-    use std::path::Path;
-
-    const TUNNEL: &str = r#"
-interface.wan = { device = "af_packet:eth1", addresses = ["192.0.2.2/24"] }
-interface.lan = { device = "af_packet:eth2", addresses = ["10.2.0.1/24"] }
-[tunnel.branch]
-local = "192.0.2.2"
-remote = "192.0.2.1"
-psk = "correct horse"
-local-ts = ["10.2.0.0/24"]
-remote-ts = ["10.1.0.0/24"]
-"#;
+    use crate::config::ground::{BRANCH, read};
 
     fn second(lines: &str) -> Result<Option<plan::SecondAuthentication>, String> {
-        let text = format!("{TUNNEL}{lines}");
-        let read = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
-        let plan = parse("r.toml", &text, Path::new("/"), &read).map_err(|refused| format!("{refused:?}"))?;
+        let plan = read(&format!("{BRANCH}{lines}")).map_err(|refused| format!("{refused:?}"))?;
         match &plan.tunnels["branch"].keying {
             plan::Keying::Ike(ike) => Ok(ike.second.clone()),
             plan::Keying::Manual(_) => Err("keys by hand".into()),

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::ground::BRANCH as FIVE_LINES;
 use super::*;
 
 fn judge(text: &str) -> Result<Plan, Vec<String>> {
@@ -10,48 +11,6 @@ fn judge(text: &str) -> Result<Plan, Vec<String>> {
     parse("r.toml", text, Path::new("/etc/ravelin"), &read)
         .map_err(|refusals| refusals.iter().map(ToString::to_string).collect())
 }
-
-/// A tunnel with a policy and a transform, with these lines in `[ike]` and in each table; `more` ends the tunnel's.
-pub(super) fn one_tunnel(ike: &str, policy: &str, transform: &str, more: &str) -> String {
-    format!(
-        r#"
-[ike]
-{ike}
-[interface.wan]
-device = "af_packet:eth1"
-addresses = ["192.0.2.2/24"]
-[ike-policy.p]
-{policy}
-[ipsec-transform.t]
-{transform}
-[tunnel.net]
-local = "192.0.2.2"
-remote = "192.0.2.1"
-psk = "correct horse"
-ike-policy = "p"
-ipsec-transform = "t"
-local-ts = ["10.2.0.0/24"]
-remote-ts = ["10.1.0.0/24"]
-{more}
-"#
-    )
-}
-
-/// Reads a configuration that names no file.
-pub(super) fn read(text: &str) -> Result<Plan, Vec<Refusal>> {
-    parse("r.toml", text, Path::new("/"), &|_| Err(std::io::ErrorKind::NotFound.into()))
-}
-
-const FIVE_LINES: &str = r#"
-interface.wan = { device = "af_packet:eth1", addresses = ["192.0.2.2/24"] }
-interface.lan = { device = "af_packet:eth2", addresses = ["10.2.0.1/24"] }
-[tunnel.branch]
-local = "192.0.2.2"
-remote = "192.0.2.1"
-psk = "correct horse"
-local-ts = ["10.2.0.0/24"]
-remote-ts = ["10.1.0.0/24"]
-"#;
 
 /// The configuration the README shows is accepted, with the promised defaults.
 #[test]

@@ -136,7 +136,7 @@ fn entry(tunnel: &Tunnel, child: &Child) -> PolicyEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests::read;
+    use crate::config::ground::read;
 
     const HEAD: &str = r#"
 interface.wan = { device = "af_packet:eth1", addresses = ["192.0.2.2/24"] }

@@ -27,7 +27,7 @@ use crate::api::{ApiError, Reply, request};
 use crate::config::plan::InstanceId;
 use crate::instance::Request as InstanceRequest;
 use crate::probe::echo::{Echo, LEAST};
-use crate::probe::search::{Limit, Told};
+use crate::probe::search::Limit;
 use crate::probe::{self, Outcome};
 use crate::tunnel::sas::Installed;
 use crate::tunnel::wrapping::Sizes;
@@ -234,7 +234,7 @@ impl Course {
     /// # Errors
     /// When there was none.
     fn told(&self, outcome: &Outcome, milliseconds: u64) -> Result<MtuProbe, ApiError> {
-        let Some(found) = outcome.found else { return Err(self.unanswered(outcome.obstacle)) };
+        let Some(found) = outcome.found else { return Err(self.unanswered(outcome)) };
         let over = |widest, learned| self.sa.wrapping.fits(&self.sa.encapsulation, Sizes { widest, learned });
         let now = self.sa.wrapping.whole(&self.sa.encapsulation).unwrap_or_default();
         let (path_mtu, inner) = match self.way {
@@ -257,6 +257,7 @@ impl Course {
             limit: limit.to_owned(),
             limited_by,
             echoes: outcome.sent,
+            doubtful: outcome.doubtful,
             milliseconds,
             advice: self.advice(found.limit, path_mtu, (inner, now)),
         })
@@ -288,9 +289,9 @@ impl Course {
         }
     }
 
-    fn unanswered(&self, obstacle: Option<Told>) -> ApiError {
+    fn unanswered(&self, outcome: &Outcome) -> ApiError {
         let Self { to, tunnel, .. } = self;
-        let by = obstacle.filter(|told| told.mtu.is_none());
+        let by = outcome.obstacle.filter(|told| told.mtu.is_none());
         let by = by.map(|told| format!(" ({} says that it cannot be reached)", told.by)).unwrap_or_default();
         let instead = match self.way {
             Way::Path => {
@@ -298,8 +299,12 @@ impl Course {
             }
             Way::Tunnel => String::new(),
         };
+        let doubtful = match outcome.doubtful {
+            0 => String::new(),
+            several => format!(" ({several} answers were forged, or changed on the way)"),
+        };
         refused(format!(
-            "{to} answers no echo, however small{by}: have it answer our pings from {}{instead}",
+            "{to} answers no echo, however small{by}{doubtful}: have it answer our pings from {}{instead}",
             self.from
         ))
     }

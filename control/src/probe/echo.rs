@@ -44,6 +44,7 @@ pub struct Echo {
     socket: OwnedFd,
     ours: Ours,
     buffer: Vec<u8>,
+    doubtful: u32,
 }
 
 /// By what our own packets are known.
@@ -73,7 +74,7 @@ impl Echo {
         bind(&socket, &SocketAddr::new(from, 0))?;
         let [first, second, token @ ..] = random;
         let ours = Ours { from, to, id: u16::from_be_bytes([first, second]), token };
-        Ok(Self { socket, ours, buffer: vec![0; usize::from(u16::MAX)] })
+        Ok(Self { socket, ours, buffer: vec![0; usize::from(u16::MAX)], doubtful: 0 })
     }
 
     /// Sends a packet of so many octets, IP header included.
@@ -110,13 +111,28 @@ impl Echo {
             };
             let from = from.and_then(|from| SocketAddr::try_from(from).ok()).map(|from| from.ip());
             let packet = self.buffer.get(..octets).unwrap_or_default();
-            let heard = from.and_then(|from| self.ours.read(from, packet));
-            if let Some((size, heard)) = heard.filter(|(size, _)| waiting.contains(size)) {
-                return Ok(Some((size, heard)));
+            match from.map_or(Err(PassedOver::Others), |from| self.ours.read(from, packet)) {
+                Ok((size, heard)) if waiting.contains(&size) => return Ok(Some((size, heard))),
+                Ok(_) | Err(PassedOver::Others) => {}
+                Err(PassedOver::Doubtful) => self.doubtful = self.doubtful.saturating_add(1),
             }
         }
         Ok(None)
     }
+
+    /// Packets passed over that have our identifier.
+    pub const fn doubtful(&self) -> u32 {
+        self.doubtful
+    }
+}
+
+/// Why a packet says nothing to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PassedOver {
+    /// It is of somebody else's pings, or of none: a raw socket hears them all.
+    Others,
+    /// It has our identifier, and is not of what we sent or not from where it went: forged, or changed on the way.
+    Doubtful,
 }
 
 impl Ours {
@@ -152,13 +168,13 @@ impl Ours {
     }
 
     /// The size of ours that a packet speaks of, and what it says.
-    fn read(&self, from: IpAddr, packet: &[u8]) -> Option<(u16, Heard)> {
+    fn read(&self, from: IpAddr, packet: &[u8]) -> Result<(u16, Heard), PassedOver> {
         // A raw socket has the IP header of IPv4 and not that of IPv6.
         let message = match self.is_v4() {
-            true => ipv4::Header::parse(packet).ok()?.payload(),
+            true => ipv4::Header::parse(packet).map_err(|_| PassedOver::Others)?.payload(),
             false => packet,
         };
-        let header = icmp::Header::parse(message).ok()?;
+        let header = icmp::Header::parse(message).map_err(|_| PassedOver::Others)?;
         let (reply, is_error) = match self.is_v4() {
             true => (v4::ECHO_REPLY, v4::is_error(header.kind())),
             false => (v6::ECHO_REPLY, v6::is_error(header.kind())),
@@ -166,29 +182,38 @@ impl Ours {
         if header.kind() == reply {
             return self.answered(from, &header);
         }
-        let size = self.quoted(header.payload()).filter(|_| is_error)?;
-        Some((size, Heard::Refused(Told { by: from, mtu: self.told(&header) })))
+        if !is_error {
+            return Err(PassedOver::Others);
+        }
+        let size = self.quoted(header.payload())?;
+        Ok((size, Heard::Refused(Told { by: from, mtu: self.told(&header) })))
     }
 
-    fn answered(&self, from: IpAddr, header: &icmp::Header<'_>) -> Option<(u16, Heard)> {
-        let size = header.rest() as u16;
+    fn answered(&self, from: IpAddr, header: &icmp::Header<'_>) -> Result<(u16, Heard), PassedOver> {
+        let size = self.size(header)?;
         let is_whole = header.payload().len() + icmp::Repr::LEN + self.ip_header() == usize::from(size);
-        let is_ours =
-            from == self.to && header.rest() == self.rest(size) && header.payload().starts_with(&self.token);
-        (is_ours && is_whole).then_some((size, Heard::Passed))
+        let is_ours = from == self.to && header.payload().starts_with(&self.token);
+        if is_ours && is_whole { Ok((size, Heard::Passed)) } else { Err(PassedOver::Doubtful) }
     }
 
     /// The size of ours that an error quotes.
-    fn quoted(&self, quote: &[u8]) -> Option<u16> {
-        let summary = Summary::parse_quoted(quote).ok()?;
+    fn quoted(&self, quote: &[u8]) -> Result<u16, PassedOver> {
+        let summary = Summary::parse_quoted(quote).map_err(|_| PassedOver::Others)?;
         let (echo, of) = if self.is_v4() { (v4::ECHO, protocol::ICMP) } else { (v6::ECHO, protocol::ICMPV6) };
-        let header = icmp::Header::parse(quote.get(summary.upper_at()..)?).ok()?;
+        let message = quote.get(summary.upper_at()..).unwrap_or_default();
+        let header = icmp::Header::parse(message).map_err(|_| PassedOver::Others)?;
+        if (summary.protocol(), header.kind()) != (of, echo) {
+            return Err(PassedOver::Others);
+        }
+        let size = self.size(&header)?;
+        let is_ours = summary.source() == self.from && summary.destination() == self.to;
+        if is_ours { Ok(size) } else { Err(PassedOver::Doubtful) }
+    }
+
+    /// The size that an echo of our identifier was to have.
+    fn size(&self, header: &icmp::Header<'_>) -> Result<u16, PassedOver> {
         let size = header.rest() as u16;
-        let is_ours = summary.source() == self.from
-            && summary.destination() == self.to
-            && (summary.protocol(), header.kind()) == (of, echo)
-            && header.rest() == self.rest(size);
-        is_ours.then_some(size)
+        if header.rest() == self.rest(size) { Ok(size) } else { Err(PassedOver::Others) }
     }
 
     /// The size that an error names, if it is about size. Old routers name none.
@@ -204,6 +229,7 @@ impl Ours {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use ravelin_dataplane::node::icmp::{LONGEST_V6, Report, compose};
 
     fn ours(from: &str, to: &str) -> Ours {
@@ -264,13 +290,14 @@ mod tests {
             let message = ours.request(1300);
             let whole = packet(&ours, &message, reply);
             assert_eq!(whole.len(), 1300);
-            assert_eq!(ours.read(ours.to, received(&ours, &whole)), Some((1300, Heard::Passed)));
+            assert_eq!(ours.read(ours.to, received(&ours, &whole)), Ok((1300, Heard::Passed)));
             let short = packet(&ours, &message[..1000], reply);
-            assert_eq!(ours.read(ours.to, received(&ours, &short)), None);
-            assert_eq!(ours.read(ours.from, received(&ours, &whole)), None);
-            for other in [Ours { id: 1, ..ours.clone() }, Ours { token: *b"........", ..ours.clone() }] {
-                assert_eq!(other.read(ours.to, received(&ours, &whole)), None);
-            }
+            assert_eq!(ours.read(ours.to, received(&ours, &short)), Err(PassedOver::Doubtful));
+            assert_eq!(ours.read(ours.from, received(&ours, &whole)), Err(PassedOver::Doubtful));
+            let (others, forged) =
+                (Ours { id: 1, ..ours.clone() }, Ours { token: [b'.'; 8], ..ours.clone() });
+            assert_eq!(others.read(ours.to, received(&ours, &whole)), Err(PassedOver::Others));
+            assert_eq!(forged.read(ours.to, received(&ours, &whole)), Err(PassedOver::Doubtful));
         }
     }
 
@@ -284,9 +311,83 @@ mod tests {
                 let mut out = [0; LONGEST_V6];
                 let length = compose(report, &request, ours.to, 1, &mut out).unwrap();
                 let heard = Heard::Refused(Told { by: ours.to, mtu });
-                assert_eq!(ours.read(ours.to, received(&ours, &out[..length])), Some((1400, heard)));
+                assert_eq!(ours.read(ours.to, received(&ours, &out[..length])), Ok((1400, heard)));
                 let other = Ours { id: 7, ..ours.clone() };
-                assert_eq!(other.read(ours.to, received(&ours, &out[..length])), None);
+                assert_eq!(other.read(ours.to, received(&ours, &out[..length])), Err(PassedOver::Others));
+                let elsewhere = Ours { from: ours.to, ..ours.clone() };
+                assert_eq!(
+                    elsewhere.read(ours.to, received(&ours, &out[..length])),
+                    Err(PassedOver::Doubtful)
+                );
+            }
+        }
+    }
+
+    /// A reply to a request of that size, or an error about it, as a raw socket gives it.
+    fn genuine(ours: &Ours, size: u16, is_error: bool) -> Vec<u8> {
+        let (echo, reply) =
+            if ours.is_v4() { (v4::ECHO, v4::ECHO_REPLY) } else { (v6::ECHO, v6::ECHO_REPLY) };
+        let kind = if is_error { echo } else { reply };
+        let mut whole = packet(ours, &ours.request(size), kind);
+        if is_error {
+            let mut out = vec![0; LONGEST_V6];
+            let length = compose(Report::TooBig { mtu: 1300 }, &whole, ours.to, 1, &mut out).unwrap();
+            out.truncate(length);
+            whole = out;
+        }
+        received(ours, &whole).to_vec()
+    }
+
+    proptest! {
+        /// Whatever anybody sends: nothing breaks, and nothing that does not have our identifier is heard, nor an answer
+        /// without the octets that were drawn for it.
+        #[test]
+        fn nothing_of_others_is_heard(v6: bool, packet in proptest::collection::vec(any::<u8>(), 0..200), header: bool) {
+            let [four, six] = both();
+            let ours = if v6 { six } else { four };
+            let front = if header { genuine(&ours, 1280, packet.len().is_multiple_of(2))[..28].to_vec() } else { Vec::new() };
+            let packet = [front, packet].concat();
+            let id = ours.id.to_be_bytes();
+            if let Ok((_, heard)) = ours.read(ours.to, &packet) {
+                prop_assert!(packet.windows(2).any(|octets| octets == id));
+                let has_token = packet.windows(TOKEN).any(|octets| octets == ours.token);
+                prop_assert!(heard != Heard::Passed || has_token);
+            }
+        }
+
+        /// A packet of ours with some octets changed, cut or longer: an answer that is heard is from where it went, has our
+        /// octets and the size it speaks of; an error names who sent it; and what is whole is heard as it is.
+        #[test]
+        fn what_was_changed_is_not_believed(
+            (v6, is_error, size) in (any::<bool>(), any::<bool>(), 1280u16..1500),
+            changes in proptest::collection::vec((0usize..1600, any::<u8>()), 0..4),
+            length in 0usize..1600, from_elsewhere: bool,
+        ) {
+            let [four, six] = both();
+            let ours = if v6 { six } else { four };
+            let (mut packet, genuine) = (genuine(&ours, size, is_error), genuine(&ours, size, is_error));
+            if length < 800 {
+                packet.resize(length * 2, 0);
+            }
+            for (at, octet) in changes {
+                packet.get_mut(at).into_iter().for_each(|place| *place = octet);
+            }
+            let from = if from_elsewhere { ours.from } else { ours.to };
+            let read = ours.read(from, &packet);
+            match read {
+                Ok((size, Heard::Passed)) => {
+                    let ip = if v6 { 0 } else { usize::from(packet[0] & 15) * 4 };
+                    prop_assert_eq!(from, ours.to);
+                    prop_assert_eq!(&packet[ip + 8..ip + 16], &ours.token);
+                    prop_assert_eq!(&packet[ip + 6..ip + 8], &size.to_be_bytes());
+                    let end = if v6 { packet.len() } else { usize::from(u16::from_be_bytes([packet[2], packet[3]])) };
+                    prop_assert_eq!(end - ip + ours.ip_header(), usize::from(size));
+                }
+                Ok((_, heard)) => {
+                    let is_told = matches!(heard, Heard::Refused(told) if told.by == from);
+                    prop_assert!(is_told);
+                }
+                Err(_) => prop_assert!(packet != genuine || (from_elsewhere && !is_error)),
             }
         }
     }

@@ -31,6 +31,8 @@ pub struct Outcome {
     pub obstacle: Option<Told>,
     /// Echoes sent.
     pub sent: u32,
+    /// Answers passed over that had our identifier and were none.
+    pub doubtful: u32,
 }
 
 /// Probes sizes from the first to the second.
@@ -50,7 +52,7 @@ pub fn run(echo: &mut Echo, (least, most): (u16, u16)) -> io::Result<Outcome> {
             patience = patience.min((quickest * 4).clamp(PATIENCE.1, PATIENCE.0));
         }
     }
-    Ok(Outcome { found: search.found(), obstacle: search.obstacle(), sent })
+    Ok(Outcome { found: search.found(), obstacle: search.obstacle(), sent, doubtful: echo.doubtful() })
 }
 
 /// Asks for some sizes and notes what becomes of each; how long the quickest answer took.

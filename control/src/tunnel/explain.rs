@@ -443,29 +443,19 @@ fn packet_settings(tunnel: &plan::Tunnel) -> Option<Rung> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::parse;
+    use crate::config::ground::{interfaces, plan, tunnel};
     use crate::tunnel::session::Carried;
     use ravelin_ike::config::{AdditionalGroups, Encryption, Group, Prf};
     use ravelin_ike::event::IkeSuite;
     use ravelin_ike::id::IkeId;
-    use std::path::Path;
 
-    const FILE: &str = r#"
-interface.wan = { device = "af_packet:eth1", addresses = ["192.0.2.2/24"] }
-interface.lan = { device = "af_packet:eth2", addresses = ["10.2.0.1/24"] }
-[ike-policy.quantum]
-proposals = ["aes256gcm16-prfsha384-x25519+mlkem768", "aes256gcm16-prfsha384-x25519"]
-[tunnel.branch]
-local = "192.0.2.2"
-remote = "192.0.2.1"
-psk = "correct horse"
-local-ts = ["10.2.0.0/24"]
-remote-ts = ["10.1.0.0/24"]
-ike-policy = "quantum"
-ppk-list = "keys"
-[ppk-list.keys.hq]
-value = "hunter2"
-"#;
+    const FILE: &str = concat!(
+        interfaces!(),
+        "[ike-policy.quantum]\n",
+        "proposals = [\"aes256gcm16-prfsha384-x25519+mlkem768\", \"aes256gcm16-prfsha384-x25519\"]\n",
+        tunnel!("branch", 1),
+        "ike-policy = \"quantum\"\nppk-list = \"keys\"\n[ppk-list.keys.hq]\nvalue = \"hunter2\"\n"
+    );
 
     pub(super) fn up(additional: AdditionalGroups) -> status::Tunnel {
         let (encryption, prf, group) = (Encryption::AesGcm256, Prf::HmacSha384, Group::X25519);
@@ -502,8 +492,7 @@ value = "hunter2"
         state: State,
         attempts: Vec<&Attempt>,
     ) -> Explain {
-        let plan =
-            parse("r.toml", FILE, Path::new("/"), &|_| Err(std::io::ErrorKind::NotFound.into())).unwrap();
+        let plan = plan(FILE);
         explain(&Evidence {
             believed: None,
             tunnel: &plan.tunnels["branch"],

@@ -109,6 +109,7 @@ fn proof(failure: &Failure, ike: &plan::Ike, accepted: &'static str) -> Vec<&'st
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ground::{interfaces, plan, tunnel};
     use crate::config::raw;
     use crate::tunnel::gateway::Terms;
     use ravelin_ike::config::NoClient;
@@ -116,14 +117,10 @@ mod tests {
     use ravelin_ike::want::AnswerError;
     use std::time::Duration;
 
-    const FILE: &str = r#"
-interface.wan = { device = "af_packet:eth1", addresses = ["192.0.2.2/24"] }
-[tunnel.branch]
-local = "192.0.2.2"
-remote = "192.0.2.1"
-psk = "correct horse"
-local-ts = ["10.2.0.0/24"]
-remote-ts = ["10.1.0.0/24"]
+    const FILE: &str = concat!(
+        interfaces!(),
+        tunnel!("branch", 1),
+        r#"
 [tunnel.branch.child.voice]
 local-ts = ["10.3.0.0/24"]
 remote-ts = ["10.1.0.0/24"]
@@ -136,12 +133,8 @@ ts-list = "all"
 [ts-list.all]
 local = ["10.2.0.0/16"]
 remote = ["10.1.0.0/16"]
-"#;
-
-    fn plan() -> plan::Plan {
-        let none = |_: &std::path::Path| Err(std::io::Error::other("no file"));
-        crate::config::parse("r.toml", FILE, std::path::Path::new("/"), &none).unwrap()
-    }
+"#
+    );
 
     fn of_peer(plan: &plan::Plan) -> plan::Tunnel {
         let terms = Terms::of(&plan.gateways["g"], None, &plan.instances).unwrap();
@@ -200,7 +193,7 @@ remote = ["10.1.0.0/16"]
     fn keys_that_are_named_exist() {
         assert!(exists("tunnel.branch.psk") && exists("gateway.g.ts-list: local"));
         assert!(!exists("tunnel.branch.pks") && !exists("gateway.g.ts-list: locals"));
-        let plan = plan();
+        let plan = plan(FILE);
         let (branch, gateway) = (&plan.tunnels["branch"], &plan.gateways["g"]);
         let peers = of_peer(&plan);
         let mut whose: Vec<Whose<'_>> =
@@ -218,7 +211,7 @@ remote = ["10.1.0.0/16"]
     /// The likeliest first, at the child where it is written, at the gateway where there is no tunnel of one's own.
     #[test]
     fn a_failure_names_its_keys() {
-        let plan = plan();
+        let plan = plan(FILE);
         let (branch, gateway) = (&plan.tunnels["branch"], &plan.gateways["g"]);
         let [first, net, _, voice] = branch.children.as_slice() else { panic!("{branch:?}") };
         let tunnel = |child| Whose::Tunnel(branch, Some(child));

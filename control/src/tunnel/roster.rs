@@ -322,19 +322,10 @@ fn gateway_index(id: ConnectionId) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ground::{self, interfaces, tunnel};
 
     fn tunnel(name: &str, children: usize) -> Arc<Tunnel> {
-        let none = |_: &std::path::Path| Err(std::io::Error::other("no file"));
-        let text = r#"
-interface.wan = { device = "af_packet:eth1", addresses = ["192.0.2.2/24"] }
-[tunnel.t]
-local = "192.0.2.2"
-remote = "192.0.2.1"
-psk = "correct horse"
-local-ts = ["10.2.0.0/24"]
-remote-ts = ["10.1.0.0/24"]
-"#;
-        let plan = crate::config::parse("test", text, std::path::Path::new("/"), &none).unwrap();
+        let plan = ground::plan(concat!(interfaces!(), tunnel!("t", 1)));
         let tunnel = Tunnel::clone(&plan.tunnels["t"]);
         let children = vec![tunnel.children[0].clone(); children];
         Arc::new(Tunnel { name: name.into(), children, ..tunnel })

@@ -36,35 +36,25 @@ fn of_ip_tunnel(tunnel: &IpTunnel) -> impl Iterator<Item = (Between, Wait)> + us
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ground::{interfaces, plan, tunnel};
 
-    const PLAN: &str = r#"
-workers = { count = 2, cores = [0, 1] }
-interface.wan = { device = "af_packet:eth1", addresses = ["192.0.2.2/24"] }
-interface.lan = { device = "af_packet:eth2", addresses = ["10.2.0.1/24"] }
-[tunnel.usual]
-local = "192.0.2.2"
-remote = "192.0.2.1"
-psk = "correct horse"
-local-ts = ["10.2.0.0/24"]
-remote-ts = ["10.1.0.0/24"]
-[tunnel.other]
-local = "192.0.2.2"
-remote = "192.0.2.9"
-psk = "correct horse"
-local-ts = ["10.2.0.0/24"]
-remote-ts = ["10.9.0.0/24"]
+    const PLAN: &str = concat!(
+        "workers = { count = 2, cores = [0, 1] }",
+        interfaces!(),
+        tunnel!("usual", 1),
+        tunnel!("other", 9),
+        r#"
 GROUP
 [ip-tunnel.far]
 local = "192.0.2.2"
 remote = "192.0.2.1"
 backup-remote = "192.0.2.7"
 reassembly = "none"
-"#;
+"#
+    );
 
     fn of(group: &str, remote: u8, ip_tunnel: bool) -> Wait {
-        let none = |_: &std::path::Path| Err(std::io::Error::other("no file"));
-        let text = PLAN.replace("GROUP", group);
-        let plan = crate::config::parse("test", &text, std::path::Path::new("/"), &none).unwrap();
+        let plan = plan(&PLAN.replace("GROUP", group));
         let [local, remote] = [2, remote].map(|n| std::net::IpAddr::from([192, 0, 2, n]));
         waits(&plan).of(Between { instance: 0, local, remote: Some(remote), ip_tunnel })
     }

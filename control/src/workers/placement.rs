@@ -44,6 +44,7 @@ impl<P: Pool> Workers<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ground::{self, interfaces, tunnel};
     use crate::group::Groups;
     use ravelin_dataplane::io::ram::RamPool;
     use ravelin_dataplane::link::{Shape, build};
@@ -62,18 +63,7 @@ mod tests {
 
     impl Town {
         fn new() -> Town {
-            let none = |_: &std::path::Path| Err(std::io::Error::other("no file"));
-            let text = r#"
-workers.count = 3
-interface.wan = { device = "af_packet:eth1", addresses = ["192.0.2.2/24"] }
-[tunnel.t]
-local = "192.0.2.2"
-remote = "192.0.2.1"
-psk = "correct horse"
-local-ts = ["10.2.0.0/24"]
-remote-ts = ["10.1.0.0/24"]
-"#;
-            let plan = crate::config::parse("test", text, std::path::Path::new("/"), &none).unwrap();
+            let plan = ground::plan(concat!("workers.count = 3", interfaces!(), tunnel!("t", 1)));
             let shape = Shape { inbound_slots: 64, outbound_slots: 64, ..Shape::usual(WORKERS, 0) };
             let (tables, _readers) = publish::channel(Tables::new(), usize::from(WORKERS));
             let (control, roster) = (build(&shape).unwrap().control, Roster::default());

@@ -59,7 +59,7 @@ pub enum KeyFileError {
     /// The key is encrypted and cannot be deciphered.
     #[error("private key: {0}")]
     Password(#[from] PasswordError),
-    /// Not RSA, ECDSA on a NIST curve, or Ed25519.
+    /// Not RSA, ECDSA on a NIST curve, or Ed25519; a DSA key is known by its shape, too.
     #[error("private key algorithm {0} is not supported")]
     Algorithm(Oid),
     /// The structure is not that of a private key.
@@ -146,6 +146,7 @@ impl PrivateKey {
         match reader.peek() {
             Some(tag::SEQUENCE) => from_pkcs8(der, reader.sequence()?),
             Some(tag::OCTET_STRING) => from_sec1(der, reader),
+            _ if is_dsa(reader.clone()) => Err(KeyFileError::Algorithm(oid::DSA.into())),
             _ => rsa(RsaKeyPair::from_der(der)),
         }
     }
@@ -244,6 +245,11 @@ fn from_pkcs8(der: &[u8], mut algorithm: Reader<'_>) -> Result<PrivateKey, KeyFi
         return Ok(PrivateKey { pair: Pair::Ed25519(pair) });
     }
     Err(KeyFileError::Algorithm(name))
+}
+
+/// Whether this is OpenSSL's DSAPrivateKey, whose version has been read: p, q, g, y and x, where an RSA key has eight numbers.
+fn is_dsa(mut rest: Reader<'_>) -> bool {
+    (0..5).all(|_| rest.expect(tag::INTEGER).is_ok()) && rest.is_empty()
 }
 
 /// ECPrivateKey (RFC 5915 §3), whose version has been read.

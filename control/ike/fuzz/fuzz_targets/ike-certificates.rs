@@ -1,5 +1,5 @@
-//! The engine against a peer with a certificate and a second proof (RFC 4739), that may show where its certificates lie and
-//! bring its responder's word: see `world.rs`.
+//! The engine against a peer with a certificate and a second proof (RFC 4739), that may show where its certificates lie, bring
+//! its responder's word, or show a public key in their place (RFC 7670): see `world.rs`.
 #![no_main]
 
 #[path = "../peer.rs"]

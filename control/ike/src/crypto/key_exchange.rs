@@ -224,9 +224,10 @@ fn agree_on_curve(group: Group, key: &agreement::PrivateKey, peer: &[u8]) -> Opt
     let prefix: &[u8] = if group == Group::X25519 { &[] } else { &[UNCOMPRESSED] };
     let public = UnparsedPublicKey::new(key.algorithm(), [prefix, peer].concat());
     let secret = agreement::agree(key, &public, (), |secret| Ok(Zeroizing::new(secret.to_vec()))).ok()?;
-    // A point of small order gives the all-zero value (RFC 7748 §6.1, RFC 8031 §3.2).
-    let zero = Zeroizing::new(vec![0; secret.len()]);
-    (!bool::from(secret.ct_eq(&zero))).then_some(secret)
+    // A point of small order gives X25519's all-zero value (RFC 7748 §6.1, RFC 8031 §3.2). NIST curves have none, and zero
+    // is the x coordinate of a point like any other.
+    let forced = group == Group::X25519 && bool::from(secret.ct_eq(&Zeroizing::new(vec![0; secret.len()])));
+    (!forced).then_some(secret)
 }
 
 impl SharedSecret {

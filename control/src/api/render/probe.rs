@@ -15,7 +15,7 @@ pub fn mtu(probe: &MtuProbe) -> String {
 }
 
 fn how(probe: &MtuProbe) -> String {
-    let MtuProbe { asked, from, limit, limited_by, echoes, milliseconds, .. } = probe;
+    let MtuProbe { asked, from, limit, limited_by, echoes, doubtful, milliseconds, .. } = probe;
     let limit = match limit.as_str() {
         "router" => format!("{limited_by} says that it lets no larger ones pass"),
         "gateway" => "this gateway lets no larger ones pass".to_owned(),
@@ -23,7 +23,11 @@ fn how(probe: &MtuProbe) -> String {
         _ => "our interface takes no larger ones".to_owned(),
     };
     let by = if probe.way == "path" { "" } else { ", through the tunnel" };
-    format!("{asked} answered {from}{by}; {limit}; {echoes} echoes, {milliseconds} ms")
+    let doubtful = match doubtful {
+        0 => String::new(),
+        _ => format!("; {doubtful} answers passed over, forged or changed on the way"),
+    };
+    format!("{asked} answered {from}{by}; {limit}; {echoes} echoes, {milliseconds} ms{doubtful}")
 }
 
 #[cfg(test)]
@@ -49,6 +53,8 @@ mod tests {
         );
         assert!(text.contains("203.0.113.9 says") && text.ends_with("to do: set it"), "{text}");
         let other = MtuProbe { limit: "silence".into(), path_mtu: None, inner_mtu: 1446, ..probe };
+        assert!(!text.contains("passed over"));
+        assert!(mtu(&MtuProbe { doubtful: 3, ..other.clone() }).contains("3 answers passed over"));
         assert!(mtu(&other).contains("without a word") && mtu(&other).contains("as the gateway has it"));
     }
 }

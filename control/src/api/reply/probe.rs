@@ -26,6 +26,8 @@ pub struct MtuProbe {
     pub limited_by: String,
     /// Echoes sent.
     pub echoes: u32,
+    /// Answers passed over that had our identifier and were none: forged, or changed on the way.
+    pub doubtful: u32,
     /// How long it took.
     pub milliseconds: u64,
     /// What to do, if anything.

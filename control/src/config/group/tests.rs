@@ -1,18 +1,12 @@
 //! Groups as they are written, their defaults, and for each mistake the line and the remedy.
 
 use super::*;
+use crate::config::ground::{interfaces, tunnel};
 use crate::config::plan::Plan;
 use std::path::Path;
 
-const HEAD: &str = r#"workers = { count = 4, tunnel-limit = "8" }
-interface.wan = { device = "af_packet:eth1", addresses = ["192.0.2.2/24"] }
-[tunnel.branch]
-local = "192.0.2.2"
-remote = "192.0.2.1"
-psk = "correct horse"
-local-ts = ["10.2.0.0/24"]
-remote-ts = ["10.1.0.0/24"]
-"#;
+const HEAD: &str =
+    concat!("workers = { count = 4, tunnel-limit = \"8\" }", interfaces!(), tunnel!("branch", 1));
 
 fn judge(lines: &str) -> Result<Plan, String> {
     let read = |path: &Path| Err(std::io::Error::other(format!("no {}", path.display())));
@@ -91,24 +85,24 @@ fn mistakes_are_refused_by_line() {
     for (lines, wanted) in [
         (
             format!("tunnel-group = \"wst\"\n{}", single("west", 0, 1)),
-            "r.toml:9: tunnel.branch: tunnel-group \"wst\" does not exist; expected one of west (did you mean west?)",
+            "r.toml:10: tunnel.branch: tunnel-group \"wst\" does not exist; expected one of west (did you mean west?)",
         ),
         (group("mod = \"single-active\""), "did you mean mode?"),
-        (group(""), "r.toml:9: tunnel-group.a: has no mode; expected mode = \"single-active\""),
+        (group(""), "r.toml:10: tunnel-group.a: has no mode; expected mode = \"single-active\""),
         (
             group("mode = \"both\""),
-            "r.toml:10: tunnel-group.a: mode = \"both\" is not valid; expected single",
+            "r.toml:11: tunnel-group.a: mode = \"both\" is not valid; expected single",
         ),
         (group("mode = \"single-active\""), "has no primary; expected primary = WORKER"),
         (group("mode = \"multi-active\""), "has no members; expected members = [WORKER"),
         (
             group("mode = \"single-active\"\nprimary = 4"),
-            "r.toml:11: tunnel-group.a: primary: there is no worker 4; expected 0 to 3: workers.count = 4",
+            "r.toml:12: tunnel-group.a: primary: there is no worker 4; expected 0 to 3: workers.count = 4",
         ),
         (group("mode = \"single-active\"\nprimary = 1\nbackup = 1"), "worker 1 is primary and backup"),
         (
             group("mode = \"single-active\"\nprimary = 1\ndegrade = true"),
-            "r.toml:12: tunnel-group.a: degrade is of the other mode",
+            "r.toml:13: tunnel-group.a: degrade is of the other mode",
         ),
         (group("mode = \"multi-active\"\nmembers = [1]\nbackup = 2"), "backup is of the other mode"),
         (group("mode = \"multi-active\"\nmembers = [1, 2, 1]"), "members names none, or one twice"),

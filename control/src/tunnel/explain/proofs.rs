@@ -46,26 +46,18 @@ fn method(peer: &PeerAuthentication) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::parse;
-    use std::path::Path;
+    use crate::config::ground::{interfaces, plan, tunnel};
 
-    const FILE: &str = r#"
-interface.wan = { device = "af_packet:eth1", addresses = ["192.0.2.2/24"] }
-interface.lan = { device = "af_packet:eth2", addresses = ["10.2.0.1/24"] }
-[tunnel.branch]
-local = "192.0.2.2"
-remote = "192.0.2.1"
-psk = "correct horse"
-local-ts = ["10.2.0.0/24"]
-remote-ts = ["10.1.0.0/24"]
-second-auth = { psk = "second", local-id = "admin.example", remote-id = "user.example" }
-"#;
+    const FILE: &str = concat!(
+        interfaces!(),
+        tunnel!("branch", 1),
+        "second-auth = { psk = \"second\", local-id = \"admin.example\", remote-id = \"user.example\" }\n"
+    );
 
     /// Each proof with its own identity and its own evidence; and none is claimed that was not made.
     #[test]
     fn each_proof_is_told_of() {
-        let plan =
-            parse("r.toml", FILE, Path::new("/"), &|_| Err(std::io::ErrorKind::NotFound.into())).unwrap();
+        let plan = plan(FILE);
         let plan::Keying::Ike(ike) = &plan.tunnels["branch"].keying else { panic!("keys by hand") };
         let tunnel = super::super::tests::up(ravelin_ike::config::AdditionalGroups::NONE);
         let mut up = tunnel.ike().unwrap().clone();
