@@ -5,8 +5,8 @@
 #            192.0.2.1, .11                   192.0.2.2, .12
 #
 # ravelind calls. strongSwan says that it has another address, and the one that was called is cut; then the other one, with
-# the first back; then ravelind's own. Each time ravelind finds the pair that answers, and moves: the IKE SA stays, both say
-# where it is, what is lost was sent before it had moved, and nothing passes in clear. At last strongSwan hears of ESP by an
+# the first back; then ravelind's own, then one of each. Each time ravelind finds the pair that answers, and moves: the IKE SA stays, both say
+# where it is, and nothing passes in clear. At last strongSwan hears of ESP by an
 # SPI that ravelind does not know, within the IKE SA, which stays.
 #
 # strongSwan's user-space ESP cannot give an SA other addresses, so it rekeys the CHILD SA after each move.
@@ -69,10 +69,10 @@ moved 192.0.2.2 192.0.2.11
 say "the second, with the first back"
 cut 192.0.2.11
 moved 192.0.2.2 192.0.2.1
-say "one of ours"
-cut 192.0.2.2
+say "the one of ours that is in use, and the other one of the peer's"
+cut 192.0.2.2 192.0.2.11
 moved 192.0.2.12 192.0.2.1
-say "one of each"
+say "both that are in use"
 cut 192.0.2.12 192.0.2.1
 moved 192.0.2.2 192.0.2.11
 in_ns "$PUB" nft delete table bridge cut
