@@ -68,6 +68,7 @@ fn connection(own: u8, other: u8, group: &str) -> Connection {
         dead_peer: None,
         nat: NatTraversal::default(),
         mobike: false,
+        further_addresses: Vec::new(),
         fragmentation: Some(ravelin_ike::config::Fragmentation::default()),
         initial_contact: InitialContact::Honour,
         lockout: None,

@@ -287,6 +287,12 @@ fn manual_spis_are_found_by_instance_destination_and_spi() {
         };
         assert_eq!(send(&mut pair), 0);
         assert_eq!(pair.b.drops(), [("sa-miss", 1)]);
+        let told = pair.b.reports().into_iter().filter(|report| matches!(report, Report::UnknownSpi { .. }));
+        let told: Vec<Report> = told.collect();
+        assert!(
+            matches!(told[..], [Report::UnknownSpi { instance: OUTSIDE, spi: Spi(300), .. }]),
+            "{told:?}"
+        );
         let destination = pair.b.site.public(false);
         pair.b.tables.tables_mut().set_manual(ExactTable::new([((OUTSIDE, destination, spi), place)]));
         pair.b.tables.publish();

@@ -116,6 +116,7 @@ fn connection() -> Connection {
         }),
         nat: NatTraversal::default(),
         mobike: true,
+        further_addresses: Vec::new(),
         fragmentation: Some(Fragmentation::default()),
         initial_contact: InitialContact::Honour,
         lockout: None,

@@ -12,7 +12,7 @@ use crate::id::{ChildSaId, IkeId};
 use crate::lockout::Offender;
 use crate::recorder::Attempt;
 use crate::want::{EspSuite, Path, Role};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// A UDP payload to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,6 +159,26 @@ pub enum Event {
         /// The path now.
         to: Path,
     },
+    /// One side sends ESP by an SPI that the other does not know, which has said so within the IKE SA (RFC 7296 §1.5).
+    SpiUnknown {
+        /// The tunnel.
+        ike: IkeId,
+        /// Its connection.
+        connection: ConnectionId,
+        /// The SPI.
+        spi: u32,
+        /// Who does not know it.
+        by: LostBy,
+    },
+    /// The peer has said where else it is (RFC 4555 §3.4): at most so many as are kept.
+    PeerAddresses {
+        /// The tunnel.
+        ike: IkeId,
+        /// Its connection.
+        connection: ConnectionId,
+        /// Its other addresses; none: it is where it is alone.
+        addresses: Vec<IpAddr>,
+    },
     /// The peer wanted to move and did not; the path stays as it is.
     MoveRefused {
         /// The tunnel.
@@ -218,6 +238,15 @@ pub enum Event {
         /// Half-open IKE SAs.
         half_open: usize,
     },
+}
+
+/// Who does not know an SA that the other one sends by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LostBy {
+    /// We have told the peer so.
+    Us,
+    /// The peer has told us so; where we may, we have the CHILD_SA renewed.
+    Peer,
 }
 
 /// Why a peer may not move (RFC 4555).

@@ -108,6 +108,19 @@ pub enum Command {
     },
 }
 
+/// ESP for an SPI that nobody here knows. Whoever sent it need not be who it seems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownSpi {
+    /// Instance of both addresses.
+    pub instance: u16,
+    /// The address of ours that it came to.
+    pub local: IpAddr,
+    /// The sender; port 0: ESP over IP.
+    pub remote: SocketAddr,
+    /// The SPI.
+    pub spi: u32,
+}
+
 /// What a worker noticed about an SA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChildFact {

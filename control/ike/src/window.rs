@@ -95,6 +95,8 @@ pub struct Window {
     expected: u32,
     in_progress: bool,
     reply: Option<Packets>,
+    /// How often it was asked for again.
+    asked_again: u32,
     /// Until when the reply is kept back.
     withheld: Option<Instant>,
 }
@@ -146,6 +148,47 @@ impl Window {
         }
     }
 
+    /// Whether nobody has answered the outstanding request and its first repetition, or the next one is the last.
+    pub fn is_unheard(&self) -> bool {
+        self.outstanding.as_ref().is_some_and(|it| it.sent >= 2 || it.sent >= it.schedule.tries())
+    }
+
+    /// How often the outstanding request was repeated.
+    pub fn repetitions(&self) -> u32 {
+        self.outstanding.as_ref().map_or(0, |outstanding| outstanding.sent.saturating_sub(1))
+    }
+
+    /// Whether [`Self::resend`] has something to do.
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.deadline().is_some_and(|due| due <= now)
+    }
+
+    /// The outstanding request.
+    pub fn request_packets(&self) -> Option<&Packets> {
+        self.outstanding.as_ref().map(|outstanding| &outstanding.packets)
+    }
+
+    /// The outstanding request is sent again in these packets.
+    pub fn resize_request(&mut self, packets: Packets) {
+        self.outstanding.iter_mut().for_each(|outstanding| outstanding.packets.clone_from(&packets));
+    }
+
+    /// The last answer, which is asked for again; how often that was.
+    pub fn reply_asked_again(&mut self) -> u32 {
+        self.asked_again = self.asked_again.saturating_add(1);
+        self.asked_again
+    }
+
+    /// The last answer.
+    pub fn last_reply(&self) -> Option<&Packets> {
+        self.reply.as_ref()
+    }
+
+    /// The last answer is sent again in these packets.
+    pub fn resize_reply(&mut self, packets: Packets) {
+        self.reply = Some(packets);
+    }
+
     /// When [`Self::resend`] has something to do.
     pub fn deadline(&self) -> Option<Instant> {
         self.outstanding.as_ref().map(|outstanding| outstanding.due)
@@ -190,6 +233,7 @@ impl Window {
         self.in_progress = false;
         self.expected = self.expected.saturating_add(1);
         self.reply = Some(packets);
+        self.asked_again = 0;
     }
 
     /// As [`Self::answered`] with a reply that is yet to be sent, by [`Self::withheld_reply`] or to a repetition.

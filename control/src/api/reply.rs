@@ -413,6 +413,9 @@ pub struct Tunnel {
     /// Times one side of its IKE SA moved, or a NAT between them changed.
     #[serde(default)]
     pub moves: u64,
+    /// Where else its peer says that it is (RFC 4555 §3.4).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peer_addresses: Vec<String>,
     /// What it does to packets, by the keys of `packets` in the configuration: what is other than where nothing is written.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub packets: BTreeMap<String, String>,

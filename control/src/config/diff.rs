@@ -242,6 +242,11 @@ fn interfaces(running: &Plan, asked: &Plan, next: &mut Plan, difference: &mut Di
 fn settled(next: &Plan, asked: &Plan, tunnel: &Tunnel) -> Option<Tunnel> {
     let (public, private) = here(next, asked, (tunnel.public, tunnel.private, tunnel.local))?;
     next.groups.get(&tunnel.group)?;
+    if let Keying::Ike(ike) = &tunnel.keying
+        && !ike.mobike_addresses.iter().all(|further| is_ours(next, public, *further))
+    {
+        return None;
+    }
     Some(Tunnel { public, private, ..tunnel.clone() })
 }
 
@@ -257,9 +262,13 @@ fn here(
         InstanceId::try_from(at).ok()
     };
     let (public, private) = (here(public)?, here(private)?);
-    let mut ours = next.interfaces.iter().filter(|interface| interface.instance == public);
-    let is_ours = ours.any(|interface| interface.addresses.iter().any(|net| net.addr() == local));
-    is_ours.then_some((public, private))
+    is_ours(next, public, local).then_some((public, private))
+}
+
+/// Whether an interface of an instance has this address.
+fn is_ours(plan: &Plan, public: InstanceId, address: IpAddr) -> bool {
+    let mut ours = plan.interfaces.iter().filter(|interface| interface.instance == public);
+    ours.any(|interface| interface.addresses.iter().any(|net| net.addr() == address))
 }
 
 /// The tunnel that runs, if it is the same: then it need not be there twice.

@@ -66,7 +66,7 @@ impl One<'_, '_, '_> {
         let public = instance("public-instance", &raw.public_instance);
         let private = instance("private-instance", &raw.private_instance);
         let local = self.local(raw.local.as_ref(), public, interfaces)?;
-        let ike = self.gateway_ike(raw, local)?;
+        let ike = self.gateway_ike(raw, (public, local))?;
         self.profile = ike.policy.profile;
         let clients = client_db::named(self.judge, &self.object, raw.client_db.as_ref(), clients)?;
         self.judge_clients(clients.as_deref(), ike.peer.anchors().is_some());
@@ -106,7 +106,11 @@ impl One<'_, '_, '_> {
         }
     }
 
-    fn gateway_ike(&mut self, raw: &raw::Gateway, local: IpAddr) -> Option<plan::Ike> {
+    fn gateway_ike(
+        &mut self,
+        raw: &raw::Gateway,
+        (public, local): (plan::InstanceId, IpAddr),
+    ) -> Option<plan::Ike> {
         let policy = self.ike_policy(raw.ike_policy.as_ref());
         let (psk, psk_file) = (raw.psk.as_ref(), raw.psk_file.as_ref());
         let (certificate, trust) = (raw.certificate.as_ref(), raw.trust.as_ref());
@@ -120,7 +124,8 @@ impl One<'_, '_, '_> {
         let local_id = self.own_identity(raw.local_id.as_ref());
         let (remote_id, auto_establish, on_demand) = (None, false, false);
         // Its peers come from anywhere, as with remote = "any".
-        let mobike = self.mobike(raw.mobike, true, &policy);
+        let written = (raw.mobike, raw.mobike_addresses.as_slice());
+        let (mobike, mobike_addresses) = self.mobike(written, true, &policy, (public, local));
         let written = (raw.redirect_callers_to.as_ref(), raw.redirect_callers_at.as_ref());
         let callers = redirect::callers(self.judge, (&self.object, self.at), written, local);
         let redirect = Redirection { callers, ..Redirection::default() };
@@ -135,6 +140,7 @@ impl One<'_, '_, '_> {
             auto_establish,
             on_demand,
             mobike,
+            mobike_addresses,
             redirect,
             initial_contact: InitialContact::default(),
         })

@@ -24,6 +24,7 @@ mod lockout;
 mod manual;
 mod material;
 mod mirror;
+mod mobike;
 mod packets;
 pub mod plan;
 mod policy;

@@ -302,6 +302,8 @@ pub struct Ike {
     pub initial_contact: InitialContact,
     /// Do MOBIKE: its outer addresses may change.
     pub mobike: bool,
+    /// Further addresses of ours that it may use then, preferred first.
+    pub mobike_addresses: Vec<IpAddr>,
     /// Redirection to other gateways.
     pub redirect: Redirection,
 }

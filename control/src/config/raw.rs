@@ -469,6 +469,8 @@ pub struct Tunnel {
     pub mode: Option<Text>,
     /// Let it move to other outer addresses; default yes where any peer may call, else no.
     pub mobike: Option<bool>,
+    /// Further outer addresses of ours, for MOBIKE.
+    pub mobike_addresses: Vec<Text>,
     /// Our protected networks.
     pub local_ts: Vec<Text>,
     /// The peer's protected networks.

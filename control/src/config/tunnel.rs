@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ravelin_dataplane::sa::Mode;
-use ravelin_ike::config::{AlgorithmProfile, InitialContact, UdpEncapsulation};
+use ravelin_ike::config::{AlgorithmProfile, InitialContact};
 use toml::Spanned;
 
 use super::group;
@@ -141,7 +141,7 @@ impl One<'_, '_, '_> {
         let remote = self.remote(raw, local)?;
         let keying = match &raw.manual {
             Some(manual) => plan::Keying::Manual(self.manual(raw, remote, manual)?),
-            None => plan::Keying::Ike(Box::new(self.ike(raw, local, remote)?)),
+            None => plan::Keying::Ike(Box::new(self.ike(raw, (public, local), remote)?)),
         };
         if let plan::Keying::Ike(ike) = &keying {
             self.profile = ike.policy.profile;
@@ -202,12 +202,21 @@ impl One<'_, '_, '_> {
             self.refuse("has no local address", "local = \"ADDRESS\" of an interface");
             return None;
         };
-        let local = self.judge.value(&self.object, "local", text, value::address)?;
+        self.ours(("local", text), public, interfaces)
+    }
+
+    pub(super) fn ours(
+        &mut self,
+        (key, text): (&str, &Text),
+        public: plan::InstanceId,
+        interfaces: &[plan::Interface],
+    ) -> Option<IpAddr> {
+        let local = self.judge.value(&self.object, key, text, value::address)?;
         let ours =
             || interfaces.iter().filter(|interface| interface.instance == public).flat_map(|i| &i.addresses);
         if !ours().any(|net| net.addr() == local) {
             let known = ours().map(|net| net.addr().to_string()).collect::<Vec<_>>().join(", ");
-            let found = format!("local = {local} is on no interface of its public instance");
+            let found = format!("{key} = {local} is on no interface of its public instance");
             self.judge.refuse(text.span().start, &self.object, found, format!("one of {known}"));
         }
         Some(local)
@@ -229,7 +238,12 @@ impl One<'_, '_, '_> {
         Some(Some(remote))
     }
 
-    fn ike(&mut self, raw: &raw::Tunnel, local: IpAddr, remote: Option<IpAddr>) -> Option<plan::Ike> {
+    fn ike(
+        &mut self,
+        raw: &raw::Tunnel,
+        (public, local): (plan::InstanceId, IpAddr),
+        remote: Option<IpAddr>,
+    ) -> Option<plan::Ike> {
         let policy = self.ike_policy(raw.ike_policy.as_ref());
         let (psk, psk_file) = (raw.psk.as_ref(), raw.psk_file.as_ref());
         let (certificate, trust) = (raw.certificate.as_ref(), raw.trust.as_ref());
@@ -257,7 +271,8 @@ impl One<'_, '_, '_> {
         let ppk = ppk::ppks(self.judge, (&self.object, self.at), &written, lists, remote.is_some());
         let on_demand = raw.on_demand.unwrap_or(true);
         // Between fixed addresses nothing moves, and IKE stays on port 500.
-        let mobike = self.mobike(raw.mobike, remote.is_none(), &policy);
+        let written = (raw.mobike, raw.mobike_addresses.as_slice());
+        let (mobike, mobike_addresses) = self.mobike(written, remote.is_none(), &policy, (public, local));
         let initial_contact = self.unique(raw.unique.as_ref());
         let place = (self.object.as_str(), self.at);
         let redirect = redirect::redirection(self.judge, place, raw, (local, remote));
@@ -273,18 +288,10 @@ impl One<'_, '_, '_> {
             auto_establish,
             on_demand,
             mobike,
+            mobike_addresses,
             redirect,
             initial_contact,
         })
-    }
-
-    /// Whether it does MOBIKE, which finds by NAT detection where the peer is (RFC 4555 §3.8).
-    pub(super) fn mobike(&mut self, written: Option<bool>, usual: bool, policy: &plan::IkePolicy) -> bool {
-        let is_off = policy.nat.encapsulation == UdpEncapsulation::Never;
-        if is_off && written == Some(true) {
-            self.refuse("mobike = true with udp-encapsulation = \"never\"", "the one or the other");
-        }
-        written.unwrap_or(usual) && !is_off
     }
 
     /// What another IKE SA of the same peer means (IKE-31).

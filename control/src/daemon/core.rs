@@ -335,6 +335,7 @@ impl<P: Pool> Core<P> {
                     self.ask_instance(instance, InstanceRequest::FindNeighbour { interface, address });
                 }
             }
+            Noticed::UnknownSpi(unknown) => self.engine.handle_unknown_spi(now, &unknown),
             Noticed::PathNarrowed(path) => self.path_changed(&path, "path-narrowed"),
             Noticed::IpTunnelTooBig { path, shown, mtu } => {
                 if self.workers.ip_tunnel_too_big(&self.plan, path, (shown, mtu), now) {

@@ -17,6 +17,7 @@ mod responder_only;
 mod selectors;
 mod stall;
 mod strangers;
+mod strays;
 mod transport;
 mod watermarks;
 

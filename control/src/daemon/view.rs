@@ -256,7 +256,7 @@ impl<P: Pool> Core<P> {
             reason,
             path_mtu,
             path_mtu_learned: learned.is_some(),
-            local: words::text(tunnel.local),
+            local: words::text(ike.map_or(tunnel.local, |ike| ike.local.ip())),
             remote: ike
                 .map(|ike| words::text(ike.remote))
                 .or(tunnel.remote.map(words::text))
@@ -275,6 +275,9 @@ impl<P: Pool> Core<P> {
             mobike: ike.is_some_and(|ike| ike.mobike),
             resumed: ike.is_some_and(|ike| ike.resumed),
             moves: ike.map_or(0, |ike| ike.moves),
+            peer_addresses: ike
+                .map(|ike| ike.peer_addresses.iter().map(words::text).collect())
+                .unwrap_or_default(),
             packets: tunnel.packets.told().into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
             children,
         }

@@ -119,6 +119,7 @@ fn base(
         dead_peer: ike.policy.dead_peer,
         nat: ike.policy.nat,
         mobike: ike.mobike,
+        further_addresses: ike.mobike_addresses.clone(),
         fragmentation: ike.policy.fragmentation,
         initial_contact: ike.initial_contact,
         lockout: ike.policy.lockout,

@@ -4,6 +4,8 @@
 
 mod proofs;
 
+use std::net::IpAddr;
+
 use ravelin_ike::config::ChildId;
 use ravelin_ike::error::{Blame, Failure};
 use ravelin_ike::event::PpkUse;
@@ -381,7 +383,21 @@ fn mobike(evidence: &Evidence<'_>, ike: &plan::Ike) -> Option<Rung> {
         }
         Some(up) => format!("the peer called and may move; moves so far: {}", up.moves),
     };
-    Some(rung("survives a move (MOBIKE)", None, seen))
+    let up = evidence.status.and_then(status::Tunnel::ike).filter(|up| up.mobike);
+    Some(rung("survives a move (MOBIKE)", None, seen + &other_ways(ike, up)))
+}
+
+/// Which other addresses there are at both ends.
+fn other_ways(ike: &plan::Ike, up: Option<&status::Ike>) -> String {
+    let list = |of: &str, addresses: &[IpAddr]| match addresses {
+        [] => String::new(),
+        some => {
+            let texts: Vec<String> = some.iter().map(IpAddr::to_string).collect();
+            format!("; {of} {}", texts.join(", "))
+        }
+    };
+    let Some(up) = up else { return String::new() };
+    list("further addresses here:", &ike.mobike_addresses) + &list("the peer's:", &up.peer_addresses)
 }
 
 fn children(evidence: &Evidence<'_>) -> Rung {
@@ -468,7 +484,9 @@ mod tests {
             spis: (1, 2),
             peer_identity: "branch".into(),
             second: Default::default(),
+            local: std::net::SocketAddr::from(([192, 0, 2, 2], 500)),
             remote: std::net::SocketAddr::from(([192, 0, 2, 1], 500)),
+            peer_addresses: Vec::new(),
             udp_encapsulation: false,
             role: Role::Initiator,
             mobike: false,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ravelin_ike::config::{ChildId, Choice, ConnectionId};
 use ravelin_ike::error::Failure;
-use ravelin_ike::event::{ChildUp, Event, IkeSuite, IkeUp, PpkUse, Proof, SecondIdentities};
+use ravelin_ike::event::{ChildUp, Event, IkeSuite, IkeUp, LostBy, PpkUse, Proof, SecondIdentities};
 use ravelin_ike::id::{ChildSaId, IkeId};
 use ravelin_ike::lockout::{ALL_PORTS, Offender};
 use ravelin_ike::recorder::Attempt;
@@ -69,8 +69,12 @@ pub struct Ike {
     pub peer_identity: String,
     /// Who both sides proved to be by a second proof.
     pub second: SecondIdentities,
+    /// Our address and port.
+    pub local: std::net::SocketAddr,
     /// The peer's address and port.
     pub remote: std::net::SocketAddr,
+    /// Where else the peer says that it is (RFC 4555 §3.4).
+    pub peer_addresses: Vec<std::net::IpAddr>,
     /// ESP goes in UDP.
     pub udp_encapsulation: bool,
     /// Both sides do MOBIKE.
@@ -270,6 +274,17 @@ impl Status {
             Event::Moved { ike, connection, from, to } => {
                 self.moved((connection, ike), &from, &to, roster, journal);
             }
+            Event::SpiUnknown { connection, spi, by, .. } => {
+                let (what, text) = match by {
+                    LostBy::Us => ("spi-unknown", "the peer sends by an SA that is not here, and was told"),
+                    LostBy::Peer => ("spi-unknown-to-peer", "the peer has lost an SA by which we send"),
+                };
+                journal.note(roster.name(connection), what, format!("{spi:08x}: {text}"));
+            }
+            Event::PeerAddresses { ike, connection, addresses } => {
+                let known = self.ike((connection, ike));
+                known.into_iter().for_each(|(_, ike)| ike.peer_addresses.clone_from(&addresses));
+            }
             Event::MoveRefused { connection, remote, reason, .. } => {
                 let text = format!("of the peer to {remote}: {reason}");
                 journal.note(roster.name(connection), "move-refused", text);
@@ -357,7 +372,9 @@ impl Status {
             words: IkeWords::of(&up.suite, (up.initiator_spi, up.responder_spi)),
             peer_identity: peer,
             second: up.second.clone(),
+            local: up.path.local,
             remote: up.path.remote,
+            peer_addresses: Vec::new(),
             udp_encapsulation: up.path.udp_encapsulation,
             mobike: up.path.mobike,
             moves: 0,
@@ -385,13 +402,18 @@ impl Status {
     ) {
         let Some((_, ike)) = self.ike(which) else { return };
         ike.moves += 1;
-        (ike.remote, ike.udp_encapsulation) = (to.remote, to.udp_encapsulation);
+        (ike.local, ike.remote, ike.udp_encapsulation) = (to.local, to.remote, to.udp_encapsulation);
         let how = if to.udp_encapsulation { "ESP in UDP" } else { "ESP" };
-        let (what, from, to) = match from.local == to.local {
-            true => ("peer-moved", from.remote, to.remote),
-            false => ("moved", from.local, to.local),
+        let text = match (from.local == to.local, from.remote == to.remote) {
+            (true, _) => format!("from {} to {}, {how}", from.remote, to.remote),
+            (false, true) => format!("from {} to {}, {how}", from.local, to.local),
+            (false, false) => {
+                let (former, now) = ((from.local, from.remote), (to.local, to.remote));
+                format!("from {} with {} to {} with {}, {how}", former.0, former.1, now.0, now.1)
+            }
         };
-        journal.note(roster.name(which.0), what, format!("from {from} to {to}, {how}"));
+        let what = if from.local == to.local { "peer-moved" } else { "moved" };
+        journal.note(roster.name(which.0), what, text);
     }
 
     fn ike_rekeyed(

@@ -11,7 +11,7 @@ use ravelin_dataplane::sa::Endpoint;
 use ravelin_dataplane::sa::fact::{Fact, Facts};
 use ravelin_dataplane::sa::shard::WorkerId;
 use ravelin_ike::id::{ChildSaId, Ticket};
-use ravelin_ike::input::{ChildFact, ChildFactKind};
+use ravelin_ike::input::{ChildFact, ChildFactKind, UnknownSpi};
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::{Answer, AnswerError};
 
@@ -37,6 +37,8 @@ pub enum Noticed {
         /// The next hop.
         address: IpAddr,
     },
+    /// ESP came for an SPI that nobody knows.
+    UnknownSpi(UnknownSpi),
     /// A path to a peer has become narrower.
     PathNarrowed(PathKey),
     /// Somebody says that what an ip-tunnel sent was too large for a path.
@@ -96,6 +98,13 @@ impl<P: Pool> Workers<P> {
                     interface: Interface { port, vlan },
                     address,
                 });
+            }
+            Report::UnknownSpi { instance, local, peer, spi } => {
+                let remote = SocketAddr::new(peer.address, peer.port);
+                // One that is on its way to a worker, or has just left it, is no stranger's.
+                if self.sas.by_spi_in(spi).is_none() {
+                    noticed.push(Noticed::UnknownSpi(UnknownSpi { instance, local, remote, spi: spi.0 }));
+                }
             }
             Report::PathError { instance, local, peer, spi, mtu: Some(mtu) } => {
                 let path = PathKey { instance, local, peer };

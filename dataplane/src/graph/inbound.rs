@@ -117,7 +117,9 @@ impl<P: Pool> Graph<P> {
             Some(place) => (place, true),
             None => match self.own_place(frame.meta().instance, &summary, at.spi) {
                 Ok(place) => (place, false),
-                Err(elsewhere) => return self.give_elsewhere(Packet { frame, summary }, elsewhere),
+                Err(elsewhere) => {
+                    return self.give_elsewhere(Packet { frame, summary }, &at, elsewhere);
+                }
             },
         };
         if self.stations.openings.room() == 0 {
@@ -142,11 +144,12 @@ impl<P: Pool> Graph<P> {
     }
 
     #[inline(never)]
-    fn give_elsewhere(&mut self, packet: Packet<P::Frame>, elsewhere: Elsewhere) {
+    fn give_elsewhere(&mut self, packet: Packet<P::Frame>, at: &EspAt, elsewhere: Elsewhere) {
         match elsewhere {
             Elsewhere::With(worker) => self.hand(worker, packet, Work::Open),
             Elsewhere::Nowhere(place) => {
                 let reason = self.misdirected(&packet.frame, &packet.summary, self.unowned(place));
+                self.note_stray(reason, packet.meta().instance, &packet.summary, (at.spi, at.ports));
                 self.refuse(packet.frame, reason);
             }
         }
@@ -362,6 +365,8 @@ impl<P: Pool> Graph<P> {
             true => self.misdirected(&frame, &opening.summary, reason),
             false => reason,
         };
+        let esp = (opening.esp.spi, opening.esp.ports);
+        self.note_stray(reason, frame.meta().instance, &opening.summary, esp);
         self.refuse(frame, reason);
     }
 

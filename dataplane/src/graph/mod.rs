@@ -20,6 +20,7 @@ mod made;
 mod mirrored;
 mod outbound;
 mod run;
+mod stray;
 mod tapped;
 
 use std::sync::Arc;
@@ -69,6 +70,7 @@ pub struct Graph<P: Pool> {
     /// How many ICMP errors may be sent, and how many were.
     errors: (Rate, Taken),
     missed: leave::Missed,
+    strays: stray::Strays,
     /// Microseconds at the start of this poll.
     now_us: u64,
     /// Identification of the next outer IPv4 packet; workers count in steps of their number.
@@ -184,6 +186,7 @@ impl<P: Pool> Graph<P> {
             seed: settings.seed,
             errors: (settings.icmp, Taken::default()),
             missed: leave::Missed::new(),
+            strays: stray::Strays::new(),
             now_us: 0,
             looked_at: 0,
             memo: Memo::new(settings.seed),

@@ -84,6 +84,18 @@ pub enum Report {
         /// The next hop.
         address: IpAddr,
     },
+    /// ESP came for an SPI that nobody here knows; anybody may have sent it. Of those that send much each is told once in a
+    /// while.
+    UnknownSpi {
+        /// Instance it arrived in.
+        instance: u16,
+        /// The address of ours that it came to.
+        local: IpAddr,
+        /// Who sent it; port 0 is ESP over IP.
+        peer: Endpoint,
+        /// The SPI.
+        spi: Spi,
+    },
     /// Somebody on the way says that our ESP or IKE packets to a peer do not arrive. Not authenticated:
     /// believe an MTU only if the SPI is one we send with, it is sane, and lower than before (DP-30).
     PathError {

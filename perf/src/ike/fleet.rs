@@ -420,6 +420,7 @@ fn connection(
         dead_peer: None,
         nat: NatTraversal { encapsulation, ..NatTraversal::default() },
         mobike: false,
+        further_addresses: Vec::new(),
         fragmentation: Some(ravelin_ike::config::Fragmentation::default()),
         initial_contact: InitialContact::Never,
         lockout: None,

@@ -60,13 +60,24 @@ impl CertificateAuth {
 
     /// The one for a peer that asked for these authorities, by SHA-1 hashes of their public keys.
     pub fn choose(&self, requested: &[[u8; 20]]) -> Choice {
-        if requested.is_empty() {
-            return Choice::default();
-        }
-        let fits = |own: &Arc<OwnCertificate>| own.authorities.iter().any(|hash| requested.contains(hash));
-        match self.entries.iter().position(fits) {
+        self.choose_among(requested, |_| true)
+    }
+
+    /// The same, where the peer takes signatures by some of them (RFC 9593): by which authority it is goes first.
+    pub(crate) fn choose_among(
+        &self,
+        requested: &[[u8; 20]],
+        takes: impl Fn(&OwnCertificate) -> bool,
+    ) -> Choice {
+        let fits = |own: &OwnCertificate| own.authorities.iter().any(|hash| requested.contains(hash));
+        let first = |is: &dyn Fn(&OwnCertificate) -> bool| self.entries.iter().position(|own| is(own));
+        let requested_one = first(&|own| fits(own) && takes(own)).or_else(|| first(&fits));
+        match requested_one {
             Some(entry) => Choice { entry, reason: Reason::Requested },
-            None => Choice { entry: 0, reason: Reason::NothingFits },
+            None => {
+                let reason = if requested.is_empty() { Reason::NotAsked } else { Reason::NothingFits };
+                Choice { entry: first(&takes).unwrap_or(0), reason }
+            }
         }
     }
 

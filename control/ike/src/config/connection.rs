@@ -2,7 +2,7 @@
 
 use super::{
     AlgorithmProfile, AuthenticationLifetime, CertificateAuth, ChildConfig, ChildId, Choice, Client, Clients,
-    IkeProposal, Lockout, Ppks, Prefix, Proposals, Redirection, SecondAuth, SignatureScheme,
+    IkeProposal, Lockout, OwnCertificate, Ppks, Prefix, Proposals, Redirection, SecondAuth, SignatureScheme,
     distinguished_name,
 };
 use core::fmt::{self, Write as _};
@@ -68,6 +68,8 @@ pub struct Connection {
     /// MOBIKE (RFC 4555): announced, and used if the peer announces it too. `remote` goes on to say where the peer may
     /// be: one with a fixed address does not move away from it.
     pub mobike: bool,
+    /// Further addresses of ours that a tunnel with MOBIKE may use, of the family of `local`, preferred first.
+    pub further_addresses: Vec<IpAddr>,
     /// IKE message fragmentation (RFC 7383); `None` neither announces nor uses it.
     pub fragmentation: Option<Fragmentation>,
     /// What to do with older IKE SAs of the same pair of identities.
@@ -117,9 +119,9 @@ impl Connection {
         Some(Connection { local_auth, remote_auth, ..self.clone() })
     }
 
-    /// Which of our certificates a peer is shown that asked for these authorities.
-    pub(crate) fn choose(&self, requested: &[[u8; 20]]) -> Choice {
-        self.certificates().map(|own| own.choose(requested)).unwrap_or_default()
+    /// Which of our certificates a peer is shown that asked for these authorities and takes a signature by these.
+    pub(crate) fn choose(&self, requested: &[[u8; 20]], takes: impl Fn(&OwnCertificate) -> bool) -> Choice {
+        self.certificates().map(|own| own.choose_among(requested, takes)).unwrap_or_default()
     }
 
     /// Who we say we are with the certificate that is shown.
@@ -139,6 +141,12 @@ impl Connection {
             Auth::Certificate(own) => Some(own),
             Auth::Psk(_) => None,
         }
+    }
+
+    /// The addresses that tunnels of it may have at our end, preferred first: one without MOBIKE.
+    pub(crate) fn own_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let further = self.further_addresses.iter().filter(|_| self.mobike);
+        std::iter::once(self.local).chain(further.copied())
     }
 
     /// The configuration of one of its children.

@@ -11,7 +11,7 @@ use super::seal::{Direction, NotSealed};
 use super::{IkeSuite, Secret, int_auth};
 use crate::want::Role;
 use crate::wire::{
-    Chain, EmitError, HEADER_LENGTH, Header, Message, ParseError, PayloadType, Sealed, SealedFragment,
+    Chain, EmitError, HEADER_LENGTH, Header, Message, Outer, ParseError, PayloadType, Sealed, SealedFragment,
     emit_chain, limits, parse_chain,
 };
 
@@ -152,12 +152,47 @@ impl Protection {
         limit: usize,
         random: &mut dyn Random,
     ) -> Result<Vec<Vec<u8>>, SealError> {
-        let chain = emit_chain(&message.payloads)?;
+        self.seal_chain(&message.header, &emit_chain(&message.payloads)?, (limit, 1), random)
+    }
+
+    /// A message of ours that this has sealed, from its datagrams, in more and smaller ones of at most `limit` octets
+    /// (RFC 7383 §2.5.2): by their number whoever collects them knows the new ones. `None` if it is not of these keys.
+    pub fn refragment(
+        &mut self,
+        datagrams: &[Vec<u8>],
+        limit: usize,
+        random: &mut dyn Random,
+    ) -> Option<Vec<Vec<u8>>> {
+        let mut whole: Option<(Header, Chain)> = None;
+        for datagram in datagrams {
+            let sealed = match Outer::parse(datagram).ok()? {
+                Outer::Sealed(sealed) => sealed,
+                Outer::Fragment(fragment) => fragment.sealed().clone(),
+                Outer::Clear(_) => return None,
+            };
+            let text = self.outbound.open(sealed.associated(), sealed.body())?;
+            let piece = strip_padding(text).ok()?;
+            let none = || (*sealed.header(), Chain { first: sealed.first(), octets: Vec::new() });
+            whole.get_or_insert_with(none).1.octets.extend_from_slice(&piece);
+        }
+        let (header, chain) = whole?;
+        self.seal_chain(&header, &chain, (limit, datagrams.len() + 1), random).ok()
+    }
+
+    /// In at least so many pieces of at most `limit` octets.
+    fn seal_chain(
+        &mut self,
+        header: &Header,
+        chain: &Chain,
+        (limit, pieces): (usize, usize),
+        random: &mut dyn Random,
+    ) -> Result<Vec<Vec<u8>>, SealError> {
         let whole = self.outbound.body_length(chain.octets.len()).saturating_add(HEADER_LENGTH + SK_HEADER);
-        if whole <= limit {
-            return self.seal_whole(&message.header, &chain, random).map(|datagram| vec![datagram]);
+        if whole <= limit && pieces == 1 {
+            return self.seal_whole(header, chain, random).map(|datagram| vec![datagram]);
         }
         let capacity = self.outbound.capacity(limit.saturating_sub(HEADER_LENGTH + SKF_HEADER));
+        let capacity = capacity.min(chain.octets.len().checked_div(pieces).unwrap_or(0));
         if capacity == 0 {
             return Err(SealError::NoRoom { limit });
         }
@@ -169,7 +204,7 @@ impl Protection {
                 let first = if number == 1 { chain.first } else { PayloadType::None };
                 let payload_type = PayloadType::EncryptedFragment;
                 let fragment = Some((number, total));
-                let envelope = Envelope { header: &message.header, payload_type, first, fragment };
+                let envelope = Envelope { header, payload_type, first, fragment };
                 self.seal_envelope(&envelope, piece, random)
             })
             .collect()

@@ -262,6 +262,29 @@ fn what_auth_covers_is_the_same_however_it_travelled() {
     }
 }
 
+/// What we have sealed comes in more pieces than before, none too large, of every size and by every cipher; what others have
+/// sealed does not come at all.
+#[test]
+fn what_was_sealed_is_cut_smaller() {
+    for suite in suites() {
+        let (mut a, mut b) = pair(&suite);
+        let mut datagrams = a.seal_fragments(&sample(3000), 5000, &mut Drbg::new(b"")).unwrap();
+        for limit in [2900, 1500, 1252, 1250, 548, 400] {
+            assert!(b.refragment(&datagrams, limit, &mut Drbg::new(b"")).is_none());
+            let smaller = a.refragment(&datagrams, limit, &mut Drbg::new(b"")).unwrap();
+            assert!(smaller.len() > datagrams.len() && smaller.iter().all(|piece| piece.len() <= limit));
+            let mut reassembly = Reassembly::new(10_000);
+            let pieces = smaller.iter().map(|piece| b.open_fragment(&fragment(piece)).unwrap());
+            let last = pieces.map(|piece| reassembly.insert(piece).unwrap()).last().unwrap();
+            let Progress::Complete(unsealed) = last else { panic!("{last:?}") };
+            assert_eq!(unsealed.message, sample(3000));
+            datagrams = smaller;
+        }
+        assert!(a.refragment(&[], 500, &mut Drbg::new(b"")).is_none());
+        assert!(a.refragment(&[vec![0; 40]], 500, &mut Drbg::new(b"")).is_none());
+    }
+}
+
 #[test]
 fn a_message_that_fits_is_not_fragmented() {
     for suite in suites() {

@@ -72,7 +72,11 @@ pub fn decode(data: &[u8]) -> Result<(SignatureScheme, &[u8]), BadSignatureData>
     Ok((scheme_of(found)?, signature))
 }
 
-fn scheme_of(found: &[u8]) -> Result<SignatureScheme, BadSignatureData> {
+/// The scheme that an AlgorithmIdentifier (DER) names.
+///
+/// # Errors
+/// When it names none that we can verify.
+pub fn scheme_of(found: &[u8]) -> Result<SignatureScheme, BadSignatureData> {
     if let Some((body, [])) = read_tlv(SEQUENCE, found)
         && let Some((oid, parameters)) = read_oid(body)
         && oid == RSASSA_PSS

@@ -57,7 +57,8 @@ impl Engine {
         let Onward { connection, to, trail, children, packets } = onward;
         let config = self.connections.get(&connection).cloned().filter(|_| !self.shut_down);
         let (Some(config), Some((first, others))) = (config, children.split_first()) else { return };
-        let id = self.call(now, connection, config, to, trail, *first);
+        let ends = (config.local, to);
+        let id = self.call(now, connection, config, ends, trail, *first);
         self.with_tunnel(now, id, |tunnel, _| tunnel.common.packets = packets);
         others.iter().for_each(|child| {
             self.with_tunnel(now, id, |tunnel, ctx| tunnel.want_child(ctx, *child));

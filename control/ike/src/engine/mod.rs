@@ -12,6 +12,7 @@ mod lockout;
 mod reauthenticate;
 mod resume;
 mod show;
+mod unknown_spi;
 
 use crate::config::{ChildId, Connection, ConnectionId, EngineConfig, RemoteAddress};
 use crate::context::{Context, Outbox};
@@ -59,6 +60,8 @@ pub struct Engine {
     /// Who has which CHILD_SA.
     children: BTreeMap<ChildSaId, IkeId>,
     by_connection: BTreeSet<(ConnectionId, IkeId)>,
+    /// Who is up between which addresses.
+    by_ends: BTreeSet<(unknown_spi::Ends, IkeId)>,
     deadlines: BTreeSet<(Instant, IkeId)>,
     admission: Admission,
     lockout: lockout::Lockout,
@@ -80,6 +83,7 @@ struct Entry {
     spis: Vec<IkeSpi>,
     children: Vec<ChildSaId>,
     connection: ConnectionId,
+    ends: Option<unknown_spi::Ends>,
     deadline: Option<Instant>,
     half_open: Option<admission::Caller>,
 }
@@ -100,6 +104,7 @@ impl Engine {
             spis: BTreeMap::new(),
             children: BTreeMap::new(),
             by_connection: BTreeSet::new(),
+            by_ends: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             admission,
             lockout: lockout::Lockout::default(),
@@ -114,7 +119,8 @@ impl Engine {
     /// Adds, replaces or (`None`) removes a connection. A changed one applies to what is negotiated from now on; the
     /// tunnels of a removed one are closed. What the profile of a connection forbids is left out of it here, once.
     pub fn set_connection(&mut self, now: Instant, id: ConnectionId, connection: Option<Connection>) {
-        if let Some(old) = self.connections.get(&id) {
+        let before = self.connections.get(&id).cloned();
+        if let Some(old) = &before {
             accept::addresses(id, old).into_iter().for_each(|addresses| {
                 self.by_addresses.remove(&addresses);
             });
@@ -122,9 +128,14 @@ impl Engine {
         match connection {
             Some(connection) => {
                 self.by_addresses.extend(accept::addresses(id, &connection));
-                self.connections.insert(id, Arc::new(connection.within_profile()));
+                let connection = Arc::new(connection.within_profile());
+                self.connections.insert(id, connection.clone());
                 for tunnel in self.tunnels_of(id) {
-                    self.with_tunnel(now, tunnel, |tunnel, ctx| tunnel.term_changed(ctx));
+                    self.with_tunnel(now, tunnel, |tunnel, ctx| {
+                        tunnel.term_changed(ctx);
+                        let before = before.iter();
+                        before.for_each(|before| tunnel.own_addresses_changed(ctx, before, &connection));
+                    });
                 }
             }
             None => {
@@ -404,21 +415,22 @@ impl Engine {
         let RemoteAddress::One(remote) = config.remote else {
             return self.cannot_call(now, connection, &config, "the connection has no remote address");
         };
-        let id = self.call(now, connection, config, remote, Trail::default(), child);
+        let ends = (config.local, remote);
+        let id = self.call(now, connection, config, ends, Trail::default(), child);
         self.with_tunnel(now, id, |tunnel, _| tunnel.note_packet(child, packet));
     }
 
-    /// Calls the peer of a connection at this address.
+    /// Calls the peer of a connection, between our address and its.
     fn call(
         &mut self,
         now: Instant,
         connection: ConnectionId,
         config: Arc<Connection>,
-        remote: IpAddr,
+        (local, remote): (IpAddr, IpAddr),
         trail: Trail,
         child: ChildId,
     ) -> IkeId {
-        let local = SocketAddr::new(config.local, self.config.port);
+        let local = SocketAddr::new(local, self.config.port);
         let remote = SocketAddr::new(remote, self.config.port);
         let id = self.out.next_ike();
         let mut common = Common::new(id, Role::Initiator, (connection, config), (local, remote), now);
@@ -507,6 +519,7 @@ impl Engine {
             spis: Vec::new(),
             children: Vec::new(),
             connection,
+            ends: None,
             deadline: None,
             half_open,
         }));
@@ -597,6 +610,7 @@ impl Engine {
             entry.connection = entry.tunnel.common.connection;
         }
         self.by_connection.insert((entry.connection, id));
+        self.index_ends(entry);
     }
 
     fn put_off(&mut self, now: Instant, id: IkeId) {

@@ -29,9 +29,12 @@ impl Engine {
         if children.is_empty() {
             children.extend(config.children.first().map(|child| child.id));
         }
-        let (remote, trail) = (tunnel.common.path.remote.ip(), tunnel.common.trail.clone());
+        let (path, trail) = (tunnel.common.path, tunnel.common.trail.clone());
+        // From where it is, if that is ours still: other ways may be the worse ones.
+        let local = config.own_addresses().find(|own| *own == path.local.ip()).unwrap_or(config.local);
+        let ends = (local, path.remote.ip());
         let Some((first, others)) = children.split_first() else { return };
-        let new = self.call(now, connection, config, remote, trail, *first);
+        let new = self.call(now, connection, config, ends, trail, *first);
         others.iter().for_each(|child| {
             self.with_tunnel(now, new, |tunnel, ctx| tunnel.want_child(ctx, *child));
         });

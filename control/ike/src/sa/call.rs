@@ -2,10 +2,12 @@
 //!
 //! [`ExpectPublicValue`] -> [`ExpectInitReply`] -> [`ExpectSharedSecret`], then [`super::call_intermediate`].
 
+use super::addresses;
 use super::call_intermediate;
 use super::common::Common;
 use super::handshake::{Handshake, PeerTraits, own_notifies};
 use super::ike_sa::IkeSa;
+use super::methods;
 use super::parts::{Parts, needed};
 use super::phase::{Calling, Next, Phase};
 use super::ppk;
@@ -99,6 +101,7 @@ impl Call {
         payloads.push(Payload::KeyExchange(KeyExchange { method, data: public.to_vec() }));
         payloads.push(Payload::Nonce(self.nonce.clone()));
         payloads.extend(own_notifies(common, (self.spi, IkeSpi::ZERO)));
+        payloads.extend(addresses::sources(common, (self.spi, IkeSpi::ZERO)));
         payloads.extend(ppk::call(&common.config));
         payloads.extend(redirect::announce(common));
         let flags = Flags { initiator: true, version: false, response: false };
@@ -175,6 +178,7 @@ impl ExpectInitReply {
         if !plausible {
             return Ok(self.wait());
         }
+        addresses::answered(common, datagram.local);
         let Ok(parts) = Parts::of(message) else { return Ok(self.wait()) };
         if let Some(notify) = parts.notify(NotifyType::Cookie) {
             return self.restart_with_cookie(ctx, common, notify.data.clone());
@@ -302,7 +306,7 @@ impl ExpectInitReply {
         }
         ppk::demand(&common.config, traits.ppk)?;
         traits.apply(common);
-        common.own = common.config.choose(&parts.requested);
+        methods::choose(common, &parts.requested, &traits.hashes, &traits.taken);
         let job =
             KeyAgreement { group: self.group, seed: self.seed.clone(), task: Task::Agree { peer: ke.data } };
         Ok((suite, nonce, traits, ctx.ask(common.id, WantKind::KeyAgreement(job))))
@@ -317,8 +321,12 @@ impl ExpectInitReply {
         if let Some((_, failure)) = self.doubt.take_if(|(until, _)| *until <= ctx.now) {
             return Err(failure.into());
         }
+        let others = if self.window.is_unheard() { addresses::calling(common) } else { Vec::new() };
         match self.window.resend(ctx.now) {
-            Due::Resend(packets) => ctx.send_again(&common.path, packets),
+            Due::Resend(packets) => {
+                ctx.send_again(&common.path, packets);
+                others.iter().for_each(|path| ctx.send_again(path, packets));
+            }
             // Nothing better came: what came was a reply.
             Due::GiveUp { tries, waited } => {
                 let doubt = self.doubt.map(|(_, failure)| failure);
@@ -351,6 +359,7 @@ impl ExpectSharedSecret {
             initiator_nonce: self.call.nonce,
             responder_nonce: self.responder_nonce,
             peer_hashes: self.traits.hashes,
+            taken: self.traits.taken,
             int_auth: IntAuth::default(),
             denied: false,
             ppk: self.traits.ppk && ppk::call(&common.config).is_some(),

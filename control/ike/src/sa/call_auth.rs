@@ -10,6 +10,7 @@ use super::crossing;
 use super::handshake::{Abort, Handshake};
 use super::ike_sa::Opened;
 use super::lookup::ExpectCalledPeers;
+use super::methods;
 use super::mobility;
 use super::mode;
 use super::parts::Parts;
@@ -175,6 +176,7 @@ impl Course {
             (Some(session), _) => payloads.push(Payload::IdentificationResponder(session.gateway.clone())),
             (None, remote) => {
                 payloads.extend(proof::certificate_requests(&config));
+                payloads.extend(methods::announced(std::iter::once(&*config)));
                 payloads.extend(proof::ocsp_request(&config));
                 payloads.extend(proof::lookup_supported(&config));
                 payloads.extend(exact(remote));
@@ -192,7 +194,7 @@ impl Course {
         if config.initial_contact != InitialContact::Never && ctx.alone {
             payloads.push(Payload::Notify(Notify::new(NotifyType::InitialContact, Vec::new())));
         }
-        payloads.extend(mobility::announced(&config));
+        payloads.extend(mobility::announced(common));
         payloads.extend(ticket::request(common));
         payloads.extend(second_auth::beside_first(&config));
         self.request(ctx, common, payloads)

@@ -8,6 +8,7 @@ use super::call_auth;
 use super::common::Common;
 use super::handshake::{Handshake, PeerTraits, resumption_notifies};
 use super::ike_sa::IkeSa;
+use super::methods::Taken;
 use super::parts::Parts;
 use super::phase::{Calling, Next, Phase};
 use super::proof;
@@ -232,6 +233,7 @@ impl ExpectReply {
             initiator_nonce: attempt.nonce,
             responder_nonce,
             peer_hashes: Vec::new(),
+            taken: Taken::default(),
             int_auth: IntAuth::default(),
             denied: false,
             ppk: false,

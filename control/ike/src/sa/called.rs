@@ -6,6 +6,7 @@ use super::called_intermediate;
 use super::common::Common;
 use super::handshake::{Handshake, PeerTraits, own_notifies};
 use super::ike_sa::IkeSa;
+use super::methods::{self, Taken};
 use super::phase::{Called, Next, Phase};
 use super::ppk;
 use super::proof;
@@ -91,6 +92,7 @@ impl ExpectSharedSecret {
             initiator_nonce: caller.nonce,
             responder_nonce,
             peer_hashes: caller.traits.hashes,
+            taken: Taken::default(),
             int_auth: IntAuth::default(),
             denied: false,
             ppk,
@@ -121,6 +123,7 @@ impl ExpectSharedSecret {
         payloads.extend(second_auth::supported(self.caller.candidates.iter().map(|(_, config)| &**config)));
         let requests = self.caller.candidates.iter().map(|(_, config)| proof::certificate_requests(config));
         payloads.extend({ requests }.find(|requests| !requests.is_empty()).unwrap_or_default());
+        payloads.extend(methods::announced(self.caller.candidates.iter().map(|(_, config)| &**config)));
         payloads.extend(self.caller.candidates.iter().find_map(|(_, config)| proof::ocsp_request(config)));
         payloads
             .extend(self.caller.candidates.iter().find_map(|(_, config)| proof::lookup_supported(config)));

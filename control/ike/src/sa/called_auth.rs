@@ -10,6 +10,7 @@ use super::crash;
 use super::crossing;
 use super::handshake::{Abort, Asked, Handshake};
 use super::lookup::ExpectCallers;
+use super::methods::{self, Taken};
 use super::mobility;
 use super::parts::Parts;
 use super::phase::{Called, Next, Phase};
@@ -128,7 +129,7 @@ impl ExpectAuthRequest {
             (common.connection, common.config) = (id, config);
             let claimed = proof::identity(&claim.identification);
             client::take_up(&mut handshake, common, &claimed, claim.auth.method)?;
-            show(common, &handshake, &parts);
+            show(common, &mut handshake, &parts);
             mobility::permit(common, &parts)?;
             second_auth::judge_announced(&common.config, &parts)?;
             ppk::take_up(&mut handshake, common, &parts, &mut claim)?;
@@ -193,11 +194,14 @@ fn select(
 }
 
 /// Which of our certificates the caller is shown: one that it asked for, or the one it knows from the session it resumes.
-fn show(common: &mut Common, handshake: &Handshake, request: &Parts) {
-    common.own = match &handshake.resumed {
-        Some(session) => session.own_certificate(&common.config, Role::Responder),
-        None => common.config.choose(&request.requested),
-    };
+fn show(common: &mut Common, handshake: &mut Handshake, request: &Parts) {
+    match &handshake.resumed {
+        Some(session) => common.own = session.own_certificate(&common.config, Role::Responder),
+        None => {
+            handshake.taken = Taken::of(request);
+            methods::choose(common, &request.requested, &handshake.peer_hashes, &handshake.taken);
+        }
+    }
 }
 
 /// Who is nobody that is named here has called the gateway, if there is one: it comes last.
@@ -378,11 +382,10 @@ fn finish(
     proven: Proven,
     mut front: Vec<Payload>,
 ) -> Phase {
-    let config = common.config.clone();
     front.extend(crash::own(ctx, &handshake.sa));
     front.extend(ppk::accepted(&handshake));
     if mobility::negotiated(common, &request) {
-        front.extend(mobility::announced(&config));
+        front.extend(mobility::announced(common));
     }
     ppk::settle(&mut handshake, common);
     let nonces = (handshake.initiator_nonce, handshake.responder_nonce);

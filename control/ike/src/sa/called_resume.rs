@@ -7,6 +7,7 @@ use super::called_auth::ExpectAuthRequest;
 use super::common::Common;
 use super::handshake::{Handshake, PeerTraits, resumption_notifies};
 use super::ike_sa::IkeSa;
+use super::methods::Taken;
 use super::phase::{Called, Next, Phase};
 use super::proof;
 use super::session::Session;
@@ -132,6 +133,7 @@ impl Caller {
             initiator_nonce: self.nonce,
             responder_nonce,
             peer_hashes: Vec::new(),
+            taken: Taken::default(),
             int_auth: IntAuth::default(),
             denied: false,
             ppk: false,

@@ -1,6 +1,7 @@
 //! What every stage of a tunnel knows: its name, its connection, where the peer is, what the peer can do.
 
 use super::guess::Guesses;
+use super::invalid_spi::Pace;
 use super::mobility::Mobility;
 use super::nat::NatFindings;
 use super::packet::Packets;
@@ -32,6 +33,8 @@ pub(crate) struct Common {
     /// Whether the peer does NAT detection.
     pub(crate) nat_detection: bool,
     pub(crate) mobility: Mobility,
+    /// How often is said that an SPI is not known.
+    pub(crate) pace: Pace,
     /// Whether both sides do IKE message fragmentation.
     pub(crate) fragmentation: bool,
     /// When a caller last asked for our IKE_SA_INIT answer.
@@ -95,6 +98,7 @@ impl Common {
             local_behind_nat: false,
             nat_detection: false,
             mobility: Mobility::default(),
+            pace: Pace::default(),
             fragmentation: false,
             asked: now,
             heard: now,
@@ -135,9 +139,11 @@ impl Common {
         Attempt { child, stage: Stage::Child, ended: Some(now), ..attempt }
     }
 
-    /// The largest IKE message that needs no fragments on this path, or `None` if there shall be none.
-    pub(crate) fn fragment_limit(&self, path: &Path, nat_port: u16) -> Option<usize> {
+    /// The largest IKE message that needs no fragments on this path, or `None` if there shall be none; of a size at most
+    /// that was found to be needed.
+    pub(crate) fn fragment_limit(&self, path: &Path, nat_port: u16, most: Option<u16>) -> Option<usize> {
         let mtu = self.config.fragmentation.filter(|_| self.fragmentation)?.mtu;
+        let mtu = most.map_or(mtu, |most| most.min(mtu));
         let ip = if path.remote.is_ipv4() { 20 } else { 40 };
         let marker = if path.local.port() == nat_port { MARKER } else { 0 };
         Some(usize::from(mtu).saturating_sub(ip + UDP + marker))

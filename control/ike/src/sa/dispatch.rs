@@ -12,7 +12,7 @@ use crate::config::{ChildId, Resource};
 use crate::context::Pending;
 use crate::error::{Failure, Side};
 use crate::want::{Answer, AnswerError, Role};
-use crate::window::{Due, Incoming, Schedule};
+use crate::window::{Incoming, Schedule};
 use crate::wire::{ExchangeType, Header, Message, Notify, NotifyType, Outer, ParseError, Payload, Protocol};
 use std::net::SocketAddr;
 
@@ -65,6 +65,7 @@ impl Turn<'_, '_> {
         let (id, exchange) = (message.header.message_id, message.header.exchange);
         if message.header.flags.response {
             if self.line.sa.window.awaits_reply(id) && self.expects(exchange) && !self.must_settle_first() {
+                self.heard_by(local, remote);
                 self.line.sa.window.reply_accepted();
                 self.response(message);
             }
@@ -84,8 +85,9 @@ impl Turn<'_, '_> {
 
     fn repeat_reply(&mut self, id: u32, local: SocketAddr, remote: SocketAddr) {
         let path = self.common.path_to(local, remote);
-        if let Incoming::Answered(packets) = self.line.sa.window.classify(id) {
-            self.ctx.answer_again(&path, packets);
+        if let Incoming::Answered(_) = self.line.sa.window.classify(id) {
+            self.line.sa.shrink_reply(self.ctx, self.common, &path);
+            self.line.sa.repeat_reply(self.ctx, &path);
         }
     }
 
@@ -138,6 +140,7 @@ impl Turn<'_, '_> {
                 | Own::Alive
                 | Own::Updated(_)
                 | Own::Routable(_)
+                | Own::Announced
                 | Own::Ticket
                 | Own::Redirect(_),
             ) => exchange == ExchangeType::Informational,
@@ -267,10 +270,8 @@ impl Turn<'_, '_> {
             }
         }
         self.awaited_due();
-        match self.line.sa.window.resend(now) {
-            Due::Resend(packets) => self.ctx.send_again(&self.common.path, packets),
-            Due::GiveUp { tries, waited } => self.unanswered(tries, waited),
-            Due::Nothing => {}
+        if let Some((tries, waited)) = self.resend() {
+            self.unanswered(tries, waited);
         }
         if let Some(packets) = self.line.sa.window.withheld_reply(now) {
             self.ctx.send(&self.line.reply_path, packets);
@@ -400,6 +401,8 @@ impl Turn<'_, '_> {
             }
             Task::RekeyIke => self.start_ike_rekey(),
             Task::Probe => self.start_probe(),
+            Task::TellInvalidSpi { spi } => self.tell_invalid_spi(spi),
+            Task::AnnounceAddresses => self.announce_addresses(),
             Task::SendCrashToken => self.send_crash_token(),
             Task::RequestTicket => self.request_ticket(),
             Task::SendAuthLifetime => self.send_auth_lifetime(),

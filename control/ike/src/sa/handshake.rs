@@ -3,6 +3,7 @@
 
 use super::common::Common;
 use super::ike_sa::{IkeSa, Opened};
+use super::methods::Taken;
 use super::nat::{self, NatFindings};
 use super::parts::Parts;
 use super::ppk::Mixed;
@@ -35,6 +36,8 @@ pub(crate) struct Handshake {
     pub(crate) responder_nonce: Nonce,
     /// Hash algorithms the peer announced for signatures.
     pub(crate) peer_hashes: Vec<u16>,
+    /// What it says that it takes as our proof (RFC 9593).
+    pub(crate) taken: Taken,
     /// Whether the peer asks for our responder's word on our certificate (RFC 4806).
     pub(crate) wants_ocsp: bool,
     /// Whether the peer looks certificates up (HTTP_CERT_LOOKUP_SUPPORTED).
@@ -170,6 +173,7 @@ impl Handshake {
             }
             Opened::Message(unsealed) => Asked::Another(unsealed.message.header),
             Opened::Repetition => {
+                self.sa.shrink_reply(ctx, common, &common.path);
                 self.sa.repeat_reply(ctx, &common.path);
                 Asked::Nothing
             }
@@ -201,6 +205,7 @@ impl Handshake {
     /// Repeats our request if that is due, and forgets fragments that waited too long.
     pub(crate) fn timeout(&mut self, ctx: &mut Context<'_>, common: &Common) -> Result<(), Failure> {
         self.sa.expire_fragments(ctx.now);
+        self.sa.shrink_request(ctx, common);
         match self.sa.window.resend(ctx.now) {
             Due::Resend(packets) => ctx.send_again(&common.path, packets),
             Due::GiveUp { waited, .. } if self.denied => return Err(Failure::PeerForgot(waited)),
@@ -254,6 +259,8 @@ pub(crate) struct PeerTraits {
     /// Whether it can be redirected, if it calls.
     pub(crate) redirectable: Option<Redirectable>,
     pub(crate) hashes: Vec<u16>,
+    /// What it takes as our proof, if it was called: callers say so later.
+    pub(crate) taken: Taken,
     /// Whether it asks for OCSP responses, if it was called: callers do so later.
     pub(crate) wants_ocsp: bool,
     /// Whether it looks certificates up, likewise.
@@ -278,6 +285,7 @@ impl PeerTraits {
             redirectable: redirect::redirectable(parts),
             wants_ocsp: parts.wants_ocsp,
             looks_up: parts.has(NotifyType::HttpCertLookupSupported),
+            taken: Taken::of(parts),
             hashes: hashes.map(|notify| proof::announced_hashes(&notify.data)).unwrap_or_default(),
             nat: nat::findings(parts, spis, addresses),
         }
@@ -307,7 +315,8 @@ impl PeerTraits {
 
 /// The notifications of our own IKE_SESSION_RESUME message.
 pub(crate) fn resumption_notifies(common: &Common, spis: (IkeSpi, IkeSpi)) -> Vec<Payload> {
-    let addresses = (common.path.local, common.path.remote);
+    // As it began: a request that comes again, from another address even, says the same.
+    let addresses = (common.attempt.local, common.path.remote);
     let detection = nat::notifies(spis, addresses, common.config.nat.forces());
     let mut payloads = if common.config.nat.is_off() { Vec::new() } else { detection.to_vec() };
     if common.config.fragmentation.is_some() {

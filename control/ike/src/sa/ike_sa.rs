@@ -36,6 +36,8 @@ pub(crate) struct IkeSa {
     /// Until when tickets may be good: the end of the one by which it was resumed. A chain of them needs a key exchange or
     /// a proof in between.
     pub(crate) tickets_until: Instant,
+    /// The largest IP packet that a fragment may make, where larger ones did not arrive ([`super::fragments`]).
+    pub(crate) fragment_size: Option<u16>,
     protection: Protection,
     /// That of the keys before, until the peer has shown that it has the new ones: by it we know a request whose
     /// reply was lost.
@@ -100,6 +102,7 @@ impl IkeSa {
             ticket: None,
             ticket_given: false,
             tickets_until: Instant(u64::MAX),
+            fragment_size: None,
             protection,
             replaced: None,
             requests: Reassembly::new(ctx.config.max_message),
@@ -184,6 +187,12 @@ impl IkeSa {
         self.seal(ctx, common, path, self.header(exchange, true, id), payloads)
     }
 
+    /// What we have sent in more and smaller pieces; under the keys before, if it was sealed with those.
+    pub(super) fn cut(&mut self, ctx: &mut Context<'_>, packets: &Packets, limit: usize) -> Option<Packets> {
+        let cut = self.protection.refragment(packets, limit, ctx.random);
+        cut.or_else(|| self.replaced.as_mut()?.refragment(packets, limit, ctx.random))
+    }
+
     /// Sends the last answer again.
     pub(crate) fn repeat_reply(&self, ctx: &mut Context<'_>, path: &Path) {
         let last = self.window.answering().wrapping_sub(1);
@@ -260,6 +269,9 @@ impl IkeSa {
         if collect.is_none() {
             return if header.flags.response { Opened::Nothing } else { Opened::Repetition };
         }
+        if fragment.number() == 1 && fragment.total() > 1 {
+            self.note_fragment(fragment.sealed().associated().len() + fragment.sealed().body().len());
+        }
         let reassembly = if header.flags.response { &mut self.responses } else { &mut self.requests };
         match reassembly.insert(opened) {
             Ok(Progress::Complete(unsealed)) => Opened::Message(unsealed),
@@ -302,7 +314,7 @@ impl IkeSa {
         let message = Message::new(header, payloads);
         ctx.trace(path.remote, || watch::message(&message));
         ctx.out.accounts.telling(&message.payloads);
-        let sealed = match common.fragment_limit(path, ctx.config.nat_port) {
+        let sealed = match common.fragment_limit(path, ctx.config.nat_port, self.fragment_size) {
             Some(limit) => self.protection.seal_fragments(&message, limit, ctx.random),
             None => self.protection.seal(&message, ctx.random).map(|packet| vec![packet]),
         };

@@ -125,6 +125,7 @@ impl Turn<'_, '_> {
         self.ctx.out.accounts.step.probes_received += u64::from(parts.is_probe());
         self.line.take_crash_token(&parts);
         reauthentication::heed(self.ctx, self.common, &parts);
+        self.heed_invalid_spi(&parts);
         if let Some(notify) = parts.notify(NotifyType::Redirect) {
             return self.peer_redirects(notify);
         }

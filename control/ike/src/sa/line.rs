@@ -69,6 +69,8 @@ pub(crate) enum Own {
     Updated(mobility::ExpectUpdated),
     /// The reply that shows the peer to be at its new address.
     Routable(mobility::ExpectRoutable),
+    /// The reply to a list of our addresses.
+    Announced,
     /// The reply that brings a ticket.
     Ticket,
     /// The reply to a redirection.
@@ -155,6 +157,7 @@ impl Own {
             | Own::Alive
             | Own::Updated(_)
             | Own::Routable(_)
+            | Own::Announced
             | Own::Ticket
             | Own::Redirect(_)
             | Own::Nothing => None,

@@ -1,16 +1,17 @@
 //! MOBIKE (RFC 4555): the outer addresses of a tunnel change, and its SAs stay.
 //!
-//! Who called decides, by UPDATE_SA_ADDRESSES (§3.5). As caller we say so when our own address changes. Called, we follow:
-//! IKE at once, ESP when the caller has shown by COOKIE2 that it is there (§3.7). We have one address for each
-//! connection and announce no others; those the peer has are kept for whoever looks at it. Which address is ours is
-//! the caller's to say ([`crate::input::Command::Move`]).
+//! Who called decides, by UPDATE_SA_ADDRESSES (§3.5). As caller we say so when our own address changes
+//! ([`crate::input::Command::Move`]), and when another pair of addresses answers than the one in use
+//! ([`super::addresses`]). Called, we follow: IKE at once, ESP when the caller has shown by COOKIE2 that it is there
+//! (§3.7).
 
+use super::addresses;
 use super::common::Common;
 use super::line::Own;
 use super::nat::{self, NatFindings};
 use super::parts::Parts;
 use super::turn::Turn;
-use super::up::Up;
+use super::up::{Task, Up};
 use crate::config::{Connection, RemoteAddress};
 use crate::context::Context;
 use crate::crypto::{Random, nat_detection_hash};
@@ -58,6 +59,8 @@ enum Errand {
 /// The reply to our UPDATE_SA_ADDRESSES.
 pub(crate) struct ExpectUpdated {
     changes: u64,
+    /// What has to come back from an address of the peer's where ESP has not gone before.
+    cookie: Option<Vec<u8>>,
 }
 
 /// The reply that has our COOKIE2.
@@ -66,9 +69,11 @@ pub(crate) struct ExpectRoutable {
     changes: u64,
 }
 
-/// What IKE_AUTH says of MOBIKE (§3.2).
-pub(crate) fn announced(config: &Connection) -> Option<Payload> {
-    config.mobike.then(|| notify(NotifyType::MobikeSupported))
+/// What IKE_AUTH says of MOBIKE (§3.2), and of our addresses (§3.4).
+pub(crate) fn announced(common: &Common) -> Vec<Payload> {
+    let mut payloads = addresses::further(&common.config, common.path.local.ip());
+    payloads.extend(common.config.mobike.then(|| notify(NotifyType::MobikeSupported)));
+    payloads
 }
 
 /// Whether both sides do it, by the peer's message of IKE_AUTH.
@@ -97,6 +102,11 @@ fn notify(kind: NotifyType) -> Payload {
     Payload::Notify(Notify::new(kind, Vec::new()))
 }
 
+/// What the peer is to give back.
+fn returned(cookie: &[u8]) -> Payload {
+    Payload::Notify(Notify::new(NotifyType::Cookie2, cookie.to_vec()))
+}
+
 impl MoveRefusal {
     /// What the peer is told.
     fn notify(self) -> NotifyType {
@@ -118,20 +128,29 @@ impl Mobility {
         self.changes = self.changes.saturating_add(1);
     }
 
-    /// "the new list of addresses replaces the old" (§3.6). What is beyond the limit is not kept.
-    fn note_additional(&mut self, parts: &Parts) {
+    /// We go on along another path, of which the peer is to know.
+    fn leave(&mut self, from: Path) {
+        self.changed();
+        self.left.get_or_insert(from);
+        self.errand = Some(Errand::Update);
+    }
+
+    /// "the new list of addresses replaces the old" (§3.6). What is beyond the limit is not kept. Whether there is one.
+    fn note_additional(&mut self, parts: &Parts) -> bool {
         let mut named = parts.notifies.iter().filter_map(Notify::additional_address).peekable();
-        if named.peek().is_some() || parts.has(NotifyType::NoAdditionalAddresses) {
+        let is_list = named.peek().is_some() || parts.has(NotifyType::NoAdditionalAddresses);
+        if is_list {
             self.additional = named.take(limits::ADDITIONAL_ADDRESSES).collect();
         }
+        is_list
     }
 }
 
 impl Up {
-    /// ESP goes along the path from now on.
+    /// ESP goes where it may from now on.
     fn readdress(&self, ctx: &mut Context<'_>, common: &Common) {
         for child in self.children.iter() {
-            ctx.order(WantKind::UpdateAddresses { child: child.id, path: common.path });
+            ctx.order(WantKind::UpdateAddresses { child: child.id, path: common.esp_path() });
         }
     }
 
@@ -161,9 +180,8 @@ impl Up {
         }
         let able = common.path.mobike && common.role == Role::Initiator;
         if able {
-            common.mobility.changed();
-            common.mobility.left.get_or_insert(from);
-            common.mobility.errand = Some(Errand::Update);
+            common.mobility.leave(from);
+            common.mobility.checked.iter_mut().for_each(|esp| esp.local.set_ip(local.ip()));
             self.readdress(ctx, common);
         }
         able
@@ -186,6 +204,16 @@ impl Turn<'_, '_> {
         self.common.keepalive_at = pause.map(|pause| self.ctx.now + pause);
     }
 
+    /// The peer answered by another way than the path, on which nobody did. ESP follows at once where the peer is where it
+    /// was, else when it has shown by COOKIE2 that it is there.
+    pub(crate) fn take_way(&mut self, to: Path) {
+        let (from, esp) = (self.common.path, self.common.esp_path());
+        self.common.path = to;
+        self.common.mobility.leave(from);
+        self.common.mobility.checked = (esp.remote != to.remote).then_some(Path { local: to.local, ..esp });
+        self.up.readdress(self.ctx, self.common);
+    }
+
     /// Begins the exchange that is to begin, if there is one.
     pub(crate) fn run_errand(&mut self) {
         let begun = match self.common.mobility.errand.take() {
@@ -200,21 +228,30 @@ impl Turn<'_, '_> {
     }
 
     fn start_update(&mut self) -> Result<Own, Failure> {
+        let (path, config) = (self.common.path, self.current_config());
         let mut payloads = vec![notify(NotifyType::UpdateSaAddresses)];
         if self.common.nat_detection {
-            let path = self.common.path;
             payloads.extend(self.nat_detection(&path));
         }
+        if !config.further_addresses.is_empty() {
+            payloads.extend(addresses::list(&config, path.local.ip()));
+        }
+        let cookie = self.common.mobility.checked.map(|_| self.cookie());
+        payloads.extend(cookie.as_deref().map(returned));
         self.request(ExchangeType::Informational, payloads)?;
-        Ok(Own::Updated(ExpectUpdated { changes: self.common.mobility.changes }))
+        Ok(Own::Updated(ExpectUpdated { changes: self.common.mobility.changes, cookie }))
     }
 
     fn start_check(&mut self) -> Result<Own, Failure> {
+        let cookie = self.cookie();
+        self.request(ExchangeType::Informational, vec![returned(&cookie)])?;
+        Ok(Own::Routable(ExpectRoutable { cookie, changes: self.common.mobility.changes }))
+    }
+
+    fn cookie(&mut self) -> Vec<u8> {
         let mut cookie = vec![0; COOKIE];
         self.ctx.random.fill(&mut cookie);
-        let payload = Payload::Notify(Notify::new(NotifyType::Cookie2, cookie.clone()));
-        self.request(ExchangeType::Informational, vec![payload])?;
-        Ok(Own::Routable(ExpectRoutable { cookie, changes: self.common.mobility.changes }))
+        cookie
     }
 
     /// This IKE SA ends with an exchange of MOBIKE's unanswered: the next one has it again.
@@ -223,6 +260,7 @@ impl Turn<'_, '_> {
         match &self.line.own {
             Some(Own::Updated(_)) => mobility.errand = Some(Errand::Update),
             Some(Own::Routable(_)) => mobility.errand = mobility.checked.map(|_| Errand::Check),
+            Some(Own::Announced) => self.up.tasks.push_front(Task::AnnounceAddresses),
             _ => {}
         }
     }
@@ -238,11 +276,15 @@ impl Turn<'_, '_> {
         if let Some(error) = parts.error() {
             return self.close(Failure::MoveRefused(error.notify_type.into()));
         }
+        if state.cookie.is_some_and(|cookie| !has_returned(parts, &cookie)) {
+            return self.up.ended = Some(Failure::Syntax(OTHER_COOKIE));
+        }
         let before = self.common.path;
         let found = nat::findings(parts, self.spis(), (before.local, before.remote));
         found.into_iter().for_each(|found| self.found_nat(found));
         self.common.mobility.seen = self.seen_as(parts);
-        if self.common.path != before {
+        let checked = self.common.mobility.checked.take();
+        if self.common.path != before || checked.is_some() {
             self.up.readdress(self.ctx, self.common);
         }
         let from = self.common.mobility.left.take().unwrap_or(before);
@@ -251,10 +293,8 @@ impl Turn<'_, '_> {
 
     /// The peer answered, wherever it is.
     pub(crate) fn own_routable(&mut self, state: ExpectRoutable, parts: &Parts) {
-        let returned = parts.notify(NotifyType::Cookie2);
-        if returned.is_none_or(|returned| returned.data != state.cookie) {
-            // "If the values do not match, the IKE_SA MUST be closed." (§3.7)
-            self.up.ended = Some(Failure::Syntax("COOKIE2 did not come back as it was sent"));
+        if !has_returned(parts, &state.cookie) {
+            self.up.ended = Some(Failure::Syntax(OTHER_COOKIE));
         } else if state.changes == self.common.mobility.changes {
             self.settle_path();
         } else {
@@ -288,7 +328,9 @@ impl Turn<'_, '_> {
         if !self.common.path.mobike {
             return payloads;
         }
-        self.common.mobility.note_additional(parts);
+        if self.common.mobility.note_additional(parts) {
+            self.ctx.event(self.common.peer_addresses_told());
+        }
         let path = self.line.reply_path;
         let found = nat::findings(parts, self.spis(), (path.local, path.remote));
         if parts.has(NotifyType::UpdateSaAddresses)
@@ -373,10 +415,17 @@ impl Turn<'_, '_> {
     }
 }
 
+/// "If the values do not match, the IKE_SA MUST be closed." (§3.7)
+const OTHER_COOKIE: &str = "COOKIE2 did not come back as it was sent";
+
+fn has_returned(parts: &Parts, cookie: &[u8]) -> bool {
+    parts.notify(NotifyType::Cookie2).is_some_and(|returned| returned.data == cookie)
+}
+
 /// Whether a connection lets its peer be at the far end of this path: "acceptable according to local policy" (§3.5).
 fn acceptable(config: &Connection, path: &Path) -> Result<(), MoveRefusal> {
     match config.remote {
-        _ if path.local.ip() != config.local => Err(MoveRefusal::OtherLocal),
+        _ if config.own_addresses().all(|ours| ours != path.local.ip()) => Err(MoveRefusal::OtherLocal),
         RemoteAddress::One(fixed) if fixed != path.remote.ip() => Err(MoveRefusal::FixedPeer),
         _ => Ok(()),
     }

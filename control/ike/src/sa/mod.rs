@@ -5,6 +5,7 @@
 //! [`called_intermediate`], [`called_auth`] and [`called_second`] as responder, [`call_resume`] and [`called_resume`] by a ticket, with [`proof`], [`lookup`], [`second_auth`] and [`ppk`] in either role; [`up`] is what they lead to, where [`dispatch`] hands each input to an exchange: [`own_child`], [`peer_child`],
 //! [`own_ike`], [`peer_ike`], with more key exchanges in [`own_followup`], [`peer_followup`]; [`informational`]; [`mobility`]. [`busy`] is about peers that put us off without end, [`crash`] about tokens that prove a peer's crash, [`reauthentication`] about proofs that count for a time, [`redirect`] about other gateways, [`resource`] about SAs for single resources, [`ticket`] and [`session`] about resumption, [`packet`] about those that want a child, [`guess`] about the group that a key exchange begins with, [`crossing`] is about two tunnels where one is meant. Routing between tunnels is left to [`crate::engine`].
 
+pub(crate) mod addresses;
 pub(crate) mod busy;
 pub(crate) mod call;
 pub(crate) mod call_auth;
@@ -22,12 +23,15 @@ pub(crate) mod common;
 pub(crate) mod crash;
 pub(crate) mod crossing;
 pub(crate) mod dispatch;
+pub(crate) mod fragments;
 pub(crate) mod guess;
 pub(crate) mod handshake;
 pub(crate) mod ike_sa;
 pub(crate) mod informational;
+pub(crate) mod invalid_spi;
 pub(crate) mod line;
 pub(crate) mod lookup;
+pub(crate) mod methods;
 pub(crate) mod mobility;
 pub(crate) mod mode;
 pub(crate) mod nat;

@@ -237,7 +237,9 @@ impl Turn<'_, '_> {
         let nonces = Nonces::new(&pact.nonce, &pact.peer_nonce);
         let old = (self.line.sa.suite.prf, &self.line.sa.keys);
         let keys = IkeKeys::rekey(&pact.suite, old, secrets, nonces, spis.0, spis.1);
-        IkeSa::new(self.ctx, self.common, Role::Initiator, spis, pact.suite, keys)
+        let mut sa = IkeSa::new(self.ctx, self.common, Role::Initiator, spis, pact.suite, keys)?;
+        sa.fragment_size = self.line.sa.fragment_size;
+        Ok(sa)
     }
 
     fn own_ike_made(&mut self, pact: Pact, mut sa: IkeSa) {

@@ -155,7 +155,9 @@ impl Turn<'_, '_> {
         let nonces = Nonces::new(&pact.initiator_nonce, &pact.responder_nonce);
         let old = (self.line.sa.suite.prf, &self.line.sa.keys);
         let keys = IkeKeys::rekey(&pact.chosen.suite, old, secrets, nonces, spis.0, spis.1);
-        IkeSa::new(self.ctx, self.common, Role::Responder, spis, pact.chosen.suite, keys)
+        let mut sa = IkeSa::new(self.ctx, self.common, Role::Responder, spis, pact.chosen.suite, keys)?;
+        sa.fragment_size = self.line.sa.fragment_size;
+        Ok(sa)
     }
 
     fn peer_ike_made(&mut self, pact: &Pact, sa: IkeSa) {

@@ -306,7 +306,7 @@ pub(crate) enum OwnProof {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Manner {
     pub(crate) scheme: SignatureScheme,
-    method: AuthenticationMethod,
+    pub(crate) method: AuthenticationMethod,
 }
 
 /// Begins our own proof under these keys.
@@ -326,25 +326,32 @@ pub(crate) fn own(handshake: &Handshake, keys: &IkeKeys, common: &Common) -> Res
             let certificate = own.chosen(common.own);
             let certificate =
                 certificate.ok_or(Failure::NotConfigured("the connection has no certificate"))?;
-            Ok(OwnProof::ToSign(choose_scheme(certificate, &handshake.peer_hashes)?, octets.octets()))
+            Ok(OwnProof::ToSign(choose_scheme(certificate, handshake)?, octets.octets()))
         }
     }
 }
 
-/// By what the peer announced: signatures that name their scheme, of a hash that it knows ("MUST be one of the hash
-/// functions the peer announced", RFC 7427 §4); where it announced none it does not know RFC 7427, and of the methods
-/// before that those of ECDSA are left (RFC 4754), whose hash goes with the curve.
-fn choose_scheme(certificate: &OwnCertificate, peer_hashes: &[u16]) -> Result<Manner, Failure> {
-    if peer_hashes.is_empty() {
-        let older = |scheme: &SignatureScheme| {
-            signature::method_of_scheme(*scheme).map(|method| Manner { scheme: *scheme, method })
-        };
-        let names = || certificate.schemes.iter().map(|scheme| scheme.name()).collect::<Vec<_>>().join(", ");
-        return certificate.schemes.iter().find_map(older).ok_or_else(|| Failure::NoOlderMethod(names()));
-    }
-    let usable = |scheme: &&SignatureScheme| peer_hashes.contains(&scheme.hash().number());
-    let scheme = certificate.schemes.iter().find(usable).copied().ok_or(Failure::NoCommonHash)?;
-    Ok(Manner { scheme, method: AuthenticationMethod::DigitalSignature })
+/// How the key of a certificate may sign, preferred first, by the hashes that the peer announced: signatures that name their
+/// scheme, of a hash that it knows ("MUST be one of the hash functions the peer announced", RFC 7427 §4); where it announced
+/// none it does not know RFC 7427, and of the methods before that those of ECDSA are left (RFC 4754), whose hash goes with
+/// the curve.
+pub(crate) fn manners(certificate: &OwnCertificate, hashes: &[u16]) -> impl Iterator<Item = Manner> {
+    let of = move |scheme: &SignatureScheme| match hashes.is_empty() {
+        true => signature::method_of_scheme(*scheme),
+        false => hashes.contains(&scheme.hash().number()).then_some(AuthenticationMethod::DigitalSignature),
+    };
+    certificate.schemes.iter().filter_map(move |scheme| Some(Manner { scheme: *scheme, method: of(scheme)? }))
+}
+
+/// The first that the peer says it takes (RFC 9593), else the first.
+fn choose_scheme(certificate: &OwnCertificate, handshake: &Handshake) -> Result<Manner, Failure> {
+    let hashes = &handshake.peer_hashes;
+    let taken = manners(certificate, hashes).find(|manner| handshake.taken.takes(manner, certificate));
+    let names = || certificate.schemes.iter().map(|scheme| scheme.name()).collect::<Vec<_>>().join(", ");
+    taken.or_else(|| manners(certificate, hashes).next()).ok_or_else(|| match hashes.is_empty() {
+        true => Failure::NoOlderMethod(names()),
+        false => Failure::NoCommonHash,
+    })
 }
 
 /// The AUTH payload of a signature.

@@ -43,12 +43,18 @@ pub(crate) enum Task {
         child: ChildSaId,
         reason: Failure,
     },
+    /// Tell the peer that it sends by an SA that is not here.
+    TellInvalidSpi {
+        spi: u32,
+    },
     /// Delete a CHILD_SA that only the peer has.
     DeleteForeign {
         spi_in: u32,
     },
     RekeyIke,
     Probe,
+    /// Tell the peer of our addresses, which have changed.
+    AnnounceAddresses,
     /// Give the peer our crash token for this IKE SA.
     SendCrashToken,
     /// Ask for a ticket for this IKE SA.
@@ -115,6 +121,9 @@ impl Up {
             redirectable: common.redirectable.is_some(),
             resumed: common.resumed,
         })));
+        if !common.mobility.additional.is_empty() {
+            ctx.event(common.peer_addresses_told());
+        }
         reauthentication::told(common).into_iter().for_each(|event| ctx.event(event));
         common.reached(Stage::Up);
         common.heard = ctx.now;

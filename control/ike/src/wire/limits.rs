@@ -51,6 +51,10 @@ pub const NOTIFIES: usize = 64;
 /// each link, and strongSwan names eight at most.
 pub const ADDITIONAL_ADDRESSES: usize = 8;
 
+/// Ways of proving oneself that a peer announces (RFC 9593) and that are looked at: a dozen algorithms for each of a few
+/// authorities.
+pub const ANNOUNCEMENTS: usize = 64;
+
 /// Octets of a ticket (RFC 5723): ours have some 250, and with certificates in them what those have. Who was given it
 /// has to show it in one datagram.
 pub const TICKET_OCTETS: usize = 6144;

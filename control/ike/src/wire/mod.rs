@@ -7,6 +7,7 @@
 //!
 //! Reading starts at [`Outer::parse`]; writing an unprotected message is [`Message::emit`].
 
+mod announcement;
 mod authentication;
 mod certificate;
 mod codec;
@@ -31,6 +32,7 @@ mod spi;
 mod ticket;
 mod transform;
 
+pub use announcement::Announcement;
 pub use authentication::Authentication;
 pub use certificate::{Certificate, CertificateRequest, HashAndUrl};
 pub use delete::Delete;

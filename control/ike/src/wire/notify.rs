@@ -61,7 +61,15 @@ impl Notify {
         <[u8; 2]>::try_from(self.data.as_slice()).ok().map(u16::from_be_bytes)
     }
 
-    /// The address of ADDITIONAL_IP4_ADDRESS or ADDITIONAL_IP6_ADDRESS (RFC 4555 §4.2.2).
+    /// ADDITIONAL_IP4_ADDRESS or ADDITIONAL_IP6_ADDRESS (RFC 4555 §4.2.2).
+    pub fn additional(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(ip) => Self::new(NotifyType::AdditionalIp4Address, ip.octets().to_vec()),
+            IpAddr::V6(ip) => Self::new(NotifyType::AdditionalIp6Address, ip.octets().to_vec()),
+        }
+    }
+
+    /// The address of ADDITIONAL_IP4_ADDRESS or ADDITIONAL_IP6_ADDRESS.
     pub fn additional_address(&self) -> Option<IpAddr> {
         match self.notify_type {
             NotifyType::AdditionalIp4Address => Some(<[u8; 4]>::try_from(self.data.as_slice()).ok()?.into()),

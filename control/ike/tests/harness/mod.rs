@@ -80,6 +80,8 @@ pub struct End {
     /// The address it has, and those it has had.
     pub place: IpAddr,
     lived: BTreeSet<IpAddr>,
+    /// Others that it has besides.
+    pub further: BTreeSet<IpAddr>,
     /// What an admitted peer may have; a gateway without one lets nobody in.
     pub admits: Option<Connection>,
     /// The connections of peers that were let in, and those ever made.
@@ -125,6 +127,8 @@ pub struct World {
     pub gate: Option<Gate>,
     /// The address that a NAT in front of end 0 has; ports stay.
     pub nat: Option<IpAddr>,
+    /// Addresses from which and to which nothing comes through any more.
+    pub cut: BTreeSet<IpAddr>,
     queue: BTreeMap<(u64, u64), Item>,
     sequence: u64,
     latest: u64,
@@ -158,6 +162,7 @@ impl World {
             certificates,
             place: places.clone().next().unwrap(),
             lived: places.next().into_iter().collect(),
+            further: BTreeSet::new(),
             admits: None,
             admitted: Default::default(),
             admissions: 0,
@@ -173,6 +178,7 @@ impl World {
             tally: Tally::default(),
             gate: None,
             nat: None,
+            cut: BTreeSet::new(),
             queue: BTreeMap::new(),
             sequence: 0,
             latest: 0,
@@ -258,7 +264,7 @@ impl World {
         self.tally.followups += u64::from(bytes[18] == 44);
         self.note_revealed(from, &bytes);
         let to = 1 - from;
-        let stays = source.ip() == self.ends[from].place || settings::is_gateway(from, source.ip());
+        let stays = self.lives_at(from, source.ip()) || settings::is_gateway(from, source.ip());
         assert!(stays, "sent from an address that is gone");
         if self.trace {
             println!(
@@ -270,7 +276,8 @@ impl World {
             );
         }
         let passes = self.gate.as_mut().is_none_or(|gate| gate(from, &bytes));
-        if !passes || self.dice.chance(self.faults.loss) {
+        let is_cut = self.cut.contains(&source.ip()) || self.cut.contains(&target.ip());
+        if !passes || is_cut || self.dice.chance(self.faults.loss) {
             self.tally.lost += 1;
             return;
         }
@@ -295,6 +302,17 @@ impl World {
             return SocketAddr::new(settings::NOBODY, source.port());
         }
         SocketAddr::new(self.nat.filter(|_| from == 0).unwrap_or(source.ip()), source.port())
+    }
+
+    /// An end has these addresses besides.
+    pub fn settle_at(&mut self, end: usize, further: impl IntoIterator<Item = IpAddr>) {
+        self.ends[end].further = further.into_iter().collect();
+        let further = self.ends[end].further.clone();
+        self.ends[end].lived.extend(further);
+    }
+
+    fn lives_at(&self, end: usize, address: IpAddr) -> bool {
+        self.ends[end].place == address || self.ends[end].further.contains(&address)
     }
 
     /// The address under which the other end reaches this one.
@@ -337,6 +355,14 @@ impl World {
                 let other = settings::is_gateway(end, path.local.ip())
                     || settings::is_gateway(1 - end, path.remote.ip());
                 if other {
+                    return path.udp_encapsulation;
+                }
+                if self.ends.iter().any(|end| !end.further.is_empty()) {
+                    assert!(self.lives_at(end, path.local.ip()), "{} sends from", self.ends[end].name);
+                    let back = self.ends[1 - end].plane.paths();
+                    let meets =
+                        |(_, other): &(u32, Path)| (other.local, other.remote) == (path.remote, path.local);
+                    assert!(back.iter().all(meets), "{path:?} meets {back:?}");
                     return path.udp_encapsulation;
                 }
                 assert_eq!(path.local.ip(), self.ends[end].place, "{} sends from", self.ends[end].name);
@@ -522,7 +548,10 @@ impl World {
         }
         let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 <= self.now) else { return };
         match entry.remove() {
-            Item::Datagram(to, datagram) if settings::is_gateway(to, datagram.local.ip()) => {
+            Item::Datagram(to, datagram)
+                if settings::is_gateway(to, datagram.local.ip())
+                    || self.ends[to].further.contains(&datagram.local.ip()) =>
+            {
                 self.ends[to].engine.handle_datagram(now, datagram);
                 self.drain(to);
             }
@@ -560,9 +589,12 @@ impl World {
                 let to = 1 - from;
                 let gateway =
                     settings::is_gateway(from, path.local.ip()) || settings::is_gateway(to, path.remote.ip());
-                if !gateway
-                    && (path.local.ip() != self.ends[from].place || path.remote.ip() != self.reached_at(to))
-                {
+                let (local, remote) = (path.local.ip(), path.remote.ip());
+                let reaches = self.lives_at(from, local)
+                    && (remote == self.reached_at(to) || self.ends[to].further.contains(&remote))
+                    && !self.cut.contains(&local)
+                    && !self.cut.contains(&remote);
+                if !gateway && !reaches {
                     continue;
                 }
                 assert!(

@@ -13,7 +13,7 @@ use ravelin_ike::crypto::{
 };
 use ravelin_ike::event::{Event, Transmit};
 use ravelin_ike::id::{ChildSaId, IkeId};
-use ravelin_ike::input::{Command, Datagram};
+use ravelin_ike::input::{Command, Datagram, UnknownSpi};
 use ravelin_ike::time::Instant;
 use ravelin_ike::want::{Answer, AnswerError, Lookup, PeerKey, Role, Sign, Verdict, Verify, WantKind};
 use ravelin_ike::wire::*;
@@ -48,6 +48,8 @@ pub struct Peer {
     pub now: u64,
     /// Where it sends from.
     pub local: SocketAddr,
+    /// Where it sends to.
+    pub to: SocketAddr,
     /// Sets every bit that is to be ignored, and another minor version.
     pub odd: bool,
     private: PrivateKey,
@@ -97,6 +99,7 @@ impl Peer {
             engine,
             now: 1_000_000,
             local: address(0, 500),
+            to: address(1, 500),
             odd: false,
             private: PrivateKey::generate(Group::X25519, &mut Drbg::new(b"peer")).unwrap(),
             nonce: Nonce::new(vec![9; 32]).unwrap(),
@@ -329,6 +332,14 @@ impl Peer {
         assert!(self.take_in(sent).is_empty());
     }
 
+    /// ESP seems to come from it for an SPI that nobody there knows.
+    pub fn stray(&mut self, remote: SocketAddr, spi: u32) {
+        let unknown = UnknownSpi { instance: 0, local: self.to.ip(), remote, spi };
+        self.engine.handle_unknown_spi(Instant(self.now), &unknown);
+        let sent = self.settle();
+        assert!(self.take_in(sent).is_empty());
+    }
+
     /// Lets time pass, up to each thing that is due.
     pub fn wait(&mut self, micros: u64) {
         let end = self.now + micros;
@@ -349,7 +360,7 @@ impl Peer {
 
     /// Hands a datagram over and yields what comes back.
     pub fn deliver(&mut self, bytes: Vec<u8>) -> Vec<Transmit> {
-        let (local, remote) = (address(1, 500), self.local);
+        let (local, remote) = (self.to, self.local);
         let datagram = Datagram { instance: 0, local, remote, bytes };
         self.engine.handle_datagram(Instant(self.now), datagram);
         self.settle()

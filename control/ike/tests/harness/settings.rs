@@ -171,6 +171,7 @@ pub fn connection(end: usize) -> Connection {
         }),
         nat: NatTraversal::default(),
         mobike: false,
+        further_addresses: Vec::new(),
         fragmentation: Some(Fragmentation::default()),
         initial_contact: InitialContact::Honour,
         lockout: None,

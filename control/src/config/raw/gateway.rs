@@ -41,6 +41,8 @@ pub struct Gateway {
     pub accept_psk: Option<bool>,
     /// Let peers move (RFC 4555); default yes.
     pub mobike: Option<bool>,
+    /// Further outer addresses of ours, for MOBIKE.
+    pub mobike_addresses: Vec<Text>,
     /// Name of an ike-policy.
     pub ike_policy: Option<Text>,
     /// Name of a tunnel-template.

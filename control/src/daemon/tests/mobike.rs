@@ -33,8 +33,13 @@ fn caller(local: &str) -> String {
 
 /// The peer has called us, who have this of it, and of its other address.
 fn called(lines: &str) -> Pair {
+    called_by(lines, &caller("192.0.2.1"))
+}
+
+/// The same, where the peer is configured so.
+fn called_by(lines: &str, peer: &str) -> Pair {
     let us = gateway(2, "192.0.2.2", lines).replace(", \"192.0.2.7/24\"]", "]");
-    let mut pair = Pair::joined(Bench::bare(&us, 2, 64), Bench::bare(&caller("192.0.2.1"), 1, 64));
+    let mut pair = Pair::joined(Bench::bare(&us, 2, 64), Bench::bare(peer, 1, 64));
     pair.us.learn(facts("wan", &[], &[], &[ELSEWHERE.into()], PEER_MAC));
     pair.peer.learn(facts("wan", &["192.0.2.7/24"], &[], &[], PEER_MAC));
     let part = Part { tunnel: "net".into(), child: None };
@@ -99,6 +104,37 @@ fn a_caller_moves_and_loses_nothing_of_what_it_has() {
     assert_eq!((tunnel(&mut pair.peer).local.as_str(), tunnel(&mut pair.peer).moves), ("192.0.2.7", 1));
     assert_eq!(rung(&mut pair.us), "the peer called and may move; moves so far: 1");
     assert_eq!(rung(&mut pair.peer), "we called and may move; moves so far: 1");
+}
+
+/// What is sent to the address it calls from does not arrive any more: it goes on from the other one, with the same SAs.
+#[test]
+fn a_caller_goes_on_from_its_other_address() {
+    let lines = "remote = \"192.0.2.2\"\nmobike-addresses = [\"192.0.2.7\"]\non-demand = false\nike-policy = \"p\"\n\
+        [ike-policy.p]\ndpd-interval = 1\n";
+    let mut pair = called_by("remote = \"any\"\n", &gateway(1, "192.0.2.1", lines));
+    assert_eq!((pair.carry(1, true), pair.carry(1, false)), (1, 1));
+    let before = (sas(&mut pair.us), sas(&mut pair.peer));
+    assert_eq!(tunnel(&mut pair.us).peer_addresses, ["192.0.2.7"]);
+    assert!(rung(&mut pair.us).ends_with("; the peer's: 192.0.2.7"));
+    assert!(rung(&mut pair.peer).ends_with("; further addresses here: 192.0.2.7"));
+    pair.loses = |packet| packet[16..20] == [192, 0, 2, 1];
+    pair.until("it goes there", |pair| {
+        pair.peer.pass(1);
+        pair.has_event("peer-moved") && tunnel(&mut pair.peer).local == "192.0.2.7"
+    });
+    assert_eq!((pair.carry(1, true), pair.carry(1, false)), (1, 1));
+    assert_eq!((sas(&mut pair.us), sas(&mut pair.peer)), before);
+    let told = [tunnel(&mut pair.us), tunnel(&mut pair.peer)];
+    assert_eq!(told[0].remote, "192.0.2.7:4500");
+    assert!(told.iter().all(|told| (told.moves, told.ups) == (1, 1)));
+    // What it has is configured otherwise: we hear of it, and the tunnel is where it can be.
+    pair.loses = |_| false;
+    let applied =
+        pair.peer.apply(&gateway(1, "192.0.2.1", &lines.replace("[\"192.0.2.7\"]", "[]\nmobike = true")));
+    assert_eq!(applied.changed, ["net"]);
+    pair.until("it is back", |pair| tunnel(&mut pair.us).remote == "192.0.2.1:4500");
+    pair.until("we know", |pair| tunnel(&mut pair.us).peer_addresses.is_empty());
+    assert_eq!((pair.carry(1, true), pair.carry(1, false)), (1, 1));
 }
 
 /// A gateway's peer takes its tunnel along: name, worker, SPIs, sequence numbers and the route to what is behind it.
