@@ -137,6 +137,8 @@ reasons! {
     TtlExpired = "ttl-expired",
     /// Arrived in clear although policy has it come through a tunnel (RFC 4301 5.2): spoofed, or the peer's policy differs.
     Unprotected = "unprotected",
+    /// Ping to the end of static tunnels of a multi-active group, from an address that is no peer of theirs.
+    EchoStranger = "echo-stranger",
     /// No policy entry matches: clear traffic that was not configured to bypass.
     PolicyMiss = "policy-miss",
     /// A policy entry says to discard.

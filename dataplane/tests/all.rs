@@ -4,6 +4,7 @@ mod common;
 
 mod checks;
 mod ciphers;
+mod dummies;
 mod fragments;
 mod ip_tunnels;
 mod leaks;

@@ -6,7 +6,7 @@
 #
 # Packets of all sizes to 9000 octets over every suite, IPv4 and IPv6 outside and inside, bare and in UDP, there and back:
 # octet by octet equal, none missing, none dropped; 50 thousand each way in a full run. Then what packets carry besides:
-# the sixteen pairs of ECN, padding against traffic analysis taken and sent, a chain of 256 extension headers, ICMP errors
+# the sixteen pairs of ECN, padding against traffic analysis and dummies, taken and sent, a chain of 256 extension headers, ICMP errors
 # that quote what nobody sent.
 . "$(dirname "$0")/../lib/scenario.sh"
 "$PYTHON" -c 'import scapy.layers.ipsec, cryptography' 2> /dev/null || { say "skipped: python3-scapy or python3-cryptography is missing"; exit 77; }
@@ -29,4 +29,8 @@ say "marks, padding, chains, quotes"
 "$PYTHON" scripts/lib/marks_oracle.py configuration > "$WORK/b.toml"
 start_ravelind "$GWB" b
 "$PYTHON" scripts/lib/marks_oracle.py judge "$GWA" "$HB" "$GWB" "$WORK/b.sock" || die "the judge"
+say "dummies"
+sed -i 's/^tfc-padding = .*/&\ndummy-packets = 20/' "$WORK/b.toml"
+rv b config apply > /dev/null
+"$PYTHON" scripts/lib/marks_oracle.py dummies "$GWA" "$HB" "$GWB" "$WORK/b.sock" || die "the judge"
 hold "ravelind is alive" alive b

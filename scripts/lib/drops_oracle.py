@@ -17,11 +17,13 @@ from esp_oracle import PORT, Tunnel
 from judge import Control, Wire, check, drop, drops_since, mac_of, wait_for
 
 logging.getLogger("scapy").setLevel(logging.ERROR)
-from scapy.all import ESP, IP, UDP, Dot1Q, Ether, IPv6, IPv6ExtHdrFragment, Raw, raw  # noqa: E402
+from scapy.all import ESP, ICMP, IP, UDP, Dot1Q, Ether, IPv6, IPv6ExtHdrFragment, Raw, raw  # noqa: E402
 
 PEER, OURS = ("192.0.2.1", "2001:db8::1"), ("192.0.2.2", "2001:db8::2")
 HOST = ("10.2.0.2", "fd00:2::2")
 ROUTER, NOBODY = "192.0.2.1", "192.0.2.250"
+# The end of a tunnel that answers its peer alone.
+CLOSED = "192.0.2.3"
 # Of the gateway: a tunnel for the attacks, one at the end of its numbers, one that has no SA.
 ATTACKED = Tunnel(1, 4, 4, False, "aes128gcm16")
 LAST = Tunnel(2, 4, 4, False, "aes128gcm16", first=(1 << 32) - 2)
@@ -50,7 +52,7 @@ ELSEWHERE = {
 def configuration():
     # Groups are within its selectors, so that it is not those that refuse them.
     attacked = ATTACKED.toml().replace('local-ts = ["10.2.0.0/24"]', 'local-ts = ["10.2.0.0/24", "224.0.0.0/4"]')
-    print(f'''interface.wan = {{ device = "af_packet:wan0", addresses = ["192.0.2.2/24", "2001:db8::2/64"] }}
+    print(f'''interface.wan = {{ device = "af_packet:wan0", addresses = ["192.0.2.2/24", "{CLOSED}/24", "2001:db8::2/64"] }}
 interface.lan = {{ device = "af_packet:lan0", addresses = ["10.2.0.1/24", "fd00:2::1/64"] }}
 [[route]]
 destination = "198.51.100.0/24"
@@ -76,7 +78,18 @@ remote = "192.0.2.1"
 psk = "correct horse"
 on-demand = false
 local-ts = ["10.2.0.0/24"]
-remote-ts = ["10.1.3.0/24"]''')
+remote-ts = ["10.1.3.0/24"]
+[tunnel-group.several]
+mode = "multi-active"
+members = [0]
+[tunnel.closed]
+local = "{CLOSED}"
+remote = "192.0.2.9"
+tunnel-group = "several"
+psk = "correct horse"
+on-demand = false
+local-ts = ["10.2.0.0/24"]
+remote-ts = ["10.1.4.0/24"]''')
 
 
 def udp(source, destination, octets=40, **bits):
@@ -213,6 +226,7 @@ class Judge:
 
     def ways(self):
         self.by_peer("unprotected", "a tunnel's network in clear", udp(ATTACKED.peer, HOST[0]))
+        self.by_peer("echo-stranger", "a ping of nobody's", IP(src=PEER[0], dst=CLOSED) / ICMP() / Raw(bytes(40)))
         self.by_host("policy-miss", "a network nothing is said of", udp(HOST[0], "198.51.100.1"))
         self.by_host("policy-discard", "a network that is refused", udp(HOST[0], "198.51.100.65"))
         self.by_host("no-route", "let out, and nowhere to go", udp(HOST[0], "100.64.0.1"))

@@ -3,9 +3,10 @@
 
     marks_oracle.py configuration
     marks_oracle.py judge PEER-NS HOST-NS GATEWAY-NS SOCKET
+    marks_oracle.py dummies PEER-NS HOST-NS GATEWAY-NS SOCKET    the tunnel that pads has dummy-packets now
 
 All sixteen pairs of ECN at the end of a tunnel, and the four at its beginning (RFC 6040 sections 4.1 and 4.2); packets padded
-against traffic analysis, taken and sent (RFC 4303 section 2.7); a chain of 256 IPv6 extension headers; ICMP errors that quote
+against traffic analysis, and dummies, taken and sent (RFC 4303 sections 2.6 and 2.7); a chain of 256 IPv6 extension headers; ICMP errors that quote
 packets nobody sent, and one that quotes one that was.
 """
 import logging
@@ -13,6 +14,7 @@ import random
 import socket
 import struct
 import sys
+import time
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from esp_oracle import HEADER, HOST, OUTER, PORT, Judge, Tunnel
@@ -24,7 +26,7 @@ from scapy.all import ESP, ICMP, IP, UDP, ICMPv6PacketTooBig, IPv6, Raw, raw  # 
 # Plain ones of each family, and one that pads.
 FOUR, SIX, PADDED = (Tunnel(1, 4, 4, False, "aes128gcm16"), Tunnel(2, 6, 6, False, "aes128gcm16"), Tunnel(3, 4, 4, False, "aes128gcm16"))
 TUNNELS = (FOUR, SIX, PADDED)
-PADDED_TO = 1000
+PADDED_TO, DUMMIES = 1000, 20
 # RFC 6040 figure 4: what comes out, by what is inside (rows) and outside (columns), both as Not-ECT, ECT(1), ECT(0), CE.
 OUT = {0: {0: 0, 1: 0, 2: 0, 3: None}, 1: {0: 1, 1: 1, 2: 1, 3: 3}, 2: {0: 2, 1: 1, 2: 2, 3: 3}, 3: {0: 3, 1: 3, 2: 3, 3: 3}}
 
@@ -104,13 +106,7 @@ class Marks(Judge):
         for behind in (1, 2, 3, 250, 1000, 7000):
             payload = bytes([behind & 0xFF]) * 40
             inner = FOUR.datagram(payload) + random.randbytes(behind)
-            fill = -(len(inner) + 2) % 4
-            text = inner + bytes(range(1, fill + 1)) + bytes([fill, 4])
-            sequence = FOUR.next_sequence()
-            key, salt = FOUR.keys[0][:-4], FOUR.keys[0][-4:]
-            header, iv = struct.pack("!II", FOUR.spis[0], sequence), struct.pack("!Q", sequence)
-            esp = header + iv + AESGCM(key).encrypt(salt + iv, text, header)
-            self.wire.send(raw(IP(src=OUTER[4][1], dst=OUTER[4][0], proto=50) / Raw(esp)))
+            self.wire.send(sealed(FOUR, inner, 4))
             self.host[4].settimeout(3)
             found = self.host[4].recv(65536)
             check(found == payload, f"{behind} octets of padding: the host got {len(found)} octets")
@@ -122,15 +118,53 @@ class Marks(Judge):
             self.host[4].sendto(payload, (PADDED.peer, PORT))
             packet = next(self.wire.receive(lambda came: 3, lambda found: is_esp_of(found, PADDED)))
             lengths.add(len(packet))
-            spi, sequence = struct.unpack("!II", packet[20:28])
-            key, salt = PADDED.keys[1][:-4], PADDED.keys[1][-4:]
-            text = AESGCM(key).decrypt(salt + packet[28:36], packet[36:], packet[20:28])
+            text = opened(PADDED, packet)
             length = struct.unpack("!H", text[2:4])[0]
             check(raw(IP(text[:length])[UDP].payload) == payload, f"{octets} octets: another payload came")
             check(len(text) - 2 - text[-2] == PADDED_TO, f"{octets} octets: padded to {len(text) - 2 - text[-2]}")
             check(text[length:PADDED_TO] == bytes(PADDED_TO - length), "the padding is not of zeros")
         check(len(lengths) == 1, f"packets of lengths {lengths}")
         print(f"  holds: what leaves is padded, to {lengths} octets of ESP and its header", file=sys.stderr)
+
+    def of_padded(self, seconds):
+        """The texts of what the tunnel that pads sends in that time, and the lengths of its packets."""
+        end = time.monotonic() + seconds
+        came = list(self.wire.receive(lambda _: max(0, end - time.monotonic()), lambda found: is_esp_of(found, PADDED)))
+        numbers = [struct.unpack("!I", packet[24:28])[0] for packet in came]
+        check(numbers == list(range(numbers[0], numbers[0] + len(came))), f"sequence numbers {numbers}")
+        return [opened(PADDED, packet) for packet in came], set(map(len, came))
+
+    def dummies(self):
+        # Taken: whatever is in them.
+        before = self.control.counters()
+        for octets in (0, 1, 2, 3, 700):
+            self.wire.send(sealed(FOUR, random.randbytes(octets), 59))
+        wait_for(5, "five dummies are seen", lambda: self.control.counters()["dummies"] == before["dummies"] + 5)
+        check(self.class_at_host(4, 0.3) is None, "a dummy came out")
+        now = self.control.counters()
+        moved = [name for name in now if name.startswith("drop") and now[name] != before[name]]
+        check(not moved, f"a dummy was dropped: {moved}")
+        # Sent, while nothing else is.
+        self.of_padded(1)
+        texts, lengths = self.of_padded(3)
+        kinds = {text[-1] for text in texts}
+        check(kinds == {59}, f"next headers {kinds}")
+        check(3 * DUMMIES * 0.75 < len(texts) < 3 * DUMMIES * 1.25, f"{len(texts)} dummies in three seconds, not {3 * DUMMIES}")
+        check(all(text[:PADDED_TO] == bytes(PADDED_TO) for text in texts), "something is in a dummy")
+        # Not while there is something to say; and nobody sees a difference.
+        def speak(packets):
+            for _ in range(packets):
+                self.host[4].sendto(b"something", (PADDED.peer, PORT))
+                yield from self.wire.receive(lambda came: 0 if came else 3, lambda found: is_esp_of(found, PADDED))
+                time.sleep(0.01)
+        first, *spoken = speak(100)
+        kinds = {opened(PADDED, packet)[-1] for packet in spoken}
+        check(kinds == {4}, f"next headers {kinds} among packets")
+        check(lengths == set(map(len, spoken)), f"dummies of {lengths}, packets of {set(map(len, spoken))}")
+        shown = next(sa for sa in self.control.call("show.sa")["sas"] if sa["tunnel"] == PADDED.name and sa["direction"] == "out")
+        count = next(count["value"] for count in shown["counts"] if count["name"] == "dummies")
+        check(0 <= self.control.counters()["dummies-sent"] - count <= 2, f"{count} dummies of the SA")
+        print(f"  holds: {len(texts)} dummies in three seconds of silence, none among {len(spoken)} packets", file=sys.stderr)
 
     def chain(self):
         """Longer than a router follows: dropped by name, and nothing else happens."""
@@ -173,6 +207,22 @@ class Marks(Judge):
         print(f"  holds: {tunnel.name}: {len(forged)} forged quotes, and none of them believed", file=sys.stderr)
 
 
+def sealed(tunnel, payload, next_header):
+    """ESP over IPv4 around any payload, with padding and trailer (RFC 4106)."""
+    fill = -(len(payload) + 2) % 4
+    text = payload + bytes(range(1, fill + 1)) + bytes([fill, next_header])
+    key, salt = tunnel.keys[0][:-4], tunnel.keys[0][-4:]
+    sequence = tunnel.next_sequence()
+    header, iv = struct.pack("!II", tunnel.spis[0], sequence), struct.pack("!Q", sequence)
+    return raw(IP(src=OUTER[4][1], dst=OUTER[4][0], proto=50) / Raw(header + iv + AESGCM(key).encrypt(salt + iv, text, header)))
+
+
+def opened(tunnel, packet):
+    """The text of ESP over IPv4, trailer included."""
+    key, salt = tunnel.keys[1][:-4], tunnel.keys[1][-4:]
+    return AESGCM(key).decrypt(salt + packet[28:36], packet[36:], packet[20:28])
+
+
 def is_esp_of(packet, tunnel):
     at = 20 if packet[0] >> 4 == 4 else 40
     protocol = packet[9] if packet[0] >> 4 == 4 else packet[6]
@@ -196,8 +246,16 @@ def judge(*where):
         one.quotes(tunnel)
 
 
+def dummies(*where):
+    # The first judge went further than that.
+    FOUR.send_sequence = 10_000
+    Marks(*where).dummies()
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["configuration"]:
         configuration()
+    elif sys.argv[1:2] == ["dummies"]:
+        dummies(*sys.argv[2:6])
     else:
         judge(*sys.argv[2:6])

@@ -18,6 +18,8 @@ pub const MESSAGES: std::ops::RangeInclusive<u64> = 10..=1000;
 pub const INTERVAL: std::ops::RangeInclusive<u64> = 1..=60;
 /// Less is less than most packets have.
 const LEAST_PADDED: u64 = 64;
+/// Dummy packets a second: from what shows that somebody is there, to what a megabit costs in packets of 128 octets.
+const DUMMIES: std::ops::RangeInclusive<u64> = 1..=1000;
 /// Octets in front of ESP at least: IPv4 and IPv6.
 const OUTER_V4: usize = 20;
 const OUTER_V6: usize = 40;
@@ -76,6 +78,7 @@ pub fn settings(judge: &mut Judge<'_>, object: &str, raw: &raw::Packets, behind:
             as u16,
         icmp_rate: icmp_rate(judge, object, raw),
         tfc: tfc(judge, object, raw.tfc_padding.as_ref()),
+        dummies: dummies(judge, object, raw),
     }
 }
 
@@ -110,6 +113,21 @@ fn tfc(judge: &mut Judge<'_>, object: &str, value: Option<&Spanned<toml::Value>>
         judge.refuse(value.span().start, object, found, format!("{LEAST_PADDED} to {MOST}, or \"mtu\""));
     }
     read.unwrap_or(TfcPadding::Off)
+}
+
+/// Dummies that are of other lengths than packets deceive nobody.
+fn dummies(judge: &mut Judge<'_>, object: &str, raw: &raw::Packets) -> Option<u16> {
+    let rate = raw.dummy_packets.as_ref()?;
+    if raw.tfc_padding.is_none() {
+        let found = "dummy-packets is there without tfc-padding".to_owned();
+        judge.refuse(
+            rate.span().start,
+            object,
+            found,
+            "tfc-padding, or their length tells dummies from packets",
+        );
+    }
+    Some(judge.number(object, "dummy-packets", Some(rate), DUMMIES, 1) as u16)
 }
 
 /// A number, or `auto`.
@@ -162,7 +180,7 @@ mod tests {
         let all = "ip-mtu = 1300\nencapsulated-ip-mtu = 1400\nclear-df-bit = true\nouter-df = \"set\"\n\
             private-tcp-mss-adjust = \"auto\"\npublic-tcp-mss-adjust = 1200\n\
             copy-traffic-class-upon-decapsulation = true\nicmp-generation = false\npath-mtu-discovery = false\n\
-            propagate-path-mtu = false\npath-mtu-aging = 900\nicmp-messages = 50\ntfc-padding = \"mtu\"";
+            propagate-path-mtu = false\npath-mtu-aging = 900\nicmp-messages = 50\ntfc-padding = \"mtu\"\ndummy-packets = 20";
         let expected = PacketSettings {
             ip_mtu: Some(1300),
             encapsulated_ip_mtu: Some(1400),
@@ -177,6 +195,7 @@ mod tests {
             path_mtu_aging: 900,
             icmp_rate: Some((50, 10)),
             tfc: TfcPadding::Mtu,
+            dummies: Some(20),
         };
         assert_eq!(judged(all).unwrap(), (expected, Vec::new()));
         assert_eq!(judged("encapsulated-ip-mtu = 1400").unwrap().0.outer_df, OuterDf::Clear);
@@ -195,6 +214,8 @@ mod tests {
             ("icmp-interval = 61", "expected: \"1 to 60\""),
             ("tfc-padding = 63", "64 to 9000, or \\\"mtu\\\""),
             ("tfc-padding = \"all\"", "64 to 9000, or \\\"mtu\\\""),
+            ("tfc-padding = 64\ndummy-packets = 1001", "expected: \"1 to 1000\""),
+            ("dummy-packets = 5", "dummy-packets is there without tfc-padding"),
             ("mtu = 1", "unknown field \\\"mtu\\\""),
         ] {
             let refused = judged(lines).unwrap_err();

@@ -533,6 +533,8 @@ pub struct Packets {
     pub icmp_interval: Option<Spanned<u64>>,
     /// A number or `mtu`: length to which inner packets are padded.
     pub tfc_padding: Option<Spanned<toml::Value>>,
+    /// Packets a second that an SA sends at least, dummies among them.
+    pub dummy_packets: Option<Spanned<u64>>,
 }
 
 /// `[tunnel.NAME.child.NAME]`

@@ -105,6 +105,7 @@ fn unfit_packets(raw: &raw::Tunnel) -> Vec<&'static str> {
         ("icmp-messages", packets.icmp_messages.is_some()),
         ("icmp-interval", packets.icmp_interval.is_some()),
         ("tfc-padding", packets.tfc_padding.is_some()),
+        ("dummy-packets", packets.dummy_packets.is_some()),
     ];
     written.into_iter().filter(|(_, written)| *written).map(|(key, _)| key).collect()
 }
@@ -136,13 +137,9 @@ fn entry(tunnel: &Tunnel, child: &Child) -> PolicyEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ground::read;
+    use crate::config::ground::{interfaces, read};
 
-    const HEAD: &str = r#"
-interface.wan = { device = "af_packet:eth1", addresses = ["192.0.2.2/24"] }
-interface.lan = { device = "af_packet:eth2", addresses = ["10.2.0.1/24"] }
-instance.blue = { namespace = "blue" }
-"#;
+    const HEAD: &str = concat!(interfaces!(), "instance.blue = { namespace = \"blue\" }\n");
 
     fn tunnel(lines: &str) -> String {
         format!(

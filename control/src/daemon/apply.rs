@@ -17,7 +17,7 @@ use crate::config::plan::{InstanceId, Keying, Plan, Tunnel};
 use crate::config::rules;
 use crate::instance::{Request, TunnelRoute};
 use crate::routing::Outcome;
-use crate::tunnel::{connection, reverse, waits};
+use crate::tunnel::{askers, connection, reverse, waits};
 
 impl<P: Pool> Core<P> {
     /// What a plan would change.
@@ -83,7 +83,7 @@ impl<P: Pool> Core<P> {
         self.workers.set_policy(&self.plan.policy, &self.roster);
         self.workers.publish_tables();
         self.settle_mirrors();
-        if self.workers.set_waits(waits::waits(&self.plan)) {
+        if self.workers.set_ends(waits::waits(&self.plan), askers::askers(&self.plan)) {
             self.workers.publish(&Outcome { snapshot: true, ..Outcome::default() });
         }
         report(difference, &self.plan, false, refused)

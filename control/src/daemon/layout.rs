@@ -14,7 +14,7 @@ use crate::config::plan::{Keying, Plan};
 use crate::routing::Outcome;
 use crate::tunnel::connection::{self, Unusable};
 use crate::tunnel::roster::Roster;
-use crate::tunnel::{reverse, waits};
+use crate::tunnel::{askers, reverse, waits};
 use crate::workers::Workers;
 
 /// Tables of the start, without tunnels and entries: everything is discarded.
@@ -29,7 +29,7 @@ pub fn tables(plan: &Plan) -> Tables {
 
 /// Interfaces, by the link addresses of their ports; static routes and the tunnels' routes; policy entries.
 pub fn routes<P: Pool>(workers: &mut Workers<P>, plan: &Plan, roster: &Roster, macs: &[[u8; 6]]) {
-    workers.set_waits(waits::waits(plan));
+    workers.set_ends(waits::waits(plan), askers::askers(plan));
     let (routing, tables) = workers.routing_mut();
     for interface in &plan.interfaces {
         let Some(mac) = macs.get(interface.port) else { continue };

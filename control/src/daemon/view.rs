@@ -351,9 +351,10 @@ impl<P: Pool> Core<P> {
 
     fn sa(&self, installed: &Installed) -> Vec<Sa> {
         let Some((_, tunnel, child)) = self.roster.child(installed.child) else { return Vec::new() };
-        let worker = installed.home.worker.index();
-        let inbound = self.workers.link().inbound(installed.place);
-        let outbound = self.workers.link().outbound(installed.home.worker, installed.home.slot);
+        let (home, link) = (installed.home, self.workers.link());
+        let inbound = link.inbound(installed.place);
+        let outbound = link.outbound(home.worker, home.slot);
+        let dummies = ("dummies", link.sent_dummies(home.worker, home.slot));
         let counts = |named: &[(&str, u64)]| {
             let those = named.iter().filter(|(_, value)| *value > 0);
             those.map(|(name, value)| SaCount { name: (*name).to_owned(), value: *value }).collect()
@@ -367,7 +368,7 @@ impl<P: Pool> Core<P> {
             encapsulation: if installed.udp { "esp-in-udp" } else { "esp" }.into(),
             mode: installed.encapsulation.mode.name().into(),
             extended_sequence_number: installed.esn,
-            worker,
+            worker: home.worker.index(),
             packets,
             bytes,
             age_seconds: self.now().0.saturating_sub(installed.installed_at) / 1_000_000,
@@ -388,7 +389,9 @@ impl<P: Pool> Core<P> {
                 "out",
                 installed.spi_out.0,
                 sent,
-                counts(&outbound.map(OutboundCounters::named).unwrap_or_default()),
+                counts(
+                    &[&outbound.map(OutboundCounters::named).unwrap_or_default()[..], &[dummies]].concat(),
+                ),
             ),
         ]
     }

@@ -3,6 +3,7 @@
 //! operators (`status`, `session`, `explain`, `attempts`, `keys`, `words`); a packet that wants one is in `trigger`,
 //! tunnels without keys are in `ip_tunnel`, how long whose fragments wait in `waits`.
 
+pub mod askers;
 pub mod attempts;
 pub mod connection;
 pub mod explain;

@@ -95,6 +95,7 @@ impl Wrapping {
             clear_inner_df: packets.clear_df_bit,
             silent: !packets.icmp_generation,
             errors: error_rate(&packets),
+            dummies: packets.dummies,
             ..Encapsulation::between(instance, local, peer)
         };
         let tcp_mss = self.mss(packets.private_mss, &wrapped);
@@ -228,6 +229,16 @@ mod tests {
         assert_eq!(of(TfcPadding::To(700), None, None, true), Some(700));
         assert_eq!(of(TfcPadding::To(9000), None, Some(1300), true), Some(1246));
         assert_eq!(of(TfcPadding::Mtu, None, None, false), None);
+    }
+
+    /// Dummies are asked for where padding is; whether there are any is the worker's to say, by what it pads.
+    #[test]
+    fn dummies_go_with_padding() {
+        let packets =
+            PacketSettings { tfc: TfcPadding::To(700), dummies: Some(20), ..PacketSettings::default() };
+        let towards = |takes| wrapped(wrapping(packets, false).towards(takes), None);
+        assert_eq!((towards(true).padded_to, towards(true).dummies), (Some(700), Some(20)));
+        assert_eq!((towards(false).padded_to, towards(false).dummies), (None, Some(20)));
     }
 
     /// What `auto` makes of an MSS is what fits whole, and follows the path.

@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use ravelin_dataplane::io::Pool;
 use ravelin_dataplane::link::ControlEnd;
+use ravelin_dataplane::link::askers::Askers;
 use ravelin_dataplane::link::command::Command;
 use ravelin_dataplane::link::waits::Waits;
 use ravelin_dataplane::policy::publish::Writer;
@@ -109,6 +110,7 @@ pub struct Workers<P: Pool> {
     ip_tunnels: Numbered,
     /// How long fragments wait for the rest.
     waits: Arc<Waits>,
+    askers: Arc<Askers>,
     /// The mirrors in force.
     mirrors: Mirrors,
     /// What was learned of paths to peers.
@@ -157,6 +159,7 @@ impl<P: Pool> Workers<P> {
             policies: Policies::default(),
             ip_tunnels: Numbered::default(),
             waits: Arc::default(),
+            askers: Arc::default(),
             mirrors: Mirrors::default(),
             paths: PathMtus::default(),
             packet_id: 0,
@@ -194,17 +197,18 @@ impl<P: Pool> Workers<P> {
             self.tables.publish();
         }
         if outcome.snapshot {
-            let snapshot = Arc::new(self.routing.snapshot().with_waits(Arc::clone(&self.waits)));
+            let snapshot = self.routing.snapshot().with_waits(Arc::clone(&self.waits));
+            let snapshot = Arc::new(snapshot.with_askers(Arc::clone(&self.askers)));
             for worker in self.link.workers() {
                 self.outbox.put(worker, Order::Plain(Command::Configure(Arc::clone(&snapshot))), None);
             }
         }
     }
 
-    /// Has fragments wait as is said; whether that is other than before.
-    pub fn set_waits(&mut self, waits: Waits) -> bool {
-        let other = *self.waits != waits;
-        self.waits = Arc::new(waits);
+    /// Has fragments wait and pings be answered as is said; whether that is other than before.
+    pub fn set_ends(&mut self, waits: Waits, askers: Askers) -> bool {
+        let other = (&*self.waits, &*self.askers) != (&waits, &askers);
+        (self.waits, self.askers) = (Arc::new(waits), Arc::new(askers));
         other
     }
 

@@ -208,10 +208,21 @@ impl<P: Pool> Graph<P> {
     fn admit_to_host(&mut self, packet: Packet<P::Frame>) {
         let (instance, summary) = (packet.meta().instance, &packet.summary);
         let is_unprotected = || policy::is_unprotected(self.tables.tables(), instance, &summary.flow());
-        match !policy::is_discovery(summary) && is_unprotected() {
-            true => self.refuse(packet.frame, Drop::Unprotected),
-            false => self.punt_packet(packet),
+        let refused = match (policy::is_discovery(summary), summary.is_echo_request()) {
+            (true, _) => None,
+            (false, _) if is_unprotected() => Some(Drop::Unprotected),
+            (false, true) if !self.may_ask(instance, summary) => Some(Drop::EchoStranger),
+            _ => None,
+        };
+        match refused {
+            Some(reason) => self.refuse(packet.frame, reason),
+            None => self.punt_packet(packet),
         }
+    }
+
+    /// Whether a ping is from somebody who gets an answer.
+    fn may_ask(&self, instance: u16, ping: &Summary) -> bool {
+        self.snapshot.askers().may_ask((instance, ping.destination()), ping.source())
     }
 
     /// Adds a fragment to its datagram; a datagram that is whole now is classified anew.

@@ -13,6 +13,7 @@
 
 mod asked;
 mod clock;
+mod dummies;
 mod inbound;
 mod ip_tunnel;
 mod leave;
@@ -77,6 +78,8 @@ pub struct Graph<P: Pool> {
     next_id: u16,
     /// Packets looked at on their way into a tunnel; one in some has its checksum sampled.
     looked_at: u64,
+    /// Dummy packets whose instant was drawn.
+    drawn: u64,
     memo: Memo,
     exits: Exits,
     stations: Stations<P::Frame>,
@@ -189,6 +192,7 @@ impl<P: Pool> Graph<P> {
             strays: stray::Strays::new(),
             now_us: 0,
             looked_at: 0,
+            drawn: 0,
             memo: Memo::new(settings.seed),
             exits: Exits::new(),
             stations: Stations::new(inputs),
@@ -237,6 +241,9 @@ impl<P: Pool> Graph<P> {
         std::mem::swap(&mut self.stations.clear, &mut self.stations.errors);
         self.carry_out();
         std::mem::swap(&mut self.stations.clear, &mut self.stations.errors);
+        if self.link.outbound.dummies.is_due(now_us) {
+            self.send_dummies();
+        }
         if !self.mirrors.is_empty() {
             self.send_copies();
         }

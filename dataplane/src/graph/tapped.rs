@@ -150,7 +150,9 @@ impl<P: Pool> Graph<P> {
                 if let Some(child) = child {
                     tap.see_sa(seen.frame, Of { spi: sealing.spi(), sequence: sealing.sequence(), child });
                 }
-                let Some(hot) = self.link.outbound.hot(sealing.slot) else { continue };
+                // A dummy packet has nothing in clear.
+                let hot = self.link.outbound.hot(sealing.slot).filter(|_| sealing.octets() > 0);
+                let Some(hot) = hot else { continue };
                 let framing = hot.suite().framing();
                 match hot.wrap.is_transport() {
                     false => tap.copy(self.now_us, seen.frame, Side::Clear, true, sealing.text(framing)),

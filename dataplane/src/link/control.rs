@@ -12,7 +12,7 @@ use super::key::{KeyCells, KeyError, KeyIndex};
 use super::packet::{IkePunt, KernelPunt};
 use super::report::Report;
 use crate::io::{Frame, Meta, Origin};
-use crate::sa::counters::{InboundCounters, OutboundCounters};
+use crate::sa::counters::{Counter, InboundCounters, OutboundCounters};
 use crate::sa::shard::{Map, Shard, WorkerId};
 use crate::sa::spi::Place;
 
@@ -29,6 +29,7 @@ pub(super) struct ToWorker<F> {
     pub inject: Producer<F>,
     pub counters: Arc<Counters>,
     pub outbound: Arc<[OutboundCounters]>,
+    pub dummies: Arc<[Counter]>,
 }
 
 /// A command ring was full, or there is no such worker: the command comes back.
@@ -153,6 +154,11 @@ impl<F> ControlEnd<F> {
     /// The counters of an outbound slot of a worker.
     pub fn outbound(&self, worker: WorkerId, slot: u32) -> Option<&OutboundCounters> {
         self.worker(worker)?.outbound.get(slot as usize)
+    }
+
+    /// Dummy packets that an outbound slot of a worker has sent; they are among its packets.
+    pub fn sent_dummies(&self, worker: WorkerId, slot: u32) -> u64 {
+        self.worker(worker).and_then(|worker| worker.dummies.get(slot as usize)).map_or(0, Counter::get)
     }
 }
 

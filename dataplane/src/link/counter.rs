@@ -62,7 +62,7 @@ counters! {
     injected,
     /// Frames taken over from other workers.
     handed_in,
-    /// Frames this worker made: fragments beyond the first, reassembled datagrams, ICMP errors, copies for mirrors.
+    /// Frames this worker made: fragments beyond the first, reassembled datagrams, ICMP errors, dummies, copies for mirrors.
     made,
     /// Frames handed to ports.
     transmitted,
@@ -92,6 +92,8 @@ counters! {
     keepalives,
     /// Dummy packets received (RFC 4303 2.6).
     dummies,
+    /// Dummy packets sent; they are among `sealed-packets`.
+    dummies_sent,
     /// ICMP errors received that quote our ESP or IKE.
     path_errors,
     /// Datagrams put together from fragments.

@@ -14,6 +14,7 @@
 //!
 //! Acknowledgement is not a message: [`ControlEnd::applied`] reads a number the worker publishes.
 
+pub mod askers;
 pub mod command;
 pub mod counter;
 pub mod handoff;
@@ -219,6 +220,7 @@ fn worker<F>(
             inject: from_control_in,
             counters: Arc::clone(&counters),
             outbound: outbound.shared_counters(),
+            dummies: outbound.shared_dummies(),
         },
         inbound_counters,
     );

@@ -8,6 +8,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use super::askers::Askers;
 use super::waits::Waits;
 use crate::net::eth::Mac;
 use crate::net::flow::{self, Words};
@@ -46,6 +47,7 @@ pub struct Snapshot {
     /// The same addresses as a table to probe: they are asked for twice a packet.
     ours: Ours,
     waits: Arc<Waits>,
+    askers: Arc<Askers>,
 }
 
 impl Snapshot {
@@ -56,13 +58,24 @@ impl Snapshot {
         locals.sort_unstable();
         locals.dedup();
         let ours = Ours::new(&locals);
-        Snapshot { interfaces, locals, ours, waits: Arc::default() }
+        Snapshot { interfaces, locals, ours, waits: Arc::default(), askers: Arc::default() }
     }
 
     /// The same with fragments that wait otherwise than usual.
     #[must_use]
     pub fn with_waits(self, waits: Arc<Waits>) -> Self {
         Snapshot { waits, ..self }
+    }
+
+    /// The same with ends that do not answer everybody's pings.
+    #[must_use]
+    pub fn with_askers(self, askers: Arc<Askers>) -> Self {
+        Snapshot { askers, ..self }
+    }
+
+    /// Whose pings are answered.
+    pub fn askers(&self) -> &Askers {
+        &self.askers
     }
 
     /// How long fragments wait.

@@ -447,6 +447,15 @@ impl Summary {
         })
     }
 
+    /// Whether the packet is a ping, or its first fragment.
+    pub const fn is_echo_request(&self) -> bool {
+        matches!(
+            (self.protocol(), self.upper()),
+            (protocol::ICMP, Upper::Icmp { kind: icmp::v4::ECHO, .. })
+                | (protocol::ICMPV6, Upper::Icmp { kind: icmp::v6::ECHO, .. })
+        )
+    }
+
     /// Whether the packet is an ICMP or ICMPv6 error, which is never answered by one.
     #[inline]
     pub const fn is_icmp_error(&self) -> bool {

@@ -22,18 +22,47 @@ use crate::sa::sequence::Number;
 use crate::sa::wrap::{ROOM, Varying};
 use crate::verdict::Drop;
 
+/// What an ESP packet is laid around.
+struct Text {
+    /// Octets that are in the frame.
+    length: usize,
+    /// The same with padding against traffic analysis.
+    padded: usize,
+    next_header: u8,
+    traffic_class: u8,
+}
+
 /// [`super::seal::lay_out`] for a suite of any framing, and for packets to be padded.
 pub fn lay_out<F: Frame>(
     frame: &mut F,
     summary: &Summary,
     hot: &mut Hot,
+    order: Order,
+) -> Result<Laid, Drop> {
+    let length = summary.length();
+    let padded = length + hot.wrap.padding(length);
+    let next_header = if summary.is_v4() { protocol::IPV4 } else { protocol::IPV6 };
+    let text = Text { length, padded, next_header, traffic_class: summary.traffic_class() };
+    lay_around(frame, &text, hot, order)
+}
+
+/// Makes an empty frame a dummy packet (RFC 4303 §2.6), as long as what is padded.
+pub fn lay_out_dummy<F: Frame>(frame: &mut F, hot: &mut Hot, order: Order) -> Result<Laid, Drop> {
+    let padded = usize::from(hot.wrap.padded_to);
+    let text = Text { length: 0, padded, next_header: protocol::NONE, traffic_class: 0 };
+    lay_around(frame, &text, hot, order)
+}
+
+fn lay_around<F: Frame>(
+    frame: &mut F,
+    &Text { length, padded, next_header, traffic_class }: &Text,
+    hot: &mut Hot,
     Order { departs, hop, dont_fragment, id }: Order,
 ) -> Result<Laid, Drop> {
-    let (length, v4, framing) = (summary.length(), summary.is_v4(), hot.suite().framing());
-    let padded = length + hot.wrap.padding(length);
+    let framing = hot.suite().framing();
     let departs = departs && padded <= usize::from(hot.departure().largest);
     let front = if departs { hot.wrap.front() } else { hot.wrap.front_unled().ok_or(Drop::NoRoom)? };
-    let trailer = framing.trailer(padded, if v4 { protocol::IPV4 } else { protocol::IPV6 });
+    let trailer = framing.trailer(padded, next_header);
     let (before, behind) = (ROOM + framing.front(), framing.around() + padded + trailer.length());
     // Room first: a number once taken must not be wasted, and a packet half built must not be sent.
     let out = frame.surround(before, ROOM + behind, ROOM - front.octets());
@@ -42,12 +71,13 @@ pub fn lay_out<F: Frame>(
     // Nothing of what the buffer held before is sent along.
     text.get_mut(length..padded).ok_or(Drop::NoRoom)?.fill(0);
     text.get_mut(padded..).and_then(|end| trailer.emit(end).ok()).ok_or(Drop::NoRoom)?;
-    if hop && !forward::take_hop_of(text, v4) {
+    if hop && !forward::take_hop_of(text, next_header == protocol::IPV4) {
         return Err(Drop::TtlExpired);
     }
-    let (number, facts) = hot.number(length).map_err(stopped_reason)?;
+    // RFC 4301 §4.4.2.1: a lifetime counts what is encrypted.
+    let (number, facts) = hot.number(padded).map_err(stopped_reason)?;
     write_header(header, hot, &number).ok_or(Drop::NoRoom)?;
-    let varying = Varying { class: summary.traffic_class(), dont_fragment, id, behind };
+    let varying = Varying { class: traffic_class, dont_fragment, id, behind };
     hot.wrap.emit(outer, varying).ok_or(Drop::NoRoom)?;
     if departs {
         let (meta, Departure { port, vlan, .. }): (&mut Meta, _) = (frame.meta_mut(), hot.departure());

@@ -6,6 +6,7 @@
 
 pub mod allocator;
 pub mod counters;
+pub mod dummies;
 pub mod fact;
 pub mod inbound;
 pub mod lifetime;

@@ -66,6 +66,9 @@ pub struct Encapsulation {
     pub padded_to: Option<u16>,
     /// How many are told in how long whose packets are too large; `None`: as the worker has it for all.
     pub errors: Option<Rate>,
+    /// Send dummy packets, so many a second, where the SA carries nothing (RFC 4303 §2.6, DP-45): as long as what is
+    /// padded, and none where nothing is.
+    pub dummies: Option<u16>,
 }
 
 impl Encapsulation {
@@ -87,6 +90,7 @@ impl Encapsulation {
             silent: false,
             padded_to: None,
             errors: None,
+            dummies: None,
         }
     }
 }

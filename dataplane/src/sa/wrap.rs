@@ -479,6 +479,7 @@ mod tests {
                 tcp_mss: None,
                 silent: false,
                 padded_to: None,
+                dummies: None,
                 errors: None,
             }
         })

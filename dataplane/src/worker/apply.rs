@@ -65,7 +65,6 @@ impl<P: Pool, O: Port<Frame = P::Frame>> Worker<P, O> {
             }
             Command::ClearOutbound { slot } => {
                 link.outbound.clear(slot);
-                link.outbound.paces.set(slot, None);
                 Ok(())
             }
             Command::Encapsulate { slot, spi, encapsulation } => encapsulate(link, slot, spi, encapsulation),
@@ -163,7 +162,7 @@ fn install_outbound<F>(
     turn: Turn,
 ) -> Result<(), Refusal> {
     let (key, salt) = expand(link, key, |octets| parts.suite.sealer(kernel, octets))?;
-    link.outbound.paces.set(slot, parts.encapsulation.errors);
+    link.outbound.regulate(slot, &parts.encapsulation);
     let sa = Outbound::new(parts, key, salt);
     if turn == Turn::StandBy && link.outbound.standby_spi(slot).is_some() {
         // The peer has rekeyed again before it sent anything: the exchange it made first is complete, so
@@ -187,11 +186,11 @@ fn encapsulate<F>(
 ) -> Result<(), Refusal> {
     if let Some(hot) = link.outbound.hot_mut(slot).filter(|hot| hot.spi() == spi) {
         hot.wrap_as(&encapsulation);
-        link.outbound.paces.set(slot, encapsulation.errors);
+        link.outbound.regulate(slot, &encapsulation);
         return Ok(());
     }
     let standby = link.outbound.standby_mut(slot).filter(|sa| sa.hot.spi() == spi);
     standby.ok_or(Refusal::NoSuchSa)?.hot.wrap_as(&encapsulation);
-    link.outbound.paces.set(slot, encapsulation.errors);
+    link.outbound.regulate(slot, &encapsulation);
     Ok(())
 }

@@ -31,6 +31,8 @@ pub struct PacketSettings {
     pub icmp_rate: Option<(u16, u8)>,
     /// Padding of inner packets against traffic analysis.
     pub tfc: TfcPadding,
+    /// Dummy packets a second where an SA carries nothing, where the peer takes padding.
+    pub dummies: Option<u16>,
 }
 
 impl Default for PacketSettings {
@@ -49,6 +51,7 @@ impl Default for PacketSettings {
             path_mtu_aging: 600,
             icmp_rate: None,
             tfc: TfcPadding::Off,
+            dummies: None,
         }
     }
 }
@@ -78,6 +81,7 @@ impl PacketSettings {
                 ("icmp-messages", of.icmp_rate.map(|(messages, _)| messages.to_string()).unwrap_or_default()),
                 ("icmp-interval", of.icmp_rate.map(|(_, interval)| interval.to_string()).unwrap_or_default()),
                 ("tfc-padding", of.tfc.to_string()),
+                ("dummy-packets", size(of.dummies)),
             ]
         };
         let default = all(&Self::default());

@@ -1,9 +1,10 @@
 //! Outbound SAs by slot: the one that sends, and the one that stands by during a rekey.
 
 use super::{HOT_LINES, KEY_LINES, Misplaced, SlotOctets};
-use crate::sa::counters::{OutboundCounters, slab};
+use crate::sa::counters::{Counter, OutboundCounters, slab};
+use crate::sa::dummies::Dummies;
 use crate::sa::fact::Facts;
-use crate::sa::outbound::{self, Outbound};
+use crate::sa::outbound::{self, Encapsulation, Outbound};
 use crate::sa::pace::Paces;
 use crate::sa::spi::Spi;
 use ravelin_mem::arena::{Slab, SlabError};
@@ -45,8 +46,12 @@ pub struct OutboundTable {
     /// Places in `waiting` that are free. Its room is never exceeded.
     free: Vec<u32>,
     counters: Arc<[OutboundCounters]>,
+    /// Dummy packets sent. Few slots send any: they lie apart, so that what every packet touches is one line.
+    sent_dummies: Arc<[Counter]>,
     /// Rates of ICMP errors that are slots' own.
     pub paces: Paces,
+    /// Which slots send dummy packets.
+    pub dummies: Dummies,
 }
 
 /// One slot in so many can have an SA that stands by at the same time, and at least [`FEWEST_WAITING`].
@@ -59,6 +64,7 @@ impl OutboundTable {
         hot: size_of::<Option<outbound::Hot>>(),
         rest: size_of::<OutboundRest>()
             + size_of::<OutboundCounters>()
+            + size_of::<Counter>()
             + size_of::<Option<Outbound>>() / WAITING,
     };
 
@@ -71,13 +77,41 @@ impl OutboundTable {
             waiting: Slab::new(waiting, |_| None)?,
             free: (0..waiting as u32).rev().collect(),
             counters: slab(capacity),
+            sent_dummies: slab(capacity),
             paces: Paces::default(),
+            dummies: Dummies::new(capacity),
         })
     }
 
     /// The counters, for control to read; index by slot.
     pub fn shared_counters(&self) -> Arc<[OutboundCounters]> {
         Arc::clone(&self.counters)
+    }
+
+    /// Dummy packets sent, for control to read; index by slot.
+    pub fn shared_dummies(&self) -> Arc<[Counter]> {
+        Arc::clone(&self.sent_dummies)
+    }
+
+    /// Dummy packets that a slot has sent.
+    pub fn sent_dummies(&self, slot: u32) -> Option<&Counter> {
+        self.sent_dummies.get(slot as usize)
+    }
+
+    /// The next slot whose turn it is to send a dummy packet, and whether it is to ([`Dummies::next`]).
+    pub fn next_dummy(&mut self, now_us: u64, chance: u64) -> Option<(u32, bool)> {
+        let Self { dummies, counters, sent_dummies, .. } = self;
+        dummies.next(now_us, chance, |slot| {
+            let count = |counter: Option<&Counter>| counter.map_or(0, Counter::get);
+            let packets = counters.get(slot as usize).map(|counters| &counters.packets);
+            count(packets).wrapping_sub(count(sent_dummies.get(slot as usize)))
+        })
+    }
+
+    /// Takes over what an encapsulation says of a slot and no packet is asked for.
+    pub fn regulate(&mut self, slot: u32, encapsulation: &Encapsulation) {
+        self.paces.set(slot, encapsulation.errors);
+        self.dummies.set(slot, encapsulation.dummies.filter(|_| encapsulation.padded_to.is_some()));
     }
 
     /// The counters of a slot.
@@ -220,6 +254,11 @@ impl OutboundTable {
         if let Some(counters) = self.counters.get(slot as usize) {
             counters.reset();
         }
+        if let Some(dummies) = self.sent_dummies.get(slot as usize) {
+            dummies.set(0);
+        }
+        self.paces.set(slot, None);
+        self.dummies.set(slot, None);
     }
 }
 
