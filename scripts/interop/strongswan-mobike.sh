@@ -22,7 +22,8 @@ goes_to() { [[ $(tunnel_field b "$name" remote) == "$1" ]]; }
 rekeyed() { (($(tunnel_field b net "$1") >= $2)); }
 event_time() { rv b --json events | jq -e --arg w "$1" '[.events[] | select(.what == $w)] | last | .time'; }
 events_of() { rv b --json events | jq --arg w "$1" '[.events[] | select(.what == $w)] | length'; }
-rung() { rv b --json explain "$name" | jq -r '.rungs[] | select(.question | contains("MOBIKE")) | .seen'; }
+# rung: what explain says of it, but for where else strongSwan says that it is.
+rung() { rv b --json explain "$name" | jq -r '.rungs[] | select(.question | contains("MOBIKE")) | .seen' | sed "s/; the peer's: .*//"; }
 
 # configure REMOTE [LINES]: both sides; strongSwan uses whatever address it has.
 configure() {
