@@ -65,7 +65,7 @@ impl One<'_, '_, '_> {
 #[cfg(test)]
 mod tests {
     use crate::config::plan::{Ike, Keying};
-    use crate::config::tests::read;
+    use crate::config::ground::read;
 
     fn tunnel(lines: &str) -> String {
         format!(
@@ -86,7 +86,7 @@ remote-ts = ["10.1.0.0/24"]
 
     fn ike(lines: &str) -> Ike {
         match &read(&tunnel(lines)).unwrap().tunnels["net"].keying {
-            Keying::Ike(ike) => (**ike).clone(),
+            Keying::Ike(ike) => Ike::clone(ike),
             Keying::Manual(_) => panic!("not by hand"),
         }
     }

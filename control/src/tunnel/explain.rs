@@ -479,9 +479,9 @@ mod tests {
         let ike = status::Ike {
             own_certificate: None,
             id: IkeId(1),
+            words: status::IkeWords::of(&suite, (1, 2)),
             suite,
             ppk: PpkUse::NotConfigured,
-            spis: (1, 2),
             peer_identity: "branch".into(),
             second: Default::default(),
             local: std::net::SocketAddr::from(([192, 0, 2, 2], 500)),

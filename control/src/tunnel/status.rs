@@ -103,7 +103,8 @@ pub struct IkeWords {
 }
 
 impl IkeWords {
-    fn of(suite: &IkeSuite, (initiator, responder): (u64, u64)) -> Self {
+    /// Those of an IKE SA with this suite and these SPIs.
+    pub fn of(suite: &IkeSuite, (initiator, responder): (u64, u64)) -> Self {
         let spis = words::text(format_args!("{initiator:016x}_i {responder:016x}_r"));
         Self { suite: words::ike_suite(suite).into(), spis: spis.into() }
     }
