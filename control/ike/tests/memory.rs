@@ -28,11 +28,12 @@ static ALLOCATOR: Counting = Counting;
 
 /// Enough that what there is once does not count.
 const TUNNELS: u32 = 256;
-/// What a tunnel may take that is configured. All have the same proposals, and those are there once.
-const CONFIGURED: u64 = 960;
+/// What a tunnel may take that is configured, room for its further addresses included. All have the same proposals, and those
+/// are there once.
+const CONFIGURED: u64 = 984;
 /// What one may take beyond that which is up and has been rekeyed, IKE SA and CHILD_SA, when nothing of the old ones is
-/// left.
-const UP: u64 = 3808;
+/// left; where its peer can be reached, and when it was last told what, included.
+const UP: u64 = 3904;
 
 /// One end of all tunnels.
 struct End {

@@ -123,7 +123,7 @@ fn who_is_called_says_it_at_once() {
     let mut peer = Peer::new(|_| {});
     let reply = peer.call(peer.init()).unwrap();
     let shared = announcement(AuthenticationMethod::SharedKey, None, None);
-    assert_eq!(announced(&reply.payloads), [shared.clone()]);
+    assert_eq!(announced(&reply.payloads), std::slice::from_ref(&shared));
     let mut peer = Peer::new(|connection| {
         let (psk, authorities) = (settings::psk(), vec![CA1]);
         let schemes = vec![EcdsaP256Sha256, Ed25519];

@@ -85,8 +85,9 @@ impl Turn<'_, '_> {
     /// A peer that has rekeyed the IKE SA knows the new one by our answer alone, which may be lost: it goes by the other
     /// ways too.
     fn answer_around(&mut self, others: &[Path]) {
-        let retiring = |line: &&Box<Line>| matches!(line.standing, Standing::Retiring { .. });
-        let answers = self.up.lines.iter().filter(retiring).filter_map(|line| line.sa.window.last_reply());
+        let lines = self.up.lines.iter().map(AsRef::<Line>::as_ref);
+        let retiring = lines.filter(|line| matches!(line.standing, Standing::Retiring { .. }));
+        let answers = retiring.filter_map(|line| line.sa.window.last_reply());
         for answer in answers {
             others.iter().for_each(|path| self.ctx.answer_again(path, answer));
         }
