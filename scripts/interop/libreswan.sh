@@ -209,7 +209,7 @@ watch
 both "'2048-bit RSASSA-PSS with SHA2_256' digital signature using peer certificate 'O=Ravelin Demo, CN=b.example'"
 soon 5 "libreswan sent fragments" sent "$FROM_A and $FRAGMENT" 4
 soon 5 "ravelind sent fragments" sent "$FROM_B and $FRAGMENT" 6
-hold "none of ours is longer than it may be" not sent "$FROM_B and ip[2:2] > 576" 1
+hold "none of ours is longer than it may be" not sent "$FROM_B and $FRAGMENT and ip[2:2] > 576" 1
 capture_stop "$WORK/lsw.pcap"
 finish
 
