@@ -50,7 +50,7 @@ printf '\n[ca-profile.root]\ncertificate = "pki/root.pem"\n' >> "$WORK/b.toml"
 begin
 
 say "expiry: the peer's certificate"
-hold "a clock that nobody keeps right is warned of" warns
+soon 10 "a clock that nobody keeps right is warned of" warns
 hold "and told" told clock-unsynchronised
 touch "$WORK/kept"
 let_in
