@@ -256,6 +256,38 @@ fn what_the_kernel_sends_to_the_private_device_needs_a_policy() {
     }
 }
 
+/// What a traceroute through a tunnel shows of its far end: an address that the tunnel's selectors cover, though the gateway
+/// has others.
+#[test]
+fn an_error_about_an_inner_packet_goes_back_through_the_tunnel() {
+    let style = Style::PLAIN;
+    let mut pair = Pair::new(1, &style);
+    let site = pair.a.site;
+    let interfaces = [(PRIVATE, INSIDE), (PUBLIC, OUTSIDE)].map(|(port, instance)| Interface {
+        port,
+        vlan: 0,
+        instance,
+        mac: site.mac(port),
+        mtu: 1500,
+    });
+    let local = |instance, address, port: u16| Local { instance, address, interface: Some((port, 0)) };
+    let locals = vec![
+        Local { instance: INSIDE, address: ip("9.9.9.9"), interface: None },
+        local(INSIDE, site.private(false), PRIVATE),
+        local(OUTSIDE, site.public(false), PUBLIC),
+    ];
+    pair.a.install_snapshot(Snapshot::new(interfaces.to_vec(), locals));
+    let forge = Forge::toward_a(&pair.a, &style, 10);
+    let expiring = Ip { ttl: 1, ..Ip::new(pair.b.site.host(false), site.host(false)) }.udp(1, 2, b"secret");
+    pair.a.peer_sends(0, &forge.packet(1, &expiring));
+    assert_eq!(pair.carry(|_| 0), 1, "{:?}", pair.a.drops());
+    let sent = pair.b.sent(PRIVATE);
+    let [error] = sent.as_slice() else { panic!("one error, not {}", sent.len()) };
+    assert_eq!((error[9], error[20]), (1, 11), "time exceeded");
+    assert_eq!(std::net::IpAddr::from([error[12], error[13], error[14], error[15]]), site.private(false));
+    pair.is_at_rest();
+}
+
 #[test]
 fn an_error_about_an_inner_packet_does_not_quote_it_in_clear() {
     for workers in [1, 2] {

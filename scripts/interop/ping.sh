@@ -69,6 +69,7 @@ hold "and the gateway's private address" pings "$HA" 10.2.0.1
 hold "so does host B" pings "$HB" 10.2.0.1
 hold "and the other end's" pings "$HB" 10.1.0.1
 hold "the first hop tells" hop "$HA" 1 10.2.0.2 10.1.0.1
+hold "the second tells through the tunnel" hop "$HA" 2 10.2.0.2 10.2.0.1
 hold "the third is there" one_ping "$HA" -t 3 10.2.0.2
 hold "traceroute ends there" reached "$HA" 10.1.0.2 10.2.0.2
 hold "traceroute to the gateway ends there" reached "$HA" 10.1.0.2 10.2.0.1

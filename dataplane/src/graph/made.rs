@@ -1,9 +1,13 @@
 //! Packets this worker makes: pieces of what does not fit, and ICMP errors about what ends here (RFC 1812 §4.3,
 //! RFC 4443).
 
+use std::net::IpAddr;
+
 use crate::io::{Frame, Meta, Origin, Pool};
+use crate::net::flow::Flow;
 use crate::node::fragment::{self, Refused};
 use crate::node::{Packet, icmp};
+use crate::policy::view::Decision;
 use crate::verdict::Drop;
 
 use super::{Clear, Graph};
@@ -76,7 +80,7 @@ impl<P: Pool> Graph<P> {
     ) -> Option<()> {
         let meta = *about.meta();
         let peer = about.summary.source();
-        let source = self.snapshot.source(meta.instance, (meta.port, meta.vlan), peer)?;
+        let source = self.error_source(meta, peer, report)?;
         if !may_send(self) {
             self.link.counters().icmp_suppressed.add(1);
             return None;
@@ -95,6 +99,22 @@ impl<P: Pool> Graph<P> {
             self.refuse(packet.frame, Drop::BurstFull);
         }
         Some(())
+    }
+}
+
+impl<P: Pool> Graph<P> {
+    /// Our address that an error to `peer` comes from: of the interface that the packet came by (RFC 1812 §4.3.2.4). About one
+    /// that came out of a tunnel it is the first that a tunnel takes back, which that of the public side seldom is.
+    fn error_source(&self, about: Meta, peer: IpAddr, report: icmp::Report) -> Option<IpAddr> {
+        let (protocol, upper) = icmp::upper(report, peer.is_ipv4());
+        let is_taken = |source| {
+            let flow = Flow { source, destination: peer, protocol, upper };
+            let decision = self.tables.tables().decide(self.link.id(), about.instance, &flow);
+            matches!(decision, Decision::Protect { .. })
+        };
+        let came_out = about.origin == Origin::Tunnel;
+        let of_tunnel = came_out.then(|| self.snapshot.source_that(about.instance, peer, is_taken)).flatten();
+        of_tunnel.or_else(|| self.snapshot.source(about.instance, (about.port, about.vlan), peer))
     }
 }
 

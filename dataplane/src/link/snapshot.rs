@@ -110,18 +110,26 @@ impl Snapshot {
     /// Our address of the family of `peer` to speak to it from: one of the interface `(port, vlan)` if
     /// that has one, else any of the instance.
     pub fn source(&self, instance: u16, interface: (u16, u16), peer: IpAddr) -> Option<IpAddr> {
+        let on_it = |local: &&Local| local.interface == Some(interface);
+        let found = self.usable(instance, peer).find(on_it).or_else(|| self.usable(instance, peer).next());
+        found.map(|local| local.address)
+    }
+
+    /// Our first address of an instance, of the family of `peer`, that fits.
+    pub fn source_that(
+        &self,
+        instance: u16,
+        peer: IpAddr,
+        mut fits: impl FnMut(IpAddr) -> bool,
+    ) -> Option<IpAddr> {
+        self.usable(instance, peer).map(|local| local.address).find(|address| fits(*address))
+    }
+
+    fn usable(&self, instance: u16, peer: IpAddr) -> impl Iterator<Item = &Local> {
         let start = self.locals.partition_point(|local| local.instance < instance);
-        let ours = self.locals.get(start..)?.iter().take_while(|local| local.instance == instance);
-        let usable =
-            |local: &&Local| local.address.is_ipv4() == peer.is_ipv4() && !is_link_scope(local.address);
-        let mut fallback = None;
-        for local in ours.filter(usable) {
-            if local.interface == Some(interface) {
-                return Some(local.address);
-            }
-            fallback = fallback.or(Some(local.address));
-        }
-        fallback
+        let of_it = self.locals.get(start..).unwrap_or_default().iter();
+        let of_it = of_it.take_while(move |local| local.instance == instance);
+        of_it.filter(move |local| local.address.is_ipv4() == peer.is_ipv4() && !is_link_scope(local.address))
     }
 }
 

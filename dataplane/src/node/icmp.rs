@@ -175,6 +175,13 @@ fn message<'a>(
     Ok(message)
 }
 
+/// Protocol, type and code of an error over IPv4 or IPv6, as selectors see it.
+pub fn upper(report: Report, v4: bool) -> (u8, Upper) {
+    let (protocol, (kind, code, _)) =
+        if v4 { (protocol::ICMP, numbers_v4(report)) } else { (protocol::ICMPV6, numbers_v6(report)) };
+    (protocol, Upper::Icmp { kind, code })
+}
+
 /// Type, code and the four octets that follow the checksum.
 fn numbers_v4(report: Report) -> (u8, u8, u32) {
     match report {
