@@ -100,9 +100,7 @@ impl<P: Pool> Graph<P> {
         }
         Some(())
     }
-}
 
-impl<P: Pool> Graph<P> {
     /// Our address that an error to `peer` comes from: of the interface that the packet came by (RFC 1812 §4.3.2.4). About one
     /// that came out of a tunnel it is the first that a tunnel takes back, which that of the public side seldom is.
     fn error_source(&self, about: Meta, peer: IpAddr, report: icmp::Report) -> Option<IpAddr> {

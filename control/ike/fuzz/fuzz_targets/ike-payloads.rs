@@ -3,9 +3,9 @@
 //!
 //! The first octet is the type that the header in front names, the rest is the chain. Sealing what was
 //! read and opening it at the other end gives the same payloads. The rest is also read as what an AUTH
-//! payload holds, an algorithm and a signature (RFC 7427 §3), as a REDIRECT (RFC 5685 §8.1) and as a
-//! ticket that is given or shown (RFC 5723 §7), which mean the same once written by us. A ticket that we have not made
-//! ourselves opens for nobody.
+//! payload holds, an algorithm and a signature (RFC 7427 §3), as a REDIRECT (RFC 5685 §8.1), as ways to prove oneself
+//! (RFC 9593 §3.2) and as a ticket that is given or shown (RFC 5723 §7), which mean the same once written by us. A ticket that
+//! we have not made ourselves opens for nobody.
 #![no_main]
 
 #[path = "../written.rs"]
@@ -16,8 +16,8 @@ use ravelin_ike::config::{AdditionalGroups, Encryption, Group, Prf};
 use ravelin_ike::crypto::{IkeKeys, IkeSuite, Protection, TicketKeys, signature};
 use ravelin_ike::want::Role;
 use ravelin_ike::wire::{
-    ExchangeType, Flags, Header, IkeSpi, Message, Notify, NotifyType, Outer, Redirect, TicketGiven,
-    parse_chain,
+    Announcement, ExchangeType, Flags, Header, IkeSpi, Message, Notify, NotifyType, Outer, Redirect,
+    TicketGiven, parse_chain,
 };
 use std::time::Duration;
 use written::written;
@@ -33,6 +33,9 @@ fuzz_target!(|data: &[u8]| {
         assert!(redirect.to.to_string().len() <= 4 * chain.len());
         assert_eq!(Redirect::from_notify(&redirect.notify()), Some(redirect));
     }
+    let announced = Announcement::parse(chain);
+    assert!(announced.len() <= chain.len() / 2, "each has two octets at least");
+    assert_eq!(Announcement::parse(&Announcement::emit(&announced)), announced);
     tickets(chain);
     let Ok((payloads, _)) = parse_chain((*first).into(), chain) else { return };
     let Some(payloads) = written(&payloads) else { return };

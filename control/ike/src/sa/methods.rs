@@ -25,30 +25,33 @@ struct Way {
     scheme: Option<SignatureScheme>,
 }
 
-/// What we take as proof of the peer by one of these connections, if it is to be told at all.
+/// What we take as proof of the peer by one of these connections, if it is to be told at all. There may be thousands of them:
+/// what is looked at of each is a handful of comparisons.
 pub(crate) fn announced<'a>(configs: impl Iterator<Item = &'a Connection>) -> Option<Payload> {
-    let mut all: Vec<Announcement> = Vec::new();
-    for announcement in configs.flat_map(|config| of(&config.remote_auth)) {
-        if !all.contains(&announcement) {
-            all.push(announcement);
+    let (mut key, mut schemes) = (false, [false; SignatureScheme::ALL.len()]);
+    for config in configs {
+        let (has_key, allowed) = accepted(&config.remote_auth);
+        key |= has_key;
+        let Some(allowed) = allowed else { continue };
+        for (taken, scheme) in schemes.iter_mut().zip(&SignatureScheme::ALL) {
+            *taken |= allowed.is_empty() || allowed.contains(scheme);
         }
     }
+    let schemes = SignatureScheme::ALL.into_iter().zip(schemes).filter(|(_, taken)| *taken);
+    let shared = Announcement { method: AuthenticationMethod::SharedKey, link: None, algorithm: Vec::new() };
+    let all: Vec<_> =
+        schemes.flat_map(|(scheme, _)| of_scheme(scheme)).chain(key.then_some(shared)).collect();
     let data = Announcement::emit(&all);
     (!all.is_empty()).then(|| Payload::Notify(Notify::new(NotifyType::SupportedAuthMethods, data)))
 }
 
-fn of(auth: &RemoteAuth) -> Vec<Announcement> {
-    let (key, schemes) = match auth {
+/// Whether it takes a key, and which signatures, if any; of an empty list all.
+fn accepted(auth: &RemoteAuth) -> (bool, Option<&[SignatureScheme]>) {
+    match auth {
         RemoteAuth::Psk(_) => (true, None),
         RemoteAuth::Certificate { schemes, .. } => (false, Some(schemes)),
         RemoteAuth::Either { schemes, .. } => (true, Some(schemes)),
-    };
-    let allowed = |scheme: &SignatureScheme| {
-        schemes.is_some_and(|schemes| schemes.is_empty() || schemes.contains(scheme))
-    };
-    let schemes = SignatureScheme::ALL.into_iter().filter(allowed);
-    let shared = Announcement { method: AuthenticationMethod::SharedKey, link: None, algorithm: Vec::new() };
-    schemes.flat_map(of_scheme).chain(key.then_some(shared)).collect()
+    }
 }
 
 /// By any authority: as a digital signature, and by the method of its own that it may have.
