@@ -14,6 +14,8 @@
 one_ping() { in_ns "$1" ping -q -c 1 -W 1 "${@:2}" > /dev/null; }
 # hop NAMESPACE HOPS TO BY: a packet with so many hops to go ends at that address, which says so.
 hop() { { in_ns "$1" ping -c 1 -W 2 -t "$2" "$3" || :; } | grep -q "From $4 .*Time to live exceeded"; }
+# settled NAMESPACE: each of its IPv6 addresses is known to be nobody else's, and may be answered for (RFC 4862 §5.4).
+settled() { [[ -z $(ip -n "$1" -6 addr show tentative) ]]; }
 # reached NAMESPACE FROM TO: a datagram to a port where nobody is: "port unreachable", by which traceroute knows the last hop.
 reached() {
   in_ns "$1" "$PYTHON" - "$2" "$3" <<'P'
@@ -58,6 +60,7 @@ before=$(counter b drop-echo-stranger)
 hold "and gets no answer of it" not in_ns "$PUB" ping -q -c 3 -i 0.2 -W 1 192.0.2.2
 hold "which is counted" test "$(counter b drop-echo-stranger)" = $((before + 3))
 hold "though it is there" reached "$PUB" 192.0.2.77 192.0.2.2
+soon 10 "the gateway's IPv6 address is its own" settled "$GWB"
 hold "an address that is no tunnel's answers" one_ping "$PUB" 2001:db8::2
 hold "its peer's, which is of no group, answers too" one_ping "$PUB" 192.0.2.1
 
