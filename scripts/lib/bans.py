@@ -5,7 +5,7 @@ import pathlib, re, subprocess, sys
 
 # rsa: RUSTSEC-2023-0071 has no fix. openssl, native-tls: a second TLS and crypto stack.
 CRATES = {"rsa", "openssl", "openssl-sys", "native-tls"}
-UNSAFE_ROOMS = ("ffi/", "dataplane/gcm/", "dataplane/mem/")
+UNSAFE_ROOMS = ("ffi/", "dataplane/cbc/", "dataplane/gcm/", "dataplane/mem/")
 PURE_ROOMS = ("control/ike/src/", "pki/src/",
               *(f"pki/fetch/src/{room}.rs" for room in ("url", "policy", "backoff", "desk", "cache", "request", "answer/ldap", "answer/tftp", "answer/mod")))
 IMPURE = re.compile(r"\b(std::(net::(Tcp|Udp)|thread|fs|process)|SystemTime::now|Instant::now|SystemRandom)\b")

@@ -1,25 +1,20 @@
 //! AES-CBC, Triple-DES, DES, or no cipher at all, with a separate ICV: encrypt, then authenticate (RFC 3602, RFC 2451,
 //! RFC 2405, RFC 2410, RFC 4303 §3.3.2.1, RFC 8221 §4).
 //!
-//! Over RustCrypto's `aes` and `cbc`: decryption, whose blocks do not wait for each other, takes VAES where the
-//! processor has it.
+//! AES-CBC is `ravelin_cbc`'s, which encrypts the packets of a burst side by side; [`super::burst`] asks for it.
 
 use std::fmt;
 
+use aes::Aes128Enc;
 use aes::cipher::array::Array;
-use aes::cipher::consts::U16;
-use aes::cipher::{
-    BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, InnerIvInit, KeyInit,
-};
-use aes::{Aes128Dec, Aes128Enc, Aes192Dec, Aes192Enc, Aes256Dec, Aes256Enc};
+use aes::cipher::{BlockCipherEncrypt, KeyInit};
+use ravelin_cbc::{BLOCK, Chain, DecryptionKey, EncryptionKey, Kernel};
 use ravelin_gcm::KeySize;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::mac::{Hash, Mac};
 use super::{Position, SEED, des};
-
-/// Octets of a block and of an IV.
-pub const BLOCK: usize = 16;
 
 /// SPI and sequence number.
 const HEADER: usize = 8;
@@ -27,7 +22,7 @@ const HEADER: usize = 8;
 /// Encrypts and authenticates.
 pub struct Sealer {
     cipher: Encryption,
-    mac: Mac,
+    pub(super) mac: Mac,
     /// Key of the function that makes IVs of sequence numbers; without a cipher nothing.
     seed: Zeroizing<[u8; SEED]>,
 }
@@ -35,22 +30,18 @@ pub struct Sealer {
 /// Checks and decrypts.
 pub struct Opener {
     cipher: Decryption,
-    mac: Mac,
+    pub(super) mac: Mac,
 }
 
 enum Encryption {
     Null,
-    Aes128(Aes128Enc),
-    Aes192(Aes192Enc),
-    Aes256(Aes256Enc),
+    Aes(EncryptionKey),
     Des(des::Key),
 }
 
 enum Decryption {
     Null,
-    Aes128(Aes128Dec),
-    Aes192(Aes192Dec),
-    Aes256(Aes256Dec),
+    Aes(DecryptionKey),
     Des(des::Key),
 }
 
@@ -71,11 +62,7 @@ impl Sealer {
 
     pub(super) fn new(size: KeySize, hash: Hash, keys: &[u8]) -> Option<Sealer> {
         let (key, authentication, seed) = split(size.octets(), keys)?;
-        let cipher = match size {
-            KeySize::Aes128 => Encryption::Aes128(KeyInit::new_from_slice(key).ok()?),
-            KeySize::Aes192 => Encryption::Aes192(KeyInit::new_from_slice(key).ok()?),
-            KeySize::Aes256 => Encryption::Aes256(KeyInit::new_from_slice(key).ok()?),
-        };
+        let cipher = Encryption::Aes(EncryptionKey::new(Kernel::detect(), key)?);
         Some(Sealer { cipher, mac: Mac::new(hash, authentication)?, seed: Zeroizing::new(*seed) })
     }
 
@@ -85,26 +72,44 @@ impl Sealer {
         Some(Sealer { cipher, mac, seed: Zeroizing::new(*seed) })
     }
 
-    pub(super) fn seal(&self, at: Position, packet: &mut [u8]) -> Option<()> {
-        let (covered, icv) = packet.split_at_mut_checked(packet.len().checked_sub(self.mac.length())?)?;
+    /// Encrypts a packet but for its ICV; of AES what is to be done is given back as a chain, behind the IV that is written.
+    /// `None` if the packet is shorter than its framing.
+    pub(super) fn encrypt<'a>(
+        &'a self,
+        at: Position,
+        packet: &'a mut [u8],
+        ivs: &mut Ivs<'a>,
+    ) -> Option<Option<Chain<'a>>> {
+        let (covered, _) = self.mac.split(packet)?;
         let text = covered.get_mut(HEADER..)?;
         match &self.cipher {
-            Encryption::Null => Some(()),
-            Encryption::Aes128(cipher) => encrypt(cipher, self.iv(at.sequence), text),
-            Encryption::Aes192(cipher) => encrypt(cipher, self.iv(at.sequence), text),
-            Encryption::Aes256(cipher) => encrypt(cipher, self.iv(at.sequence), text),
-            Encryption::Des(key) => key.encrypt(*self.iv(at.sequence).first_chunk()?, text),
-        }?;
-        self.mac.write([covered, at.suffix().as_bytes()], icv);
-        Some(())
+            Encryption::Null => Some(None),
+            Encryption::Aes(key) => {
+                let (place, text) = text.split_first_chunk_mut()?;
+                *place = ivs.of(&self.seed, at.sequence);
+                Some(Some(Chain::new(key, *place, text)?))
+            }
+            Encryption::Des(key) => {
+                key.encrypt(*ivs.of(&self.seed, at.sequence).first_chunk()?, text).map(|()| None)
+            }
+        }
     }
+}
 
-    /// "The IV MUST be chosen at random, and MUST be unpredictable" (RFC 3602 §3): the number of the packet, which no
-    /// other has, encrypted under a key that is drawn for nothing else. Whoever does not have that key can tell such
-    /// blocks from random ones only by that none repeats. DES takes the first half of one (RFC 2405 §3, RFC 2451 §3).
-    fn iv(&self, sequence: u64) -> [u8; BLOCK] {
+/// Where IVs come from: "The IV MUST be chosen at random, and MUST be unpredictable" (RFC 3602 §3): the number of the packet,
+/// which no other has, encrypted under a key that is drawn for nothing else. Whoever does not have that key can tell such
+/// blocks from random ones only by that none repeats. DES takes the first half of one (RFC 2405 §3, RFC 2451 §3).
+///
+/// Packets of one SA mostly come in a row, whose key is expanded once.
+#[derive(Default)]
+pub(super) struct Ivs<'a>(Option<(&'a [u8; SEED], Aes128Enc)>);
+
+impl<'a> Ivs<'a> {
+    fn of(&mut self, seed: &'a [u8; SEED], sequence: u64) -> [u8; BLOCK] {
+        let last = self.0.take().filter(|(last, _)| std::ptr::eq(*last, seed));
+        let (_, key) = self.0.insert(last.unwrap_or_else(|| (seed, Aes128Enc::new(&Array::from(*seed)))));
         let mut block = Array::from(u128::from(sequence).to_be_bytes());
-        Aes128Enc::new(&Array::from(*self.seed)).encrypt_block(&mut block);
+        key.encrypt_block(&mut block);
         block.into()
     }
 }
@@ -117,11 +122,7 @@ impl Opener {
 
     pub(super) fn new(size: KeySize, hash: Hash, keys: &[u8]) -> Option<Opener> {
         let (key, authentication, _) = split(size.octets(), keys)?;
-        let cipher = match size {
-            KeySize::Aes128 => Decryption::Aes128(KeyInit::new_from_slice(key).ok()?),
-            KeySize::Aes192 => Decryption::Aes192(KeyInit::new_from_slice(key).ok()?),
-            KeySize::Aes256 => Decryption::Aes256(KeyInit::new_from_slice(key).ok()?),
-        };
+        let cipher = Decryption::Aes(DecryptionKey::new(Kernel::detect(), key)?);
         Some(Opener { cipher, mac: Mac::new(hash, authentication)? })
     }
 
@@ -133,47 +134,27 @@ impl Opener {
         })
     }
 
-    pub(super) fn open(&self, at: Position, packet: &mut [u8]) -> Option<()> {
-        let (covered, icv) = packet.split_at_mut_checked(packet.len().checked_sub(self.mac.length())?)?;
-        if !self.mac.fits([covered, at.suffix().as_bytes()], icv) {
-            return None;
-        }
+    /// Decrypts a packet whose ICV is good; `None` if the text is no whole blocks.
+    pub(super) fn decrypt(&self, packet: &mut [u8]) -> Option<()> {
+        let (covered, _) = self.mac.split(packet)?;
         let text = covered.get_mut(HEADER..)?;
         match &self.cipher {
             Decryption::Null => Some(()),
-            Decryption::Aes128(cipher) => decrypt(cipher, text),
-            Decryption::Aes192(cipher) => decrypt(cipher, text),
-            Decryption::Aes256(cipher) => decrypt(cipher, text),
+            Decryption::Aes(key) => {
+                let (iv, text) = text.split_first_chunk_mut()?;
+                ravelin_cbc::decrypt(key, iv, text)
+            }
             Decryption::Des(key) => key.decrypt(text),
         }
     }
 }
 
-/// Encrypts whole blocks behind the IV, which is written in front of them; `None` if there is a part of one.
-fn encrypt<C: BlockCipherEncrypt<BlockSize = U16>>(
-    cipher: &C,
-    iv: [u8; BLOCK],
-    text: &mut [u8],
-) -> Option<()> {
-    let (place, text) = text.split_first_chunk_mut()?;
-    *place = iv;
-    let (blocks, rest) = Array::slice_as_chunks_mut(text);
-    if !rest.is_empty() {
-        return None;
-    }
-    cbc::Encryptor::inner_iv_init(cipher, &Array::from(iv)).encrypt_blocks(blocks);
-    Some(())
-}
-
-/// Decrypts whole blocks behind their IV.
-fn decrypt<C: BlockCipherDecrypt<BlockSize = U16>>(cipher: &C, text: &mut [u8]) -> Option<()> {
-    let (iv, text) = text.split_first_chunk_mut::<BLOCK>()?;
-    let (blocks, rest) = Array::slice_as_chunks_mut(text);
-    if !rest.is_empty() {
-        return None;
-    }
-    cbc::Decryptor::inner_iv_init(cipher, &Array::from(*iv)).decrypt_blocks(blocks);
-    Some(())
+/// Whether an ICV is the front of a MAC, found out in constant time.
+pub(super) fn is_front(mac: &[u8], icv: &[u8]) -> bool {
+    let Some(front) = mac.get(..icv.len()) else { return false };
+    // One comparison of what all octets differ by: one of each octet costs more than to decrypt some packets does.
+    let difference = front.iter().zip(icv).fold(0, |difference, (one, other)| difference | (one ^ other));
+    difference.ct_eq(&0).into()
 }
 
 /// Keys do not belong in logs.

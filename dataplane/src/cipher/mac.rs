@@ -1,6 +1,6 @@
 //! HMAC as ESP uses it: a key as long as the hash, an ICV cut to half of it (RFC 4868), or to 96 bits of SHA-1
-//! (RFC 2404) and of MD5 (RFC 2403); and AES-CMAC in its place (RFC 4494). Over RustCrypto's `hmac`, `sha2`, `sha1`, `md-5`
-//! and `cmac`, which take the processor's instructions where there are any.
+//! (RFC 2404) and of MD5 (RFC 2403); and AES-CMAC in its place (RFC 4494). SHA-2 is `ravelin_cbc`'s, many messages side by
+//! side, which [`super::burst`] asks for; the rest is over RustCrypto's `hmac`, `sha1`, `md-5` and `cmac`.
 //!
 //! Kept are the states behind the two padded keys, not the buffer that a running HMAC has. Of AES-CMAC it is the key, made
 //! ready for each packet: beside that of Triple-DES an expanded one finds no room in an SA.
@@ -12,10 +12,12 @@ use hmac::block_api::HmacCore;
 use hmac::digest::block_api::{Buffer, FixedOutputCore, UpdateCore};
 use hmac::digest::{KeyInit, Output};
 use md5::Md5;
+use ravelin_cbc::{Kernel, MacKey, Message, mac_burst};
 use sha1::Sha1;
-use sha2::{Sha256, Sha384, Sha512};
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
+
+use super::Suffix;
+use super::hashed::is_front;
 
 /// A hash under HMAC, or AES in its place, with what ESP keeps of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,9 +69,7 @@ impl Hash {
 /// A key, hashed in.
 pub(super) enum Mac {
     Sha1(HmacCore<Sha1>),
-    Sha256(HmacCore<Sha256>),
-    Sha384(HmacCore<Sha384>),
-    Sha512(HmacCore<Sha512>),
+    Sha2(Hash, MacKey),
     Md5(HmacCore<Md5>),
     AesCmac(Zeroizing<[u8; 16]>),
 }
@@ -82,28 +82,43 @@ impl Mac {
         }
         Some(match hash {
             Hash::Sha1 => Mac::Sha1(KeyInit::new_from_slice(key).ok()?),
-            Hash::Sha256 => Mac::Sha256(KeyInit::new_from_slice(key).ok()?),
-            Hash::Sha384 => Mac::Sha384(KeyInit::new_from_slice(key).ok()?),
-            Hash::Sha512 => Mac::Sha512(KeyInit::new_from_slice(key).ok()?),
+            Hash::Sha256 => Mac::sha2(hash, ravelin_cbc::Hash::Sha256, key)?,
+            Hash::Sha384 => Mac::sha2(hash, ravelin_cbc::Hash::Sha384, key)?,
+            Hash::Sha512 => Mac::sha2(hash, ravelin_cbc::Hash::Sha512, key)?,
             Hash::Md5 => Mac::Md5(KeyInit::new_from_slice(key).ok()?),
             Hash::AesCmac => Mac::AesCmac(Zeroizing::new(key.try_into().ok()?)),
         })
     }
 
+    fn sha2(hash: Hash, sha2: ravelin_cbc::Hash, key: &[u8]) -> Option<Mac> {
+        Some(Mac::Sha2(hash, MacKey::new(Kernel::detect(), sha2, key)?))
+    }
+
     fn hash(&self) -> Hash {
         match self {
             Mac::Sha1(_) => Hash::Sha1,
-            Mac::Sha256(_) => Hash::Sha256,
-            Mac::Sha384(_) => Hash::Sha384,
-            Mac::Sha512(_) => Hash::Sha512,
+            Mac::Sha2(hash, _) => *hash,
             Mac::Md5(_) => Hash::Md5,
             Mac::AesCmac(_) => Hash::AesCmac,
         }
     }
 
     /// Octets of ICV.
-    pub(super) fn length(&self) -> usize {
+    fn length(&self) -> usize {
         self.hash().icv_length()
+    }
+
+    /// An ESP packet parted into what the ICV covers and the ICV.
+    pub(super) fn split<'a>(&self, packet: &'a mut [u8]) -> Option<(&'a mut [u8], &'a mut [u8])> {
+        packet.split_at_mut_checked(packet.len().checked_sub(self.length())?)
+    }
+
+    /// What it covers, where it is computed for many packets together.
+    pub(super) fn message<'a>(&'a self, covered: &'a [u8], suffix: &'a Suffix) -> Option<Message<'a>> {
+        match self {
+            Mac::Sha2(_, key) => Some(Message::new(key, covered, suffix.as_bytes())),
+            _ => None,
+        }
     }
 
     /// Writes the ICV of two parts in a row to `icv`, which is as long as it.
@@ -114,16 +129,13 @@ impl Mac {
 
     /// Whether `icv` is the ICV of two parts in a row, found out in constant time.
     pub(super) fn fits(&self, parts: [&[u8]; 2], icv: &[u8]) -> bool {
-        let whole = self.of(parts);
-        whole.get(..self.length()).is_some_and(|wanted| wanted.ct_eq(icv).into())
+        icv.len() == self.length() && is_front(self.of(parts).as_slice(), icv)
     }
 
     fn of(&self, parts: [&[u8]; 2]) -> Zeroizing<[u8; LONGEST]> {
         match self {
             Mac::Sha1(core) => finish(core, parts),
-            Mac::Sha256(core) => finish(core, parts),
-            Mac::Sha384(core) => finish(core, parts),
-            Mac::Sha512(core) => finish(core, parts),
+            Mac::Sha2(_, key) => sha2(key, parts),
             Mac::Md5(core) => finish(core, parts),
             Mac::AesCmac(key) => cmac(key, parts),
         }
@@ -140,6 +152,13 @@ fn finish<D: EagerHash>(keyed: &HmacCore<D>, parts: [&[u8]; 2]) -> Zeroizing<[u8
     core.finalize_fixed_core(&mut buffer, &mut whole);
     front.iter_mut().zip(whole.iter()).for_each(|(to, from)| *to = *from);
     front
+}
+
+/// The front of an HMAC of a message alone; of its second part a few octets.
+fn sha2(key: &MacKey, [text, suffix]: [&[u8]; 2]) -> Zeroizing<[u8; LONGEST]> {
+    let mut message = Message::new(key, text, suffix);
+    mac_burst(std::slice::from_mut(&mut message));
+    Zeroizing::new(message.mac)
 }
 
 /// AES-CMAC; zeros behind it.

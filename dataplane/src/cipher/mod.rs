@@ -1,12 +1,14 @@
-//! ESP's ciphers other than AES-GCM: a packet at a time, over well-kept libraries (RFC 8221 §5).
+//! ESP's ciphers other than AES-GCM (RFC 8221 §5): AES-CBC with HMAC-SHA-2 over bursts, others a packet at a time over
+//! well-kept libraries.
 //!
-//! A [`Sealer`] encrypts a whole ESP packet in place, from SPI to ICV, an [`Opener`] undoes that; each is made for one
-//! suite and one direction, lies inline, allocates nothing and wipes itself. AES-GCM, which nearly all packets take, is
-//! `ravelin_gcm`'s and knows bursts; nothing here is on its way.
+//! A [`Sealer`] encrypts whole ESP packets in place, from SPI to ICV, an [`Opener`] undoes that; each is made for one
+//! suite and one direction, lies inline, allocates nothing and wipes itself. [`seal_burst`] and [`open_burst`] take packets
+//! of many of them. AES-GCM, which nearly all packets take, is `ravelin_gcm`'s; nothing here is on its way.
 //!
 //! Left to the caller: the layout (`net::esp::Framing`), sequence numbers and their uniqueness, the replay window, what
 //! the text says.
 
+mod burst;
 mod ccm;
 mod chacha;
 mod des;
@@ -15,6 +17,7 @@ mod hashed;
 mod mac;
 mod parts;
 
+pub use burst::{BURST, Open, Seal, open_burst, seal_burst};
 pub use des::Kind as Des;
 pub use mac::Hash;
 
@@ -42,6 +45,9 @@ pub struct Position {
 }
 
 impl Position {
+    /// Nothing.
+    const SUFFIX: Suffix = Suffix { octets: [0; 4], present: false };
+
     /// What the ICV covers behind the packet: "the high-order 32 bits of the sequence number" are appended where a
     /// separate integrity algorithm is used, and are not transmitted (RFC 4303 §2.2.1, §2.8).
     fn suffix(self) -> Suffix {
@@ -129,14 +135,11 @@ impl Sealer {
         ccm::Key::new(size, keys).map(Sealer::Ccm)
     }
 
-    /// Encrypts `packet`, which is an ESP packet from SPI to ICV but for its IV, its ICV and that its text is in clear.
+    /// [`seal_burst`] of one packet.
     pub fn seal(&self, at: Position, packet: &mut [u8]) -> Result<(), TooShort> {
-        match self {
-            Sealer::Hashed(sealer) => sealer.seal(at, packet).ok_or(TooShort),
-            Sealer::ChaCha(key) => key.seal(at, packet).ok_or(TooShort),
-            Sealer::Gmac(key) => key.seal(at, packet).ok_or(TooShort),
-            Sealer::Ccm(key) => key.seal(at, packet).ok_or(TooShort),
-        }
+        let mut lane = Seal::new(self, at, packet);
+        seal_burst(std::slice::from_mut(&mut lane));
+        lane.verdict
     }
 }
 
@@ -171,14 +174,10 @@ impl Opener {
         ccm::Key::new(size, keys).map(Opener::Ccm)
     }
 
-    /// Checks the ICV of `packet`, an ESP packet from SPI to ICV, in constant time, and only then decrypts its text in
-    /// place (RFC 4303 §3.4.4.1).
+    /// [`open_burst`] of one packet.
     pub fn open(&self, at: Position, packet: &mut [u8]) -> Result<(), BadIcv> {
-        match self {
-            Opener::Hashed(opener) => opener.open(at, packet).ok_or(BadIcv),
-            Opener::ChaCha(key) => key.open(at, packet).ok_or(BadIcv),
-            Opener::Gmac(key) => key.open(at, packet).ok_or(BadIcv),
-            Opener::Ccm(key) => key.open(at, packet).ok_or(BadIcv),
-        }
+        let mut lane = Open::new(self, at, packet);
+        open_burst(std::slice::from_mut(&mut lane));
+        lane.verdict
     }
 }

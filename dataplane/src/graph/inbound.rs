@@ -287,13 +287,16 @@ impl<P: Pool> Graph<P> {
         if self.is_tapped() {
             self.show_closed(openings);
         }
-        let forged = {
+        let (forged, any_apart) = {
             let (mut room, mut lanes) = (ROOM, Lanes::new());
-            open::lay_out(openings, &self.link.inbound, &mut room, &mut lanes);
+            let any_apart = open::lay_out(openings, &self.link.inbound, &mut room, &mut lanes);
             self.clock.mark(Station::Lookup);
-            open::open(&mut lanes)
+            (open::open(&mut lanes), any_apart)
         };
         open::refuse(openings, forged);
+        if any_apart {
+            apart::open(openings, &self.link.inbound);
+        }
         self.clock.mark(Station::Open);
         match self.is_tapped() {
             false => self.accept::<false>(openings),

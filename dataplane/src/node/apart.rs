@@ -1,24 +1,30 @@
-//! Encrypts and decrypts under SAs whose suite is not AES-GCM, a packet at a time (RFC 4303 §3.3, §3.4; DP-08), and believes
-//! packets of any suite that are not tunnelled; lays out what is padded against traffic analysis too (RFC 4303 §2.7).
+//! Encrypts and decrypts under SAs whose suite is not AES-GCM (RFC 4303 §3.3, §3.4; DP-08), and believes packets of any suite
+//! that are not tunnelled; lays out what is padded against traffic analysis too (RFC 4303 §2.7).
 //!
-//! These packets take the ordinary way but for three stations. On their way out nothing fits into their tunnel as a
+//! These packets take the ordinary way but for some stations. On their way out nothing fits into their tunnel as a
 //! matter of course ([`crate::sa::wrap::Wrap::set_apart`]), so they are found where a packet is asked for its size, and
-//! from there go by [`lay_out`] and [`seal`]; on their way in [`super::open`] knows no SA for them, and [`accept`] does
-//! everything at once. A packet of AES-GCM pays nothing for it.
+//! from there go by [`lay_out`] and [`seal`]; on their way in [`super::open`] has no key for them, and they go by [`open`]
+//! and [`accept`]. Of a burst those that are apart are encrypted or decrypted together. A packet of AES-GCM pays nothing for
+//! it.
 
-use crate::cipher::Position;
+use arrayvec::ArrayVec;
+
+use crate::cipher::{self, Position};
 use crate::io::{Frame, Meta};
 use crate::net::esp;
 use crate::net::flow::Summary;
 use crate::net::protocol;
+use crate::node::classify::EspAt;
 use crate::node::inspect::{self, Accepted};
 use crate::node::opening::{Opening, Stage};
 use crate::node::seal::{Laid, Order, Sealing, esp_header, stopped_reason};
 use crate::node::{forward, lookup, transport};
 use crate::sa::Mode;
-use crate::sa::inbound;
+use crate::sa::inbound::{self, Arrival};
 use crate::sa::outbound::{Departure, Hot};
+use crate::sa::replay::Guess;
 use crate::sa::sequence::Number;
+use crate::sa::table::{InboundTable, OutboundTable};
 use crate::sa::wrap::{ROOM, Varying};
 use crate::verdict::Drop;
 
@@ -95,55 +101,84 @@ pub(super) fn write_header(header: &mut [u8], hot: &Hot, number: &Number) -> Opt
     Some(())
 }
 
-/// Encrypts packets of one SA in place and writes their ICVs.
+/// Encrypts in place those of at most [`cipher::BURST`] packets that are apart, and writes their ICVs.
 #[cold]
-pub fn seal<F: Frame>(sealings: &mut [Sealing<F>], hot: &Hot) {
-    let Some(apart) = hot.apart() else { return };
-    for sealing in sealings {
+#[inline(never)]
+pub fn seal<F: Frame>(burst: &mut [Sealing<F>], outbound: &OutboundTable) {
+    let (mut lanes, mut outcomes) = (Lanes::<cipher::Seal<'_>>::new(), Lanes::<&mut bool>::new());
+    for sealing in burst {
+        let Some(hot) = sealing.hot(outbound) else { continue };
+        let Some(apart) = hot.apart() else { continue };
         let at = Position { sequence: sealing.sequence(), esn: hot.esn() };
-        sealing.sealed = apart.sealer.seal(at, sealing.esp_mut()).is_ok();
+        let (packet, sealed) = sealing.esp_mut();
+        lanes.push(cipher::Seal::new(&apart.sealer, at, packet));
+        outcomes.push(sealed);
+    }
+    cipher::seal_burst(&mut lanes);
+    for (lane, sealed) in lanes.iter().zip(outcomes) {
+        *sealed = lane.verdict.is_ok();
     }
 }
 
-/// Asks packets of one SA everything that was not asked yet, in the order of RFC 4303 §3.4, and looks into those that it
-/// believes.
+/// Something of each packet of a burst.
+type Lanes<T> = ArrayVec<T, { cipher::BURST }>;
+
+/// Asks those of at most [`cipher::BURST`] packets that are apart everything that can be asked without the window moving, in
+/// the order of RFC 4303 §3.4, and decrypts them.
+#[cold]
+#[inline(never)]
+pub fn open<F: Frame>(burst: &mut [Opening<F>], inbound: &InboundTable) {
+    let (mut lanes, mut outcomes) = (Lanes::<cipher::Open<'_>>::new(), Lanes::<&mut Stage>::new());
+    for opening in burst {
+        let Opening { frame: Some(frame), summary, esp, place, stage, guess, .. } = opening else { continue };
+        let Some(hot) = inbound.hot(*place, esp.spi).filter(|hot| hot.apart().is_some()) else { continue };
+        match find(frame, summary, esp, hot) {
+            Ok((arrival, number, lane)) => {
+                (*stage, *guess) = (Stage::Found(arrival), number);
+                lanes.push(lane);
+                outcomes.push(stage);
+            }
+            Err(reason) => *stage = Stage::Refused(reason),
+        }
+    }
+    cipher::open_burst(&mut lanes);
+    for (lane, stage) in lanes.iter().zip(outcomes) {
+        if lane.verdict.is_err() {
+            *stage = Stage::Refused(Drop::BadIcv);
+        }
+    }
+}
+
+/// Length, addresses, replay window.
+fn find<'a, F: Frame>(
+    frame: &'a mut F,
+    outer: &Summary,
+    at: &EspAt,
+    hot: &'a inbound::Hot,
+) -> Result<(Arrival, Guess, cipher::Open<'a>), Drop> {
+    let (instance, opener) = (frame.meta().instance, hot.apart().ok_or(Drop::SaMiss)?);
+    let packet = at.within(frame.data_mut()).ok_or(Drop::EspLength)?;
+    hot.suite().framing().text_within(packet.len()).ok_or(Drop::EspLength)?;
+    let header = esp::Repr::parse(packet).map_err(|_| Drop::EspLength)?;
+    let (arrival, guess) = lookup::ask(instance, outer, at, hot, header.sequence)?;
+    let position = Position { sequence: guess.sequence(), esn: hot.window().esn() };
+    Ok((arrival, guess, cipher::Open::new(opener, position, packet)))
+}
+
+/// Believes packets of one SA that were decrypted, and looks into them, as [`inspect::accept`] does with ordinary ones.
 #[cold]
 pub fn accept<F: Frame>(openings: &mut [Opening<F>], hot: &mut inbound::Hot) -> Accepted {
     let (mut accepted, framing) = (Accepted::default(), hot.suite().framing());
     for opening in openings {
-        let opened = match (hot.apart().is_some(), opening.stage) {
-            (true, _) => open(opening, hot, framing),
-            (false, Stage::Found(arrival)) => Ok(arrival),
-            (false, Stage::Refused(reason)) => Err(reason),
-            (false, Stage::Opened(_)) => continue,
-        };
-        match (opened, hot.mode()) {
-            (Ok(arrival), Mode::Tunnel) => {
+        let Stage::Found(arrival) = opening.stage else { continue };
+        match hot.mode() {
+            Mode::Tunnel => {
                 inspect::accept_one(opening, arrival, hot, framing, &mut accepted, inspect::inspect);
             }
-            (Ok(arrival), Mode::Transport) => {
+            Mode::Transport => {
                 inspect::accept_one(opening, arrival, hot, framing, &mut accepted, transport::mend);
             }
-            (Err(reason), _) => opening.stage = Stage::Refused(reason),
         }
     }
     accepted
-}
-
-/// Length, addresses, replay window, ICV; then decrypts.
-fn open<F: Frame>(
-    opening: &mut Opening<F>,
-    hot: &inbound::Hot,
-    framing: esp::Framing,
-) -> Result<inbound::Arrival, Drop> {
-    let Opening { frame: Some(frame), summary, esp, guess, .. } = opening else { return Err(Drop::SaMiss) };
-    let (instance, opener) = (frame.meta().instance, hot.apart().ok_or(Drop::SaMiss)?);
-    let packet = esp.within(frame.data_mut()).ok_or(Drop::EspLength)?;
-    framing.text_within(packet.len()).ok_or(Drop::EspLength)?;
-    let header = esp::Repr::parse(packet).map_err(|_| Drop::EspLength)?;
-    let (arrival, number) = lookup::ask(instance, summary, esp, hot, header.sequence)?;
-    let at = Position { sequence: number.sequence(), esn: hot.window().esn() };
-    opener.open(at, packet).map_err(|_| Drop::BadIcv)?;
-    *guess = number;
-    Ok(arrival)
 }

@@ -37,18 +37,19 @@ pub type Room = [Aad; TOGETHER];
 pub const ROOM: Room = [Aad::EMPTY; TOGETHER];
 
 /// Asks of each of at most [`TOGETHER`] packets what can be asked without its key, writes down the answer, and lays
-/// out for decryption what is found in order so far.
+/// out for decryption what is found in order so far. Gives back whether some are [`super::apart`]'s.
 #[inline(never)]
 pub fn lay_out<'a, F: Frame>(
     openings: &'a mut [Opening<F>],
     inbound: &'a InboundTable,
     room: &'a mut Room,
     lanes: &mut Lanes<'a>,
-) {
-    let mut room = room.iter_mut();
+) -> bool {
+    let (mut room, mut any_apart) = (room.iter_mut(), false);
     for run in openings.chunk_by_mut(Opening::is_followed_by) {
         let hot = run.first().and_then(|first| inbound.hot(first.place, first.esp.spi));
         let keyed = hot.and_then(|hot| Some((hot, hot.key()?)));
+        any_apart |= hot.is_some() && keyed.is_none();
         for (opening, room) in run.iter_mut().zip(room.by_ref()) {
             let Opening { frame, summary, esp, stage, guess, .. } = opening;
             let Some(frame) = frame else { continue };
@@ -64,6 +65,7 @@ pub fn lay_out<'a, F: Frame>(
             };
         }
     }
+    any_apart
 }
 
 #[inline(always)]

@@ -109,6 +109,12 @@ impl<F> Sealing<F> {
         (self.slot, self.spi) == (next.slot, next.spi)
     }
 
+    /// The SA that it was laid out under, if that is still there.
+    #[inline(always)]
+    pub(super) fn hot<'a>(&self, outbound: &'a OutboundTable) -> Option<&'a Hot> {
+        outbound.hot(self.slot).filter(|hot| hot.spi() == self.spi)
+    }
+
     /// The sequence number it took.
     #[inline(always)]
     pub const fn sequence(&self) -> u64 {
@@ -135,9 +141,10 @@ impl<F: Frame> Sealing<F> {
         self.frame.data().get(start..start + self.octets as usize).unwrap_or_default()
     }
 
-    /// The ESP packet, from SPI to ICV.
-    pub(super) fn esp_mut(&mut self) -> &mut [u8] {
-        self.frame.data_mut().get_mut(self.front.octets()..).unwrap_or_default()
+    /// The ESP packet, from SPI to ICV, and whether it is encrypted.
+    pub(super) fn esp_mut(&mut self) -> (&mut [u8], &mut bool) {
+        let packet = self.frame.data_mut().get_mut(self.front.octets()..).unwrap_or_default();
+        (packet, &mut self.sealed)
     }
 }
 
@@ -221,22 +228,29 @@ pub const fn stopped_reason(stopped: Stopped) -> Drop {
 /// all of them.
 pub fn seal<F: Frame>(sealings: &mut [Sealing<F>], outbound: &OutboundTable) {
     for burst in sealings.chunks_mut(BURST) {
-        let (mut extended, mut lanes) = ([Aad::EMPTY; BURST], ArrayVec::new());
-        let mut room = extended.iter_mut();
-        for run in burst.chunk_by_mut(Sealing::is_followed_by) {
-            let hot =
-                run.first().and_then(|first| outbound.hot(first.slot).filter(|hot| hot.spi() == first.spi));
-            let Some(hot) = hot else { continue };
-            let Some(key) = hot.key() else {
-                apart::seal(run, hot);
-                continue;
-            };
-            for (sealing, room) in run.iter_mut().zip(room.by_ref()) {
-                add_lane(&mut lanes, sealing, (hot, key), room);
-            }
+        if seal_ordinary(burst, outbound) {
+            apart::seal(burst, outbound);
         }
-        seal_burst(&mut lanes);
     }
+}
+
+/// The same of what is AES-GCM's, of at most [`BURST`] packets; gives back whether some are not.
+#[inline(always)]
+fn seal_ordinary<F: Frame>(burst: &mut [Sealing<F>], outbound: &OutboundTable) -> bool {
+    let (mut extended, mut lanes, mut any_apart) = ([Aad::EMPTY; BURST], ArrayVec::new(), false);
+    let mut room = extended.iter_mut();
+    for run in burst.chunk_by_mut(Sealing::is_followed_by) {
+        let Some(hot) = run.first().and_then(|first| first.hot(outbound)) else { continue };
+        let Some(key) = hot.key() else {
+            any_apart = true;
+            continue;
+        };
+        for (sealing, room) in run.iter_mut().zip(room.by_ref()) {
+            add_lane(&mut lanes, sealing, (hot, key), room);
+        }
+    }
+    seal_burst(&mut lanes);
+    any_apart
 }
 
 /// Lays out a packet for encryption under its SA.
