@@ -2,11 +2,13 @@
 
 use std::fmt;
 
-use aes::cipher::KeyInit;
+use aes::cipher::array::Array;
+use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes128Dec, Aes128Enc, Aes192Dec, Aes192Enc, Aes256Dec, Aes256Enc};
 use sha2::block_api::{compress256, compress512};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use crate::BLOCK;
 use crate::kernel::{Kernel, Set};
 #[cfg(target_arch = "x86_64")]
 use crate::low::zmm;
@@ -33,6 +35,20 @@ impl EncryptionKey {
             (_, 32) => Schedule::Aes256(KeyInit::new_from_slice(key).ok()?),
             _ => return None,
         }))
+    }
+
+    /// Encrypts a block by itself.
+    #[inline]
+    pub fn encrypt_block(&self, block: [u8; BLOCK]) -> [u8; BLOCK] {
+        let mut block = Array::from(block);
+        match &self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Schedule::Vaes512(cpu, keys) => return keys.encrypt(*cpu, block.into()),
+            Schedule::Aes128(cipher) => cipher.encrypt_block(&mut block),
+            Schedule::Aes192(cipher) => cipher.encrypt_block(&mut block),
+            Schedule::Aes256(cipher) => cipher.encrypt_block(&mut block),
+        }
+        block.into()
     }
 }
 

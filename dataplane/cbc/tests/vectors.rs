@@ -26,6 +26,23 @@ fn aes_cbc_of_rfc_3602() {
     }
 }
 
+/// FIPS 197 appendix C.
+#[test]
+fn aes_of_fips_197() {
+    let text = hex("00112233445566778899aabbccddeeff");
+    for kernel in Kernel::all() {
+        for (octets, wanted) in [
+            (16, "69c4e0d86a7b0430d8cdb78070b4c55a"),
+            (24, "dda97ca4864cdfe06eaf70a0ec0d7191"),
+            (32, "8ea2b7ca516745bfeafc49904b496089"),
+        ] {
+            let key = std::array::from_fn::<u8, 32, _>(|i| i as u8);
+            let key = EncryptionKey::new(kernel, &key[..octets]).unwrap();
+            assert_eq!(key.encrypt_block(text), hex(wanted), "{kernel:?} {octets}");
+        }
+    }
+}
+
 /// RFC 4868 §2.7.2.1 to §2.7.2.3: AUTH256-1, AUTH384-1, AUTH512-1.
 #[test]
 fn hmac_of_rfc_4868() {

@@ -5,9 +5,6 @@
 
 use std::fmt;
 
-use aes::Aes128Enc;
-use aes::cipher::array::Array;
-use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use ravelin_cbc::{BLOCK, Chain, DecryptionKey, EncryptionKey, Kernel};
 use ravelin_gcm::KeySize;
 use subtle::ConstantTimeEq;
@@ -86,11 +83,11 @@ impl Sealer {
             Encryption::Null => Some(None),
             Encryption::Aes(key) => {
                 let (place, text) = text.split_first_chunk_mut()?;
-                *place = ivs.of(&self.seed, at.sequence);
+                *place = ivs.of(&self.seed, at.sequence)?;
                 Some(Some(Chain::new(key, *place, text)?))
             }
             Encryption::Des(key) => {
-                key.encrypt(*ivs.of(&self.seed, at.sequence).first_chunk()?, text).map(|()| None)
+                key.encrypt(*ivs.of(&self.seed, at.sequence)?.first_chunk()?, text).map(|()| None)
             }
         }
     }
@@ -102,15 +99,15 @@ impl Sealer {
 ///
 /// Packets of one SA mostly come in a row, whose key is expanded once.
 #[derive(Default)]
-pub(super) struct Ivs<'a>(Option<(&'a [u8; SEED], Aes128Enc)>);
+pub(super) struct Ivs<'a>(Option<(&'a [u8; SEED], EncryptionKey)>);
 
 impl<'a> Ivs<'a> {
-    fn of(&mut self, seed: &'a [u8; SEED], sequence: u64) -> [u8; BLOCK] {
-        let last = self.0.take().filter(|(last, _)| std::ptr::eq(*last, seed));
-        let (_, key) = self.0.insert(last.unwrap_or_else(|| (seed, Aes128Enc::new(&Array::from(*seed)))));
-        let mut block = Array::from(u128::from(sequence).to_be_bytes());
-        key.encrypt_block(&mut block);
-        block.into()
+    fn of(&mut self, seed: &'a [u8; SEED], sequence: u64) -> Option<[u8; BLOCK]> {
+        if self.0.as_ref().is_none_or(|(last, _)| !std::ptr::eq(*last, seed)) {
+            self.0 = Some((seed, EncryptionKey::new(Kernel::detect(), seed)?));
+        }
+        let (_, key) = self.0.as_ref()?;
+        Some(key.encrypt_block(u128::from(sequence).to_be_bytes()))
     }
 }
 

@@ -91,6 +91,27 @@ impl RoundKeys {
         self
     }
 
+    /// Encrypts a block by itself.
+    #[inline]
+    pub(crate) fn encrypt(&self, _: Cpu, block: [u8; BLOCK]) -> [u8; BLOCK] {
+        #[target_feature(enable = "aes")]
+        fn encrypt(keys: &[[u8; BLOCK]], block: [u8; BLOCK]) -> [u8; BLOCK] {
+            // SAFETY: blocks and keys are 16 octets.
+            let load = |octets: &[u8; BLOCK]| unsafe { _mm_loadu_si128(octets.as_ptr().cast()) };
+            let [first, inner @ .., last] = keys else { return block };
+            let mut state = _mm_xor_si128(load(&block), load(first));
+            for key in inner {
+                state = _mm_aesenc_si128(state, load(key));
+            }
+            let mut block = block;
+            // SAFETY: a block is 16 octets.
+            unsafe { _mm_storeu_si128(block.as_mut_ptr().cast(), _mm_aesenclast_si128(state, load(last))) };
+            block
+        }
+        // SAFETY: a `Cpu` is at hand, so the processor has the instructions.
+        unsafe { encrypt(self.keys(), block) }
+    }
+
     /// The key of each round, and one in front.
     #[inline(always)]
     pub(super) fn keys(&self) -> &[[u8; BLOCK]] {
