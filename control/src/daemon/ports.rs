@@ -1,6 +1,8 @@
 //! DPDK for the daemon: EAL, buffers and ports from the plan. A port under a packet socket is
 //! probed by a thread inside its namespace; workers then poll it from anywhere.
 
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 use ravelin_dataplane::io::dpdk::eal::{self, Pci};
 use ravelin_dataplane::io::dpdk::port::{self, Port, SpiRule, Wish};
 use ravelin_dataplane::io::dpdk::{
@@ -140,6 +142,7 @@ impl Devices for Handles {
 /// What is wrong and what to do; nothing is left behind that outlives the process.
 pub fn start(plan: &Plan, shape: &Shape) -> Result<Ports, PortsError> {
     let started = Eal::start(&eal_config(plan))?;
+    leave_to_workers(&plan.workers.cores);
     let buffers = Buffers::new(started.eal, "frames", &buffer_sizes(plan, shape))?;
     let workers = plan.workers.cores.len();
     let mut ports = Vec::new();
@@ -172,6 +175,16 @@ fn card(device: &Device) -> Option<String> {
     match device {
         Device::Pci(address) => Some(address.clone()),
         Device::AfPacket(_) | Device::Vdev(_) => None,
+    }
+}
+
+/// Keeps this thread, and those that it makes from now on, off the workers' CPUs: some of them go before others, and one on
+/// a worker's CPU would take the time of its packets. Where there are no others they are shared.
+fn leave_to_workers(workers: &[usize]) {
+    let mut spare = CpuSet::new();
+    let those = spare_cpus(workers).into_iter().try_for_each(|cpu| spare.set(cpu));
+    if let Err(error) = those.and_then(|()| sched_setaffinity(Pid::from_raw(0), &spare)) {
+        tracing::warn!(%error, "threads beside the workers may run on the workers' CPUs");
     }
 }
 

@@ -24,7 +24,7 @@ impl Kernel {
         *FASTEST.get_or_init(|| Kernel::vaes512().unwrap_or_else(Kernel::portable))
     }
 
-    /// Over AVX-512 with VAES: sixteen chains, sixteen SHA-256 or eight SHA-512 side by side. `None` if this processor
+    /// Over AVX-512 with VAES: sixteen chains, sixteen SHA-1 or SHA-256, eight SHA-512 side by side. `None` if this processor
     /// lacks the instructions.
     pub fn vaes512() -> Option<Kernel> {
         #[cfg(target_arch = "x86_64")]

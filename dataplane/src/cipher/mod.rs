@@ -1,4 +1,4 @@
-//! ESP's ciphers other than AES-GCM (RFC 8221 §5): AES-CBC with HMAC-SHA-2 over bursts, others a packet at a time over
+//! ESP's ciphers other than AES-GCM (RFC 8221 §5): AES-CBC and HMAC-SHA over bursts, others a packet at a time over
 //! well-kept libraries.
 //!
 //! A [`Sealer`] encrypts whole ESP packets in place, from SPI to ICV, an [`Opener`] undoes that; each is made for one

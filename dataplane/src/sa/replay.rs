@@ -139,12 +139,16 @@ impl Window {
     pub fn commit(&mut self, guess: Guess) -> Result<(), Replayed> {
         let Guess(sequence) = guess;
         // The next number of all is the usual one: new, and nothing is passed over.
-        if self.top.checked_add(1) != Some(sequence) {
-            return self.commit_any(sequence);
+        if self.top.checked_add(1) == Some(sequence) {
+            self.mark(sequence);
+            self.top = sequence;
+            return Ok(());
         }
-        self.mark(sequence);
-        self.top = sequence;
-        Ok(())
+        if self.size == 0 {
+            self.top = self.top.max(sequence);
+            return Ok(());
+        }
+        self.commit_any(sequence)
     }
 
     #[inline(never)]

@@ -1,40 +1,70 @@
-//! HMAC of one message (RFC 2104 §2) over `sha2`'s compression, and what messages end with (FIPS 180-4 §5.1).
+//! HMAC of one message (RFC 2104 §2) over `sha1`'s and `sha2`'s compression, and what messages end with (FIPS 180-4 §5.1).
 
 use sha2::block_api::{compress256, compress512};
 
 use crate::MAC;
 
-/// A word of a hash whose blocks have so many octets.
-pub(crate) trait Word<const BLOCK: usize>: Copy + Default + 'static {
+/// A word of a hash.
+pub(crate) trait Word: Copy + Default + 'static {
     /// Octets of a word.
     const OCTETS: usize = size_of::<Self>();
-
-    /// Takes blocks into a state.
-    fn compress(state: &mut [Self; 8], blocks: &[[u8; BLOCK]]);
 
     /// Writes a word, the high octet first.
     fn write(self, to: &mut [u8]);
 }
 
-impl Word<64> for u32 {
-    fn compress(state: &mut [u32; 8], blocks: &[[u8; 64]]) {
-        compress256(state, blocks);
-    }
-
+impl Word for u32 {
     #[inline(always)]
     fn write(self, to: &mut [u8]) {
         to.iter_mut().zip(self.to_be_bytes()).for_each(|(to, octet)| *to = octet);
     }
 }
 
-impl Word<128> for u64 {
-    fn compress(state: &mut [u64; 8], blocks: &[[u8; 128]]) {
-        compress512(state, blocks);
-    }
-
+impl Word for u64 {
     #[inline(always)]
     fn write(self, to: &mut [u8]) {
         to.iter_mut().zip(self.to_be_bytes()).for_each(|(to, octet)| *to = octet);
+    }
+}
+
+/// A function that takes blocks of so many octets into a state of at most eight words (FIPS 180-4 §6).
+pub(crate) trait Function<const BLOCK: usize> {
+    type Word: Word;
+
+    /// Takes blocks into a state.
+    fn compress(state: &mut [Self::Word; 8], blocks: &[[u8; BLOCK]]);
+}
+
+/// SHA-1: the last three words of its state are nothing.
+pub(crate) struct Sha1;
+/// SHA-256.
+pub(crate) struct Sha256;
+/// SHA-512, and SHA-384.
+pub(crate) struct Sha512;
+
+impl Function<64> for Sha1 {
+    type Word = u32;
+
+    fn compress(state: &mut [u32; 8], blocks: &[[u8; 64]]) {
+        if let Some(five) = state.first_chunk_mut() {
+            sha1::block_api::compress(five, blocks);
+        }
+    }
+}
+
+impl Function<64> for Sha256 {
+    type Word = u32;
+
+    fn compress(state: &mut [u32; 8], blocks: &[[u8; 64]]) {
+        compress256(state, blocks);
+    }
+}
+
+impl Function<128> for Sha512 {
+    type Word = u64;
+
+    fn compress(state: &mut [u64; 8], blocks: &[[u8; 128]]) {
+        compress512(state, blocks);
     }
 }
 
@@ -85,28 +115,27 @@ impl<const BLOCK: usize> Tail<BLOCK> {
 
 /// The front of a digest.
 #[inline(always)]
-pub(crate) fn front<const BLOCK: usize, W: Word<BLOCK>>(state: &[W; 8]) -> [u8; MAC] {
+pub(crate) fn front<W: Word>(state: &[W; 8]) -> [u8; MAC] {
     let mut mac = [0; MAC];
     mac.chunks_mut(W::OCTETS).zip(state).for_each(|(to, word)| word.write(to));
     mac
 }
 
 /// The front of the MAC of one message, under a hash that gives `words`.
-pub(crate) fn mac<const BLOCK: usize, W: Word<BLOCK>>(
-    [inner, outer]: &[[W; 8]; 2],
+pub(crate) fn mac<const BLOCK: usize, F: Function<BLOCK>>(
+    [inner, outer]: &[[F::Word; 8]; 2],
     words: usize,
     text: &[u8],
     suffix: &[u8],
 ) -> [u8; MAC] {
     let (mut inner, mut outer) = (*inner, *outer);
     let (blocks, rest) = text.as_chunks();
-    W::compress(&mut inner, blocks);
-    W::compress(&mut inner, Tail::of(BLOCK + text.len() - rest.len(), rest, suffix).blocks());
-    let mut block = [0; BLOCK];
-    block.chunks_mut(W::OCTETS).zip(inner).take(words).for_each(|(to, word)| word.write(to));
-    let digest = words * W::OCTETS;
+    F::compress(&mut inner, blocks);
+    F::compress(&mut inner, Tail::of(BLOCK + text.len() - rest.len(), rest, suffix).blocks());
+    let (mut block, digest) = ([0; BLOCK], words * F::Word::OCTETS);
+    block.chunks_mut(F::Word::OCTETS).zip(inner).take(words).for_each(|(to, word)| word.write(to));
     block[digest] = 0x80;
     block[BLOCK - 8..].copy_from_slice(&(8 * (BLOCK + digest) as u64).to_be_bytes());
-    W::compress(&mut outer, &[block]);
+    F::compress(&mut outer, &[block]);
     front(&outer)
 }

@@ -93,23 +93,34 @@ impl RoundKeys {
 
     /// Encrypts a block by itself.
     #[inline]
-    pub(crate) fn encrypt(&self, _: Cpu, block: [u8; BLOCK]) -> [u8; BLOCK] {
+    pub(crate) fn encrypt(&self, cpu: Cpu, block: [u8; BLOCK]) -> [u8; BLOCK] {
+        let mut block = [block];
+        self.encrypt_chain(cpu, &[0; BLOCK], &mut block);
+        let [block] = block;
+        block
+    }
+
+    /// Encrypts blocks behind their IV in place, one after the other.
+    #[inline]
+    pub(crate) fn encrypt_chain(&self, _: Cpu, iv: &[u8; BLOCK], blocks: &mut [[u8; BLOCK]]) {
         #[target_feature(enable = "aes")]
-        fn encrypt(keys: &[[u8; BLOCK]], block: [u8; BLOCK]) -> [u8; BLOCK] {
+        fn encrypt(keys: &[[u8; BLOCK]], iv: &[u8; BLOCK], blocks: &mut [[u8; BLOCK]]) {
+            let [first, inner @ .., last] = keys else { return };
             // SAFETY: blocks and keys are 16 octets.
             let load = |octets: &[u8; BLOCK]| unsafe { _mm_loadu_si128(octets.as_ptr().cast()) };
-            let [first, inner @ .., last] = keys else { return block };
-            let mut state = _mm_xor_si128(load(&block), load(first));
-            for key in inner {
-                state = _mm_aesenc_si128(state, load(key));
+            let (first, last, mut chain) = (load(first), load(last), load(iv));
+            for block in blocks {
+                chain = _mm_xor_si128(chain, _mm_xor_si128(load(block), first));
+                for key in inner {
+                    chain = _mm_aesenc_si128(chain, load(key));
+                }
+                chain = _mm_aesenclast_si128(chain, last);
+                // SAFETY: a block is 16 octets.
+                unsafe { _mm_storeu_si128(block.as_mut_ptr().cast(), chain) };
             }
-            let mut block = block;
-            // SAFETY: a block is 16 octets.
-            unsafe { _mm_storeu_si128(block.as_mut_ptr().cast(), _mm_aesenclast_si128(state, load(last))) };
-            block
         }
         // SAFETY: a `Cpu` is at hand, so the processor has the instructions.
-        unsafe { encrypt(self.keys(), block) }
+        unsafe { encrypt(self.keys(), iv, blocks) }
     }
 
     /// The key of each round, and one in front.

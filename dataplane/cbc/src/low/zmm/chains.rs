@@ -36,6 +36,13 @@ fn of_one_size<const ROUNDS: usize>(chains: &mut [Chain<'_>]) {
         }
     }
     let Some(cpu) = any else { return };
+    // One alone does not wait for lanes of nobody's.
+    if let [alone] = order[..] {
+        let chain = &mut chains[usize::from(alone)];
+        return key::<ROUNDS>(chain)
+            .into_iter()
+            .for_each(|(_, keys)| keys.encrypt_chain(cpu, &chain.iv, chain.blocks));
+    }
     let length = |number: &u8| chains[usize::from(*number)].blocks.len();
     if !order.is_sorted_by(|one, next| length(one) >= length(next)) {
         order.sort_unstable_by_key(|number| std::cmp::Reverse(length(number)));

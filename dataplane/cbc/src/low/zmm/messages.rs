@@ -7,31 +7,32 @@
 use arrayvec::ArrayVec;
 
 use super::Cpu;
-use super::sha::{sha256, sha512};
+use super::sha2::{sha256, sha512};
+use super::{lanes, sha1};
 use crate::kernel::{Kernel, Set};
 use crate::key::{MacKey, States};
-use crate::low::single::{self, Tail, Word};
+use crate::low::single::{self, Function, Sha1, Sha256, Sha512, Tail, Word};
 use crate::{BURST, MAC, Message};
 
 /// A hash of which so many go side by side.
-pub(super) trait Hash<const LANES: usize, const BLOCK: usize>: Word<BLOCK> {
+pub(super) trait Hash<const LANES: usize, const BLOCK: usize>: Function<BLOCK> {
     /// One message after the other is faster than this many side by side.
     const FEW: usize;
 
+    /// The bit behind a message (FIPS 180-4 §5.1), in front of zeros.
+    const BIT: Self::Word;
+
     /// Takes a block of each lane into the state of each.
-    fn side_by_side(cpu: Cpu, state: &mut [[Self; LANES]; 8], blocks: [&[u8; BLOCK]; LANES]);
+    fn side_by_side(cpu: Cpu, state: &mut [[Self::Word; LANES]; 8], blocks: [&[u8; BLOCK]; LANES]);
 
     /// The same of blocks that are words already, the first of each lane, the second of each lane, ...
-    fn words_side_by_side(cpu: Cpu, state: &mut [[Self; LANES]; 8], words: &[[Self; LANES]; 16]);
+    fn words_side_by_side(cpu: Cpu, state: &mut [[Self::Word; LANES]; 8], words: &[[Self::Word; LANES]; 16]);
 
     /// The states behind the padded keys, and the words that the hash gives, if it is this one.
-    fn of(key: &MacKey) -> Option<(&[[Self; 8]; 2], usize)>;
+    fn of(key: &MacKey) -> Option<(&[[Self::Word; 8]; 2], usize)>;
 
     /// A number.
-    fn number(number: usize) -> Self;
-
-    /// The bit behind a message (FIPS 180-4 §5.1), in front of zeros.
-    const BIT: Self;
+    fn number(number: usize) -> Self::Word;
 }
 
 /// Computes the MACs of those messages whose keys were made for lanes.
@@ -41,8 +42,9 @@ pub(crate) fn mac(messages: &mut [Message<'_>]) {
         Kernel(Set::Portable) => None,
     });
     let Some(cpu) = first else { return };
-    of_one_hash::<u32, 16, 64>(cpu, messages);
-    of_one_hash::<u64, 8, 128>(cpu, messages);
+    of_one_hash::<Sha256, 16, 64>(cpu, messages);
+    of_one_hash::<Sha512, 8, 128>(cpu, messages);
+    of_one_hash::<Sha1, 16, 64>(cpu, messages);
 }
 
 /// A message of one hash.
@@ -58,30 +60,31 @@ struct Job<'a, 'm, W: 'static> {
 
 type Jobs<'a, 'm, W> = ArrayVec<Job<'a, 'm, W>, BURST>;
 
-fn of_one_hash<W: Hash<LANES, BLOCK>, const LANES: usize, const BLOCK: usize>(
+fn of_one_hash<H: Hash<LANES, BLOCK>, const LANES: usize, const BLOCK: usize>(
     cpu: Cpu,
     messages: &mut [Message<'_>],
 ) {
-    let mut jobs: Jobs<'_, '_, W> = ArrayVec::new();
+    let mut jobs: Jobs<'_, '_, H::Word> = ArrayVec::new();
     for Message { key, text, suffix, mac } in messages.iter_mut().take(BURST) {
-        if let (Some((states, words)), Set::Vaes512(_)) = (W::of(key), key.kernel.0) {
+        if let (Some((states, words)), Set::Vaes512(_)) = (H::of(key), key.kernel.0) {
             jobs.push(Job { states, words, text, suffix, mac });
         }
     }
-    if jobs.len() <= W::FEW {
+    if jobs.len() <= H::FEW {
         return jobs.into_iter().for_each(|Job { states, words, text, suffix, mac }| {
-            *mac = single::mac(states, words, text, suffix);
+            *mac = single::mac::<BLOCK, H>(states, words, text, suffix);
         });
     }
     if !jobs.is_sorted_by(|one, next| one.text.len() >= next.text.len()) {
         jobs.sort_unstable_by_key(|job| std::cmp::Reverse(job.text.len()));
     }
     // Made where it stays: it is some thousand octets.
-    let (lanes, state) = ([const { Lane::<BLOCK>::IDLE }; LANES], [[W::default(); LANES]; 8]);
-    let mut digests = [[W::default(); 8]; BURST];
-    Inner { cpu, jobs: &jobs, digests: &mut digests, begun: 0, lanes, state, busy: 0 }.run();
+    let (lanes, state) = ([const { Lane::<BLOCK>::IDLE }; LANES], [[Default::default(); LANES]; 8]);
+    let mut digests = [[Default::default(); 8]; BURST];
+    Inner::<H, LANES, BLOCK> { cpu, jobs: &jobs, digests: &mut digests, begun: 0, lanes, state, busy: 0 }
+        .run();
     for (jobs, digests) in jobs.chunks_mut(LANES).zip(digests.chunks(LANES)) {
-        outer_hashes(cpu, jobs, digests);
+        outer_hashes::<H, LANES, BLOCK>(cpu, jobs, digests);
     }
 }
 
@@ -115,31 +118,29 @@ impl<const BLOCK: usize> Lane<'_, BLOCK> {
 }
 
 /// The inner hashes: all lanes, and what waits for one.
-struct Inner<'a, 'm, 'j, W: 'static, const LANES: usize, const BLOCK: usize> {
+struct Inner<'a, 'm, 'j, H: Hash<LANES, BLOCK>, const LANES: usize, const BLOCK: usize> {
     cpu: Cpu,
-    jobs: &'j [Job<'a, 'm, W>],
+    jobs: &'j [Job<'a, 'm, H::Word>],
     /// What each comes to.
-    digests: &'j mut [[W; 8]],
+    digests: &'j mut [[H::Word; 8]],
     /// How many of them had a lane.
     begun: usize,
     lanes: [Lane<'a, BLOCK>; LANES],
-    state: [[W; LANES]; 8],
+    state: [[H::Word; LANES]; 8],
     busy: usize,
 }
 
-impl<'a, 'm, 'j, W: Hash<LANES, BLOCK>, const LANES: usize, const BLOCK: usize>
-    Inner<'a, 'm, 'j, W, LANES, BLOCK>
-{
+impl<H: Hash<LANES, BLOCK>, const LANES: usize, const BLOCK: usize> Inner<'_, '_, '_, H, LANES, BLOCK> {
     fn run(&mut self) {
         (0..LANES).for_each(|lane| self.fill(lane));
-        while self.busy > W::FEW {
+        while self.busy > H::FEW {
             let together = self.together();
             for at in 0..together {
                 let mut blocks = [&[0; BLOCK]; LANES];
                 for (block, lane) in blocks.iter_mut().zip(&self.lanes) {
                     *block = lane.blocks().get(at).unwrap_or(block);
                 }
-                W::side_by_side(self.cpu, &mut self.state, blocks);
+                H::side_by_side(self.cpu, &mut self.state, blocks);
             }
             for lane in 0..LANES {
                 self.advance(lane, together);
@@ -162,7 +163,7 @@ impl<'a, 'm, 'j, W: Hash<LANES, BLOCK>, const LANES: usize, const BLOCK: usize>
         let (whole, rest) = text.as_chunks();
         let lane = &mut self.lanes[at];
         (lane.job, lane.text, lane.taken) = (Some(self.begun), whole, 0);
-        super::sha::copy(self.cpu, lane.tail.blocks_mut().as_flattened_mut(), rest);
+        lanes::copy(self.cpu, lane.tail.blocks_mut().as_flattened_mut(), rest);
         lane.tail.end(BLOCK + text.len() - rest.len(), rest.len(), suffix);
         column_mut(&mut self.state, at).zip(inner).for_each(|(to, word)| *to = *word);
         self.begun += 1;
@@ -184,7 +185,7 @@ impl<'a, 'm, 'j, W: Hash<LANES, BLOCK>, const LANES: usize, const BLOCK: usize>
 
     /// An inner hash is done.
     #[inline(always)]
-    fn end(&mut self, job: usize, state: [W; 8]) {
+    fn end(&mut self, job: usize, state: [H::Word; 8]) {
         self.digests[job] = state;
         self.busy -= 1;
     }
@@ -193,27 +194,27 @@ impl<'a, 'm, 'j, W: Hash<LANES, BLOCK>, const LANES: usize, const BLOCK: usize>
     fn finish(&mut self, at: usize) {
         let (mut state, lane) = (column(&self.state, at), &self.lanes[at]);
         let Some(job) = lane.job else { return };
-        W::compress(&mut state, lane.text);
-        W::compress(&mut state, &lane.tail.blocks()[lane.taken..]);
+        H::compress(&mut state, lane.text);
+        H::compress(&mut state, &lane.tail.blocks()[lane.taken..]);
         self.end(job, state);
     }
 }
 
 /// The outer hashes of as many messages as there are lanes, or fewer.
-fn outer_hashes<W: Hash<LANES, BLOCK>, const LANES: usize, const BLOCK: usize>(
+fn outer_hashes<H: Hash<LANES, BLOCK>, const LANES: usize, const BLOCK: usize>(
     cpu: Cpu,
-    jobs: &mut [Job<'_, '_, W>],
-    digests: &[[W; 8]],
+    jobs: &mut [Job<'_, '_, H::Word>],
+    digests: &[[H::Word; 8]],
 ) {
-    let (mut state, mut words) = ([[W::default(); LANES]; 8], [[W::default(); LANES]; 16]);
+    let (mut state, mut words) = ([[H::Word::default(); LANES]; 8], [[H::Word::default(); LANES]; 16]);
     for (lane, (job, digest)) in jobs.iter().zip(digests).enumerate() {
         let [_, outer] = job.states;
         column_mut(&mut state, lane).zip(outer).for_each(|(to, word)| *to = *word);
         column_mut(&mut words, lane).zip(digest).take(job.words).for_each(|(to, word)| *to = *word);
-        words[job.words][lane] = W::BIT;
-        words[15][lane] = W::number(8 * (BLOCK + job.words * W::OCTETS));
+        words[job.words][lane] = H::BIT;
+        words[15][lane] = H::number(8 * (BLOCK + job.words * H::Word::OCTETS));
     }
-    W::words_side_by_side(cpu, &mut state, &words);
+    H::words_side_by_side(cpu, &mut state, &words);
     for (lane, job) in jobs.iter_mut().enumerate() {
         *job.mac = single::front(&column(&state, lane));
     }
@@ -233,56 +234,39 @@ fn column_mut<W, const LANES: usize>(rows: &mut [[W; LANES]], lane: usize) -> im
     rows.iter_mut().map(move |words| &mut words[lane])
 }
 
-impl Hash<16, 64> for u32 {
-    const FEW: usize = 8;
-    const BIT: u32 = 1 << 31;
+/// Joins a hash to what computes it.
+macro_rules! side_by_side {
+    ($hash:ident, $lanes:literal, $block:literal, $word:ty, $module:ident, few $few:literal, $states:pat => $of:expr) => {
+        impl Hash<$lanes, $block> for $hash {
+            const FEW: usize = $few;
+            const BIT: $word = 1 << (<$word>::BITS - 1);
 
-    #[inline(always)]
-    fn side_by_side(cpu: Cpu, state: &mut [[u32; 16]; 8], blocks: [&[u8; 64]; 16]) {
-        sha256::blocks(cpu, state, blocks);
-    }
+            #[inline(always)]
+            fn side_by_side(cpu: Cpu, state: &mut [[$word; $lanes]; 8], blocks: [&[u8; $block]; $lanes]) {
+                $module::blocks(cpu, state, blocks);
+            }
 
-    #[inline(always)]
-    fn words_side_by_side(cpu: Cpu, state: &mut [[u32; 16]; 8], words: &[[u32; 16]; 16]) {
-        sha256::words(cpu, state, words);
-    }
+            #[inline(always)]
+            fn words_side_by_side(cpu: Cpu, state: &mut [[$word; $lanes]; 8], words: &[[$word; $lanes]; 16]) {
+                $module::words(cpu, state, words);
+            }
 
-    #[inline(always)]
-    fn of(key: &MacKey) -> Option<(&[[u32; 8]; 2], usize)> {
-        match &key.states {
-            States::Short(states) => Some((states, 8)),
-            States::Long(..) => None,
+            #[inline(always)]
+            fn of(key: &MacKey) -> Option<(&[[$word; 8]; 2], usize)> {
+                match &key.states {
+                    $states => Some($of),
+                    _ => None,
+                }
+            }
+
+            fn number(number: usize) -> $word {
+                number as $word
+            }
         }
-    }
-
-    fn number(number: usize) -> u32 {
-        number as u32
-    }
+    };
 }
 
-impl Hash<8, 128> for u64 {
-    const FEW: usize = 1;
-    const BIT: u64 = 1 << 63;
-
-    #[inline(always)]
-    fn side_by_side(cpu: Cpu, state: &mut [[u64; 8]; 8], blocks: [&[u8; 128]; 8]) {
-        sha512::blocks(cpu, state, blocks);
-    }
-
-    #[inline(always)]
-    fn words_side_by_side(cpu: Cpu, state: &mut [[u64; 8]; 8], words: &[[u64; 8]; 16]) {
-        sha512::words(cpu, state, words);
-    }
-
-    #[inline(always)]
-    fn of(key: &MacKey) -> Option<(&[[u64; 8]; 2], usize)> {
-        match &key.states {
-            States::Short(_) => None,
-            States::Long(states, words) => Some((states, *words)),
-        }
-    }
-
-    fn number(number: usize) -> u64 {
-        number as u64
-    }
-}
+// Measured: what a block costs in lanes, over what it costs alone.
+side_by_side!(Sha1, 16, 64, u32, sha1, few 5, States::Sha1(states) => (states, 5));
+side_by_side!(Sha256, 16, 64, u32, sha256, few 8, States::Sha256(states) => (states, 8));
+side_by_side!(Sha512, 8, 128, u64, sha512, few 1, States::Sha512(states, words) => (states, *words));

@@ -1,13 +1,15 @@
 //! Side by side in registers of 512 bits: AVX-512 (F, BW), VAES.
 //!
-//! `chains.rs` and `messages.rs` give each packet a lane and a lane that is done the next packet; `aes.rs` and `sha.rs` are
-//! what is computed of a block of each lane. `decrypt.rs` works one packet, whose blocks do not wait for each other.
+//! `chains.rs` and `messages.rs` give each packet a lane and a lane that is done the next packet; `aes.rs`, `sha1.rs`
+//! and `sha2.rs` are what is computed of a block of each lane, `lanes.rs` what the hashes have in common. `decrypt.rs` works one packet, whose blocks do not wait for each other.
 
 mod aes;
 mod chains;
 mod decrypt;
+mod lanes;
 mod messages;
-mod sha;
+mod sha1;
+mod sha2;
 
 pub(crate) use aes::RoundKeys;
 pub(crate) use chains::encrypt;
