@@ -57,9 +57,10 @@ pub enum Failure {
     )]
     PeerForgot(Duration),
 
-    /// The peer does not accept that we moved.
+    /// The peer does not accept that we moved, and there is nowhere else to be.
     #[error(
-        "the peer does not accept our new address (notification {0}): is its address for us a fixed one?"
+        "the peer does not accept our new address (notification {0}), and no other pair of addresses is left that \
+         answers: is its address for us a fixed one?"
     )]
     MoveRefused(u16),
     /// The peer allows no NAT, and there is one.
@@ -538,7 +539,10 @@ impl Failure {
 
     /// Whether the peer, or the way to it, was lost without a word: what a ticket is for (RFC 5723 §1).
     pub fn is_loss(&self) -> bool {
-        matches!(self, Failure::PeerDead(_) | Failure::PeerCrashed(_) | Failure::NoReply { .. })
+        matches!(
+            self,
+            Failure::PeerDead(_) | Failure::PeerCrashed(_) | Failure::MoveRefused(_) | Failure::NoReply { .. }
+        )
     }
 
     /// Whether somebody wanted this end, so that nothing needs repair.

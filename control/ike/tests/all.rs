@@ -33,6 +33,7 @@ mod profile;
 mod raw_keys;
 mod reauthentication;
 mod redirect;
+mod refused;
 mod rekey_limits;
 mod resources;
 mod responder_only;

@@ -290,6 +290,11 @@ impl Status {
                 let text = format!("of the peer to {remote}: {reason}");
                 journal.note(roster.name(connection), "move-refused", text);
             }
+            Event::AddressesRefused { connection, path, reason, .. } => {
+                let pair = format!("{} with {}", path.local, path.remote);
+                let text = format!("{pair}: notification {reason} of the peer; the others are tried");
+                journal.note(roster.name(connection), "addresses-refused", text);
+            }
             Event::Lockout { offender, blocked, left_out } => {
                 let what = if blocked { "lockout" } else { "lockout-ended" };
                 journal.note("", what, locked_out(&offender, left_out));

@@ -67,6 +67,8 @@ pub(crate) enum Own {
     Alive,
     /// The reply to UPDATE_SA_ADDRESSES.
     Updated(mobility::ExpectUpdated),
+    /// The reply to what was asked of all pairs of addresses.
+    Found,
     /// The reply that shows the peer to be at its new address.
     Routable(mobility::ExpectRoutable),
     /// The reply to a list of our addresses.
@@ -156,6 +158,7 @@ impl Own {
             | Own::IkeDeleted
             | Own::Alive
             | Own::Updated(_)
+            | Own::Found
             | Own::Routable(_)
             | Own::Announced
             | Own::Ticket
