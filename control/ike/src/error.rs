@@ -8,7 +8,7 @@ pub use crate::error_mode::ModeProblem;
 pub use crate::error_second::SecondProof;
 pub use crate::error_topic::Topic;
 use crate::want::AnswerError;
-use std::net::IpAddr;
+use crate::wire::GatewayIdentity;
 use std::time::Duration;
 
 /// Whose fault a failure is.
@@ -92,7 +92,7 @@ pub enum Failure {
     #[error(
         "redirected to {0} after five redirections within 300 s: the gateways send us in a circle (RFC 5685)"
     )]
-    RedirectLoop(IpAddr),
+    RedirectLoop(GatewayIdentity),
     /// The gateway does not take our ticket.
     #[error("the peer does not accept our ticket (TICKET_NACK, RFC 5723)")]
     TicketRefused,
@@ -304,10 +304,10 @@ pub enum Failure {
     NetworksTaken(AnswerError),
     /// The gateway sent us to another one.
     #[error("redirected by the gateway to {0} (RFC 5685)")]
-    Redirected(IpAddr),
+    Redirected(GatewayIdentity),
     /// We sent the caller to another gateway.
     #[error("the caller was redirected to {0} (RFC 5685)")]
-    RedirectedPeer(IpAddr),
+    RedirectedPeer(GatewayIdentity),
 }
 
 /// What was negotiated.
@@ -541,7 +541,10 @@ impl Failure {
     pub fn is_loss(&self) -> bool {
         matches!(
             self,
-            Failure::PeerDead(_) | Failure::PeerCrashed(_) | Failure::MoveRefused(_) | Failure::NoReply { .. }
+            Failure::PeerDead(_)
+                | Failure::PeerCrashed(_)
+                | Failure::MoveRefused(_)
+                | Failure::NoReply { .. }
         )
     }
 

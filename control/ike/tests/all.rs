@@ -33,6 +33,7 @@ mod profile;
 mod raw_keys;
 mod reauthentication;
 mod redirect;
+mod redirect_by_name;
 mod refused;
 mod rekey_limits;
 mod resources;

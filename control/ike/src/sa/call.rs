@@ -239,7 +239,7 @@ impl ExpectInitReply {
         let Some(redirect) = redirect else { return Ok(self.wait()) };
         match redirect::follow(ctx, common, &redirect.to, vec![self.call.child]) {
             Ok(onward) => {
-                let failure = Failure::Redirected(onward.to);
+                let failure = Failure::Redirected(onward.to.clone());
                 common.onward = Some(Box::new(onward));
                 Err(failure.into())
             }
