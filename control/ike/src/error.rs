@@ -9,6 +9,7 @@ pub use crate::error_second::SecondProof;
 pub use crate::error_topic::Topic;
 use crate::want::AnswerError;
 use crate::wire::GatewayIdentity;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Whose fault a failure is.
@@ -38,6 +39,18 @@ pub enum Failure {
         tries: u32,
         /// From the first to giving up.
         waited: Duration,
+    },
+    /// No reply to the first request at one of the peer's addresses.
+    #[error(
+        "no reply from the peer after {tries} transmissions in {waited:?}; {next}, the next of its addresses, is called"
+    )]
+    NoReplyHere {
+        /// Transmissions.
+        tries: u32,
+        /// From the first to giving up.
+        waited: Duration,
+        /// Its next address.
+        next: IpAddr,
     },
     /// A half-open IKE SA whose initiator did not go on.
     #[error("the initiator did not go on to IKE_AUTH within {0:?}")]
@@ -375,6 +388,7 @@ impl Failure {
             F::UnexpectedNat => "RV-NET-005",
             F::PeerCrashed(_) => "RV-NET-006",
             F::PeerForgot(_) => "RV-NET-007",
+            F::NoReplyHere { .. } => "RV-NET-008",
             F::NoConnection => "RV-INIT-001",
             F::ProposalRefused(Subject::Ike) => "RV-INIT-002",
             F::NoProposalChosen(Subject::Ike) => "RV-INIT-003",
@@ -452,6 +466,7 @@ impl Failure {
         use Failure as F;
         match self {
             F::NoReply { .. }
+            | F::NoReplyHere { .. }
             | F::HalfOpenTimeout(_)
             | F::PeerDead(_)
             | F::PeerCrashed(_)
@@ -546,6 +561,11 @@ impl Failure {
                 | Failure::MoveRefused(_)
                 | Failure::NoReply { .. }
         )
+    }
+
+    /// Whether the next call is under way already, elsewhere.
+    pub fn goes_on(&self) -> bool {
+        matches!(self, Failure::Redirected(_) | Failure::NoReplyHere { .. })
     }
 
     /// Whether somebody wanted this end, so that nothing needs repair.

@@ -7,6 +7,7 @@ mod additional;
 mod additional_ts;
 mod addresses;
 mod attempts;
+mod backup;
 mod busy;
 mod caps;
 mod certificates;

@@ -463,9 +463,10 @@ impl Status {
             text += &format!("; {} {}", attempt.remote, attempt.offered);
         }
         let failure = attempt.failure;
-        // Another gateway is being called.
-        if matches!(failure, Some(Failure::Redirected(_))) {
-            return journal.note(roster.name(connection), "redirected", text);
+        if let Some(failure) = failure.as_ref().filter(|failure| failure.goes_on()) {
+            let to_other = matches!(failure, Failure::Redirected(_));
+            let what = if to_other { "redirected" } else { "no-reply-here" };
+            return journal.note(roster.name(connection), what, text);
         }
         journal.note(roster.name(connection), "attempt-failed", text);
         let tunnel = self.tunnels.entry(connection).or_default();

@@ -37,17 +37,18 @@ struct Request {
     parts: Parts,
 }
 
-/// Where a connection stands in the index of addresses, if anybody may come in by it.
+/// Where a connection stands in the index of addresses, if anybody may come in by it: once for each address of its peer.
 pub(super) fn addresses(
     id: ConnectionId,
     config: &Connection,
-) -> Option<(u16, IpAddr, Option<IpAddr>, ConnectionId)> {
-    let remote = match config.remote {
-        RemoteAddress::One(remote) => Some(remote),
-        RemoteAddress::Any | RemoteAddress::Gateway => None,
-        RemoteAddress::Admitted => return None,
+) -> impl Iterator<Item = (u16, IpAddr, Option<IpAddr>, ConnectionId)> {
+    let anybody = match config.remote {
+        RemoteAddress::Any | RemoteAddress::Gateway => Some(None),
+        RemoteAddress::One(_) | RemoteAddress::Admitted => None,
     };
-    Some((config.instance, config.local, remote, id))
+    let (instance, local) = (config.instance, config.local);
+    let remotes = config.remotes().map(Some).chain(anybody);
+    remotes.map(move |remote| (instance, local, remote, id))
 }
 
 /// What is wrong with an offer that would do.

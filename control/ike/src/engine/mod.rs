@@ -121,7 +121,7 @@ impl Engine {
     pub fn set_connection(&mut self, now: Instant, id: ConnectionId, connection: Option<Connection>) {
         let before = self.connections.get(&id).cloned();
         if let Some(old) = &before {
-            accept::addresses(id, old).into_iter().for_each(|addresses| {
+            accept::addresses(id, old).for_each(|addresses| {
                 self.by_addresses.remove(&addresses);
             });
         }

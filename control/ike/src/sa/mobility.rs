@@ -446,7 +446,9 @@ fn has_returned(parts: &Parts, cookie: &[u8]) -> bool {
 fn acceptable(config: &Connection, path: &Path) -> Result<(), MoveRefusal> {
     match config.remote {
         _ if config.own_addresses().all(|ours| ours != path.local.ip()) => Err(MoveRefusal::OtherLocal),
-        RemoteAddress::One(fixed) if fixed != path.remote.ip() => Err(MoveRefusal::FixedPeer),
+        RemoteAddress::One(_) if config.remotes().all(|fixed| fixed != path.remote.ip()) => {
+            Err(MoveRefusal::FixedPeer)
+        }
         _ => Ok(()),
     }
 }

@@ -261,7 +261,7 @@ impl Tunnel {
     pub(crate) fn timeout(&mut self, ctx: &mut Context<'_>, patience: Patience) {
         let next = match self.phase.take() {
             Some(Phase::Calling(Calling::ResumeReply(state))) => state.timeout(ctx, &mut self.common),
-            Some(Phase::Calling(Calling::InitReply(state))) => state.timeout(ctx, &self.common),
+            Some(Phase::Calling(Calling::InitReply(state))) => state.timeout(ctx, &mut self.common),
             Some(Phase::Calling(Calling::IntermediateReply(state))) => state.timeout(ctx, &self.common),
             Some(Phase::Calling(Calling::AuthReply(state))) => state.timeout(ctx, &self.common),
             Some(Phase::Calling(state)) => waits::calling_timeout(state, ctx, &self.common),
