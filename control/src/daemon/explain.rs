@@ -33,7 +33,6 @@ impl<P: Pool> Core<P> {
     }
 
     fn explanation(&self, id: ConnectionId, tunnel: &plan::Tunnel) -> Explain {
-        let (routing, tables) = self.workers.routing();
         let row = self.tunnel(id, tunnel);
         explain::explain(&Evidence {
             tunnel,
@@ -45,9 +44,7 @@ impl<P: Pool> Core<P> {
             outage: self.service.of_tunnel(tunnel),
             group: super::groups::of_group(self.workers.groups(), &tunnel.group),
             path: self.path_of(id, tunnel),
-            unreachable: self
-                .peer_of(id, tunnel)
-                .and_then(|remote| routing.unreachable(tunnel.public, remote, tables)),
+            unreachable: self.peer_unreachable(tunnel, self.peer_is_at(id, tunnel)),
             standstill: self.standstill(id),
             believed: self.status.tunnel(id).and_then(|it| it.ike()).and_then(|ike| self.believed(ike.id)),
             messages: self.messages(id),
@@ -58,10 +55,10 @@ impl<P: Pool> Core<P> {
         })
     }
 
-    /// Where the peer of a tunnel is, or is called first.
-    fn peer_of(&self, id: ConnectionId, tunnel: &plan::Tunnel) -> Option<IpAddr> {
+    /// Where the peer of a tunnel that calls it is.
+    fn peer_is_at(&self, id: ConnectionId, tunnel: &plan::Tunnel) -> Option<IpAddr> {
         let up = self.status.tunnel(id).and_then(|status| status.ike()).map(|ike| ike.remote.ip());
-        up.filter(|_| tunnel.remote.is_some()).or(tunnel.remote)
+        up.filter(|_| tunnel.remote.is_some())
     }
 
     /// This moment.
