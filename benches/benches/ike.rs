@@ -69,6 +69,7 @@ fn connection(own: u8, other: u8, group: &str) -> Connection {
         nat: NatTraversal::default(),
         mobike: false,
         further_addresses: Vec::new(),
+        backup_remotes: Vec::new(),
         fragmentation: Some(ravelin_ike::config::Fragmentation::default()),
         initial_contact: InitialContact::Honour,
         lockout: None,

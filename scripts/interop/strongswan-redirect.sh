@@ -8,7 +8,8 @@
 # gateway. strongSwan calls the first and is sent to the second; numbered UDP goes by it, and the public segment has seen
 # no other address of ravelind's in ESP. A strongSwan that does not follow redirections is served where it calls. Then
 # strongSwan, with two addresses, is the gateway and sends a ravelind that is up to its second one; with those that come
-# it does so only if told by another program: not here.
+# it does so only if told by another program: not here. All of it by address and by name, which each looks up for itself; a name
+# server that is silent leaves a tunnel where it is, and holds nothing else up.
 . "$(dirname "$0")/../lib/scenario.sh"
 needs charon-systemd strongSwan
 
@@ -78,11 +79,27 @@ carries() {
     "$(count_packets "$WORK/esp.pcap" "host $1 and ((udp port 4500 and udp[8:4] != 0) or ip proto 50)")"
 }
 
+# What each gateway's resolver knows, and whom it asks besides: a name server in host B that is silent.
+names() {
+  mkdir -p "/etc/netns/$GWA" "/etc/netns/$GWB"
+  printf '127.0.0.1 localhost\n192.0.2.3 gw3.example\n' > "/etc/netns/$GWA/hosts"
+  printf '127.0.0.1 localhost\n192.0.2.9 gw9.example\n192.0.2.4 gw4.example\n192.0.2.9 gw4.example\n' > "/etc/netns/$GWB/hosts"
+  printf 'nameserver 10.2.0.2\noptions timeout:30 attempts:1\n' > "/etc/netns/$GWB/resolv.conf"
+  in_ns "$HB" nft -f - <<'N'
+table inet silent { chain input { type filter hook input priority 0; policy accept; udp dport 53 drop; }
+}
+N
+}
+names_gone() { rm -rf "/etc/netns/$GWA" "/etc/netns/$GWB"; }
+trap 'status=$?; ((status == 0 || status == 77)) || scenario_logs; names_gone; net_cleanup' EXIT
+
 net_up
 gateway_a_addresses
+names
 configure_a 192.0.2.1
-say "strongSwan is redirected in IKE_SA_INIT"
-configure_b 'redirect-callers-to = "192.0.2.3"'
+for to in 192.0.2.3 gw3.example; do
+say "strongSwan is redirected in IKE_SA_INIT to $to"
+configure_b "redirect-callers-to = \"$to\""
 begin
 swan_initiate || die "strongSwan could not initiate"
 soon 15 "the second tunnel is up" is_up second
@@ -90,20 +107,24 @@ hold "and the first is not" not is_up first
 soon 5 "strongSwan is with the other gateway" swan_is_at 192.0.2.3
 carries 192.0.2.3
 finish
+done
 
-say "strongSwan is redirected when it is up"
+for to in 192.0.2.3 gw3.example; do
+say "strongSwan is redirected to $to when it is up"
 configure_b ""
 begin
 swan_initiate || die "strongSwan could not initiate"
 soon 10 "the first tunnel is up" is_up first
 hold "an address of another family is refused" not rv b redirect first 2001:db8::3
-rv b redirect first 192.0.2.3 > /dev/null
+hold "what is no name is refused" not rv b redirect first 192.0.2.300
+rv b redirect first "$to" > /dev/null
 soon 15 "the second tunnel is up" is_up second
 soon 5 "the first is down" tunnel_down b first
 hold "and says why" told first RV-END-009
 soon 5 "strongSwan is with the other gateway" swan_is_at 192.0.2.3
 carries 192.0.2.3
 finish
+done
 
 say "a strongSwan that does not follow is served"
 configure_b 'redirect-callers-to = "192.0.2.3"'
@@ -119,25 +140,45 @@ configure_a 192.0.2.1,192.0.2.4
 configure_b 'redirect = "accept"
 redirect-targets = ["192.0.2.4"]'
 sed -i '/^\[tunnel.second\]/,$d; s|10.2.0.0/25|10.2.0.0/24|' "$WORK/b.toml"
-begin
 at() { [[ $(tunnel_field b first remote) == "$1":* ]]; }
 redirect() { swan ss --redirect --ike net --gateway "$1" > "$WORK/ss/redirect" 2>&1; }
-event() { rv b --json events | jq -e --arg w "$1" --arg c "$2" '[.events[] | select(.what == $w and (.text | startswith($c)))] | length == 1' > /dev/null; }
-rv b initiate first > /dev/null
-soon 15 "the tunnel is up" tunnel_up b first
-hold "with the first address" at 192.0.2.1
-hold "strongSwan sends it where it may not go" redirect 192.0.2.9
-soon 5 "it says that it does not go" event redirect-refused RV-INIT-008
-hold "and stays" tunnel_up b first
-# strongSwan tells each IKE SA once.
-rv b terminate first > /dev/null
-soon 10 "it is closed" tunnel_down b first
-rv b initiate first > /dev/null
-soon 15 "it calls the first address again" tunnel_up b first
-hold "and is with that" at 192.0.2.1
-hold "strongSwan sends it to its second address" redirect 192.0.2.4
+told_end() { rv b --json events | jq -e --arg c "$1" '[.events[] | select(.what == "ike-down" and (.text | startswith($c)))] | length == 1' > /dev/null; }
+event_told() { rv b --json events | jq -e --arg w "$1" --arg c "$2" '[.events[] | select(.what == $w and (.text | contains($c)))] | length > 0' > /dev/null; }
+# called: ravelind calls the first address, anew: strongSwan tells each IKE SA once.
+called() {
+  rv b terminate first > /dev/null || :
+  soon 10 "no tunnel is up" tunnel_down b first
+  rv b initiate first > /dev/null
+  soon 15 "the tunnel is up" tunnel_up b first
+  hold "with the first address" at 192.0.2.1
+}
+for to in 192.0.2.4 gw4.example; do
+say "to $to"
+begin
+for wrong in 192.0.2.9 gw9.example; do
+  called
+  hold "strongSwan sends it where it may not go, $wrong" redirect "$wrong"
+  soon 5 "it says that it does not go" event_told redirect-refused "RV-INIT-008: the gateway redirects us to $wrong"
+  hold "and stays" tunnel_up b first
+done
+called
+hold "strongSwan sends it to its second address" redirect "$to"
 soon 15 "the tunnel is with that" at 192.0.2.4
 soon 5 "and up" tunnel_up b first
-hold "the old one says why it ended" event ike-down RV-END-008
+hold "the old one says why it ended" told_end "RV-END-008: redirected by the gateway to 192.0.2.4"
 carries 192.0.2.4
+finish
+done
+
+say "a name server is silent"
+begin
+called
+LATE=$SECONDS
+hold "strongSwan sends it to a name that nobody tells" redirect silent.example
+hosts_ping() { in_ns "$HA" ping -c 1 -W 1 10.2.0.2; }
+soon 5 "host A reaches host B" hosts_ping
+soon 25 "it is given up" event_told redirect-refused "silent.example, whose address"
+hold "the tunnel is where it was" at 192.0.2.1
+hold "and up" tunnel_up b first
+hold "ravelind answered all the while" test $((SECONDS - LATE)) -le 30
 finish

@@ -117,6 +117,7 @@ fn connection() -> Connection {
         nat: NatTraversal::default(),
         mobike: true,
         further_addresses: Vec::new(),
+        backup_remotes: Vec::new(),
         fragmentation: Some(Fragmentation::default()),
         initial_contact: InitialContact::Honour,
         lockout: None,

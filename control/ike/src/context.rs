@@ -210,6 +210,11 @@ impl Context<'_> {
         self.send(path, packets);
     }
 
+    /// The same along other paths.
+    pub(crate) fn send_around(&mut self, paths: &[Path], packets: &Packets) {
+        paths.iter().for_each(|path| self.send_again(path, packets));
+    }
+
     /// Answers a request that came again as before.
     pub(crate) fn answer_again(&mut self, path: &Path, packets: &Packets) {
         self.out.accounts.step.repeated += 1;

@@ -8,6 +8,7 @@ pub use crate::error_mode::ModeProblem;
 pub use crate::error_second::SecondProof;
 pub use crate::error_topic::Topic;
 use crate::want::AnswerError;
+use crate::wire::GatewayIdentity;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -39,6 +40,18 @@ pub enum Failure {
         /// From the first to giving up.
         waited: Duration,
     },
+    /// No reply to the first request at one of the peer's addresses.
+    #[error(
+        "no reply from the peer after {tries} transmissions in {waited:?}; {next}, the next of its addresses, is called"
+    )]
+    NoReplyHere {
+        /// Transmissions.
+        tries: u32,
+        /// From the first to giving up.
+        waited: Duration,
+        /// Its next address.
+        next: IpAddr,
+    },
     /// A half-open IKE SA whose initiator did not go on.
     #[error("the initiator did not go on to IKE_AUTH within {0:?}")]
     HalfOpenTimeout(Duration),
@@ -57,9 +70,10 @@ pub enum Failure {
     )]
     PeerForgot(Duration),
 
-    /// The peer does not accept that we moved.
+    /// The peer does not accept that we moved, and there is nowhere else to be.
     #[error(
-        "the peer does not accept our new address (notification {0}): is its address for us a fixed one?"
+        "the peer does not accept our new address (notification {0}), and no other pair of addresses is left that \
+         answers: is its address for us a fixed one?"
     )]
     MoveRefused(u16),
     /// The peer allows no NAT, and there is one.
@@ -91,7 +105,7 @@ pub enum Failure {
     #[error(
         "redirected to {0} after five redirections within 300 s: the gateways send us in a circle (RFC 5685)"
     )]
-    RedirectLoop(IpAddr),
+    RedirectLoop(GatewayIdentity),
     /// The gateway does not take our ticket.
     #[error("the peer does not accept our ticket (TICKET_NACK, RFC 5723)")]
     TicketRefused,
@@ -303,10 +317,10 @@ pub enum Failure {
     NetworksTaken(AnswerError),
     /// The gateway sent us to another one.
     #[error("redirected by the gateway to {0} (RFC 5685)")]
-    Redirected(IpAddr),
+    Redirected(GatewayIdentity),
     /// We sent the caller to another gateway.
     #[error("the caller was redirected to {0} (RFC 5685)")]
-    RedirectedPeer(IpAddr),
+    RedirectedPeer(GatewayIdentity),
 }
 
 /// What was negotiated.
@@ -374,6 +388,7 @@ impl Failure {
             F::UnexpectedNat => "RV-NET-005",
             F::PeerCrashed(_) => "RV-NET-006",
             F::PeerForgot(_) => "RV-NET-007",
+            F::NoReplyHere { .. } => "RV-NET-008",
             F::NoConnection => "RV-INIT-001",
             F::ProposalRefused(Subject::Ike) => "RV-INIT-002",
             F::NoProposalChosen(Subject::Ike) => "RV-INIT-003",
@@ -451,6 +466,7 @@ impl Failure {
         use Failure as F;
         match self {
             F::NoReply { .. }
+            | F::NoReplyHere { .. }
             | F::HalfOpenTimeout(_)
             | F::PeerDead(_)
             | F::PeerCrashed(_)
@@ -538,7 +554,18 @@ impl Failure {
 
     /// Whether the peer, or the way to it, was lost without a word: what a ticket is for (RFC 5723 §1).
     pub fn is_loss(&self) -> bool {
-        matches!(self, Failure::PeerDead(_) | Failure::PeerCrashed(_) | Failure::NoReply { .. })
+        matches!(
+            self,
+            Failure::PeerDead(_)
+                | Failure::PeerCrashed(_)
+                | Failure::MoveRefused(_)
+                | Failure::NoReply { .. }
+        )
+    }
+
+    /// Whether the next call is under way already, elsewhere.
+    pub fn goes_on(&self) -> bool {
+        matches!(self, Failure::Redirected(_) | Failure::NoReplyHere { .. })
     }
 
     /// Whether somebody wanted this end, so that nothing needs repair.

@@ -58,6 +58,7 @@ impl Failure {
             | F::Crypto(_)
             | F::NotConfigured(_)
             | F::NoReply { .. }
+            | F::NoReplyHere { .. }
             | F::HalfOpenTimeout(_)
             | F::PeerDead(_)
             | F::PeerCrashed(_)

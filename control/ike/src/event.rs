@@ -190,6 +190,17 @@ pub enum Event {
         /// Why not.
         reason: MoveRefusal,
     },
+    /// The peer does not accept us between these addresses, where we had moved to; we look for others.
+    AddressesRefused {
+        /// The tunnel.
+        ike: IkeId,
+        /// Its connection.
+        connection: ConnectionId,
+        /// The addresses.
+        path: Path,
+        /// The peer's notification.
+        reason: u16,
+    },
     /// A caller, or all ports of its address, was locked out, or is heard again.
     Lockout {
         /// Who.

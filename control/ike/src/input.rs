@@ -3,6 +3,7 @@
 use crate::config::{ChildId, ConnectionId, Selector};
 use crate::id::{ChildSaId, IkeId};
 use crate::time::Instant;
+use crate::wire::GatewayIdentity;
 use std::net::{IpAddr, SocketAddr};
 
 /// A UDP payload that carries an IKE message.
@@ -29,7 +30,7 @@ pub struct Packet {
 }
 
 /// What an operator or the tunnel planner may ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Bring a child up, and the IKE SA it needs. Without a child: the connection's first. Does nothing if it is
     /// up or on its way.
@@ -97,7 +98,7 @@ pub enum Command {
         /// The connection.
         connection: ConnectionId,
         /// The other gateway.
-        to: IpAddr,
+        to: GatewayIdentity,
     },
     /// Close everything and accept nothing new. Finished when `Engine::is_idle`.
     Shutdown,

@@ -15,7 +15,7 @@ use crate::id::{ChildSaId, IkeId, Ticket};
 use crate::key_agreement::{KeyAgreed, KeyAgreement};
 use crate::wire::HashAndUrl;
 use core::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use zeroize::Zeroizing;
 
 /// One thing to be done for the engine.
@@ -40,6 +40,8 @@ pub enum WantKind {
     Verify(Verify),
     /// Question: which certificates does the peer mean, of which some lie elsewhere?
     Lookup(Lookup),
+    /// Question: which addresses has this name?
+    Resolve(Resolve),
     /// Question: does this chain prove this identity to this connection?
     Verdict(Verdict),
     /// Question: reserve an inbound ESP SPI.
@@ -97,6 +99,8 @@ pub enum Answer {
     Verify(Result<(), AnswerError>),
     /// To `Lookup`: the certificates, DER, in the order of the question, with all of a bundle in its place.
     Lookup(Result<Vec<Vec<u8>>, AnswerError>),
+    /// To `Resolve`: its addresses of either family, the preferred ones first.
+    Resolve(Result<Vec<IpAddr>, AnswerError>),
     /// To `Verdict`: the key of the end entity.
     Verdict(Result<PeerKey, AnswerError>),
     /// To `AllocateSpi`: the SPI, at least 256.
@@ -159,6 +163,18 @@ pub struct Lookup {
     pub instance: u16,
     /// In the peer's order, at most 16.
     pub shown: Vec<Shown>,
+}
+
+/// Look this name up. It is the word of a gateway that redirects us (RFC 5685), proven or not, and has the form of a
+/// host's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolve {
+    /// The connection it is for.
+    pub connection: ConnectionId,
+    /// The instance whose name servers are to be asked.
+    pub instance: u16,
+    /// The name.
+    pub name: String,
 }
 
 /// A certificate as a peer shows it.

@@ -272,8 +272,8 @@ pub struct Rekey {
 pub struct Redirect {
     /// A tunnel, or a gateway: then all its tunnels.
     pub tunnel: String,
-    /// The other gateway.
-    pub to: std::net::IpAddr,
+    /// The other gateway: an address, or a name for the callers to resolve.
+    pub to: String,
 }
 
 /// Which events.

@@ -115,10 +115,7 @@ mod tests {
                 exportable: true,
                 replace: false,
             }),
-            Request::Redirect(crate::api::request::Redirect {
-                tunnel: "a".into(),
-                to: [192, 0, 2, 3].into(),
-            }),
+            Request::Redirect(crate::api::request::Redirect { tunnel: "a".into(), to: "192.0.2.3".into() }),
         ] {
             let (id, read) = read_call(write_call(7, &request).as_bytes());
             assert_eq!((id, read), (7.into(), Ok(request)));

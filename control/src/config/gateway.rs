@@ -141,6 +141,7 @@ impl One<'_, '_, '_> {
             on_demand,
             mobike,
             mobike_addresses,
+            backup_remotes: Vec::new(),
             redirect,
             initial_contact: InitialContact::default(),
         })

@@ -80,9 +80,9 @@ impl One<'_, '_, '_> {
         manual: &Spanned<raw::Manual>,
     ) -> Option<plan::Manual> {
         let of_ike = [&raw.psk_file, &raw.certificate, &raw.ppk_list].into_iter().any(Option::is_some);
-        if raw.psk.is_some() || of_ike || remote.is_none() {
+        if raw.psk.is_some() || of_ike || remote.is_none() || !raw.backup_remotes.is_empty() {
             self.refuse(
-                "manual keys do not go with IKE authentication or remote = \"any\"",
+                "manual keys do not go with IKE authentication, remote = \"any\" or backup-remotes",
                 "one or the other",
             );
             return None;

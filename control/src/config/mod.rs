@@ -8,6 +8,7 @@
 //! `ravelin config check` run exactly this code. Reading files is an argument, so that
 //! everything here is tested without a disk.
 
+mod backup;
 mod believed;
 mod cert_profile;
 mod children;

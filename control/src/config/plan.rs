@@ -268,6 +268,17 @@ pub struct Tunnel {
     pub group: String,
 }
 
+impl Tunnel {
+    /// Where its peer may be, in the order in which it is called; none if that is anywhere.
+    pub fn remotes(&self) -> impl Iterator<Item = IpAddr> {
+        let backups = match &self.keying {
+            Keying::Ike(ike) => ike.backup_remotes.as_slice(),
+            Keying::Manual(_) => &[],
+        };
+        self.remote.into_iter().chain(backups.iter().copied())
+    }
+}
+
 /// Where keys come from.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Keying {
@@ -304,6 +315,8 @@ pub struct Ike {
     pub mobike: bool,
     /// Further addresses of ours that it may use then, preferred first.
     pub mobike_addresses: Vec<IpAddr>,
+    /// Where the peer is called, in this order, when nobody answers at its `remote`.
+    pub backup_remotes: Vec<IpAddr>,
     /// Redirection to other gateways.
     pub redirect: Redirection,
 }

@@ -427,6 +427,8 @@ pub struct Tunnel {
     pub local: Option<Text>,
     /// The peer's outer address, or `any`.
     pub remote: Option<Text>,
+    /// Where the peer is when it does not answer there.
+    pub backup_remotes: Vec<Text>,
     /// Name of a tunnel-group; default: that of all workers.
     pub tunnel_group: Option<Text>,
     /// Instance of the outer packets.

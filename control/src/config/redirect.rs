@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use ravelin_ike::config::{AcceptRedirect, RedirectAt, RedirectCallers, Redirection};
+use ravelin_ike::wire::GatewayIdentity;
 
 use super::raw::{self, Text};
 use super::resolve::Judge;
@@ -70,17 +71,23 @@ pub fn callers(
     let Some(text) = to else {
         if is_staged {
             let found = "redirect-callers-at without redirect-callers-to".into();
-            judge.refuse(at, object, found, "redirect-callers-to = \"ADDRESS\"");
+            judge.refuse(at, object, found, "redirect-callers-to = \"ADDRESS\" or \"NAME\"");
         }
         return None;
     };
-    let to = judge.value(object, "redirect-callers-to", text, value::address)?;
-    same_family(judge, object, text, (to, local));
-    if to == local {
-        let found = format!("redirect-callers-to = {to} is our own address here");
-        judge.refuse(text.span().start, object, found, "another gateway's");
+    let to = judge.value(object, "redirect-callers-to", text, gateway)?;
+    if let GatewayIdentity::Address(to) = to {
+        same_family(judge, object, text, (to, local));
+        if to == local {
+            let found = format!("redirect-callers-to = {to} is our own address here");
+            judge.refuse(text.span().start, object, found, "another gateway's");
+        }
     }
     Some(RedirectCallers { to, at: stage.unwrap_or(RedirectAt::Init) })
+}
+
+fn gateway(text: &str) -> Result<GatewayIdentity, value::Expected> {
+    text.parse().map_err(|_| "an address or the name of a host, like 192.0.2.9 or gw2.example")
 }
 
 /// An address, or a prefix of them.

@@ -628,16 +628,19 @@ fn redirection() {
         redirect("redirect = \"accept\"\nredirect-targets = [\"192.0.2.16/28\", \"192.0.2.9\"]").accept;
     let allowed = |last: u8| within.allows([192, 0, 2, last].into());
     assert_eq!([9, 10, 15, 16, 31, 32].map(allowed), [true, false, false, true, true, false]);
-    let callers = RedirectCallers { to: [192, 0, 2, 9].into(), at: RedirectAt::Auth };
-    let lines = "redirect-callers-to = \"192.0.2.9\"\nredirect-callers-at = \"auth\"";
-    assert_eq!(redirect(lines).callers, Some(callers));
+    for to in ["192.0.2.9", "gw2.example"] {
+        let callers = RedirectCallers { to: to.parse().unwrap(), at: RedirectAt::Auth };
+        let lines = format!("redirect-callers-to = \"{to}\"\nredirect-callers-at = \"auth\"");
+        assert_eq!(redirect(&lines).callers, Some(callers));
+    }
     for (lines, expected) in [
         ("redirect = \"yes\"", "accept or off"),
         ("redirect-targets = [\"192.0.2.9\"]", "redirect = \"accept\""),
         ("redirect = \"accept\"\nredirect-targets = [\"2001:db8::1\"]", "both IPv4 or both IPv6"),
         ("redirect = \"accept\"\nredirect-targets = [\"gw.example\"]", "an address or a prefix"),
         ("redirect-callers-to = \"192.0.2.2\"", "another gateway's"),
-        ("redirect-callers-to = \"gw.example\"", "an IPv4 or IPv6 address"),
+        ("redirect-callers-to = \"gw2_example\"", "an address or the name of a host"),
+        ("redirect-callers-to = \"2001:db8::1\"", "both IPv4 or both IPv6"),
         ("redirect-callers-at = \"init\"", "redirect-callers-to"),
     ] {
         let refused = with(lines).unwrap_err();

@@ -289,6 +289,7 @@ impl One<'_, '_, '_> {
             on_demand,
             mobike,
             mobike_addresses,
+            backup_remotes: self.backup_remotes(raw, (local, remote)),
             redirect,
             initial_contact,
         })

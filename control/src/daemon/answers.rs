@@ -7,6 +7,7 @@ use ravelin_ike::config::{ChildId, ConnectionId};
 use ravelin_ike::id::ChildSaId;
 use ravelin_ike::input::Command;
 use ravelin_ike::want::Role;
+use ravelin_ike::wire::GatewayIdentity;
 
 use super::core::Core;
 use crate::api::request::{Part, Redirect, Rekey};
@@ -139,7 +140,11 @@ impl<P: Pool> Core<P> {
     /// gateway.
     fn redirect(&mut self, Redirect { tunnel: name, to }: &Redirect) -> Result<Reply, ApiError> {
         let (connections, local) = self.redirected(name)?;
-        if local == *to || local.is_ipv4() != to.is_ipv4() {
+        let parsed: Result<GatewayIdentity, _> = to.parse();
+        let to = parsed.map_err(|why| ApiError::Refused { why: format!("{to} is {why}") })?;
+        if let GatewayIdentity::Address(to) = to
+            && (local == to || local.is_ipv4() != to.is_ipv4())
+        {
             let why = format!("{to} is no other gateway of the same family as {name}'s local address");
             return Err(ApiError::Refused { why });
         }
@@ -156,7 +161,7 @@ impl<P: Pool> Core<P> {
         }
         connections
             .into_iter()
-            .for_each(|connection| self.command(Command::Redirect { connection, to: *to }));
+            .for_each(|connection| self.command(Command::Redirect { connection, to: to.clone() }));
         Ok(done(format!("{name}: sent to {to}: {callers}")))
     }
 

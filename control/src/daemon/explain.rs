@@ -33,7 +33,6 @@ impl<P: Pool> Core<P> {
     }
 
     fn explanation(&self, id: ConnectionId, tunnel: &plan::Tunnel) -> Explain {
-        let (routing, tables) = self.workers.routing();
         let row = self.tunnel(id, tunnel);
         explain::explain(&Evidence {
             tunnel,
@@ -45,7 +44,7 @@ impl<P: Pool> Core<P> {
             outage: self.service.of_tunnel(tunnel),
             group: super::groups::of_group(self.workers.groups(), &tunnel.group),
             path: self.path_of(id, tunnel),
-            unreachable: tunnel.remote.and_then(|remote| routing.unreachable(tunnel.public, remote, tables)),
+            unreachable: self.peer_unreachable(tunnel, self.peer_is_at(id, tunnel)),
             standstill: self.standstill(id),
             believed: self.status.tunnel(id).and_then(|it| it.ike()).and_then(|ike| self.believed(ike.id)),
             messages: self.messages(id),
@@ -54,6 +53,12 @@ impl<P: Pool> Core<P> {
             now: self.now(),
             time: self.time(),
         })
+    }
+
+    /// Where the peer of a tunnel that calls it is.
+    fn peer_is_at(&self, id: ConnectionId, tunnel: &plan::Tunnel) -> Option<IpAddr> {
+        let up = self.status.tunnel(id).and_then(|status| status.ike()).map(|ike| ike.remote.ip());
+        up.filter(|_| tunnel.remote.is_some())
     }
 
     /// This moment.
@@ -87,7 +92,7 @@ impl<P: Pool> Core<P> {
     fn strangers(&self, address: IpAddr) -> Option<Strangers> {
         let is_there = |id| self.status.tunnel(id).and_then(|tunnel| tunnel.ike()).map(|ike| ike.remote.ip());
         let peer = |(id, tunnel): &(ConnectionId, &plan::Tunnel)| match tunnel.origin {
-            None => tunnel.remote == Some(address),
+            None => tunnel.remotes().any(|remote| remote == address),
             Some(_) => is_there(*id) == Some(address),
         };
         let tunnels = self.roster.tunnels().filter(peer);

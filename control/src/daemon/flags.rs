@@ -41,17 +41,24 @@ impl<P: Pool> Core<P> {
 
     /// Those of a tunnel in this state.
     pub(super) fn tunnel_flags(&self, id: ConnectionId, tunnel: &plan::Tunnel, state: State) -> Vec<Flag> {
-        let plan::Tunnel { enabled, public, private, group, local, remote, .. } = tunnel;
+        let plan::Tunnel { enabled, public, private, group, local, .. } = tunnel;
         let ground = Ground { enabled: *enabled, public: *public, private: *private, group, local: *local };
         let mut flags = self.ground_flags(&ground);
         flags.extend(self.standstill(id).map(|why| ("worker-stalled", why.text)));
         // Of one that is up nobody asks: its peer answers, or is found dead.
-        if let Some(remote) = remote.filter(|_| state != State::Up) {
-            let (routing, tables) = self.workers.routing();
-            let unreachable = routing.unreachable(*public, remote, tables);
-            flags.extend(unreachable.map(|text| ("peer-unreachable", text)));
-        }
+        let unreachable = self.peer_unreachable(tunnel, None).filter(|_| state != State::Up);
+        flags.extend(unreachable.map(|text| ("peer-unreachable", text)));
         flags
+    }
+
+    /// Why nothing reaches the peer of a tunnel where it is, or at any of its addresses.
+    pub(super) fn peer_unreachable(&self, tunnel: &plan::Tunnel, is_at: Option<IpAddr>) -> Option<String> {
+        let (routing, tables) = self.workers.routing();
+        let of = |remote| routing.unreachable(tunnel.public, remote, tables);
+        match is_at {
+            Some(remote) => of(remote),
+            None => tunnel.remotes().map(of).collect::<Option<Vec<String>>>()?.into_iter().next(),
+        }
     }
 
     /// Why an outer address of ours hears nothing, if the port that has it has no link.

@@ -16,6 +16,7 @@ use ravelin_pki::identity::Identity;
 use ravelin_pki::path::Rules;
 
 use super::core::Input;
+use super::names;
 use crate::config::plan::{self, Ike, Keying, OwnAuthentication, Plan};
 use crate::keeper::{self, Keeper, KeyName, KeyPlace, KeySource};
 use crate::pool::Pool;
@@ -271,6 +272,18 @@ impl Helpers {
         };
         if let Err(error) = self.pool.submit(job) {
             self.refuse(ticket, Answer::Lookup(Err(error)));
+        }
+    }
+
+    /// Asks the instance's name servers where a gateway is to which another one redirects us.
+    pub fn resolve(&self, ticket: Ticket, question: want::Resolve) {
+        let (errands, inputs) = (Arc::clone(self.revocation.errands()), self.inputs.clone());
+        let job = move || {
+            names::resolve(&errands, &inputs, ticket, &question);
+            None
+        };
+        if let Err(error) = self.pool.submit(job) {
+            self.refuse(ticket, Answer::Resolve(Err(error)));
         }
     }
 

@@ -30,6 +30,7 @@ pub mod layout;
 mod lockout;
 mod lookup;
 mod mirrors;
+mod names;
 mod outage;
 mod own;
 mod pki;

@@ -15,6 +15,7 @@ impl<P: Pool> Core<P> {
             WantKind::Sign(sign) => self.helpers.sign(ticket, sign),
             WantKind::Verify(verify) => self.helpers.verify(ticket, verify),
             WantKind::Lookup(lookup) => self.helpers.look_up(ticket, lookup),
+            WantKind::Resolve(resolve) => self.helpers.resolve(ticket, resolve),
             WantKind::Verdict(verdict) => {
                 // Every question is some tunnel's.
                 if let Some(ike) = want.ike {

@@ -19,7 +19,7 @@ pub fn askers(plan: &Plan) -> Askers {
     let of_others = |tunnel: &&Tunnel| tunnel.remote.is_none() || !is_closed(plan, tunnel);
     open.extend(plan.tunnels.values().map(|tunnel| &**tunnel).filter(of_others).map(end));
     let closed = plan.tunnels.values().filter(|tunnel| !open.contains(&end(tunnel)));
-    Askers::new(closed.filter_map(|tunnel| Some((end(tunnel), tunnel.remote?))))
+    Askers::new(closed.flat_map(|tunnel| tunnel.remotes().map(move |remote| (end(tunnel), remote))))
 }
 
 fn is_closed(plan: &Plan, tunnel: &Tunnel) -> bool {

@@ -47,7 +47,8 @@ pub fn connection(
     let identity = remote_identity(tunnel, ike).map_err(unusable)?;
     let base = base(plan, (tunnel.public, tunnel.local), ike, (remote, identity)).map_err(unusable)?;
     let responder_only = plan.only_responds(&tunnel.group);
-    Ok(Connection { max_children: tunnel.child_limit, children, responder_only, ..base })
+    let (max_children, backup_remotes) = (tunnel.child_limit, ike.backup_remotes.clone());
+    Ok(Connection { max_children, backup_remotes, children, responder_only, ..base })
 }
 
 /// The engine's form of a gateway: that by which its peers prove themselves, without children.
@@ -120,6 +121,7 @@ fn base(
         nat: ike.policy.nat,
         mobike: ike.mobike,
         further_addresses: ike.mobike_addresses.clone(),
+        backup_remotes: Vec::new(),
         fragmentation: ike.policy.fragmentation,
         initial_contact: ike.initial_contact,
         lockout: ike.policy.lockout,

@@ -206,6 +206,22 @@ fn fix(failure: &Failure, tunnel: &plan::Tunnel) -> String {
     }
 }
 
+/// Where its peer may be, in the order in which it is called, and where it is.
+fn addresses(evidence: &Evidence<'_>) -> Option<Rung> {
+    let plan::Keying::Ike(ike) = &evidence.tunnel.keying else { return None };
+    if ike.backup_remotes.is_empty() {
+        return None;
+    }
+    let order: Vec<String> = evidence.tunnel.remotes().map(|remote| remote.to_string()).collect();
+    let up = evidence.status.and_then(status::Tunnel::ike);
+    let is_at = up.map_or_else(|| "it is at none".to_owned(), |ike| format!("it is at {}", ike.remote.ip()));
+    Some(rung(
+        "one of its peer's addresses answers",
+        up.map(|_| true),
+        format!("{}; {is_at}", order.join(", then ")),
+    ))
+}
+
 fn rungs(evidence: &Evidence<'_>) -> Vec<Rung> {
     let tunnel = evidence.tunnel;
     let remote = tunnel.remote.map_or_else(|| "any".to_owned(), |remote| remote.to_string());
@@ -233,6 +249,7 @@ fn rungs(evidence: &Evidence<'_>) -> Vec<Rung> {
     rungs.push(rung("its tunnel group is up", Some(group.is_none()), seen));
     let linkless = evidence.linkless.clone();
     rungs.push(rung("link at our address", Some(linkless.is_none()), linkless.unwrap_or_default()));
+    rungs.extend(addresses(evidence));
     let reachable = tunnel.remote.map(|_| evidence.unreachable.is_none());
     rungs.push(rung(
         "route and neighbour to the peer",

@@ -44,7 +44,10 @@ fn of_tunnel(
         None => of_tunnel(key),
     };
     match failure {
-        Failure::NoReply { .. } | Failure::HalfOpenTimeout(_) | Failure::PeerDead(_) => {
+        Failure::NoReply { .. }
+        | Failure::NoReplyHere { .. }
+        | Failure::HalfOpenTimeout(_)
+        | Failure::PeerDead(_) => {
             vec![of_tunnel("remote")]
         }
         Failure::NoConnection => vec![of_tunnel("local"), of_tunnel("remote")],

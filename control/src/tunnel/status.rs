@@ -290,6 +290,11 @@ impl Status {
                 let text = format!("of the peer to {remote}: {reason}");
                 journal.note(roster.name(connection), "move-refused", text);
             }
+            Event::AddressesRefused { connection, path, reason, .. } => {
+                let pair = format!("{} with {}", path.local, path.remote);
+                let text = format!("{pair}: notification {reason} of the peer; the others are tried");
+                journal.note(roster.name(connection), "addresses-refused", text);
+            }
             Event::Lockout { offender, blocked, left_out } => {
                 let what = if blocked { "lockout" } else { "lockout-ended" };
                 journal.note("", what, locked_out(&offender, left_out));
@@ -458,9 +463,10 @@ impl Status {
             text += &format!("; {} {}", attempt.remote, attempt.offered);
         }
         let failure = attempt.failure;
-        // Another gateway is being called.
-        if matches!(failure, Some(Failure::Redirected(_))) {
-            return journal.note(roster.name(connection), "redirected", text);
+        if let Some(failure) = failure.as_ref().filter(|failure| failure.goes_on()) {
+            let to_other = matches!(failure, Failure::Redirected(_));
+            let what = if to_other { "redirected" } else { "no-reply-here" };
+            return journal.note(roster.name(connection), what, text);
         }
         journal.note(roster.name(connection), "attempt-failed", text);
         let tunnel = self.tunnels.entry(connection).or_default();

@@ -13,10 +13,11 @@ pub fn waits(plan: &Plan) -> Waits {
     }
     // What one group says of any peer at an address is not to reach the peers of another.
     let usual = |said: Option<Wait>| said.unwrap_or(Wait::USUAL);
-    let tunnels = plan.tunnels.values().map(|tunnel| {
-        let between =
-            Between { instance: tunnel.public, local: tunnel.local, remote: tunnel.remote, ip_tunnel: false };
-        (between, usual(of_group(&tunnel.group)))
+    let tunnels = plan.tunnels.values().flat_map(|tunnel| {
+        let (instance, local, wait) = (tunnel.public, tunnel.local, usual(of_group(&tunnel.group)));
+        let anybody = tunnel.remote.is_none().then_some(None);
+        let remotes = tunnel.remotes().map(Some).chain(anybody);
+        remotes.map(move |remote| (Between { instance, local, remote, ip_tunnel: false }, wait))
     });
     let gateways = plan.gateways.values().map(|gateway| {
         let between =

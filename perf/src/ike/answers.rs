@@ -173,6 +173,7 @@ impl Answers {
             WantKind::KeyAgreement(agreement) => Answer::KeyAgreement(agreement.perform()),
             WantKind::Sign(sign) => Answer::Sign(self.sign(&sign)),
             WantKind::Verify(verify) => Answer::Verify(check(&verify)),
+            WantKind::Resolve(_) => Answer::Resolve(Err(no("no name is resolved"))),
             WantKind::Lookup(_) => Answer::Lookup(Err(no("nothing is looked up"))),
             WantKind::Verdict(verdict) => Answer::Verdict(key_of(&verdict)),
             WantKind::AllocateSpi(_) => {

@@ -421,6 +421,7 @@ fn connection(
         nat: NatTraversal { encapsulation, ..NatTraversal::default() },
         mobike: false,
         further_addresses: Vec::new(),
+        backup_remotes: Vec::new(),
         fragmentation: Some(ravelin_ike::config::Fragmentation::default()),
         initial_contact: InitialContact::Never,
         lockout: None,

@@ -1,26 +1,21 @@
 //! From a server's name to a connection: resolve, judge each address, connect to the very address judged.
 //!
-//! Nothing is resolved twice, so what was judged is what is asked. The system's resolver knows no deadline of ours; it
-//! works on a thread of its own, which is left behind when it is late. Such threads are counted, and above a bound no
-//! name is resolved: a dead name server costs a bounded number of threads.
+//! Nothing is resolved twice, so what was judged is what is asked.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use crate::error::{FetchError, Stage};
-use crate::instance::resolve_by;
 use crate::policy::{Origin, Policy};
+use crate::resolve::{Question, Resolvers};
 use crate::tls::Roots;
 use crate::url::{Host, Scheme, Server};
 use crate::wire::{Connection, Deadline, Wire};
 
-/// Resolvers under way at once, late ones included.
-const RESOLVERS: usize = 64;
 /// Addresses of one name that are tried.
 const ADDRESSES: usize = 4;
 
@@ -29,7 +24,7 @@ const ADDRESSES: usize = 4;
 pub(crate) struct Dialer {
     pub(crate) policy: Arc<Policy>,
     pub(crate) roots: Roots,
-    pub(crate) resolvers: Arc<AtomicUsize>,
+    pub(crate) resolvers: Resolvers,
     /// What stands for `/etc/resolv.conf`, where the instance has its own.
     pub(crate) resolver: Option<Arc<Path>>,
 }
@@ -103,53 +98,16 @@ impl Dialer {
 
     fn resolve(&self, name: &str, port: u16, deadline: &Deadline) -> Result<Vec<SocketAddr>, FetchError> {
         let left = deadline.left(Stage::Resolve)?;
-        let place = Place::take(&self.resolvers)?;
         let (sender, answer) = mpsc::sync_channel(1);
-        let (owned, resolver) = (name.to_owned(), self.resolver.clone());
-        std::thread::Builder::new()
-            .name("fetch-resolve".into())
-            .spawn(move || {
-                let ready = resolver.map_or(Ok(()), |file| resolve_by(&file));
-                let found = ready
-                    .map_err(|error| machine("take the instance's resolver", &error))
-                    .and_then(|()| look_up(&owned, port));
-                let _ = sender.send(found);
-                drop(place);
-            })
-            .map_err(|error| machine("start a resolver", &error))?;
+        let question = Question { name: name.to_owned(), port, resolver: self.resolver.clone() };
+        // A new thread is in the network of the one that starts it.
+        let reply = move |found| _ = sender.send(found);
+        self.resolvers.ask(question, || Ok(()), reply)?;
         match answer.recv_timeout(left) {
             Ok(found) => found,
             Err(RecvTimeoutError::Timeout) => Err(deadline.passed(Stage::Resolve)),
             Err(RecvTimeoutError::Disconnected) => Err(FetchError::Closed),
         }
-    }
-}
-
-fn look_up(name: &str, port: u16) -> Result<Vec<SocketAddr>, FetchError> {
-    let found = (name, port).to_socket_addrs();
-    let failed = |error: io::Error| FetchError::Resolve { host: name.into(), reason: error.to_string() };
-    found.map(Iterator::collect).map_err(failed)
-}
-
-/// One of the places for resolvers, given back when dropped.
-struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    fn take(count: &Arc<AtomicUsize>) -> Result<Self, FetchError> {
-        let place = Self(Arc::clone(count));
-        if count.fetch_add(1, Ordering::Relaxed) < RESOLVERS {
-            return Ok(place);
-        }
-        Err(FetchError::Machine {
-            what: "resolve a name".into(),
-            reason: format!("{RESOLVERS} wait for name servers that do not answer"),
-        })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

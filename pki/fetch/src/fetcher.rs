@@ -4,8 +4,8 @@
 //! exactly once, on a fetching thread, or at once on the caller's where the request is refused; it must not block.
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Instant, SystemTime};
@@ -19,6 +19,7 @@ use crate::error::{FetchError, Stage};
 use crate::instance::{Instance, Whereabouts};
 use crate::policy::{Origin, Policy};
 use crate::request::{Fetched, Method, Outcome, Request, Source};
+use crate::resolve::{Question, Resolvers};
 use crate::scheme::{self, Answer, Content, Errand};
 use crate::tls::Roots;
 use crate::url::Scheme;
@@ -89,7 +90,7 @@ impl Fetcher {
         let dialer = Dialer {
             policy: Arc::new(settings.policy),
             roots: settings.roots,
-            resolvers: Arc::new(AtomicUsize::new(0)),
+            resolvers: Resolvers::default(),
             resolver: None,
         };
         let state = State { desk: Desk::new(settings.bounds), random: settings.random, is_open: true };
@@ -98,8 +99,7 @@ impl Fetcher {
         let mut fetcher = Self { shared, threads: Vec::new() };
         for number in 0..settings.threads.max(1) {
             let shared = Arc::clone(&fetcher.shared);
-            let whereabouts =
-                Whereabouts::new().map_err(|error| machine("find the network namespace", &error))?;
+            let whereabouts = Whereabouts::of_thread()?;
             let thread = thread::Builder::new()
                 .name(format!("fetch-{number}"))
                 .spawn(move || shared.work(whereabouts))
@@ -134,6 +134,24 @@ impl Fetcher {
             let _ = sender.send(outcome);
         });
         answer.recv().unwrap_or(Err(FetchError::Closed))
+    }
+
+    /// Looks a name up from within an instance: its addresses, in the order of the system's resolver. `reply` is called
+    /// once, on a thread of its own; late if the name servers are.
+    ///
+    /// # Errors
+    /// Why there is no such thread; then `reply` is not called.
+    pub fn resolve(
+        &self,
+        name: &str,
+        instance: Option<Instance>,
+        reply: impl FnOnce(Result<Vec<IpAddr>, FetchError>) + Send + 'static,
+    ) -> Result<(), FetchError> {
+        let resolver = instance.as_ref().and_then(Instance::resolver);
+        let question = Question { name: name.to_owned(), port: 0, resolver };
+        let enter = move || Whereabouts::of_thread()?.enter(instance.as_ref());
+        let addresses = |found: Vec<SocketAddr>| found.iter().map(SocketAddr::ip).collect();
+        self.shared.dialer.resolvers.ask(question, enter, move |found| reply(found.map(addresses)))
     }
 
     /// What is kept for a request, however old: what bridges a restart or a server that is away. Reads a file.

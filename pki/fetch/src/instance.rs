@@ -12,6 +12,7 @@ use std::sync::Arc;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 
+use crate::dial::machine;
 use crate::error::FetchError;
 
 /// A network namespace, held open.
@@ -100,8 +101,8 @@ pub(crate) struct Whereabouts {
 
 impl Whereabouts {
     /// Of the calling thread.
-    pub(crate) fn new() -> io::Result<Self> {
-        let home = Instance::current()?;
+    pub(crate) fn of_thread() -> Result<Self, FetchError> {
+        let home = Instance::current().map_err(|error| machine("find the network namespace", &error))?;
         Ok(Self { now: home.id, home })
     }
 

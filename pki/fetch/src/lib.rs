@@ -5,7 +5,7 @@
 //! ([`policy`]), how long it may take and how much it may bring ([`request::Limits`]), that a thousand tunnels ask once
 //! ([`desk`]), that what failed is left alone for a while ([`backoff`]), what may be used again ([`cache`]), and what servers
 //! say ([`answer`]). Those
-//! are pure: time and randomness come in, decisions go out. Sockets, files and threads are in `dial`, `wire`, `disk`,
+//! are pure: time and randomness come in, decisions go out. Sockets, files and threads are in `dial`, `resolve`, `wire`, `disk`,
 //! `scheme` and [`fetcher`].
 //!
 //! It blocks, on threads of its own: a handful of fetches at a time need no reactor.
@@ -23,6 +23,7 @@ pub mod fetcher;
 pub mod instance;
 pub mod policy;
 pub mod request;
+mod resolve;
 mod scheme;
 pub mod tls;
 pub mod url;

@@ -24,6 +24,9 @@ pub struct Connection {
     pub local: IpAddr,
     /// The peer's outer address.
     pub remote: RemoteAddress,
+    /// Where a peer of one address may be besides: it is called there, in this order, when nobody answers at the address
+    /// before, and may call from there. Of the family of `local`.
+    pub backup_remotes: Vec<IpAddr>,
     /// Who we say we are (IDi as initiator, IDr as responder), unless that is for our certificate to say
     /// ([`CertificateAuth::names_us`]).
     pub local_identity: Identity,
@@ -147,6 +150,16 @@ impl Connection {
     pub(crate) fn own_addresses(&self) -> impl Iterator<Item = IpAddr> {
         let further = self.further_addresses.iter().filter(|_| self.mobike);
         std::iter::once(self.local).chain(further.copied())
+    }
+
+    /// Where its peer may be called, preferred first.
+    pub(crate) fn remotes(&self) -> impl Iterator<Item = IpAddr> {
+        let first = match self.remote {
+            RemoteAddress::One(remote) => Some(remote),
+            RemoteAddress::Any | RemoteAddress::Gateway | RemoteAddress::Admitted => None,
+        };
+        let others = self.backup_remotes.iter().filter(move |_| first.is_some());
+        first.into_iter().chain(others.copied())
     }
 
     /// The configuration of one of its children.

@@ -1,5 +1,6 @@
 //! Redirection to another gateway (RFC 5685): whether we follow one, and whether we redirect who calls us.
 
+use crate::wire::GatewayIdentity;
 use core::ops::RangeInclusive;
 use std::net::IpAddr;
 
@@ -36,10 +37,10 @@ impl AcceptRedirect {
 }
 
 /// Where callers go, and when they are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedirectCallers {
-    /// The other gateway.
-    pub to: IpAddr,
+    /// The other gateway. A name is for the callers to resolve.
+    pub to: GatewayIdentity,
     /// When.
     pub at: RedirectAt,
 }

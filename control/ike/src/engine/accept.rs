@@ -37,17 +37,18 @@ struct Request {
     parts: Parts,
 }
 
-/// Where a connection stands in the index of addresses, if anybody may come in by it.
+/// Where a connection stands in the index of addresses, if anybody may come in by it: once for each address of its peer.
 pub(super) fn addresses(
     id: ConnectionId,
     config: &Connection,
-) -> Option<(u16, IpAddr, Option<IpAddr>, ConnectionId)> {
-    let remote = match config.remote {
-        RemoteAddress::One(remote) => Some(remote),
-        RemoteAddress::Any | RemoteAddress::Gateway => None,
-        RemoteAddress::Admitted => return None,
+) -> impl Iterator<Item = (u16, IpAddr, Option<IpAddr>, ConnectionId)> {
+    let anybody = match config.remote {
+        RemoteAddress::Any | RemoteAddress::Gateway => Some(None),
+        RemoteAddress::One(_) | RemoteAddress::Admitted => None,
     };
-    Some((config.instance, config.local, remote, id))
+    let (instance, local) = (config.instance, config.local);
+    let remotes = config.remotes().map(Some).chain(anybody);
+    remotes.map(move |remote| (instance, local, remote, id))
 }
 
 /// What is wrong with an offer that would do.
@@ -90,6 +91,7 @@ impl Engine {
         }
         let Some(candidates) = self.with_room(now, &datagram, candidates) else { return };
         if let Some(to) = redirected(&request, &candidates) {
+            let to = to.clone();
             return self.redirect_caller(&datagram, &request, to);
         }
         if self.admission.is_full_for(caller, &self.config) || self.tunnels.len() >= self.config.max_ike_sas {
@@ -186,10 +188,10 @@ impl Engine {
 
     /// "the VPN gateway ... sends an IKE_SA_INIT response with the REDIRECT payload" and the caller's nonce, and keeps
     /// nothing (RFC 5685 §3). Like a cookie it is smaller than the request: no rate limit.
-    fn redirect_caller(&mut self, datagram: &Datagram, request: &Request, to: IpAddr) {
+    fn redirect_caller(&mut self, datagram: &Datagram, request: &Request, to: GatewayIdentity) {
         self.count(|counters| &mut counters.init_redirected);
         let nonce = request.nonce.as_bytes().to_vec();
-        let redirect = Redirect { to: GatewayIdentity::Address(to), nonce };
+        let redirect = Redirect { to, nonce };
         self.reply_unprotected(datagram, &request.header, vec![redirect.notify()]);
     }
 
@@ -329,16 +331,18 @@ impl Request {
 
 /// Whether callers of a connection go elsewhere before anybody asks who they are.
 pub(super) fn redirects_at_once(config: &Connection) -> bool {
-    config.redirect.callers.is_some_and(|it| it.at == RedirectAt::Init)
+    config.redirect.callers.as_ref().is_some_and(|it| it.at == RedirectAt::Init)
 }
 
 /// Where a caller that can be redirected goes before anybody asks who it is: all candidates must say so.
-fn redirected(request: &Request, candidates: &Candidates) -> Option<IpAddr> {
+fn redirected<'a>(request: &Request, candidates: &'a Candidates) -> Option<&'a GatewayIdentity> {
     let redirectable = redirect::redirectable(&request.parts)?;
-    let callers = |config: &Connection| config.redirect.callers.filter(|it| it.at == RedirectAt::Init);
-    let mut targets = candidates.iter().map(|(_, config)| callers(config).map(|callers| callers.to));
+    let callers = |config: &'a Connection| {
+        config.redirect.callers.as_ref().filter(|it| it.at == RedirectAt::Init).map(|it| &it.to)
+    };
+    let mut targets = candidates.iter().map(|(_, config)| callers(config));
     let to = targets.next()??;
-    (targets.all(|other| other == Some(to)) && redirectable.from != Some(to)).then_some(to)
+    (targets.all(|other| other == Some(to)) && redirectable.may_go(to)).then_some(to)
 }
 
 /// The first candidate's choice, and all candidates that would accept it: which of them is meant, IKE_AUTH says.

@@ -11,6 +11,7 @@ use crate::sa::redirect::Onward;
 use crate::sa::tunnel::Tunnel;
 use crate::sa::up::Task;
 use crate::time::Instant;
+use crate::wire::GatewayIdentity;
 
 impl Engine {
     /// What one tunnel's step asked to happen to others.
@@ -57,8 +58,19 @@ impl Engine {
         let Onward { connection, to, trail, children, packets } = onward;
         let config = self.connections.get(&connection).cloned().filter(|_| !self.shut_down);
         let (Some(config), Some((first, others))) = (config, children.split_first()) else { return };
-        let ends = (config.local, to);
-        let id = self.call(now, connection, config, ends, trail, *first);
+        let id = match (to, trail.from) {
+            (GatewayIdentity::Address(to), _) => {
+                let ends = (config.local, to);
+                self.call(now, connection, config, ends, trail, *first)
+            }
+            (name, Some(here)) => {
+                let ends = (config.local, here);
+                let (id, common) = self.caller(now, connection, config, ends, trail);
+                self.make_tunnel(now, None, |ctx| Tunnel::call_by_name(ctx, common, *first, name));
+                id
+            }
+            (_, None) => return,
+        };
         self.with_tunnel(now, id, |tunnel, _| tunnel.common.packets = packets);
         others.iter().for_each(|child| {
             self.with_tunnel(now, id, |tunnel, ctx| tunnel.want_child(ctx, *child));

@@ -31,7 +31,7 @@ use crate::tickets::Tickets;
 use crate::time::Instant;
 use crate::want::{Answer, AnswerError, Role, Want, WantKind};
 use crate::watch::{self, TooManyWatched};
-use crate::wire::{IkeSpi, Outer};
+use crate::wire::{GatewayIdentity, IkeSpi, Outer};
 use admission::Admission;
 use kin::Kin;
 use std::collections::{BTreeMap, BTreeSet};
@@ -121,7 +121,7 @@ impl Engine {
     pub fn set_connection(&mut self, now: Instant, id: ConnectionId, connection: Option<Connection>) {
         let before = self.connections.get(&id).cloned();
         if let Some(old) = &before {
-            accept::addresses(id, old).into_iter().for_each(|addresses| {
+            accept::addresses(id, old).for_each(|addresses| {
                 self.by_addresses.remove(&addresses);
             });
         }
@@ -430,23 +430,35 @@ impl Engine {
         trail: Trail,
         child: ChildId,
     ) -> IkeId {
-        let local = SocketAddr::new(local, self.config.port);
-        let remote = SocketAddr::new(remote, self.config.port);
-        let id = self.out.next_ike();
-        let mut common = Common::new(id, Role::Initiator, (connection, config), (local, remote), now);
-        common.trail = trail;
+        let (id, common) = self.caller(now, connection, config, (local, remote), trail);
         // What is up already shows no ticket: a new proof is wanted.
-        let lost = self.resumable(now, connection, remote.ip()).filter(|_| !self.serves(connection));
+        let lost = self.resumable(now, connection, remote).filter(|_| !self.serves(connection));
         self.make_tunnel(now, None, |ctx| Tunnel::call(ctx, common, child, lost));
         id
     }
 
+    /// The beginning of a call.
+    fn caller(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        config: Arc<Connection>,
+        ends: (IpAddr, IpAddr),
+        trail: Trail,
+    ) -> (IkeId, Common) {
+        let at = |ip| SocketAddr::new(ip, self.config.port);
+        let (addresses, id) = ((at(ends.0), at(ends.1)), self.out.next_ike());
+        let mut common = Common::new(id, Role::Initiator, (connection, config), addresses, now);
+        common.trail = trail;
+        (id, common)
+    }
+
     /// Those that called and can be sent elsewhere are.
-    fn redirect(&mut self, now: Instant, connection: ConnectionId, to: IpAddr) {
+    fn redirect(&mut self, now: Instant, connection: ConnectionId, to: GatewayIdentity) {
         let can = |id: &IkeId| self.tunnels.get(id).is_some_and(|entry| entry.tunnel.is_redirectable());
         let those: Vec<IkeId> = self.tunnels_of(connection).into_iter().filter(can).collect();
         for id in those {
-            self.with_tunnel(now, id, |tunnel, ctx| tunnel.task(ctx, Task::Redirect(to)));
+            self.with_tunnel(now, id, |tunnel, ctx| tunnel.task(ctx, Task::Redirect(to.clone())));
         }
     }
 

@@ -73,7 +73,10 @@ impl Turn<'_, '_> {
         match self.line.sa.window.resend(self.ctx.now) {
             Due::Resend(packets) => {
                 self.ctx.send_again(&self.common.path, packets);
-                others.iter().for_each(|path| self.ctx.send_again(path, packets));
+                self.ctx.send_around(&others, packets);
+                if let Some(Own::Updated(update)) = &mut self.line.own {
+                    update.went_around |= !others.is_empty();
+                }
                 self.answer_around(&others);
             }
             Due::GiveUp { tries, waited } => return Some((tries, waited)),
@@ -113,19 +116,20 @@ impl Turn<'_, '_> {
     fn looks_around(&self) -> bool {
         let Path { mobike, .. } = self.common.path;
         let decides = mobike && self.common.role == Role::Initiator && !self.up.is_closing();
-        decides && self.line.is_current() && self.line.sa.window.is_unheard()
+        let searches = matches!(self.line.own, Some(Own::Found));
+        decides && self.line.is_current() && (searches || self.line.sa.window.is_unheard())
     }
 
     /// Those of the other ways whose turn it is.
-    fn other_ways(&self) -> Vec<Path> {
+    pub(crate) fn other_ways(&self) -> Vec<Path> {
         let ways = self.ways();
         let turn = self.line.sa.window.repetitions() as usize;
         let first = turn.saturating_mul(PAIRS).checked_rem(ways.len()).filter(|_| ways.len() > PAIRS);
         ways.iter().cycle().skip(first.unwrap_or(0)).take(PAIRS.min(ways.len())).copied().collect()
     }
 
-    /// All other ways, those from our end as it is first.
-    fn ways(&self) -> Vec<Path> {
+    /// All other ways but those that the peer refuses, those from our end as it is first.
+    pub(crate) fn ways(&self) -> Vec<Path> {
         let config = self.current_config();
         let Path { local, remote, .. } = self.common.path;
         let own = std::iter::once(local.ip()).chain(config.own_addresses().filter(|own| *own != local.ip()));
@@ -134,7 +138,8 @@ impl Turn<'_, '_> {
         let to = |ip: IpAddr| SocketAddr::new(ip, if ip == remote.ip() { remote.port() } else { port });
         let pairs = own.flat_map(|own| theirs.iter().map(move |their| (own, *their)));
         pairs
-            .filter(|pair| *pair != (local.ip(), remote.ip()) && !self.up.carries(*pair, remote.ip()))
+            .filter(|pair| *pair != (local.ip(), remote.ip()) && !self.common.mobility.refused.has(*pair))
+            .filter(|pair| !self.up.carries(*pair, remote.ip()))
             .map(|(own, their)| self.common.path_to(SocketAddr::new(own, local.port()), to(their)))
             .collect()
     }
@@ -189,6 +194,7 @@ impl Tunnel {
             self.move_to(ctx, now.local);
         }
         if before.further_addresses != now.further_addresses {
+            self.common.mobility.refused.forget();
             self.task(ctx, Task::AnnounceAddresses);
         }
     }

@@ -3,6 +3,7 @@
 //! [`ExpectPublicValue`] -> [`ExpectInitReply`] -> [`ExpectSharedSecret`], then [`super::call_intermediate`].
 
 use super::addresses;
+use super::backup;
 use super::call_intermediate;
 use super::common::Common;
 use super::handshake::{Handshake, PeerTraits, own_notifies};
@@ -20,7 +21,7 @@ use crate::input::Datagram;
 use crate::key_agreement::{KeyAgreement, Seed, Task};
 use crate::time::Instant;
 use crate::want::{Answer, Role, WantKind};
-use crate::window::{Due, Schedule, Window};
+use crate::window::{Due, Window};
 use crate::wire::{
     ExchangeType, Flags, Header, IkeSpi, KeyExchange, KeyExchangeId, Message, Nonce, Notify, NotifyType,
     Outer, Payload, Redirect, Spi,
@@ -117,7 +118,7 @@ impl Call {
         let packets = vec![request.clone()];
         ctx.send(&common.path, &packets);
         let mut window = Window::default();
-        window.request_sent(ctx.now, packets, Schedule::Doubling(ctx.config.retransmission));
+        window.request_sent(ctx.now, packets, backup::schedule(common, ctx.config.retransmission));
         let state = ExpectInitReply { call: self, group, seed, public, request, window, doubt: None };
         Ok(Phase::Calling(Calling::InitReply(Box::new(state))))
     }
@@ -239,7 +240,7 @@ impl ExpectInitReply {
         let Some(redirect) = redirect else { return Ok(self.wait()) };
         match redirect::follow(ctx, common, &redirect.to, vec![self.call.child]) {
             Ok(onward) => {
-                let failure = Failure::Redirected(onward.to);
+                let failure = Failure::Redirected(onward.to.clone());
                 common.onward = Some(Box::new(onward));
                 Err(failure.into())
             }
@@ -317,7 +318,7 @@ impl ExpectInitReply {
         self.window.deadline().into_iter().chain(self.doubt.as_ref().map(|(until, _)| *until)).min()
     }
 
-    pub(crate) fn timeout(mut self, ctx: &mut Context<'_>, common: &Common) -> Next {
+    pub(crate) fn timeout(mut self, ctx: &mut Context<'_>, common: &mut Common) -> Next {
         if let Some((_, failure)) = self.doubt.take_if(|(until, _)| *until <= ctx.now) {
             return Err(failure.into());
         }
@@ -330,7 +331,9 @@ impl ExpectInitReply {
             // Nothing better came: what came was a reply.
             Due::GiveUp { tries, waited } => {
                 let doubt = self.doubt.map(|(_, failure)| failure);
-                return Err(doubt.unwrap_or(Failure::NoReply { tries, waited }).into());
+                let child = self.call.child;
+                let silent = || backup::unanswered(common, child, (tries, waited));
+                return Err(doubt.unwrap_or_else(silent).into());
             }
             Due::Nothing => {}
         }

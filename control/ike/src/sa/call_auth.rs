@@ -294,7 +294,7 @@ impl Course {
         let redirect = redirect.ok_or(Failure::Syntax("a REDIRECT that does not parse"));
         match redirect.and_then(|it| redirect::follow(ctx, common, &it.to, vec![child])) {
             Ok(onward) => {
-                let to = onward.to;
+                let to = onward.to.clone();
                 common.onward = Some(Box::new(onward));
                 Some(Failure::Redirected(to))
             }

@@ -394,7 +394,7 @@ fn finish(
     let was = handshake.resumed.map(|session| session.spis);
     let mut up = Up::begin(ctx, common, handshake.sa, proven);
     if let Some(to) = redirect::of_caller(common) {
-        front.push(redirect::notify(to));
+        front.push(redirect::notify(to.clone()));
         up.turn(ctx, common, 0, |turn| turn.reply(ExchangeType::IkeAuth, front));
         up.send_away(ctx, common, to);
         return Phase::Up(Box::new(up));

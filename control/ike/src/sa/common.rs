@@ -14,7 +14,8 @@ use crate::lockout::Offender;
 use crate::recorder::{Attempt, Stage};
 use crate::time::Instant;
 use crate::want::{Path, Role};
-use std::net::{IpAddr, SocketAddr};
+use crate::wire::GatewayIdentity;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// The constant part of a tunnel, in the sense that no exchange owns it.
@@ -57,7 +58,7 @@ pub(crate) struct Common {
     /// Whether the caller can be redirected.
     pub(crate) redirectable: Option<Redirectable>,
     /// Where the caller was told to go.
-    pub(crate) sent_away: Option<IpAddr>,
+    pub(crate) sent_away: Option<GatewayIdentity>,
     /// The call that follows this one, which a gateway has redirected.
     pub(crate) onward: Option<Box<Onward>>,
     /// The groups that the peer has asked for.

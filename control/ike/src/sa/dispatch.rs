@@ -139,6 +139,7 @@ impl Turn<'_, '_> {
                 | Own::IkeDeleted
                 | Own::Alive
                 | Own::Updated(_)
+                | Own::Found
                 | Own::Routable(_)
                 | Own::Announced
                 | Own::Ticket
@@ -186,6 +187,7 @@ impl Turn<'_, '_> {
                 self.note_how_seen(&parts);
             }
             Some(Own::Updated(state)) => self.own_updated(state, &parts),
+            Some(Own::Found) => self.own_found(),
             Some(Own::Routable(state)) => self.own_routable(state, &parts),
             Some(Own::Ticket) => self.own_ticket_given(&parts),
             Some(Own::Redirect(to)) => self.own_redirect_heard(to),
@@ -302,9 +304,11 @@ impl Turn<'_, '_> {
         }
         let silence = self.ctx.now.since(self.common.heard);
         self.ctx.out.accounts.step.probes_unanswered += u64::from(probing);
-        self.up.ended = Some(match probing {
-            true => Failure::PeerDead(silence),
-            false => Failure::NoReply { tries, waited },
+        let refused = self.common.mobility.refused.failure();
+        self.up.ended = Some(match &self.line.own {
+            Some(Own::Alive) => Failure::PeerDead(silence),
+            Some(Own::Found) => refused.unwrap_or(Failure::PeerDead(silence)),
+            _ => Failure::NoReply { tries, waited },
         });
     }
 

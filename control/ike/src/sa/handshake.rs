@@ -309,7 +309,7 @@ impl PeerTraits {
         let nat = self.nat.filter(|_| !common.config.nat.is_off());
         common.nat_detection = nat.is_some();
         nat.into_iter().for_each(|found| common.found_nat(found));
-        common.redirectable = self.redirectable.filter(|_| common.role == Role::Responder);
+        common.redirectable = self.redirectable.clone().filter(|_| common.role == Role::Responder);
     }
 }
 

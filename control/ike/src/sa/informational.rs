@@ -236,7 +236,7 @@ impl Turn<'_, '_> {
         }
         let reason = match parts.error().map(|notify| notify.notify_type) {
             Some(NotifyType::AuthenticationFailed) => Failure::AuthRefused,
-            _ => self.common.sent_away.map_or(Failure::PeerDeleted, Failure::RedirectedPeer),
+            _ => self.common.sent_away.clone().map_or(Failure::PeerDeleted, Failure::RedirectedPeer),
         };
         let was_current = self.line.is_current();
         let own = self.line.own.take();

@@ -11,8 +11,7 @@ use crate::context::Pending;
 use crate::id::ChildSaId;
 use crate::time::Instant;
 use crate::want::Path;
-use crate::wire::IkeSpi;
-use std::net::IpAddr;
+use crate::wire::{GatewayIdentity, IkeSpi};
 
 /// One IKE SA of a tunnel that is up. A tunnel has one, and two or three while it is being rekeyed.
 pub(crate) struct Line {
@@ -67,6 +66,8 @@ pub(crate) enum Own {
     Alive,
     /// The reply to UPDATE_SA_ADDRESSES.
     Updated(mobility::ExpectUpdated),
+    /// The reply to what was asked of all pairs of addresses.
+    Found,
     /// The reply that shows the peer to be at its new address.
     Routable(mobility::ExpectRoutable),
     /// The reply to a list of our addresses.
@@ -74,7 +75,7 @@ pub(crate) enum Own {
     /// The reply that brings a ticket.
     Ticket,
     /// The reply to a redirection.
-    Redirect(IpAddr),
+    Redirect(GatewayIdentity),
     /// A reply nobody is interested in any more, to a request that is on its way.
     Nothing,
 }
@@ -156,6 +157,7 @@ impl Own {
             | Own::IkeDeleted
             | Own::Alive
             | Own::Updated(_)
+            | Own::Found
             | Own::Routable(_)
             | Own::Announced
             | Own::Ticket

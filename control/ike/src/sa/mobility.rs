@@ -10,6 +10,7 @@ use super::common::Common;
 use super::line::Own;
 use super::nat::{self, NatFindings};
 use super::parts::Parts;
+use super::refused::Refused;
 use super::turn::Turn;
 use super::up::{Task, Up};
 use crate::config::{Connection, RemoteAddress};
@@ -32,7 +33,9 @@ pub(crate) struct Mobility {
     /// Other addresses the peer says it has.
     pub(crate) additional: Vec<IpAddr>,
     /// The path we left, until the peer has taken note.
-    left: Option<Path>,
+    pub(crate) left: Option<Path>,
+    /// Where the peer does not accept us.
+    pub(crate) refused: Refused,
     /// Changes of the path so far. A reply says nothing of an address if one came after its request, which may have
     /// gone to both.
     changes: u64,
@@ -42,16 +45,18 @@ pub(crate) struct Mobility {
     /// those of several.
     newest: u64,
     /// An exchange that is to begin as soon as our window is free.
-    errand: Option<Errand>,
+    pub(crate) errand: Option<Errand>,
     /// How the peer saw us last, by the hash it made: comparable under the same SPIs only.
     seen: Option<((IkeSpi, IkeSpi), Vec<u8>)>,
 }
 
 /// An exchange of MOBIKE's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Errand {
+pub(crate) enum Errand {
     /// Tell the peer where we are.
     Update,
+    /// Find another pair of addresses than the one it refuses.
+    Search,
     /// See whether the peer is there.
     Check,
 }
@@ -61,6 +66,8 @@ pub(crate) struct ExpectUpdated {
     changes: u64,
     /// What has to come back from an address of the peer's where ESP has not gone before.
     cookie: Option<Vec<u8>>,
+    /// Whether it was repeated between other addresses too.
+    pub(crate) went_around: bool,
 }
 
 /// The reply that has our COOKIE2.
@@ -135,12 +142,19 @@ impl Mobility {
         self.errand = Some(Errand::Update);
     }
 
+    /// We are where the peer took note of us last.
+    pub(crate) fn returned(&mut self) {
+        self.changed();
+        (self.left, self.checked) = (None, None);
+    }
+
     /// "the new list of addresses replaces the old" (§3.6). What is beyond the limit is not kept. Whether there is one.
     fn note_additional(&mut self, parts: &Parts) -> bool {
         let mut named = parts.notifies.iter().filter_map(Notify::additional_address).peekable();
         let is_list = named.peek().is_some() || parts.has(NotifyType::NoAdditionalAddresses);
         if is_list {
             self.additional = named.take(limits::ADDITIONAL_ADDRESSES).collect();
+            self.refused.forget();
         }
         is_list
     }
@@ -148,7 +162,7 @@ impl Mobility {
 
 impl Up {
     /// ESP goes where it may from now on.
-    fn readdress(&self, ctx: &mut Context<'_>, common: &Common) {
+    pub(crate) fn readdress(&self, ctx: &mut Context<'_>, common: &Common) {
         for child in self.children.iter() {
             ctx.order(WantKind::UpdateAddresses { child: child.id, path: common.esp_path() });
         }
@@ -181,6 +195,7 @@ impl Up {
         let able = common.path.mobike && common.role == Role::Initiator;
         if able {
             common.mobility.leave(from);
+            common.mobility.refused.forget();
             common.mobility.checked.iter_mut().for_each(|esp| esp.local.set_ip(local.ip()));
             self.readdress(ctx, common);
         }
@@ -219,6 +234,7 @@ impl Turn<'_, '_> {
         let begun = match self.common.mobility.errand.take() {
             None => return,
             Some(Errand::Update) => self.start_update(),
+            Some(Errand::Search) => self.start_search(),
             Some(Errand::Check) => self.start_check(),
         };
         match begun {
@@ -239,7 +255,8 @@ impl Turn<'_, '_> {
         let cookie = self.common.mobility.checked.map(|_| self.cookie());
         payloads.extend(cookie.as_deref().map(returned));
         self.request(ExchangeType::Informational, payloads)?;
-        Ok(Own::Updated(ExpectUpdated { changes: self.common.mobility.changes, cookie }))
+        let (changes, went_around) = (self.common.mobility.changes, false);
+        Ok(Own::Updated(ExpectUpdated { changes, cookie, went_around }))
     }
 
     fn start_check(&mut self) -> Result<Own, Failure> {
@@ -259,6 +276,7 @@ impl Turn<'_, '_> {
         let mobility = &mut self.common.mobility;
         match &self.line.own {
             Some(Own::Updated(_)) => mobility.errand = Some(Errand::Update),
+            Some(Own::Found) => mobility.errand = Some(Errand::Search),
             Some(Own::Routable(_)) => mobility.errand = mobility.checked.map(|_| Errand::Check),
             Some(Own::Announced) => self.up.tasks.push_front(Task::AnnounceAddresses),
             _ => {}
@@ -269,13 +287,15 @@ impl Turn<'_, '_> {
     pub(crate) fn own_updated(&mut self, state: ExpectUpdated, parts: &Parts) {
         // "If an address change has occurred after the request was first sent, no MOBIKE processing is done for the
         // reply message because a new UPDATE_SA_ADDRESSES is going to be sent" (§3.5).
-        if state.changes != self.common.mobility.changes {
-            self.common.mobility.errand = Some(Errand::Update);
+        let mobility = &mut self.common.mobility;
+        if state.changes != mobility.changes || mobility.refused.is_doubtful(state.went_around) {
+            mobility.errand = Some(Errand::Update);
             return;
         }
         if let Some(error) = parts.error() {
-            return self.close(Failure::MoveRefused(error.notify_type.into()));
+            return self.way_refused(error.notify_type.into());
         }
+        self.common.mobility.refused.forget();
         if state.cookie.is_some_and(|cookie| !has_returned(parts, &cookie)) {
             return self.up.ended = Some(Failure::Syntax(OTHER_COOKIE));
         }
@@ -426,7 +446,9 @@ fn has_returned(parts: &Parts, cookie: &[u8]) -> bool {
 fn acceptable(config: &Connection, path: &Path) -> Result<(), MoveRefusal> {
     match config.remote {
         _ if config.own_addresses().all(|ours| ours != path.local.ip()) => Err(MoveRefusal::OtherLocal),
-        RemoteAddress::One(fixed) if fixed != path.remote.ip() => Err(MoveRefusal::FixedPeer),
+        RemoteAddress::One(_) if config.remotes().all(|fixed| fixed != path.remote.ip()) => {
+            Err(MoveRefusal::FixedPeer)
+        }
         _ => Ok(()),
     }
 }

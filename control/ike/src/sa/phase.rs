@@ -12,6 +12,7 @@ use super::called_second;
 use super::handshake::{Abort, Handshake};
 use super::ike_sa::{IkeSa, Opened};
 use super::lookup;
+use super::resolution;
 use super::up::Up;
 use crate::context::{Context, Pending};
 use crate::error::{Failure, SecondProof};
@@ -35,6 +36,7 @@ pub(crate) enum Phase {
 
 /// What the initiator awaits.
 pub(crate) enum Calling {
+    Resolution(Box<resolution::ExpectAddresses>),
     ResumeVerdict(Box<call_resume::ExpectVerdict>),
     ResumeReply(Box<call_resume::ExpectReply>),
     PublicValue(Box<ExpectPublicValue>),
@@ -89,6 +91,7 @@ impl Calling {
     /// The SPI by which messages find this tunnel.
     pub(crate) fn local_spi(&self) -> IkeSpi {
         match self {
+            Calling::Resolution(state) => state.spi(),
             Calling::ResumeVerdict(state) => state.spi(),
             Calling::ResumeReply(state) => state.spi(),
             Calling::PublicValue(state) => state.spi(),
@@ -109,6 +112,7 @@ impl Calling {
     /// The question under way.
     pub(crate) fn pending(&self) -> Option<Pending> {
         match self {
+            Calling::Resolution(state) => Some(state.pending),
             Calling::ResumeVerdict(state) => Some(state.pending),
             Calling::PublicValue(state) => Some(state.pending),
             Calling::SharedSecret(state) => Some(state.pending),

@@ -11,7 +11,8 @@ impl Up {
         let lines = self.lines.iter().filter_map(|line| line.deadline());
         let later = self.later.iter().map(|(at, _)| *at);
         let term = common.term.deadline().filter(|_| !self.is_closing());
-        let own = [self.children.deadline(), self.probe_at(common), common.keepalive_at, term];
+        let sought = self.sought.as_ref().map(|sought| sought.pending.until);
+        let own = [self.children.deadline(), self.probe_at(common), common.keepalive_at, term, sought];
         lines.chain(later).chain(own.into_iter().flatten()).min()
     }
 
@@ -42,6 +43,7 @@ impl Up {
             common.keepalive_at = pause.map(|pause| now + pause);
         }
         self.term_due(ctx, common);
+        self.sought_due(ctx, common);
         for index in 0..self.lines.len() {
             self.turn(ctx, common, index, |turn| turn.timeout());
         }

@@ -11,6 +11,7 @@ use super::crossing::Yield;
 use super::handshake::Abort;
 use super::line::Line;
 use super::phase::{Called, Calling, Lingering, Next, Patience, Phase};
+use super::resolution;
 use super::ticket::{self, Resumable};
 use super::up::{Task, Up};
 use super::waits;
@@ -23,7 +24,7 @@ use crate::input::{ChildFactKind, Datagram, Packet};
 use crate::recorder::Stage;
 use crate::time::Instant;
 use crate::want::{Answer, Role};
-use crate::wire::{IkeSpi, Outer, without_cookie};
+use crate::wire::{GatewayIdentity, IkeSpi, Outer, without_cookie};
 use crate::words;
 use std::net::IpAddr;
 
@@ -55,6 +56,17 @@ impl Tunnel {
         let mut tunnel = Tunnel::new(common, None);
         tunnel.enter(ctx, next);
         tunnel
+    }
+
+    /// We call a gateway of which we have the name.
+    pub(crate) fn call_by_name(
+        ctx: &mut Context<'_>,
+        common: Common,
+        child: ChildId,
+        to: GatewayIdentity,
+    ) -> Tunnel {
+        let phase = resolution::begin(ctx, &common, child, to);
+        Tunnel::new(common, Some(phase))
     }
 
     /// We are called.
@@ -217,6 +229,11 @@ impl Tunnel {
     /// An answer to a question of this tunnel; given back if nobody waits for it any more.
     pub(crate) fn answer(&mut self, ctx: &mut Context<'_>, ticket: Ticket, answer: Answer) -> Option<Answer> {
         if let Some(Phase::Up(up)) = &mut self.phase {
+            if up.is_sought(ticket) {
+                up.found(ctx, &mut self.common, answer);
+                self.settle(ctx);
+                return None;
+            }
             let Some(pending) = up.pending_of(ticket) else { return Some(answer) };
             let left = up.answer(ctx, &mut self.common, pending, answer);
             self.settle(ctx);
@@ -244,7 +261,7 @@ impl Tunnel {
     pub(crate) fn timeout(&mut self, ctx: &mut Context<'_>, patience: Patience) {
         let next = match self.phase.take() {
             Some(Phase::Calling(Calling::ResumeReply(state))) => state.timeout(ctx, &mut self.common),
-            Some(Phase::Calling(Calling::InitReply(state))) => state.timeout(ctx, &self.common),
+            Some(Phase::Calling(Calling::InitReply(state))) => state.timeout(ctx, &mut self.common),
             Some(Phase::Calling(Calling::IntermediateReply(state))) => state.timeout(ctx, &self.common),
             Some(Phase::Calling(Calling::AuthReply(state))) => state.timeout(ctx, &self.common),
             Some(Phase::Calling(state)) => waits::calling_timeout(state, ctx, &self.common),

@@ -8,6 +8,7 @@ use super::ike_sa::IkeSa;
 use super::line::{Line, Own, Peer, Standing};
 use super::proof::Proven;
 use super::reauthentication::{self, Term};
+use super::resolution::Sought;
 use super::second_auth;
 use crate::config::{Auth, ChildId, Choice, InitialContact, RemoteAddress};
 use crate::context::{Aside, Context};
@@ -17,9 +18,8 @@ use crate::id::ChildSaId;
 use crate::recorder::Stage;
 use crate::time::Instant;
 use crate::want::{Role, WantKind};
-use crate::wire::Nonce;
+use crate::wire::{GatewayIdentity, Nonce};
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::time::Duration;
 
 /// How long an SA that the peer has to delete is kept before we do it: twice the time its Delete may take to
@@ -60,9 +60,9 @@ pub(crate) enum Task {
     /// Ask for a ticket for this IKE SA.
     RequestTicket,
     /// Tell the caller to go to another gateway.
-    Redirect(IpAddr),
+    Redirect(GatewayIdentity),
     /// The caller was told, and has not gone.
-    Leave(IpAddr),
+    Leave(GatewayIdentity),
     /// Tell the caller how long its proof counts.
     SendAuthLifetime,
 }
@@ -82,6 +82,8 @@ pub(crate) struct Up {
     pub(crate) tasks: VecDeque<Task>,
     /// Tasks that wait for a time.
     pub(crate) later: Vec<(Instant, Task)>,
+    /// The gateway to which this one sends us, while we ask where it is.
+    pub(crate) sought: Option<Sought>,
     /// False while we owe the peer the IKE_AUTH reply: it does not know yet that it is up.
     pub(crate) settled: bool,
     /// Series of key exchanges, one after the other, that the peer has forgotten before they were done.
@@ -136,6 +138,7 @@ impl Up {
             children: Children::default(),
             tasks: VecDeque::new(),
             later: Vec::new(),
+            sought: None,
             settled: common.role == Role::Initiator,
             forgotten: 0,
             closing: false,
@@ -313,6 +316,7 @@ impl Up {
         });
         foreign.for_each(|spi| ctx.order(WantKind::ReleaseSpi(spi)));
         self.later.clear();
+        self.sought = None;
         if common.config.remote == RemoteAddress::Admitted {
             ctx.out.asides.push(Aside::Leave(common.connection));
         }

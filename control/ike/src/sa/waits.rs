@@ -14,6 +14,7 @@ pub(crate) fn calling_answer(
     answer: Answer,
 ) -> Next {
     match state {
+        Calling::Resolution(state) => state.answer(ctx, common, answer),
         Calling::ResumeVerdict(state) => state.answer(ctx, common, answer),
         Calling::PublicValue(state) => state.answer(ctx, common, answer),
         Calling::SharedSecret(state) => state.answer(ctx, common, answer),
@@ -77,6 +78,7 @@ pub(crate) fn calling_timeout(state: Calling, ctx: &mut Context<'_>, common: &Co
             let failure = late(ctx, "signature verification");
             Err(state.course.abandon(ctx, common, failure))
         }
+        Calling::Resolution(_) => Err(late(ctx, "the name of the gateway that it is redirected to").into()),
         Calling::ResumeVerdict(_) => Err(late(ctx, "the certificate verdict").into()),
         Calling::Spi(_) => Err(late(ctx, "SPI allocation").into()),
         Calling::Signature(state) => {

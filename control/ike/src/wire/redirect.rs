@@ -4,6 +4,7 @@ use super::codec::Reader;
 use super::notify::Notify;
 use super::registry::NotifyType;
 use core::fmt;
+use core::str::FromStr;
 use std::net::IpAddr;
 
 const IPV4: u8 = 1;
@@ -11,6 +12,9 @@ const IPV6: u8 = 2;
 const FQDN: u8 = 3;
 /// Octets of a name written out: a peer may send anything, and this goes into logs.
 const WRITTEN: usize = 80;
+/// Octets of a host's name, and of a part of it, at most (RFC 1035 §2.3.4).
+const NAME: usize = 253;
+const LABEL: usize = 63;
 
 /// Who is to be called instead, or who said so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +35,12 @@ pub struct Redirect {
 }
 
 impl GatewayIdentity {
+    /// The name, if it is one that a host can have (RFC 1123 §2.1); nothing else is given to a resolver.
+    pub fn host_name(&self) -> Option<&str> {
+        let GatewayIdentity::Name(octets) = self else { return None };
+        core::str::from_utf8(octets).ok().filter(|name| is_host_name(name))
+    }
+
     /// REDIRECTED_FROM: the gateway that sent us here.
     pub fn redirected_from(&self) -> Notify {
         Notify::new(NotifyType::RedirectedFrom, self.emit())
@@ -78,6 +88,38 @@ impl Redirect {
         let mut reader = Reader::new("gateway identity", &notify.data);
         let to = GatewayIdentity::parse(&mut reader)?;
         Some(Redirect { to, nonce: reader.remainder().to_vec() })
+    }
+}
+
+/// Letters, digits and inner hyphens between dots; the last part has a letter, which no address's has.
+fn is_host_name(name: &str) -> bool {
+    let inner = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-';
+    let is_label = |label: &str| {
+        (1..=LABEL).contains(&label.len())
+            && label.bytes().all(inner)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let last = name.rsplit('.').next().unwrap_or(name);
+    name.len() <= NAME
+        && name.split('.').all(is_label)
+        && last.bytes().any(|octet| octet.is_ascii_alphabetic())
+}
+
+/// Neither an address nor a host's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("neither an address nor the name of a host")]
+pub struct NoGateway;
+
+impl FromStr for GatewayIdentity {
+    type Err = NoGateway;
+
+    fn from_str(text: &str) -> Result<GatewayIdentity, NoGateway> {
+        match text.parse() {
+            Ok(address) => Ok(GatewayIdentity::Address(address)),
+            Err(_) if is_host_name(text) => Ok(GatewayIdentity::Name(text.as_bytes().to_vec())),
+            Err(_) => Err(NoGateway),
+        }
     }
 }
 
@@ -130,6 +172,34 @@ mod tests {
                 prop_assert_eq!(redirect.notify(), notify);
             }
         }
+    }
+
+    /// What is not plainly a host's name goes to no resolver.
+    #[test]
+    fn names_of_hosts() {
+        let long = [["a"; 63].concat(), ["b"; 63].concat(), ["c"; 63].concat(), ["d"; 61].concat()].join(".");
+        for name in ["gw.example", "GW-2.example", "x", "2gw", "1.2.3.x", long.as_str()] {
+            let gateway = GatewayIdentity::Name(name.as_bytes().to_vec());
+            assert_eq!((gateway.host_name(), name.parse()), (Some(name), Ok(gateway.clone())));
+        }
+        let longer = format!("{long}d");
+        let wrong =
+            ["", ".", "a.", ".a", "a..b", "-a", "a-.b", "a_b", "a b", "a\0", "gw\n", "é", "1.2.3", "7"];
+        for name in wrong.into_iter().chain([longer.as_str(), ["a"; 64].concat().as_str()]) {
+            assert_eq!(GatewayIdentity::Name(name.as_bytes().to_vec()).host_name(), None, "{name:?}");
+            assert_eq!(name.parse::<GatewayIdentity>(), Err(NoGateway), "{name:?}");
+        }
+        assert_eq!(GatewayIdentity::Name(vec![0xff]).host_name(), None);
+        let address = IpAddr::from([192, 0, 2, 9]);
+        assert_eq!("192.0.2.9".parse(), Ok(GatewayIdentity::Address(address)));
+        assert_eq!(GatewayIdentity::Address(address).host_name(), None);
+    }
+
+    /// RFC 5685 §9.2: a name is type 3, and no terminator is added.
+    #[test]
+    fn octets_of_a_name() {
+        let to: GatewayIdentity = "gw.example".parse().unwrap();
+        assert_eq!(Redirect { to, nonce: vec![9] }.notify().data, b"\x03\x0agw.example\x09");
     }
 
     /// RFC 5685 §9.2: type 1 with four octets, then the nonce.

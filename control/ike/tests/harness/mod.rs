@@ -129,6 +129,8 @@ pub struct World {
     pub nat: Option<IpAddr>,
     /// Addresses from which and to which nothing comes through any more.
     pub cut: BTreeSet<IpAddr>,
+    /// What a resolver knows.
+    pub names: BTreeMap<String, Vec<IpAddr>>,
     queue: BTreeMap<(u64, u64), Item>,
     sequence: u64,
     latest: u64,
@@ -179,6 +181,7 @@ impl World {
             gate: None,
             nat: None,
             cut: BTreeSet::new(),
+            names: BTreeMap::new(),
             queue: BTreeMap::new(),
             sequence: 0,
             latest: 0,
@@ -436,6 +439,10 @@ impl World {
                 self.tally.looked_up += 1;
                 Ok(settings::found(&lookup))
             }),
+            WantKind::Resolve(resolve) => {
+                let found = self.names.get(&resolve.name).cloned().filter(|_| !fails);
+                Answer::Resolve(found.ok_or_else(error))
+            }
             WantKind::Verdict(verdict) => Answer::Verdict(if fails {
                 Err(error())
             } else {

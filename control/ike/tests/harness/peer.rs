@@ -403,6 +403,7 @@ impl Peer {
                     self.looked_up.push(lookup);
                     Answer::Lookup(found)
                 }
+                WantKind::Resolve(resolve) => panic!("{resolve:?}"),
                 WantKind::Verdict(verdict) => {
                     let public_key = settings::key_of(&verdict);
                     self.judged.push(verdict);

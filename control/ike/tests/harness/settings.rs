@@ -172,6 +172,7 @@ pub fn connection(end: usize) -> Connection {
         nat: NatTraversal::default(),
         mobike: false,
         further_addresses: Vec::new(),
+        backup_remotes: Vec::new(),
         fragmentation: Some(Fragmentation::default()),
         initial_contact: InitialContact::Honour,
         lockout: None,

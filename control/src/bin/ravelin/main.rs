@@ -244,8 +244,8 @@ struct Rekey {
 struct Redirect {
     /// Name in the configuration.
     tunnel: String,
-    /// Address of the other gateway.
-    to: std::net::IpAddr,
+    /// Address or name of the other gateway.
+    to: String,
 }
 
 #[derive(Args)]
@@ -358,7 +358,7 @@ fn request(verb: &Verb) -> Request {
             Request::Rekey(request::Rekey { tunnel, child, ike, reauthenticate })
         }
         Verb::Redirect(Redirect { tunnel, to }) => {
-            Request::Redirect(request::Redirect { tunnel: tunnel.clone(), to: *to })
+            Request::Redirect(request::Redirect { tunnel: tunnel.clone(), to: to.clone() })
         }
         Verb::Events(events) => Request::Events(request::Events { after: events.after, wait_ms: 0 }),
         Verb::Doctor => Request::Doctor,

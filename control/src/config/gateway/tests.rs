@@ -172,7 +172,7 @@ fn callers_go_to_another_gateway() {
         judge(&text)
     };
     let plan = more("redirect-callers-to = \"2001:db8::9\"").unwrap();
-    let callers = plan.gateways["more"].ike.redirect.callers.unwrap();
+    let callers = plan.gateways["more"].ike.redirect.callers.clone().unwrap();
     assert_eq!(
         (callers.to.to_string().as_str(), callers.at),
         ("2001:db8::9", ravelin_ike::config::RedirectAt::Init)

@@ -491,9 +491,10 @@ fn callers_of_a_gateway_are_sent_elsewhere() {
     call(&mut pair, "t1");
     until_up(&mut pair, &["g/1.example"]);
     let to =
-        |to: [u8; 4]| Request::Redirect(crate::api::request::Redirect { tunnel: "g".into(), to: to.into() });
-    assert!(pair.us.core.answer(&to([192, 0, 2, 2])).is_err(), "to ourselves");
-    assert!(pair.us.core.answer(&to([192, 0, 2, 9])).is_ok());
+        |to: &str| Request::Redirect(crate::api::request::Redirect { tunnel: "g".into(), to: to.into() });
+    assert!(pair.us.core.answer(&to("192.0.2.2")).is_err(), "to ourselves");
+    assert!(pair.us.core.answer(&to("192.0.2.400")).is_err(), "neither an address nor a name");
+    assert!(pair.us.core.answer(&to("192.0.2.9")).is_ok());
     pair.until("the caller goes elsewhere", |pair| pair.us.core.roster.is_empty());
-    assert!(pair.us.core.answer(&to([192, 0, 2, 9])).is_err(), "nobody is there");
+    assert!(pair.us.core.answer(&to("gw2.example")).is_err(), "nobody is there");
 }
