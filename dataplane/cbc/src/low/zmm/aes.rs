@@ -2,6 +2,7 @@
 //! how long that of another takes.
 
 use core::arch::x86_64::*;
+use std::sync::atomic::{Ordering, compiler_fence};
 
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -18,7 +19,7 @@ const REGISTERS: usize = LANES / 4;
 const MOST: usize = 15;
 
 /// Blocks of all lanes.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 #[repr(align(64))]
 pub(super) struct Row(pub(super) [[u8; BLOCK]; LANES]);
 
@@ -28,6 +29,14 @@ impl Row {
 
 /// The round keys of each lane, a row for each round.
 pub(super) type Rounds = [Row; MOST];
+
+/// Leaves nothing of round keys that were copied to stand side by side. All at once: octet by octet, as `zeroize` does it, would
+/// take longer than to encrypt does.
+pub(super) fn wipe(rounds: &mut Rounds) {
+    // SAFETY: a write to what is borrowed for it, that a compiler may not leave out.
+    unsafe { std::ptr::write_volatile(rounds, [Row::ZERO; MOST]) };
+    compiler_fence(Ordering::SeqCst);
+}
 
 /// A key expanded (FIPS 197 §5.2).
 #[derive(Zeroize, ZeroizeOnDrop)]
@@ -245,5 +254,21 @@ unsafe fn scatter(places: &[*mut u8; LANES], registers: [__m512i; REGISTERS]) {
             _mm_storeu_si128(c.cast(), _mm512_extracti32x4_epi32::<2>(four));
             _mm_storeu_si128(d.cast(), _mm512_extracti32x4_epi32::<3>(four));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nothing is left of keys that stood in lanes.
+    #[test]
+    fn round_keys_are_wiped() {
+        let Some(cpu) = Cpu::detect() else { return };
+        let mut rounds = [Row::ZERO; MOST];
+        (0..LANES).for_each(|lane| RoundKeys::new(cpu, &[7; 32]).give(&mut rounds, lane));
+        assert!(rounds.iter().all(|row| row.0.iter().all(|key| *key != [0; BLOCK])));
+        wipe(&mut rounds);
+        assert!(rounds.iter().all(|row| row.0.iter().all(|key| *key == [0; BLOCK])));
     }
 }

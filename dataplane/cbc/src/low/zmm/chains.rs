@@ -74,7 +74,7 @@ impl<'w, 'a> Work<'w, 'a> {
         order: &'w [u8],
         idle: [*mut u8; LANES],
     ) -> Self {
-        let (keys, chain) = ([const { Row::ZERO }; _], Row::ZERO);
+        let (keys, chain) = ([Row::ZERO; _], Row::ZERO);
         let (strides, left) = ([0; LANES], [0; LANES]);
         let mut work = Work { chains, waiting: order.iter(), keys, chain, places: idle, strides, left, idle };
         (0..LANES).for_each(|lane| work.fill::<ROUNDS>(lane));
@@ -100,6 +100,7 @@ impl<'w, 'a> Work<'w, 'a> {
                 self.advance::<ROUNDS>(lane, together);
             }
         }
+        aes::wipe(&mut self.keys);
     }
 
     /// A lane has gone so many blocks further.
