@@ -87,7 +87,7 @@ impl Up {
     /// Asks where a gateway is to which this one sends us; a later redirection takes the place of an earlier one.
     pub(crate) fn seek(&mut self, ctx: &mut Context<'_>, common: &Common, onward: Onward) {
         let pending = ask(ctx, common, &onward.to);
-        self.sought = Some(Sought { onward, pending });
+        self.sought = Some(Box::new(Sought { onward, pending }));
     }
 
     /// Whether that is the question under way.
@@ -97,7 +97,8 @@ impl Up {
 
     /// The gateway is left for the other one, if there is an address that we may call.
     pub(crate) fn found(&mut self, ctx: &mut Context<'_>, common: &mut Common, answer: Answer) {
-        let Some(Sought { onward, .. }) = self.sought.take().filter(|_| !self.is_closing()) else { return };
+        let Some(sought) = self.sought.take().filter(|_| !self.is_closing()) else { return };
+        let Sought { onward, .. } = *sought;
         match choose(common, common.path.remote.ip(), &onward.to, answer) {
             Ok(to) => self.go_on(ctx, common, Onward { to, children: self.wanted(), ..onward }),
             Err(reason) => redirect_refused(ctx, common, reason),
@@ -106,9 +107,9 @@ impl Up {
 
     /// The question was not answered in time.
     pub(crate) fn sought_due(&mut self, ctx: &mut Context<'_>, common: &Common) {
-        if let Some(Sought { onward, .. }) = self.sought.take_if(|sought| sought.pending.until <= ctx.now) {
-            let why =
-                format!("{}, whose address nobody knew within {:?}", onward.to, ctx.config.answer_timeout);
+        if let Some(sought) = self.sought.take_if(|sought| sought.pending.until <= ctx.now) {
+            let to = &sought.onward.to;
+            let why = format!("{to}, whose address nobody knew within {:?}", ctx.config.answer_timeout);
             redirect_refused(ctx, common, Failure::RedirectRefused(why));
         }
     }

@@ -83,7 +83,7 @@ pub(crate) struct Up {
     /// Tasks that wait for a time.
     pub(crate) later: Vec<(Instant, Task)>,
     /// The gateway to which this one sends us, while we ask where it is.
-    pub(crate) sought: Option<Sought>,
+    pub(crate) sought: Option<Box<Sought>>,
     /// False while we owe the peer the IKE_AUTH reply: it does not know yet that it is up.
     pub(crate) settled: bool,
     /// Series of key exchanges, one after the other, that the peer has forgotten before they were done.
