@@ -28,8 +28,8 @@ static ALLOCATOR: Counting = Counting;
 
 /// Enough that what there is once does not count.
 const TUNNELS: u32 = 256;
-/// What a tunnel may take that is configured, room for its further addresses and its peer's, and for a gateway's name, included. All have the same proposals, and those
-/// are there once.
+/// What a tunnel may take that is configured, room for its further addresses and its peer's, and for a gateway's name, included.
+/// All have the same proposals, and those are there once.
 const CONFIGURED: u64 = 1024;
 /// What one may take beyond that which is up and has been rekeyed, IKE SA and CHILD_SA, when nothing of the old ones is
 /// left; where its peer can be reached and does not want us, and when it was last told what, included.
