@@ -76,6 +76,8 @@ pub struct Graph<P: Pool> {
     now_us: u64,
     /// Identification of the next outer IPv4 packet; workers count in steps of their number.
     next_id: u16,
+    /// Whether packets wait for encryption that may be of a suite apart: no other is looked at for it.
+    apart_waits: bool,
     /// Packets looked at on their way into a tunnel; one in some has its checksum sampled.
     looked_at: u64,
     /// Dummy packets whose instant was drawn.
@@ -191,6 +193,7 @@ impl<P: Pool> Graph<P> {
             missed: leave::Missed::new(),
             strays: stray::Strays::new(),
             now_us: 0,
+            apart_waits: false,
             looked_at: 0,
             drawn: 0,
             memo: Memo::new(settings.seed),

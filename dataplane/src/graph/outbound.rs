@@ -310,6 +310,7 @@ impl<P: Pool> Graph<P> {
                 if !laid.facts.is_empty() {
                     self.link.raise_outbound(slot, laid.facts);
                 }
+                self.apart_waits |= laid.apart;
                 let _ = self.stations.sealings.push(Sealing::new(packet.frame, slot, octets, laid));
             }
             Err(reason) => self.refuse_unnumbered(packet.frame, slot, reason),
@@ -344,6 +345,9 @@ impl<P: Pool> Graph<P> {
             self.show_unsealed();
         }
         seal::seal(self.stations.sealings.as_mut_slice(), &self.link.outbound);
+        if std::mem::take(&mut self.apart_waits) {
+            apart::seal(self.stations.sealings.as_mut_slice(), &self.link.outbound);
+        }
         if is_tapped {
             self.show_sealed();
         }

@@ -101,10 +101,14 @@ pub(super) fn write_header(header: &mut [u8], hot: &Hot, number: &Number) -> Opt
     Some(())
 }
 
-/// Encrypts in place those of at most [`cipher::BURST`] packets that are apart, and writes their ICVs.
+/// Encrypts in place those packets that are apart, and writes their ICVs.
 #[cold]
 #[inline(never)]
-pub fn seal<F: Frame>(burst: &mut [Sealing<F>], outbound: &OutboundTable) {
+pub fn seal<F: Frame>(sealings: &mut [Sealing<F>], outbound: &OutboundTable) {
+    sealings.chunks_mut(cipher::BURST).for_each(|burst| seal_some(burst, outbound));
+}
+
+fn seal_some<F: Frame>(burst: &mut [Sealing<F>], outbound: &OutboundTable) {
     let (mut lanes, mut outcomes) = (Lanes::<cipher::Seal<'_>>::new(), Lanes::<&mut bool>::new());
     for sealing in burst {
         let Some(hot) = sealing.hot(outbound) else { continue };

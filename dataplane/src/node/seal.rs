@@ -86,12 +86,14 @@ pub struct Laid {
     front: Front,
     /// What this packet makes true of its SA.
     pub facts: Facts,
+    /// Whether its encryption may be [`apart::seal`]'s.
+    pub apart: bool,
 }
 
 impl Laid {
     /// Of an SA that is laid out elsewhere ([`super::apart`]).
     pub(super) const fn new(number: Number, spi: Spi, front: Front, facts: Facts) -> Laid {
-        Laid { number, spi, front, facts }
+        Laid { number, spi, front, facts, apart: true }
     }
 }
 
@@ -200,7 +202,7 @@ pub fn lay_out<F: Frame>(
         let (meta, Departure { port, vlan, .. }) = (frame.meta_mut(), hot.departure());
         (meta.port, meta.vlan) = (*port, *vlan);
     }
-    Ok(Laid { number, spi: hot.spi(), front, facts })
+    Ok(Laid { number, spi: hot.spi(), front, facts, apart: false })
 }
 
 /// Don't Fragment of the outer packet of one that was not asked whether it must pass.
@@ -224,33 +226,21 @@ pub const fn stopped_reason(stopped: Stopped) -> Drop {
     }
 }
 
-/// Encrypts each packet in place and writes its ICV. Packets of one SA mostly come in a row; it is looked up once for
-/// all of them.
+/// Encrypts each packet of AES-GCM in place and writes its ICV; others are left to [`apart::seal`]. Packets of one SA mostly
+/// come in a row; it is looked up once for all of them.
 pub fn seal<F: Frame>(sealings: &mut [Sealing<F>], outbound: &OutboundTable) {
     for burst in sealings.chunks_mut(BURST) {
-        if seal_ordinary(burst, outbound) {
-            apart::seal(burst, outbound);
+        let (mut extended, mut lanes) = ([Aad::EMPTY; BURST], ArrayVec::new());
+        let mut room = extended.iter_mut();
+        for run in burst.chunk_by_mut(Sealing::is_followed_by) {
+            let hot = run.first().and_then(|first| first.hot(outbound));
+            let Some((hot, key)) = hot.and_then(|hot| Some((hot, hot.key()?))) else { continue };
+            for (sealing, room) in run.iter_mut().zip(room.by_ref()) {
+                add_lane(&mut lanes, sealing, (hot, key), room);
+            }
         }
+        seal_burst(&mut lanes);
     }
-}
-
-/// The same of what is AES-GCM's, of at most [`BURST`] packets; gives back whether some are not.
-#[inline(always)]
-fn seal_ordinary<F: Frame>(burst: &mut [Sealing<F>], outbound: &OutboundTable) -> bool {
-    let (mut extended, mut lanes, mut any_apart) = ([Aad::EMPTY; BURST], ArrayVec::new(), false);
-    let mut room = extended.iter_mut();
-    for run in burst.chunk_by_mut(Sealing::is_followed_by) {
-        let Some(hot) = run.first().and_then(|first| first.hot(outbound)) else { continue };
-        let Some(key) = hot.key() else {
-            any_apart = true;
-            continue;
-        };
-        for (sealing, room) in run.iter_mut().zip(room.by_ref()) {
-            add_lane(&mut lanes, sealing, (hot, key), room);
-        }
-    }
-    seal_burst(&mut lanes);
-    any_apart
 }
 
 /// Lays out a packet for encryption under its SA.
