@@ -5,7 +5,6 @@ use aes::cipher::consts::U16;
 use aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, InnerIvInit};
 
 use crate::key::{DecryptionKey, EncryptionKey, InverseSchedule, Schedule};
-use crate::low;
 #[cfg(target_arch = "x86_64")]
 use crate::low::zmm;
 use crate::{BLOCK, BURST};
@@ -32,7 +31,8 @@ impl<'a> Chain<'a> {
 /// Encrypts every chain in place. Keys may be mixed freely. Allocates nothing.
 pub fn encrypt_burst(chains: &mut [Chain<'_>]) {
     for burst in chains.chunks_mut(BURST) {
-        low::encrypt_together(burst);
+        #[cfg(target_arch = "x86_64")]
+        zmm::encrypt(burst);
         for Chain { key, iv, blocks } in burst {
             match &key.0 {
                 #[cfg(target_arch = "x86_64")]

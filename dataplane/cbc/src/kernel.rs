@@ -43,19 +43,15 @@ impl Kernel {
     pub fn all() -> impl Iterator<Item = Kernel> {
         Kernel::vaes512().into_iter().chain([Kernel::portable()])
     }
-
-    /// `"vaes512"` or `"portable"`.
-    pub fn name(self) -> &'static str {
-        match self.0 {
-            #[cfg(target_arch = "x86_64")]
-            Set::Vaes512(_) => "vaes512",
-            Set::Portable => "portable",
-        }
-    }
 }
 
+/// `Kernel(vaes512)` or `Kernel(portable)`.
 impl fmt::Debug for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Kernel({})", self.name())
+        f.write_str(match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Vaes512(_) => "Kernel(vaes512)",
+            Set::Portable => "Kernel(portable)",
+        })
     }
 }

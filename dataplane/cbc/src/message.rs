@@ -2,8 +2,9 @@
 
 use crate::kernel::Kernel;
 use crate::key::{MacKey, States};
-use crate::low;
 use crate::low::single::{self, Sha1, Sha256, Sha512};
+#[cfg(target_arch = "x86_64")]
+use crate::low::zmm;
 use crate::{BURST, MAC};
 
 /// Octets behind a text that are authenticated with it at most: half of an extended sequence number (RFC 4303 §2.2.1).
@@ -31,7 +32,8 @@ impl<'a> Message<'a> {
 /// Computes the MAC of every message. Keys and hashes may be mixed freely. Allocates nothing.
 pub fn mac_burst(messages: &mut [Message<'_>]) {
     for burst in messages.chunks_mut(BURST) {
-        low::mac_together(burst);
+        #[cfg(target_arch = "x86_64")]
+        zmm::mac(burst);
         for message in burst.iter_mut().filter(|message| message.key.kernel == Kernel::portable()) {
             let Message { key, text, suffix, mac } = message;
             *mac = match &key.states {

@@ -11,15 +11,10 @@ use ravelin_cbc::{
     mac_burst,
 };
 
+/// Octets that are in no order and the same each time.
 fn octets(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 32) as u8
-    };
-    std::iter::repeat_with(next).take(length).collect()
+    let octet = |at: u64| (seed.rotate_left(32) ^ at).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()[0];
+    (0..length as u64).map(octet).collect()
 }
 
 /// A library's HMAC, cut; zeros behind one that is shorter.

@@ -36,12 +36,8 @@ fn of_one_size<const ROUNDS: usize>(chains: &mut [Chain<'_>]) {
         }
     }
     let Some(cpu) = any else { return };
-    // One alone does not wait for lanes of nobody's.
     if let [alone] = order[..] {
-        let chain = &mut chains[usize::from(alone)];
-        return key::<ROUNDS>(chain)
-            .into_iter()
-            .for_each(|(_, keys)| keys.encrypt_chain(cpu, &chain.iv, chain.blocks));
+        return encrypt_alone::<ROUNDS>(cpu, &mut chains[usize::from(alone)]);
     }
     let length = |number: &u8| chains[usize::from(*number)].blocks.len();
     if !order.is_sorted_by(|one, next| length(one) >= length(next)) {
@@ -50,6 +46,13 @@ fn of_one_size<const ROUNDS: usize>(chains: &mut [Chain<'_>]) {
     let mut nobodys = [[0; BLOCK]; LANES];
     let idle = nobodys.each_mut().map(|block| block.as_mut_ptr());
     Work::new::<ROUNDS>(chains, &order, idle).run::<ROUNDS>(cpu);
+}
+
+/// One does not wait for lanes of nobody's.
+fn encrypt_alone<const ROUNDS: usize>(cpu: Cpu, chain: &mut Chain<'_>) {
+    if let Some((_, keys)) = key::<ROUNDS>(chain) {
+        keys.encrypt_chain(cpu, &chain.iv, chain.blocks);
+    }
 }
 
 /// All lanes, and what waits for one.

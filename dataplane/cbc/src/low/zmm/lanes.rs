@@ -76,6 +76,17 @@ macro_rules! entries {
 }
 pub(super) use entries;
 
+/// Does something for each word or round of sixteen, and leaves no loop: the names of what goes round are then known.
+macro_rules! sixteen {
+    ($each:ident) => {
+        sixteen!(@ $each, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
+    };
+    (@ $each:ident, $($i:literal)*) => {
+        $($each!($i);)*
+    };
+}
+pub(super) use sixteen;
+
 /// Words `i` of all lanes, for each `i`: the blocks transposed, each word the low octet first.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]

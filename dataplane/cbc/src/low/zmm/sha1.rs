@@ -3,7 +3,7 @@
 use core::arch::x86_64::*;
 
 use super::Cpu;
-use super::lanes::{CHOICE, MAJORITY, XOR, entries, rows_of_16};
+use super::lanes::{CHOICE, MAJORITY, XOR, entries, rows_of_16, sixteen};
 
 /// FIPS 180-4 §4.2.1, for twenty rounds each.
 const CONSTANTS: [u32; 4] = [0x5a827999, 0x6ed9eba1, 0x8f1bbcdc, 0xca62c1d6];
@@ -20,22 +20,7 @@ fn schedule(words: &mut [__m512i; 16]) {
             words[$i] = _mm512_rol_epi32::<1>(_mm512_xor_si512(three, words[$i]));
         };
     }
-    word!(0);
-    word!(1);
-    word!(2);
-    word!(3);
-    word!(4);
-    word!(5);
-    word!(6);
-    word!(7);
-    word!(8);
-    word!(9);
-    word!(10);
-    word!(11);
-    word!(12);
-    word!(13);
-    word!(14);
-    word!(15);
+    sixteen!(word);
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]
@@ -68,21 +53,6 @@ fn rounds_of<const TURN: usize>(state: &mut [__m512i; 8], words: &[__m512i; 16])
             (e, d, c, b, a) = (d, c, _mm512_rol_epi32::<30>(b), a, next);
         };
     }
-    round!(0);
-    round!(1);
-    round!(2);
-    round!(3);
-    round!(4);
-    round!(5);
-    round!(6);
-    round!(7);
-    round!(8);
-    round!(9);
-    round!(10);
-    round!(11);
-    round!(12);
-    round!(13);
-    round!(14);
-    round!(15);
+    sixteen!(round);
     [state[0], state[1], state[2], state[3], state[4]] = [a, b, c, d, e];
 }

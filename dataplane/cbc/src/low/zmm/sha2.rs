@@ -4,7 +4,7 @@
 use core::arch::x86_64::*;
 
 use super::Cpu;
-use super::lanes::{CHOICE, MAJORITY, XOR, entries, rows_of_8, rows_of_16};
+use super::lanes::{CHOICE, MAJORITY, XOR, entries, rows_of_8, rows_of_16, sixteen};
 
 /// FIPS 180-4 §4.2.3; the upper halves of the first 64 are those of §4.2.2.
 static CONSTANTS: [u64; 80] = [
@@ -114,8 +114,7 @@ macro_rules! compression {
                         ));
                     };
                 }
-                word!(0); word!(1); word!(2); word!(3); word!(4); word!(5); word!(6); word!(7);
-                word!(8); word!(9); word!(10); word!(11); word!(12); word!(13); word!(14); word!(15);
+                sixteen!(word);
             }
 
             #[inline(never)]
@@ -133,8 +132,7 @@ macro_rules! compression {
                         (h, g, f, e, d, c, b, a) = (g, f, e, $add(d, first), c, b, a, $add(first, second));
                     };
                 }
-                round!(0); round!(1); round!(2); round!(3); round!(4); round!(5); round!(6); round!(7);
-                round!(8); round!(9); round!(10); round!(11); round!(12); round!(13); round!(14); round!(15);
+                sixteen!(round);
                 *state = [a, b, c, d, e, f, g, h];
             }
         }
