@@ -13,7 +13,8 @@
 . "$(dirname "$0")/../lib/scenario.sh"
 needs charon-systemd strongSwan
 
-goes_between() { [[ $(tunnel_field b net local) == "$1" && $(tunnel_field b net remote) == "$2:4500" ]]; }
+sends_to() { [[ $(tunnel_field b net remote) == "$1:4500" ]]; }
+goes_between() { [[ $(tunnel_field b net local) == "$1" ]] && sends_to "$2"; }
 rung() { rv b --json explain net | jq -r '.rungs[] | select(.question | contains("MOBIKE")) | .seen'; }
 # cut ADDRESS...: nothing from these and to these passes the public segment, in place of any others; ARP does.
 cut() {
@@ -29,11 +30,18 @@ table bridge cut {
 }
 N
 }
-# moved LOCAL REMOTE: ravelind goes there by itself; strongSwan says the same, and packets pass.
+# moved REMOTE [LOCAL]: ravelind goes there by itself; strongSwan says the same, and packets pass. Without LOCAL both pairs
+# work, and the one that answers first is taken. Sets own and other: ravelind's address in use, and not.
 moved() {
-  soon 40 "ravelind is at $1 and sends to $2" goes_between "$1" "$2"
-  soon 15 "strongSwan says so" swan_has "local +'a.example' @ $2\[4500\]"
-  hold "and where ravelind is" swan_has "remote +'b.example' @ $1\[4500\]"
+  if [[ -n ${2:-} ]]; then
+    soon 40 "ravelind is at $2 and sends to $1" goes_between "$2" "$1"
+  else
+    soon 40 "ravelind sends to $1" sends_to "$1"
+  fi
+  own=$(tunnel_field b net local)
+  [[ $own == 192.0.2.2 ]] && other=192.0.2.12 || other=192.0.2.2
+  soon 15 "strongSwan says so" swan_has "local +'a.example' @ $1\[4500\]"
+  hold "and where ravelind is" swan_has "remote +'b.example' @ $own\[4500\]"
   soon 15 "host A reaches host B" in_ns "$HA" ping -c 1 -W 1 10.2.0.2
   hold "the IKE SA is the same" test "$(tunnel_field b net ike_spis)" = "$spis"
 }
@@ -65,16 +73,16 @@ spis=$(tunnel_field b net ike_spis)
 
 say "the peer's first address is cut"
 cut 192.0.2.1
-moved 192.0.2.2 192.0.2.11
+moved 192.0.2.11
 say "the second, with the first back"
 cut 192.0.2.11
-moved 192.0.2.2 192.0.2.1
+moved 192.0.2.1
 say "the one of ours that is in use, and the other one of the peer's"
-cut 192.0.2.2 192.0.2.11
-moved 192.0.2.12 192.0.2.1
+cut "$own" 192.0.2.11
+moved 192.0.2.1 "$other"
 say "both that are in use"
-cut 192.0.2.12 192.0.2.1
-moved 192.0.2.2 192.0.2.11
+cut "$own" 192.0.2.1
+moved 192.0.2.11 "$other"
 in_ns "$PUB" nft delete table bridge cut
 hold "the tunnel never went down" test "$(tunnel_field b net ups)" = 1
 hold "it moved four times" test "$(tunnel_field b net moves)" = 4
@@ -86,12 +94,12 @@ say "ESP by an SPI that is not there"
 swan_mark
 # Beside charon's own socket: a raw one, with the UDP header made here.
 in_ns "$GWA" "$PYTHON" -c '
-import socket, struct
+import socket, struct, sys
 body = struct.pack("!II", 0x01ab0001, 1) + bytes(56)
 udp = struct.pack("!HHHH", 4500, 4500, 8 + len(body), 0) + body
 raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
 raw.bind(("192.0.2.11", 0))
-for _ in range(50): raw.sendto(udp, ("192.0.2.2", 0))'
+for _ in range(50): raw.sendto(udp, (sys.argv[1], 0))' "$own"
 soon 5 "the journal says so" told spi-unknown 01ab0001
 soon 5 "strongSwan was told within the IKE SA" swan_said 'parsed INFORMATIONAL request [0-9]+ \[ N\(INVAL_SPI\) \]'
 hold "once" test "$(tail -n "+$SWAN_MARK" "$WORK/ss/log" | grep -c 'INVAL_SPI')" = 1
