@@ -1,12 +1,12 @@
 //! ESP's ciphers other than AES-GCM, a packet at a time, and beside them what `ring` would do of it: HMAC, and
-//! ChaCha20-Poly1305. It has no CBC.
+//! ChaCha20-Poly1305. It has no CBC. And bursts of 32 packets under AES-CBC with HMAC, which are worked side by side.
 
 use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ravelin_benches::SIZES;
-use ravelin_dataplane::cipher::{Opener, Position, Sealer};
+use ravelin_dataplane::cipher::{Open, Opener, Position, Seal, Sealer, open_burst, seal_burst};
 use ravelin_dataplane::sa::suite::{Keyed, Suite};
 use ravelin_gcm::Kernel;
 use ring::{aead, hmac};
@@ -60,6 +60,47 @@ fn suites(criterion: &mut Criterion) {
     }
 }
 
+/// Packets of a burst.
+const BURST: usize = 32;
+
+fn bursts(criterion: &mut Criterion) {
+    for suite in Suite::all().filter(|suite| matches!(suite, Suite::AesCbc(..))) {
+        let Some((sealer, opener)) = keyed(suite) else { continue };
+        for length in SIZES {
+            let mut sealed = packet(suite, length);
+            assert!(sealer.seal(AT, &mut sealed).is_ok(), "{suite:?}");
+            let seal = |packets: &mut [Vec<u8>]| {
+                let lane = |packet| Seal::new(&sealer, AT, packet);
+                let mut lanes: Vec<_> = packets.iter_mut().map(Vec::as_mut_slice).map(lane).collect();
+                seal_burst(black_box(&mut lanes));
+            };
+            let open = |packets: &mut [Vec<u8>]| {
+                let lane = |packet| Open::new(&opener, AT, packet);
+                let mut lanes: Vec<_> = packets.iter_mut().map(Vec::as_mut_slice).map(lane).collect();
+                open_burst(black_box(&mut lanes));
+                lanes.iter().filter(|lane| lane.verdict.is_ok()).count()
+            };
+            let mut packets = vec![packet(suite, length); BURST];
+            seal(&mut packets);
+            assert!(packets.iter().all(|packet| *packet == sealed), "{suite:?}");
+            assert_eq!(open(&mut packets), BURST, "{suite:?}");
+            let mut group = criterion.benchmark_group(format!("burst/{}", suite.name()));
+            group.throughput(Throughput::Elements(BURST as u64));
+            group.bench_function(BenchmarkId::new("seal", length), |bencher| {
+                bencher.iter(|| seal(&mut packets));
+            });
+            group.bench_function(BenchmarkId::new("open", length), |bencher| {
+                bencher.iter(|| {
+                    // Opening uses packets up; to copy them is a fraction of that.
+                    packets.iter_mut().for_each(|packet| packet.copy_from_slice(&sealed));
+                    open(&mut packets)
+                });
+            });
+            group.finish();
+        }
+    }
+}
+
 fn ring_beside(criterion: &mut Criterion) {
     let hashes = [
         ("sha1", hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
@@ -100,6 +141,6 @@ criterion_group! {
         .warm_up_time(Duration::from_millis(100))
         .measurement_time(Duration::from_millis(400))
         .sample_size(10);
-    targets = suites, ring_beside
+    targets = suites, bursts, ring_beside
 }
 criterion_main!(benches);

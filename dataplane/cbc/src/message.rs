@@ -32,15 +32,26 @@ impl<'a> Message<'a> {
 /// Computes the MAC of every message. Keys and hashes may be mixed freely. Allocates nothing.
 pub fn mac_burst(messages: &mut [Message<'_>]) {
     for burst in messages.chunks_mut(BURST) {
-        #[cfg(target_arch = "x86_64")]
-        zmm::mac(burst);
-        for message in burst.iter_mut().filter(|message| message.key.kernel == Kernel::portable()) {
-            let Message { key, text, suffix, mac } = message;
-            *mac = match &key.states {
-                States::Sha1(states) => single::mac::<64, Sha1>(states, 5, text, suffix),
-                States::Sha256(states) => single::mac::<64, Sha256>(states, 8, text, suffix),
-                States::Sha512(states, words) => single::mac::<128, Sha512>(states, *words, text, suffix),
-            };
+        match burst {
+            [alone] => alone.compute(),
+            burst => {
+                #[cfg(target_arch = "x86_64")]
+                zmm::mac(burst);
+                let rest = burst.iter_mut().filter(|message| message.key.kernel == Kernel::portable());
+                rest.for_each(Message::compute);
+            }
         }
+    }
+}
+
+impl Message<'_> {
+    /// By itself.
+    fn compute(&mut self) {
+        let Message { key, text, suffix, mac } = self;
+        *mac = match &key.states {
+            States::Sha1(states) => single::mac::<64, Sha1>(states, 5, text, suffix),
+            States::Sha256(states) => single::mac::<64, Sha256>(states, 8, text, suffix),
+            States::Sha512(states, words) => single::mac::<128, Sha512>(states, *words, text, suffix),
+        };
     }
 }

@@ -7,7 +7,7 @@ use arrayvec::ArrayVec;
 use ravelin_cbc::{Chain, Message, encrypt_burst, mac_burst};
 
 use super::hashed::{self, Ivs};
-use super::{BadIcv, Opener, Position, Sealer, TooShort};
+use super::{BadIcv, Opener, Position, Sealer, Suffix, TooShort};
 
 /// Packets considered together. A longer slice is correct too, it is worked in pieces.
 pub const BURST: usize = ravelin_cbc::BURST;
@@ -17,6 +17,7 @@ pub const BURST: usize = ravelin_cbc::BURST;
 pub struct Seal<'a> {
     sealer: &'a Sealer,
     at: Position,
+    suffix: Suffix,
     packet: &'a mut [u8],
     /// Out: whether it was; a packet shorter than its framing is not.
     pub verdict: Result<(), TooShort>,
@@ -26,7 +27,7 @@ impl<'a> Seal<'a> {
     /// `packet` is an ESP packet from SPI to ICV but for its IV, its ICV and that its text is in clear. Until
     /// [`seal_burst`] has said otherwise it is not encrypted.
     pub fn new(sealer: &'a Sealer, at: Position, packet: &'a mut [u8]) -> Seal<'a> {
-        Seal { sealer, at, packet, verdict: Err(TooShort) }
+        Seal { sealer, at, suffix: at.suffix(), packet, verdict: Err(TooShort) }
     }
 }
 
@@ -35,6 +36,7 @@ impl<'a> Seal<'a> {
 pub struct Open<'a> {
     opener: &'a Opener,
     at: Position,
+    suffix: Suffix,
     packet: &'a mut [u8],
     /// Out: whether its ICV is good; only then is it decrypted.
     pub verdict: Result<(), BadIcv>,
@@ -43,7 +45,7 @@ pub struct Open<'a> {
 impl<'a> Open<'a> {
     /// `packet` is an ESP packet from SPI to ICV. Until [`open_burst`] has said otherwise its ICV is bad.
     pub fn new(opener: &'a Opener, at: Position, packet: &'a mut [u8]) -> Open<'a> {
-        Open { opener, at, packet, verdict: Err(BadIcv) }
+        Open { opener, at, suffix: at.suffix(), packet, verdict: Err(BadIcv) }
     }
 }
 
@@ -58,7 +60,7 @@ pub fn seal_burst(lanes: &mut [Seal<'_>]) {
 /// Everything but the ICVs of HMAC.
 fn encrypt(burst: &mut [Seal<'_>]) {
     let (mut chains, mut ivs): (ArrayVec<Chain<'_>, BURST>, _) = (ArrayVec::new(), Ivs::default());
-    for Seal { sealer, at, packet, verdict } in burst {
+    for Seal { sealer, at, packet, verdict, .. } in burst {
         let done = match sealer {
             Sealer::Hashed(sealer) => sealer.encrypt(*at, packet, &mut ivs).map(|chain| chains.extend(chain)),
             Sealer::ChaCha(key) => key.seal(*at, packet),
@@ -72,22 +74,20 @@ fn encrypt(burst: &mut [Seal<'_>]) {
 
 /// The ICVs of what is encrypted.
 fn authenticate(burst: &mut [Seal<'_>]) {
-    let mut room = [Position::SUFFIX; BURST];
     let (mut messages, mut icvs): (ArrayVec<Message<'_>, BURST>, ArrayVec<&mut [u8], BURST>) =
         (ArrayVec::new(), ArrayVec::new());
-    for (Seal { sealer, at, packet, verdict }, room) in burst.iter_mut().zip(&mut room) {
+    for Seal { sealer, suffix, packet, verdict, .. } in burst {
         let Sealer::Hashed(sealer) = sealer else { continue };
         if verdict.is_err() {
             continue;
         }
         let Some((covered, icv)) = sealer.mac.split(packet) else { continue };
-        *room = at.suffix();
-        match sealer.mac.message(covered, room) {
+        match sealer.mac.message(covered, suffix) {
             Some(message) => {
                 messages.push(message);
                 icvs.push(icv);
             }
-            None => sealer.mac.write([covered, room.as_bytes()], icv),
+            None => sealer.mac.write([covered, suffix.as_bytes()], icv),
         }
     }
     mac_burst(&mut messages);
@@ -107,20 +107,18 @@ pub fn open_burst(lanes: &mut [Open<'_>]) {
 
 /// The ICVs of HMAC.
 fn verify(burst: &mut [Open<'_>]) {
-    let mut room = [Position::SUFFIX; BURST];
     let mut messages: ArrayVec<Message<'_>, BURST> = ArrayVec::new();
     let mut waiting: ArrayVec<(&mut Result<(), BadIcv>, &[u8]), BURST> = ArrayVec::new();
-    for (Open { opener, at, packet, verdict }, room) in burst.iter_mut().zip(&mut room) {
+    for Open { opener, suffix, packet, verdict, .. } in burst {
         let Opener::Hashed(opener) = opener else { continue };
         let Some((covered, icv)) = opener.mac.split(packet) else { continue };
         let (covered, icv) = (&*covered, &*icv);
-        *room = at.suffix();
-        match opener.mac.message(covered, room) {
+        match opener.mac.message(covered, suffix) {
             Some(message) => {
                 messages.push(message);
                 waiting.push((verdict, icv));
             }
-            None => *verdict = good(opener.mac.fits([covered, room.as_bytes()], icv)),
+            None => *verdict = good(opener.mac.fits([covered, suffix.as_bytes()], icv)),
         }
     }
     mac_burst(&mut messages);
@@ -134,7 +132,7 @@ fn good(is: bool) -> Result<(), BadIcv> {
 }
 
 /// What HMAC has proven right, and everything else with its own proof.
-fn decrypt(Open { opener, at, packet, verdict }: &mut Open<'_>) {
+fn decrypt(Open { opener, at, packet, verdict, .. }: &mut Open<'_>) {
     let done = match opener {
         Opener::Hashed(_) if verdict.is_err() => None,
         Opener::Hashed(opener) => opener.decrypt(packet),

@@ -45,9 +45,6 @@ pub struct Position {
 }
 
 impl Position {
-    /// Nothing.
-    const SUFFIX: Suffix = Suffix { octets: [0; 4], present: false };
-
     /// What the ICV covers behind the packet: "the high-order 32 bits of the sequence number" are appended where a
     /// separate integrity algorithm is used, and are not transmitted (RFC 4303 §2.2.1, §2.8).
     fn suffix(self) -> Suffix {
@@ -56,6 +53,7 @@ impl Position {
 }
 
 /// Octets that are authenticated and not sent.
+#[derive(Debug)]
 struct Suffix {
     octets: [u8; 4],
     present: bool,

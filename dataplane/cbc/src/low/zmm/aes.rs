@@ -4,8 +4,6 @@
 use core::arch::x86_64::*;
 use std::sync::atomic::{Ordering, compiler_fence};
 
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
-
 use super::Cpu;
 use crate::BLOCK;
 
@@ -30,20 +28,23 @@ impl Row {
 /// The round keys of each lane, a row for each round.
 pub(super) type Rounds = [Row; MOST];
 
-/// Leaves nothing of round keys that were copied to stand side by side. All at once: octet by octet, as `zeroize` does it, would
-/// take longer than to encrypt does.
-pub(super) fn wipe(rounds: &mut Rounds) {
+/// Leaves nothing of a secret. All at once: octet by octet, as `zeroize` does it, takes longer than to encrypt a packet does.
+pub(super) fn wipe<T: Copy>(secret: &mut T, nothing: T) {
     // SAFETY: a write to what is borrowed for it, that a compiler may not leave out.
-    unsafe { std::ptr::write_volatile(rounds, [Row::ZERO; MOST]) };
+    unsafe { std::ptr::write_volatile(secret, nothing) };
     compiler_fence(Ordering::SeqCst);
 }
 
 /// A key expanded (FIPS 197 §5.2).
-#[derive(Zeroize, ZeroizeOnDrop)]
 pub(crate) struct RoundKeys {
     keys: [[u8; BLOCK]; MOST],
-    #[zeroize(skip)]
     rounds: usize,
+}
+
+impl Drop for RoundKeys {
+    fn drop(&mut self) {
+        wipe(&mut self.keys, [[0; BLOCK]; MOST]);
+    }
 }
 
 impl RoundKeys {
@@ -56,16 +57,18 @@ impl RoundKeys {
             _mm_cvtsi128_si32(_mm_aesenclast_si128(columns, _mm_setzero_si128())) as u32
         }
         let (of_key, rounds) = (key.len() / 4, key.len() / 4 + 6);
-        let mut words = Zeroizing::new([0_u32; 4 * MOST]);
+        let mut words = [0_u32; 4 * MOST];
         for (word, octets) in words.iter_mut().zip(key.as_chunks().0) {
             *word = u32::from_le_bytes(*octets);
         }
         let mut constant = 1;
-        for i in of_key..4 * (rounds + 1) {
+        // Counted, not divided: of a key that is expanded for one packet that would be most.
+        let places = (0..of_key).cycle();
+        for (i, place) in (of_key..4 * (rounds + 1)).zip(places) {
             let before = words[i - 1];
             // SAFETY: a `Cpu` is at hand, so the processor has the instructions.
             let substituted = |word| unsafe { substitute(word) };
-            let word = match i % of_key {
+            let word = match place {
                 0 => {
                     let word = substituted(before.rotate_right(8)) ^ constant;
                     constant = constant << 1 ^ if constant & 0x80 == 0 { 0 } else { 0x11b };
@@ -77,9 +80,10 @@ impl RoundKeys {
             words[i] = words[i - of_key] ^ word;
         }
         let mut keys = [[0; BLOCK]; MOST];
-        for (octets, word) in keys.as_flattened_mut().as_chunks_mut().0.iter_mut().zip(words.iter()) {
+        for (octets, word) in keys.as_flattened_mut().as_chunks_mut().0.iter_mut().zip(words) {
             *octets = word.to_le_bytes();
         }
+        wipe(&mut words, [0; _]);
         RoundKeys { keys, rounds }
     }
 
@@ -268,7 +272,7 @@ mod tests {
         let mut rounds = [Row::ZERO; MOST];
         (0..LANES).for_each(|lane| RoundKeys::new(cpu, &[7; 32]).give(&mut rounds, lane));
         assert!(rounds.iter().all(|row| row.0.iter().all(|key| *key != [0; BLOCK])));
-        wipe(&mut rounds);
+        wipe(&mut rounds, [Row::ZERO; MOST]);
         assert!(rounds.iter().all(|row| row.0.iter().all(|key| *key == [0; BLOCK])));
     }
 }

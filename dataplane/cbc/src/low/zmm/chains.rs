@@ -103,7 +103,7 @@ impl<'w, 'a> Work<'w, 'a> {
                 self.advance::<ROUNDS>(lane, together);
             }
         }
-        aes::wipe(&mut self.keys);
+        aes::wipe(&mut self.keys, [Row::ZERO; _]);
     }
 
     /// A lane has gone so many blocks further.
