@@ -125,6 +125,29 @@ fn every_kind_carries_both_families_both_ways() {
     }
 }
 
+/// What is remembered of flows that enter a tunnel is not believed once it is down, and packets of both families in one
+/// burst do not take each other's headers.
+#[test]
+fn flows_that_are_remembered_follow_the_tunnel() {
+    let mut pair = pair(1, [gre(None, None); 2], false);
+    for round in 0..3 {
+        let packets = (0..12).map(|n| {
+            let v6 = n / 2 % 2 == 1;
+            numbered(pair.a.site.host(v6), pair.b.site.host(v6), n, 68)
+        });
+        pair.a.host_sends_at_once(&packets.collect::<Vec<_>>());
+        assert_eq!(pair.carry(|_| 0), 12);
+        let families: Vec<_> = pair.b.sent(PRIVATE).iter().map(|packet| packet[0] >> 4).collect();
+        assert_eq!(families, [4, 4, 6, 6].repeat(3), "{round}");
+    }
+    assert_eq!((pair.a.drops(), pair.b.drops()), (vec![], vec![]));
+    let down = Parts { up: false, ..parts(&pair.a, gre(None, None), false) };
+    lead(&mut pair.a, down);
+    pair.a.host_sends(0, &numbered(pair.a.site.host(false), pair.b.site.host(false), 1, 60));
+    assert_eq!(pair.a.drops(), [("ip-tunnel-down", 1)]);
+    pair.is_at_rest();
+}
+
 fn sorted(mut packets: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     packets.sort();
     packets

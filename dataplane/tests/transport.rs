@@ -318,6 +318,27 @@ fn what_is_larger_than_the_link_is_cut_behind_encryption() {
     }
 }
 
+/// Also where it is known already how packets leave, and so is the largest that leaves whole.
+#[test]
+fn all_sizes_about_the_links_pass() {
+    for style in styles() {
+        let mut pair = pair(1, &style, GRE);
+        let mut whole = 0;
+        for octets in std::iter::once(60).chain(1320..=1460) {
+            let packet = numbered(pair.a.site.host(false), pair.b.site.host(false), 1, octets);
+            pair.a.host_sends(0, &packet);
+            let sent = pair.a.sent(PUBLIC);
+            assert!(sent.iter().all(|piece| piece.len() <= 1500), "{style:?} {octets}");
+            whole += usize::from(sent.len() == 1);
+            sent.iter().for_each(|piece| pair.b.peer_sends(0, piece));
+            let arrived = pair.b.sent(PRIVATE) == [one_hop_later(&one_hop_later(&packet))];
+            assert!(arrived, "{style:?} {octets}");
+        }
+        assert!((20..140).contains(&whole), "{style:?} {whole}");
+        pair.is_at_rest();
+    }
+}
+
 /// A rekey changes keys under packets, and the mode stays.
 #[test]
 fn a_rekey_keeps_the_mode() {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::io::{Origin, Pool};
 use crate::link::packet::{Kernel, KernelPunt};
 use crate::node::classify::is_like_ip_tunnel;
+use crate::node::exit::ExitRef;
 use crate::node::forward::Outgoing;
 use crate::node::ip_tunnel::{self, Carried};
 use crate::node::policy::{self, Fate};
@@ -14,32 +15,84 @@ use crate::node::seal::{self, Fit};
 use crate::node::{Packet, clamp, icmp, ingress};
 use crate::policy::ip_tunnel::{Counters, IpTunnel, Stray};
 use crate::policy::route::IpTunnelId;
+use crate::sa::SaRef;
 use crate::sa::counters::Counter;
 use crate::sa::wrap::Wrap;
 use crate::verdict::Drop;
 
 use super::Graph;
 
+/// What packets of one family that enter an ip-tunnel in a row have in common.
+pub(super) struct Entrance {
+    tunnel: Arc<IpTunnel>,
+    v4: bool,
+    wrap: Wrap,
+    /// Where the outer packets go; not known before the first of them.
+    onward: Option<Onward>,
+}
+
+/// Where the outer packets of an ip-tunnel go, which are all of one flow.
+#[derive(Debug, Clone, Copy)]
+enum Onward {
+    Seal(SaRef),
+    /// In clear, by an exit that need not be noted.
+    Clear(Option<ExitRef>),
+    Nowhere(Drop),
+}
+
 impl<P: Pool> Graph<P> {
-    /// A packet that has taken its hop, for an ip-tunnel: does it fit?
-    #[cold]
-    pub(super) fn enter_ip_tunnel(&mut self, mut packet: Packet<P::Frame>, id: IpTunnelId) {
+    /// Packets for an ip-tunnel in a row, whose hops are still to be taken.
+    #[inline(never)]
+    pub(super) fn enter_run(
+        &mut self,
+        packets: &mut impl Iterator<Item = Packet<P::Frame>>,
+        id: IpTunnelId,
+    ) {
+        let mut entrance = None;
+        for packet in packets {
+            if let Some(packet) = self.take_hop(packet) {
+                self.enter_ip_tunnel(packet, id, &mut entrance);
+            }
+        }
+    }
+
+    /// A packet that has taken its hop, for an ip-tunnel, by the entrance that the packet before it took, if that is its own
+    /// too.
+    pub(super) fn enter_ip_tunnel(
+        &mut self,
+        packet: Packet<P::Frame>,
+        id: IpTunnelId,
+        last: &mut Option<Entrance>,
+    ) {
+        let v4 = packet.summary.is_v4();
+        *last = last.take().filter(|last| last.v4 == v4).or_else(|| self.entrance(id, v4));
+        match last {
+            Some(entrance) => self.enter(packet, entrance),
+            None => self.refuse_of(id, packet.frame, Drop::IpTunnelDown, |counters| &counters.out_errors),
+        }
+    }
+
+    /// Of an ip-tunnel that is up.
+    fn entrance(&self, id: IpTunnelId, v4: bool) -> Option<Entrance> {
         let tables = self.tables.tables();
-        let Some(tunnel) = tables.ip_tunnels().at(id).filter(|tunnel| tunnel.parts().up).cloned() else {
-            return self.refuse_of(id, packet.frame, Drop::IpTunnelDown, |counters| &counters.out_errors);
-        };
-        let wrap = *tunnel.wrap(tables, packet.summary.is_v4());
+        let tunnel = tables.ip_tunnels().at(id).filter(|tunnel| tunnel.parts().up)?;
+        Some(Entrance { wrap: *tunnel.wrap(tables, v4), tunnel: Arc::clone(tunnel), v4, onward: None })
+    }
+
+    /// Does it fit?
+    fn enter(&mut self, mut packet: Packet<P::Frame>, entrance: &mut Entrance) {
+        let Entrance { tunnel, wrap, .. } = &*entrance;
         if wrap.tcp_mss > 0 {
             clamp::clamp(&mut packet.frame, &packet.summary, wrap.tcp_mss);
         }
-        match seal::fit(&mut packet, &wrap, wrap.limits) {
-            Fit::Whole => self.encapsulate(packet, &tunnel, &wrap),
-            Fit::Cut(mtu) => self.cut(packet, mtu, |graph, piece| graph.encapsulate(piece, &tunnel, &wrap)),
+        match seal::fit(&mut packet, wrap, wrap.limits) {
+            Fit::Whole => self.encapsulate(packet, entrance),
+            Fit::Cut(mtu) => self.cut(packet, mtu, |graph, piece| graph.encapsulate(piece, entrance)),
             Fit::TooBig(mtu) => {
-                self.count_of(&tunnel, |counters| &counters.out_errors, 1);
+                self.count_of(tunnel, |counters| &counters.out_errors, 1);
                 match wrap.is_silent() {
                     true => self.refuse(packet.frame, Drop::MtuExceeded),
-                    false => self.report_of_ip_tunnel(packet, &tunnel, mtu),
+                    false => self.report_of_ip_tunnel(packet, tunnel, mtu),
                 }
             }
         }
@@ -57,14 +110,16 @@ impl<P: Pool> Graph<P> {
         }
     }
 
-    fn encapsulate(&mut self, packet: Packet<P::Frame>, tunnel: &IpTunnel, wrap: &Wrap) {
+    fn encapsulate(&mut self, packet: Packet<P::Frame>, entrance: &mut Entrance) {
+        let Entrance { tunnel, wrap, onward, .. } = entrance;
         let (id, octets) = (self.id(), packet.summary.length() as u64);
         match ip_tunnel::encapsulate(packet, tunnel, wrap, id) {
             Ok(outer) => {
                 self.count_of(tunnel, |counters| &counters.out_packets, 1);
                 self.count_of(tunnel, |counters| &counters.out_octets, octets);
                 self.link.counters().encapsulated_packets.add(1);
-                self.leave_enclosed(outer, wrap.outer_mtu);
+                let onward = *onward.get_or_insert_with(|| self.onward(&outer));
+                self.leave_enclosed(outer, wrap.outer_mtu, onward);
             }
             Err(frame) => {
                 self.count_of(tunnel, |counters| &counters.out_errors, 1);
@@ -73,14 +128,27 @@ impl<P: Pool> Graph<P> {
         }
     }
 
-    /// What this machine says to the other end of an ip-tunnel: under an SA if policy protects it, like what its kernel
-    /// says, else as it is.
-    fn leave_enclosed(&mut self, packet: Packet<P::Frame>, limit: u16) {
+    /// Where to with what this machine says to the other end of an ip-tunnel: under an SA if policy protects it, like what
+    /// its kernel says, else out as it is.
+    fn onward(&mut self, packet: &Packet<P::Frame>) -> Onward {
         let (instance, flow) = (packet.meta().instance, packet.summary.flow());
         match policy::decide_twin(self.tables.tables(), self.link.id(), instance, &flow) {
-            Some(Fate::Seal(sa)) => self.give_sealer(packet, sa),
-            Some(Fate::Drop(reason)) => self.refuse(packet.frame, reason),
+            Some(Fate::Seal(sa)) => Onward::Seal(sa),
+            Some(Fate::Drop(reason)) => Onward::Nowhere(reason),
             Some(Fate::Clear(_) | Fate::Enter(_)) | None => {
+                Onward::Clear(self.note_exit(instance, flow.destination, None))
+            }
+        }
+    }
+
+    fn leave_enclosed(&mut self, packet: Packet<P::Frame>, limit: u16, onward: Onward) {
+        match onward {
+            Onward::Seal(sa) => self.give_sealer(packet, sa),
+            Onward::Nowhere(reason) => self.refuse(packet.frame, reason),
+            Onward::Clear(Some(exit)) if packet.summary.length() <= usize::from(limit) => {
+                self.leave_known(packet, exit);
+            }
+            Onward::Clear(_) => {
                 let outgoing = Outgoing { packet, hop: None, limit, ours: true };
                 self.push(|stations| &mut stations.outgoing, outgoing);
             }

@@ -72,7 +72,7 @@ impl<P: Pool> Graph<P> {
             }
             Aim::IpTunnel(id) => {
                 self.link.counters().made.add(1);
-                self.enter_ip_tunnel(packet, id);
+                self.enter_ip_tunnel(packet, id, &mut None);
             }
         }
         true

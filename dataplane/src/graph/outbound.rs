@@ -69,7 +69,7 @@ impl<P: Pool> Graph<P> {
     fn way(&self, packet: &Packet<P::Frame>, place: Place) -> Option<Packed> {
         let key = self.memo.key(packet.meta(), &packet.summary);
         self.memo.find(&key, place).filter(|packed| match packed.way() {
-            Way::Seal(_) => true,
+            Way::Seal(_) | Way::Enter(_) => true,
             Way::Clear(exit) => self.exits.get(exit).is_some(),
         })
     }
@@ -95,6 +95,7 @@ impl<P: Pool> Graph<P> {
                 }
             }),
             Way::Clear(exit) => self.leave_run(&mut packets, exit),
+            Way::Enter(id) => self.enter_run(&mut packets, id),
         }
     }
 
@@ -133,7 +134,10 @@ impl<P: Pool> Graph<P> {
                 self.memo.remember(key, Way::Seal(sa));
                 self.give_sealer(packet, sa);
             }
-            Fate::Enter(id) => self.enter_ip_tunnel(packet, id),
+            Fate::Enter(id) => {
+                self.memo.remember(key, Way::Enter(id));
+                self.enter_ip_tunnel(packet, id, &mut None);
+            }
             // By the note at once: packets of one flow leave in the order they came, and the next is known.
             Fate::Clear(hop) => match self.note_exit(meta.instance, flow.destination, Some(hop)) {
                 Some(exit) => {

@@ -10,18 +10,18 @@
 use arrayvec::ArrayVec;
 
 use crate::cipher::{self, Position};
-use crate::io::{Frame, Meta};
+use crate::io::Frame;
 use crate::net::esp;
 use crate::net::flow::Summary;
 use crate::net::protocol;
 use crate::node::classify::EspAt;
 use crate::node::inspect::{self, Accepted};
 use crate::node::opening::{Opening, Stage};
-use crate::node::seal::{Laid, Order, Sealing, esp_header, stopped_reason};
+use crate::node::seal::{Laid, Order, Sealing, depart, esp_header, stopped_reason};
 use crate::node::{forward, lookup, transport};
 use crate::sa::Mode;
 use crate::sa::inbound::{self, Arrival};
-use crate::sa::outbound::{Departure, Hot};
+use crate::sa::outbound::Hot;
 use crate::sa::replay::Guess;
 use crate::sa::sequence::Number;
 use crate::sa::table::{InboundTable, OutboundTable};
@@ -86,8 +86,7 @@ fn lay_around<F: Frame>(
     let varying = Varying { class: traffic_class, dont_fragment, id, behind };
     hot.wrap.emit(outer, varying).ok_or(Drop::NoRoom)?;
     if departs {
-        let (meta, Departure { port, vlan, .. }): (&mut Meta, _) = (frame.meta_mut(), hot.departure());
-        (meta.port, meta.vlan) = (*port, *vlan);
+        depart(frame, hot);
     }
     Ok(Laid::new(number, hot.spi(), front, facts))
 }

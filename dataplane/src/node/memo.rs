@@ -15,6 +15,7 @@ use ravelin_mem::prefetch;
 use super::exit::ExitRef;
 use crate::io::Meta;
 use crate::net::flow::Summary;
+use crate::policy::route::IpTunnelId;
 use crate::sa::SaRef;
 use crate::sa::shard::WorkerId;
 
@@ -38,6 +39,8 @@ pub enum Way {
     Seal(SaRef),
     /// In clear, by this exit.
     Clear(ExitRef),
+    /// Into this ip-tunnel.
+    Enter(IpTunnelId),
 }
 
 /// A flow, and where its packets come from.
@@ -150,12 +153,14 @@ const fn mix(a: u64, b: u64) -> u64 {
 
 const SEAL: u64 = 1 << 56;
 const CLEAR: u64 = 2 << 56;
+const ENTER: u64 = 4 << 56;
 
-/// Kind in 8 bits, index in 24, slot or stamp in 32.
+/// Kind in 8 bits, index in 24, slot, stamp or number in 32.
 const fn packed(way: Way) -> u64 {
     match way {
         Way::Seal(SaRef { worker, slot }) => SEAL | (worker.0 as u64) << 32 | slot as u64,
         Way::Clear(ExitRef { index, stamp }) => CLEAR | (index as u64 & 0xff_ffff) << 32 | stamp as u64,
+        Way::Enter(IpTunnelId(number)) => ENTER | number as u64,
     }
 }
 
@@ -164,9 +169,10 @@ impl Packed {
     #[inline(always)]
     pub const fn way(self) -> Way {
         let word = self.0.get();
-        match word & CLEAR {
-            0 => Way::Seal(SaRef { worker: WorkerId((word >> 32) as u8), slot: word as u32 }),
-            _ => Way::Clear(ExitRef { index: (word >> 32) as u32 & 0xff_ffff, stamp: word as u32 }),
+        match word & (SEAL | CLEAR) {
+            SEAL => Way::Seal(SaRef { worker: WorkerId((word >> 32) as u8), slot: word as u32 }),
+            CLEAR => Way::Clear(ExitRef { index: (word >> 32) as u32 & 0xff_ffff, stamp: word as u32 }),
+            _ => Way::Enter(IpTunnelId(word as u32)),
         }
     }
 }
@@ -292,9 +298,10 @@ mod tests {
     }
 
     fn way(n: u32) -> Way {
-        match n % 2 {
+        match n % 3 {
             0 => Way::Seal(SaRef { worker: WorkerId(n as u8), slot: n }),
-            _ => Way::Clear(ExitRef { index: n % 4096, stamp: n }),
+            1 => Way::Clear(ExitRef { index: n % 4096, stamp: n }),
+            _ => Way::Enter(IpTunnelId(n)),
         }
     }
 

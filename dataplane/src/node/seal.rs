@@ -14,7 +14,7 @@ use ravelin_gcm::{BURST, Key, Seal, seal_burst};
 use crate::io::Frame;
 use crate::net::flow::Summary;
 use crate::net::{esp, ipv4, ipv6, protocol, udp};
-use crate::node::{Packet, apart, forward};
+use crate::node::{Packet, forward};
 use crate::sa::fact::Facts;
 use crate::sa::outbound::{Departure, Hot, Stopped};
 use crate::sa::sequence::Number;
@@ -86,7 +86,7 @@ pub struct Laid {
     front: Front,
     /// What this packet makes true of its SA.
     pub facts: Facts,
-    /// Whether its encryption may be [`apart::seal`]'s.
+    /// Whether its encryption may be [`super::apart::seal`]'s.
     pub apart: bool,
 }
 
@@ -199,10 +199,16 @@ pub fn lay_out<F: Frame>(
     let varying = Varying { class: summary.traffic_class(), dont_fragment, id, behind };
     headers.first_chunk_mut().and_then(|outer| hot.wrap.emit(outer, varying)).ok_or(Drop::NoRoom)?;
     if departs {
-        let (meta, Departure { port, vlan, .. }) = (frame.meta_mut(), hot.departure());
-        (meta.port, meta.vlan) = (*port, *vlan);
+        depart(frame, hot);
     }
     Ok(Laid { number, spi: hot.spi(), front, facts, apart: false })
+}
+
+/// A framed packet leaves where its SA knows.
+#[inline(always)]
+pub(super) fn depart<F: Frame>(frame: &mut F, hot: &Hot) {
+    let (meta, Departure { port, vlan, .. }) = (frame.meta_mut(), hot.departure());
+    (meta.port, meta.vlan) = (*port, *vlan);
 }
 
 /// Don't Fragment of the outer packet of one that was not asked whether it must pass.
@@ -226,7 +232,7 @@ pub const fn stopped_reason(stopped: Stopped) -> Drop {
     }
 }
 
-/// Encrypts each packet of AES-GCM in place and writes its ICV; others are left to [`apart::seal`]. Packets of one SA mostly
+/// Encrypts each packet of AES-GCM in place and writes its ICV; others are left to [`super::apart::seal`]. Packets of one SA mostly
 /// come in a row; it is looked up once for all of them.
 pub fn seal<F: Frame>(sealings: &mut [Sealing<F>], outbound: &OutboundTable) {
     for burst in sealings.chunks_mut(BURST) {

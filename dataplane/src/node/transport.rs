@@ -12,7 +12,7 @@ use crate::net::{esp, ipv4, ipv6, protocol, udp};
 use crate::node::apart;
 use crate::node::classify::EspAt;
 use crate::node::opening::Inner;
-use crate::node::seal::{Laid, Order, stopped_reason};
+use crate::node::seal::{Laid, Order, depart, stopped_reason};
 use crate::sa::inbound;
 use crate::sa::outbound::Hot;
 use crate::sa::wrap::Front;
@@ -36,22 +36,36 @@ fn carry(packet: &mut [u8], v4: bool, header: usize, named_at: usize, protocol: 
 }
 
 /// Takes a sequence number and lays ESP header, IV and trailer around what follows the headers of a packet (RFC 4303
-/// §3.3.2, §3.3.3), which make room: see [`super::seal::lay_out`].
-pub fn lay_out<F: Frame>(frame: &mut F, summary: &Summary, hot: &mut Hot, _: Order) -> Result<Laid, Drop> {
+/// §3.3.2, §3.3.3), which make room, and the link header where it is known how the packet departs: see
+/// [`super::seal::lay_out`].
+pub fn lay_out<F: Frame>(
+    frame: &mut F,
+    summary: &Summary,
+    hot: &mut Hot,
+    Order { departs, .. }: Order,
+) -> Result<Laid, Drop> {
     let (v4, header, length) = (summary.is_v4(), summary.upper_at(), summary.length());
-    let front = Front::of_its_own(header).filter(|_| !summary.is_fragment()).ok_or(Drop::TransportMode)?;
     let named_at = if v4 { 0 } else { named_at(frame.data()).ok_or(Drop::TransportMode)? };
     let (framing, payload) = (hot.suite().framing(), length.saturating_sub(header));
     let trailer = framing.trailer(payload, summary.protocol());
     let (shift, end) = (framing.front(), length + framing.front() + trailer.length() + framing.icv);
+    let departs = departs && end <= usize::from(hot.departure().largest);
+    let link = if departs { hot.wrap.link() } else { &[] };
+    let front = Front::of_its_own(header, link.len()).filter(|_| !summary.is_fragment());
+    let front = front.ok_or(Drop::TransportMode)?;
     // Room first: a number once taken must not be wasted, and a packet half built must not be sent.
-    let out = frame.surround(shift, end, 0).ok_or(Drop::NoRoom)?;
+    let out = frame.surround(link.len() + shift, link.len() + end, 0).ok_or(Drop::NoRoom)?;
+    let (before, out) = out.split_at_mut_checked(link.len()).ok_or(Drop::NoRoom)?;
+    before.copy_from_slice(link);
     out.copy_within(shift..shift + header, 0);
     carry(out, v4, header, named_at, protocol::ESP).ok_or(Drop::TransportMode)?;
     out.get_mut(shift + length..).and_then(|end| trailer.emit(end).ok()).ok_or(Drop::NoRoom)?;
     let (number, facts) = hot.number(length).map_err(stopped_reason)?;
     let place = out.get_mut(header..header + shift).ok_or(Drop::NoRoom)?;
     apart::write_header(place, hot, &number).ok_or(Drop::NoRoom)?;
+    if departs {
+        depart(frame, hot);
+    }
     Ok(Laid::new(number, hot.spi(), front, facts))
 }
 
@@ -94,7 +108,8 @@ pub fn mend<F: Frame>(
 /// Writes a packet that [`lay_out`] has laid out, and nobody has encrypted yet, as it was before to `out`, which has the
 /// room it has and takes no more: a capture shows it so.
 pub fn write_clear(packet: &[u8], front: Front, framing: esp::Framing, out: &mut Vec<u8>) -> Option<()> {
-    let (header, end) = (front.octets(), packet.len().checked_sub(framing.icv)?);
+    let packet = packet.get(front.link()..)?;
+    let (header, end) = (front.headers(), packet.len().checked_sub(framing.icv)?);
     let text = packet.get(header + framing.front()..end)?;
     let trailer = esp::Trailer::parse(text).ok()?;
     let named_at = named_at(packet).unwrap_or(0);

@@ -125,7 +125,7 @@ pub struct Departure {
     pub port: u16,
     /// Tag of the frame, 0 for none.
     pub vlan: u16,
-    /// Largest inner packet whose outer packet leaves here whole.
+    /// Largest inner packet whose outer packet leaves here whole; in transport mode, where one packet is both, with ESP in it.
     pub largest: u16,
     /// Largest inner packet of which the SA does not have to be asked either.
     pub unasked: u16,
@@ -272,7 +272,10 @@ impl Hot {
         self.departure = match self.wrap.lead_with(link) {
             true => {
                 let outer = mtu.min(self.wrap.outer_mtu);
-                let largest = self.wrap.largest_within(outer, self.suite.framing());
+                let largest = match self.wrap.is_transport() {
+                    true => outer,
+                    false => self.wrap.largest_within(outer, self.suite.framing()),
+                };
                 let unasked = self.wrap.unasked().min(largest);
                 Departure { epoch, port, vlan, largest, unasked }
             }

@@ -110,9 +110,10 @@ impl Front {
         Front((headers as u32) << 8 | (owes_checksum as u32) << 16)
     }
 
-    /// The headers that a packet came with, if they are no longer than can be told.
-    pub fn of_its_own(headers: usize) -> Option<Front> {
-        u8::try_from(headers).ok().map(|headers| Front::new(headers, false))
+    /// The headers that a packet came with behind a link header of so many octets, if they are no longer than can be told.
+    pub fn of_its_own(headers: usize, link: usize) -> Option<Front> {
+        let (all, link) = (u8::try_from(link + headers).ok()?, u8::try_from(link).ok()?);
+        Some(Front::new(all, false).with(link))
     }
 
     /// The same behind a link header of so many octets.
@@ -138,7 +139,7 @@ impl Front {
 
     /// Octets of outer headers.
     #[inline(always)]
-    const fn headers(self) -> usize {
+    pub const fn headers(self) -> usize {
         self.octets() - self.link()
     }
 
@@ -336,7 +337,8 @@ impl Wrap {
         self.unfit & SILENT != 0
     }
 
-    /// Whether packets keep the headers they came with. Then nothing of this is written, and none goes the ordinary way.
+    /// Whether packets keep the headers they came with. Then nothing of this is written but the link header, and none goes
+    /// the ordinary way.
     pub const fn is_transport(&self) -> bool {
         self.unfit & TRANSPORT != 0
     }
@@ -345,6 +347,12 @@ impl Wrap {
     #[inline(always)]
     pub const fn front(&self) -> Front {
         self.front
+    }
+
+    /// The link header; nothing while it is not known how packets leave.
+    pub fn link(&self) -> &[u8] {
+        let end = ROOM - self.front.headers();
+        self.template.get(end.saturating_sub(self.front.link())..end).unwrap_or_default()
     }
 
     /// What stands in front of ESP without a link header; `None` if there can be nothing because the ends are of two

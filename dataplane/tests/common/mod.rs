@@ -387,11 +387,22 @@ impl Gateway {
         self.arrive(PUBLIC, queue, &packet::framed(to, from, packet));
     }
 
+    /// Frames from the private side that arrive on the first queue at once.
+    pub fn host_sends_at_once(&mut self, packets: &[Vec<u8>]) {
+        let (to, from) = (self.site.mac(PRIVATE), self.site.host_mac());
+        packets.iter().for_each(|packet| self.deliver(PRIVATE, 0, &packet::framed(to, from, packet)));
+        self.settle();
+    }
+
     pub fn arrive(&mut self, port: u16, queue: usize, frame: &[u8]) {
+        self.deliver(port, queue, frame);
+        self.settle();
+    }
+
+    fn deliver(&mut self, port: u16, queue: usize, frame: &[u8]) {
         let frame = self.pool.copy_of(frame).expect("a buffer for the test's frame");
         let device = if port == PRIVATE { &self.private } else { &self.public };
         device.deliver(queue, frame).expect("room on the wire");
-        self.settle();
     }
 
     /// Everything sent by a port, without Ethernet header.
