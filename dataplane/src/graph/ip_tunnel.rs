@@ -43,11 +43,7 @@ enum Onward {
 impl<P: Pool> Graph<P> {
     /// Packets for an ip-tunnel in a row, whose hops are still to be taken.
     #[inline(never)]
-    pub(super) fn enter_run(
-        &mut self,
-        packets: &mut impl Iterator<Item = Packet<P::Frame>>,
-        id: IpTunnelId,
-    ) {
+    pub(super) fn enter_run(&mut self, packets: &mut impl Iterator<Item = Packet<P::Frame>>, id: IpTunnelId) {
         let mut entrance = None;
         for packet in packets {
             if let Some(packet) = self.take_hop(packet) {
