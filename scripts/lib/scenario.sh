@@ -12,7 +12,9 @@ export PYTHONPATH=$ROOT/scripts/lib PYTHONDONTWRITEBYTECODE=1
 PYTHON=/usr/bin/python3 # Debian's: the one that has scapy and cryptography
 FULL=${RAVELIN_FULL:-0}
 
-trap 'status=$?; ((status == 0 || status == 77)) || scenario_logs; traffic_end; net_cleanup' EXIT
+# A scenario that takes something of the machine says here how it is given back.
+give_back() { :; }
+trap 'status=$?; ((status == 0 || status == 77)) || scenario_logs; traffic_end; net_cleanup; give_back' EXIT
 trap 'exit 1' INT TERM PIPE
 # What ends a scenario without being asserted is said by its line, in functions too.
 set -E

@@ -171,9 +171,10 @@ fn fixed(running: &Plan, asked: &Plan) -> Vec<String> {
     let pki = |plan: &Plan| (plan.vault.clone(), plan.certificate_warning, plan.crl_warning);
     let control =
         |plan: &Plan| (plan.socket.clone(), plan.socket_group.clone(), plan.state_directory.clone());
+    let eal = |plan: &Plan| (plan.eal.clone(), plan.buffers, plan.huge_pages_mb);
     let parts = [
         ("workers", running.workers != asked.workers),
-        ("eal", (&running.eal, running.buffers) != (&asked.eal, asked.buffers)),
+        ("eal", eal(running) != eal(asked)),
         ("control", control(running) != control(asked)),
         ("control.log", running.log != asked.log),
         ("ike", ike(running) != ike(asked)),

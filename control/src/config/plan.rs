@@ -68,6 +68,8 @@ pub struct Plan {
     pub eal: Vec<String>,
     /// Packet buffers; `None`: computed.
     pub buffers: Option<u32>,
+    /// Megabytes of packet memory in huge pages; `None`: as the devices need it.
+    pub huge_pages_mb: Option<u32>,
     /// The control socket.
     pub socket: PathBuf,
     /// Group that may use it.

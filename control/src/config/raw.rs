@@ -113,6 +113,8 @@ pub struct Eal {
     pub arguments: Vec<String>,
     /// Packet buffers in the pool; default is computed from rings and queues.
     pub buffers: Option<u32>,
+    /// Megabytes of packet memory in huge pages that captures of DPDK's can attach to.
+    pub huge_pages_mb: Option<Spanned<u64>>,
 }
 
 /// `[control]`

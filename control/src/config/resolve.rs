@@ -185,6 +185,9 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
     let policy = transport::with_entries(entry::entries(&mut judge, raw, &instances, &tunnels), &tunnels);
     let ip_tunnels = ip_tunnel::ip_tunnels(&mut judge, raw, (&instances, &interfaces), &tunnels);
     let mirrors = mirror::mirrors(&mut judge, raw, &tunnels, &ip_tunnels);
+    let huge_pages = raw.eal.huge_pages_mb.as_ref();
+    let huge_pages =
+        huge_pages.map(|_| judge.number("eal", "huge-pages-mb", huge_pages, 128..=65536, 1024) as u32);
     let mut plan = Plan {
         retransmit: Duration::from_millis(retransmit),
         retransmit_tries: tries as u32,
@@ -196,6 +199,7 @@ pub fn resolve(raw: &raw::File, source: Source<'_>) -> Result<Plan, Vec<Refusal>
         workers,
         eal: raw.eal.arguments.clone(),
         buffers: raw.eal.buffers,
+        huge_pages_mb: huge_pages,
         socket: raw.control.socket.as_deref().unwrap_or("/run/ravelin/control.sock").into(),
         socket_group: raw.control.group.as_ref().map(|group| group.get_ref().clone()),
         log: log(&mut judge, raw.control.log.as_ref()),

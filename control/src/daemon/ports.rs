@@ -141,7 +141,13 @@ impl Devices for Handles {
 /// # Errors
 /// What is wrong and what to do; nothing is left behind that outlives the process.
 pub fn start(plan: &Plan, shape: &Shape) -> Result<Ports, PortsError> {
-    let started = Eal::start(&eal_config(plan))?;
+    let config = eal_config(plan);
+    let started = Eal::start(&config)?;
+    if config.shared
+        && let Err(error) = started.eal.allow_capture()
+    {
+        tracing::warn!(%error, "dpdk-dumpcap cannot attach; everything else works");
+    }
     leave_to_workers(&plan.workers.cores);
     let buffers = Buffers::new(started.eal, "frames", &buffer_sizes(plan, shape))?;
     let workers = plan.workers.cores.len();
@@ -155,15 +161,21 @@ pub fn start(plan: &Plan, shape: &Shape) -> Result<Ports, PortsError> {
     Ok(Ports { eal: started.eal, lcores: started.lcores, buffers, ports, pairs })
 }
 
-/// Ordinary memory for virtual devices, huge pages for cards.
+/// Megabytes of packet memory.
+const ORDINARY_MB: u32 = 512;
+const HUGE_MB: u32 = 1024;
+
+/// Ordinary memory for virtual devices, huge pages for cards and for whoever wants `dpdk-dumpcap` to attach.
 fn eal_config(plan: &Plan) -> eal::Config {
     let cards: Vec<String> = plan.ports.iter().filter_map(|port| card(&port.device)).collect();
     let main = spare_cpus(&plan.workers.cores);
-    let mut config = eal::Config::ordinary(main, plan.workers.cores.clone(), 512);
-    if !cards.is_empty() {
-        config.memory = eal::Memory::HugeFiles(vec![1024]);
+    let mut config = eal::Config::ordinary(main, plan.workers.cores.clone(), ORDINARY_MB);
+    if let Some(megabytes) = plan.huge_pages_mb.or((!cards.is_empty()).then_some(HUGE_MB)) {
+        config.memory = eal::Memory::HugeFiles(vec![megabytes]);
         config.shared = true;
         config.file_prefix = "ravelin".into();
+    }
+    if !cards.is_empty() {
         config.pci = Pci::Only(cards);
     }
     config.extra.clone_from(&plan.eal);
