@@ -3,6 +3,7 @@
 //! ([`ExpectSpi`]) -> ([`ExpectSignature`]) -> [`ExpectAuthReply`] -> ([`ExpectCalledPeers`]) -> ([`ExpectVerdict`] ->
 //! [`ExpectVerification`]) -> up, where the CHILD_SA is installed, or asked for.
 
+use super::backup;
 use super::child_deal::{self, Intent};
 use super::common::Common;
 use super::crash;
@@ -278,18 +279,23 @@ impl Course {
         }
     }
 
-    /// The gateway is proven and sends us elsewhere (RFC 5685 §6), if we have said that we can be redirected. Where we
-    /// do not go there, nothing is left to do here either.
-    fn redirected(&self, ctx: &Context<'_>, common: &mut Common, reply: &Parts) -> Option<Failure> {
-        let notify = reply.notify(NotifyType::Redirect).filter(|_| redirect::announce(common).is_some())?;
-        let child = match &self.first {
+    /// The child that a call elsewhere is for. The packet that wants it was told to this peer, and is to be told to the
+    /// other.
+    fn for_another(&self, common: &mut Common) -> ChildId {
+        match &self.first {
             First::Now(intent, _) => {
-                // It was told to this gateway, and is to be told to the other.
                 intent.packet().into_iter().for_each(|packet| common.packets.note(intent.config.id, packet));
                 intent.config.id
             }
             First::Later(child) => *child,
-        };
+        }
+    }
+
+    /// The gateway is proven and sends us elsewhere (RFC 5685 §6), if we have said that we can be redirected. Where we
+    /// do not go there, nothing is left to do here either.
+    fn redirected(&self, ctx: &Context<'_>, common: &mut Common, reply: &Parts) -> Option<Failure> {
+        let notify = reply.notify(NotifyType::Redirect).filter(|_| redirect::announce(common).is_some())?;
+        let child = self.for_another(common);
         let redirect = Redirect::from_notify(notify);
         let redirect = redirect.ok_or(Failure::Syntax("a REDIRECT that does not parse"));
         match redirect.and_then(|it| redirect::follow(ctx, common, &it.to, vec![child])) {
@@ -405,10 +411,14 @@ impl ExpectAuthReply {
         self.course.replied(ctx, common, parts, claim)
     }
 
-    pub(crate) fn timeout(mut self, ctx: &mut Context<'_>, common: &Common) -> Next {
+    pub(crate) fn timeout(mut self, ctx: &mut Context<'_>, common: &mut Common) -> Next {
         match self.course.handshake.timeout(ctx, common) {
             Ok(()) => Ok(self.wait()),
-            Err(failure) => Err(self.course.fail(ctx, failure)),
+            Err(failure) => {
+                let child = self.course.for_another(common);
+                let failure = backup::fell_silent(common, child, failure);
+                Err(self.course.fail(ctx, failure))
+            }
         }
     }
 }
