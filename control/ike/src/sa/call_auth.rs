@@ -22,6 +22,7 @@ use super::reauthentication;
 use super::redirect;
 use super::second_auth::{self, Halfway, Stand};
 use super::ticket;
+use super::tried;
 use super::up::{PeerHasIt, Task, Up};
 use crate::config::{ChildId, IdentityMatch, InitialContact};
 use crate::context::{Context, Pending};
@@ -249,6 +250,7 @@ impl Course {
         reply: Parts,
         proven: Proven,
     ) -> Next {
+        common.attempt.proof = None;
         let config = common.config.clone();
         match second_auth::after_first(&config, proven) {
             Stand::Proven(proven) => self.finish(ctx, common, reply, proven),
@@ -273,8 +275,12 @@ impl Course {
             let failure = refused(common, &reply);
             return Err(self.fail(ctx, failure));
         }
+        common.attempt.proof = tried::second(&reply);
         match halfway.complete(&self.handshake, &common.config, &mut reply) {
-            Ok(proven) => self.finish(ctx, common, reply, proven),
+            Ok(proven) => {
+                common.attempt.proof = None;
+                self.finish(ctx, common, reply, proven)
+            }
             Err(failure) => Err(self.abandon(ctx, common, failure)),
         }
     }
@@ -408,6 +414,7 @@ impl ExpectAuthReply {
         let certificates = std::mem::take(&mut parts.certificates);
         let responses = std::mem::take(&mut parts.responses);
         let claim = Claim { identification, auth, certificates, responses, without_ppk: None };
+        common.attempt.proof = Some(tried::first(&self.course.handshake, &common.config, &claim));
         self.course.replied(ctx, common, parts, claim)
     }
 
