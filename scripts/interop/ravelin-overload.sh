@@ -9,8 +9,8 @@
 # much of it the worker carries is measured; then twice as much is offered, first by host B, then by the neighbour, whose
 # packets come by the port and the very queue by which gateway A's IKE comes. Meanwhile the tunnel to A is asked whether it
 # lives, several times by either end; both ends rekey its IKE SA and its CHILD SA; another tunnel comes up. Data are dropped
-# by name (drop-overload), no message of IKE is at a ring, and of the datagrams of IKE that A has sent B has all, but for one in
-# ten at the most: that there are ten is the machine's, where it stands still for longer than a packet socket's ring is long.
+# by name (drop-overload), no message of IKE at a ring, and of the datagrams of IKE that A has sent B has nine in ten at the
+# least: some may be lost before the surge is noticed, and where the machine keeps the worker from its queue.
 # Alone: what a worker carries is measured, and offered twice.
 . "$(dirname "$0")/../lib/scenario.sh"
 RETRANSMISSION=
@@ -80,7 +80,7 @@ under_load() {
   say "    carried $CARRIED, dropped $DROPPED in $((MICROS / 1000)) ms, idle $IDLE %; of $SENT offered $NAMED are accounted for"
   hold "the worker had no time to spare" test "$IDLE" -le 10
   hold "far more was offered than it carried" test $((CARRIED + DROPPED)) -ge $((CARRIED * 3 / 2))
-  hold "what it did not carry is counted by that name" test $((NAMED * 20)) -ge $((SENT * 19))
+  hold "most of what it did not carry is counted by that name" test $(((NAMED - CARRIED) * 4)) -ge $(((SENT - CARRIED) * 3))
   hold "no message of IKE found its ring full" test "$(counter b drop-punt-ike-full) $(counter b drop-punt-init-full)" = "0 0"
   soon 5 "host A reaches host B" in_ns "$HA" ping -c 1 -W 1 10.2.0.2
   sent=$(($(messages a sent) - sent)) received=$(($(messages b received) - received))
