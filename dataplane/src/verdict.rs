@@ -69,6 +69,8 @@ macro_rules! reasons {
 }
 
 reasons! {
+    /// Arrived while its worker had more than it can carry, and too much waited already: more workers, or less traffic. IKE, ARP and neighbour discovery go before.
+    Overload = "overload",
     /// Frame shorter than an Ethernet header, or with a VLAN tag cut short.
     MalformedEthernet = "malformed-ethernet",
     /// Frame of a port or VLAN that no interface is configured on.

@@ -12,6 +12,7 @@ mod link;
 mod manual;
 mod mirrors;
 mod noise;
+mod overload;
 mod own_sa;
 mod packets;
 mod padding;

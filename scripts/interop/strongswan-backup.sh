@@ -5,8 +5,9 @@
 #            192.0.2.1, .11                   192.0.2.2
 #
 # ravelind is to be up without being asked, first at 192.0.2.1. That is cut: the peer is dead, its address is called in vain,
-# then the second one, and host B reaches host A again. The other way round, the tunnel comes up at the first. Where none
-# answers, explain says which were called. Then strongSwan calls from its second address and is let in, but not from a third.
+# then the second one, and host B reaches host A again. The other way round, the tunnel comes up at the first. Where that
+# answers on UDP port 500 but not on 4500, the second is called, too. Where none answers, explain says which were called. Then
+# strongSwan calls from its second address and is let in, but not from a third.
 . "$(dirname "$0")/../lib/scenario.sh"
 needs charon-systemd strongSwan
 
@@ -23,6 +24,21 @@ table bridge cut {
 }
 N
 }
+cut_4500() { # ADDRESS: nothing from and to UDP port 4500 there.
+  in_ns "$PUB" nft -f - <<N
+add table bridge cut
+delete table bridge cut
+table bridge cut {
+  chain forward {
+    type filter hook forward priority 0; policy accept;
+    ip saddr $1 udp sport 4500 drop
+    ip daddr $1 udp dport 4500 drop
+  }
+}
+N
+}
+# What explain knows of a call that IKE_SA_INIT was answered to, and nothing else.
+half_called() { { rv b --json explain net || :; } | jq -e --arg a "$1:" 'any(.attempts[]; .code == "RV-NET-008" and .stage == "auth" and (.peer | startswith($a)))' > /dev/null; }
 join() { in_ns "$PUB" nft delete table bridge cut; }
 is_with() { tunnel_up b net > /dev/null && [[ $(tunnel_field b net remote) == "$1":* ]]; }
 rung() { rv b --json explain net | jq -r '.rungs[] | select(.question | contains("addresses answers")) | .seen'; }
@@ -33,7 +49,7 @@ net_up
 gateway_a_addresses
 ip -n "$GWA" addr add 192.0.2.11/24 dev wan0
 ip -n "$GWA" addr add 192.0.2.12/24 dev wan0
-RETRANSMISSION=$'retransmit-ms = 200\nretransmit-tries = 6'
+RETRANSMISSION=$'retransmit-ms = 200\nretransmit-tries = 4'
 configure_ravelin b a psk aes128 2 $'dpd-interval = 2\ndpd-retries = 2'
 sed -i 's/^remote = .*/&\nbackup-remotes = ["192.0.2.11"]\nauto-establish = true/' "$WORK/b.toml"
 "$TARGET/ravelin" config check "$WORK/b.toml" > /dev/null || die "configuration refused"
@@ -61,9 +77,16 @@ cut 192.0.2.11
 soon 40 "the tunnel is up at the first" is_with 192.0.2.1
 soon 5 "host B reaches host A" reaches
 
+say "the first answers on UDP port 500 and not on 4500"
+hold "no call has been answered by half" not half_called 192.0.2.1
+cut_4500 192.0.2.1
+soon 60 "the tunnel is up at the second" is_with 192.0.2.11
+soon 5 "host B reaches host A" reaches
+hold "the first had answered" half_called 192.0.2.1
+
 say "none answers"
 cut 192.0.2.1 192.0.2.11
-soon 20 "the tunnel is down" not is_with 192.0.2.1
+soon 20 "the tunnel is down" not is_with 192.0.2.11
 soon 40 "explain names the calls" says_all
 join
 soon 80 "the tunnel is up at the first, which is preferred" is_with 192.0.2.1

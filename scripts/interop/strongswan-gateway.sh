@@ -119,6 +119,8 @@ installed() { swan "c$1" --list-sas > "$WORK/c$1/sas" 2>&1 && grep -qE "^ +$2: #
 gone_from() { ! { swan "c$1" --list-sas 2>&1 | grep -q .; }; }
 gateway() { rv b --json show gateways branches | jq -er "$1"; }
 peers() { [[ $(gateway '[.gateways[].tunnels[] | select(.state == "up") | .name] | sort | join(" ")') == "$*" ]]; }
+# By kind, what there was of proofs.
+proofs_are() { [[ $(gateway '.gateways[0].proofs | {held: (del(.refused) | del(.signatures) + .signatures), refused: (.refused | del(.signatures) + .signatures)} | map_values(with_entries(select(.value > 0))) | tojson') == "$1" ]]; }
 routes() { rv b --json show routes | jq -r '[.routes[] | select(.kind == "reverse") | .destination + " " + .tunnel] | sort | join(", ")'; }
 routes_are() { [[ $(routes) == "$1" ]]; }
 kernel_has() { ip -n "$GWB" route show "$1" dev rv-default metric 20 2> /dev/null | grep -q .; }
@@ -153,6 +155,7 @@ say "three peers call from three networks"
 for k in 1 2 3; do hold "c$k is let in" call $k own; done
 for k in 1 2 3; do hold "c$k says so" installed $k own; done
 hold "ravelind has a tunnel for each" peers "$(name 1)" "$(name 2)" "$(name 3)"
+hold "and has seen a proof by key of each" proofs_are '{"held":{"psk":3},"refused":{}}'
 hold "and none is configured" test "$(gateway '"\(.tunnels) \(.gateways[0].count) \(.tunnel_limit)"')" = "3 3 16"
 hold "on both workers" test "$(gateway '[.gateways[].tunnels[].worker] | unique | length')" = 2
 hold "the third is seen as its NAT" test "$(tunnel_field b "$(name 3)" remote | cut -d: -f1)" = 198.18.0.2
@@ -209,6 +212,8 @@ swan c2 --terminate --ike net > /dev/null
 swan c2 --load-all > /dev/null
 hold "who has another name is refused" not call 2 own
 hold "by name" told attempt-failed "RV-AUTH-004"
+proofs=$(gateway '.gateways[0] | .proofs.refused.psk')
+hold "its proof among those refused" test "$proofs" = 1
 sed -i 's/metric = 20/metric = 30/' "$WORK/b.toml"
 rv b config apply > /dev/null
 sed -i 's/c2.elsewhere.example/c2.branch.example/' "$WORK/c2/swanctl.conf"
@@ -244,6 +249,7 @@ swan c3 --load-all > /dev/null
 name() { echo branches/a.example; }
 hold "it is let in" call 3 own
 hold "under the name of its certificate" peers branches/a.example
+hold "and counted by that" test "$(gateway '.gateways[0].proofs | "\(.certificate) \(.signatures.ecdsa) \(.signatures.rsa)"')" = "1 1 0"
 carries 3
 rv b terminate branches/a.example > /dev/null
 soon 10 "nothing is left of it" gone_from 3

@@ -35,6 +35,7 @@ SHARE = 64
 # Not from this wire. What is shown nowhere yet says so: nothing that can be sent here leads there.
 ELSEWHERE = {
     "malformed-ethernet": "not shown: the kernel takes a frame with half a VLAN tag before a packet socket sees it",
+    "overload": "ravelin-overload.sh",
     "no-room": "not shown: buffers have the room", "burst-full": "not shown: bursts have the room",
     "punt-ike-full": "not shown: as punt-init-full, another ring",
     "handoff-full": "dataplane/tests/link.rs", "tx-full": "dataplane/tests/link.rs",

@@ -40,7 +40,7 @@ pub enum Failure {
         /// From the first to giving up.
         waited: Duration,
     },
-    /// No reply to the first request at one of the peer's addresses.
+    /// No reply to a request of set-up at one of the peer's addresses.
     #[error(
         "no reply from the peer after {tries} transmissions in {waited:?}; {next}, the next of its addresses, is called"
     )]

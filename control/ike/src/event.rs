@@ -5,7 +5,7 @@
 
 use crate::config::{
     AdditionalGroups, ChildId, Choice, ConnectionId, Encryption, Group, Identity, Integrity, PpkId, Prf,
-    Selector,
+    Selector, SignatureScheme,
 };
 use crate::error::Failure;
 use crate::id::{ChildSaId, IkeId};
@@ -314,15 +314,21 @@ pub struct IkeUp {
     pub resumed: bool,
 }
 
-/// By what a peer has proven its identity first.
+/// By what a peer has proven its identity, or has tried to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
     /// A pre-shared key.
     SharedKey,
-    /// A signature, with a certificate.
-    Signature,
+    /// A signature, with a certificate; `None`: of a scheme that is not known here.
+    Certificate(Option<SignatureScheme>),
+    /// A signature, with a public key alone (RFC 7670), or with nothing where keys are configured.
+    RawKey(Option<SignatureScheme>),
     /// The keys of a session that it goes on with, and that rests on one of the others (RFC 5723).
     Ticket,
+    /// A pre-shared key, after one of the others (RFC 4739).
+    Second,
+    /// Of another kind, or none where EAP is meant: such a proof never holds here.
+    Other,
 }
 
 /// Who each side proved to be by a second proof, by a pre-shared key; `None` where it made none.

@@ -9,6 +9,7 @@
 
 use crate::config::{ChildId, ConnectionId};
 use crate::error::Failure;
+use crate::event::Proof;
 use crate::time::Instant;
 use crate::want::Role;
 use std::collections::{BTreeMap, VecDeque};
@@ -60,6 +61,8 @@ pub struct Attempt {
     pub stage: Stage,
     /// Why it failed.
     pub failure: Option<Failure>,
+    /// By what the peer has tried to prove itself, where that did not hold, whatever was wrong with it.
+    pub proof: Option<Proof>,
     /// How often it was repeated since, to the same end.
     pub repeats: u32,
     /// The error notification the peer sent last, by number (RFC 7296 §3.10.1).
@@ -85,6 +88,7 @@ impl Attempt {
             ended: None,
             stage: Stage::Init,
             failure: None,
+            proof: None,
             repeats: 0,
             peer_notify: None,
             offered: String::new(),

@@ -2,12 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+use crate::harness::peer::{self, Peer};
 use crate::harness::{World, address, connected, kind, pair, settings};
 use ravelin_ike::account::{Account, Notified};
-use ravelin_ike::config::Auth;
+use ravelin_ike::config::{Auth, Connection, Identity, IdentityMatch, SignatureScheme};
 use ravelin_ike::event::{Event, Proof};
 use ravelin_ike::input::{Command, Datagram};
-use ravelin_ike::wire::NotifyType;
+use ravelin_ike::wire::{AuthenticationMethod as Method, ExchangeType, NotifyType, Payload};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc;
@@ -15,6 +16,7 @@ use zeroize::Zeroizing;
 
 const SECOND: u64 = 1_000_000;
 const INFORMATIONAL: u8 = 37;
+const IKE_AUTH: u8 = 35;
 
 fn account(world: &World, end: usize) -> Account {
     world.ends[end].engine.account(settings::CONNECTION)
@@ -95,7 +97,8 @@ fn refusals_are_counted_by_their_notification() {
     let failed = Some(NotifyType::AuthenticationFailed);
     assert_eq!(notified(&world, 1), [(failed, Notified { sent: 1, received: 0 })]);
     assert_eq!(notified(&world, 0), [(failed, Notified { sent: 0, received: 1 })]);
-    for (certificates, expected) in [(false, Proof::SharedKey), (true, Proof::Signature)] {
+    let certificate = Proof::Certificate(Some(SignatureScheme::EcdsaP256Sha256));
+    for (certificates, expected) in [(false, Proof::SharedKey), (true, certificate)] {
         let of =
             |end| if certificates { settings::with_certificates(end) } else { settings::connection(end) };
         let mut world = pair([0, 1].map(of));
@@ -121,4 +124,63 @@ fn an_account_goes_with_its_connection() {
     world.run_for(60 * SECOND);
     assert_eq!(account(&world, 0), Account::default());
     assert!(account(&world, 1).received > 2);
+}
+
+/// By what a caller tries to prove itself, with this in AUTH; nothing of it holds.
+fn in_vain(change: impl FnOnce(&mut Connection), method: Method, data: &[u8]) -> Option<Proof> {
+    let mut peer = Peer::new(change);
+    peer.call(peer.init());
+    let payloads = peer.auth_by(method, |_| data.to_vec());
+    peer.ask(ExchangeType::IkeAuth, payloads);
+    tried(&peer)
+}
+
+fn tried(peer: &Peer) -> Option<Proof> {
+    let mut ends = peer.events.iter().map(|event| match event {
+        Event::AttemptFailed { attempt, .. } => attempt.proof,
+        other => panic!("{other:?}"),
+    });
+    let proof = ends.next().unwrap();
+    assert!(ends.next().is_none());
+    proof
+}
+
+/// A proof in vain is told by its kind, be it wrong, of the wrong kind, of the wrong name, or none that is known.
+#[test]
+fn a_proof_in_vain_is_told_by_its_kind() {
+    let ecdsa = Some(SignatureScheme::EcdsaP256Sha256);
+    let keys = |called: &mut Connection| called.raw_keys = true;
+    assert_eq!(in_vain(|_| {}, Method::SharedKey, &[1; 32]), Some(Proof::SharedKey));
+    assert_eq!(in_vain(|_| {}, Method::EcdsaP256Sha256, &[1; 64]), Some(Proof::Certificate(ecdsa)));
+    assert_eq!(in_vain(keys, Method::EcdsaP256Sha256, &[1; 64]), Some(Proof::RawKey(ecdsa)));
+    assert_eq!(in_vain(|_| {}, Method::DigitalSignature, &[1; 64]), Some(Proof::Certificate(None)));
+    assert_eq!(in_vain(|_| {}, Method::RsaDigitalSignature, &[1; 64]), Some(Proof::Certificate(None)));
+    assert_eq!(in_vain(|_| {}, Method::Null, &[1; 32]), Some(Proof::Other));
+    let nobody =
+        |called: &mut Connection| called.remote_identity = IdentityMatch::Exact(Identity::fqdn("other"));
+    assert_eq!(in_vain(nobody, Method::SharedKey, &[1; 32]), Some(Proof::SharedKey));
+    // Without AUTH: EAP is meant.
+    let mut eap = Peer::new(|_| {});
+    eap.call(eap.init());
+    let child = peer::child_offer(1, peer::CHILD, None).to_vec();
+    let identity = Payload::IdentificationInitiator(peer::named("end0.example"));
+    eap.ask(ExchangeType::IkeAuth, [vec![identity], child].concat());
+    assert_eq!(tried(&eap), Some(Proof::Other));
+}
+
+/// Who refuses what the peer says has nothing against its proof where that was not looked at, or holds.
+#[test]
+fn what_held_or_was_not_there_is_no_proof_in_vain() {
+    let mut world = pair([0, 1].map(settings::connection));
+    world.gate = Some(Box::new(|_, bytes| kind(bytes).0 != IKE_AUTH));
+    world.command(0, Command::Initiate { connection: settings::CONNECTION, child: None });
+    world.run_for(300 * SECOND);
+    for end in 0..2 {
+        let attempts = world.ends[end].engine.recorder().of(settings::CONNECTION);
+        let ended: Vec<_> = attempts.map(|attempt| (attempt.failure.is_some(), attempt.proof)).collect();
+        assert_eq!(ended, [(true, None)]);
+    }
+    let up = connected();
+    let attempts = up.ends[1].engine.recorder().of(settings::CONNECTION);
+    assert_eq!(attempts.map(|attempt| attempt.proof).collect::<Vec<_>>(), [None]);
 }

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use crate::harness::{Dice, Faults, World, failures, kind, pair, settings};
-use ravelin_ike::config::{ChildId, Connection, ConnectionId, RemoteAddress};
+use ravelin_ike::Engine;
+use ravelin_ike::config::{ChildId, Connection, ConnectionId, Group, RemoteAddress};
 use ravelin_ike::event::Event;
 use ravelin_ike::input::Command;
 use ravelin_ike::time::Instant;
@@ -11,6 +12,8 @@ use std::net::IpAddr;
 
 const SECOND: u64 = 1_000_000;
 const IKE_SA_INIT: u8 = 34;
+const IKE_AUTH: u8 = 35;
+const INTERMEDIATE: u8 = 43;
 
 /// Where B is besides: each stands for another gateway, with a connection of its own.
 fn backups(count: u8) -> Vec<IpAddr> {
@@ -18,10 +21,14 @@ fn backups(count: u8) -> Vec<IpAddr> {
 }
 
 fn world(count: u8) -> World {
-    let caller = Connection { backup_remotes: backups(count), ..settings::connection(0) };
-    let mut world = pair([caller, settings::connection(1)]);
+    world_of(count, [0, 1].map(settings::connection))
+}
+
+fn world_of(count: u8, [caller, called]: [Connection; 2]) -> World {
+    let caller = Connection { backup_remotes: backups(count), ..caller };
+    let mut world = pair([caller, called.clone()]);
     for (number, local) in backups(count).into_iter().enumerate() {
-        let other = Connection { local, ..settings::connection(1) };
+        let other = Connection { local, ..called.clone() };
         world.ends[1].engine.set_connection(Instant(0), ConnectionId(20 + number as u32), Some(other));
     }
     world
@@ -96,6 +103,66 @@ fn only_silence_leads_to_the_next() {
     call(&mut silent, None);
     silent.run_for(SECOND);
     assert_eq!(at(&silent), [settings::outer(1)], "the first is the preferred one");
+}
+
+/// The first address answers IKE_SA_INIT, and nothing that comes after it and of the same IKE SA is answered: what of it
+/// `dropped` says, of which end, is lost.
+fn falling_silent(world: &mut World, dropped: fn(usize, (u8, bool)) -> bool) {
+    let mut first = None;
+    world.gate = Some(Box::new(move |from, bytes| {
+        let spi: [u8; 8] = bytes[..8].try_into().unwrap();
+        *first.get_or_insert(spi) != spi || !dropped(from, kind(bytes))
+    }));
+}
+
+/// ```text
+///   A  IKE_SA_INIT               ---  192.0.2.2, which answers
+///   A  IKE_AUTH, six times       ---  192.0.2.2, which is silent, as where its UDP port 4500 is closed
+///   A  IKE_SA_INIT               ---  192.0.2.20, and so on
+/// ```
+#[test]
+fn the_next_address_is_called_when_one_falls_silent() {
+    for exchange in [IKE_AUTH, INTERMEDIATE] {
+        let of = |end| match exchange {
+            IKE_AUTH => settings::connection(end),
+            _ => settings::with_additional(settings::connection(end), &[Group::MlKem768]),
+        };
+        let mut world = world_of(1, [0, 1].map(of));
+        falling_silent(&mut world, |_, (exchange, _)| exchange != IKE_SA_INIT);
+        call(&mut world, Some(ChildId(2)));
+        world.run_for(25 * SECOND);
+        assert_eq!((at(&world), failures(&world, 0)), (vec![], vec![]), "it is asked as often as usual");
+        world.run_for(10 * SECOND);
+        world.assert_converged();
+        assert_eq!((at(&world), world.served(0)), (vec![settings::gateway(0)], vec![2]));
+        assert_eq!(failures(&world, 0), ["RV-NET-008"]);
+    }
+}
+
+/// It may believe that it has a tunnel, if its answers were lost: it finds out by itself, and we have one tunnel.
+#[test]
+fn who_fell_silent_may_have_heard() {
+    let mut world = world(1);
+    falling_silent(&mut world, |from, kind| from == 1 && kind != (IKE_SA_INIT, true));
+    call(&mut world, None);
+    world.run_for(35 * SECOND);
+    assert_eq!((at(&world), failures(&world, 0)), (vec![settings::gateway(0)], vec!["RV-NET-008"]));
+    world.run_for(120 * SECOND);
+    world.assert_converged();
+    assert_eq!(at(&world), [settings::gateway(0)]);
+}
+
+/// Who says that it has given up is there.
+#[test]
+fn who_gave_up_is_called_again_at_the_same_address() {
+    let mut world = world(1);
+    falling_silent(&mut world, |_, kind| kind == (IKE_AUTH, false));
+    call(&mut world, None);
+    world.run_for(10 * SECOND);
+    world.gate = None;
+    world.restart(1, Engine::new(settings::engine_config(), [9; 32]));
+    world.run_for(40 * SECOND);
+    assert_eq!((at(&world), failures(&world, 0)), (vec![], vec!["RV-NET-007"]));
 }
 
 /// A peer that is lost is called at the next address, for what it had.

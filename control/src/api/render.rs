@@ -385,6 +385,10 @@ fn gateways(gateways: &[Gateway]) -> String {
     let mut text = table(&header, gateways.iter().map(row));
     text += "\n\n";
     text += &account::callers(gateways);
+    let proofs = account::proofs(gateways);
+    if !proofs.is_empty() {
+        text += &format!("\n\n{proofs}");
+    }
     let tunnels: Vec<&GatewayTunnel> = gateways.iter().flat_map(|gateway| &gateway.tunnels).collect();
     if !tunnels.is_empty() {
         text += &format!("\n\n{}", gateway_tunnels(&tunnels));

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::account::{Messages, Proofs};
+pub use self::account::{Kinds, Messages, Proofs, Signatures};
 pub use self::certificate::OwnCertificate;
 pub use self::client::{Client, ClientDb, Matched};
 pub use self::gateway::{Gateway, GatewayTunnel, Route};
@@ -531,7 +531,7 @@ pub struct Explain {
     /// What has passed between us and its peer by IKE, over all of its IKE SAs.
     #[serde(default)]
     pub messages: Messages,
-    /// How its peer has proven itself, each time an IKE SA came up.
+    /// How its peer has proven itself, each time an IKE SA came up, and by what it has tried to.
     #[serde(default)]
     pub proofs: Proofs,
     /// The last attempts, newest first, kept when no SA exists.

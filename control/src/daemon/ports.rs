@@ -12,6 +12,7 @@ use ravelin_dataplane::io::dpdk::{
 use ravelin_dataplane::link::Shape;
 use ravelin_dataplane::sa::shard::Shard;
 use ravelin_dataplane::sa::spi::Spi;
+use ravelin_dataplane::worker;
 
 use super::devices::{Devices, Seen};
 use crate::config::plan::{Device, Plan};
@@ -219,7 +220,8 @@ fn log(line: &str) {
 fn buffer_sizes(plan: &Plan, shape: &Shape) -> BufferSizes {
     let workers = plan.workers.cores.len() as u32;
     let rings = plan.ports.len() as u32 * workers * u32::from(DESCRIPTORS);
-    let waiting = shape.ike + shape.ike_init + shape.kernel + 2 * shape.injected;
+    let surges = plan.ports.len() * worker::WAITING;
+    let waiting = shape.ike + shape.ike_init + shape.kernel + 2 * shape.injected + surges;
     let handed = shape.handoff * plan.workers.cores.len().saturating_sub(1);
     let demand = pool::Demand {
         rx_descriptors: rings,

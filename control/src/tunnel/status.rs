@@ -2,6 +2,8 @@
 //! configured child, whatever its state and with a reason of its own; a rekey is never "down"; counts do not fall when
 //! SAs are replaced.
 
+mod proofs;
+
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,7 +50,7 @@ pub struct Tunnel {
     pub ike_rekeys: u64,
     /// IKE SAs that took the place of others by new proofs of identity.
     pub reauthentications: u64,
-    /// How its peer has proven itself, each time; of a gateway, its callers that were let in.
+    /// How its peer has proven itself, each time, or tried to; of a gateway, its callers.
     pub proofs: Proofs,
 }
 
@@ -348,22 +350,19 @@ impl Status {
     }
 
     /// Counts how a peer has proven itself, for its tunnel and for the gateway that has let it in.
-    fn proven(&mut self, connection: ConnectionId, by: Proof, roster: &Roster) {
-        let origin = roster.tunnel(connection).and_then(|tunnel| tunnel.origin.as_ref());
+    fn proven(&mut self, up: &IkeUp, roster: &Roster) {
+        let origin = roster.tunnel(up.connection).and_then(|tunnel| tunnel.origin.as_ref());
         let gateway = origin.and_then(|origin| roster.find_gateway(&origin.gateway));
-        for id in gateway.into_iter().chain([connection]) {
-            let proofs = &mut self.tunnels.entry(id).or_default().proofs;
-            *match by {
-                Proof::SharedKey => &mut proofs.psk,
-                Proof::Signature => &mut proofs.certificate,
-                Proof::Ticket => &mut proofs.ticket,
-            } += 1;
+        let second = up.second.remote.as_ref().map(|_| Proof::Second);
+        for id in gateway.into_iter().chain([up.connection]) {
+            let held = &mut self.tunnels.entry(id).or_default().proofs.held;
+            [up.remote_proof].into_iter().chain(second).for_each(|proof| proofs::count(held, proof));
         }
     }
 
     fn ike_up(&mut self, up: &IkeUp, around: &Around<'_>) {
         let Around { now, roster, journal, .. } = *around;
-        self.proven(up.connection, up.remote_proof, roster);
+        self.proven(up, roster);
         let tunnel = self.tunnels.entry(up.connection).or_default();
         let peer = words::identity(&up.remote_identity);
         let how = if up.resumed { ", resumed" } else { "" };
@@ -471,6 +470,7 @@ impl Status {
         journal.note(roster.name(connection), "attempt-failed", text);
         let tunnel = self.tunnels.entry(connection).or_default();
         tunnel.failed_attempts += 1;
+        attempt.proof.into_iter().for_each(|proof| proofs::count(&mut tunnel.proofs.refused, proof));
         // The peer's call may have come through meanwhile.
         if tunnel.ikes.is_empty() {
             tunnel.give_up();

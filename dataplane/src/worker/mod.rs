@@ -4,7 +4,9 @@
 //! its graph; everything else it has by way of the [`crate::link`] and of published tables.
 
 mod apply;
+mod surge;
 mod transmit;
+mod urgent;
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -19,6 +21,8 @@ use crate::link::counter::Counters;
 use crate::policy::publish::Reader;
 use crate::policy::table::Tables;
 use crate::verdict::Drop;
+use surge::Surge;
+pub use surge::WAITING;
 use transmit::Transmit;
 
 /// Commands applied in one poll, so that a flood of them does not stop the packets.
@@ -48,6 +52,8 @@ const NAP: Duration = Duration::from_micros(50);
 pub struct Worker<P: Pool, O: Port<Frame = P::Frame>> {
     graph: Graph<P>,
     ports: Vec<Transmit<O>>,
+    /// By port, as above.
+    surges: Vec<Surge<P::Frame>>,
     arrived: Burst<P::Frame>,
     kernel: Kernel,
 }
@@ -63,10 +69,11 @@ impl<P: Pool, O: Port<Frame = P::Frame>> Worker<P, O> {
         kernel: Kernel,
         settings: &Settings,
     ) -> Self {
-        // A burst of each port and of each other worker, one from control and one from the kernel.
-        let inputs = ports.len() + link.others() + 2;
+        // A burst of each port, and one of what is urgent there; of each other worker, from control and from the kernel.
+        let inputs = 2 * ports.len() + link.others() + 2;
         Worker {
             graph: Graph::new(link, tables, pool, inputs, settings),
+            surges: ports.iter().map(|_| Surge::new()).collect(),
             ports: ports.into_iter().map(Transmit::new).collect(),
             arrived: Burst::new(),
             kernel,
@@ -108,8 +115,8 @@ impl<P: Pool, O: Port<Frame = P::Frame>> Worker<P, O> {
     /// Everything that came in since the last poll, a burst of each source.
     fn take_in(&mut self) -> bool {
         let mut taken = 0;
-        for port in &mut self.ports {
-            port.port.rx_burst(&mut self.arrived);
+        for (Transmit { port, .. }, surge) in self.ports.iter_mut().zip(&mut self.surges) {
+            surge.take(port, &mut self.arrived);
             self.graph.clock.mark(Station::Receive);
             if self.arrived.is_empty() {
                 continue;
@@ -117,6 +124,10 @@ impl<P: Pool, O: Port<Frame = P::Frame>> Worker<P, O> {
             taken += self.arrived.len();
             self.graph.receive(&mut self.arrived);
             self.graph.clock.mark(Station::Ingress);
+            if surge.is_on() {
+                surge.look_ahead(port, &mut self.arrived, self.graph.link.counters());
+                self.graph.receive(&mut self.arrived);
+            }
         }
         taken += self.take_over();
         taken += drain(&mut self.graph, |graph| graph.link.next_from_control(), Graph::send_for_control);

@@ -1,9 +1,10 @@
 //! A peer that may be at several addresses ([`crate::config::Connection::backup_remotes`]): where nobody answers at one the
 //! next is called.
 //!
-//! Only the first request decides: who has answered that is there. So it is repeated but a few times while there is another
-//! address; the call at each is one of its own, with its own nonce and NAT detection. Which one is tried first next time,
-//! and when, is the caller's: always the preferred one.
+//! Only silence leads on. The first request is repeated but a few times while there is another address: who is there
+//! answers it at once. One that follows an answer is repeated as usual: the peer may be looking something up, or its port
+//! 4500 be closed on the way. The call at each address is one of its own, with its own nonce and NAT detection. Which one
+//! is tried first next time, and when, is the caller's: always the preferred one.
 
 use super::common::Common;
 use super::packet::Packets;
@@ -45,4 +46,13 @@ pub(crate) fn unanswered(common: &mut Common, child: ChildId, (tries, waited): (
         packets: Packets::default(),
     }));
     Failure::NoReplyHere { tries, waited, next }
+}
+
+/// The peer has answered a first request and then no more, if that is how the call ends: the next address as well. One
+/// that has given the call up and says so is not silent.
+pub(crate) fn fell_silent(common: &mut Common, child: ChildId, failure: Failure) -> Failure {
+    match failure {
+        Failure::NoReply { tries, waited } => unanswered(common, child, (tries, waited)),
+        failure => failure,
+    }
 }

@@ -3,6 +3,7 @@
 //! ([`ExpectSpi`]) -> ([`ExpectSignature`]) -> [`ExpectAuthReply`] -> ([`ExpectCalledPeers`]) -> ([`ExpectVerdict`] ->
 //! [`ExpectVerification`]) -> up, where the CHILD_SA is installed, or asked for.
 
+use super::backup;
 use super::child_deal::{self, Intent};
 use super::common::Common;
 use super::crash;
@@ -21,6 +22,7 @@ use super::reauthentication;
 use super::redirect;
 use super::second_auth::{self, Halfway, Stand};
 use super::ticket;
+use super::tried;
 use super::up::{PeerHasIt, Task, Up};
 use crate::config::{ChildId, IdentityMatch, InitialContact};
 use crate::context::{Context, Pending};
@@ -248,6 +250,7 @@ impl Course {
         reply: Parts,
         proven: Proven,
     ) -> Next {
+        common.attempt.proof = None;
         let config = common.config.clone();
         match second_auth::after_first(&config, proven) {
             Stand::Proven(proven) => self.finish(ctx, common, reply, proven),
@@ -272,9 +275,25 @@ impl Course {
             let failure = refused(common, &reply);
             return Err(self.fail(ctx, failure));
         }
+        common.attempt.proof = tried::second(&reply);
         match halfway.complete(&self.handshake, &common.config, &mut reply) {
-            Ok(proven) => self.finish(ctx, common, reply, proven),
+            Ok(proven) => {
+                common.attempt.proof = None;
+                self.finish(ctx, common, reply, proven)
+            }
             Err(failure) => Err(self.abandon(ctx, common, failure)),
+        }
+    }
+
+    /// The child that a call elsewhere is for. The packet that wants it was told to this peer, and is to be told to the
+    /// other.
+    fn for_another(&self, common: &mut Common) -> ChildId {
+        match &self.first {
+            First::Now(intent, _) => {
+                intent.packet().into_iter().for_each(|packet| common.packets.note(intent.config.id, packet));
+                intent.config.id
+            }
+            First::Later(child) => *child,
         }
     }
 
@@ -282,14 +301,7 @@ impl Course {
     /// do not go there, nothing is left to do here either.
     fn redirected(&self, ctx: &Context<'_>, common: &mut Common, reply: &Parts) -> Option<Failure> {
         let notify = reply.notify(NotifyType::Redirect).filter(|_| redirect::announce(common).is_some())?;
-        let child = match &self.first {
-            First::Now(intent, _) => {
-                // It was told to this gateway, and is to be told to the other.
-                intent.packet().into_iter().for_each(|packet| common.packets.note(intent.config.id, packet));
-                intent.config.id
-            }
-            First::Later(child) => *child,
-        };
+        let child = self.for_another(common);
         let redirect = Redirect::from_notify(notify);
         let redirect = redirect.ok_or(Failure::Syntax("a REDIRECT that does not parse"));
         match redirect.and_then(|it| redirect::follow(ctx, common, &it.to, vec![child])) {
@@ -402,13 +414,18 @@ impl ExpectAuthReply {
         let certificates = std::mem::take(&mut parts.certificates);
         let responses = std::mem::take(&mut parts.responses);
         let claim = Claim { identification, auth, certificates, responses, without_ppk: None };
+        common.attempt.proof = Some(tried::first(&self.course.handshake, &common.config, &claim));
         self.course.replied(ctx, common, parts, claim)
     }
 
-    pub(crate) fn timeout(mut self, ctx: &mut Context<'_>, common: &Common) -> Next {
+    pub(crate) fn timeout(mut self, ctx: &mut Context<'_>, common: &mut Common) -> Next {
         match self.course.handshake.timeout(ctx, common) {
             Ok(()) => Ok(self.wait()),
-            Err(failure) => Err(self.course.fail(ctx, failure)),
+            Err(failure) => {
+                let child = self.course.for_another(common);
+                let failure = backup::fell_silent(common, child, failure);
+                Err(self.course.fail(ctx, failure))
+            }
         }
     }
 }

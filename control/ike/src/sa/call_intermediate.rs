@@ -3,6 +3,7 @@
 //!
 //! [`ExpectPublicValue`] -> [`ExpectReply`] -> [`ExpectSharedSecret`], then the next one or [`super::call_auth`].
 
+use super::backup;
 use super::call_auth;
 use super::common::Common;
 use super::handshake::Handshake;
@@ -130,9 +131,11 @@ impl ExpectReply {
         Ok(Phase::Calling(Calling::IntermediateSecret(Box::new(state))))
     }
 
-    pub(crate) fn timeout(mut self, ctx: &mut Context<'_>, common: &Common) -> Next {
-        self.course.handshake.timeout(ctx, common)?;
-        Ok(self.wait())
+    pub(crate) fn timeout(mut self, ctx: &mut Context<'_>, common: &mut Common) -> Next {
+        match self.course.handshake.timeout(ctx, common) {
+            Ok(()) => Ok(self.wait()),
+            Err(failure) => Err(backup::fell_silent(common, self.course.child, failure).into()),
+        }
     }
 }
 

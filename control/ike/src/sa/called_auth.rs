@@ -19,10 +19,12 @@ use super::proof::{self, Claim, Judged, Manner, OwnProof, Proven, SignedClaim, V
 use super::reauthentication;
 use super::redirect;
 use super::second_auth::{self, Stand};
+use super::tried;
 use super::up::Up;
 use crate::config::{Connection, ConnectionId, RemoteAddress};
 use crate::context::{Aside, Context, Pending};
 use crate::error::Failure;
+use crate::event::Proof;
 use crate::input::Datagram;
 use crate::recorder::Stage;
 use crate::want::{Admit, Answer, Role, Sign, WantKind};
@@ -103,6 +105,7 @@ impl ExpectAuthRequest {
             let identification = parts.initiator_id.take();
             let identification = identification.ok_or(Failure::Syntax("an IKE_AUTH request without IDi"))?;
             // Without AUTH the caller wants EAP, which no connection here has.
+            common.attempt.proof = Some(Proof::Other);
             let auth = parts
                 .auth
                 .take()
@@ -119,6 +122,8 @@ impl ExpectAuthRequest {
         });
         let judged = claimed.and_then(|(parts, mut claim)| {
             let selected = select(&candidates, &claim.identification, parts.responder_id.as_ref());
+            let judges = selected.as_ref().map_or(&common.config, |(_, config)| config);
+            common.attempt.proof = Some(tried::first(&handshake, judges, &claim));
             let (id, config) = selected.inspect_err(|failure| {
                 if let Failure::IdentityRefused(claimed) = failure {
                     let configured = candidates.iter().map(|(_, config)| &config.remote_identity);
@@ -311,6 +316,7 @@ fn prove_ourselves(
     request: Parts,
     proven: Proven,
 ) -> Next {
+    common.attempt.proof = None;
     match proof::own(&handshake, handshake.keys(), common) {
         Ok(OwnProof::Made(auth)) => first_done(ctx, common, handshake, request, proven, auth),
         Ok(OwnProof::ToSign(manner, octets)) => {

@@ -7,6 +7,7 @@ use super::handshake::{Asked, Handshake};
 use super::parts::Parts;
 use super::phase::{Called, Next, Phase};
 use super::second_auth::{self, Halfway};
+use super::tried;
 use crate::context::Context;
 use crate::input::Datagram;
 use crate::window::Incoming;
@@ -59,9 +60,13 @@ impl ExpectSecondRequest {
     fn request(self, ctx: &mut Context<'_>, common: &mut Common, message: Message) -> Next {
         let Self { handshake, request, halfway } = self;
         let config = common.config.clone();
-        let complete = |mut parts| halfway.complete(&handshake, &config, &mut parts);
+        let complete = |mut parts| {
+            common.attempt.proof = tried::second(&parts);
+            halfway.complete(&handshake, &config, &mut parts)
+        };
         match Parts::of(message).and_then(complete) {
             Ok(proven) => {
+                common.attempt.proof = None;
                 let front = second_auth::own(&handshake, &config);
                 Ok(called_auth::admit(ctx, common, handshake, request, proven, front))
             }

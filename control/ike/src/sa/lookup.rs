@@ -51,15 +51,14 @@ pub(crate) fn shown(certificates: Vec<Certificate>, config: &Connection) -> Resu
 /// The public key that a peer shows in place of certificates (RFC 7670 §3), or nothing where it shows neither; `None` if it
 /// may not, or shows certificates. The key is the first of what it shows, as the end entity's certificate would be.
 pub(crate) fn raw_key(certificates: &[Certificate], config: &Connection) -> Option<Option<Vec<u8>>> {
-    if !config.raw_keys {
-        return None;
-    }
-    match certificates.first() {
-        None => Some(None),
-        Some(first) => {
-            (first.encoding == CertificateEncoding::RawPublicKey).then(|| Some(first.data.clone()))
-        }
-    }
+    let key = || certificates.first().map(|first| first.data.clone());
+    is_raw_key(certificates, config).then(key)
+}
+
+/// Whether that is what it shows.
+pub(crate) fn is_raw_key(certificates: &[Certificate], config: &Connection) -> bool {
+    let is_key = |first: &Certificate| first.encoding == CertificateEncoding::RawPublicKey;
+    config.raw_keys && certificates.first().is_none_or(is_key)
 }
 
 /// The certificates, if all of them are here.

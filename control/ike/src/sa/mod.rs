@@ -3,7 +3,7 @@
 //!
 //! [`tunnel`] is the entry. [`call`], [`call_intermediate`] and [`call_auth`] set up as initiator, [`called`],
 //! [`called_intermediate`], [`called_auth`] and [`called_second`] as responder, [`call_resume`] and [`called_resume`] by a ticket, with [`proof`], [`lookup`], [`second_auth`] and [`ppk`] in either role; [`up`] is what they lead to, where [`dispatch`] hands each input to an exchange: [`own_child`], [`peer_child`],
-//! [`own_ike`], [`peer_ike`], with more key exchanges in [`own_followup`], [`peer_followup`]; [`informational`]; [`mobility`], with [`addresses`] and what of those is [`refused`]. [`backup`] is about peers of several addresses, [`busy`] about peers that put us off without end, [`crash`] about tokens that prove a peer's crash, [`reauthentication`] about proofs that count for a time, [`redirect`] about other gateways, [`resolution`] about those that have a name, [`resource`] about SAs for single resources, [`ticket`] and [`session`] about resumption, [`packet`] about those that want a child, [`guess`] about the group that a key exchange begins with, [`crossing`] is about two tunnels where one is meant. Routing between tunnels is left to [`crate::engine`].
+//! [`own_ike`], [`peer_ike`], with more key exchanges in [`own_followup`], [`peer_followup`]; [`informational`]; [`mobility`], with [`addresses`] and what of those is [`refused`]. [`backup`] is about peers of several addresses, [`busy`] about peers that put us off without end, [`crash`] about tokens that prove a peer's crash, [`reauthentication`] about proofs that count for a time, [`redirect`] about other gateways, [`tried`] about proofs that need not hold, [`resolution`] about those that have a name, [`resource`] about SAs for single resources, [`ticket`] and [`session`] about resumption, [`packet`] about those that want a child, [`guess`] about the group that a key exchange begins with, [`crossing`] is about two tunnels where one is meant. Routing between tunnels is left to [`crate::engine`].
 
 pub(crate) mod addresses;
 pub(crate) mod backup;
@@ -57,6 +57,7 @@ pub(crate) mod schedule;
 pub(crate) mod second_auth;
 pub(crate) mod session;
 pub(crate) mod ticket;
+pub(crate) mod tried;
 pub(crate) mod tunnel;
 pub(crate) mod turn;
 pub(crate) mod up;

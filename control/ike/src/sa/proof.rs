@@ -251,7 +251,8 @@ fn signed_claim(
     };
     // Whether a key alone still counts cannot be asked again of what a ticket holds.
     let basis = if key.is_some() { None } else { Basis::of(config, &chain) };
-    let proven = Proven { identity: identity.clone(), by: Proof::Signature, second: None, basis };
+    let by = if key.is_some() { Proof::RawKey(Some(scheme)) } else { Proof::Certificate(Some(scheme)) };
+    let proven = Proven { identity: identity.clone(), by, second: None, basis };
     // "corresponding to a prior OCSP request" (RFC 4806 §4.1): nobody makes us look at what was not asked for.
     let responses = if config.ocsp_request { claim.responses } else { Vec::new() };
     let public_key = key.flatten();
@@ -261,7 +262,7 @@ fn signed_claim(
 }
 
 /// The scheme of an AUTH payload and its signature: named in it (RFC 7427 §3), or by the method itself (RFC 4754 §3).
-fn decode(auth: &Authentication) -> Result<(SignatureScheme, Vec<u8>), Failure> {
+pub(crate) fn decode(auth: &Authentication) -> Result<(SignatureScheme, Vec<u8>), Failure> {
     let Some(scheme) = signature::scheme_of_method(auth.method) else {
         let (scheme, signature) =
             signature::decode(&auth.data).map_err(|why| Failure::SchemeRefused(why.to_string()))?;

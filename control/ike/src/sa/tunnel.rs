@@ -262,8 +262,8 @@ impl Tunnel {
         let next = match self.phase.take() {
             Some(Phase::Calling(Calling::ResumeReply(state))) => state.timeout(ctx, &mut self.common),
             Some(Phase::Calling(Calling::InitReply(state))) => state.timeout(ctx, &mut self.common),
-            Some(Phase::Calling(Calling::IntermediateReply(state))) => state.timeout(ctx, &self.common),
-            Some(Phase::Calling(Calling::AuthReply(state))) => state.timeout(ctx, &self.common),
+            Some(Phase::Calling(Calling::IntermediateReply(state))) => state.timeout(ctx, &mut self.common),
+            Some(Phase::Calling(Calling::AuthReply(state))) => state.timeout(ctx, &mut self.common),
             Some(Phase::Calling(state)) => waits::calling_timeout(state, ctx, &self.common),
             Some(Phase::Called(state)) if self.half_open_until(&state, patience) <= ctx.now => {
                 Err(state.expired(patience).into())

@@ -38,7 +38,7 @@ pub struct Gateway {
     /// What has passed between us and its callers by IKE until they were proven, and from those that never were.
     #[serde(default)]
     pub messages: Messages,
-    /// How callers that were let in had proven themselves.
+    /// How callers that were let in had proven themselves, and by what others have tried to.
     #[serde(default)]
     pub proofs: Proofs,
     /// These tunnels, where one gateway was asked for.
