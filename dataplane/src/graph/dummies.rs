@@ -54,7 +54,7 @@ impl<P: Pool> Graph<P> {
                     self.link.raise_outbound(slot, laid.facts);
                 }
                 // There is room.
-                self.apart_waits |= laid.apart;
+                self.apart_waits = true;
                 let _ = self.stations.sealings.push(Sealing::new(frame, slot, 0, laid));
             }
             Err(reason) => self.refuse_unnumbered(frame, slot, reason),

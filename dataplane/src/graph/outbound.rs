@@ -207,7 +207,7 @@ impl<P: Pool> Graph<P> {
     #[cold]
     fn prepare_unfit(&mut self, mut packet: Packet<P::Frame>, slot: u32) {
         if self.link.outbound.hot(slot).is_some_and(|hot| hot.wrap.is_transport()) {
-            return self.number_by(packet, slot, transport::lay_out);
+            return self.number_apart(packet, slot, transport::lay_out);
         }
         let fit = self.link.outbound.hot(slot).map(|hot| seal::fit(&mut packet, &hot.wrap, hot.limits()));
         match fit {
@@ -282,9 +282,20 @@ impl<P: Pool> Graph<P> {
     fn number_any(&mut self, packet: Packet<P::Frame>, slot: u32) {
         let is_apart = |hot: &Hot| hot.apart().is_some() || hot.wrap.padded_to > 0;
         match self.link.outbound.hot(slot).is_some_and(is_apart) {
-            true => self.number_by(packet, slot, apart::lay_out),
+            true => self.number_apart(packet, slot, apart::lay_out),
             false => self.number(packet, slot),
         }
+    }
+
+    /// The same by who lays out packets whose suite may not be AES-GCM.
+    fn number_apart(
+        &mut self,
+        packet: Packet<P::Frame>,
+        slot: u32,
+        lay_out: impl Fn(&mut P::Frame, &Summary, &mut Hot, Order) -> Result<Laid, Drop>,
+    ) {
+        self.apart_waits = true;
+        self.number_by(packet, slot, lay_out);
     }
 
     /// The same under an SA of AES-GCM.
@@ -314,7 +325,6 @@ impl<P: Pool> Graph<P> {
                 if !laid.facts.is_empty() {
                     self.link.raise_outbound(slot, laid.facts);
                 }
-                self.apart_waits |= laid.apart;
                 let _ = self.stations.sealings.push(Sealing::new(packet.frame, slot, octets, laid));
             }
             Err(reason) => self.refuse_unnumbered(packet.frame, slot, reason),

@@ -185,17 +185,28 @@ pub struct Attached {
 /// [`AttachError`]; the device is closed.
 pub fn attach(device: Device, id: u16, wish: &Wish, buffers: Buffers) -> Result<Attached, AttachError> {
     let name = device.name().to_owned();
-    let plan = port::plan(&device.info()?, wish, buffers.usual.room())
+    let info = device.info()?;
+    let keeps = KEEPING.contains(&info.driver.as_str());
+    let plan = port::plan(&info, wish, buffers.usual.room())
         .map_err(|reason| AttachError::Refused { device: name, reason })?;
     let up = device.set_up(&plan, buffers.usual, buffers.jumbo)?;
-    Ok(Attached { port: up.port, pairs: pairs(id, usize::from(wish.queues.max(1)), up.rx, up.tx) })
+    let queues = (usize::from(wish.queues.max(1)), up.rx, up.tx);
+    Ok(Attached { port: up.port, pairs: pairs(id, keeps, queues) })
 }
+
+/// Drivers whose packets wait to be taken: those of files, and of nothing.
+const KEEPING: [&str; 2] = ["net_pcap", "net_null"];
 
 /// Deals the queues out: worker n gets receive queue n if there is one, and transmit queue n, or shares
 /// one with the workers whose number leaves the same remainder.
-fn pairs(id: u16, workers: usize, rx: Vec<RxQueue<Meta>>, tx: Vec<TxQueue<Meta>>) -> Vec<QueuePair> {
+fn pairs(
+    id: u16,
+    keeps: bool,
+    (workers, rx, tx): (usize, Vec<RxQueue<Meta>>, Vec<TxQueue<Meta>>),
+) -> Vec<QueuePair> {
     let mut rx = rx.into_iter();
-    senders(workers, tx).into_iter().map(|sender| QueuePair { id, receiver: rx.next(), sender }).collect()
+    let pair = |sender| QueuePair { id, keeps, receiver: rx.next(), sender };
+    senders(workers, tx).into_iter().map(pair).collect()
 }
 
 fn senders(workers: usize, tx: Vec<TxQueue<Meta>>) -> Vec<Sender> {
@@ -210,6 +221,7 @@ fn senders(workers: usize, tx: Vec<TxQueue<Meta>>) -> Vec<Sender> {
 #[derive(Debug)]
 pub struct QueuePair {
     id: u16,
+    keeps: bool,
     /// Absent when the device has fewer receive queues than there are workers.
     receiver: Option<RxQueue<Meta>>,
     sender: Sender,
@@ -256,6 +268,10 @@ impl super::Port for QueuePair {
         for frame in burst.iter_mut().skip(held) {
             *frame.meta_mut() = Meta { port: self.id, ..Meta::default() };
         }
+    }
+
+    fn keeps(&self) -> bool {
+        self.keeps
     }
 
     fn lost(&self) -> Lost {

@@ -158,6 +158,9 @@ pub trait Port: Send {
     /// Never waits.
     fn rx_burst(&mut self, burst: &mut Burst<Self::Frame>);
 
+    /// Whether what nobody takes stays until somebody does, as packets in a file do; of a device it is lost.
+    fn keeps(&self) -> bool;
+
     /// What arrived and was dropped before anybody saw it. Costs nothing: the queue counts as it goes.
     fn lost(&self) -> Lost {
         Lost::default()

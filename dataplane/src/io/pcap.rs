@@ -203,6 +203,10 @@ impl<P: Pool, R: Read + Send, W: Write + Send> Port for PcapPort<P, R, W> {
         self.id
     }
 
+    fn keeps(&self) -> bool {
+        true
+    }
+
     fn rx_burst(&mut self, burst: &mut Burst<P::Frame>) {
         for _ in 0..burst.room().min(BURST) {
             match self.receive() {

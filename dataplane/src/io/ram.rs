@@ -332,6 +332,10 @@ impl Port for RamPort {
         self.id
     }
 
+    fn keeps(&self) -> bool {
+        false
+    }
+
     fn rx_burst(&mut self, burst: &mut Burst<RamFrame>) {
         let meta = Meta { port: self.id, ..Meta::default() };
         self.pair.received.attempt(|frames| {

@@ -86,14 +86,12 @@ pub struct Laid {
     front: Front,
     /// What this packet makes true of its SA.
     pub facts: Facts,
-    /// Whether its encryption may be [`super::apart::seal`]'s.
-    pub apart: bool,
 }
 
 impl Laid {
     /// Of an SA that is laid out elsewhere ([`super::apart`]).
     pub(super) const fn new(number: Number, spi: Spi, front: Front, facts: Facts) -> Laid {
-        Laid { number, spi, front, facts, apart: true }
+        Laid { number, spi, front, facts }
     }
 }
 
@@ -201,7 +199,7 @@ pub fn lay_out<F: Frame>(
     if departs {
         depart(frame, hot);
     }
-    Ok(Laid { number, spi: hot.spi(), front, facts, apart: false })
+    Ok(Laid { number, spi: hot.spi(), front, facts })
 }
 
 /// A framed packet leaves where its SA knows.

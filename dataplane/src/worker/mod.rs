@@ -73,7 +73,7 @@ impl<P: Pool, O: Port<Frame = P::Frame>> Worker<P, O> {
         let inputs = 2 * ports.len() + link.others() + 2;
         Worker {
             graph: Graph::new(link, tables, pool, inputs, settings),
-            surges: ports.iter().map(|_| Surge::new()).collect(),
+            surges: ports.iter().map(Surge::new).collect(),
             ports: ports.into_iter().map(Transmit::new).collect(),
             arrived: Burst::new(),
             kernel,
@@ -126,7 +126,9 @@ impl<P: Pool, O: Port<Frame = P::Frame>> Worker<P, O> {
             self.graph.clock.mark(Station::Ingress);
             if surge.is_on() {
                 surge.look_ahead(port, &mut self.arrived, self.graph.link.counters());
-                self.graph.receive(&mut self.arrived);
+                if !self.arrived.is_empty() {
+                    self.graph.receive(&mut self.arrived);
+                }
             }
         }
         taken += self.take_over();

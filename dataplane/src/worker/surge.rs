@@ -3,7 +3,7 @@
 //! A device whose queue is full drops whatever comes next, a request of IKE like anything else. So where a worker has
 //! taken full bursts for longer than a queue is long, and has not once seen its end, it takes more frames than it works on:
 //! what is urgent ([`super::urgent`]) goes on at once, the rest waits in order, and what would have to wait behind too many
-//! is dropped under a name of its own. The queue is so emptied, and the device drops nothing, up to [`AHEAD`] times more
+//! is dropped under a name of its own; a port that keeps its frames is never overrun. The queue is so emptied, and the device drops nothing, up to [`AHEAD`] times more
 //! than the worker carries. Where queues are emptied anyhow a comparison a burst is all that this costs.
 
 use std::collections::VecDeque;
@@ -27,6 +27,8 @@ const AHEAD: usize = 3;
 pub(super) struct Surge<F> {
     /// Full bursts in a row.
     full: u32,
+    /// Nothing is lost of this port.
+    keeps: bool,
     /// Frames that are not urgent, oldest first.
     waiting: VecDeque<F>,
     /// Being looked through.
@@ -34,8 +36,8 @@ pub(super) struct Surge<F> {
 }
 
 impl<F: Frame> Surge<F> {
-    pub fn new() -> Self {
-        Surge { full: 0, waiting: VecDeque::with_capacity(WAITING), ahead: Burst::new() }
+    pub fn new<O: Port<Frame = F>>(port: &O) -> Self {
+        Surge { full: 0, keeps: port.keeps(), waiting: VecDeque::with_capacity(WAITING), ahead: Burst::new() }
     }
 
     /// The next frames of `port` to be worked on: those that wait, then what has arrived.
@@ -56,7 +58,7 @@ impl<F: Frame> Surge<F> {
     /// Whether more arrives than is carried.
     #[inline]
     pub fn is_on(&self) -> bool {
-        self.full >= PATIENCE
+        self.full >= PATIENCE && !self.keeps
     }
 
     /// Looks further into the queue of `port`: what is urgent there is to go on now.

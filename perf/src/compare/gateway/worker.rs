@@ -255,6 +255,10 @@ impl Port for Gate {
         self.pair.id()
     }
 
+    fn keeps(&self) -> bool {
+        self.pair.keeps()
+    }
+
     fn rx_burst(&mut self, burst: &mut Burst<MbufFrame>) {
         if self.open.load(Ordering::Relaxed) {
             self.pair.rx_burst(burst);
