@@ -126,7 +126,9 @@ impl<P: Pool, O: Port<Frame = P::Frame>> Worker<P, O> {
             self.graph.clock.mark(Station::Ingress);
             if surge.is_on() {
                 surge.look_ahead(port, &mut self.arrived, self.graph.link.counters());
-                self.graph.receive(&mut self.arrived);
+                if !self.arrived.is_empty() {
+                    self.graph.receive(&mut self.arrived);
+                }
             }
         }
         taken += self.take_over();
