@@ -6,12 +6,12 @@
 #                             neighbour
 #
 # Gateway B has one worker, and a tunnel with keys by hand and a slow cipher (3DES) to a neighbour that takes what comes. How
-# much of it the worker carries is measured; then twice as much is offered, first by host B, then by the neighbour, whose
-# packets come by the port and the very queue by which gateway A's IKE comes. Meanwhile the tunnel to A is asked whether it
+# much of it the worker carries is measured all the while, and twice as much offered, first by host B, then by the neighbour,
+# whose packets come by the port and the very queue by which gateway A's IKE comes. Meanwhile the tunnel to A is asked whether it
 # lives, several times by either end; both ends rekey its IKE SA and its CHILD SA; another tunnel comes up. Data are dropped
 # by name (drop-overload), no message of IKE at a ring, and of the datagrams of IKE that A has sent B has nine in ten at the
 # least: some may be lost before the surge is noticed, and where the machine keeps the worker from its queue.
-# Alone: what a worker carries is measured, and offered twice.
+# Alone: a worker that carries half as much from one moment to the next is offered more than this is about.
 . "$(dirname "$0")/../lib/scenario.sh"
 RETRANSMISSION=
 SIZE=1372
@@ -27,15 +27,30 @@ overloaded() { (($(counter b drop-overload) > $1)); }
 # Whether nothing waits any more: of what a flood has sent all is carried or dropped.
 drained() { local was; was=$(counter b sealed-packets); sleep 0.3; [[ $(counter b sealed-packets) == "$was" ]]; }
 
-# flood_begin NAMESPACE RATE / flood_end: sets what was CARRIED and DROPPED in so many MICROS, and how much of them was IDLE
+# pace: keeps the flood at two and a half times what is carried, so that twice as much arrives where the sender is held up.
+pace() {
+  local was now at
+  while [[ ! -e $WORK/flood.until ]]; do
+    was=$(counter b sealed-packets) at=${EPOCHREALTIME/./}
+    sleep 0.3
+    now=$(counter b sealed-packets)
+    echo $((5 * (now - was) * 1000000 / (2 * (${EPOCHREALTIME/./} - at)) + 1000)) > "$WORK/rate.new"
+    mv "$WORK/rate.new" "$WORK/rate"
+  done
+}
+# flood_begin NAMESPACE / flood_end: sets what was CARRIED and DROPPED in so many MICROS, and how much of them was IDLE
 # of 100; then, when nothing waits any more, how many were SENT, and of these how many are NAMED, carried or dropped.
 flood_begin() {
   rm -f "$WORK/flood.until"
   read -r SEALED LEFT BUSY IDLE < <(worker)
   BEGAN=${EPOCHREALTIME/./}
-  ip netns exec "$1" "$PYTHON" scripts/lib/flood.py 10.9.0.1 "$2" $SIZE "$WORK/flood.until" 120 > "$WORK/flood" &
+  echo 1000 > "$WORK/rate"
+  ip netns exec "$1" "$PYTHON" scripts/lib/flood.py 10.9.0.1 "$WORK/rate" $SIZE "$WORK/flood.until" 150 > "$WORK/flood" &
   FLOOD=$!
   PIDS+=("$FLOOD")
+  pace &
+  PACE=$!
+  PIDS+=("$PACE")
   soon 20 "data are dropped" overloaded "$LEFT"
 }
 flood_end() {
@@ -46,24 +61,19 @@ flood_end() {
   IDLE=$((100 * (idle - IDLE) / (busy - BUSY + idle - IDLE)))
   touch "$WORK/flood.until"
   ended "$FLOOD"
+  ended "$PACE"
   soon 20 "nothing waits" drained
   SENT=$(cat "$WORK/flood")
   read -r sealed left busy idle < <(worker)
   NAMED=$((sealed - SEALED + left - LEFT))
 }
 
-# under_load NAMESPACE: all of it while that one floods, with two and a half times what is carried: the sender may be kept
-# from sending some, and the worker may carry more than when that was measured.
+# under_load NAMESPACE: all of it while that one floods.
 under_load() {
-  local capacity asked_a asked_b ikes childs sent received
-  flood_begin "$1" 60000
-  sleep 2 # the span in which it is counted
-  flood_end
-  capacity=$((CARRIED * 1000000 / MICROS))
-  say "    it carries $capacity packets a second"
+  local asked_a asked_b ikes childs sent received
   # Whoever has nothing under way has heard all that was sent.
   sent=$(messages a sent) received=$(messages b received)
-  flood_begin "$1" $((5 * capacity / 2))
+  flood_begin "$1"
   asked_a=$(explained a net probes_answered) asked_b=$(explained b net probes_answered)
   soon 30 "A has asked three times whether B lives, and heard" grown "$asked_a" 3 explained a net probes_answered
   soon 30 "B has of A" grown "$asked_b" 3 explained b net probes_answered

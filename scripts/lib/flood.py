@@ -3,10 +3,11 @@
 
     flood.py ADDRESS RATE SIZE UNTIL SECONDS
 
-RATE packets a second of SIZE octets of payload, for SECONDS at the longest. What it was kept from sending it does not make
-up for, but for the twentieth of a second: a flood is not to become a burst."""
+As many packets a second as the file RATE says, which may change, of SIZE octets of payload, for SECONDS at the longest. What
+it was kept from sending it does not make up for, but for the twentieth of a second: a flood is not to become a burst."""
 
 import os
+import pathlib
 import socket
 import sys
 import time
@@ -16,7 +17,7 @@ BEHIND = 0.05
 
 
 def main():
-    address, rate, size, until, seconds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], int(sys.argv[5])
+    address, rate, size, until, seconds = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4], int(sys.argv[5])
     out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     out.connect((address, 9))
     payload, sent = b"\x5a" * size, 0
@@ -24,7 +25,7 @@ def main():
     while last - start < seconds and not os.path.exists(until):
         time.sleep(SLICE)
         now = time.monotonic()
-        sent += send(out, payload, int(min(now - last, BEHIND) * rate))
+        sent += send(out, payload, int(min(now - last, BEHIND) * int(rate.read_text())))
         last = now
     print(sent)
 

@@ -81,8 +81,15 @@ impl<F: Frame> Surge<F> {
                 }
             }
             if is_end {
-                return;
+                return self.calm();
             }
+        }
+    }
+
+    /// The end of the queue is here: where nothing waits either, all is carried.
+    fn calm(&mut self) {
+        if self.waiting.is_empty() {
+            self.full = 0;
         }
     }
 }
