@@ -14,6 +14,7 @@ use ravelin_dataplane::net::flow::Summary;
 use ravelin_dataplane::net::{ipv4, ipv6, protocol, udp};
 use ravelin_dataplane::node::memo::{Memo, Packed, Way};
 use ravelin_dataplane::node::seal::{Order, lay_out};
+use ravelin_dataplane::node::urgent::is_urgent;
 use ravelin_dataplane::sa::lifetime::Limits;
 use ravelin_dataplane::sa::outbound::{Encapsulation, Hot, Outbound, Parts};
 use ravelin_dataplane::sa::shard::WorkerId;
@@ -82,6 +83,22 @@ fn reading(criterion: &mut Criterion) {
         assert!(packets.iter().all(|packet| Summary::parse(packet).unwrap() == read(packet)));
         group.bench_function(BenchmarkId::from_parameter(name(v4)), |bencher| {
             bencher.iter(|| black_box(&packets).iter().map(|packet| read(packet).length()).sum::<usize>());
+        });
+    }
+    group.finish();
+}
+
+/// Data that an overrun worker looks at and drops.
+fn looking_ahead(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("urgent");
+    group.throughput(Throughput::Elements(BURST as u64));
+    for v4 in [true, false] {
+        let kind = if v4 { [8, 0] } else { [0x86, 0xdd] };
+        let framed = |packet| [&[0; 12][..], &kind, packet].concat();
+        let frames: Vec<_> = burst(v4).iter().map(|packet| framed(packet)).collect();
+        assert!(frames.iter().all(|frame| !is_urgent(frame)));
+        group.bench_function(BenchmarkId::from_parameter(name(v4)), |bencher| {
+            bencher.iter(|| black_box(&frames).iter().filter(|frame| is_urgent(frame)).count());
         });
     }
     group.finish();
@@ -166,5 +183,5 @@ fn laying_out(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, reading, remembering, laying_out);
+criterion_group!(benches, reading, looking_ahead, remembering, laying_out);
 criterion_main!(benches);

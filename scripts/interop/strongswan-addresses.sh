@@ -5,9 +5,9 @@
 #            192.0.2.1, .11                   192.0.2.2, .12
 #
 # ravelind calls. strongSwan says that it has another address, and the one that was called is cut; then the other one, with
-# the first back; then ravelind's own, then one of each. Each time ravelind finds the pair that answers, and moves: the IKE SA stays, both say
-# where it is, and nothing passes in clear. At last strongSwan hears of ESP by an
-# SPI that ravelind does not know, within the IKE SA, which stays.
+# the first back; then ravelind's own, then one of each. Each time ravelind finds a pair that answers, and moves: the IKE SA
+# stays, both say where it is, and nothing passes in clear. At last strongSwan hears of ESP by an SPI that ravelind does not
+# know, within the IKE SA, which stays.
 #
 # strongSwan's user-space ESP cannot give an SA other addresses, so it rekeys the CHILD SA after each move.
 . "$(dirname "$0")/../lib/scenario.sh"

@@ -10,6 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use ravelin_dataplane::net::{
     arp, checksum, esp, eth, flow::Summary, gre, icmp, ipv4, ipv6, protocol, tcp, udp, vlan,
 };
+use ravelin_dataplane::node::urgent::is_urgent;
 
 /// Parses, writes into as many octets as there were, parses again.
 macro_rules! round_trip {
@@ -24,7 +25,7 @@ macro_rules! round_trip {
 
 fuzz_target!(|data: &[u8]| {
     let Some((choice, bytes)) = data.split_first() else { return };
-    match choice % 12 {
+    match choice % 13 {
         0 => round_trip!(eth, bytes),
         1 => round_trip!(vlan, bytes),
         2 => round_trip!(arp, bytes),
@@ -36,9 +37,17 @@ fuzz_target!(|data: &[u8]| {
         8 => v4(bytes),
         9 => v6(bytes),
         10 => summary(bytes),
+        11 => urgent(bytes),
         _ => drop(Summary::parse_quoted(bytes)),
     }
 });
+
+/// What goes first does so with link padding behind it too.
+fn urgent(bytes: &[u8]) {
+    if is_urgent(bytes) {
+        assert!(is_urgent(&[bytes, &[0xa5; 9]].concat()));
+    }
+}
 
 fn gre(bytes: &[u8]) {
     round_trip!(gre, bytes);

@@ -23,6 +23,7 @@ pub mod policy;
 pub mod reassemble;
 pub mod seal;
 pub mod transport;
+pub mod urgent;
 
 use crate::io::{Frame, Meta, Origin};
 use crate::net::flow::Summary;

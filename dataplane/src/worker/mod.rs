@@ -6,7 +6,6 @@
 mod apply;
 mod surge;
 mod transmit;
-mod urgent;
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;

@@ -2,17 +2,18 @@
 //!
 //! A device whose queue is full drops whatever comes next, a request of IKE like anything else. So where a worker has
 //! taken full bursts for longer than a queue is long, and has not once seen its end, it takes more frames than it works on:
-//! what is urgent ([`super::urgent`]) goes on at once, the rest waits in order, and what would have to wait behind too many
-//! is dropped under a name of its own; a port that keeps its frames is never overrun. The queue is so emptied, and the device drops nothing, up to [`AHEAD`] times more
-//! than the worker carries. Where queues are emptied anyhow a comparison a burst is all that this costs.
+//! what is urgent ([`crate::node::urgent`]) goes on at once, the rest waits in order, and what would have to wait behind too
+//! many is dropped under a name of its own. The queue is so emptied, and the device drops nothing, up to [`AHEAD`] times
+//! more than the worker carries. A port that keeps its frames is never overrun. Where queues are emptied anyhow a
+//! comparison a burst is all that this costs.
 
 use std::collections::VecDeque;
 
 use ravelin_mem::prefetch;
 
-use super::urgent::is_urgent;
 use crate::io::{Burst, Frame, Port};
 use crate::link::counter::Counters;
+use crate::node::urgent::is_urgent;
 use crate::verdict::Drop;
 
 /// Full bursts in a row that are no passing burst: 2048 frames, as many as the longest queue holds.

@@ -2,7 +2,7 @@
 //! which tunnels and links end whatever the data is worth (IKE-50).
 //!
 //! Read off a frame as its port gave it, of any interface and for whomever, as far as headers are as usual (RFC 3948 §2,
-//! RFC 4861). What becomes of it is asked later, as of every frame.
+//! RFC 4861). What becomes of it is asked later, as of every frame; when frames are asked this is [`crate::worker`]'s to say.
 
 use crate::net::eth::{self, ethertype};
 use crate::net::flow::Summary;
@@ -14,7 +14,7 @@ use crate::node::policy;
 const MARKER: [u8; 4] = [0; 4];
 
 /// Whether a frame is of that.
-pub(super) fn is_urgent(frame: &[u8]) -> bool {
+pub fn is_urgent(frame: &[u8]) -> bool {
     match untagged(frame) {
         Some((ethertype::ARP, _)) => true,
         Some((ethertype::IPV4, packet)) => is_urgent_packet(packet, true),
